@@ -1,0 +1,71 @@
+"""napari-ies: click a lesion and see why the network marked it.
+
+The public surface is imported lazily, so that importing the package, and with it the plugin's
+manifest, costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_ies.case import Case, load_case, load_mask
+    from napari_ies.checkpoints import load_checkpoint
+    from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.checkpoints.profile import Profile
+    from napari_ies.errors import NapariIESError
+    from napari_ies.results import load_saliency, save_saliency
+    from napari_ies.saliency import explain, explain_progressively
+    from napari_ies.saliency.request import SaliencyRequest
+    from napari_ies.saliency.saliency import Saliency
+    from napari_ies.segmentation import Segmentation, segment, segment_progressively
+
+_SOURCES = {
+    "Case": "case",
+    "NapariIESError": "errors",
+    "Profile": "checkpoints.profile",
+    "Saliency": "saliency.saliency",
+    "SaliencyRequest": "saliency.request",
+    "Segmentation": "segmentation",
+    "SegmentationModel": "checkpoints.model",
+    "explain": "saliency",
+    "explain_progressively": "saliency",
+    "load_case": "case",
+    "load_checkpoint": "checkpoints",
+    "load_mask": "case",
+    "load_saliency": "results",
+    "save_saliency": "results",
+    "segment": "segmentation",
+    "segment_progressively": "segmentation",
+}
+
+__all__ = [
+    "Case",
+    "NapariIESError",
+    "Profile",
+    "Saliency",
+    "SaliencyRequest",
+    "Segmentation",
+    "SegmentationModel",
+    "explain",
+    "explain_progressively",
+    "load_case",
+    "load_checkpoint",
+    "load_mask",
+    "load_saliency",
+    "save_saliency",
+    "segment",
+    "segment_progressively",
+]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _SOURCES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_SOURCES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_SOURCES])

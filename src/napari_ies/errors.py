@@ -1,0 +1,31 @@
+"""The errors of this package: each message is one sentence for the person at the screen.
+
+A message says what was found, what was expected and what to do. The viewer shows it in a
+notification, the command line on standard error; a traceback is for developers only.
+"""
+
+from __future__ import annotations
+
+
+class NapariIESError(Exception):
+    """Anything that napari-ies refuses or cannot do."""
+
+
+class CaseError(NapariIESError):
+    """A patient's images cannot be read or do not belong together."""
+
+
+class CheckpointError(NapariIESError):
+    """A checkpoint cannot be loaded, or does not fit the case."""
+
+
+class SegmentationError(NapariIESError):
+    """A case cannot be segmented."""
+
+
+class SaliencyError(NapariIESError):
+    """A saliency request cannot be computed."""
+
+
+class ResultsError(NapariIESError):
+    """Results cannot be written or read back."""

@@ -1,0 +1,128 @@
+"""Probability map to lesion instances, their table, and their match with a reference mask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_ies.case import Case
+
+CONNECTIVITY_18 = ndimage.generate_binary_structure(3, 2)
+
+
+def find_lesions(
+    probability: NDArray[np.float32], threshold: float, smallest: int = 6
+) -> NDArray[np.int32]:
+    """Find the lesion instances in a probability map.
+
+    Parameters
+    ----------
+    probability
+        (X, Y, Z).
+    threshold
+        A voxel belongs to a lesion if its probability is above this.
+    smallest
+        Smallest number of voxels an instance may have; the paper's "more than 5" is 6.
+
+    Returns
+    -------
+    int32 (X, Y, Z): 0 background, otherwise the label 1, 2, … of an 18-connected instance, in
+    scan order of the stored array.
+    """
+    return instances(probability > threshold, smallest)
+
+
+def instances(mask: NDArray[np.bool_], smallest: int = 1) -> NDArray[np.int32]:
+    """Return the 18-connected components of a mask, numbered as :func:`find_lesions` does."""
+    components, count = ndimage.label(mask, CONNECTIVITY_18)
+    sizes = np.bincount(components.ravel(), minlength=count + 1)
+    kept = sizes >= smallest
+    kept[0] = False
+    labels = np.zeros(count + 1, dtype=np.int32)
+    labels[kept] = np.arange(1, int(kept.sum()) + 1)
+    return np.asarray(labels[components], dtype=np.int32)
+
+
+def match_reference(
+    labels: NDArray[np.int32], reference: NDArray[np.bool_]
+) -> tuple[NDArray[np.int32], dict[int, str]]:
+    """Match predicted instances with a reference mask.
+
+    A predicted instance that overlaps the reference is a true positive (TP), else a false
+    positive (FP); an 18-connected instance of the reference that no predicted instance touches
+    is a false negative (FN).
+
+    Parameters
+    ----------
+    labels
+        Predicted instances, int32 (X, Y, Z).
+    reference
+        bool (X, Y, Z).
+
+    Returns
+    -------
+    labels, match
+        The predicted instances with the FN instances appended under labels of their own, and
+        for each label ``"TP"``, ``"FP"`` or ``"FN"``.
+    """
+    count = int(labels.max(initial=0))
+    overlapping = set(np.unique(labels[reference]).tolist())
+    match = {label: "TP" if label in overlapping else "FP" for label in range(1, count + 1)}
+    expected = instances(reference)
+    touched = np.unique(expected[labels > 0])
+    missed = np.setdiff1d(np.unique(expected[expected > 0]), touched)
+    lookup = np.zeros(int(expected.max(initial=0)) + 1, dtype=np.int32)
+    lookup[missed] = np.arange(count + 1, count + 1 + len(missed))
+    match.update(dict.fromkeys(range(count + 1, count + 1 + len(missed)), "FN"))
+    return np.where(labels > 0, labels, lookup[expected]), match
+
+
+def lesion_table(
+    labels: NDArray[np.int32],
+    probability: NDArray[np.float32],
+    case: Case,
+    match: dict[int, str] | None = None,
+) -> pd.DataFrame:
+    """Describe each lesion.
+
+    Parameters
+    ----------
+    labels, probability
+        (X, Y, Z) on the case's grid.
+    case
+        Gives voxel size and position.
+    match
+        ``"TP"``, ``"FP"`` or ``"FN"`` by label, from :func:`match_reference`.
+
+    Returns
+    -------
+    A row per lesion, index ``label``, with ``voxels``, ``volume_mm3``, ``mean_probability``,
+    ``max_probability``, ``centre_x_mm``, ``centre_y_mm``, ``centre_z_mm`` (centre of mass in the
+    scanner's RAS+ millimetres, as every viewer shows them) and, with a match, ``match``.
+    """
+    present = np.flatnonzero(np.bincount(labels.ravel()))
+    index = present[present > 0]
+    voxels = ndimage.sum_labels(np.ones(labels.shape, np.uint8), labels, index).astype(int)
+    centres = np.array(ndimage.center_of_mass(labels > 0, labels, index)).reshape(-1, 3)
+    centres_mm = centres @ case.affine[:3, :3].T + case.affine[:3, 3]
+    table = pd.DataFrame(
+        {
+            "voxels": voxels,
+            "volume_mm3": voxels * abs(float(np.linalg.det(case.affine[:3, :3]))),
+            "mean_probability": np.asarray(ndimage.mean(probability, labels, index), float),
+            "max_probability": np.asarray(ndimage.maximum(probability, labels, index), float),
+            "centre_x_mm": centres_mm[:, 0],
+            "centre_y_mm": centres_mm[:, 1],
+            "centre_z_mm": centres_mm[:, 2],
+        },
+        index=pd.Index(index.astype(int), name="label"),
+    )
+    if match is not None:
+        table["match"] = [match[int(label)] for label in index]
+    return table

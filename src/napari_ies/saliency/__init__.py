@@ -1,0 +1,18 @@
+"""Why a network marked a footprint: SmoothGrad and Grad-CAM++ restricted to one instance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_ies.saliency.explanation import explain, explain_progressively
+
+__all__ = ["explain", "explain_progressively"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from napari_ies.saliency import explanation  # torch: only where something is computed
+
+    return getattr(explanation, name)

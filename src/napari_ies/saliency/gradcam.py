@@ -1,0 +1,194 @@
+"""Grad-CAM++ of one footprint.
+
+Source: Chattopadhay et al., *Grad-CAM++* (WACV 2018), arXiv:1710.11063, with the weights kept per
+position and the score ``y' = Σ_{v∈Ω} y[v]`` of a footprint (Spagnolo et al., *Scientific Reports*
+2026, doi:10.1038/s41598-026-36560-9).
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from napari_ies.checkpoints.device import exact_float32
+from napari_ies.errors import SaliencyError
+from napari_ies.inference import network_logits
+from napari_ies.saliency.footprint import Piece, pieces
+from napari_ies.saliency.smoothgrad import Estimate, Problem, paste
+from napari_ies.windows import enclosing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_ies.checkpoints.model import SegmentationModel
+
+UPSAMPLING = (nn.ConvTranspose3d, nn.Upsample)
+
+
+def candidate_layers(model: SegmentationModel) -> tuple[str, ...]:
+    """Return the names of the layers a Grad-CAM++ can look at, in the order they run.
+
+    Parameters
+    ----------
+    model
+        Its network runs once on a small volume of zeros.
+
+    Returns
+    -------
+    Names of the modules whose output is one map per channel, (N, K, x, y, z) with at least two
+    positions, as `torch.nn.Module.get_submodule` takes them.
+    """
+    return tuple(_layer_sizes(model))
+
+
+def default_layer(model: SegmentationModel) -> str:
+    """Return the last upsampling layer below output resolution, or else the last layer below it.
+
+    Raises
+    ------
+    SaliencyError
+        If no layer lies below output resolution.
+    """
+    sizes = _layer_sizes(model)
+    full = _probe_size(model)
+    below = [name for name, size in sizes.items() if size != full]
+    upsampling = [n for n in below if isinstance(model.network.get_submodule(n), UPSAMPLING)]
+    if not below:
+        raise SaliencyError(
+            "The network has no layer below output resolution; choose a layer by name."
+        )
+    return (upsampling or below)[-1]
+
+
+def gradcam(problem: Problem, layer: str) -> Iterator[Estimate]:
+    """Compute a footprint's Grad-CAM++.
+
+    The activations of all windows that hold the footprint count as one set of positions: the
+    sums in the weights run over all of them, and the maps of overlapping windows add.
+
+    Parameters
+    ----------
+    problem
+        What is explained.
+    layer
+        Name of the layer in the network.
+
+    Yields
+    ------
+    An estimate after each window; the last one carries the map, (1, x, y, z), upsampled
+    trilinearly to the image.
+
+    Raises
+    ------
+    SaliencyError
+        If there is no such layer or it gives no map per channel.
+    """
+    found = pieces(problem.voxels, problem.tiles)
+    box = enclosing([problem.tiles.visible(piece.window) for piece in found])
+    passes = []
+    total = torch.zeros(())
+    for done, piece in enumerate(found):
+        window = problem.tiles.crop(problem.image, piece.window).to(problem.device)
+        activations, gradients = _layer_pass(problem, piece, window, layer)
+        total = total + (activations * gradients**3).sum(dim=(1, 2, 3)).cpu()
+        passes.append((activations.cpu(), gradients.cpu()))
+        yield Estimate(done, len(found), 0, box)
+    canvas = torch.zeros((1, *(axis.stop - axis.start for axis in box)))
+    for piece, (activations, gradients) in zip(found, passes, strict=True):
+        raw = _position_map(activations, gradients, total.to(activations))
+        upsampled = functional.interpolate(
+            raw[None, None], size=piece.window.size, mode="trilinear", align_corners=False
+        )
+        paste(problem.tiles, piece, upsampled[0], canvas, box)
+    yield Estimate(len(found), len(found), 1, box, canvas)
+
+
+def _position_map(
+    activations: torch.Tensor, gradients: torch.Tensor, total: torch.Tensor
+) -> torch.Tensor:
+    """Return Σ_k α_k ReLU(g_k) A_k, rectified, with α = g² / (2 g² + Σ A g³)."""
+    squares = gradients**2
+    denominator = 2 * squares + total[:, None, None, None]
+    alpha = torch.where(denominator != 0, squares / denominator, 0.0)
+    return (alpha * gradients.relu() * activations).sum(dim=0).relu()
+
+
+def _layer_pass(
+    problem: Problem, piece: Piece, window: torch.Tensor, layer: str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the layer's activations and the score's gradient there, each (K, x, y, z)."""
+    with torch.enable_grad(), exact_float32(), _watched(problem.network, layer) as outputs:
+        logits = network_logits(problem.network, window[None])[0, problem.class_index]
+        if len(outputs) != 1:
+            raise SaliencyError(
+                f"The layer {layer!r} runs {len(outputs)} times in one pass; choose one that "
+                "runs once."
+            )
+        score = (logits[tuple(piece.local.T)] * piece.weight.to(logits)).sum()
+        if not score.requires_grad:
+            raise SaliencyError(
+                f"The prediction does not depend on the layer {layer!r}; choose another one."
+            )
+        (gradient,) = torch.autograd.grad(score, outputs[0])
+    return outputs[0].detach()[0], gradient[0]
+
+
+@contextmanager
+def _watched(network: nn.Module, layer: str) -> Iterator[list[torch.Tensor]]:
+    """Collect a layer's output as the start of the graph: nothing before it is differentiated."""
+    try:
+        module = network.get_submodule(layer)
+    except AttributeError:
+        raise SaliencyError(
+            f"The network has no layer {layer!r}; choose one that `napari-ies inspect` lists."
+        ) from None
+    outputs: list[torch.Tensor] = []
+
+    def watch(_module: nn.Module, _inputs: object, output: object) -> torch.Tensor:
+        if not isinstance(output, torch.Tensor) or output.ndim != 5:
+            raise SaliencyError(
+                f"The layer {layer!r} gives no map per channel; choose a convolution, "
+                "normalisation or activation layer."
+            )
+        leaf = output.detach().requires_grad_()
+        outputs.append(leaf)
+        return leaf.clone()  # what follows may work in place
+
+    handle = module.register_forward_hook(watch)
+    try:
+        yield outputs
+    finally:
+        handle.remove()
+
+
+def _probe_size(model: SegmentationModel) -> tuple[int, int, int]:
+    profile = model.profile
+    if profile.fixed_size is not None:
+        return profile.fixed_size
+    x, y, z = (2 * divisor for divisor in profile.divisor)
+    return x, y, z
+
+
+def _layer_sizes(model: SegmentationModel) -> dict[str, tuple[int, ...]]:
+    """Run the network on zeros; return the output size of each layer in the order they end."""
+    sizes: dict[str, tuple[int, ...]] = {}
+    with ExitStack() as hooks, torch.inference_mode():
+        for name, module in model.network.named_modules():
+            if name:
+                handle = module.register_forward_hook(_recorder(name, sizes))
+                hooks.callback(handle.remove)
+        channels = len(model.profile.sequences)
+        model.network(torch.zeros((1, channels, *_probe_size(model)), device=model.device))
+    return sizes
+
+
+def _recorder(name: str, sizes: dict[str, tuple[int, ...]]):  # type: ignore[no-untyped-def]
+    def record(_module: nn.Module, _inputs: object, output: object) -> None:
+        if isinstance(output, torch.Tensor) and output.ndim == 5 and output[0, 0].numel() > 1:
+            sizes[name] = tuple(output.shape[2:])
+
+    return record

@@ -1,0 +1,99 @@
+"""Saliency: the map of one footprint, with what it was made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from napari_ies.saliency.request import SaliencyRequest
+    from napari_ies.windows import Box
+
+
+@dataclass(frozen=True, eq=False)
+class Saliency:
+    """The saliency of one footprint, kept on the box outside which it is exactly 0.
+
+    Parameters
+    ----------
+    request
+        What was asked for; `n_samples` there is the number asked for, `n_used` here the number
+        that entered the map.
+    sequences
+        One name per map; Grad-CAM++ has the single name ``"all"``.
+    shape
+        Size (X, Y, Z) of the case's grid.
+    affine
+        The case's affine.
+    box
+        The part of the grid outside which the maps are 0.
+    cropped
+        float32 (C, x, y, z): the maps on that box. SmoothGrad: logit per standard deviation of
+        the normalised intensity, signed. Grad-CAM++: logit x activation, not negative.
+    cropped_standard_error
+        float32, same shape: Monte-Carlo standard error of the mean over noise samples; None for
+        Grad-CAM++ and with fewer than two samples.
+    footprint
+        bool (x, y, z): the footprint on the same box.
+    n_used
+        Number of noise samples in the map (1 for Grad-CAM++).
+    provenance
+        Plain values that say how it was made: device, precision, checkpoint, images, versions.
+    """
+
+    request: SaliencyRequest
+    sequences: tuple[str, ...]
+    shape: tuple[int, int, int]
+    affine: NDArray[np.float64]
+    box: Box
+    cropped: NDArray[np.float32]
+    cropped_standard_error: NDArray[np.float32] | None
+    footprint: NDArray[np.bool_]
+    n_used: int
+    provenance: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def maps(self) -> NDArray[np.float32]:
+        """The maps on the case's whole grid, float32 (C, X, Y, Z); made anew at each call."""
+        return self._whole(self.cropped)
+
+    @property
+    def standard_error(self) -> NDArray[np.float32] | None:
+        """The standard error on the case's whole grid, float32 (C, X, Y, Z), or None."""
+        if self.cropped_standard_error is None:
+            return None
+        return self._whole(self.cropped_standard_error)
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """The footprint on the case's whole grid, bool (X, Y, Z)."""
+        whole = np.zeros(self.shape, dtype=bool)
+        whole[self.box] = self.footprint
+        return whole
+
+    @property
+    def unit(self) -> str:
+        """Unit of the values, for colour bars and tables."""
+        if self.request.method == "smoothgrad":
+            return "logit per standard deviation"
+        return "logit × activation"
+
+    @cached_property
+    def measures(self) -> pd.DataFrame:
+        """The numbers read off the maps: see :func:`napari_ies.measures.measure`."""
+        from napari_ies.measures import measure
+
+        return measure(self)
+
+    def _whole(self, cropped: NDArray[np.float32]) -> NDArray[np.float32]:
+        whole = np.zeros((len(cropped), *self.shape), dtype=np.float32)
+        whole[(slice(None), *self.box)] = cropped
+        return whole

@@ -1,0 +1,151 @@
+"""A model and a case give a probability map and its lesions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_ies.checkpoints.device import device_label
+from napari_ies.errors import SegmentationError
+from napari_ies.inference import probability_map
+from napari_ies.lesions import find_lesions, lesion_table, match_reference
+from napari_ies.progress import Progress, finish
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from napari_ies.case import Case
+    from napari_ies.checkpoints.model import SegmentationModel
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """What a network marked in a case.
+
+    Parameters
+    ----------
+    probability
+        float32 (X, Y, Z): probability of the explained class.
+    labels
+        int32 (X, Y, Z): 0 background, otherwise the lesion's label; with a reference, the
+        instances that no prediction touches (FN) follow the predicted ones.
+    lesions
+        A row per lesion, see :func:`napari_ies.lesions.lesion_table`.
+    threshold
+        Probability from which a voxel counts as lesion.
+    forward
+        ``"sliding-window"`` or ``"whole-volume"``.
+    device
+        Where it was computed, in words.
+    notes
+        What a reader must know, such as a change of device: plain sentences.
+    """
+
+    probability: NDArray[np.float32]
+    labels: NDArray[np.int32]
+    lesions: pd.DataFrame
+    threshold: float
+    forward: str
+    device: str
+    notes: tuple[str, ...] = ()
+
+
+def segment(
+    model: SegmentationModel,
+    case: Case,
+    *,
+    threshold: float | None = None,
+    smallest: int | None = None,
+    reference: NDArray[np.bool_] | None = None,
+    forward: str = "sliding-window",
+) -> Segmentation:
+    """Segment a case; see :func:`segment_progressively`, which this runs to its end."""
+    return finish(
+        segment_progressively(
+            model,
+            case,
+            threshold=threshold,
+            smallest=smallest,
+            reference=reference,
+            forward=forward,
+        )
+    )
+
+
+def segment_progressively(
+    model: SegmentationModel,
+    case: Case,
+    *,
+    threshold: float | None = None,
+    smallest: int | None = None,
+    reference: NDArray[np.bool_] | None = None,
+    forward: str = "sliding-window",
+) -> Iterator[Progress[Segmentation]]:
+    """Segment a case window by window.
+
+    Parameters
+    ----------
+    model
+        The network and its profile.
+    case
+        The patient; it must hold the profile's number of sequences, in its order.
+    threshold
+        Probability above which a voxel counts as lesion; None for the profile's.
+    smallest
+        Smallest number of voxels of an instance; None for the profile's.
+    reference
+        Reference mask, bool (X, Y, Z): adds TP, FP and FN to the table and the FN instances to
+        the labels.
+    forward
+        ``"sliding-window"`` (Gaussian blend of the profile's windows) or ``"whole-volume"``.
+
+    Yields
+    ------
+    A report per window; the last one holds the :class:`Segmentation`.
+
+    Raises
+    ------
+    CheckpointError
+        If the number of sequences does not fit the network.
+    SegmentationError
+        If the settings are not possible.
+    """
+    threshold = model.profile.threshold if threshold is None else threshold
+    smallest = model.profile.smallest_lesion if smallest is None else smallest
+    if not 0 < threshold < 1:
+        raise SegmentationError(
+            f"The threshold is {threshold:g}; expected a probability between 0 and 1."
+        )
+    if smallest < 1:
+        raise SegmentationError(
+            f"The smallest lesion is {smallest} voxels; expected at least 1 voxel."
+        )
+    if reference is not None and reference.shape != case.shape:
+        raise SegmentationError(
+            f"The reference mask has the size {reference.shape}, the images {case.shape}; "
+            "resample the mask onto the images' grid."
+        )
+    notes: list[str] = []
+    for report in probability_map(model, case, forward):
+        if report.note:
+            notes.append(report.note)
+        if report.result is None:
+            yield Progress("Segmenting", report.done, report.total, "windows", note=report.note)
+            continue
+        labels, match = find_lesions(report.result, threshold, smallest), None
+        if reference is not None:
+            labels, match = match_reference(labels, reference)
+        result = Segmentation(
+            probability=report.result,
+            labels=labels,
+            lesions=lesion_table(labels, report.result, case, match),
+            threshold=threshold,
+            forward=forward,
+            device=device_label(model.device),
+            notes=(*case.notes, *notes),
+        )
+        yield Progress("Segmenting", report.total, report.total, "windows", result)
