@@ -1,0 +1,105 @@
+"""Where a network computes."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from napari_ies.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+
+
+def resolve_device(device: str | torch.device = "auto") -> torch.device:
+    """Choose the device to compute on.
+
+    Parameters
+    ----------
+    device
+        ``"auto"``: CUDA where it is there and works, else Apple's MPS where 3-d convolutions and
+        their gradients run there, else the CPU. ``"cpu"``, ``"mps"``, ``"cuda"`` (the first one)
+        or ``"cuda:1"``: that one.
+
+    Raises
+    ------
+    CheckpointError
+        If a named device is not here, or does not run 3-d layers.
+    """
+    import torch
+
+    if str(device) == "auto":
+        candidates = (torch.device(name) for name in available_devices() if name != "cpu")
+        return next((d for d in candidates if _runs_3d_layers(d)), torch.device("cpu"))
+    name = "cuda:0" if str(device) == "cuda" else str(device)
+    if name not in available_devices():
+        raise CheckpointError(
+            f"There is no device {str(device)!r} on this machine: choose one of "
+            f"{', '.join(('auto', *available_devices()))}."
+        )
+    chosen = torch.device(name)
+    if chosen.type != "cpu" and not _runs_3d_layers(chosen):
+        raise CheckpointError(
+            f"The device {name} does not run the 3-d layers of these networks with this PyTorch "
+            f"({torch.__version__}): choose cpu."
+        )
+    return chosen
+
+
+def available_devices() -> tuple[str, ...]:
+    """Return the names of this machine's devices, such as ``("cuda:0", "cpu")``, fastest first."""
+    import torch
+
+    cuda = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    mps = ["mps"] if torch.backends.mps.is_available() else []
+    return (*cuda, *mps, "cpu")
+
+
+def device_label(device: torch.device) -> str:
+    """Name a device for a person: ``"CPU (2 threads)"``, ``"CUDA: NVIDIA H200"``."""
+    import torch
+
+    if device.type == "cuda":
+        return f"CUDA: {torch.cuda.get_device_name(device)}"
+    if device.type == "mps":
+        return "MPS: Apple GPU"
+    threads = torch.get_num_threads()
+    return f"CPU ({threads} thread{'s' if threads != 1 else ''})"
+
+
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """Compute convolutions and matrix products in true float32 inside this context.
+
+    cuDNN's convolutions otherwise round their input to TF32 (10 bits of mantissa), which moves
+    gradients by up to a part in a thousand. The former settings come back on leaving; on the CPU
+    nothing changes.
+    """
+    import torch
+
+    matmul, convolution = torch.backends.cuda.matmul, torch.backends.cudnn
+    former = matmul.allow_tf32, convolution.allow_tf32
+    matmul.allow_tf32 = convolution.allow_tf32 = False
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, convolution.allow_tf32 = former
+
+
+def _runs_3d_layers(device: torch.device) -> bool:
+    """Try a 3-d convolution, its transpose and the gradient of both on a device."""
+    import torch
+    from torch import nn
+
+    with torch.random.fork_rng(devices=[]):
+        layers = nn.Sequential(
+            nn.Conv3d(1, 2, 3, stride=2, padding=1), nn.ConvTranspose3d(2, 1, 2, stride=2)
+        )
+    try:
+        image = torch.ones(1, 1, 4, 4, 4, device=device, requires_grad=True)
+        (gradient,) = torch.autograd.grad(layers.to(device)(image).sum(), image)
+        return bool(gradient.isfinite().all())
+    except (RuntimeError, NotImplementedError):
+        return False

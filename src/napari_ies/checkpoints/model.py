@@ -1,0 +1,77 @@
+"""SegmentationModel: a network with its profile, on a device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from napari_ies.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import torch
+    from torch import nn
+
+    from napari_ies.checkpoints.profile import Profile
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentationModel:
+    """A network ready to be used: in evaluation mode, its weights frozen, on its device.
+
+    Parameters
+    ----------
+    network
+        Takes a float tensor (N, C, X, Y, Z) of normalised intensities and returns logits
+        (N, classes, X, Y, Z).
+    profile
+        How its input is made and its output read.
+    device
+        Where it computes.
+    path
+        The checkpoint file, or None for a network made in memory.
+    sha256
+        SHA-256 of the checkpoint file in hexadecimal, or an empty string.
+    """
+
+    network: nn.Module
+    profile: Profile
+    device: torch.device
+    path: Path | None = None
+    sha256: str = ""
+
+    def __post_init__(self) -> None:
+        self.network.eval()
+        self.network.requires_grad_(False)
+        self.network.to(self.device)
+
+    def to(self, device: torch.device) -> SegmentationModel:
+        """Return this model on another device; the network itself moves."""
+        return replace(self, device=device)
+
+
+def check_channels(model: SegmentationModel, sequences: Sequence[str]) -> None:
+    """Refuse a case with another number of sequences than the network has input channels.
+
+    Parameters
+    ----------
+    model
+        The network.
+    sequences
+        Names of the case's sequences, in order.
+
+    Raises
+    ------
+    CheckpointError
+        If the numbers differ.
+    """
+    wanted = model.profile.sequences
+    if len(sequences) != len(wanted):
+        noun = "sequence" if len(wanted) == 1 else "sequences"
+        raise CheckpointError(
+            f"The network takes {len(wanted)} {noun} ({', '.join(wanted)}), the case has "
+            f"{len(sequences)} ({', '.join(sequences)}): give it one image for each input of the "
+            "network, in this order."
+        )

@@ -1,0 +1,218 @@
+"""The profile in a file beside the checkpoint, ``NAME.profile.json``, which has the last word."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_ies.checkpoints.architectures import FAMILIES
+from napari_ies.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_ies.checkpoints.profile import Profile
+
+NORMALISATIONS = ("zscore-nonzero", "zscore", "minmax", "none")
+
+
+def profile_path(checkpoint: str | Path) -> Path:
+    """Return where the profile of a checkpoint file lies: ``NAME.profile.json`` beside it."""
+    return Path(checkpoint).with_suffix(".profile.json")
+
+
+def read_profile(path: Path) -> dict[str, Any]:
+    """Read what a profile file says.
+
+    Parameters
+    ----------
+    path
+        A JSON file with an object whose keys are fields of `Profile`. Any may be left out.
+
+    Returns
+    -------
+    The fields it sets, lists as tuples. The explained class may be an index or a name still.
+
+    Raises
+    ------
+    CheckpointError
+        If it is not JSON, or a field is unknown or has a value it cannot have.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise CheckpointError(
+            f"{path.name} is not valid JSON ({error.msg}, line {error.lineno} column "
+            f"{error.colno}): correct that line, or remove the file."
+        ) from error
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path.name} cannot be read as a JSON text in UTF-8 ({type(error).__name__}): correct "
+            "the file, or remove it."
+        ) from error
+    if not isinstance(content, dict):
+        raise CheckpointError(
+            f"{path.name} holds {_a(content)}, expected an object with the fields of a profile "
+            f"({', '.join(_CHECKS)})."
+        )
+    fields = {}
+    for name, value in content.items():
+        if name not in _CHECKS:
+            raise CheckpointError(
+                f"{path.name}: there is no field {name!r} in a profile: the fields are "
+                f"{', '.join(_CHECKS)}."
+            )
+        expected, accepts = _CHECKS[name]
+        if not accepts(value):
+            raise CheckpointError(f"{path.name}: {name} is {_a(value)}, expected {expected}.")
+        fields[name] = _tuples(value)
+    if isinstance(fields.get("window"), int):
+        fields["window"] = (fields["window"],) * 3
+    return fields
+
+
+def profile_to_json(profile: Profile) -> str:
+    """Return a profile as the text of a profile file: the fields that such a file may set."""
+    content = {name: getattr(profile, name) for name in _CHECKS}
+    content["arguments"] = dict(profile.arguments)
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def write_profile(path: str | Path, profile: Profile) -> None:
+    """Write a profile file, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        Where: `profile_path` of the checkpoint, for it to be used with the checkpoint.
+    profile
+        What is written.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be written there.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            temporary = Path(file.name)
+            file.write(profile_to_json(profile))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"The profile cannot be written to {path} ({error.strerror}): check the folder's "
+            "permissions and space."
+        ) from error
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _are_names(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(_is_name(name) for name in value)
+        and len(set(value)) == len(value)
+    )
+
+
+def _is_spacing(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, list)
+        and len(value) == 3
+        and all(_is_number(v) and 0 < v < float("inf") for v in value)
+    )
+
+
+def _is_orientation(value: Any) -> bool:
+    axes = ({"R", "L"}, {"A", "P"}, {"S", "I"})
+    return value is None or (
+        isinstance(value, str)
+        and len(value) == 3
+        and all(len(axis & set(value)) == 1 for axis in axes)
+    )
+
+
+def _is_window(value: Any) -> bool:
+    edges = value if isinstance(value, list) and len(value) == 3 else [value]
+    return all(_is_whole(edge) and edge > 0 for edge in edges)
+
+
+_CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "name": (
+        "a text without slashes, since files are named by it",
+        lambda value: _is_name(value) and value.isprintable() and not set(value) & {"/", "\\"},
+    ),
+    "architecture": (
+        f"one of {', '.join(FAMILIES)}",
+        lambda value: isinstance(value, str) and value in FAMILIES,
+    ),
+    "arguments": (
+        "an object with keyword arguments of the architecture's class",
+        lambda value: isinstance(value, dict),
+    ),
+    "sequences": ("a list of different names", _are_names),
+    "classes": ("a list of different names", _are_names),
+    "explained_class": (
+        "the index or the name of a class",
+        lambda value: _is_name(value) or (_is_whole(value) and value >= 0),
+    ),
+    "normalisation": (
+        f"one of {', '.join(NORMALISATIONS)}",
+        lambda value: isinstance(value, str) and value in NORMALISATIONS,
+    ),
+    "spacing": ("null or three voxel sizes in mm above 0", _is_spacing),
+    "orientation": ("null or three axis codes such as LAS", _is_orientation),
+    "window": ("one or three whole numbers of voxels above 0", _is_window),
+    "overlap": (
+        "a number from 0 up to but not including 1",
+        lambda value: _is_number(value) and 0 <= value < 1,
+    ),
+    "threshold": (
+        "a probability above 0 and below 1",
+        lambda value: _is_number(value) and 0 < value < 1,
+    ),
+    "smallest_lesion": (
+        "a whole number of voxels, 1 or more",
+        lambda value: _is_whole(value) and value >= 1,
+    ),
+}
+
+
+def _a(value: Any) -> str:
+    """Show a value of JSON in a sentence, shortened."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_tuples(item) for item in value)
+    if isinstance(value, Mapping):
+        return {key: _tuples(item) for key, item in value.items()}
+    return value
