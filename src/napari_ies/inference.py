@@ -12,6 +12,7 @@ import torch
 
 from napari_ies.checkpoints.device import device_label, exact_float32
 from napari_ies.errors import CheckpointError, SegmentationError
+from napari_ies.orientation import Reorientation
 from napari_ies.progress import Progress
 from napari_ies.windows import Tiling, tiling
 
@@ -30,6 +31,13 @@ GPU_BATCH = 4
 """Windows in one pass on a GPU; halved when memory runs out."""
 
 
+def network_turn(model: SegmentationModel, case: Case) -> Reorientation:
+    """Return how a case's stored axes are turned to those the network was trained on."""
+    if model.profile.orientation is None:
+        return Reorientation.identity(case.shape)
+    return Reorientation.between(case.affine, case.shape, tuple(model.profile.orientation))
+
+
 def network_input(model: SegmentationModel, case: Case) -> torch.Tensor:
     """Return a case as the network sees it, before it is cut into windows.
 
@@ -42,7 +50,8 @@ def network_input(model: SegmentationModel, case: Case) -> torch.Tensor:
 
     Returns
     -------
-    float32 (C, X, Y, Z) on the CPU; shares memory with the case, so it is not to be written to.
+    float32 (C, X', Y', Z') on the CPU, with the axes of :func:`network_turn`; it may share memory
+    with the case, so it is not to be written to.
 
     Raises
     ------
@@ -56,9 +65,10 @@ def network_input(model: SegmentationModel, case: Case) -> torch.Tensor:
             f"{len(case.sequences)} ({', '.join(case.sequences)}); load exactly those."
         )
     values = case.normalised(model.profile.normalisation)
+    turned = np.ascontiguousarray(network_turn(model, case).apply(values))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        return torch.from_numpy(values)
+        return torch.from_numpy(turned)
 
 
 def network_logits(network: nn.Module, batch: torch.Tensor) -> torch.Tensor:
@@ -119,8 +129,9 @@ def probability_map(
         If the network cannot run on the volume.
     """
     image = network_input(model, case)
-    tiles = tiling(model.profile, case.shape, forward)
-    blend = torch.zeros((len(model.profile.classes), *case.shape))
+    shape = network_turn(model, case).displayed_shape
+    tiles = tiling(model.profile, shape, forward)
+    blend = torch.zeros((len(model.profile.classes), *shape))
     total = len(tiles.windows)
     for done, note in _blend_windows(model, image, tiles, blend):
         yield Progress("Segmenting", done, total + 1, "windows", note=note)
@@ -128,7 +139,7 @@ def probability_map(
         probability = blend[0].sigmoid_()
     else:
         probability = blend.softmax(dim=0)[model.profile.explained_class]
-    result = np.ascontiguousarray(probability.numpy())
+    result = np.ascontiguousarray(network_turn(model, case).invert(probability.numpy()))
     yield Progress("Segmenting", total + 1, total + 1, "windows", result)
 
 

@@ -66,6 +66,11 @@ class Reorientation:
         """Return the reorientation of a stored grid to the axes of the screen."""
         return cls.between(affine, shape, DISPLAY_AXES)
 
+    @classmethod
+    def identity(cls, shape: tuple[int, int, int]) -> Reorientation:
+        """Return the reorientation that changes nothing."""
+        return cls((0, 1, 2), (False, False, False), shape)
+
     @property
     def displayed_shape(self) -> tuple[int, int, int]:
         """Size of the reoriented volume."""
@@ -104,6 +109,13 @@ class Reorientation:
         for index, axis, flip in zip(voxel, self.axes, self.flips, strict=True):
             stored[axis] = self.shape[axis] - 1 - index if flip else index
         return stored[0], stored[1], stored[2]
+
+    def box_to_stored(self, box: tuple[slice, slice, slice]) -> tuple[slice, slice, slice]:
+        """Return the box of the stored grid that a box of the reoriented one shows."""
+        low = self.to_stored((box[0].start, box[1].start, box[2].start))
+        high = self.to_stored((box[0].stop - 1, box[1].stop - 1, box[2].stop - 1))
+        x, y, z = (slice(min(a, b), max(a, b) + 1) for a, b in zip(low, high, strict=True))
+        return x, y, z
 
     def displayed_spacing(self, spacing: tuple[float, float, float]) -> tuple[float, float, float]:
         """Return the voxel sizes in mm along the displayed axes."""

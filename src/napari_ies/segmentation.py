@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_ies.checkpoints.device import device_label
 from napari_ies.errors import SegmentationError
-from napari_ies.inference import probability_map
+from napari_ies.inference import network_turn, probability_map
 from napari_ies.lesions import find_lesions, lesion_table, match_reference
 from napari_ies.progress import Progress, finish
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
+
+SPACING_TOLERANCE = 0.1
+"""Relative difference from the training voxel size from which a note says so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +149,21 @@ def segment_progressively(
             threshold=threshold,
             forward=forward,
             device=device_label(model.device),
-            notes=(*case.notes, *notes),
+            notes=(*case.notes, *_spacing_note(model, case), *notes),
         )
         yield Progress("Segmenting", report.total, report.total, "windows", result)
+
+
+def _spacing_note(model: SegmentationModel, case: Case) -> tuple[str, ...]:
+    """Say so where the images' voxels differ from those the network was trained on."""
+    trained = model.profile.spacing
+    if trained is None:
+        return ()
+    turned = network_turn(model, case).displayed_spacing(case.spacing)
+    if all(abs(a / b - 1) <= SPACING_TOLERANCE for a, b in zip(turned, trained, strict=True)):
+        return ()
+    words = [" × ".join(f"{size:.3g}" for size in sizes) for sizes in (trained, turned)]
+    return (
+        f"The network was trained on voxels of {words[0]} mm and these images have {words[1]} mm: "
+        "its marks may be wrong; resample the images first.",
+    )

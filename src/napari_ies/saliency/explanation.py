@@ -12,9 +12,9 @@ import torch
 
 from napari_ies.checkpoints.device import device_label
 from napari_ies.errors import SaliencyError
-from napari_ies.inference import network_input
+from napari_ies.inference import network_input, network_turn
 from napari_ies.progress import Progress, finish
-from napari_ies.saliency.footprint import footprint_voxels
+from napari_ies.saliency.footprint import footprint_mask, footprint_voxels
 from napari_ies.saliency.gradcam import default_layer, gradcam
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.saliency.saliency import Saliency
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.orientation import Reorientation
     from napari_ies.windows import Box
 
 
@@ -119,15 +120,17 @@ def explain_request(
     model: SegmentationModel, case: Case, footprint: ArrayLike, request: SaliencyRequest
 ) -> Iterator[Progress[Saliency]]:
     """Explain a footprint as a request says; see :func:`explain_progressively`."""
-    voxels = footprint_voxels(footprint, case.shape)
+    turn = network_turn(model, case)
+    voxels = footprint_voxels(turn.apply(footprint_mask(footprint, case.shape)))
     request = _completed(request, model)
     problem = Problem(
         network=model.network,
         device=model.device,
         image=network_input(model, case),
-        tiles=tiling(model.profile, case.shape, request.forward),
+        tiles=tiling(model.profile, turn.displayed_shape, request.forward),
         voxels=voxels,
         class_index=_class_index(request),
+        turn=turn,
     )
     provenance = _provenance(model, case)
     if request.method == "smoothgrad":
@@ -139,7 +142,7 @@ def explain_request(
     for estimate in estimates:
         result = None
         if estimate.mean is not None:
-            result = _saliency(estimate, request, sequences, case, voxels, provenance)
+            result = _saliency(estimate, request, sequences, case, problem, provenance)
         yield Progress("Explaining", estimate.done, estimate.total, unit, result)
 
 
@@ -168,27 +171,29 @@ def _saliency(
     request: SaliencyRequest,
     sequences: tuple[str, ...],
     case: Case,
-    voxels: NDArray[np.int64],
+    problem: Problem,
     provenance: Mapping[str, object],
 ) -> Saliency:
-    error = estimate.standard_error
+    error, turn = estimate.standard_error, problem.turn
     return Saliency(
         request=request,
         sequences=sequences,
         shape=case.shape,
         affine=case.affine,
-        box=estimate.box,
-        cropped=_numpy(estimate.mean),
-        cropped_standard_error=None if error is None else _numpy(error),
-        footprint=_footprint_on(estimate.box, voxels),
+        box=turn.box_to_stored(estimate.box),
+        cropped=_stored(estimate.mean, turn),
+        cropped_standard_error=None if error is None else _stored(error, turn),
+        footprint=np.ascontiguousarray(turn.invert(_footprint_on(estimate.box, problem.voxels))),
         n_used=estimate.n_used,
         provenance=provenance,
     )
 
 
-def _numpy(tensor: torch.Tensor | None) -> NDArray[np.float32]:
+def _stored(tensor: torch.Tensor | None, turn: Reorientation) -> NDArray[np.float32]:
+    """Return maps on the network's axes as an array on the stored ones."""
     assert tensor is not None  # noqa: S101 - only complete estimates come here
-    return np.ascontiguousarray(tensor.detach().to("cpu", torch.float32).numpy())
+    values = tensor.detach().to("cpu", torch.float32).numpy()
+    return np.ascontiguousarray(turn.invert(values))
 
 
 def _footprint_on(box: Box, voxels: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -38,26 +38,26 @@ class Piece:
     weight: torch.Tensor
 
 
-def footprint_voxels(mask: ArrayLike, shape: tuple[int, int, int]) -> NDArray[np.int64]:
-    """Return the voxels of a footprint.
+def footprint_mask(footprint: ArrayLike, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
+    """Check a footprint.
 
     Parameters
     ----------
-    mask
+    footprint
         (X, Y, Z) boolean, or numbers of which all but 0 belong to the footprint.
     shape
         The case's grid.
 
     Returns
     -------
-    int64 (V, 3), in scan order.
+    bool (X, Y, Z)
 
     Raises
     ------
     SaliencyError
         If the mask is not on the grid, not finite, or empty.
     """
-    array = np.asarray(mask)
+    array = np.asarray(footprint)
     if array.shape != shape:
         raise SaliencyError(
             f"The region has the size {array.shape}, the images {shape}; expected a mask on the "
@@ -65,10 +65,15 @@ def footprint_voxels(mask: ArrayLike, shape: tuple[int, int, int]) -> NDArray[np
         )
     if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
         raise SaliencyError("The region is not a mask; expected true and false, or labels.")
-    voxels = np.argwhere(array != 0)
-    if len(voxels) == 0:
+    mask = array != 0
+    if not mask.any():
         raise SaliencyError("The region holds no voxel; choose a lesion or paint at least one.")
-    return voxels
+    return np.asarray(mask)
+
+
+def footprint_voxels(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the voxels of a mask, int64 (V, 3), in scan order."""
+    return np.argwhere(mask)
 
 
 def pieces(voxels: NDArray[np.int64], tiles: Tiling) -> tuple[Piece, ...]:

@@ -56,5 +56,5 @@ def standard_noise(
             np.random.Philox(np.random.SeedSequence((seed, sample, channel, *block)))
         )
         values = generator.standard_normal((BLOCK, BLOCK, BLOCK), dtype=np.float32)
-        noise[(channel, *target)] = values[tuple(source)]
+        noise[channel][tuple(target)] = values[tuple(source)]
     return noise

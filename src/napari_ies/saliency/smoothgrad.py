@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from napari_ies.orientation import Reorientation
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.windows import Box, Tiling
 
@@ -47,6 +48,8 @@ class Problem:
         int64 (V, 3): the footprint.
     class_index
         Output channel whose logit is explained.
+    turn
+        How the axes here differ from those of the stored grid, on which the noise is drawn.
     """
 
     network: nn.Module
@@ -55,6 +58,7 @@ class Problem:
     tiles: Tiling
     voxels: NDArray[np.int64]
     class_index: int
+    turn: Reorientation
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +128,8 @@ def _noisy(problem: Problem, box: Box, seed: int, sample: int, sigma: float) -> 
     image = problem.image[(slice(None), *box)]
     if sigma == 0:
         return image.to(problem.device)
-    noise = torch.from_numpy(standard_noise(seed, sample, len(image), box))
+    stored = standard_noise(seed, sample, len(image), problem.turn.box_to_stored(box))
+    noise = torch.from_numpy(np.ascontiguousarray(problem.turn.apply(stored)))
     return (image + sigma * noise).to(problem.device)
 
 

@@ -1,0 +1,12 @@
+"""Saliency tests run on tiny networks, where threads only wait for one another."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -1,0 +1,311 @@
+"""SmoothGrad against a double loop over voxels and noise samples in float64."""
+
+import dataclasses
+
+import naive
+import numpy as np
+import pytest
+import torch
+from cases import OBLIQUE, ball, random_case
+from networks import small_model
+
+from napari_ies.errors import SaliencyError
+from napari_ies.orientation import Reorientation
+from napari_ies.progress import finish
+from napari_ies.saliency import explain, explain_progressively
+from napari_ies.saliency.footprint import footprint_voxels
+from napari_ies.saliency.noise import standard_noise
+from napari_ies.saliency.request import SaliencyRequest
+from napari_ies.saliency.smoothgrad import Problem, smoothgrad
+from napari_ies.windows import tiling
+
+FORWARDS = ("sliding-window", "whole-volume")
+SHAPE = (12, 10, 14)
+
+
+def whole_noise(n_samples, shape=SHAPE, seed=0):
+    box = tuple(slice(0, size) for size in shape)
+    return [standard_noise(seed, n, 2, box) for n in range(n_samples)]
+
+
+def sigma_of(image, noise):
+    return noise * float(image[0].max() - image[0].min())
+
+
+def double_estimate(model, image, mask, forward, aggregation, n_samples, noise, seed=0):
+    """Run the engine in float64 and put its map on the whole grid."""
+    model.network.double()
+    problem = Problem(
+        network=model.network,
+        device=torch.device("cpu"),
+        image=torch.from_numpy(image.astype(np.float64)),
+        tiles=tiling(model.profile, mask.shape, forward),
+        voxels=footprint_voxels(mask),
+        class_index=1,
+        turn=Reorientation.identity(mask.shape),
+    )
+    request = SaliencyRequest(aggregation=aggregation, n_samples=n_samples, noise=noise, seed=seed)
+    *_, last = smoothgrad(problem, request)
+    maps = np.zeros(image.shape)
+    maps[(slice(None), *last.box)] = last.mean.numpy()
+    return maps
+
+
+def relative_difference(values, expected):
+    return np.abs(values - expected).max() / np.abs(expected).max()
+
+
+@pytest.mark.parametrize("forward", FORWARDS)
+@pytest.mark.parametrize("aggregation", ["mean", "sum", "max"])
+@pytest.mark.parametrize("name", ["unet", "unet-residual", "unet-anisotropic", "dynunet"])
+def test_equals_the_double_loop_in_float64(name, aggregation, forward):
+    model, image = small_model(name), random_case(SHAPE).normalised("zscore-nonzero")
+    mask = ball(SHAPE, (6, 5, 7), 1.0)
+    expected, _ = naive.smoothgrad(
+        model,
+        image,
+        mask,
+        aggregation=aggregation,
+        noises=whole_noise(2),
+        sigma=sigma_of(image, 0.1),
+        forward=forward,
+    )
+    maps = double_estimate(model, image, mask, forward, aggregation, 2, 0.1)
+    assert relative_difference(maps, expected) < 1e-6  # blend weights are float32
+
+
+@pytest.mark.parametrize("aggregation", ["mean", "max"])
+@pytest.mark.parametrize("name", ["swin", "unetr"])
+def test_equals_the_double_loop_for_transformers(name, aggregation):
+    shape = (64 if name == "swin" else 32, 32, 36)
+    model, case = small_model(name), random_case(shape)
+    mask = np.zeros(shape, dtype=bool)
+    mask[15, 16, 17:19] = True
+    image = case.normalised("zscore-nonzero")
+    expected, _ = naive.smoothgrad(
+        model,
+        image,
+        mask,
+        aggregation=aggregation,
+        noises=whole_noise(1, shape),
+        sigma=sigma_of(image, 0.05),
+        forward="sliding-window",
+    )
+    saliency = explain(model, case, mask, aggregation=aggregation, n_samples=1, noise=0.05)
+    assert relative_difference(saliency.maps, expected) < 1e-4
+
+
+@pytest.mark.parametrize("forward", FORWARDS)
+@pytest.mark.parametrize("aggregation", ["mean", "max"])
+def test_explain_equals_the_double_loop_in_float32(aggregation, forward):
+    model, case = small_model(), random_case(SHAPE)
+    mask, image = ball(SHAPE, (6, 5, 7), 1.0), case.normalised("zscore-nonzero")
+    expected, error = naive.smoothgrad(
+        model,
+        image,
+        mask,
+        aggregation=aggregation,
+        noises=whole_noise(3, seed=7),
+        sigma=sigma_of(image, 0.05),
+        forward=forward,
+    )
+    saliency = explain(
+        model, case, mask, aggregation=aggregation, n_samples=3, seed=7, forward=forward
+    )
+    assert relative_difference(saliency.maps, expected) < 1e-4
+    assert relative_difference(saliency.standard_error, error) < 1e-3
+
+
+FOOTPRINTS = {
+    "one voxel": lambda: ball(SHAPE, (6, 5, 7), 0.5),
+    "at the border": lambda: ball(SHAPE, (0, 0, 13), 1.0),
+    "in several windows": lambda: ball(SHAPE, (5, 6, 7), 1.5),
+    "in several pieces": lambda: ball(SHAPE, (1, 2, 3), 0.5) | ball(SHAPE, (10, 8, 12), 1.0),
+}
+
+
+@pytest.mark.parametrize("forward", FORWARDS)
+@pytest.mark.parametrize("aggregation", ["mean", "max"])
+@pytest.mark.parametrize("footprint", FOOTPRINTS)
+def test_any_footprint_equals_the_double_loop(footprint, aggregation, forward):
+    model, image = small_model(), random_case(SHAPE).normalised("zscore-nonzero")
+    mask = FOOTPRINTS[footprint]()
+    expected, _ = naive.smoothgrad(
+        model,
+        image,
+        mask,
+        aggregation=aggregation,
+        noises=whole_noise(1),
+        sigma=sigma_of(image, 0.05),
+        forward=forward,
+    )
+    maps = double_estimate(model, image, mask, forward, aggregation, 1, 0.05)
+    assert relative_difference(maps, expected) < 1e-6
+
+
+def test_the_whole_volume_as_footprint_equals_the_double_loop():
+    shape = (6, 5, 7)
+    model = small_model(window=(4, 4, 4))
+    image = random_case(shape).normalised("zscore-nonzero")
+    mask = np.ones(shape, dtype=bool)
+    for aggregation in ("mean", "max"):
+        expected, _ = naive.smoothgrad(
+            model,
+            image,
+            mask,
+            aggregation=aggregation,
+            noises=whole_noise(1, shape),
+            sigma=sigma_of(image, 0.05),
+            forward="sliding-window",
+        )
+        maps = double_estimate(model, image, mask, "sliding-window", aggregation, 1, 0.05)
+        assert relative_difference(maps, expected) < 1e-6
+
+
+def test_a_volume_smaller_than_the_window_equals_the_double_loop():
+    shape = (6, 10, 7)
+    model, case = small_model(), random_case(shape)
+    mask, image = ball(shape, (3, 4, 4), 1.0), case.normalised("zscore-nonzero")
+    expected, _ = naive.smoothgrad(
+        model,
+        image,
+        mask,
+        aggregation="max",
+        noises=whole_noise(2, shape),
+        sigma=sigma_of(image, 0.05),
+        forward="sliding-window",
+    )
+    saliency = explain(model, case, mask, aggregation="max", n_samples=2)
+    assert relative_difference(saliency.maps, expected) < 1e-4
+
+
+def test_without_noise_one_sample_is_the_plain_gradient():
+    model, case = small_model(), random_case(SHAPE)
+    mask = ball(SHAPE, (6, 5, 7), 1.0)
+    image = torch.from_numpy(case.normalised("zscore-nonzero").copy()).requires_grad_()
+    output = naive.logits(model.network, image, model.profile, "whole-volume")[1]
+    output[torch.from_numpy(mask)].sum().backward()
+    saliency = explain(
+        model, case, mask, aggregation="sum", n_samples=1, noise=0, forward="whole-volume"
+    )
+    assert relative_difference(saliency.maps, image.grad.numpy()) < 1e-5
+    assert saliency.standard_error is None
+
+
+def test_sum_is_mean_times_the_number_of_voxels():
+    model, case = small_model(), random_case(SHAPE)
+    mask = ball(SHAPE, (6, 5, 7), 1.0)
+    mean = explain(model, case, mask, aggregation="mean", n_samples=2).maps
+    total = explain(model, case, mask, aggregation="sum", n_samples=2).maps
+    np.testing.assert_allclose(total, mean * mask.sum(), rtol=1e-4, atol=1e-7)
+
+
+def test_another_class_is_explained_by_its_own_logit():
+    model, case = small_model(), random_case(SHAPE)
+    mask, image = ball(SHAPE, (6, 5, 7), 1.0), case.normalised("zscore-nonzero")
+    expected, _ = naive.smoothgrad(
+        model,
+        image,
+        mask,
+        aggregation="mean",
+        noises=whole_noise(1),
+        sigma=sigma_of(image, 0.05),
+        forward="whole-volume",
+        class_index=0,
+    )
+    saliency = explain(model, case, mask, n_samples=1, forward="whole-volume", class_index=0)
+    assert relative_difference(saliency.maps, expected) < 1e-4
+
+
+def test_an_orientation_in_the_profile_is_that_of_the_turned_case():
+    """A network trained on another orientation sees the case as if it were stored that way."""
+    model, case = small_model(), random_case(SHAPE, affine=OBLIQUE)
+    oriented = dataclasses.replace(
+        model, profile=dataclasses.replace(model.profile, orientation="SLP")
+    )
+    turn = Reorientation.between(case.affine, case.shape, ("S", "L", "P"))
+    turned = dataclasses.replace(case, data=np.ascontiguousarray(turn.apply(case.data)))
+    mask = ball(SHAPE, (6, 5, 7), 1.0)
+    # No noise: it belongs to the stored voxel, which the turned case does not know.
+    settings = {"aggregation": "max", "n_samples": 1, "noise": 0}
+    maps = explain(oriented, case, mask, **settings).maps
+    expected = explain(model, turned, turn.apply(mask), **settings).maps
+    np.testing.assert_allclose(turn.apply(maps), expected, rtol=1e-5, atol=1e-8)
+    noisy = explain(oriented, case, mask, n_samples=2)
+    assert noisy.mask.sum() == mask.sum()
+    assert (noisy.mask == mask).all()
+
+
+def test_each_report_after_a_sample_is_the_map_of_so_many_samples():
+    model, case = small_model(), random_case(SHAPE)
+    mask = ball(SHAPE, (6, 5, 7), 1.0)
+    reports = [r.result for r in explain_progressively(model, case, mask, n_samples=3) if r.result]
+    assert [saliency.n_used for saliency in reports] == [1, 2, 3]
+    for saliency in reports:
+        fewer = explain(model, case, mask, n_samples=saliency.n_used)
+        np.testing.assert_array_equal(saliency.maps, fewer.maps)
+
+
+@pytest.mark.parametrize("settings", [{}, {"aggregation": "max"}, {"method": "gradcam++"}])
+def test_cancelling_at_any_step_leaves_the_network_untouched(settings):
+    model, case = small_model(), random_case(SHAPE)
+    model.network.model[0].register_forward_hook(lambda *_: None)
+    before = [
+        (name, len(m._forward_hooks), m.training) for name, m in model.network.named_modules()
+    ]
+    weights = {name: value.clone() for name, value in model.network.state_dict().items()}
+    mask = ball(SHAPE, (6, 5, 7), 1.0)
+    steps = sum(1 for _ in explain_progressively(model, case, mask, n_samples=2, **settings))
+    for stop in range(steps):
+        running = explain_progressively(model, case, mask, n_samples=2, **settings)
+        for _ in range(stop + 1):
+            next(running)
+        running.close()
+        assert before == [
+            (name, len(m._forward_hooks), m.training) for name, m in model.network.named_modules()
+        ]
+        assert not any(parameter.requires_grad for parameter in model.network.parameters())
+    for name, value in model.network.state_dict().items():
+        assert torch.equal(weights[name], value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"n_samples": 0}, "0 noise samples"),
+        ({"noise": -0.1}, "noise level is -0.1"),
+        ({"noise": float("nan")}, "noise level is nan"),
+        ({"aggregation": "median"}, "no aggregation 'median'"),
+        ({"method": "lime"}, "no method 'lime'"),
+        ({"forward": "half"}, "no forward 'half'"),
+        ({"seed": -1}, "seed is -1"),
+        ({"class_index": 2}, "no class 2"),
+        ({"method": "gradcam++", "layer": "model.9"}, "no layer 'model.9'"),
+    ],
+)
+def test_impossible_settings_are_refused_in_one_sentence(settings, sentence):
+    case = random_case(SHAPE)
+    with pytest.raises(SaliencyError, match=sentence) as caught:
+        explain(small_model(), case, ball(SHAPE, (6, 5, 7), 1.0), **settings)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("mask", "sentence"),
+    [
+        (np.zeros(SHAPE, dtype=bool), "holds no voxel"),
+        (np.ones((3, 3, 3), dtype=bool), "has the size"),
+        (np.full(SHAPE, np.nan), "is not a mask"),
+        (np.full(SHAPE, "x"), "is not a mask"),
+    ],
+)
+def test_impossible_footprints_are_refused_in_one_sentence(mask, sentence):
+    with pytest.raises(SaliencyError, match=sentence):
+        explain(small_model(), random_case(SHAPE), mask)
+
+
+def test_finish_returns_the_last_result():
+    model, case = small_model(), random_case(SHAPE)
+    mask = ball(SHAPE, (6, 5, 7), 1.0)
+    whole = finish(explain_progressively(model, case, mask, n_samples=2))
+    np.testing.assert_array_equal(whole.maps, explain(model, case, mask, n_samples=2).maps)
