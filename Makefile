@@ -1,0 +1,39 @@
+# Everything a fresh machine needs, one command each. PYTHON=python3.12 chooses another Python.
+VENV := .venv
+BIN := $(VENV)/bin
+PICTURE := napari-ies-demo.png
+
+.PHONY: help demo test lint clean libraries
+
+help:
+	@echo "make demo   open the viewer with a synthetic patient (without a display: write $(PICTURE))"
+	@echo "make test   run the tests; make test ARGS='-k name' runs some of them"
+	@echo "make lint   check style and types"
+	@echo "make clean  remove the virtual environment and all caches"
+
+demo: libraries $(VENV)/.ready-demo
+	@if [ "$$(uname)" = Linux ] && [ -z "$${DISPLAY:-}$${WAYLAND_DISPLAY:-}" ]; then \
+		scripts/on_screen.sh --virtual $(BIN)/napari-ies demo --screenshot $(PICTURE); \
+	else \
+		$(BIN)/napari-ies demo; \
+	fi
+
+test: libraries $(VENV)/.ready-dev
+	@scripts/on_screen.sh --virtual $(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.ready-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+libraries:
+	@scripts/libraries.sh
+
+# The stamps: what they hang on, changed, means installing again.
+$(VENV)/.ready-%: pyproject.toml constraints.txt scripts/setup.sh
+	@scripts/setup.sh $(VENV) $*
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache $(PICTURE)
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,299 @@
+"""The commands and their options. Each imports what it works with when it runs, so that
+``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_ies.cli.examples import EXAMPLES
+from napari_ies.cli.options import (
+    Aggregation,
+    Checkpoint,
+    Debug,
+    Device,
+    Forward,
+    ForwardOption,
+    Images,
+    Method,
+    Out,
+    Overwrite,
+    Reference,
+    Subject,
+    Threshold,
+    parse_images,
+)
+from napari_ies.cli.terminal import Terminal, reporting
+
+if TYPE_CHECKING:
+    from napari_ies.case import Case
+    from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.segmentation import Segmentation
+
+app = typer.Typer(
+    name="napari-ies",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the console command; ends with exit status 0, 1 (the work failed) or 2 (wrong usage)."""
+    app(prog_name="napari-ies")
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from napari_ies import __version__
+
+        Terminal().show(f"napari-ies {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def napari_ies(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", callback=_show_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """See why a segmentation network marked a lesion: instance-level explanation saliency."""
+
+
+@app.command(epilog=EXAMPLES["inspect"])
+def inspect(checkpoint: Checkpoint, debug: Debug = False) -> None:
+    """Say what a checkpoint is: architecture, inputs, classes, profile and what was guessed."""
+    with reporting(debug) as terminal:
+        from napari_ies.checkpoints import load_checkpoint
+        from napari_ies.cli.tables import model_table
+        from napari_ies.saliency.gradcam import candidate_layers, default_layer
+
+        model = load_checkpoint(checkpoint, device="cpu")
+        terminal.show(model_table(model, candidate_layers(model), default_layer(model)))
+
+
+@app.command(epilog=EXAMPLES["segment"])
+def segment(
+    checkpoint: Checkpoint,
+    image: Images,
+    out: Out,
+    reference: Reference = None,
+    threshold: Threshold = None,
+    smallest: Annotated[
+        int | None,
+        typer.Option(min=1, help="Smallest lesion, in voxels (default: the network's)."),
+    ] = None,
+    forward: ForwardOption = "sliding-window",
+    device: Device = "auto",
+    subject: Subject = None,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
+    """Segment a patient: lesion labels, probabilities and the table of lesions."""
+    images = parse_images(image)
+    with reporting(debug) as terminal:
+        from napari_ies.cli.tables import lesions_table
+        from napari_ies.results import prepare, save_segmentation, segmentation_files
+
+        model, case = _open(terminal, checkpoint, images, device, subject)
+        prepare(out, segmentation_files(case.subject).values(), overwrite=overwrite)
+        segmentation = _segment(
+            terminal, model, case, threshold, reference, forward=forward, smallest=smallest
+        )
+        written = save_segmentation(out, segmentation, case=case, model=model, overwrite=overwrite)
+        terminal.show(lesions_table(segmentation.lesions))
+        terminal.show(f"{len(segmentation.lesions)} lesions; written to {written[0]}")
+
+
+@app.command(epilog=EXAMPLES["explain"])
+def explain(
+    checkpoint: Checkpoint,
+    image: Images,
+    out: Out,
+    lesion: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Label of a lesion to explain, as segment numbers them; repeat for more.",
+        ),
+    ] = None,
+    all_lesions: Annotated[bool, typer.Option("--all", help="Explain every lesion.")] = False,
+    mask: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Explain any region: a NIfTI mask; repeat for more."),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Take the lesions of an earlier segment (its …_dseg.nii.gz)."
+        ),
+    ] = None,
+    reference: Reference = None,
+    threshold: Threshold = None,
+    method: Annotated[
+        Method, typer.Option(help="SmoothGrad, a map per sequence, or Grad-CAM++, one map.")
+    ] = "smoothgrad",
+    aggregation: Annotated[
+        Aggregation,
+        typer.Option(help="SmoothGrad: how the gradients of the lesion's voxels become one map."),
+    ] = "mean",
+    samples: Annotated[int, typer.Option(min=1, help="SmoothGrad: number of noise samples.")] = 50,
+    noise: Annotated[
+        float,
+        typer.Option(min=0, help="SmoothGrad: noise as a fraction of the first sequence's range."),
+    ] = 0.05,
+    seed: Annotated[int, typer.Option(min=0, help="SmoothGrad: seed of the noise.")] = 0,
+    forward: ForwardOption = "sliding-window",
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Grad-CAM++: a layer that inspect lists (default: the last upsampling layer "
+            "below output resolution).",
+        ),
+    ] = None,
+    class_name: Annotated[
+        str | None,
+        typer.Option(
+            "--class",
+            metavar="CLASS",
+            help="Class to explain, name or index (default: the network's).",
+        ),
+    ] = None,
+    device: Device = "auto",
+    subject: Subject = None,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
+    """Explain lesions: write, for each, a saliency map per sequence and how it was made.
+
+    The patient is segmented first, unless --labels gives an earlier segmentation.
+    """
+    images = parse_images(image)
+    _check_explain(lesion, all_lesions, mask, labels, reference, threshold)
+    with reporting(debug) as terminal:
+        from napari_ies.cli import explaining
+        from napari_ies.cli.tables import measures_table
+        from napari_ies.results import load_segmentation
+        from napari_ies.saliency.request import SaliencyRequest
+
+        model, case = _open(terminal, checkpoint, images, device, subject)
+        request = SaliencyRequest(
+            method=method,
+            aggregation=aggregation,
+            n_samples=samples,
+            noise=noise,
+            seed=seed,
+            forward=forward,
+            class_index=explaining.class_index(class_name, model.profile),
+            layer=layer,
+        )
+        targets = [explaining.region_target(file, case) for file in mask or ()]
+        if lesion or all_lesions:
+            segmentation = (
+                _segment(terminal, model, case, threshold, reference, forward=forward)
+                if labels is None
+                else load_segmentation(labels, case)
+            )
+            targets = [
+                *explaining.lesion_targets(segmentation.labels, lesion or (), all_lesions),
+                *targets,
+            ]
+        explaining.check_files(out, targets, case, request, overwrite)
+        saliencies = explaining.explain_targets(
+            terminal, model, case, targets, request, out, overwrite
+        )
+        terminal.show(measures_table(saliencies))
+        terminal.show(f"{len(saliencies)} explained; written to {out}")
+
+
+@app.command(epilog=EXAMPLES["demo"])
+def demo(
+    screenshot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a picture of the viewer (PNG) and exit."),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Open the viewer with a synthetic patient and network, ready to click a lesion."""
+    with reporting(debug) as terminal:
+        from napari_ies.errors import NapariIESError
+
+        try:
+            from napari_ies.viewer.demo import run_demo
+        except ImportError as error:
+            raise NapariIESError(
+                f"The viewer cannot be opened ({error}); install what it needs with: "
+                "pip install 'napari-ies[all]'."
+            ) from error
+        run_demo(screenshot)
+        if screenshot is not None:
+            terminal.show(f"Picture written to {screenshot}")
+
+
+def _open(
+    terminal: Terminal, checkpoint: Path, images: dict[str, Path], device: str, subject: str | None
+) -> tuple[SegmentationModel, Case]:
+    """Load network and patient, and say where the work is done."""
+    from napari_ies.checkpoints import device_label, load_checkpoint
+    from napari_ies.cli.images import open_case
+
+    model = load_checkpoint(checkpoint, device=device)
+    case = open_case(images, model.profile.sequences, subject)
+    terminal.note(
+        f"{model.profile.architecture} on {device_label(model.device)}, sub-{case.subject}"
+    )
+    return model, case
+
+
+def _segment(
+    terminal: Terminal,
+    model: SegmentationModel,
+    case: Case,
+    threshold: float | None,
+    reference: Path | None,
+    *,
+    forward: Forward,
+    smallest: int | None = None,
+) -> Segmentation:
+    from napari_ies.case import load_mask
+    from napari_ies.segmentation import segment_progressively
+
+    reports = segment_progressively(
+        model,
+        case,
+        threshold=threshold,
+        smallest=smallest,
+        reference=None if reference is None else load_mask(reference, case),
+        forward=forward,
+    )
+    return terminal.follow(reports, "Segmentation")
+
+
+def _check_explain(
+    lesion: list[int] | None,
+    all_lesions: bool,
+    mask: list[Path] | None,
+    labels: Path | None,
+    reference: Path | None,
+    threshold: float | None,
+) -> None:
+    """Refuse options that say nothing to explain, or that contradict each other."""
+    if not (lesion or all_lesions or mask):
+        raise typer.BadParameter("say what to explain: --lesion N, --all or --mask FILE.")
+    if lesion and all_lesions:
+        raise typer.BadParameter("--lesion and --all exclude each other; give one of them.")
+    if labels is not None and (reference is not None or threshold is not None):
+        raise typer.BadParameter(
+            "--labels takes an earlier segmentation, so --threshold and --reference have no "
+            "effect; leave them out."
+        )

@@ -1,0 +1,32 @@
+"""What ``--help`` shows at the end of each command: examples to copy."""
+
+from __future__ import annotations
+
+EXAMPLES = {
+    "inspect": "[bold]Examples[/bold]\n\n  napari-ies inspect unet.pth",
+    "segment": r"""[bold]Examples[/bold]
+
+  napari-ies segment unet.pth --image FLAIR=flair.nii.gz \
+      --image T1=t1.nii.gz --out results
+
+  napari-ies segment unet.pth --image FLAIR=flair.nii.gz \
+      --image T1=t1.nii.gz --reference lesions.nii.gz --threshold 0.5 \
+      --out results""",
+    "explain": r"""[bold]Examples[/bold]
+
+  napari-ies explain unet.pth --image FLAIR=flair.nii.gz \
+      --image T1=t1.nii.gz --lesion 3 --lesion 5 --out results
+
+  napari-ies explain unet.pth --image FLAIR=flair.nii.gz \
+      --image T1=t1.nii.gz --all --aggregation max \
+      --labels results/sub-07_desc-lesions_dseg.nii.gz --out results
+
+  napari-ies explain unet.pth --image FLAIR=flair.nii.gz \
+      --image T1=t1.nii.gz --mask brainstem.nii.gz \
+      --method gradcam++ --out results""",
+    "demo": """[bold]Examples[/bold]
+
+  napari-ies demo
+
+  napari-ies demo --screenshot demo.png""",
+}

@@ -1,0 +1,162 @@
+"""What ``napari-ies explain`` does: from lesions or regions to maps on disk."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_ies.case import load_mask
+from napari_ies.errors import ResultsError, SaliencyError
+from napari_ies.results import label, prepare, saliency_files, save_saliency
+from napari_ies.saliency.explanation import explain_request
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_ies.case import Case
+    from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.checkpoints.profile import Profile
+    from napari_ies.cli.terminal import Terminal
+    from napari_ies.saliency.request import SaliencyRequest
+    from napari_ies.saliency.saliency import Saliency
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """One thing to explain.
+
+    Parameters
+    ----------
+    lesion, region
+        The lesion's label, or the region's name; exactly one of them.
+    footprint
+        bool (X, Y, Z) on the case's grid.
+    """
+
+    lesion: int | None
+    region: str | None
+    footprint: NDArray[np.bool_]
+
+    @property
+    def name(self) -> str:
+        """What it is called in a table: ``"3"`` or ``"region brainstem"``."""
+        return str(self.lesion) if self.region is None else f"region {self.region}"
+
+
+def lesion_targets(
+    labels: NDArray[np.int32], wanted: Sequence[int], everything: bool
+) -> list[Target]:
+    """Give the lesions to explain.
+
+    Raises
+    ------
+    SaliencyError
+        If a lesion is not in the segmentation.
+    """
+    present = [int(value) for value in np.unique(labels) if value > 0]
+    if not present:
+        raise SaliencyError(
+            "The segmentation holds no lesion; lower --threshold, or explain a region with --mask."
+        )
+    missing = sorted(set(wanted) - set(present))
+    if missing:
+        raise SaliencyError(
+            f"There is no lesion {missing[0]}; the segmentation holds the lesions {present[0]} to "
+            f"{present[-1]}, listed by the command segment."
+        )
+    chosen = present if everything else list(dict.fromkeys(wanted))
+    return [Target(value, None, labels == value) for value in chosen]
+
+
+def region_target(file: Path, case: Case) -> Target:
+    """Read the mask of a region, which is named after its file."""
+    name = file.name
+    for extension in (".nii.gz", ".nii"):
+        name = name.removesuffix(extension)
+    return Target(None, label(name), load_mask(file, case))
+
+
+def class_index(text: str | None, profile: Profile) -> int | None:
+    """Read a class given by name or index.
+
+    Raises
+    ------
+    SaliencyError
+        If the network has no such class.
+    """
+    if text is None:
+        return None
+    if text in profile.classes:
+        return profile.classes.index(text)
+    if text.isdecimal() and int(text) < len(profile.classes):
+        return int(text)
+    known = ", ".join(f"{i} {name}" for i, name in enumerate(profile.classes))
+    raise SaliencyError(f"There is no class {text}; the network has {known}.")
+
+
+def check_files(
+    folder: Path, targets: Sequence[Target], case: Case, request: SaliencyRequest, overwrite: bool
+) -> None:
+    """Refuse before hours of computing what would be refused when the files are written.
+
+    Raises
+    ------
+    ResultsError
+        If a file is there already, two targets share a name, or the folder cannot be used.
+    """
+    files: list[str] = []
+    sequences = case.sequences if request.method == "smoothgrad" else ("all",)
+    for target in targets:
+        names = saliency_files(
+            case.subject, request, sequences, lesion=target.lesion, region=target.region
+        )
+        files += [*names["maps"], *names["standard_error"], names["footprint"]]
+    named = Counter((target.lesion, target.region) for target in targets)
+    repeated = [region for (_, region), count in named.items() if count > 1]
+    if repeated:
+        raise ResultsError(
+            f"Two masks would both be named region-{repeated[0]}; give their files names that "
+            "differ in letters or digits."
+        )
+    prepare(folder, files, overwrite=overwrite)
+
+
+def explain_targets(
+    terminal: Terminal,
+    model: SegmentationModel,
+    case: Case,
+    targets: Sequence[Target],
+    request: SaliencyRequest,
+    folder: Path,
+    overwrite: bool,
+) -> dict[str, Saliency]:
+    """Explain one target after the other and write each as soon as it is done.
+
+    Returns
+    -------
+    The saliencies by the targets' names.
+    """
+    done: dict[str, Saliency] = {}
+    for target in targets:
+        kind = "Lesion " if target.region is None else ""
+        saliency = terminal.follow(
+            explain_request(model, case, target.footprint, request),
+            f"{kind}{target.name}".capitalize(),
+        )
+        save_saliency(
+            folder,
+            saliency,
+            case=case,
+            model=model,
+            lesion=target.lesion,
+            region=target.region,
+            overwrite=overwrite,
+        )
+        done[target.name] = saliency
+    return done

@@ -1,0 +1,87 @@
+"""The images given on the command line become the case that the checkpoint takes."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from napari_ies.case import load_case
+from napari_ies.errors import CaseError
+from napari_ies.sequence_names import guess_sequences
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from napari_ies.case import Case
+
+logger = logging.getLogger("napari_ies")
+
+
+def open_case(images: Mapping[str, Path], sequences: Sequence[str], subject: str | None) -> Case:
+    """Load the images that a network takes, in its order and under its names.
+
+    Parameters
+    ----------
+    images
+        File by the name that was given; the first one gives the grid.
+    sequences
+        The network's inputs, in order.
+    subject
+        Label of the patient, or None to take it from the first path.
+
+    Raises
+    ------
+    CaseError
+        If an input has no image, or an image cannot be used.
+    """
+    assigned = assign(tuple(images), sequences)
+    named = {sequence: name for name, sequence in assigned.items()}
+    for sequence in sequences:
+        if named[sequence] != sequence:
+            logger.warning("The image %s is taken as %s.", named[sequence], sequence)
+    unused = [name for name in images if name not in assigned]
+    if unused:
+        logger.warning(
+            "The network takes %s; not used: %s.", ", ".join(sequences), ", ".join(unused)
+        )
+    return load_case(
+        {assigned[name]: images[name] for name in images if name in assigned}, subject=subject
+    ).select(sequences)
+
+
+def assign(names: Sequence[str], sequences: Sequence[str]) -> dict[str, str]:
+    """Assign images to a network's inputs, by name and else by order.
+
+    Parameters
+    ----------
+    names
+        Names of the images, in the order given.
+    sequences
+        Names of the network's inputs.
+
+    Returns
+    -------
+    Sequence by the image's name, in the order of `names`.
+
+    Raises
+    ------
+    CaseError
+        If an input is left without an image.
+    """
+    guess = guess_sequences(sequences, {name: name for name in names})
+    missing = [sequence for sequence in sequences if sequence not in guess]
+    left = [name for name in names if name not in guess.values()]
+    if missing and len(left) != len(missing):
+        raise CaseError(
+            f"The network takes {' and '.join(sequences)}, the images given are "
+            f"{', '.join(names)}; add an --image NAME=FILE for {' and '.join(missing)}."
+        )
+    if missing:
+        logger.warning(
+            "No name says which image is %s; the rest is taken in the order given.",
+            " or ".join(missing),
+        )
+        guess |= dict(zip(missing, left, strict=True))
+    sequence_of = {name: sequence for sequence, name in guess.items()}
+    return {name: sequence_of[name] for name in names if name in sequence_of}

@@ -1,0 +1,123 @@
+"""Results as tables for the terminal."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.saliency.saliency import Saliency
+
+NOT_KNOWN = "n/a"
+
+
+def lesions_table(lesions: pd.DataFrame) -> Table:
+    """Lay out the table of lesions."""
+    columns = {
+        "voxels": ("Voxels", "{:d}"),
+        "volume_mm3": ("Volume (mm³)", "{:.1f}"),
+        "mean_probability": ("Mean prob.", "{:.3f}"),
+        "max_probability": ("Max prob.", "{:.3f}"),
+        "centre_x_mm": ("x (mm)", "{:.1f}"),
+        "centre_y_mm": ("y (mm)", "{:.1f}"),
+        "centre_z_mm": ("z (mm)", "{:.1f}"),
+        "match": ("Match", "{}"),
+    }
+    shown = {key: form for key, form in columns.items() if key in lesions.columns}
+    table = _table(["Lesion", *(heading for heading, _ in shown.values())])
+    cells = [[form.format(value) for value in lesions[key]] for key, (_, form) in shown.items()]
+    for label, *row in zip(lesions.index, *cells, strict=True):
+        table.add_row(str(label), *row)
+    return table
+
+
+def measures_table(saliencies: dict[str, Saliency]) -> Table:
+    """Lay out the measures of one or more saliencies, by what each explains."""
+    first = next(iter(saliencies.values()))
+    table = _table(
+        ["Explained", "Sequence", "Peak +", "Peak −", "Mean inside", "> 0 inside", "Share"],
+        left=2,
+        caption=f"Peaks (± standard error) and means in {first.unit}.",
+    )
+    for name, saliency in saliencies.items():
+        for sequence, row in saliency.measures.iterrows():
+            table.add_row(
+                name,
+                str(sequence),
+                _with_error(row["peak_positive"], row["peak_positive_error"]),
+                _with_error(row["peak_negative"], row["peak_negative_error"]),
+                f"{row['mean_inside']:.3g}",
+                _percent(row["positive_fraction_inside"]),
+                _percent(row["share"]),
+            )
+    return table
+
+
+def model_table(model: SegmentationModel, layers: tuple[str, ...], default: str) -> Table:
+    """Lay out what a checkpoint is, what was guessed and the layers of Grad-CAM++."""
+    from napari_ies.checkpoints import profile_path
+
+    profile = model.profile
+    weights = sum(parameter.numel() for parameter in model.network.parameters())
+    rows: list[tuple[str, Any]] = [
+        ("Architecture", f"{profile.architecture}, {weights:,} weights"),
+        ("Arguments", ", ".join(f"{name}={value!r}" for name, value in profile.arguments.items())),
+        ("Inputs", ", ".join(profile.sequences)),
+        ("Normalisation", profile.normalisation),
+        ("Classes", ", ".join(f"{i} {name}" for i, name in enumerate(profile.classes))),
+        ("Explained class", profile.classes[profile.explained_class]),
+        ("Threshold", f"{profile.threshold:g}"),
+        ("Smallest lesion", f"{profile.smallest_lesion} voxels"),
+        ("Window", f"{_times(profile.window)} voxels, overlap {profile.overlap:g}"),
+        ("Input sizes", _sizes(profile.fixed_size, profile.divisor)),
+        ("Trained at", "not known" if profile.spacing is None else f"{_times(profile.spacing)} mm"),
+        ("Orientation", profile.orientation or "as each image is stored"),
+        ("SHA-256", model.sha256),
+    ]
+    if model.path is not None:
+        beside = profile_path(model.path)
+        state = "used" if beside.exists() else "not there; write it to change any of this"
+        rows.append(("Profile file", f"{beside.name}: {state}"))
+    rows.append(("Guessed", "\n".join(profile.guessed) or "nothing"))
+    rows.append(("Grad-CAM++ layers", "\n".join(_marked(name, default) for name in layers)))
+    table = Table(box=None, show_header=False, title=profile.name, title_justify="left")
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, str(value))
+    return table
+
+
+def _table(headings: list[str], left: int = 0, caption: str | None = None) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, caption=caption, caption_justify="left")
+    for i, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if i < left else "right")
+    return table
+
+
+def _with_error(value: float, error: float) -> str:
+    return f"{value:.3g}" if math.isnan(error) else f"{value:.3g} ± {error:.1g}"
+
+
+def _percent(fraction: float) -> str:
+    return NOT_KNOWN if math.isnan(fraction) else f"{100 * fraction:.0f} %"
+
+
+def _times(sizes: tuple[float, ...]) -> str:
+    return " × ".join(f"{size:g}" for size in sizes)
+
+
+def _sizes(fixed: tuple[int, int, int] | None, divisor: tuple[int, int, int]) -> str:
+    if fixed is not None:
+        return f"{_times(fixed)} voxels only"
+    return f"multiples of {_times(divisor)} voxels"
+
+
+def _marked(name: str, default: str) -> str:
+    return f"{name} (default)" if name == default else name

@@ -1,0 +1,168 @@
+"""What a person sees in the terminal: results on standard output, all else on standard error."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import typer
+from rich.console import Console
+
+from napari_ies.errors import NapariIESError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.table import Table
+
+    from napari_ies.progress import Progress
+
+T = TypeVar("T")
+
+logger = logging.getLogger("napari_ies")
+
+PIPE_WIDTH = 200
+"""Width of tables that go to a file or another program, where no column may be cut."""
+INTERRUPTED = 130
+"""Exit status of a program ended by Ctrl-C: 128 + SIGINT."""
+
+
+class Terminal:
+    """Standard output for results, standard error for progress, notes and errors."""
+
+    def __init__(self) -> None:
+        self.out = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
+        self.err = Console(stderr=True, highlight=False)
+
+    def note(self, text: str) -> None:
+        """Say something on standard error, in one line."""
+        self.err.print(" ".join(text.split()), markup=False, soft_wrap=True)
+
+    def show(self, result: Table | str) -> None:
+        """Print a result on standard output."""
+        if isinstance(result, str):
+            self.out.print(result, markup=False, soft_wrap=True)
+        else:
+            self.out.print(result)
+
+    def follow(self, reports: Iterator[Progress[T]], step: str) -> T:
+        """Run a computation to its end, with a progress bar where there is a terminal.
+
+        Parameters
+        ----------
+        reports
+            The computation.
+        step
+            What is done, for the bar and for the line that says it is done.
+
+        Returns
+        -------
+        The finished result.
+        """
+        from napari_ies.progress import finish
+
+        started = time.monotonic()
+        with self._bar(step) as shown:
+            result = finish(shown(reports))
+        logger.info("%s: %s", step, _duration(time.monotonic() - started))
+        return result
+
+    @contextmanager
+    def _bar(self, step: str) -> Iterator[Callable[[Iterator[Progress[T]]], Iterator[Progress[T]]]]:
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        with Bar(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total} {task.fields[unit]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self.err,
+            transient=True,
+            disable=not self.err.is_terminal,
+        ) as bar:
+            task = bar.add_task(step, total=None, unit="")
+
+            def shown(reports: Iterator[Progress[T]]) -> Iterator[Progress[T]]:
+                for report in reports:
+                    bar.update(task, completed=report.done, total=report.total, unit=report.unit)
+                    yield report
+
+            yield shown
+
+
+@contextmanager
+def reporting(debug: bool) -> Iterator[Terminal]:
+    """Give a terminal to a command's work, and turn what goes wrong into one line.
+
+    Parameters
+    ----------
+    debug
+        Whether an error shows its traceback too.
+
+    Raises
+    ------
+    typer.Exit
+        With status 1 if the work failed, 130 if it was interrupted.
+    """
+    terminal = Terminal()
+    try:
+        with _logging_to(terminal), warnings.catch_warnings():
+            if not debug:
+                warnings.simplefilter("ignore")  # of other libraries, and not for this reader
+            yield terminal
+    except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
+        raise
+    except KeyboardInterrupt:
+        terminal.note("Interrupted; files that were written before are whole.")
+        raise typer.Exit(INTERRUPTED) from None
+    except NapariIESError as error:
+        _show_error(terminal, str(error), debug)
+        raise typer.Exit(1) from error
+    except MemoryError as error:
+        _show_error(terminal, "There is not enough memory; close other programs.", debug)
+        raise typer.Exit(1) from error
+    except Exception as error:  # a defect of ours or of a library: still one line for the person
+        text = f"Unexpected {type(error).__name__}: {error}"
+        _show_error(terminal, text if debug else f"{text} (details: --debug)", debug)
+        raise typer.Exit(1) from error
+
+
+def _show_error(terminal: Terminal, text: str, debug: bool) -> None:
+    if debug:
+        terminal.err.print_exception()
+    terminal.note(f"Error: {text}")
+
+
+@contextmanager
+def _logging_to(terminal: Terminal) -> Iterator[None]:
+    """Show the core's log in the terminal, without breaking the progress bar."""
+    handler = _TerminalHandler(terminal)
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
+class _TerminalHandler(logging.Handler):
+    def __init__(self, terminal: Terminal) -> None:
+        super().__init__()
+        self._terminal = terminal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._terminal.note(record.getMessage())
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} min"

@@ -1,0 +1,25 @@
+"""Everything that is written to disk and read back, in files named as BIDS derivatives."""
+
+from __future__ import annotations
+
+from napari_ies.results.names import label, saliency_stem, segmentation_stem
+from napari_ies.results.saliency import load_saliency, saliency_files, save_saliency
+from napari_ies.results.segmentation import (
+    load_segmentation,
+    save_segmentation,
+    segmentation_files,
+)
+from napari_ies.results.storage import prepare
+
+__all__ = [
+    "label",
+    "load_saliency",
+    "load_segmentation",
+    "prepare",
+    "saliency_files",
+    "saliency_stem",
+    "save_saliency",
+    "save_segmentation",
+    "segmentation_files",
+    "segmentation_stem",
+]

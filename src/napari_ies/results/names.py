@@ -1,0 +1,99 @@
+"""File names as BIDS derivatives: ``sub-07_seq-FLAIR_lesion-003_…_saliency.nii.gz``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_ies.errors import ResultsError
+
+if TYPE_CHECKING:
+    from napari_ies.saliency.request import SaliencyRequest
+
+METHOD_LABELS = {"smoothgrad": "smoothgrad", "gradcam++": "gradcampp"}
+EXTENSIONS = (".nii.gz", ".json", ".tsv")
+
+
+def label(text: str) -> str:
+    """Reduce a text to the value of a BIDS entity: ASCII letters and digits.
+
+    Raises
+    ------
+    ResultsError
+        If nothing is left.
+    """
+    letters = "".join(c for c in text if c.isascii() and c.isalnum())
+    if not letters:
+        raise ResultsError(
+            f"{text!r} holds no letter or digit, so no file can be named after it; give a name "
+            "such as FLAIR."
+        )
+    return letters
+
+
+def saliency_stem(
+    subject: str,
+    request: SaliencyRequest,
+    *,
+    sequence: str | None = None,
+    lesion: int | None = None,
+    region: str | None = None,
+    desc: str | None = None,
+    suffix: str = "saliency",
+) -> str:
+    """Name one file of a saliency, without its extension.
+
+    Parameters
+    ----------
+    subject
+        Label of the patient.
+    request
+        Gives method and, for SmoothGrad, aggregation.
+    sequence
+        The map's sequence; left out for Grad-CAM++, whose map belongs to all of them.
+    lesion, region
+        The lesion's label, or the name of a region that is no lesion.
+    desc
+        What sets the file apart from the map itself: ``"standarderror"``, ``"footprint"``.
+    suffix
+        What kind of image it is.
+
+    Returns
+    -------
+    Entities and suffix joined by underscores.
+    """
+    smoothgrad = request.method == "smoothgrad"
+    entities = {
+        "sub": subject,
+        "seq": sequence if smoothgrad else None,
+        "lesion": None if lesion is None else f"{lesion:03d}",
+        "region": region,
+        "method": METHOD_LABELS[request.method],
+        "agg": request.aggregation if smoothgrad else None,
+        "desc": desc,
+    }
+    return _joined(entities, suffix)
+
+
+def segmentation_stem(subject: str, suffix: str) -> str:
+    """Name one file of a segmentation, without its extension.
+
+    Parameters
+    ----------
+    subject
+        Label of the patient.
+    suffix
+        ``"dseg"`` (lesion labels and their table) or ``"probseg"`` (probabilities).
+    """
+    return _joined({"sub": subject, "desc": "lesions"}, suffix)
+
+
+def sidecar_name(name: str) -> str:
+    """Return the name of the JSON beside a file ``….nii.gz`` or ``….tsv`` (or of that JSON)."""
+    for extension in EXTENSIONS:
+        name = name.removesuffix(extension)
+    return f"{name}.json"
+
+
+def _joined(entities: dict[str, str | None], suffix: str) -> str:
+    parts = [f"{key}-{label(value)}" for key, value in entities.items() if value is not None]
+    return "_".join([*parts, suffix])

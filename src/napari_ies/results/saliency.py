@@ -1,0 +1,263 @@
+"""A saliency on disk: maps, standard errors and footprint as NIfTI, a sidecar beside each."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_ies.errors import ResultsError, SaliencyError
+from napari_ies.results.names import saliency_stem, sidecar_name
+from napari_ies.results.provenance import case_provenance, request_provenance, versions
+from napari_ies.results.storage import (
+    dataset_description,
+    expected_content,
+    image_writer,
+    json_writer,
+    prepare,
+    read_image,
+    read_sidecar,
+    space_code,
+    write,
+)
+from napari_ies.saliency.request import SaliencyRequest
+from napari_ies.saliency.saliency import Saliency
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_ies.case import Case
+    from napari_ies.checkpoints.model import SegmentationModel
+
+
+def saliency_files(
+    subject: str,
+    request: SaliencyRequest,
+    sequences: Sequence[str],
+    *,
+    lesion: int | None = None,
+    region: str | None = None,
+) -> dict[str, Any]:
+    """Name the images of a saliency, without writing anything.
+
+    Parameters
+    ----------
+    subject
+        Label of the patient.
+    request
+        Method and aggregation enter the names.
+    sequences
+        The sequences of the maps; Grad-CAM++ has one map, whatever its name.
+    lesion, region
+        Label of the lesion or name of the region; at most one of them.
+
+    Returns
+    -------
+    ``{"maps": [one name per sequence], "standard_error": [the same], "footprint": name}``, names
+    with ``.nii.gz``; beside each stands a JSON of the same stem.
+
+    Raises
+    ------
+    ResultsError
+        If a name cannot be formed, or two sequences would share one.
+    """
+    if lesion is not None and region is not None:
+        raise ResultsError(
+            f"Both lesion {lesion} and region {region} were named; a map belongs to one of them."
+        )
+
+    def name(**entities: Any) -> str:
+        stem = saliency_stem(subject, request, lesion=lesion, region=region, **entities)
+        return f"{stem}.nii.gz"
+
+    maps = [name(sequence=sequence) for sequence in sequences]
+    if len(set(maps)) != len(maps):
+        raise ResultsError(
+            f"The sequence names {', '.join(sequences)} give the same file name, in which only "
+            "letters and digits count; rename one of them."
+        )
+    return {
+        "maps": maps,
+        "standard_error": [name(sequence=s, desc="standarderror") for s in sequences],
+        "footprint": name(desc="footprint", suffix="mask"),
+    }
+
+
+def save_saliency(
+    folder: str | Path,
+    saliency: Saliency,
+    *,
+    case: Case,
+    model: SegmentationModel | None = None,
+    lesion: int | None = None,
+    region: str | None = None,
+    overwrite: bool = False,
+) -> list[Path]:
+    """Write a saliency to a folder, on the case's whole grid and with its affine.
+
+    Parameters
+    ----------
+    folder
+        Made if it is not there.
+    saliency
+        Its maps and standard errors are written as float32, its footprint as a mask of 0 and 1;
+        beside each image a JSON says how it was made and lets :func:`load_saliency` read it.
+    case
+        The patient it was computed on: names the files, and the images in the JSON.
+    model
+        The network, for its name and SHA-256 in the JSON.
+    lesion, region
+        Label of the lesion, or name of another region; at most one of them.
+    overwrite
+        Whether files of the same names are replaced.
+
+    Returns
+    -------
+    The images' paths: the maps in the order of the sequences, then standard errors, footprint.
+
+    Raises
+    ------
+    ResultsError
+        If a file is there and `overwrite` is not set, the case is another one, or the disk
+        refuses. No file is half written then.
+    """
+    if saliency.shape != case.shape or not np.array_equal(saliency.affine, case.affine):
+        raise ResultsError(
+            f"The saliency (size {saliency.shape}) does not lie on the grid of the case (size "
+            f"{case.shape}); give the case that it was computed on."
+        )
+    names = saliency_files(
+        case.subject, saliency.request, saliency.sequences, lesion=lesion, region=region
+    )
+    errors = saliency.standard_error
+    obsolete = names.pop("standard_error") if errors is None else []
+    common = _description(saliency, case, model, lesion, region) | {"Files": names}
+    space = space_code(case)
+
+    files, sidecars = {}, {}
+    groups = {"maps": saliency.maps} | ({} if errors is None else {"standard_error": errors})
+    for group, arrays in groups.items():
+        for sequence, name, array in zip(saliency.sequences, names[group], arrays, strict=True):
+            files[name] = image_writer(array, case.affine, space)
+            sidecars[sidecar_name(name)] = json_writer(
+                {
+                    "Description": _WORDS[group].format(sequence=sequence),
+                    "Sequence": sequence,
+                    "Units": saliency.unit,
+                }
+                | common
+            )
+    footprint = names["footprint"]
+    files[footprint] = image_writer(saliency.mask.astype(np.uint8), case.affine, space)
+    sidecars[sidecar_name(footprint)] = json_writer(
+        {"Description": _WORDS["footprint"], "Type": "ROI"} | common
+    )
+
+    folder = prepare(folder, [*files, *sidecars], overwrite=overwrite)
+    written = write(
+        folder,
+        files | sidecars | dataset_description(folder),
+        obsolete=[stale for name in obsolete for stale in (name, sidecar_name(name))],
+    )
+    return written[: len(files)]
+
+
+def load_saliency(path: str | Path) -> Saliency:
+    """Read back what :func:`save_saliency` wrote.
+
+    Parameters
+    ----------
+    path
+        Any one of its files: a map, a standard error, the footprint, or a JSON beside them.
+
+    Returns
+    -------
+    The same saliency, all sequences of it, bit for bit.
+
+    Raises
+    ------
+    ResultsError
+        If a file of it is missing, damaged or not written by napari-ies.
+    """
+    path = Path(path).expanduser()
+    sidecar = path.with_name(sidecar_name(path.name))
+    content = read_sidecar(sidecar)
+    with expected_content(sidecar):
+        try:
+            request = SaliencyRequest(**content["Request"])
+        except SaliencyError as error:
+            raise ValueError(str(error)) from error
+        grid, names = content["Grid"], content["Files"]
+        shape = tuple(int(size) for size in grid["Shape"])
+        box = tuple(slice(int(start), int(stop)) for start, stop in grid["Box"])
+        affine = np.array(grid["Affine"], dtype=np.float64).reshape(4, 4)
+        sequences = tuple(str(sequence) for sequence in content["Sequences"])
+        maps = [path.with_name(name) for name in names["maps"]]
+        errors = [path.with_name(name) for name in names.get("standard_error", ())]
+        footprint = path.with_name(names["footprint"])
+        n_used = int(content["SamplesUsed"])
+        provenance = dict(content["Provenance"])
+        if len(shape) != 3 or len(box) != 3 or len(maps) != len(sequences):
+            raise ValueError("the sizes do not agree")
+
+    def cropped(image: Path, dtype: type[np.generic]) -> Any:
+        whole = read_image(image, dtype, shape)
+        part = np.ascontiguousarray(whole[box])
+        if np.count_nonzero(whole) != np.count_nonzero(part):
+            raise ResultsError(
+                f"{image} does not belong to {sidecar.name}: it has values outside the box given "
+                "there; compute the result again."
+            )
+        return part
+
+    return Saliency(
+        request=request,
+        sequences=sequences,
+        shape=shape,
+        affine=affine,
+        box=box,
+        cropped=np.stack([cropped(image, np.float32) for image in maps]),
+        cropped_standard_error=(
+            np.stack([cropped(image, np.float32) for image in errors]) if errors else None
+        ),
+        footprint=cropped(footprint, np.uint8) > 0,
+        n_used=n_used,
+        provenance=provenance,
+    )
+
+
+_WORDS = {
+    "maps": "Instance-level saliency of the lesion's logit, sequence {sequence}",
+    "standard_error": "Monte-Carlo standard error of the saliency, sequence {sequence}",
+    "footprint": "The voxels whose logits are explained",
+}
+
+
+def _description(
+    saliency: Saliency,
+    case: Case,
+    model: SegmentationModel | None,
+    lesion: int | None,
+    region: str | None,
+) -> dict[str, Any]:
+    """Return what the sidecars of all files of one saliency say alike."""
+    return {
+        "Sources": [path.name for path in case.paths if path is not None],
+        "Lesion": lesion,
+        "Region": region,
+        "FootprintVoxels": int(np.count_nonzero(saliency.footprint)),
+        "SamplesUsed": saliency.n_used,
+        **request_provenance(saliency.request, model, saliency.provenance),
+        **case_provenance(case),
+        "Versions": versions(),
+        "Request": asdict(saliency.request),
+        "Sequences": list(saliency.sequences),
+        "Grid": {
+            "Shape": list(saliency.shape),
+            "Affine": saliency.affine.tolist(),
+            "Box": [[side.start, side.stop] for side in saliency.box],
+        },
+        "Provenance": dict(saliency.provenance),
+    }

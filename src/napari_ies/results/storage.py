@@ -1,0 +1,281 @@
+"""Files that are whole or not there, and images and sidecars that are checked when read."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tempfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+
+from napari_ies.errors import ResultsError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_ies.case import Case
+
+BIDS_VERSION = "1.10.0"
+SCANNER_SPACE = 1
+"""NIfTI's code for coordinates of the scanner."""
+
+_UNREADABLE = (
+    ImageFileError,
+    HeaderDataError,
+    OSError,
+    EOFError,
+    ValueError,
+    zlib.error,
+    gzip.BadGzipFile,
+)
+
+
+def prepare(folder: str | Path, files: Iterable[str], *, overwrite: bool = False) -> Path:
+    """Make the folder of results, and make sure that these files may be written there.
+
+    Parameters
+    ----------
+    folder
+        Where results go; made with its parents if it is not there.
+    files
+        Names of the files to come.
+    overwrite
+        Whether files of these names may be there already.
+
+    Returns
+    -------
+    The folder.
+
+    Raises
+    ------
+    ResultsError
+        If the folder cannot be made, or one of the files is there and must not be overwritten.
+    """
+    folder = Path(folder).expanduser()
+    with _disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        # Seen before hours of computing, not after: can a file be made here at all?
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        existing = [] if overwrite else [name for name in files if (folder / name).exists()]
+    if existing:
+        raise ResultsError(
+            f"{folder / existing[0]} is there already; choose another folder, or allow overwriting."
+        )
+    return folder
+
+
+def write(
+    folder: Path, files: Mapping[str, Callable[[Path], None]], *, obsolete: Sequence[str] = ()
+) -> list[Path]:
+    """Write files into a folder; each of them appears whole, at the end, or not at all.
+
+    Parameters
+    ----------
+    folder
+        An existing folder, see :func:`prepare`.
+    files
+        For each file name, what writes it to a path that it is given.
+    obsolete
+        Names of files that these replace; removed where they exist.
+
+    Returns
+    -------
+    The paths written, in order.
+
+    Raises
+    ------
+    ResultsError
+        If the disk refuses.
+    """
+    # In the same folder, so that the move is a rename within one disk; a folder of its own, so
+    # that each file has its final name (nibabel compresses by it) and usual permissions.
+    with (
+        _disk_errors(folder),
+        tempfile.TemporaryDirectory(dir=folder, prefix=".napari-ies-") as staging,
+    ):
+        for name, writer in files.items():
+            writer(Path(staging, name))
+        for name in obsolete:
+            (folder / name).unlink(missing_ok=True)
+        return [Path(staging, name).replace(folder / name) for name in files]
+
+
+def image_writer(
+    data: NDArray[Any], affine: NDArray[np.float64], space: int
+) -> Callable[[Path], None]:
+    """Return what writes an array as NIfTI, values and affine unchanged.
+
+    Parameters
+    ----------
+    data
+        (X, Y, Z), written in its own type.
+    affine
+        Of the case, in mm.
+    space
+        NIfTI's code for what the millimetres refer to, see :func:`space_code`.
+    """
+
+    def writer(path: Path) -> None:
+        image = nib.Nifti1Image(data, affine, dtype=data.dtype)
+        image.set_sform(affine, code=space)
+        image.set_qform(affine, code=space)
+        if not np.allclose(image.get_qform(), affine, atol=1e-3):
+            # A sheared affine has no quaternion form; readers then take the sform alone.
+            image.set_qform(None, code=0)
+            image.set_sform(affine, code=space)
+        image.header.set_xyzt_units("mm")
+        nib.save(image, path)
+
+    return writer
+
+
+def json_writer(content: Mapping[str, Any]) -> Callable[[Path], None]:
+    """Return what writes a sidecar, UTF-8 and indented."""
+    text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def writer(path: Path) -> None:
+        path.write_text(text, encoding="utf-8")
+
+    return writer
+
+
+def dataset_description(folder: Path) -> dict[str, Callable[[Path], None]]:
+    """Return the ``dataset_description.json`` of a BIDS derivative if the folder has none."""
+    from napari_ies import __version__
+
+    if (folder / "dataset_description.json").exists():
+        return {}
+    content = {
+        "Name": "Lesion saliency",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "napari-ies", "Version": __version__}],
+    }
+    return {"dataset_description.json": json_writer(content)}
+
+
+def read_image(path: Path, dtype: type[np.generic], shape: Sequence[int]) -> NDArray[Any]:
+    """Read an image that napari-ies wrote.
+
+    Parameters
+    ----------
+    path
+        NIfTI file.
+    dtype, shape
+        What its sidecar promises.
+
+    Raises
+    ------
+    ResultsError
+        If it is missing, damaged or another image.
+    """
+    if not path.is_file():
+        raise ResultsError(
+            f"{path} is missing; the files of one result belong together, so copy them all."
+        )
+    try:
+        image = nib.load(path)
+        data = np.asarray(image.dataobj)
+    except _UNREADABLE as error:
+        raise ResultsError(
+            f"{path} is damaged or cut short and cannot be read; copy or compute it again."
+        ) from error
+    if data.dtype != np.dtype(dtype) or data.shape != tuple(shape):
+        raise ResultsError(
+            f"{path} holds {data.dtype} values of size {data.shape}, its sidecar says "
+            f"{np.dtype(dtype)} of size {tuple(shape)}; one of the two was replaced, so compute "
+            "the result again."
+        )
+    return np.ascontiguousarray(data)
+
+
+def read_sidecar(path: Path) -> dict[str, Any]:
+    """Read the JSON beside an image (or the JSON itself) that napari-ies wrote.
+
+    Raises
+    ------
+    ResultsError
+        If there is none, or it is not readable.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ResultsError(
+            f"There is no {path}; expected the JSON that napari-ies writes beside each image."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ResultsError(
+            f"{path} cannot be read as JSON; it is damaged or another kind of file."
+        ) from error
+    if not isinstance(content, dict):
+        raise ResultsError(f"{path} was not written by napari-ies; expected a JSON object.")
+    return content
+
+
+@contextmanager
+def expected_content(path: Path) -> Iterator[None]:
+    """Turn a sidecar's missing or impossible entries into a :class:`ResultsError`."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise ResultsError(
+            f"{path} does not hold what napari-ies writes ({type(error).__name__}: {error}); "
+            "choose a result of napari-ies or compute it again."
+        ) from error
+
+
+def space_code(case: Case) -> int:
+    """Return NIfTI's code for what the case's millimetres refer to (1 scanner, 4 MNI, …).
+
+    A case keeps the affine alone, so the code is read from the image that it came from; where
+    that is gone, scanner coordinates are assumed.
+    """
+    for path in case.paths:
+        if path is None:
+            continue
+        try:
+            header = nib.load(path).header
+            affine = header.get_best_affine()
+        except _UNREADABLE:
+            continue
+        if np.array_equal(affine, case.affine):
+            return int(header["sform_code"]) or int(header["qform_code"]) or SCANNER_SPACE
+    return SCANNER_SPACE
+
+
+@contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ResultsError(
+            f"Results cannot be written to {folder} ({reason}); choose a folder with space where "
+            "you may write."
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON knows it; numbers that are not finite become null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    return str(value)

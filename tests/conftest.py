@@ -1,0 +1,132 @@
+"""What tests share: real patients where they lie beside the project, and a small synthetic case."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+import numpy as np
+import pytest
+from nibabel.affines import from_matvec
+from nibabel.eulerangles import euler2mat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_ies.case import Case
+    from napari_ies.checkpoints.model import SegmentationModel
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@dataclass(frozen=True)
+class SmallCase:
+    """A synthetic patient and a network with random weights, on disk.
+
+    Parameters
+    ----------
+    checkpoint
+        State dict of a UNet with two inputs and two classes. The profile beside it sets windows
+        of 16 voxels and a threshold that leaves a few instances.
+    images
+        FLAIR and T1, 26 × 22 × 20 voxels on one oblique grid with unequal voxel sizes.
+    reference
+        Mask of the two bright balls in the images.
+    """
+
+    checkpoint: Path
+    images: dict[str, Path]
+    reference: Path
+
+    @property
+    def arguments(self) -> list[str]:
+        """The checkpoint and the images as the command line takes them."""
+        images = [f"--image={name}={path}" for name, path in self.images.items()]
+        return [str(self.checkpoint), *images]
+
+    def model(self) -> SegmentationModel:
+        """Load the network on the CPU."""
+        from napari_ies.checkpoints import load_checkpoint
+
+        return load_checkpoint(self.checkpoint, device="cpu")
+
+    def case(self) -> Case:
+        """Load the images."""
+        from napari_ies.case import load_case
+
+        return load_case(self.images)
+
+
+@pytest.fixture(scope="session")
+def real_file() -> Callable[[str], Path]:
+    """Find a file or folder of the real data by its path in the shared folder, or skip."""
+
+    def find(path: str) -> Path:
+        found = SHARED / path
+        if not found.exists():
+            pytest.skip(f"the real data do not lie beside the project ({path})")
+        return found
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> SmallCase:
+    """Write the small synthetic case and its network; not to be changed."""
+    folder = tmp_path_factory.mktemp("sub-small")
+    images, reference = _write_images(folder)
+    return SmallCase(_write_network(folder / "unet.pth", images), images, reference)
+
+
+def _write_images(folder: Path) -> tuple[dict[str, Path], Path]:
+    generator = np.random.default_rng(7)
+    shape = (26, 22, 20)
+    grid = np.stack(np.indices(shape), axis=-1)
+    head = np.linalg.norm((grid - [13, 11, 10]) / [12, 10, 9], axis=-1) < 1
+    balls = np.zeros(shape, dtype=bool)
+    for centre in ([8, 10, 10], [18, 12, 9]):
+        balls |= np.linalg.norm(grid - centre, axis=-1) < 2.5
+    affine = from_matvec(euler2mat(0.1, -0.2, 0.3) @ np.diag([-1.0, 1.2, 1.5]), [12, -20, 31])
+    contrasts = {"FLAIR": 1.5, "T1": 0.6}
+    images = {}
+    for name, contrast in contrasts.items():
+        values = 100 * np.where(balls, contrast, 1) + generator.normal(0, 5, shape)
+        images[name] = folder / f"{name}.nii.gz"
+        volume = np.where(head, values, 0).astype(np.float32)
+        nib.save(nib.Nifti1Image(volume, affine), images[name])
+    reference = folder / "lesions.nii.gz"
+    nib.save(nib.Nifti1Image(balls.astype(np.uint8), affine), reference)
+    return images, reference
+
+
+def _write_network(checkpoint: Path, images: dict[str, Path]) -> Path:
+    import torch
+    from monai.networks.nets import UNet
+
+    from napari_ies.case import load_case
+    from napari_ies.checkpoints import load_checkpoint
+    from napari_ies.segmentation import segment
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        network = UNet(
+            spatial_dims=3,
+            in_channels=2,
+            out_channels=2,
+            channels=(4, 8, 8),
+            strides=(2, 2),
+            norm="batch",
+            num_res_units=0,
+        )
+    torch.save(network.state_dict(), checkpoint)
+    profile = {"sequences": list(images), "window": 16}
+    beside = checkpoint.with_suffix(".profile.json")
+    beside.write_text(json.dumps(profile))
+    # Random weights mark anything: the threshold that keeps the highest twentieth of the voxels.
+    segmentation = segment(load_checkpoint(checkpoint, device="cpu"), load_case(images))
+    threshold = float(np.quantile(segmentation.probability, 0.95))
+    beside.write_text(json.dumps(profile | {"threshold": threshold}))
+    return checkpoint

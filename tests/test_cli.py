@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+from typing import get_args
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from napari_ies import explain, load_saliency, segment
+from napari_ies.case import load_mask
+from napari_ies.cli import app, options
+from napari_ies.cli.images import assign
+from napari_ies.errors import CaseError
+from napari_ies.results import load_segmentation
+from napari_ies.saliency import request
+from napari_ies.segmentation import segment_progressively
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def one_line(result) -> str:
+    """Return the error of a command that failed, which must be one line and no traceback."""
+    errors = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert result.exit_code == 1, result.output
+    assert len(errors) == 1
+    assert "Traceback" not in result.output
+    return errors[0]
+
+
+@pytest.mark.parametrize("command", ["inspect", "segment", "explain", "demo"])
+def test_help_has_a_purpose_and_an_example(command):
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert f"napari-ies {command}" in result.output.partition("Examples")[2]
+
+
+def test_the_choices_offered_are_those_of_the_core():
+    assert get_args(options.Method) == request.METHODS
+    assert get_args(options.Aggregation) == request.AGGREGATIONS
+    assert get_args(options.Forward) == request.FORWARDS
+
+
+def test_inspect_says_what_the_checkpoint_is(small):
+    result = run("inspect", small.checkpoint)
+    assert result.exit_code == 0
+    for expected in ("UNet", "FLAIR, T1", "16 × 16 × 16", "model.1.submodule", "strides"):
+        assert expected in result.stdout
+
+
+def test_segment_writes_what_segment_returns(small, tmp_path):
+    result = run("segment", *small.arguments, "--reference", small.reference, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    case = small.case()
+    expected = segment(small.model(), case, reference=load_mask(small.reference, case))
+    written = load_segmentation(next(tmp_path.glob("*dseg.nii.gz")), case)
+    np.testing.assert_array_equal(written.labels, expected.labels)
+    np.testing.assert_array_equal(written.probability, expected.probability)
+    rows = [line.split() for line in result.stdout.splitlines()]
+    shown = {int(row[0]): row for row in rows if row and row[-1] in ("TP", "FP", "FN")}
+    assert {label: int(row[1]) for label, row in shown.items()} == (
+        expected.lesions["voxels"].to_dict()
+    )
+
+
+def test_explain_writes_what_explain_returns(small, tmp_path):
+    result = run(
+        *("explain", *small.arguments, "--lesion", 4, "--aggregation", "max", "--samples", 2),
+        *("--noise", 0.2, "--seed", 4, "--out", tmp_path, "--subject", "X-1"),
+    )
+    assert result.exit_code == 0, result.output
+    model, case = small.model(), small.case()
+    labels = segment(model, case).labels
+    settings = {"aggregation": "max", "n_samples": 2, "noise": 0.2, "seed": 4}
+    expected = explain(model, case, labels == 4, **settings)
+    name = "sub-X1_seq-FLAIR_lesion-004_method-smoothgrad_agg-max_saliency.nii.gz"
+    written = load_saliency(tmp_path / name)
+    assert written.request == expected.request
+    np.testing.assert_array_equal(written.mask, labels == 4)
+    np.testing.assert_allclose(written.maps, expected.maps, rtol=1e-5, atol=1e-7)
+    assert "FLAIR" in result.stdout
+
+
+def test_explain_takes_an_earlier_segmentation_and_every_lesion_of_it(small, tmp_path):
+    run("segment", *small.arguments, "--out", tmp_path)
+    labels = next(tmp_path.glob("*dseg.nii.gz"))
+    result = run(
+        *("explain", *small.arguments, "--labels", labels, "--all", "--samples", 1),
+        *("--method", "gradcam++", "--out", tmp_path),
+    )
+    assert result.exit_code == 0, result.output
+    expected = load_segmentation(labels).labels
+    for label in np.unique(expected[expected > 0]):
+        (written,) = tmp_path.glob(f"*_lesion-{label:03d}_method-gradcampp_saliency.nii.gz")
+        np.testing.assert_array_equal(load_saliency(written).mask, expected == label)
+
+
+def test_explain_takes_a_region_named_after_its_file(small, tmp_path):
+    result = run(
+        *("explain", *small.arguments, "--mask", small.reference, "--samples", 1),
+        *("--forward", "whole-volume", "--class", "background", "--out", tmp_path),
+    )
+    assert result.exit_code == 0, result.output
+    (written,) = tmp_path.glob("*_seq-T1_region-lesions_method-smoothgrad_agg-mean_saliency.nii.gz")
+    saliency = load_saliency(written)
+    np.testing.assert_array_equal(saliency.mask, load_mask(small.reference, small.case()))
+    assert (saliency.request.class_index, saliency.request.forward) == (0, "whole-volume")
+
+
+def test_a_missed_lesion_can_be_explained(small, tmp_path):
+    case = small.case()
+    reference = load_mask(small.reference, case)
+    strict = segment(small.model(), case, threshold=0.99, reference=reference)
+    assert list(strict.lesions["match"]) == ["FN", "FN"]
+    result = run(
+        *("explain", *small.arguments, "--threshold", 0.99, "--reference", small.reference),
+        *("--lesion", 2, "--samples", 1, "--out", tmp_path),
+    )
+    assert result.exit_code == 0, result.output
+    written = next(tmp_path.glob("*_lesion-002_*mask.nii.gz"))
+    np.testing.assert_array_equal(load_saliency(written).mask, strict.labels == 2)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--image=FLAIR", "--all"],
+        ["--image=FLAIR=", "--all"],
+        ["--image=FLAIR=a.nii", "--image=FLAIR=b.nii", "--all"],
+        ["--image=FLAIR=a.nii"],
+        ["--image=FLAIR=a.nii", "--all", "--lesion=1"],
+        ["--image=FLAIR=a.nii", "--all", "--labels=x.nii.gz", "--threshold=0.5"],
+        ["--image=FLAIR=a.nii", "--all", "--method=magic"],
+        ["--image=FLAIR=a.nii", "--all", "--samples=0"],
+        ["--all"],
+    ],
+)
+def test_wrong_usage_ends_with_2(wrong, tmp_path):
+    result = run("explain", "unet.pth", *wrong, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_done_is_one_line_and_ends_with_1(small, tmp_path):
+    checkpoint, *images = small.arguments
+    out = ("--out", tmp_path)
+    missing = one_line(run("segment", tmp_path / "no.pth", *images, *out))
+    assert "no.pth" in missing
+    absent = one_line(run("explain", *small.arguments, "--lesion", 99, *out))
+    assert "There is no lesion 99; the segmentation holds the lesions 1 to" in absent
+    single = one_line(run("segment", checkpoint, images[0], *out))
+    assert "add an --image NAME=FILE for T1" in single
+    unknown = one_line(run("explain", *small.arguments, "--lesion", 1, "--class", "tumour", *out))
+    assert "0 background, 1 lesion" in unknown
+
+
+def test_a_result_that_is_there_is_refused_before_anything_is_computed(
+    small, tmp_path, monkeypatch
+):
+    explained = ("explain", *small.arguments, "--mask", small.reference, "--samples", 1)
+    assert run(*explained, "--out", tmp_path).exit_code == 0
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with monkeypatch.context() as patch:
+        patch.setattr("napari_ies.cli.explaining.explain_request", None)
+        assert "is there already" in one_line(run(*explained, "--out", tmp_path))
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    again = run(*explained, "--seed", 3, "--overwrite", "--out", tmp_path)
+    assert again.exit_code == 0, again.output
+    assert load_saliency(next(tmp_path.glob("*FLAIR*.json"))).request.seed == 3
+
+
+def test_a_defect_shows_its_traceback_only_with_debug(small, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise ZeroDivisionError("a defect")
+        yield
+
+    monkeypatch.setattr("napari_ies.segmentation.segment_progressively", broken)
+    arguments = ("segment", *small.arguments, "--out", tmp_path)
+    assert "Unexpected ZeroDivisionError: a defect" in one_line(run(*arguments))
+    assert "Traceback" in run(*arguments, "--debug").stderr
+
+
+def test_images_are_matched_by_name_and_else_by_order(caplog):
+    logger = logging.getLogger("napari_ies")
+    assert assign(["MPRAGE", "flair"], ["FLAIR", "T1"]) == {"MPRAGE": "T1", "flair": "FLAIR"}
+    with caplog.at_level(logging.WARNING, logger.name):
+        assert assign(["x", "FLAIR"], ["FLAIR", "T1"]) == {"x": "T1", "FLAIR": "FLAIR"}
+        assert assign(["b", "a"], ["FLAIR", "T1"]) == {"b": "FLAIR", "a": "T1"}
+    assert len(caplog.records) == 2
+    assert assign(["T2", "T1", "FLAIR"], ["FLAIR", "T1"]) == {"T1": "T1", "FLAIR": "FLAIR"}
+    with pytest.raises(CaseError, match="for T1"):
+        assign(["FLAIR"], ["FLAIR", "T1"])
+
+
+def test_the_order_of_the_images_does_not_matter(small, tmp_path):
+    checkpoint, flair, t1 = small.arguments
+    run("segment", checkpoint, flair, t1, "--out", tmp_path / "a")
+    run("segment", checkpoint, t1, flair, "--out", tmp_path / "b")
+    one, other = (load_segmentation(next((tmp_path / n).glob("*dseg.nii.gz"))) for n in "ab")
+    np.testing.assert_array_equal(one.probability, other.probability)
+
+
+def test_a_pipe_gets_few_plain_lines(small, tmp_path):
+    result = run("segment", *small.arguments, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "\x1b" not in result.stdout + result.stderr
+    assert "\r" not in result.stderr
+    assert len(result.stderr.splitlines()) == 2
+
+
+def test_ctrl_c_ends_with_130_and_no_file(small, tmp_path, monkeypatch):
+    def interrupted(*arguments, **settings):
+        reports = segment_progressively(*arguments, **settings)
+        yield next(reports)
+        os.kill(os.getpid(), signal.SIGINT)
+        yield from reports
+
+    monkeypatch.setattr("napari_ies.segmentation.segment_progressively", interrupted)
+    result = run("segment", *small.arguments, "--out", tmp_path)
+    assert result.exit_code == 130
+    assert "Interrupted" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_module_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "napari_ies", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.fullmatch(r"napari-ies \d+\.\d+\.\d+\S*\n", done.stdout)
+
+
+def test_demo_without_the_viewer_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "napari_ies.viewer.demo", None)
+    assert "pip install 'napari-ies[all]'" in one_line(run("demo"))
