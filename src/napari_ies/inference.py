@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from napari_ies.checkpoints.device import device_label, exact_float32
+from napari_ies.checkpoints.model import check_channels
 from napari_ies.errors import CheckpointError, SegmentationError
 from napari_ies.orientation import Reorientation
 from napari_ies.progress import Progress
@@ -58,12 +59,7 @@ def network_input(model: SegmentationModel, case: Case) -> torch.Tensor:
     CheckpointError
         If the number of sequences is not the network's.
     """
-    wanted = model.profile.sequences
-    if len(case.sequences) != len(wanted):
-        raise CheckpointError(
-            f"The network takes {len(wanted)} sequences ({', '.join(wanted)}) and the case has "
-            f"{len(case.sequences)} ({', '.join(case.sequences)}); load exactly those."
-        )
+    check_channels(model, case.sequences)
     values = case.normalised(model.profile.normalisation)
     turned = np.ascontiguousarray(network_turn(model, case).apply(values))
     with warnings.catch_warnings():
@@ -172,7 +168,8 @@ def _blend_windows(
         for window, logits in zip(batch, outputs, strict=True):
             part = tiles.visible(window)
             local = window.inside(part)
-            blend[(slice(None), *part)] += logits[(slice(None), *local)] * tiles.weight(window)
+            weight = tiles.weight(window).to(logits)
+            blend[(slice(None), *part)] += logits[(slice(None), *local)] * weight
         del waiting[:batch_size]
         yield len(tiles.windows) - len(waiting), note
 

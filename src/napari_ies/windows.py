@@ -104,12 +104,12 @@ class Tiling:
 
         Returns
         -------
-        float32 (x, y, z) on the CPU; over all windows they sum to 1 at every voxel.
+        float64 (x, y, z) on the CPU; over all windows they sum to 1 at every voxel.
         """
         part = self.visible(window)
         local = window.inside(part)
         if not self.blended:
-            return torch.ones([axis.stop - axis.start for axis in part])
+            return torch.ones([axis.stop - axis.start for axis in part], dtype=torch.float64)
         return self._importance[local] / self._total[part]
 
     def visible(self, window: Window) -> Box:
@@ -149,11 +149,11 @@ class Tiling:
 
         size = self.windows[0].size
         importance: torch.Tensor = compute_importance_map(size, mode="gaussian", sigma_scale=0.125)
-        return importance
+        return importance.double()
 
     @cached_property
     def _total(self) -> torch.Tensor:
-        total = torch.zeros(self.shape)
+        total = torch.zeros(self.shape, dtype=torch.float64)
         for window in self.windows:
             part = self.visible(window)
             total[part] += self._importance[window.inside(part)]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from napari_ies.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import torch
     from torch import nn
 
     from napari_ies.checkpoints.profile import Profile
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +43,7 @@ class SegmentationModel:
     device: torch.device
     path: Path | None = None
     sha256: str = ""
+    _derived: dict[str, object] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.network.eval()
@@ -50,6 +53,20 @@ class SegmentationModel:
     def to(self, device: torch.device) -> SegmentationModel:
         """Return this model on another device; the network itself moves."""
         return replace(self, device=device)
+
+    def derive(self, name: str, make: Callable[[], T]) -> T:
+        """Return what `make` returns, made once per model: what follows from the network alone.
+
+        Parameters
+        ----------
+        name
+            Identifies it; the same name must always come with the same kind of `make`.
+        make
+            Makes it on the first call.
+        """
+        if name not in self._derived:
+            self._derived[name] = make()
+        return cast("T", self._derived[name])
 
 
 def check_channels(model: SegmentationModel, sequences: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from napari_ies.inference import network_input, network_turn
 from napari_ies.progress import Progress, finish
 from napari_ies.saliency.footprint import footprint_mask, footprint_voxels
 from napari_ies.saliency.gradcam import default_layer, gradcam
+from napari_ies.saliency.jacobian import choose_engine
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.saliency.saliency import Saliency
 from napari_ies.saliency.smoothgrad import Estimate, Problem, smoothgrad
@@ -45,6 +46,7 @@ def explain(
     forward: str = "sliding-window",
     class_index: int | None = None,
     layer: str | None = None,
+    jacobian: str = "auto",
 ) -> Saliency:
     """Explain a footprint; see :func:`explain_progressively`, which this runs to its end."""
     return finish(
@@ -60,6 +62,7 @@ def explain(
             forward=forward,
             class_index=class_index,
             layer=layer,
+            jacobian=jacobian,
         )
     )
 
@@ -77,6 +80,7 @@ def explain_progressively(
     forward: str = "sliding-window",
     class_index: int | None = None,
     layer: str | None = None,
+    jacobian: str = "auto",
 ) -> Iterator[Progress[Saliency]]:
     """Explain why a network marked a footprint, step by step.
 
@@ -90,6 +94,9 @@ def explain_progressively(
         Mask (X, Y, Z) of the voxels to explain, on the case's grid: a lesion, or any region.
     method, aggregation, n_samples, noise, seed, forward, class_index, layer
         See :class:`~napari_ies.saliency.request.SaliencyRequest`.
+    jacobian
+        How SmoothGrad's gradients are computed, which changes the time and not the map: see
+        :func:`~napari_ies.saliency.jacobian.choose_engine`.
 
     Yields
     ------
@@ -113,18 +120,25 @@ def explain_progressively(
         class_index=class_index,
         layer=layer,
     )
-    yield from explain_request(model, case, footprint, request)
+    yield from explain_request(model, case, footprint, request, jacobian=jacobian)
 
 
 def explain_request(
-    model: SegmentationModel, case: Case, footprint: ArrayLike, request: SaliencyRequest
+    model: SegmentationModel,
+    case: Case,
+    footprint: ArrayLike,
+    request: SaliencyRequest,
+    *,
+    jacobian: str = "auto",
 ) -> Iterator[Progress[Saliency]]:
     """Explain a footprint as a request says; see :func:`explain_progressively`."""
     turn = network_turn(model, case)
     voxels = footprint_voxels(turn.apply(footprint_mask(footprint, case.shape)))
     request = _completed(request, model)
+    engine = choose_engine(model, jacobian)
     problem = Problem(
         network=model.network,
+        engine=engine,
         device=model.device,
         image=network_input(model, case),
         tiles=tiling(model.profile, turn.displayed_shape, request.forward),
@@ -133,6 +147,8 @@ def explain_request(
         turn=turn,
     )
     provenance = _provenance(model, case)
+    if request.method == "smoothgrad":
+        provenance["jacobian"] = engine.name
     if request.method == "smoothgrad":
         sequences, unit = case.sequences, "noise samples"
         estimates = smoothgrad(problem, request)

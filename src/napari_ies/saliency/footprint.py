@@ -9,33 +9,50 @@ import numpy as np
 import torch
 
 from napari_ies.errors import SaliencyError
+from napari_ies.saliency.local_layers import ints
+from napari_ies.windows import Triple, Window
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike, NDArray
 
-    from napari_ies.windows import Tiling, Window
+    from napari_ies.saliency.local_layers import Span
+    from napari_ies.windows import Tiling
+
+
+SPLIT_GAIN = 0.8
+"""A piece is split where its parts together need less than this fraction of its voxels."""
 
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """The part of a footprint that one window predicts.
+    """A part of a footprint that one window predicts.
 
     Parameters
     ----------
     window
         The window.
+    seen
+        The part of the window that the piece's logits are computed from.
     rows
-        int64 (R,): which of the footprint's voxels it holds.
+        int64 (R,): which of the footprint's voxels these are.
     local
-        int64 (R, 3): where these lie in the window.
+        int64 (R, 3): where they lie in the window.
     weight
-        float32 (R,): with which blend weight the window's logit enters the prediction there.
+        float64 (R,): with which blend weight the window's logit enters the prediction there.
     """
 
     window: Window
-    rows: torch.Tensor
-    local: torch.Tensor
+    seen: Window
+    rows: NDArray[np.int64]
+    local: NDArray[np.int64]
     weight: torch.Tensor
+
+    @property
+    def span(self) -> Span:
+        """The smallest box of the window that holds the piece's voxels."""
+        return _bounds(self.local)
 
 
 def footprint_mask(footprint: ArrayLike, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
@@ -76,7 +93,11 @@ def footprint_voxels(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.argwhere(mask)
 
 
-def pieces(voxels: NDArray[np.int64], tiles: Tiling) -> tuple[Piece, ...]:
+def pieces(
+    voxels: NDArray[np.int64],
+    tiles: Tiling,
+    reach: Callable[[Span, Triple], Span] | None = None,
+) -> tuple[Piece, ...]:
     """Find the windows that predict a footprint; no other window has any part in its saliency.
 
     Parameters
@@ -85,10 +106,13 @@ def pieces(voxels: NDArray[np.int64], tiles: Tiling) -> tuple[Piece, ...]:
         int64 (V, 3).
     tiles
         The windows of the forward.
+    reach
+        Gives the box of a window that a box of its output is computed from; by default the
+        whole window. Scattered voxels are split where that spares most of their common box.
 
     Returns
     -------
-    One piece per window that holds at least one of the voxels.
+    At least one piece per window that holds at least one of the voxels.
     """
     found = []
     for window in tiles.windows:
@@ -98,12 +122,65 @@ def pieces(voxels: NDArray[np.int64], tiles: Tiling) -> tuple[Piece, ...]:
         rows = np.flatnonzero(inside)
         part = tiles.visible(window)
         at = voxels[rows] - [axis.start for axis in part]
-        found.append(
-            Piece(
-                window=window,
-                rows=torch.from_numpy(rows),
-                local=torch.from_numpy(voxels[rows] - window.start),
-                weight=tiles.weight(window)[tuple(at.T)],
+        weight = tiles.weight(window)[tuple(at.T)]
+        local = voxels[rows] - window.start
+        for members in _split(local, window.size, reach):
+            low, high = _reached(local[members], window.size, reach)
+            start = ints(window.start) + ints(low)
+            size = ints(high) - ints(low)
+            found.append(
+                Piece(
+                    window=window,
+                    seen=Window(_triple(start), _triple(size)),
+                    rows=rows[members],
+                    local=local[members],
+                    weight=weight[torch.from_numpy(members)],
+                )
             )
-        )
     return tuple(found)
+
+
+def _split(
+    local: NDArray[np.int64], domain: Triple, reach: Callable[[Span, Triple], Span] | None
+) -> list[NDArray[np.int64]]:
+    """Split voxels into groups whose reaches together are much smaller than the whole's."""
+    whole = np.arange(len(local))
+    if reach is None:
+        return [whole]
+    groups, waiting = [], [whole]
+    while waiting:
+        members = waiting.pop()
+        low, high = _bounds(local[members])
+        axis = int(np.argmax(np.array(high) - low))
+        middle = (low[axis] + high[axis]) // 2
+        before = local[members, axis] < middle
+        halves = [members[before], members[~before]]
+        if min(map(len, halves)) == 0:
+            groups.append(members)
+            continue
+        cost = _volume(_reached(local[members], domain, reach))
+        parts = sum(_volume(_reached(local[half], domain, reach)) for half in halves)
+        if parts < SPLIT_GAIN * cost:
+            waiting += halves
+        else:
+            groups.append(members)
+    return groups
+
+
+def _reached(
+    local: NDArray[np.int64], domain: Triple, reach: Callable[[Span, Triple], Span] | None
+) -> Span:
+    return ((0, 0, 0), domain) if reach is None else reach(_bounds(local), domain)
+
+
+def _bounds(local: NDArray[np.int64]) -> Span:
+    return _triple(local.min(axis=0)), _triple(local.max(axis=0) + 1)
+
+
+def _volume(span: Span) -> int:
+    return int(np.prod(np.array(span[1]) - span[0]))
+
+
+def _triple(values: NDArray[np.int64]) -> Triple:
+    x, y, z = (int(value) for value in values)
+    return x, y, z

@@ -18,8 +18,8 @@ from napari_ies.checkpoints.device import exact_float32
 from napari_ies.errors import SaliencyError
 from napari_ies.inference import network_logits
 from napari_ies.saliency.footprint import Piece, pieces
-from napari_ies.saliency.smoothgrad import Estimate, Problem, paste
-from napari_ies.windows import enclosing
+from napari_ies.saliency.smoothgrad import Estimate, Problem
+from napari_ies.windows import enclosing, relative
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +53,10 @@ def default_layer(model: SegmentationModel) -> str:
     SaliencyError
         If no layer lies below output resolution.
     """
+    return model.derive("default layer", lambda: _last_below(model))
+
+
+def _last_below(model: SegmentationModel) -> str:
     sizes = _layer_sizes(model)
     full = _probe_size(model)
     below = [name for name, size in sizes.items() if size != full]
@@ -103,7 +107,10 @@ def gradcam(problem: Problem, layer: str) -> Iterator[Estimate]:
         upsampled = functional.interpolate(
             raw[None, None], size=piece.window.size, mode="trilinear", align_corners=False
         )
-        paste(problem.tiles, piece, upsampled[0], canvas, box)
+        part = problem.tiles.visible(piece.window)
+        canvas[(slice(None), *relative(part, box))] += upsampled[
+            (0, slice(None), *piece.window.inside(part))
+        ]
     yield Estimate(len(found), len(found), 1, box, canvas)
 
 
@@ -128,7 +135,10 @@ def _layer_pass(
                 f"The layer {layer!r} runs {len(outputs)} times in one pass; choose one that "
                 "runs once."
             )
-        score = (logits[tuple(piece.local.T)] * piece.weight.to(logits)).sum()
+        score = (
+            logits[tuple(torch.from_numpy(piece.local).to(logits.device).T)]
+            * piece.weight.to(logits)
+        ).sum()
         if not score.requires_grad:
             raise SaliencyError(
                 f"The prediction does not depend on the layer {layer!r}; choose another one."

@@ -34,9 +34,10 @@ class RunningExtremes:
         at
             That part, as an index of one row.
         """
-        low, high = rows.aminmax(dim=0)
-        torch.maximum(self._highest[at], high, out=self._highest[at])
-        torch.minimum(self._lowest[at], low, out=self._lowest[at])
+        low, high = (rows[0], rows[0]) if len(rows) == 1 else rows.aminmax(dim=0)
+        highest, lowest = self._highest[at], self._lowest[at]
+        torch.maximum(highest, high, out=highest)
+        torch.minimum(lowest, low, out=lowest)
 
     def result(self) -> torch.Tensor:
         """Return the signed value of largest magnitude so far."""

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from napari_ies.saliency.footprint import Piece, pieces
-from napari_ies.saliency.jacobian import WindowGradients
+from napari_ies.saliency.jacobian import add_to, overlap
 from napari_ies.saliency.noise import standard_noise
 from napari_ies.saliency.reduction import RunningExtremes, RunningMoments
 from napari_ies.windows import enclosing, relative
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from napari_ies.orientation import Reorientation
+    from napari_ies.saliency.jacobian import Engine, Linearisation
     from napari_ies.saliency.request import SaliencyRequest
-    from napari_ies.windows import Box, Tiling
+    from napari_ies.windows import Box, Tiling, Triple, Window
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +39,8 @@ class Problem:
     ----------
     network
         In evaluation mode, its weights not requiring gradients.
+    engine
+        Computes the network's gradients.
     device
         Where the network is.
     image
@@ -53,6 +56,7 @@ class Problem:
     """
 
     network: nn.Module
+    engine: Engine
     device: torch.device
     image: torch.Tensor
     tiles: Tiling
@@ -97,13 +101,14 @@ def smoothgrad(problem: Problem, request: SaliencyRequest) -> Iterator[Estimate]
 
     Yields
     ------
-    An estimate after every step of work (a window's gradient or row); the one that completes a
-    sample carries the running map.
+    An estimate after every step of work (a piece's gradient or a chunk of rows). The one that
+    completes a sample carries the running map; in the first sample of the max aggregation some
+    carry the map of the rows so far, whose magnitudes only grow.
     """
-    found = pieces(problem.voxels, problem.tiles)
-    box = enclosing([problem.tiles.visible(piece.window) for piece in found])
+    found = pieces(problem.voxels, problem.tiles, problem.engine.reach)
+    box = enclosing([problem.tiles.visible(piece.seen) for piece in found])
     first = problem.image[0]
-    sigma = request.noise * float(first.max() - first.min())
+    sigma = request.noise * (float(first.max()) - float(first.min()))
     moments: RunningMoments | None = None
     per_sample = len(problem.voxels) if request.aggregation == "max" else len(found)
     done, total = 0, per_sample * request.n_samples
@@ -115,9 +120,10 @@ def smoothgrad(problem: Problem, request: SaliencyRequest) -> Iterator[Estimate]
         else:
             scale = 1 / len(problem.voxels) if request.aggregation == "mean" else 1.0
             steps = _combined(problem, found, box, noisy, scale, canvas)
-        for finished in steps:
+        for finished, preview in steps:
             done += finished
-            yield Estimate(done, total, sample, box)
+            shown = preview if sample == 0 else None
+            yield Estimate(done, total, sample, box, shown)
         moments = moments or RunningMoments(canvas)
         moments.add(canvas)
         yield Estimate(done, total, moments.count, box, moments.mean(), moments.standard_error())
@@ -130,12 +136,18 @@ def _noisy(problem: Problem, box: Box, seed: int, sample: int, sigma: float) -> 
         return image.to(problem.device)
     stored = standard_noise(seed, sample, len(image), problem.turn.box_to_stored(box))
     noise = torch.from_numpy(np.ascontiguousarray(problem.turn.apply(stored)))
-    return (image + sigma * noise).to(problem.device)
+    return (image + sigma * noise.to(image.dtype)).to(problem.device)
 
 
-def _gradients(problem: Problem, piece: Piece, box: Box, noisy: torch.Tensor) -> WindowGradients:
-    window = problem.tiles.crop(noisy, piece.window, box)
-    return WindowGradients(problem.network, window, problem.class_index)
+def _linearised(problem: Problem, piece: Piece, box: Box, noisy: torch.Tensor) -> Linearisation:
+    image = problem.tiles.crop(noisy, piece.seen, box)
+    return problem.engine.linearise(image, piece.span, piece.window.size, problem.class_index)
+
+
+def _origin(box: Box, window: Window) -> Triple:
+    """Return where a box of the grid starts, in a window's indices."""
+    x, y, z = (part.start - start for part, start in zip(box, window.start, strict=True))
+    return x, y, z
 
 
 def _combined(
@@ -145,13 +157,13 @@ def _combined(
     noisy: torch.Tensor,
     scale: float,
     canvas: torch.Tensor,
-) -> Iterator[int]:
+) -> Iterator[tuple[int, None]]:
     """Add the gradient of the footprint's summed logits, times `scale`, to the canvas."""
     for piece in found:
-        gradients = _gradients(problem, piece, box, noisy)
-        gradient = gradients.combined(piece.local, piece.weight * scale)
-        paste(problem.tiles, piece, gradient, canvas, box)
-        yield 1
+        linearised = _linearised(problem, piece, box, noisy)
+        gradient = linearised.combined(piece.local, piece.weight * scale)
+        add_to(canvas, gradient, _origin(box, piece.window))
+        yield 1, None
 
 
 def _extremes(
@@ -160,48 +172,83 @@ def _extremes(
     box: Box,
     noisy: torch.Tensor,
     canvas: torch.Tensor,
-) -> Iterator[int]:
+) -> Iterator[tuple[int, torch.Tensor | None]]:
     """Put the signed gradient of largest magnitude over single voxels on the canvas.
 
-    Voxels are taken in groups that the same windows hold, so that no more windows are held
-    ready than one voxel needs.
+    Voxels are taken in groups that the same pieces hold, so that no more forwards are held
+    ready than one voxel needs. After 1, 2, 4, … chunks the map so far is handed out.
     """
     extremes = RunningExtremes(canvas.shape, canvas)
-    ready: dict[Piece, WindowGradients] = {}
+    ready: dict[Piece, Linearisation] = {}
+    chunks, next_preview = 0, 1
     for holders, rows in _groups(found, len(problem.voxels)):
-        ready = {p: ready.get(p) or _gradients(problem, p, box, noisy) for p in holders}
-        part = enclosing([problem.tiles.visible(piece.window) for piece in holders])
-        at = (slice(None), *relative(part, box))
-        row = torch.zeros_like(canvas[at])
-        for index in rows:
-            row.zero_()
-            for piece, gradients in ready.items():
-                entry = piece.rows == index
-                gradient = gradients.combined(piece.local[entry], piece.weight[entry])
-                paste(problem.tiles, piece, gradient, row, part)
-            extremes.add(row[None], at)
-            yield 1
+        ready = {p: ready.get(p) or _linearised(problem, p, box, noisy) for p in holders}
+        if len(holders) == 1:
+            steps = _single(holders[0], ready[holders[0]], rows, box, extremes)
+        else:
+            steps = _blended(problem.tiles, ready, rows, box, extremes, canvas)
+        for count in steps:
+            chunks += 1
+            if chunks == next_preview:
+                next_preview *= 2
+                yield count, extremes.result()
+            else:
+                yield count, None
     canvas.copy_(extremes.result())
+
+
+def _single(
+    piece: Piece,
+    linearised: Linearisation,
+    rows: NDArray[np.int64],
+    box: Box,
+    extremes: RunningExtremes,
+) -> Iterator[int]:
+    """Reduce rows that one window alone predicts."""
+    entry = np.searchsorted(piece.rows, rows)
+    local, weight = piece.local[entry], piece.weight[torch.from_numpy(entry)]
+    origin, shape = _origin(box, piece.window), torch.Size(a.stop - a.start for a in box)
+    for part, patch in linearised.rows(local, weight):
+        whole = (patch.base == patch.base[0]).all()
+        for row in range(1 if whole else len(patch.values)):
+            target, source = overlap(patch.base[row], patch.size, origin, shape)
+            if target is None:
+                continue
+            taken = patch.values if whole else patch.values[row : row + 1]
+            extremes.add(taken[(slice(None), slice(None), *source)], (slice(None), *target))
+        yield part.stop - part.start
+
+
+def _blended(
+    tiles: Tiling,
+    ready: dict[Piece, Linearisation],
+    rows: NDArray[np.int64],
+    box: Box,
+    extremes: RunningExtremes,
+    canvas: torch.Tensor,
+) -> Iterator[int]:
+    """Reduce rows that several windows predict: each is summed over them first."""
+    area = enclosing([tiles.visible(piece.seen) for piece in ready])
+    at = (slice(None), *relative(area, box))
+    row = torch.zeros_like(canvas[at])
+    for index in rows:
+        row.zero_()
+        for piece, linearised in ready.items():
+            entry = np.flatnonzero(piece.rows == index)
+            patch = linearised.combined(piece.local[entry], piece.weight[torch.from_numpy(entry)])
+            add_to(row, patch, _origin(area, piece.window))
+        extremes.add(row[None], at)
+        yield 1
 
 
 def _groups(
     found: tuple[Piece, ...], n_voxels: int
 ) -> Iterator[tuple[tuple[Piece, ...], NDArray[np.int64]]]:
-    """Group the footprint's voxels by the windows that hold them."""
+    """Group the footprint's voxels by the pieces that hold them."""
     held = np.zeros((n_voxels, len(found)), dtype=bool)
     for number, piece in enumerate(found):
-        held[piece.rows.numpy(), number] = True
+        held[piece.rows, number] = True
     patterns, group = np.unique(held, axis=0, return_inverse=True)
     for number, pattern in enumerate(patterns):
         holders = tuple(piece for piece, holds in zip(found, pattern, strict=True) if holds)
         yield holders, np.flatnonzero(group.ravel() == number)
-
-
-def paste(
-    tiles: Tiling, piece: Piece, gradient: torch.Tensor, canvas: torch.Tensor, box: Box
-) -> None:
-    """Add a window's gradient to the canvas that covers a box of the grid."""
-    part = tiles.visible(piece.window)
-    canvas[(slice(None), *relative(part, box))] += gradient[
-        (slice(None), *piece.window.inside(part))
-    ]
