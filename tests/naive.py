@@ -57,7 +57,7 @@ def aggregate(rows, aggregation):
 
 
 def gradcam(model, image, mask, layer, *, forward, class_index=1):
-    """Grad-CAM++ map, float64 (X, Y, Z), by a loop over channels and positions."""
+    """Grad-CAM++ map, float64 (X, Y, Z), by a loop over channels."""
     network = copy.deepcopy(model.network).double()
     profile, shape = model.profile, image.shape[1:]
     tensor = torch.from_numpy(image.astype(np.float64))
@@ -95,12 +95,12 @@ def gradcam(model, image, mask, layer, *, forward, class_index=1):
     sums = [sum((a[k] * g[k] ** 3).sum() for _, a, g in passes) for k in range(n_channels)]
     for window, activations, gradients in passes:
         raw = np.zeros(activations.shape[1:])
-        for position in np.ndindex(raw.shape):
-            for k in range(n_channels):
-                g, a = gradients[k][position], activations[k][position]
-                denominator = 2 * g**2 + sums[k]
-                alpha = g**2 / denominator if denominator != 0 else 0.0
-                raw[position] += alpha * max(g, 0.0) * a
+        for k in range(n_channels):
+            g, a = gradients[k], activations[k]
+            denominator = 2 * g**2 + sums[k]
+            alpha = np.zeros_like(g)
+            np.divide(g**2, denominator, out=alpha, where=denominator != 0)
+            raw += alpha * np.maximum(g, 0.0) * a
         raw = torch.from_numpy(np.maximum(raw, 0.0))[None, None]
         size = tuple(axis.stop - axis.start for axis in window)
         result[window] += functional.interpolate(raw, size=size, mode="trilinear")[0, 0].numpy()

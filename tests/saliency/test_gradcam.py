@@ -1,4 +1,4 @@
-"""Grad-CAM++ against a loop over channels and positions in float64."""
+"""Grad-CAM++ against a loop over channels in float64."""
 
 import naive
 import numpy as np
@@ -26,7 +26,7 @@ MASK = ball(SHAPE, (6, 5, 7), 1.5)
         ("dynunet", "upsamples.0.transp_conv.conv"),
     ],
 )
-def test_equals_the_loop_over_positions(name, layer, forward):
+def test_equals_the_loop_over_channels(name, layer, forward):
     model, case = small_model(name), random_case(SHAPE)
     expected = naive.gradcam(model, case.normalised("zscore-nonzero"), MASK, layer, forward=forward)
     saliency = explain(model, case, MASK, method="gradcam++", layer=layer, forward=forward)

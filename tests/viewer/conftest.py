@@ -1,0 +1,232 @@
+"""What tests of the viewer share: a small patient, a small network, and a person's hands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+pytest.importorskip("napari")
+
+SHAPE = (48, 40, 36)
+CENTRES = {1: (14, 26, 12), 2: (33, 15, 22)}
+"""Stored voxel in the middle of each lesion, in scan order."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    needs_display = sys.platform.startswith("linux") and not os.environ.get("DISPLAY")
+    for item in items:
+        if needs_display and here in Path(item.path).parents and "viewer" in _fixtures(item):
+            item.add_marker(pytest.mark.skip(reason="needs a display, such as xvfb-run gives"))
+
+
+def _fixtures(item: pytest.Item) -> list[str]:
+    names = getattr(item, "fixturenames", [])
+    return ["viewer"] if any("viewer" in name or name == "qtbot" for name in names) else []
+
+
+def oblique() -> NDArray[np.float64]:
+    """Permuted axes, unequal voxel sizes, and a rotation of some 17 degrees."""
+    a, b = 0.25, 0.15
+    rotation = np.array(
+        [[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]]
+    ) @ np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
+    permuted = np.array([[0.0, 0, -1], [1, 0, 0], [0, 1, 0]])
+    affine = np.eye(4)
+    affine[:3, :3] = rotation @ permuted @ np.diag([1.1, 2.0, 0.9])
+    affine[:3, 3] = [12.0, -30.0, 7.0]
+    return affine
+
+
+AFFINES = {
+    "anisotropic": np.array(
+        [[-0.9, 0, 0, 20.0], [0, 1.1, 0, -25.0], [0, 0, 2.0, -30.0], [0, 0, 0, 1]]
+    ),
+    "oblique": oblique(),
+}
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Two lesions in noise; bright on FLAIR, dark on T1."""
+
+    images: dict[str, Path]
+    reference: Path
+    affine: NDArray[np.float64]
+    volumes: dict[str, NDArray[np.float32]]
+    centres: dict[int, tuple[int, int, int]]
+    background: tuple[int, int, int] = (24, 20, 8)
+
+
+@pytest.fixture(params=["anisotropic"])
+def patient(request: pytest.FixtureRequest, tmp_path: Path) -> Patient:
+    affine = AFFINES[request.param]
+    generator = np.random.default_rng(5)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    grid = np.stack(np.indices(SHAPE), axis=-1)
+    lesions = np.zeros(SHAPE, dtype=bool)
+    for centre in CENTRES.values():
+        lesions |= np.linalg.norm((grid - centre) * spacing, axis=-1) < 4.0
+    flair = 100 + 60 * lesions + generator.normal(0, 3, SHAPE)
+    t1 = 100 - 40 * lesions + generator.normal(0, 3, SHAPE)
+    volumes = {"FLAIR": flair.astype(np.float32), "T1": t1.astype(np.float32)}
+    paths = {}
+    for name, volume in volumes.items():
+        paths[name] = tmp_path / f"sub-01_{name}.nii.gz"
+        nib.save(nib.Nifti1Image(volume, affine), paths[name])
+    reference = tmp_path / "reference.nii.gz"
+    nib.save(nib.Nifti1Image(lesions.astype(np.uint8), affine), reference)
+    return Patient(paths, reference, affine, volumes, CENTRES)
+
+
+def small_model() -> Any:
+    """Return a network that marks what is bright on FLAIR and dark on T1, in two convolutions."""
+    import torch
+    from torch import nn
+
+    from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.checkpoints.profile import Profile
+
+    hidden, output = nn.Conv3d(2, 2, 3, padding=1), nn.Conv3d(2, 2, 3, padding=1)
+    with torch.no_grad():
+        for parameter in (hidden.weight, hidden.bias, output.weight, output.bias):
+            parameter.zero_()
+        hidden.weight[0, 0], hidden.weight[1, 1] = 1 / 27, -1 / 27
+        output.weight[1, 0, 1, 1, 1], output.weight[1, 1, 1, 1, 1] = 0.8, 0.4
+        output.bias[1] = -6.0
+    network = nn.Sequential(hidden, nn.LeakyReLU(0.1), output)
+    profile = Profile(
+        name="small",
+        architecture="UNet",
+        arguments={},
+        sequences=("FLAIR", "T1"),
+        window=(24, 24, 24),
+        divisor=(4, 4, 4),
+        threshold=0.5,
+    )
+    return SegmentationModel(network, profile, torch.device("cpu"))
+
+
+class Hands:
+    """Does what a person does at the screen, with real events, and waits as a person would."""
+
+    def __init__(self, viewer: Any, panel: Any, qtbot: Any) -> None:
+        self.viewer, self.panel, self.qtbot = viewer, panel, qtbot
+
+    def wait(self, condition: Callable[[], object], seconds: float = 60) -> None:
+        self.qtbot.waitUntil(lambda: bool(condition()), timeout=int(1000 * seconds))
+
+    def finish(self) -> None:
+        self.wait(lambda: not self.panel.jobs.busy)
+        self.settle()
+
+    def settle(self) -> None:
+        for _ in range(3):
+            self.qtbot.wait(10)
+
+    def layer(self, start: str) -> Any:
+        found = [layer for layer in self.viewer.layers if layer.name.startswith(start)]
+        assert len(found) == 1, (start, [layer.name for layer in self.viewer.layers])
+        return found[0]
+
+    def lesions_layer(self) -> Any:
+        return next(layer for layer in self.viewer.layers if layer.name == "Lesions")
+
+    def overlays(self) -> list[Any]:
+        return [layer for layer in self.viewer.layers if "·" in layer.name]
+
+    def control(self, name: str) -> Any:
+        from qtpy.QtWidgets import QWidget
+
+        found = self.panel.findChild(QWidget, name)
+        assert found is not None, name
+        return found
+
+    def answered(self, label: int) -> bool:
+        return self.panel.answers.get(label, self.panel.saliency.request()) is not None
+
+    def press(self, name: str) -> None:
+        from qtpy.QtCore import Qt
+
+        self.qtbot.mouseClick(self.control(name), Qt.MouseButton.LeftButton)
+
+    def open(self, patient: Patient) -> None:
+        for name, path in patient.images.items():
+            self.panel.open_image(name, str(path))
+        self.finish()
+
+    def segment(self) -> None:
+        from qtpy.QtCore import Qt
+
+        self.qtbot.mouseClick(self.panel.segmentation.button, Qt.MouseButton.LeftButton)
+        self.finish()
+
+    def world_of(self, volume: NDArray[np.float32], layer: Any, voxel: tuple[int, ...]) -> Any:
+        """Find where a layer shows a stored voxel by its value alone."""
+        value = volume[voxel]
+        found = np.argwhere(np.asarray(layer.data) == value)
+        assert len(found) == 1, "the test needs a voxel of a value of its own"
+        return np.asarray(layer.data_to_world(found[0]))
+
+    def go(self, world: Any) -> None:
+        """Move the slices as with the sliders."""
+        self.viewer.dims.point = tuple(world)
+        self.settle()
+
+    def pixel_of(self, world: Any) -> Any:
+        from qtpy.QtCore import QPoint
+
+        canvas = self.viewer.window._qt_viewer.canvas
+        view = canvas.view
+        shown = [world[axis] for axis in self.viewer.dims.displayed][::-1]
+        x, y, _, w = (view.transform * view.scene.transform).map([*[*shown, 0.0][:3], 1.0])
+        return QPoint(round(x / w), round(y / w))
+
+    def click(self, world: Any, drag: int = 0) -> None:
+        from qtpy.QtCore import QPoint, Qt
+
+        native = self.viewer.window._qt_viewer.canvas.native
+        at = self.pixel_of(world)
+        assert native.rect().contains(at), "the place to click is not on the canvas"
+        self.qtbot.mousePress(native, Qt.MouseButton.LeftButton, pos=at)
+        for step in range(1, 5 if drag else 1):
+            self.qtbot.mouseMove(native, at + QPoint(step * drag // 4, 0))
+            self.qtbot.wait(5)
+        end = at + QPoint(drag, 0)
+        self.qtbot.mouseRelease(native, Qt.MouseButton.LeftButton, pos=end)
+        self.settle()
+
+
+@pytest.fixture
+def hands(make_napari_viewer: Any, qtbot: Any) -> Hands:
+    """A viewer on the screen with the panel docked."""
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1100, 700)
+    _, panel = viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
+    return Hands(viewer, panel, qtbot)
+
+
+@pytest.fixture
+def segmented(hands: Hands, patient: Patient) -> Hands:
+    """The patient opened and segmented with the small network."""
+    from napari_ies.viewer.tasks import LoadedModel
+
+    model = small_model()
+    hands.panel._on_model(LoadedModel(model, "CPU", ("cpu",), ("0", "2"), "0"))
+    hands.open(patient)
+    hands.segment()
+    assert hands.panel.reading is not None, hands.panel.status.text
+    hands.panel.saliency.samples.setValue(3)
+    return hands

@@ -1,0 +1,458 @@
+"""The panel, driven by mouse and keyboard on a real canvas."""
+
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+import pytest
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QWidget
+
+from napari_ies import explain
+
+both_grids = pytest.mark.parametrize("patient", ["anisotropic", "oblique"], indirect=True)
+
+
+@both_grids
+def test_a_click_lands_on_the_lesion_that_is_seen(segmented, patient):
+    flair = segmented.layer("sub-01_FLAIR")
+    for label, centre in patient.centres.items():
+        world = segmented.world_of(patient.volumes["FLAIR"], flair, centre)
+        segmented.go(world)
+        segmented.click(world)
+        assert segmented.panel.selected == label
+        # The slice a person clicked in stays on screen.
+        np.testing.assert_allclose(segmented.viewer.dims.point, world, atol=0.51 * max(flair.scale))
+    segmented.finish()
+
+
+@pytest.mark.parametrize("patient", ["oblique"], indirect=True)
+def test_a_click_lands_on_the_lesion_that_is_seen_in_3d(segmented, patient):
+    flair = segmented.layer("sub-01_FLAIR")
+    segmented.viewer.dims.ndisplay = 3
+    segmented.viewer.scene.camera.angles = (12, 25, 70)
+    segmented.settle()
+    for label, centre in patient.centres.items():
+        segmented.click(segmented.world_of(patient.volumes["FLAIR"], flair, centre))
+        assert segmented.panel.selected == label
+    segmented.finish()
+
+
+def test_a_click_explains_and_selects_everywhere(segmented, patient):
+    flair = segmented.layer("sub-01_FLAIR")
+    world = segmented.world_of(patient.volumes["FLAIR"], flair, patient.centres[2])
+    segmented.go(world)
+    segmented.click(world)
+    segmented.wait(lambda: segmented.answered(2))
+    table = segmented.control("lesions")
+    (row,) = {index.row() for index in table.selectionModel().selectedIndexes()}
+    assert table.model().index(row, 0).data() == "2"
+    assert segmented.lesions_layer().selected_label == 2
+    assert {layer.name for layer in segmented.overlays()} == {
+        "Lesion 2 · SmoothGrad mean · FLAIR",
+        "Lesion 2 · SmoothGrad mean · T1",
+    }
+    assert "mean" in table.model().index(row, table.model().columnCount() - 1).data()
+
+
+@both_grids
+def test_the_overlay_shows_what_explain_computes_at_the_right_place(segmented, patient):
+    segmented.panel.explain(2)
+    segmented.wait(lambda: segmented.answered(2))
+    reading = segmented.panel.reading
+    expected = explain(
+        reading.model, reading.case, reading.segmentation.labels == 2, n_samples=3
+    ).maps
+    flair = segmented.layer("sub-01_FLAIR")
+    x, y, z = patient.centres[2]
+    for channel, name in enumerate(("FLAIR", "T1")):
+        overlay = segmented.layer(f"Lesion 2 · SmoothGrad mean · {name}")
+        for voxel in [(x, y, z), (x + 2, y, z), (x, y - 2, z), (x, y, z + 1), (x - 3, y + 1, z)]:
+            world = segmented.world_of(patient.volumes["FLAIR"], flair, voxel)
+            index = tuple(np.round(overlay.world_to_data(world)).astype(int))
+            assert overlay.data[index] == pytest.approx(expected[(channel, *voxel)], rel=1e-5)
+        low, high = overlay.contrast_limits
+        assert low == -high
+    assert abs(expected[(0, x, y, z)]) > 0
+
+
+def test_the_overlay_is_seen_on_the_canvas(segmented, patient):
+    flair = segmented.layer("sub-01_FLAIR")
+    world = segmented.world_of(patient.volumes["FLAIR"], flair, patient.centres[2])
+    segmented.go(world)
+    segmented.panel.explain(2)
+    segmented.wait(lambda: segmented.answered(2))
+    segmented.finish()
+
+    def colour() -> np.ndarray:
+        segmented.settle()
+        picture = segmented.viewer.screenshot(canvas_only=True, flash=False)
+        at = segmented.pixel_of(world)
+        ratio = picture.shape[1] / segmented.viewer.window._qt_viewer.canvas.native.width()
+        row, column = round(at.y() * ratio), round(at.x() * ratio)
+        patch = picture[row - 1 : row + 2, column - 1 : column + 2, :3]
+        return patch.reshape(-1, 3).astype(int).mean(axis=0)
+
+    red, green, blue = colour()
+    assert red > green + 40
+    assert red > blue + 40
+    segmented.layer("Lesion 2 · SmoothGrad mean · FLAIR").visible = False
+    segmented.layer("Lesion 2 · SmoothGrad mean · T1").visible = True
+    red, green, blue = colour()
+    assert blue > red + 40
+
+
+def test_outlines_follow_the_plane_and_leave_the_3d_view(segmented):
+    segmented.panel.explain(2)
+    segmented.finish()
+    outline = segmented.layer("Selected lesion")
+    inside = segmented.lesions_layer().data == 2
+
+    def expected(plane):
+        across = {
+            axis: int(np.sum(np.diff(np.pad(inside, 1).astype(int), axis=axis) != 0))
+            for axis in plane
+        }
+        return sum(across.values())
+
+    assert len(outline.data) == expected((1, 2))
+    segmented.viewer.dims.order = (1, 0, 2)
+    segmented.settle()
+    assert len(outline.data) == expected((0, 2))
+    segmented.viewer.dims.ndisplay = 3
+    segmented.settle()
+    assert not outline.visible
+    segmented.viewer.dims.ndisplay = 2
+    segmented.viewer.dims.order = (2, 0, 1)
+    segmented.settle()
+    assert outline.visible
+    assert len(outline.data) == expected((0, 1))
+    outline.visible = False
+    segmented.panel.explain(1)
+    segmented.finish()
+    assert not outline.visible
+
+
+def test_background_and_drags_do_nothing(segmented, patient):
+    flair = segmented.layer("sub-01_FLAIR")
+    background = segmented.world_of(patient.volumes["FLAIR"], flair, patient.background)
+    segmented.go(background)
+    segmented.click(background)
+    world = segmented.world_of(patient.volumes["FLAIR"], flair, patient.centres[1])
+    segmented.go(world)
+    centre = np.array(segmented.viewer.scene.camera.center)
+    segmented.click(world, drag=60)
+    assert segmented.panel.selected is None
+    assert not segmented.panel.jobs.busy
+    assert not segmented.overlays()
+    # A drag pans.
+    assert np.abs(np.array(segmented.viewer.scene.camera.center) - centre).max() > 1
+
+
+def test_painting_with_a_tool_explains_nothing(segmented, patient):
+    own = segmented.viewer.add_labels(
+        np.zeros_like(segmented.lesions_layer().data), scale=segmented.lesions_layer().scale
+    )
+    segmented.viewer.layers.selection.active = own
+    own.mode = "paint"
+    flair = segmented.layer("sub-01_FLAIR")
+    world = segmented.world_of(patient.volumes["FLAIR"], flair, patient.centres[1])
+    segmented.go(world)
+    segmented.click(world)
+    assert segmented.panel.selected is None
+
+
+def test_the_newest_click_wins(segmented):
+    segmented.panel.saliency.samples.setValue(5000)
+    segmented.panel.explain(1)
+    segmented.wait(segmented.overlays)
+    segmented.panel.saliency.samples.setValue(2)
+    segmented.panel.explain(2)
+    segmented.wait(lambda: segmented.answered(2))
+    segmented.finish()
+    assert [label for label, _, _ in segmented.panel.answers] == [2]
+    assert all(layer.name.startswith("Lesion 2 ") for layer in segmented.overlays())
+
+
+def test_cancel_stops_and_leaves_nothing_half_finished_behind(segmented):
+    segmented.panel.saliency.samples.setValue(5000)
+    assert not segmented.control("cancel").isEnabled()
+    segmented.panel.explain(1)
+    segmented.wait(segmented.overlays)
+    assert segmented.control("progress").value() > 0
+    segmented.press("cancel")
+    segmented.finish()
+    assert len(segmented.panel.answers) == 0
+    assert "Cancelled" in segmented.control("status").text()
+    assert not segmented.control("cancel").isEnabled()
+    segmented.panel.saliency.samples.setValue(2)
+    segmented.press("explain")
+    segmented.wait(lambda: segmented.answered(1))
+
+
+def test_a_computed_map_comes_back_at_once(segmented, monkeypatch):
+    for label in (1, 2):
+        segmented.panel.explain(label)
+        segmented.wait(lambda label=label: segmented.answered(label))
+    segmented.finish()
+    before = {layer.name: layer.data.copy() for layer in segmented.overlays()}
+    limits = [layer.contrast_limits for layer in segmented.overlays()]
+    monkeypatch.setattr(segmented.panel.jobs, "submit", lambda _: pytest.fail("computed again"))
+    segmented.panel.explain(1)
+    assert all(layer.name.startswith("Lesion 1 ") for layer in segmented.overlays())
+    segmented.panel.explain(2)
+    after = {layer.name: layer.data for layer in segmented.overlays()}
+    assert before.keys() == after.keys()
+    for name, data in before.items():
+        np.testing.assert_array_equal(after[name], data)
+    assert [layer.contrast_limits for layer in segmented.overlays()] == limits
+
+
+def test_twenty_clicks_leave_no_clutter(segmented):
+    for round_ in range(20):
+        segmented.panel.explain(1 + round_ % 2)
+    segmented.finish()
+    assert len(segmented.overlays()) == 2
+    assert len(segmented.viewer.layers) == 2 + 2 + 2 + 2  # images, segmentation, outlines, overlays
+
+
+def test_a_row_selects_and_the_slices_move_there(segmented, patient):
+    table = segmented.control("lesions")
+    row = next(i for i in range(2) if table.model().index(i, 0).data() == "1")
+    at = table.visualRect(table.model().index(row, 0)).center()
+    segmented.qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=at)
+    segmented.wait(lambda: segmented.answered(1))
+    flair = segmented.layer("sub-01_FLAIR")
+    world = segmented.world_of(patient.volumes["FLAIR"], flair, patient.centres[1])
+    np.testing.assert_allclose(segmented.viewer.dims.point, world, atol=1.1 * max(flair.scale))
+    segmented.qtbot.keyClick(table, Qt.Key.Key_Down)
+    assert segmented.panel.selected == 2
+    segmented.finish()
+
+
+def test_limits_stay_while_the_map_refines(segmented):
+    seen = []
+    show = segmented.panel.scene.overlays.show
+
+    def watched(saliency, frame, title, limit):
+        show(saliency, frame, title, limit)
+        seen.append(limit)
+
+    segmented.panel.scene.overlays.show = watched
+    segmented.panel.saliency.samples.setValue(40)
+    segmented.panel.explain(1)
+    segmented.wait(lambda: segmented.answered(1))
+    running = seen[:-1]
+    assert running == sorted(running)
+    assert len(set(running)) <= 4
+
+
+def test_gradcam_replaces_the_signed_overlays_by_one_that_is_not(segmented):
+    segmented.panel.explain(1)
+    segmented.wait(lambda: segmented.answered(1))
+    segmented.control("method").setCurrentText("Grad-CAM++")
+    assert not segmented.control("samples").isEnabled()
+    assert "SmoothGrad" in segmented.control("samples").toolTip()
+    assert segmented.control("layer").isEnabled()
+    segmented.control("layer").setCurrentIndex(1)
+    segmented.press("explain")
+    segmented.wait(lambda: segmented.answered(1))
+    (overlay,) = segmented.overlays()
+    assert overlay.name == "Lesion 1 · Grad-CAM++ 0"
+    assert overlay.contrast_limits[0] == 0
+    assert overlay.data.min() >= 0
+
+
+def test_layers_renamed_hidden_and_deleted_in_the_middle(segmented):
+    segmented.panel.explain(1)
+    segmented.wait(lambda: segmented.answered(1))
+    first, second = segmented.overlays()
+    first.name, second.name = "mine · a", "mine · b"
+    segmented.viewer.layers.remove(second)
+    segmented.viewer.layers.remove(segmented.lesions_layer())
+    segmented.viewer.layers.remove(segmented.layer("sub-01_T1"))
+    segmented.panel.explain(2)
+    segmented.wait(lambda: segmented.answered(2))
+    names = {layer.name for layer in segmented.overlays()}
+    assert names == {"Lesion 2 · SmoothGrad mean · FLAIR", "Lesion 2 · SmoothGrad mean · T1"}
+    assert not segmented.control("segment").isEnabled()
+    assert "T1" in segmented.control("segment").toolTip()
+
+
+def test_layers_of_the_user_are_never_changed(hands, patient):
+    from napari.layers import Labels
+
+    own = hands.viewer.add_image(
+        patient.volumes["FLAIR"].copy(), name="FLAIR of mine", scale=(2, 1, 1), opacity=0.7
+    )
+    labels = hands.viewer.add_layer(Labels(np.ones((4, 4, 4), int), name="mine"))
+    state = [layer._get_state() for layer in (own, labels)]
+    from napari_ies.viewer.tasks import LoadedModel
+
+    model = _loaded()
+    assert isinstance(model, LoadedModel)
+    hands.panel._on_model(model)
+    hands.panel.open_image("T1", str(patient.images["T1"]))
+    hands.finish()
+    for before, layer in zip(state, (own, labels), strict=True):
+        after = layer._get_state()
+        assert np.array_equal(before.pop("data"), after.pop("data"))
+        assert str(before) == str(after)
+
+
+def _loaded():
+    import torch
+    from torch import nn
+
+    from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.checkpoints.profile import Profile
+    from napari_ies.viewer.tasks import LoadedModel
+
+    profile = Profile("empty", "UNet", {}, ("FLAIR", "T1"))
+    model = SegmentationModel(nn.Conv3d(2, 2, 1), profile, torch.device("cpu"))
+    return LoadedModel(model, "CPU", ("cpu",), (), "")
+
+
+def test_open_layers_serve_as_sequences(segmented, hands, patient):
+    """The same arrays as plain layers, without any metadata, give the same lesions."""
+    files = segmented.panel.reading
+    expected = files.segmentation.lesions["voxels"].tolist()
+    frame = files.frame
+    for name in ("FLAIR", "T1"):
+        hands.viewer.layers.remove(segmented.layer(f"sub-01_{name}"))
+        hands.viewer.add_image(
+            frame.reorientation.apply(patient.volumes[name]).copy(),
+            name=f"my {name}",
+            scale=frame.scale,
+        )
+    hands.settle()
+    hands.segment()
+    reading = hands.panel.reading
+    assert reading is not files
+    assert sorted(reading.segmentation.lesions["voxels"]) == sorted(expected)
+    assert "taken as displayed" in hands.control("status").text()
+
+
+def test_the_reference_adds_matches(segmented, patient):
+    segmented.panel.open_reference(str(patient.reference))
+    segmented.finish()
+    assert segmented.control("reference").currentText() == "reference"
+    segmented.segment()
+    assert segmented.panel.reading.segmentation.lesions["match"].tolist() == ["TP", "TP"]
+
+
+def test_saving_writes_what_was_computed(segmented, tmp_path):
+    segmented.panel.explain(2)
+    segmented.wait(lambda: segmented.answered(2))
+    shown = segmented.panel.answers.get(2, segmented.panel.saliency.request())
+    folder = tmp_path / "out"
+    segmented.panel.save_to(str(folder))
+    segmented.finish()
+    (path,) = folder.glob("*seq-FLAIR_lesion-002*agg-mean_saliency.nii.gz")
+    image = nib.load(path)
+    np.testing.assert_allclose(image.affine, segmented.panel.reading.case.affine, atol=1e-5)
+    np.testing.assert_array_equal(np.asarray(image.dataobj), shown.saliency.maps[0])
+    assert str(folder) in segmented.control("status").text()
+
+
+@pytest.mark.parametrize("content", [b"", b"this is no image"])
+def test_errors_are_one_sentence(hands, tmp_path, content):
+    path = tmp_path / "broken.nii.gz"
+    path.write_bytes(content)
+    before = len(notification_manager.records)
+    hands.panel.open_image("FLAIR", str(path))
+    hands.finish()
+    text = hands.control("status").text()
+    assert "broken.nii.gz" in text
+    assert text.rstrip(".").count(". ") == 0
+    assert [r.message for r in notification_manager.records[before:]] == [text]
+
+
+def test_a_runtime_error_of_the_network_arrives(segmented, monkeypatch):
+    network = segmented.panel.reading.model.network
+
+    def out_of_memory(*_):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 3 GiB.")
+
+    monkeypatch.setattr(network, "forward", out_of_memory)
+    segmented.panel.explain(1)
+    segmented.finish()
+    assert "not enough memory" in segmented.control("status").text()
+    monkeypatch.undo()
+    segmented.panel.explain(1)
+    segmented.wait(lambda: segmented.answered(1))
+
+
+def test_a_checkpoint_is_loaded_and_described(hands, small):
+    hands.control("checkpoint").setText(str(small.checkpoint))
+    hands.qtbot.keyClick(hands.control("checkpoint"), Qt.Key.Key_Return)
+    hands.finish()
+    text = hands.control("checkpoint_description").text()
+    assert "UNet" in text
+    assert "FLAIR + T1" in text
+    assert "auto" in text
+    assert not hands.control("segment").isEnabled()
+    assert "Choose an image for FLAIR and T1 first." in hands.control("segment").toolTip()
+    for name, path in small.images.items():
+        hands.panel.open_image(name, str(path))
+    hands.finish()
+    hands.segment()
+    expected = small.case().affine
+    np.testing.assert_array_equal(hands.panel.reading.case.affine, expected)
+
+
+def test_closing_and_reopening_leaves_no_callback(segmented, patient):
+    viewer, panel = segmented.viewer, segmented.panel
+    callbacks = len(viewer.mouse_drag_callbacks)
+    emitters = [
+        viewer.layers.events.inserted,
+        viewer.layers.events.removed,
+        viewer.dims.events.order,
+    ]
+    connected = [len(emitter.callbacks) for emitter in emitters]
+    panel.saliency.samples.setValue(5000)
+    panel.explain(1)
+    segmented.wait(segmented.overlays)
+    for _ in range(3):
+        dock = next(iter(viewer.window._wrapped_dock_widgets.values()))
+        dock.destroyOnClose()
+        segmented.settle()
+        assert len(viewer.mouse_drag_callbacks) == callbacks - 1
+        _, segmented.panel = viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
+        segmented.settle()
+        assert segmented.panel is not panel
+        assert len(viewer.mouse_drag_callbacks) == callbacks
+        assert [len(emitter.callbacks) for emitter in emitters] == connected
+    segmented.wait(lambda: not panel.jobs.busy)
+
+
+def test_closing_the_viewer_in_the_middle_stops_the_work(segmented, qtbot):
+    panel = segmented.panel
+    panel.saliency.samples.setValue(5000)
+    panel.explain(1)
+    segmented.wait(segmented.overlays)
+    run = panel.jobs._run
+    segmented.viewer.close()
+    qtbot.waitUntil(lambda: run.done, timeout=20_000)
+    assert run.cancelled.is_set()
+
+
+def test_every_control_has_its_name_and_a_tooltip(hands):
+    names = (
+        "checkpoint images segment threshold lesions method aggregation samples noise layer "
+        "explain cancel progress status device seed forward reference save smallest"
+    )
+    for name in names.split():
+        control = hands.panel.findChild(QWidget, name)
+        assert control is not None, name
+        assert control.toolTip().endswith((".", ")")), name
+
+
+def test_the_panel_is_not_cut_off(hands):
+    for name in ("open_T1", "device", "smallest", "seed", "cancel", "save"):
+        control = hands.control(name)
+        right = control.mapTo(hands.panel, control.rect().topRight()).x()
+        assert right <= hands.panel.width(), name
+        text = control.text() if hasattr(control, "text") else ""
+        assert control.width() > control.fontMetrics().horizontalAdvance(text), name
