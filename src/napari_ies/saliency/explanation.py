@@ -16,7 +16,7 @@ from napari_ies.inference import network_input, network_turn
 from napari_ies.progress import Progress, finish
 from napari_ies.saliency.footprint import footprint_mask, footprint_voxels
 from napari_ies.saliency.gradcam import default_layer, gradcam
-from napari_ies.saliency.jacobian import choose_engine
+from napari_ies.saliency.jacobian import choose_engine, is_out_of_memory
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.saliency.saliency import Saliency
 from napari_ies.saliency.smoothgrad import Estimate, Problem, smoothgrad
@@ -155,11 +155,24 @@ def explain_request(
     else:
         sequences, unit = ("all",), "windows"
         estimates = gradcam(problem, request.layer or "")
-    for estimate in estimates:
+    for estimate in _within_memory(estimates):
         result = None
         if estimate.mean is not None:
             result = _saliency(estimate, request, sequences, case, problem, provenance)
         yield Progress("Explaining", estimate.done, estimate.total, unit, result)
+
+
+def _within_memory(estimates: Iterator[Estimate]) -> Iterator[Estimate]:
+    """Turn an out-of-memory error into a sentence: generators of a thread swallow RuntimeError."""
+    try:
+        yield from estimates
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise SaliencyError(
+            "There is not enough memory to explain this region; close other programs, choose the "
+            "forward sliding-window, or compute on the CPU."
+        ) from error
 
 
 def _completed(request: SaliencyRequest, model: SegmentationModel) -> SaliencyRequest:

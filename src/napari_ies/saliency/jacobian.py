@@ -264,7 +264,8 @@ def chunked(
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that a device or the machine has no memory left."""
-    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
+    kinds = (torch.OutOfMemoryError, MemoryError)
+    return isinstance(error, kinds) or "not enough memory" in str(error)
 
 
 def choose_engine(model: SegmentationModel, jacobian: str = "auto") -> Engine:

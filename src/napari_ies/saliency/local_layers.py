@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+
+NARROW = 4
+"""Up to so many channels a strided transposed convolution is computed phase by phase."""
 
 Triple = tuple[int, int, int]
 Span = tuple[Triple, Triple]
@@ -188,14 +192,51 @@ class Convolution(Layer):
         )
         return output, None
 
+    @cached_property
+    def _subpixel(self) -> torch.Tensor | None:
+        """Weights of the transposed convolution as an ordinary one with more channels.
+
+        A transposed convolution to very few channels, such as the last one to the sequences,
+        leaves most of a processor's vector idle. With stride s its output at ``s m + p`` is an
+        ordinary convolution of the input around m, so all s³ phases p are computed at once as
+        channels, and interleaved. None where that does not pay.
+        """
+        width = self.weight.shape[1]
+        if self.groups != 1 or self.dilation != (1, 1, 1) or width > NARROW:
+            return None
+        if max(self.stride) == 1:
+            return None
+        kernel, stride = ints(self.weight.shape[2:]), ints(self.stride)
+        taps = -(-kernel // stride)
+        padding: list[int] = []
+        for extra in reversed(taps * stride - kernel):
+            padding += [0, int(extra)]
+        weight = functional.pad(self.weight, padding).contiguous()
+        (a, b, c), (i, j, k) = taps.tolist(), self.stride
+        weight = weight.view(*weight.shape[:2], a, i, b, j, c, k).flip(2, 4, 6)
+        weight = weight.permute(3, 5, 7, 1, 0, 2, 4, 6).reshape(i * j * k * width, -1, a, b, c)
+        return weight.contiguous(memory_format=torch.channels_last_3d)
+
+    def _transposed(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the cotangent of the padded input, (R, Cin, x, y, z)."""
+        if self._subpixel is None:
+            return functional.conv_transpose3d(
+                values,
+                self.weight,
+                stride=self.stride,
+                dilation=self.dilation,
+                groups=self.groups,
+            )
+        taps = self._subpixel.shape[2:]
+        phases = functional.conv3d(values, self._subpixel, padding=[tap - 1 for tap in taps])
+        rows, (x, y, z), (i, j, k) = len(values), phases.shape[2:], self.stride
+        woven = phases.permute(0, 2, 3, 4, 1).reshape(rows, x, y, z, i, j, k, -1)
+        woven = woven.permute(0, 1, 4, 2, 5, 3, 6, 7).reshape(rows, x * i, y * j, z * k, -1)
+        size = (ints(values.shape[2:]) - 1) * ints(self.stride) + ints(self.weight.shape[2:])
+        return woven.permute(0, 4, 1, 2, 3)[(..., *_box(0 * size, size))]
+
     def pull(self, patch: Patch, slopes: Kept | None, sizes: list[Triple]) -> list[Patch]:
-        values = functional.conv_transpose3d(
-            patch.values,
-            self.weight,
-            stride=self.stride,
-            dilation=self.dilation,
-            groups=self.groups,
-        )
+        values = self._transposed(patch.values)
         base = patch.base * ints(self.stride) - ints(self.padding)
         return [zero_outside(Patch(values, base), sizes[0])]
 

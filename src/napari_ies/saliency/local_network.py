@@ -130,7 +130,7 @@ class LocalNetwork:
                 )
                 kept[index] = Kept(values, demands[index])
                 if slope is not None:
-                    slopes[index] = Kept(slope, demands[index])
+                    slopes[index] = Kept(_packed(slope), demands[index])
                 for source in set(node.inputs):
                     if last_use[source] == index:
                         del kept[source]
@@ -264,7 +264,10 @@ def _add_module(
     places: dict[fx.Node, int],
     channels: dict[int, int],
 ) -> None:
-    source = places[_tensor(step.args[0])]
+    before = _tensor(step.args[0])
+    source = places[before]
+    if getattr(module, "inplace", False) and len(before.users) > 1:
+        raise NotLocalError("an activation overwrites a value that is read again")
     if isinstance(module, TRANSPARENT):
         places[step] = source
         return
