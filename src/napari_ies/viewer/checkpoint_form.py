@@ -1,0 +1,107 @@
+"""Which network, and where it computes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QLineEdit, QPushButton, QWidget
+
+from napari_ies.viewer import dialogs
+from napari_ies.viewer.availability import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_ies.checkpoints.model import SegmentationModel
+
+
+class CheckpointForm(QWidget):
+    """The checkpoint's file, one line on what it is, and the device."""
+
+    chosen = Signal(str, str)
+    """A checkpoint's file and a device to load it on."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._file = QLineEdit()
+        self._file.setPlaceholderText("checkpoint file (.pth, .pt)")
+        describe(self._file, "The network's checkpoint: a file of weights.", "checkpoint")
+        self._browse = QPushButton("Open…")
+        describe(self._browse, "Choose a checkpoint file.", "open_checkpoint")
+        self._device = QComboBox()
+        describe(
+            self._device,
+            "Where to compute; auto takes the graphics card if it can be used, else the CPU.",
+            "device",
+        )
+        self._description = QLabel()
+        self._description.setWordWrap(True)
+        self._description.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        describe(self._description, "What the checkpoint is.", "checkpoint_description")
+        self.set_devices(("cpu",))
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setVerticalSpacing(3)
+        layout.setColumnStretch(0, 1)
+        layout.addWidget(self._file, 0, 0)
+        layout.addWidget(self._browse, 0, 1)
+        layout.addWidget(self._device, 1, 1)
+        layout.addWidget(self._description, 1, 0)
+        self._loaded: tuple[str, str] | None = None
+        self._file.editingFinished.connect(self._on_edited)
+        self._device.activated.connect(self._on_edited)
+        self._browse.clicked.connect(self._on_browse)
+        self.set_model(None)
+
+    def choose(self, path: str) -> None:
+        """Choose a checkpoint's file."""
+        self._file.setText(path)
+        self._on_edited()
+
+    def set_devices(self, names: Sequence[str]) -> None:
+        """Offer ``auto`` and these devices."""
+        current = self._device.currentText() or "auto"
+        self._device.clear()
+        self._device.addItems(["auto", *names])
+        self._device.setCurrentText(current)
+
+    def set_model(self, model: SegmentationModel | None, device: str = "") -> None:
+        """Say what was loaded, and where `device` (in words) it computes; None for nothing."""
+        if model is None:
+            self._description.setText("No checkpoint yet.")
+            self._description.setToolTip("Choose a checkpoint file to go on.")
+            return
+        profile = model.profile
+        auto = "auto: " if self._device.currentText() == "auto" else ""
+        self._description.setText(
+            f"{profile.architecture}, {' + '.join(profile.sequences)} → "
+            f"{profile.classes[profile.explained_class]} · {auto}{device}"
+        )
+        guessed = "\n".join(profile.guessed)
+        self._description.setToolTip(
+            f"{profile.name}: window {' × '.join(map(str, profile.window))} voxels, "
+            f"threshold {profile.threshold:g}, normalisation {profile.normalisation}."
+            + (
+                f"\nNot in the file, taken from the habits of its family:\n{guessed}"
+                if guessed
+                else ""
+            )
+        )
+
+    def set_failed(self) -> None:
+        """Say that the file could not be loaded; choosing it again tries anew."""
+        self._loaded = None
+        self._description.setText("No checkpoint yet.")
+
+    def _on_browse(self) -> None:
+        path = dialogs.choose_file(self, "Open a checkpoint", dialogs.CHECKPOINTS)
+        if path:
+            self.choose(path)
+
+    def _on_edited(self) -> None:
+        request = (self._file.text().strip(), self._device.currentText())
+        if request[0] and request != self._loaded:
+            self._loaded = request
+            self._description.setText("Loading…")
+            self.chosen.emit(*request)

@@ -1,0 +1,130 @@
+"""The demo: the viewer with a synthetic patient and a small network, ready to click."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_ies.errors import NapariIESError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_ies.viewer.widget import LesionSaliencyWidget
+
+PICTURE_SAMPLES = 16
+"""Noise samples of the map on the picture: enough to be smooth, few enough for a CPU."""
+PICTURE_SIZE = (1440, 900)
+"""Size of the window on the picture, in pixels."""
+LARGE_MM3 = 2000
+"""A lesion above this volume is too large to be typical."""
+PATIENCE_SECONDS = 900
+"""How long a step of the demo may take before it is given up."""
+
+
+def run_demo(screenshot: Path | None = None) -> None:
+    """Open the viewer with the synthetic patient and the demo's network.
+
+    Parameters
+    ----------
+    screenshot
+        If given, the demo segments, explains a lesion, writes a picture of the window there and
+        closes; else it waits for the person at the screen.
+
+    Raises
+    ------
+    NapariIESError
+        If a step of the picture fails, in one sentence.
+    """
+    import napari
+
+    viewer = napari.Viewer(title="napari-ies demo", show=True)
+    panel = open_demo(viewer)
+    if screenshot is None:
+        napari.run()
+        return
+    try:
+        take_picture(viewer, panel, screenshot)
+    finally:
+        viewer.close()
+
+
+def open_demo(viewer: Any) -> LesionSaliencyWidget:
+    """Open the synthetic patient, the panel and the demo's network in a viewer."""
+    from napari_ies.demo import demo_checkpoint
+
+    viewer.open_sample("napari-ies", "synthetic_patient")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
+    for layer in viewer.layers:
+        if layer.name.startswith("reference"):
+            layer.visible = False
+    panel.scene.frame_all()
+    panel.checkpoint.choose(str(demo_checkpoint()))
+    return panel  # type: ignore[no-any-return]
+
+
+def take_picture(viewer: Any, panel: LesionSaliencyWidget, path: Path) -> None:
+    """Segment, explain a lesion of telling size, and write a picture of the whole window.
+
+    Raises
+    ------
+    NapariIESError
+        If a step fails, with the panel's sentence.
+    """
+    viewer.window.resize(*PICTURE_SIZE)
+    _wait_until(panel, lambda: panel.model is not None)
+    _wait_until(panel, panel.segmentation.button.isEnabled)
+    panel.segmentation.button.click()
+    _wait_until(panel, lambda: panel.reading is not None)
+    label = telling_lesion(panel)
+    panel.saliency.samples.setValue(PICTURE_SAMPLES)
+    panel.explain(label)
+    request = panel.saliency.request()
+    _wait_until(panel, lambda: panel.answers.get(label, request) is not None)
+    viewer.scene.camera.zoom *= 1.6
+    viewer.scene.camera.center = viewer.dims.point
+    _wait_until(panel, lambda: not panel.jobs.busy)
+    _settle()
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    viewer.screenshot(str(path), canvas_only=False, flash=False)
+
+
+def telling_lesion(panel: LesionSaliencyWidget) -> int:
+    """Return the largest lesion of at most 2 ml, or else the smallest one."""
+    if panel.reading is None or panel.reading.segmentation.lesions.empty:
+        raise NapariIESError("The demo's network marked no lesion; try a lower threshold.")
+    lesions = panel.reading.segmentation.lesions
+    volumes = dict(zip(lesions.index.tolist(), lesions["volume_mm3"].tolist(), strict=True))
+    moderate = [label for label, volume in volumes.items() if volume <= LARGE_MM3]
+    if not moderate:
+        return int(min(volumes, key=volumes.__getitem__))
+    return int(max(moderate, key=volumes.__getitem__))
+
+
+def _wait_until(panel: LesionSaliencyWidget, condition: Callable[[], object]) -> None:
+    from qtpy.QtWidgets import QApplication
+
+    failures: list[str] = []
+    panel.jobs.failed.connect(lambda _, sentence: failures.append(sentence))
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        QApplication.processEvents()
+        time.sleep(0.005)
+        if failures:
+            raise NapariIESError(failures[0])
+        if time.monotonic() > deadline:
+            raise NapariIESError(
+                f"The demo did not get any further for {PATIENCE_SECONDS} seconds; the panel says: "
+                f"{panel.status.text}"
+            )
+
+
+def _settle() -> None:
+    """Let everything that waits to be painted be painted."""
+    from qtpy.QtWidgets import QApplication
+
+    for _ in range(20):
+        QApplication.processEvents()
+        time.sleep(0.01)

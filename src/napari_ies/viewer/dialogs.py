@@ -1,0 +1,29 @@
+"""Dialogs: the questions about files that the panel asks."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
+
+IMAGES = "NIfTI images (*.nii *.nii.gz)"
+CHECKPOINTS = "Checkpoints (*.pth *.pt *.ckpt *.bin *.safetensors);;All files (*)"
+
+
+def choose_file(parent: QWidget, title: str, kinds: str) -> str:
+    """Ask for a file to open; an empty string if none was chosen."""
+    path, _ = QFileDialog.getOpenFileName(parent, title, "", kinds)
+    return str(path)
+
+
+def choose_folder(parent: QWidget, title: str) -> str:
+    """Ask for a folder; an empty string if none was chosen."""
+    return str(QFileDialog.getExistingDirectory(parent, title))
+
+
+def may_replace(parent: QWidget, folder: str) -> bool:
+    """Ask whether results of the same names may be replaced."""
+    answer = QMessageBox.question(
+        parent,
+        "Save results",
+        f"Results of this patient are already in {folder}. Replace those of the same name?",
+    )
+    return bool(answer == QMessageBox.StandardButton.Yes)

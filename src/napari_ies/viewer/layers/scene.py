@@ -1,0 +1,137 @@
+"""Scene: the images, the lesions and the saliency of one viewer, and where it looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Labels
+
+from napari_ies.viewer.layers.lesions import LesionLayers
+from napari_ies.viewer.layers.overlays import SaliencyOverlays
+from napari_ies.viewer.layers.stack import LayerStack, key_of
+from napari_ies.viewer.reader import window_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from napari_ies.case import Case
+    from napari_ies.viewer.frame import Frame, Point
+    from napari_ies.viewer.reader import LayerDataTuple
+    from napari_ies.viewer.reading import Reading
+
+ABOVE_IMAGES = ("probability", "lesions", "overlay", "outline", "selected")
+
+
+class Scene:
+    """What the panel shows in a viewer.
+
+    Parameters
+    ----------
+    viewer
+        The napari viewer, or the proxy that plugins get.
+
+    Attributes
+    ----------
+    lesions
+        The lesions, their outlines and their probability.
+    overlays
+        The saliency of the selected lesion.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        self._stack = LayerStack(viewer)
+        self._resampled: list[str] = []
+        self.lesions = LesionLayers(self._stack)
+        self.overlays = SaliencyOverlays(self._stack)
+
+    def images(self) -> Iterator[Any]:
+        """Yield the image layers that may be a sequence: 3-d, grey, not made here."""
+        for layer in self._stack:
+            if not isinstance(layer, Image) or self._stack.is_made_here(layer):
+                continue
+            if not layer.rgb and not layer.multiscale and layer.ndim in (3, 4):
+                yield layer
+
+    def masks(self) -> Iterator[Any]:
+        """Yield the layers that may be a reference mask: Labels not made here."""
+        for layer in self._stack:
+            if isinstance(layer, Labels) and not self._stack.is_made_here(layer):
+                yield layer
+
+    def find(self, key: str | None) -> Any | None:
+        """Return the layer with a key, or None if it is gone."""
+        return self._stack.find(key)
+
+    def add(self, layer_data: LayerDataTuple, *, on_top: bool = True) -> str:
+        """Add an image or a mask below the lesions and overlays; return its key.
+
+        Parameters
+        ----------
+        layer_data
+            Data, arguments and kind of the layer.
+        on_top
+            Whether it lies over the images that are there already, or under them.
+        """
+        data, arguments, kind = layer_data
+        first = not len(self._stack)
+        key = key_of(getattr(self._viewer, f"add_{kind}")(data, **arguments))
+        if on_top:
+            self._stack.put_below(key, ABOVE_IMAGES)
+        else:
+            self._stack.put_at_bottom(key)
+        if first:
+            self.frame_all()
+        return key
+
+    def show_reading(self, reading: Reading) -> None:
+        """Show what was found; the overlays of what was found before go."""
+        self.overlays.clear()
+        self.lesions.show(reading.segmentation, reading.case, reading.frame)
+        self._show_resampled(reading.case, reading.frame, reading.resampled)
+
+    def frame_all(self) -> None:
+        """Show the middle slices, the whole head and a scale bar in mm."""
+        self._viewer.canvas.overlays.scale_bar.visible = True
+        dims = self._viewer.dims
+        for axis, (start, stop, _) in enumerate(dims.range):
+            dims.set_point(axis, (start + stop) / 2)
+        self._viewer.reset_view()
+
+    def look_at(self, position: Point) -> None:
+        """Move the slices to a world position in mm, and the view if it is out of sight."""
+        dims = self._viewer.dims
+        axes = range(dims.ndim - 3, dims.ndim)
+        dims.set_point(list(axes), list(position))
+        layer = self.lesions.layer
+        if layer is None or dims.ndisplay == 3:
+            return
+        shown = [axis - (dims.ndim - 3) for axis in dims.displayed]
+        index = np.asarray(layer.world_to_data(position))[shown]
+        low, high = np.asarray(layer.corner_pixels)[:, shown]
+        if np.any(index < low) or np.any(index > high):
+            centre = [position[axis] if axis in shown else 0.0 for axis in range(3)]
+            self._viewer.scene.camera.center = tuple(centre)
+
+    def _show_resampled(self, case: Case, frame: Frame, sequences: Sequence[str]) -> None:
+        """Add, hidden, the sequences that were resampled onto the case's grid."""
+        for key in self._resampled:
+            self._stack.remove(key)
+        self._resampled = []
+        for sequence in sequences:
+            volume = case.data[case.sequences.index(sequence)]
+            key = self._stack.make(
+                "image",
+                "resampled",
+                frame.reorientation.apply(volume),
+                name=f"{sequence} on the grid of {case.sequences[0]}",
+                colormap="gray",
+                interpolation2d="linear",
+                contrast_limits=window_of(volume),
+                visible=False,
+                known={"affine": case.affine},
+                **frame.placement(),
+            )
+            self._stack.put_below(key, ABOVE_IMAGES)
+            self._resampled.append(key)

@@ -1,0 +1,87 @@
+"""LayerStack: a viewer's layers by key, and which of them were made here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_ies.viewer.reader import METADATA_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def key_of(layer: Any) -> str:
+    """Return what tells a layer from all others, whatever its name."""
+    return str(layer.unique_id)
+
+
+class LayerStack:
+    """The layers of a viewer, as the rest of this room sees them.
+
+    Parameters
+    ----------
+    viewer
+        The napari viewer, or the proxy that plugins get.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self.viewer = viewer
+        self._made: dict[str, str] = {}
+        self.stays_selected: str | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.viewer.layers)
+
+    def __len__(self) -> int:
+        return len(self.viewer.layers)
+
+    def find(self, key: str | None) -> Any | None:
+        """Return the layer with a key, or None if it is gone."""
+        return next((layer for layer in self.viewer.layers if key_of(layer) == key), None)
+
+    def is_made_here(self, layer: Any) -> bool:
+        """Whether a layer was made by :meth:`make`."""
+        return key_of(layer) in self._made
+
+    def make(self, kind: str, what: str, data: Any, **arguments: Any) -> str:
+        """Add a layer of our own on top; return its key.
+
+        Parameters
+        ----------
+        kind
+            ``"image"``, ``"labels"`` or ``"vectors"``.
+        what
+            ``"overlay"``, ``"lesions"``, ``"probability"``, ``"outline"``, ``"selected"`` (the
+            selected lesion's outline) or ``"resampled"``.
+        data, arguments
+            Of the layer.
+        """
+        metadata = {METADATA_KEY: {"made": what, **arguments.pop("known", {})}}
+        add = getattr(self.viewer, f"add_{kind}")
+        key = key_of(add(data, metadata=metadata, **arguments))
+        self._made[key] = what
+        kept = self.find(self.stays_selected)
+        if kept is not None:
+            # napari's controls go on showing something that is there to stay.
+            self.viewer.layers.selection.active = kept
+        return key
+
+    def remove(self, key: str | None) -> None:
+        """Remove a layer made here, if it is still there."""
+        layer = self.find(key)
+        if layer is not None:
+            self.viewer.layers.remove(layer)
+        self._made.pop(str(key), None)
+
+    def put_below(self, key: str, others: tuple[str, ...]) -> None:
+        """Move a layer under the lowest of our layers of some kinds, if it lies over it."""
+        keys = [key_of(layer) for layer in self.viewer.layers]
+        lowest = next((i for i, k in enumerate(keys) if self._made.get(k) in others), None)
+        if lowest is not None and lowest < keys.index(key):
+            self.viewer.layers.move(keys.index(key), lowest)
+
+    def put_at_bottom(self, key: str) -> None:
+        """Move a layer under all others."""
+        keys = [key_of(layer) for layer in self.viewer.layers]
+        if keys.index(key) > 0:
+            self.viewer.layers.move(keys.index(key), 0)

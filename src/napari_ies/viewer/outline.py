@@ -1,0 +1,58 @@
+"""Outline: the borders of lesions as thin lines along voxel edges, slice by slice.
+
+A contour made of voxels would cover a small lesion, and its saliency, altogether.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+def outline_segments(
+    labels: NDArray[Any], plane: Sequence[int], origin: Sequence[int] = (0, 0, 0)
+) -> NDArray[np.float32]:
+    """Return the edges between voxels of different labels within parallel slices.
+
+    Parameters
+    ----------
+    labels
+        (I, J, K): labels or a mask in a box that holds all of them; 0 is the background, and so
+        is everything outside the box.
+    plane
+        The two axes that a slice shows.
+    origin
+        Index of the box's first voxel in the volume.
+
+    Returns
+    -------
+    float32 (N, 2, 3): start and direction of each edge in voxel indices, as a napari Vectors
+    layer takes them; voxel centres are whole numbers, so borders lie at halves.
+    """
+    padded = np.pad(labels, 1)
+    segments = []
+    for across, along in (tuple(plane), tuple(plane)[::-1]):
+        before = np.moveaxis(padded, across, 0)
+        changes = np.argwhere(np.moveaxis(before[1:] != before[:-1], 0, across))
+        start = changes.astype(np.float32) - 1 + np.asarray(origin, dtype=np.float32)
+        start[:, across] += 0.5
+        start[:, along] -= 0.5
+        direction = np.zeros_like(start)
+        direction[:, along] = 1.0
+        segments.append(np.stack([start, direction], axis=1))
+    return np.concatenate(segments)
+
+
+def box_of(labels: NDArray[Any]) -> tuple[slice, slice, slice]:
+    """Return the smallest box that holds every label; the first voxel where there is none."""
+    sides = []
+    for axis in range(3):
+        present = np.flatnonzero(labels.any(axis=tuple({0, 1, 2} - {axis})))
+        sides.append(slice(int(present[0]), int(present[-1]) + 1) if present.size else slice(0, 1))
+    return sides[0], sides[1], sides[2]

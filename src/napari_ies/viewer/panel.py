@@ -1,0 +1,124 @@
+"""Panel: the small widgets in the order of work, and when each of them can be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
+from qtpy.QtWidgets import (
+    QFrame,
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_ies.viewer import dialogs
+from napari_ies.viewer.availability import allow, describe
+from napari_ies.viewer.checkpoint_form import CheckpointForm
+from napari_ies.viewer.images_form import ImagesForm
+from napari_ies.viewer.lesion_table import LesionTable
+from napari_ies.viewer.saliency_form import SaliencyForm
+from napari_ies.viewer.segmentation_form import SegmentationForm
+from napari_ies.viewer.status import StatusLine
+
+DEFAULT_SEQUENCES = ("FLAIR", "T1")
+"""What is asked for until a checkpoint says what it takes."""
+
+DISCLAIMER = "Research software, not a medical device."
+
+
+class Panel(QWidget):
+    """Images, checkpoint, Segment, lesions, saliency, status: built here, wired elsewhere."""
+
+    save_requested = Signal(str, bool)
+    """A folder to save to, and whether files there may be replaced."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.images = ImagesForm(DEFAULT_SEQUENCES)
+        self.checkpoint = CheckpointForm()
+        self.segmentation = SegmentationForm()
+        self.lesions = LesionTable()
+        self.saliency = SaliencyForm()
+        self.status = StatusLine()
+        self.save = QPushButton("Save…")
+        describe(self.save, "Save the lesions and every finished map to a folder.", "save")
+        self.save.clicked.connect(self._on_save)
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(4, 4, 4, 4)
+        column.setSpacing(2)
+        column.addWidget(_section("Images", self.images))
+        column.addWidget(_section("Checkpoint", self.checkpoint))
+        column.addWidget(_section("Segmentation", self.segmentation))
+        column.addWidget(_section("Lesions", self.lesions), 1)
+        column.addWidget(_section("Saliency", self.saliency))
+        scroll = _Column(content)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 4, 4)
+        layout.addWidget(scroll, 1)
+        # Status and Cancel stay in sight however far the rest is scrolled.
+        layout.addWidget(self.status)
+        layout.addLayout(self._footer())
+
+    def allow_actions(self, *, segment: str, explain: str, save: str) -> None:
+        """Enable the buttons, or disable each for the reason given (empty: it can be used)."""
+        allow(self.segmentation.button, segment)
+        allow(self.saliency.button, explain)
+        allow(self.save, save)
+
+    def _on_save(self) -> None:
+        folder = dialogs.choose_folder(self, "Save lesions and maps to a folder")
+        if not folder:
+            return
+        used = any(Path(folder).glob("sub-*"))
+        if not used or dialogs.may_replace(self, folder):
+            self.save_requested.emit(folder, used)
+
+    def _footer(self) -> QHBoxLayout:
+        disclaimer = QLabel(DISCLAIMER)
+        describe(
+            disclaimer, "For research on how networks decide; not for diagnosis.", "disclaimer"
+        )
+        font = disclaimer.font()
+        font.setPointSizeF(font.pointSizeF() * 0.85)
+        disclaimer.setFont(font)
+        row = QHBoxLayout()
+        row.addWidget(disclaimer, 1)
+        row.addWidget(self.save)
+        return row
+
+
+class _Column(QScrollArea):
+    """Scrolls up and down only: asks for the width of its content instead of cutting it off."""
+
+    def __init__(self, content: QWidget) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(content)
+        content.installEventFilter(self)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        """Return the content's least width beside the scroll bar, and a modest height."""
+        bar = self.verticalScrollBar().sizeHint().width()
+        return QSize(self.widget().minimumSizeHint().width() + bar, 200)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        """Ask for the width anew when the content's changed, as when a theme is applied."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return bool(super().eventFilter(watched, event))
+
+
+def _section(title: str, widget: QWidget) -> QGroupBox:
+    box = QGroupBox(title)
+    layout = QVBoxLayout(box)
+    layout.setContentsMargins(4, 2, 4, 4)
+    layout.addWidget(widget)
+    return box

@@ -1,0 +1,71 @@
+"""Status: what happens now, how far it is, and the button that stops it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from napari_ies.viewer.availability import allow, describe
+
+if TYPE_CHECKING:
+    from napari_ies.progress import Progress
+
+NOTHING_RUNS = "Nothing is being computed."
+
+
+class StatusLine(QWidget):
+    """A line of text, a progress bar and Cancel."""
+
+    cancel_requested = Signal()
+    """The button was pressed."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._text = QLabel()
+        self._text.setWordWrap(True)
+        describe(self._text, "What happens now, or what happened last.", "status")
+        self._progress = QProgressBar()
+        self._progress.setTextVisible(True)
+        describe(self._progress, "How much of the computation is done.", "progress")
+        self._cancel = QPushButton("Cancel")
+        describe(self._cancel, "Stop the computation; what is on screen stays.", "cancel")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        row = QHBoxLayout()
+        row.addWidget(self._progress, 1)
+        row.addWidget(self._cancel)
+        layout.addWidget(self._text)
+        layout.addLayout(row)
+        self._cancel.clicked.connect(self.cancel_requested)
+        self.set_idle()
+
+    def say(self, text: str) -> None:
+        """Show a sentence."""
+        self._text.setText(text)
+
+    @property
+    def text(self) -> str:
+        """The sentence on show."""
+        return str(self._text.text())
+
+    def set_busy(self) -> None:
+        """Show that something starts."""
+        self._progress.setRange(0, 0)
+        self._progress.setFormat("")
+        allow(self._cancel)
+
+    def set_idle(self) -> None:
+        """Show that nothing runs."""
+        self._progress.setRange(0, 1)
+        self._progress.setValue(0)
+        self._progress.setFormat("")
+        allow(self._cancel, NOTHING_RUNS)
+
+    def show_report(self, report: Progress[Any]) -> None:
+        """Show how far a computation is."""
+        self._progress.setRange(0, max(report.total, 0))
+        self._progress.setValue(report.done)
+        counted = f"{report.done} of {report.total} {report.unit}" if report.unit else ""
+        self._progress.setFormat(counted)

@@ -1,0 +1,201 @@
+"""Tasks: what runs in the worker thread. Nothing here knows Qt; each is a generator of progress."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_ies.errors import NapariIESError
+from napari_ies.progress import Progress
+from napari_ies.viewer.reader import read_image
+from napari_ies.viewer.reading import Answers, Reading, Shown, colour_limit, lesion_places
+from napari_ies.viewer.sources import Source, assemble_case, assemble_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.saliency.request import SaliencyRequest
+    from napari_ies.viewer.reader import LayerDataTuple
+
+IMAGE_ONLY = ("colormap", "contrast_limits", "interpolation2d")
+"""Layer arguments that a Labels layer does not take."""
+
+LIMIT_STEP = 1.25
+"""While a map refines, its limit grows by this factor at a time, and never shrinks."""
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A checkpoint that was loaded, with what the forms show of it.
+
+    Parameters
+    ----------
+    model
+        Ready to compute.
+    device
+        Where it computes, in words.
+    devices
+        Names of this machine's devices.
+    layers, default_layer
+        What Grad-CAM++ can look at; empty where no layer serves.
+    """
+
+    model: SegmentationModel
+    device: str
+    devices: tuple[str, ...]
+    layers: tuple[str, ...]
+    default_layer: str
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentationSettings:
+    """What the segmentation form asks for.
+
+    Parameters
+    ----------
+    threshold
+        Probability above which a voxel counts as lesion.
+    smallest
+        Smallest number of voxels of a lesion.
+    reference
+        An expert's mask, or None.
+    """
+
+    threshold: float
+    smallest: int
+    reference: Source | None = None
+
+
+def once(step: str, function: Callable[[], Any]) -> Iterator[Progress[Any]]:
+    """Make a task of work that reports nothing until it is done."""
+    yield Progress(step, 0, 0, "")
+    yield Progress(step, 1, 1, "", result=function())
+
+
+def open_file(path: str) -> Iterator[Progress[LayerDataTuple]]:
+    """Read a NIfTI file as a layer."""
+    return once(f"Opening {Path(path).name}", lambda: read_image(path))
+
+
+def open_mask(path: str) -> Iterator[Progress[LayerDataTuple]]:
+    """Read a NIfTI file as a Labels layer."""
+
+    def read() -> LayerDataTuple:
+        data, arguments, _ = read_image(path)
+        kept = {k: v for k, v in arguments.items() if k not in IMAGE_ONLY}
+        return (data > 0).astype(np.uint8), {**kept, "opacity": 0.4}, "labels"
+
+    return once(f"Opening {Path(path).name}", read)
+
+
+def load_model(path: str, device: str) -> Iterator[Progress[LoadedModel]]:
+    """Load a checkpoint onto a device."""
+    return once(f"Loading {Path(path).name}", lambda: _loaded(path, device))
+
+
+def segment_sources(
+    model: SegmentationModel, sources: Mapping[str, Source], settings: SegmentationSettings
+) -> Iterator[Progress[Reading]]:
+    """Make a case of layers and segment it."""
+    from napari_ies.segmentation import segment_progressively
+
+    yield Progress("Reading the images", 0, 0, "")
+    case = assemble_case(sources)
+    first = next(iter(sources.values()))
+    reference = None if settings.reference is None else assemble_mask(settings.reference, case)
+    reports = segment_progressively(
+        model,
+        case,
+        threshold=settings.threshold,
+        smallest=settings.smallest,
+        reference=reference,
+    )
+    try:
+        for report in reports:
+            reading = None
+            if report.result is not None:
+                reading = Reading(
+                    model=model,
+                    case=case,
+                    segmentation=report.result,
+                    frame=first.frame,
+                    places=lesion_places(report.result.labels, case.spacing),
+                    resampled=tuple(
+                        name for name, source in sources.items() if _differs(source, first)
+                    ),
+                )
+            yield Progress(
+                report.step, report.done, report.total, report.unit, reading, report.note
+            )
+    finally:
+        _close(reports)
+
+
+def explain_lesion(
+    reading: Reading, label: int, request: SaliencyRequest
+) -> Iterator[Progress[Shown]]:
+    """Explain a lesion; each running map comes with steady limits for its colours."""
+    from napari_ies.saliency.explanation import explain_request
+
+    footprint = reading.segmentation.labels == label
+    reports = explain_request(reading.model, reading.case, footprint, request)
+    limit = 0.0
+    try:
+        for report in reports:
+            shown = None
+            if report.result is not None:
+                own = colour_limit(report.result)
+                while limit < own:
+                    limit = own if limit == 0 else limit * LIMIT_STEP
+                # The finished map gets its own limit, so that it looks the same however it came.
+                shown = Shown(report.result, own if report.finished else limit)
+            yield Progress(report.step, report.done, report.total, report.unit, shown, report.note)
+    finally:
+        _close(reports)
+
+
+def save_answers(
+    folder: Path, reading: Reading, answers: Answers, overwrite: bool
+) -> Iterator[Progress[Path]]:
+    """Save the segmentation and every finished map to a folder."""
+    from napari_ies.results import save_saliency, save_segmentation
+
+    total = 1 + len(answers)
+    yield Progress("Saving", 0, total, "results")
+    case, model = reading.case, reading.model
+    save_segmentation(folder, reading.segmentation, case=case, model=model, overwrite=overwrite)
+    for done, (label, _, shown) in enumerate(list(answers), start=1):
+        yield Progress("Saving", done, total, "results")
+        save_saliency(
+            folder, shown.saliency, case=case, model=model, lesion=label, overwrite=overwrite
+        )
+    yield Progress("Saving", total, total, "results", result=folder)
+
+
+def _loaded(path: str, device: str) -> LoadedModel:
+    from napari_ies.checkpoints import available_devices, device_label, load_checkpoint
+    from napari_ies.saliency.gradcam import candidate_layers, default_layer
+
+    model = load_checkpoint(path, device=device)
+    layers = candidate_layers(model)
+    try:
+        default = default_layer(model)
+    except NapariIESError:
+        default = ""
+    return LoadedModel(model, device_label(model.device), available_devices(), layers, default)
+
+
+def _differs(source: Source, first: Source) -> bool:
+    return source.displayed.shape != first.displayed.shape or not np.allclose(
+        source.stored_affine, first.stored_affine, atol=1e-3
+    )
+
+
+def _close(reports: Iterator[Any]) -> None:
+    close = getattr(reports, "close", None)
+    if close is not None:
+        close()

@@ -1,0 +1,62 @@
+"""A NIfTI file opens upright, in mm, at its place."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from napari_ies.errors import CaseError
+from napari_ies.viewer.reader import napari_get_reader, read_image
+
+GRIDS = {
+    "LAS": np.array([[-1.0, 0, 0, 90], [0, 2.0, 0, -126], [0, 0, 3.0, -72], [0, 0, 0, 1]]),
+    "RPS": np.array([[2.0, 0, 0, -9], [0, -1.0, 0, 26], [0, 0, 1.5, -2], [0, 0, 0, 1]]),
+    "PIR": np.array([[0, 0, 2.0, 4], [-1.0, 0, 0, 6], [0, -3.0, 0, 8], [0, 0, 0, 1]]),
+}
+
+
+def _write(path, affine, shape=(5, 6, 7)):
+    volume = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    nib.save(nib.Nifti1Image(volume, affine), path)
+    return volume
+
+
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
+def test_every_voxel_lies_where_the_scanner_saw_it(tmp_path, grid):
+    volume = _write(tmp_path / "flair.nii.gz", grid)
+    data, arguments, kind = read_image(tmp_path / "flair.nii.gz")
+    assert kind == "image"
+    assert arguments["units"] == ("mm", "mm", "mm")
+    assert arguments["name"] == "flair"
+    for stored in [(0, 0, 0), (4, 2, 1), (1, 5, 6)]:
+        (shown,) = np.argwhere(data == volume[stored])
+        world = shown * arguments["scale"] + arguments["translate"]
+        right, front, top = nib.affines.apply_affine(grid, stored)
+        # Down the slices is towards the feet, down a slice to the back, along a row to the left.
+        np.testing.assert_allclose(world, [-top, -front, -right], atol=1e-4)
+
+
+def test_other_files_are_left_to_others():
+    assert napari_get_reader("scan.tif") is None
+    assert napari_get_reader(["a.nii", "b.png"]) is None
+
+
+def test_a_broken_file_is_refused_in_one_sentence(tmp_path):
+    (tmp_path / "x.nii").write_bytes(b"nothing")
+    read = napari_get_reader(str(tmp_path / "x.nii"))
+    assert read is not None
+    with pytest.raises(CaseError, match=r"x\.nii"):
+        read(str(tmp_path / "x.nii"))
+
+
+def test_opening_the_panel_does_not_wait_for_pytorch():
+    code = (
+        "import sys, napari_ies.viewer.widget, napari_ies.viewer.reader;"
+        "print([name for name in ('torch', 'monai') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
