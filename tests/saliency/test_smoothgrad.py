@@ -13,11 +13,12 @@ from napari_ies.errors import SaliencyError
 from napari_ies.orientation import Reorientation
 from napari_ies.progress import finish
 from napari_ies.saliency import explain, explain_progressively
+from napari_ies.saliency.explanation import explain_together
 from napari_ies.saliency.footprint import footprint_voxels
 from napari_ies.saliency.jacobian import choose_engine
 from napari_ies.saliency.noise import standard_noise
 from napari_ies.saliency.request import SaliencyRequest
-from napari_ies.saliency.smoothgrad import Problem, smoothgrad
+from napari_ies.saliency.smoothgrad import Problem, Target, smoothgrad
 from napari_ies.windows import tiling
 
 FORWARDS = ("sliding-window", "whole-volume")
@@ -44,12 +45,11 @@ def double_estimate(
         device=torch.device("cpu"),
         image=torch.from_numpy(image.astype(np.float64)),
         tiles=tiling(model.profile, mask.shape, forward),
-        voxels=footprint_voxels(mask),
         class_index=1,
         turn=Reorientation.identity(mask.shape),
     )
     request = SaliencyRequest(aggregation=aggregation, n_samples=n_samples, noise=noise, seed=seed)
-    *_, last = smoothgrad(problem, request)
+    *_, last = smoothgrad(problem, [Target(footprint_voxels(mask), aggregation)], request)
     maps = np.zeros(image.shape)
     maps[(slice(None), *last.box)] = last.mean.numpy()
     return maps
@@ -283,6 +283,7 @@ def test_cancelling_at_any_step_leaves_the_network_untouched(settings):
         ({"method": "lime"}, "no method 'lime'"),
         ({"forward": "half"}, "no forward 'half'"),
         ({"seed": -1}, "seed is -1"),
+        ({"tolerance": 0}, "tolerance is 0"),
         ({"class_index": 2}, "no class 2"),
         ({"method": "gradcam++", "layer": "model.9"}, "no layer 'model.9'"),
     ],
@@ -306,6 +307,53 @@ def test_impossible_settings_are_refused_in_one_sentence(settings, sentence):
 def test_impossible_footprints_are_refused_in_one_sentence(mask, sentence):
     with pytest.raises(SaliencyError, match=sentence):
         explain(small_model(), random_case(SHAPE), mask)
+
+
+def test_lesions_explained_together_are_the_same_as_alone():
+    model, case = small_model(), random_case(SHAPE)
+    masks = {key: make() for key, make in FOOTPRINTS.items()}
+    request = SaliencyRequest(n_samples=2)
+    settings = {"aggregations": ("mean", "max"), "jacobian": "loop"}
+    for memory in (2.0, 1e-9):
+        finished = {}
+        for key, report in explain_together(
+            model, case, masks, request, memory_gib=memory, **settings
+        ):
+            if report.result is not None:
+                finished[key] = report.result
+        assert set(finished) == {(key, how) for key in masks for how in ("mean", "max")}
+        for (key, how), saliency in finished.items():
+            alone = explain(model, case, masks[key], aggregation=how, n_samples=2, jacobian="loop")
+            assert saliency.request == alone.request
+            np.testing.assert_array_equal(saliency.maps, alone.maps)
+
+
+def test_one_forward_serves_all_lesions_of_a_window():
+    model, case = small_model("dynunet"), random_case(SHAPE)
+    masks = {1: ball(SHAPE, (1, 1, 3), 0.5), 2: ball(SHAPE, (2, 0, 1), 0.5)}
+    passes = []
+    model.network.register_forward_hook(lambda *_: passes.append(1))
+    request = SaliencyRequest(n_samples=3)
+    for _ in explain_together(model, case, masks, request, aggregations=("mean", "max")):
+        pass
+    assert len(passes) == 3
+
+
+def test_a_tolerance_stops_when_the_map_has_converged():
+    model, case = small_model(), random_case(SHAPE)
+    mask = ball(SHAPE, (6, 5, 7), 1.0)
+    errors = []
+    for report in explain_progressively(model, case, mask, n_samples=40):
+        if report.result is not None and report.result.n_used > 1:
+            error = np.linalg.norm(report.result.standard_error)
+            errors.append(error / np.linalg.norm(report.result.maps))
+    tolerance = 1.001 * errors[10]
+    expected = 2 + next(n for n, error in enumerate(errors) if error <= tolerance)
+    *_, last = explain_progressively(model, case, mask, n_samples=40, tolerance=tolerance)
+    assert last.finished
+    assert last.result.n_used == expected < 40
+    fewer = explain(model, case, mask, n_samples=expected)
+    np.testing.assert_array_equal(last.result.maps, fewer.maps)
 
 
 def test_finish_returns_the_last_result():

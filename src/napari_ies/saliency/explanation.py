@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import platform
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -19,11 +19,11 @@ from napari_ies.saliency.gradcam import default_layer, gradcam
 from napari_ies.saliency.jacobian import choose_engine, is_out_of_memory
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.saliency.saliency import Saliency
-from napari_ies.saliency.smoothgrad import Estimate, Problem, smoothgrad
+from napari_ies.saliency.smoothgrad import Estimate, Problem, Target, smoothgrad
 from napari_ies.windows import tiling
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.orientation import Reorientation
     from napari_ies.windows import Box
+
+Key = TypeVar("Key")
 
 
 def explain(
@@ -46,6 +48,7 @@ def explain(
     forward: str = "sliding-window",
     class_index: int | None = None,
     layer: str | None = None,
+    tolerance: float | None = None,
     jacobian: str = "auto",
 ) -> Saliency:
     """Explain a footprint; see :func:`explain_progressively`, which this runs to its end."""
@@ -62,6 +65,7 @@ def explain(
             forward=forward,
             class_index=class_index,
             layer=layer,
+            tolerance=tolerance,
             jacobian=jacobian,
         )
     )
@@ -80,6 +84,7 @@ def explain_progressively(
     forward: str = "sliding-window",
     class_index: int | None = None,
     layer: str | None = None,
+    tolerance: float | None = None,
     jacobian: str = "auto",
 ) -> Iterator[Progress[Saliency]]:
     """Explain why a network marked a footprint, step by step.
@@ -92,7 +97,7 @@ def explain_progressively(
         The patient; its sequences in the profile's order.
     footprint
         Mask (X, Y, Z) of the voxels to explain, on the case's grid: a lesion, or any region.
-    method, aggregation, n_samples, noise, seed, forward, class_index, layer
+    method, aggregation, n_samples, noise, seed, forward, class_index, layer, tolerance
         See :class:`~napari_ies.saliency.request.SaliencyRequest`.
     jacobian
         How SmoothGrad's gradients are computed, which changes the time and not the map: see
@@ -119,6 +124,7 @@ def explain_progressively(
         forward=forward,
         class_index=class_index,
         layer=layer,
+        tolerance=tolerance,
     )
     yield from explain_request(model, case, footprint, request, jacobian=jacobian)
 
@@ -132,34 +138,129 @@ def explain_request(
     jacobian: str = "auto",
 ) -> Iterator[Progress[Saliency]]:
     """Explain a footprint as a request says; see :func:`explain_progressively`."""
-    turn = network_turn(model, case)
-    voxels = footprint_voxels(turn.apply(footprint_mask(footprint, case.shape)))
-    request = _completed(request, model)
-    engine = choose_engine(model, jacobian)
-    problem = Problem(
-        network=model.network,
-        engine=engine,
-        device=model.device,
-        image=network_input(model, case),
-        tiles=tiling(model.profile, turn.displayed_shape, request.forward),
-        voxels=voxels,
-        class_index=_class_index(request),
-        turn=turn,
-    )
-    provenance = _provenance(model, case)
-    if request.method == "smoothgrad":
-        provenance["jacobian"] = engine.name
-    if request.method == "smoothgrad":
-        sequences, unit = case.sequences, "noise samples"
-        estimates = smoothgrad(problem, request)
-    else:
-        sequences, unit = ("all",), "windows"
-        estimates = gradcam(problem, request.layer or "")
-    for estimate in _within_memory(estimates):
-        result = None
-        if estimate.mean is not None:
-            result = _saliency(estimate, request, sequences, case, problem, provenance)
-        yield Progress("Explaining", estimate.done, estimate.total, unit, result)
+    explained = _Explanations(model, case, request, jacobian)
+    for _, report in explained.run([(footprint, request.aggregation)]):
+        yield report
+
+
+def explain_together(
+    model: SegmentationModel,
+    case: Case,
+    footprints: Mapping[Key, ArrayLike],
+    request: SaliencyRequest,
+    *,
+    aggregations: Sequence[str] = (),
+    jacobian: str = "auto",
+    memory_gib: float = 2.0,
+) -> Iterator[tuple[tuple[Key, str], Progress[Saliency]]]:
+    """Explain several footprints by SmoothGrad, in several aggregations, from shared forwards.
+
+    Parameters
+    ----------
+    model, case
+        The network and the patient.
+    footprints
+        Masks (X, Y, Z) on the case's grid, by any key, such as the lesion's label.
+    request
+        Settings; its method must be ``"smoothgrad"``.
+    aggregations
+        Aggregations to compute; by default the request's.
+    jacobian
+        See :func:`~napari_ies.saliency.jacobian.choose_engine`.
+    memory_gib
+        Memory in GiB that running maps may take: as many footprints are computed together as
+        fit, one at the least, so that memory does not grow with their number.
+
+    Yields
+    ------
+    A key with its aggregation, and a report on it as :func:`explain_progressively` gives; each
+    one's last report is finished and holds its map, the same as if it were explained alone.
+
+    Raises
+    ------
+    SaliencyError
+        If a footprint or a setting is not possible.
+    """
+    if request.method != "smoothgrad":
+        raise SaliencyError(
+            f"Only smoothgrad explains lesions together, not {request.method}; explain each alone."
+        )
+    wanted = [
+        (key, aggregation)
+        for key in footprints
+        for aggregation in (aggregations or (request.aggregation,))
+    ]
+    # A footprint's map, its squares, its canvas and two extremes: five times the case at most.
+    each_gib = 5 * 4 * case.data.size / 2**30
+    together = max(int(memory_gib / each_gib), 1)
+    for start in range(0, len(wanted), together):
+        batch = wanted[start : start + together]
+        explained = _Explanations(model, case, request, jacobian)
+        for number, report in explained.run([(footprints[key], how) for key, how in batch]):
+            yield batch[number], report
+
+
+class _Explanations:
+    """The explanations of one case by one request, whatever the footprints."""
+
+    def __init__(
+        self, model: SegmentationModel, case: Case, request: SaliencyRequest, jacobian: str
+    ) -> None:
+        self._turn = network_turn(model, case)
+        self._case = case
+        self._request = _completed(request, model)
+        self._problem = Problem(
+            network=model.network,
+            engine=choose_engine(model, jacobian),
+            device=model.device,
+            image=network_input(model, case),
+            tiles=tiling(model.profile, self._turn.displayed_shape, request.forward),
+            class_index=_class_index(self._request),
+            turn=self._turn,
+        )
+        self._provenance = _provenance(model, case)
+
+    def run(
+        self, wanted: Sequence[tuple[ArrayLike, str]]
+    ) -> Iterator[tuple[int, Progress[Saliency]]]:
+        """Explain footprints, each in its aggregation; yield the number of each and a report."""
+        targets = [
+            Target(self._voxels(footprint), aggregation) for footprint, aggregation in wanted
+        ]
+        if self._request.method == "smoothgrad":
+            self._provenance["jacobian"] = self._problem.engine.name
+            sequences, unit = self._case.sequences, "gradients"
+            estimates = smoothgrad(self._problem, targets, self._request)
+        else:
+            sequences, unit = ("all",), "windows"
+            layer = self._request.layer or ""
+            estimates = gradcam(self._problem, targets[0].voxels, layer)
+        for estimate in _within_memory(estimates):
+            target = targets[estimate.target]
+            result = None
+            if estimate.mean is not None:
+                result = self._saliency(estimate, target, sequences)
+            report = Progress("Explaining", estimate.done, estimate.total, unit, result)
+            yield estimate.target, report
+
+    def _voxels(self, footprint: ArrayLike) -> NDArray[np.int64]:
+        return footprint_voxels(self._turn.apply(footprint_mask(footprint, self._case.shape)))
+
+    def _saliency(self, estimate: Estimate, target: Target, sequences: tuple[str, ...]) -> Saliency:
+        error, turn = estimate.standard_error, self._turn
+        footprint = _footprint_on(estimate.box, target.voxels)
+        return Saliency(
+            request=dataclasses.replace(self._request, aggregation=target.aggregation),
+            sequences=sequences,
+            shape=self._case.shape,
+            affine=self._case.affine,
+            box=turn.box_to_stored(estimate.box),
+            cropped=_stored(estimate.mean, turn),
+            cropped_standard_error=None if error is None else _stored(error, turn),
+            footprint=np.ascontiguousarray(turn.invert(footprint)),
+            n_used=estimate.n_used,
+            provenance=self._provenance,
+        )
 
 
 def _within_memory(estimates: Iterator[Estimate]) -> Iterator[Estimate]:
@@ -193,29 +294,6 @@ def _completed(request: SaliencyRequest, model: SegmentationModel) -> SaliencyRe
 def _class_index(request: SaliencyRequest) -> int:
     assert request.class_index is not None  # noqa: S101 - _completed has set it
     return request.class_index
-
-
-def _saliency(
-    estimate: Estimate,
-    request: SaliencyRequest,
-    sequences: tuple[str, ...],
-    case: Case,
-    problem: Problem,
-    provenance: Mapping[str, object],
-) -> Saliency:
-    error, turn = estimate.standard_error, problem.turn
-    return Saliency(
-        request=request,
-        sequences=sequences,
-        shape=case.shape,
-        affine=case.affine,
-        box=turn.box_to_stored(estimate.box),
-        cropped=_stored(estimate.mean, turn),
-        cropped_standard_error=None if error is None else _stored(error, turn),
-        footprint=np.ascontiguousarray(turn.invert(_footprint_on(estimate.box, problem.voxels))),
-        n_used=estimate.n_used,
-        provenance=provenance,
-    )
 
 
 def _stored(tensor: torch.Tensor | None, turn: Reorientation) -> NDArray[np.float32]:

@@ -24,6 +24,9 @@ from napari_ies.windows import enclosing, relative
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from napari_ies.checkpoints.model import SegmentationModel
 
 UPSAMPLING = (nn.ConvTranspose3d, nn.Upsample)
@@ -68,7 +71,7 @@ def _last_below(model: SegmentationModel) -> str:
     return (upsampling or below)[-1]
 
 
-def gradcam(problem: Problem, layer: str) -> Iterator[Estimate]:
+def gradcam(problem: Problem, voxels: NDArray[np.int64], layer: str) -> Iterator[Estimate]:
     """Compute a footprint's Grad-CAM++.
 
     The activations of all windows that hold the footprint count as one set of positions: the
@@ -77,7 +80,9 @@ def gradcam(problem: Problem, layer: str) -> Iterator[Estimate]:
     Parameters
     ----------
     problem
-        What is explained.
+        What the gradients depend on.
+    voxels
+        int64 (V, 3): the footprint.
     layer
         Name of the layer in the network.
 
@@ -91,7 +96,7 @@ def gradcam(problem: Problem, layer: str) -> Iterator[Estimate]:
     SaliencyError
         If there is no such layer or it gives no map per channel.
     """
-    found = pieces(problem.voxels, problem.tiles)
+    found = pieces(voxels, problem.tiles)
     box = enclosing([problem.tiles.visible(piece.window) for piece in found])
     passes = []
     total = torch.zeros(())

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.saliency.footprint import Piece
 
 logger = logging.getLogger("napari_ies")
 
@@ -98,6 +99,10 @@ class Engine(ABC):
         """
         return (0, 0, 0), domain
 
+    def key(self, piece: Piece) -> object:
+        """Return what tells one piece's forward from another's: pieces of one key share it."""
+        return piece.window
+
     @abstractmethod
     def linearise(
         self, image: torch.Tensor, span: Span, domain: Triple, class_index: int
@@ -156,6 +161,9 @@ class WindowedEngine(Engine):
 
     def reach(self, span: Span, domain: Triple) -> Span:
         return self._local.reach(span, domain)
+
+    def key(self, piece: Piece) -> object:
+        return piece.window, piece.span
 
     def linearise(
         self, image: torch.Tensor, span: Span, domain: Triple, class_index: int

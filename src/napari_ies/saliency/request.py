@@ -37,6 +37,9 @@ class SaliencyRequest:
         Output channel whose logit is explained; None for the profile's.
     layer
         Grad-CAM++ only: name of the layer in the network; None for the default layer.
+    tolerance
+        SmoothGrad only: stop before `n_samples` once the standard error of the map is at most
+        this fraction of the map (Euclidean norms over all voxels); None never stops early.
 
     Raises
     ------
@@ -52,6 +55,7 @@ class SaliencyRequest:
     forward: str = "sliding-window"
     class_index: int | None = None
     layer: str | None = None
+    tolerance: float | None = None
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
@@ -70,6 +74,10 @@ class SaliencyRequest:
         if not (math.isfinite(self.noise) and self.noise >= 0):
             raise SaliencyError(
                 f"The noise level is {self.noise}; expected a finite fraction of at least 0."
+            )
+        if self.tolerance is not None and not self.tolerance > 0:
+            raise SaliencyError(
+                f"The tolerance is {self.tolerance}; expected a fraction above 0, or none."
             )
         if self.seed < 0:
             raise SaliencyError(f"The seed is {self.seed}; expected a whole number of at least 0.")

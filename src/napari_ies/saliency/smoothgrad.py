@@ -1,4 +1,4 @@
-"""SmoothGrad of one footprint: the mean over noise samples of its aggregated gradients.
+"""SmoothGrad of footprints: the mean over noise samples of their aggregated gradients.
 
 Source: Smilkov et al., *SmoothGrad* (2017), arXiv:1706.03825; restricted to an instance and
 aggregated over its voxels as in Spagnolo et al., *Scientific Reports* (2026),
@@ -20,7 +20,7 @@ from napari_ies.saliency.reduction import RunningExtremes, RunningMoments
 from napari_ies.windows import enclosing, relative
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import nn
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A footprint to be explained, with all that its gradients depend on.
+    """All that the gradients of a case depend on, whatever the footprint.
 
     Parameters
     ----------
@@ -47,8 +47,6 @@ class Problem:
         (C, X, Y, Z) on the CPU: the normalised input without noise.
     tiles
         The windows of the forward.
-    voxels
-        int64 (V, 3): the footprint.
     class_index
         Output channel whose logit is explained.
     turn
@@ -60,9 +58,24 @@ class Problem:
     device: torch.device
     image: torch.Tensor
     tiles: Tiling
-    voxels: NDArray[np.int64]
     class_index: int
     turn: Reorientation
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """A footprint and how its gradients are aggregated.
+
+    Parameters
+    ----------
+    voxels
+        int64 (V, 3), in scan order.
+    aggregation
+        ``"mean"``, ``"sum"`` or ``"max"``.
+    """
+
+    voxels: NDArray[np.int64]
+    aggregation: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,10 +88,12 @@ class Estimate:
         Steps of work, for progress.
     n_used
         Noise samples that are in the map.
-    mean, standard_error
-        (C, x, y, z) on `box`; None while no new sample is complete.
     box
         Part of the grid.
+    mean, standard_error
+        (C, x, y, z) on `box`; None while there is nothing new to show.
+    target
+        Number of the target it is about.
     """
 
     done: int
@@ -87,46 +102,193 @@ class Estimate:
     box: Box
     mean: torch.Tensor | None = None
     standard_error: torch.Tensor | None = None
+    target: int = 0
 
 
-def smoothgrad(problem: Problem, request: SaliencyRequest) -> Iterator[Estimate]:
-    """Compute a footprint's SmoothGrad, sample by sample.
+def smoothgrad(
+    problem: Problem, targets: Sequence[Target], request: SaliencyRequest
+) -> Iterator[Estimate]:
+    """Compute the SmoothGrad of footprints, sample by sample.
+
+    One noisy forward serves all targets that it covers.
 
     Parameters
     ----------
     problem
-        What is explained.
+        What the gradients depend on.
+    targets
+        What is explained; each one's result is the same as if it were alone.
     request
-        Aggregation, number of samples, noise and seed.
+        Number of samples, noise, seed and tolerance; the targets' aggregations count.
 
     Yields
     ------
-    An estimate after every step of work (a piece's gradient or a chunk of rows). The one that
-    completes a sample carries the running map; in the first sample of the max aggregation some
-    carry the map of the rows so far, whose magnitudes only grow.
+    An estimate after every step of work (a piece's gradient or a chunk of rows), and after each
+    sample one for each target, with its running map. In the first sample of a max aggregation
+    some carry the map of the rows so far, whose magnitudes only grow.
     """
-    found = pieces(problem.voxels, problem.tiles, problem.engine.reach)
-    box = enclosing([problem.tiles.visible(piece.seen) for piece in found])
+    running = [_Running(problem, number, target) for number, target in enumerate(targets)]
     first = problem.image[0]
     sigma = request.noise * (float(first.max()) - float(first.min()))
-    moments: RunningMoments | None = None
-    per_sample = len(problem.voxels) if request.aggregation == "max" else len(found)
-    done, total = 0, per_sample * request.n_samples
+    done = 0
+    total = request.n_samples * sum(one.steps for one in running)
     for sample in range(request.n_samples):
+        active = [one for one in running if not one.converged(request.tolerance)]
+        if not active:
+            break
+        box = enclosing([one.box for one in active])
         noisy = _noisy(problem, box, request.seed, sample, sigma)
-        canvas = torch.zeros_like(noisy)
-        if request.aggregation == "max":
-            steps = _extremes(problem, found, box, noisy, canvas)
+        ready: dict[object, Linearisation] = {}
+        for task in _tasks(problem, active):
+            ready = {
+                key: ready.get(key) or _linearised(problem, piece, box, noisy)
+                for key, piece in task.holders
+            }
+            for steps, preview in task.work([ready[key] for key, _ in task.holders]):
+                done += steps
+                shown = preview if sample == 0 else None
+                yield Estimate(done, total, sample, task.one.box, shown, target=task.one.number)
+        for one in active:
+            one.close_sample()
+            yield one.estimate(done, total)
+    for one in running if done < total else ():
+        yield one.estimate(total, total)
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """Work on the rows of one target that the same pieces hold."""
+
+    one: _Running
+    holders: tuple[tuple[object, Piece], ...]
+    rows: NDArray[np.int64]
+
+    def work(self, ready: list[Linearisation]) -> Iterator[tuple[int, torch.Tensor | None]]:
+        """Do it; yield how many steps, and now and then a map to show."""
+        found = [piece for _, piece in self.holders]
+        if self.one.target.aggregation != "max":
+            yield self.one.combine(found[0], ready[0]), None
+        elif len(found) == 1:
+            yield from self.one.reduce(found[0], ready[0], self.rows)
         else:
-            scale = 1 / len(problem.voxels) if request.aggregation == "mean" else 1.0
-            steps = _combined(problem, found, box, noisy, scale, canvas)
-        for finished, preview in steps:
-            done += finished
-            shown = preview if sample == 0 else None
-            yield Estimate(done, total, sample, box, shown)
-        moments = moments or RunningMoments(canvas)
-        moments.add(canvas)
-        yield Estimate(done, total, moments.count, box, moments.mean(), moments.standard_error())
+            yield from self.one.reduce_blended(found, ready, self.rows)
+
+
+def _tasks(problem: Problem, active: list[_Running]) -> list[_Task]:
+    """Order the work so that a forward is needed again as rarely as can be."""
+    tasks, order = [], dict[object, int]()
+    for one in active:
+        for holders, rows in one.groups:
+            keyed = tuple((problem.engine.key(piece), piece) for piece in holders)
+            for key, _ in keyed:
+                order.setdefault(key, len(order))
+            tasks.append(_Task(one, keyed, rows))
+    return sorted(tasks, key=lambda task: [order[key] for key, _ in task.holders])
+
+
+class _Running:
+    """What is kept of one target: its map so far, and the sample under way."""
+
+    def __init__(self, problem: Problem, number: int, target: Target) -> None:
+        self.number, self.target, self._tiles = number, target, problem.tiles
+        found = pieces(target.voxels, problem.tiles, problem.engine.reach)
+        self.box = enclosing([problem.tiles.visible(piece.seen) for piece in found])
+        if target.aggregation == "max":
+            self.groups = list(_groups(found, len(target.voxels)))
+            self.steps = len(target.voxels)
+        else:
+            self.groups = [((piece,), piece.rows) for piece in found]
+            self.steps = len(found)
+        size = [axis.stop - axis.start for axis in self.box]
+        like = torch.zeros((), dtype=problem.image.dtype, device=problem.device)
+        self._canvas = like.new_zeros((len(problem.image), *size))
+        self._moments = RunningMoments(self._canvas)
+        self._extremes: RunningExtremes | None = None
+        self._chunks, self._next_preview = 0, 1
+
+    def combine(self, piece: Piece, linearised: Linearisation) -> int:
+        """Add the gradient of a piece's summed or mean logits."""
+        scale = 1 / len(self.target.voxels) if self.target.aggregation == "mean" else 1.0
+        gradient = linearised.combined(piece.local, piece.weight * scale)
+        add_to(self._canvas, gradient, _origin(self.box, piece.window))
+        return 1
+
+    def reduce(
+        self, piece: Piece, linearised: Linearisation, rows: NDArray[np.int64]
+    ) -> Iterator[tuple[int, torch.Tensor | None]]:
+        """Take in the gradients of voxels that one piece alone holds."""
+        entry = np.searchsorted(piece.rows, rows)
+        local, weight = piece.local[entry], piece.weight[torch.from_numpy(entry)]
+        origin, shape = _origin(self.box, piece.window), self._canvas.shape[1:]
+        for part, patch in linearised.rows(local, weight):
+            together = (patch.base == patch.base[0]).all()
+            for row in range(1 if together else len(patch.values)):
+                target, source = overlap(patch.base[row], patch.size, origin, shape)
+                if target is not None:
+                    taken = patch.values if together else patch.values[row : row + 1]
+                    at = (slice(None), *target)
+                    self._reduction().add(taken[(slice(None), slice(None), *source)], at)
+            yield part.stop - part.start, self._preview()
+
+    def reduce_blended(
+        self, found: list[Piece], ready: list[Linearisation], rows: NDArray[np.int64]
+    ) -> Iterator[tuple[int, torch.Tensor | None]]:
+        """Take in the gradients of voxels that several pieces hold: summed over them first."""
+        area = enclosing([self._tiles.visible(piece.seen) for piece in found])
+        at = (slice(None), *relative(area, self.box))
+        row = torch.zeros_like(self._canvas[at])
+        for index in rows:
+            row.zero_()
+            for piece, linearised in zip(found, ready, strict=True):
+                entry = np.flatnonzero(piece.rows == index)
+                weight = piece.weight[torch.from_numpy(entry)]
+                patch = linearised.combined(piece.local[entry], weight)
+                add_to(row, patch, _origin(area, piece.window))
+            self._reduction().add(row[None], at)
+            yield 1, self._preview()
+
+    def close_sample(self) -> None:
+        """Take the sample under way into the map."""
+        if self._extremes is not None:
+            self._canvas.copy_(self._extremes.result())
+            self._extremes = None
+        self._moments.add(self._canvas)
+        self._canvas.zero_()
+
+    def converged(self, tolerance: float | None) -> bool:
+        """Whether the standard error of the map, relative to the map, is within the tolerance."""
+        error = self._moments.standard_error()
+        if tolerance is None or error is None:
+            return False
+        return bool(error.norm() <= tolerance * self._moments.mean().norm())
+
+    def estimate(self, done: int, total: int) -> Estimate:
+        """Return the map so far."""
+        moments = self._moments
+        return Estimate(
+            done,
+            total,
+            moments.count,
+            self.box,
+            moments.mean(),
+            moments.standard_error(),
+            self.number,
+        )
+
+    def _reduction(self) -> RunningExtremes:
+        if self._extremes is None:
+            self._extremes = RunningExtremes(self._canvas.shape, self._canvas)
+        return self._extremes
+
+    def _preview(self) -> torch.Tensor | None:
+        """Return the rows' map after 1, 2, 4, … chunks of the first sample."""
+        if self._moments.count:
+            return None
+        self._chunks += 1
+        if self._chunks < self._next_preview:
+            return None
+        self._next_preview *= 2
+        return self._reduction().result()
 
 
 def _noisy(problem: Problem, box: Box, seed: int, sample: int, sigma: float) -> torch.Tensor:
@@ -148,97 +310,6 @@ def _origin(box: Box, window: Window) -> Triple:
     """Return where a box of the grid starts, in a window's indices."""
     x, y, z = (part.start - start for part, start in zip(box, window.start, strict=True))
     return x, y, z
-
-
-def _combined(
-    problem: Problem,
-    found: tuple[Piece, ...],
-    box: Box,
-    noisy: torch.Tensor,
-    scale: float,
-    canvas: torch.Tensor,
-) -> Iterator[tuple[int, None]]:
-    """Add the gradient of the footprint's summed logits, times `scale`, to the canvas."""
-    for piece in found:
-        linearised = _linearised(problem, piece, box, noisy)
-        gradient = linearised.combined(piece.local, piece.weight * scale)
-        add_to(canvas, gradient, _origin(box, piece.window))
-        yield 1, None
-
-
-def _extremes(
-    problem: Problem,
-    found: tuple[Piece, ...],
-    box: Box,
-    noisy: torch.Tensor,
-    canvas: torch.Tensor,
-) -> Iterator[tuple[int, torch.Tensor | None]]:
-    """Put the signed gradient of largest magnitude over single voxels on the canvas.
-
-    Voxels are taken in groups that the same pieces hold, so that no more forwards are held
-    ready than one voxel needs. After 1, 2, 4, … chunks the map so far is handed out.
-    """
-    extremes = RunningExtremes(canvas.shape, canvas)
-    ready: dict[Piece, Linearisation] = {}
-    chunks, next_preview = 0, 1
-    for holders, rows in _groups(found, len(problem.voxels)):
-        ready = {p: ready.get(p) or _linearised(problem, p, box, noisy) for p in holders}
-        if len(holders) == 1:
-            steps = _single(holders[0], ready[holders[0]], rows, box, extremes)
-        else:
-            steps = _blended(problem.tiles, ready, rows, box, extremes, canvas)
-        for count in steps:
-            chunks += 1
-            if chunks == next_preview:
-                next_preview *= 2
-                yield count, extremes.result()
-            else:
-                yield count, None
-    canvas.copy_(extremes.result())
-
-
-def _single(
-    piece: Piece,
-    linearised: Linearisation,
-    rows: NDArray[np.int64],
-    box: Box,
-    extremes: RunningExtremes,
-) -> Iterator[int]:
-    """Reduce rows that one window alone predicts."""
-    entry = np.searchsorted(piece.rows, rows)
-    local, weight = piece.local[entry], piece.weight[torch.from_numpy(entry)]
-    origin, shape = _origin(box, piece.window), torch.Size(a.stop - a.start for a in box)
-    for part, patch in linearised.rows(local, weight):
-        whole = (patch.base == patch.base[0]).all()
-        for row in range(1 if whole else len(patch.values)):
-            target, source = overlap(patch.base[row], patch.size, origin, shape)
-            if target is None:
-                continue
-            taken = patch.values if whole else patch.values[row : row + 1]
-            extremes.add(taken[(slice(None), slice(None), *source)], (slice(None), *target))
-        yield part.stop - part.start
-
-
-def _blended(
-    tiles: Tiling,
-    ready: dict[Piece, Linearisation],
-    rows: NDArray[np.int64],
-    box: Box,
-    extremes: RunningExtremes,
-    canvas: torch.Tensor,
-) -> Iterator[int]:
-    """Reduce rows that several windows predict: each is summed over them first."""
-    area = enclosing([tiles.visible(piece.seen) for piece in ready])
-    at = (slice(None), *relative(area, box))
-    row = torch.zeros_like(canvas[at])
-    for index in rows:
-        row.zero_()
-        for piece, linearised in ready.items():
-            entry = np.flatnonzero(piece.rows == index)
-            patch = linearised.combined(piece.local[entry], piece.weight[torch.from_numpy(entry)])
-            add_to(row, patch, _origin(area, piece.window))
-        extremes.add(row[None], at)
-        yield 1
 
 
 def _groups(
