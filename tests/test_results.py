@@ -98,6 +98,16 @@ def test_any_file_of_a_saliency_brings_it_back_bit_for_bit(tmp_path, case, make)
         assert_same(load_saliency(path), saliency)
 
 
+def test_maps_that_differ_in_their_settings_alone_lie_beside_each_other_as_runs(tmp_path, case):
+    first, second = smoothgrad(case), smoothgrad(case, seed=2)
+    paths = save_saliency(tmp_path, first, case=case, lesion=3)
+    others = save_saliency(tmp_path, second, case=case, lesion=3, run=2)
+    assert "_run-2_" in others[0].name
+    assert_same(load_saliency(paths[0]), first)
+    for path in others:
+        assert_same(load_saliency(path), second)
+
+
 def test_files_are_named_as_bids_derivatives(tmp_path, case):
     save_saliency(tmp_path, smoothgrad(case), case=case, lesion=3)
     save_saliency(tmp_path, gradcam(case), case=case, region="brain-stem")

@@ -161,6 +161,14 @@ def explain(
             "below output resolution).",
         ),
     ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="SmoothGrad: stop early once the map's standard error is at most this fraction "
+            "of the map (default: never).",
+        ),
+    ] = None,
     class_name: Annotated[
         str | None,
         typer.Option(
@@ -196,6 +204,7 @@ def explain(
             forward=forward,
             class_index=explaining.class_index(class_name, model.profile),
             layer=layer,
+            tolerance=tolerance,
         )
         targets = [explaining.region_target(file, case) for file in mask or ()]
         if lesion or all_lesions:

@@ -37,6 +37,7 @@ def saliency_stem(
     sequence: str | None = None,
     lesion: int | None = None,
     region: str | None = None,
+    run: int | None = None,
     desc: str | None = None,
     suffix: str = "saliency",
 ) -> str:
@@ -52,6 +53,8 @@ def saliency_stem(
         The map's sequence; left out for Grad-CAM++, whose map belongs to all of them.
     lesion, region
         The lesion's label, or the name of a region that is no lesion.
+    run
+        Tells maps apart that differ in settings no other entity names, such as the seed.
     desc
         What sets the file apart from the map itself: ``"standarderror"``, ``"footprint"``.
     suffix
@@ -69,6 +72,7 @@ def saliency_stem(
         "region": region,
         "method": METHOD_LABELS[request.method],
         "agg": request.aggregation if smoothgrad else None,
+        "run": None if run is None else str(run),
         "desc": desc,
     }
     return _joined(entities, suffix)

@@ -39,6 +39,7 @@ def saliency_files(
     *,
     lesion: int | None = None,
     region: str | None = None,
+    run: int | None = None,
 ) -> dict[str, Any]:
     """Name the images of a saliency, without writing anything.
 
@@ -52,6 +53,8 @@ def saliency_files(
         The sequences of the maps; Grad-CAM++ has one map, whatever its name.
     lesion, region
         Label of the lesion or name of the region; at most one of them.
+    run
+        Tells maps apart that differ in settings no other part of the name says.
 
     Returns
     -------
@@ -69,7 +72,7 @@ def saliency_files(
         )
 
     def name(**entities: Any) -> str:
-        stem = saliency_stem(subject, request, lesion=lesion, region=region, **entities)
+        stem = saliency_stem(subject, request, lesion=lesion, region=region, run=run, **entities)
         return f"{stem}.nii.gz"
 
     maps = [name(sequence=sequence) for sequence in sequences]
@@ -93,6 +96,7 @@ def save_saliency(
     model: SegmentationModel | None = None,
     lesion: int | None = None,
     region: str | None = None,
+    run: int | None = None,
     overwrite: bool = False,
 ) -> list[Path]:
     """Write a saliency to a folder, on the case's whole grid and with its affine.
@@ -110,6 +114,9 @@ def save_saliency(
         The network, for its name and SHA-256 in the JSON.
     lesion, region
         Label of the lesion, or name of another region; at most one of them.
+    run
+        Number for the names where another map of the same lesion, method and aggregation, with
+        other settings, is kept beside this one.
     overwrite
         Whether files of the same names are replaced.
 
@@ -129,7 +136,7 @@ def save_saliency(
             f"{case.shape}); give the case that it was computed on."
         )
     names = saliency_files(
-        case.subject, saliency.request, saliency.sequences, lesion=lesion, region=region
+        case.subject, saliency.request, saliency.sequences, lesion=lesion, region=region, run=run
     )
     errors = saliency.standard_error
     obsolete = names.pop("standard_error") if errors is None else []

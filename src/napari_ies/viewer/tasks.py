@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -168,10 +169,20 @@ def save_answers(
     yield Progress("Saving", 0, total, "results")
     case, model = reading.case, reading.model
     save_segmentation(folder, reading.segmentation, case=case, model=model, overwrite=overwrite)
-    for done, (label, _, shown) in enumerate(list(answers), start=1):
+    named: Counter[tuple[int, str, str]] = Counter()
+    for done, (label, request, shown) in enumerate(list(answers), start=1):
         yield Progress("Saving", done, total, "results")
+        smoothgrad = request.method == "smoothgrad"
+        name = (label, request.method, request.aggregation if smoothgrad else "")
+        named[name] += 1
         save_saliency(
-            folder, shown.saliency, case=case, model=model, lesion=label, overwrite=overwrite
+            folder,
+            shown.saliency,
+            case=case,
+            model=model,
+            lesion=label,
+            run=named[name] if named[name] > 1 else None,
+            overwrite=overwrite,
         )
     yield Progress("Saving", total, total, "results", result=folder)
 
@@ -179,8 +190,10 @@ def save_answers(
 def _loaded(path: str, device: str) -> LoadedModel:
     from napari_ies.checkpoints import available_devices, device_label, load_checkpoint
     from napari_ies.saliency.gradcam import candidate_layers, default_layer
+    from napari_ies.saliency.jacobian import choose_engine
 
     model = load_checkpoint(path, device=device)
+    choose_engine(model)  # its trial runs now, not at the first click
     layers = candidate_layers(model)
     try:
         default = default_layer(model)

@@ -1,0 +1,56 @@
+"""The same maps on a CUDA device as on the CPU; runs where there is one."""
+
+import copy
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from cases import ball, random_case
+from networks import small_model
+
+from napari_ies.saliency import explain
+from napari_ies.segmentation import segment
+
+pytestmark = [
+    pytest.mark.cuda,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device"),
+]
+SHAPE = (12, 10, 14)
+MASK = ball(SHAPE, (6, 5, 7), 1.5)
+
+
+def on_cuda(model):
+    twin = copy.deepcopy(model.network)
+    return dataclasses.replace(model, network=twin, device=torch.device("cuda:0"))
+
+
+def assert_close(values, expected):
+    assert np.abs(values - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("name", ["unet", "dynunet"])
+def test_segmentation(name):
+    model, case = small_model(name), random_case(SHAPE)
+    probability = segment(on_cuda(model), case).probability
+    np.testing.assert_allclose(probability, segment(model, case).probability, atol=1e-5)
+
+
+@pytest.mark.parametrize("forward", ["sliding-window", "whole-volume"])
+@pytest.mark.parametrize("aggregation", ["mean", "max"])
+@pytest.mark.parametrize("engine", ["loop", "batched", "windowed"])
+def test_smoothgrad(engine, aggregation, forward):
+    model, case = small_model(), random_case(SHAPE)
+    settings = {"aggregation": aggregation, "n_samples": 2, "forward": forward}
+    saliency = explain(on_cuda(model), case, MASK, jacobian=engine, **settings)
+    expected = explain(model, case, MASK, jacobian="loop", **settings)
+    assert saliency.provenance["device"].startswith("CUDA")
+    assert_close(saliency.maps, expected.maps)
+    assert_close(saliency.standard_error, expected.standard_error)
+
+
+@pytest.mark.parametrize("name", ["unet", "dynunet"])
+def test_gradcam(name):
+    model, case = small_model(name), random_case(SHAPE)
+    saliency = explain(on_cuda(model), case, MASK, method="gradcam++")
+    assert_close(saliency.maps, explain(model, case, MASK, method="gradcam++").maps)
