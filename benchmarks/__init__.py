@@ -1,0 +1,1 @@
+"""Measurements of the saliency engine: `python -m benchmarks.saliency --help`."""

@@ -1,0 +1,117 @@
+"""Measure the saliency engine against the loops it replaces, as ratios within one run.
+
+    python -m benchmarks.saliency [--real FOLDER] [--device cpu] [--only max] [--markdown FILE]
+
+Ours and the other are measured in turn, so that a change of the machine's load meets both, and
+medians are compared. The method is described in ``docs/performance.md``, which ``--markdown
+docs/performance.md`` fills with the results.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import TYPE_CHECKING, Annotated
+
+import torch
+import typer
+from rich.console import Console
+
+from benchmarks import measurements
+from benchmarks.measurements import N, Settings
+from benchmarks.report import Report
+from benchmarks.subjects import real_subjects, synthetic_subjects
+from benchmarks.timing import environment
+from napari_ies.checkpoints.device import exact_float32
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.report import Result
+    from benchmarks.subjects import Subjects
+
+
+class Row(StrEnum):
+    """What can be measured on its own."""
+
+    MAX = "max"
+    MAX_SLIDING = "max-sliding"
+    MEAN = "mean"
+    WINDOWS = "windows"
+    OVERLAY = "overlay"
+    MEMORY = "memory"
+    SEGMENTATION = "segmentation"
+    WORK = "work"
+
+
+def measure(
+    rows: list[Row], subjects: Subjects, settings: Settings, real: Path | None, confluent: bool
+) -> Iterator[Result]:
+    """Measure rows one after the other."""
+    for row in rows:
+        if row is Row.MAX:
+            yield from measurements.max_map(subjects, settings, "whole-volume")
+            if confluent:
+                yield from measurements.confluent_max_map(subjects, settings)
+        elif row is Row.MAX_SLIDING:
+            yield from measurements.max_map(subjects, settings, "sliding-window")
+        elif row is Row.MEAN:
+            yield from measurements.mean_map_rows(subjects, settings)
+        elif row is Row.WINDOWS:
+            yield from measurements.whole_window_networks(subjects, settings)
+        elif row is Row.OVERLAY:
+            yield from measurements.first_overlay(subjects, settings)
+        elif row is Row.MEMORY:
+            yield from measurements.peak_memory(subjects, settings, real)
+        elif row is Row.SEGMENTATION:
+            yield from measurements.segmentation(subjects, settings)
+        else:
+            yield from measurements.work_per_row(subjects, settings)
+
+
+def main(
+    real: Annotated[
+        Path | None,
+        typer.Option(help="Folder with data/open_ms and checkpoints; without it, random noise."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda:0, mps or auto.")] = "cpu",
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 for PyTorch's choice.")] = 0,
+    only: Annotated[list[Row] | None, typer.Option(help="Measure this; may be repeated.")] = None,
+    confluent: Annotated[
+        bool, typer.Option("--confluent", help="Also time rows of the confluent lesion.")
+    ] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One repetition, the smallest two lesions.")
+    ] = False,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write the results there, between its marks if it has them.")
+    ] = None,
+) -> None:
+    """Measure the saliency engine against the loops it replaces."""
+    if threads:
+        torch.set_num_threads(threads)
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    settings = Settings().quick() if quick else Settings()
+    with exact_float32():
+        subjects = synthetic_subjects(device) if real is None else real_subjects(real, device)
+        if quick:
+            subjects = subjects.smallest(2)
+        report = Report(
+            environment(subjects.model.device),
+            {
+                "subjects": subjects.origin,
+                "times": f"of a map with {N} noise samples, scaled from fewer; median of "
+                f"{settings.repetitions} repetition(s), ours and the other in turn",
+            },
+        )
+        for result in measure(only or list(Row), subjects, settings, real, confluent):
+            report.results.append(result)
+            console.print(" · ".join(cell for cell in result.cells() if cell))
+            if markdown is not None:
+                report.write(markdown)
+    console.print(report.table())
+
+
+if __name__ == "__main__":
+    typer.run(main)
