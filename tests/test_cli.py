@@ -215,6 +215,15 @@ def test_a_pipe_gets_few_plain_lines(small, tmp_path):
     assert len(result.stderr.splitlines()) == 2
 
 
+@pytest.fixture
+def heard_interrupt():
+    """A shell that runs the tests in its background lets them ignore Ctrl-C."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
+@pytest.mark.usefixtures("heard_interrupt")
 def test_ctrl_c_ends_with_130_and_no_file(small, tmp_path, monkeypatch):
     def interrupted(*arguments, **settings):
         reports = segment_progressively(*arguments, **settings)

@@ -83,6 +83,8 @@ class Engine(ABC):
     """
 
     name: str
+    kept_forwards = 1
+    """Forwards to hold ready: the graph of a whole window can take gigabytes."""
 
     def __init__(self, network: nn.Module) -> None:
         self._network = network
@@ -154,6 +156,7 @@ class WindowedEngine(Engine):
     """
 
     name = "windowed"
+    kept_forwards = 16
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__(network)

@@ -56,6 +56,10 @@ class Patch:
         """Size of the boxes, int64 (3,)."""
         return ints(self.values.shape[2:])
 
+    def row(self, number: int) -> Patch:
+        """Return one of the rows as a patch of its own."""
+        return Patch(self.values[number : number + 1], self.base[number : number + 1])
+
 
 @dataclass(frozen=True)
 class Kept:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.windows import Box, Tiling, Triple, Window
 
+BLENDED_BYTES = 256 * 2**20
+"""Memory for rows that several windows predict, while they are summed over them."""
+
 
 @dataclass(frozen=True, eq=False)
 class Problem:
@@ -124,8 +127,8 @@ def smoothgrad(
     Yields
     ------
     An estimate after every step of work (a piece's gradient or a chunk of rows), and after each
-    sample one for each target, with its running map. In the first sample of a max aggregation
-    some carry the map of the rows so far, whose magnitudes only grow.
+    sample one for each target, with its running map. A single target's first sample is shown
+    as it grows: the windows so far of a mean, the rows so far of a max.
     """
     running = [_Running(problem, number, target) for number, target in enumerate(targets)]
     first = problem.image[0]
@@ -138,15 +141,11 @@ def smoothgrad(
             break
         box = enclosing([one.box for one in active])
         noisy = _noisy(problem, box, request.seed, sample, sigma)
-        ready: dict[object, Linearisation] = {}
+        forwards = _Forwards(problem, box, noisy)
         for task in _tasks(problem, active):
-            ready = {
-                key: ready.get(key) or _linearised(problem, piece, box, noisy)
-                for key, piece in task.holders
-            }
-            for steps, preview in task.work([ready[key] for key, _ in task.holders]):
+            for steps, preview in task.work(forwards):
                 done += steps
-                shown = preview if sample == 0 else None
+                shown = preview if sample == 0 and active == running[:1] else None
                 yield Estimate(done, total, sample, task.one.box, shown, target=task.one.number)
         for one in active:
             one.close_sample()
@@ -160,18 +159,37 @@ class _Task:
     """Work on the rows of one target that the same pieces hold."""
 
     one: _Running
-    holders: tuple[tuple[object, Piece], ...]
+    holders: tuple[Piece, ...]
     rows: NDArray[np.int64]
 
-    def work(self, ready: list[Linearisation]) -> Iterator[tuple[int, torch.Tensor | None]]:
+    def work(self, forwards: _Forwards) -> Iterator[tuple[int, torch.Tensor | None]]:
         """Do it; yield how many steps, and now and then a map to show."""
-        found = [piece for _, piece in self.holders]
         if self.one.target.aggregation != "max":
-            yield self.one.combine(found[0], ready[0]), None
-        elif len(found) == 1:
-            yield from self.one.reduce(found[0], ready[0], self.rows)
+            yield self.one.combine(self.holders[0], forwards)
+        elif len(self.holders) == 1:
+            yield from self.one.reduce(self.holders[0], forwards, self.rows)
         else:
-            yield from self.one.reduce_blended(found, ready, self.rows)
+            yield from self.one.reduce_blended(self.holders, forwards, self.rows)
+
+
+class _Forwards:
+    """The forwards of one noise sample, of which as many are kept as the engine says."""
+
+    def __init__(self, problem: Problem, box: Box, noisy: torch.Tensor) -> None:
+        self._problem, self._box, self._noisy = problem, box, noisy
+        self._ready: dict[object, Linearisation] = {}
+
+    def of(self, piece: Piece) -> Linearisation:
+        """Return a piece's forward."""
+        engine = self._problem.engine
+        key = engine.key(piece)
+        found = self._ready.pop(key, None)
+        while len(self._ready) >= engine.kept_forwards:
+            self._ready.pop(next(iter(self._ready)))  # before the next one takes memory
+        if found is None:
+            found = _linearised(self._problem, piece, self._box, self._noisy)
+        self._ready[key] = found
+        return found
 
 
 def _tasks(problem: Problem, active: list[_Running]) -> list[_Task]:
@@ -179,11 +197,10 @@ def _tasks(problem: Problem, active: list[_Running]) -> list[_Task]:
     tasks, order = [], dict[object, int]()
     for one in active:
         for holders, rows in one.groups:
-            keyed = tuple((problem.engine.key(piece), piece) for piece in holders)
-            for key, _ in keyed:
-                order.setdefault(key, len(order))
-            tasks.append(_Task(one, keyed, rows))
-    return sorted(tasks, key=lambda task: [order[key] for key, _ in task.holders])
+            for piece in holders:
+                order.setdefault(problem.engine.key(piece), len(order))
+            tasks.append(_Task(one, holders, rows))
+    return sorted(tasks, key=lambda task: [order[problem.engine.key(p)] for p in task.holders])
 
 
 class _Running:
@@ -197,7 +214,9 @@ class _Running:
             self.groups = list(_groups(found, len(target.voxels)))
             self.steps = len(target.voxels)
         else:
-            self.groups = [((piece,), piece.rows) for piece in found]
+            # The window that counts most comes first: it is what is seen first.
+            ranked = sorted(found, key=lambda piece: -float(piece.weight.sum()))
+            self.groups = [((piece,), piece.rows) for piece in ranked]
             self.steps = len(found)
         size = [axis.stop - axis.start for axis in self.box]
         like = torch.zeros((), dtype=problem.image.dtype, device=problem.device)
@@ -206,21 +225,21 @@ class _Running:
         self._extremes: RunningExtremes | None = None
         self._chunks, self._next_preview = 0, 1
 
-    def combine(self, piece: Piece, linearised: Linearisation) -> int:
+    def combine(self, piece: Piece, forwards: _Forwards) -> tuple[int, torch.Tensor | None]:
         """Add the gradient of a piece's summed or mean logits."""
         scale = 1 / len(self.target.voxels) if self.target.aggregation == "mean" else 1.0
-        gradient = linearised.combined(piece.local, piece.weight * scale)
+        gradient = forwards.of(piece).combined(piece.local, piece.weight * scale)
         add_to(self._canvas, gradient, _origin(self.box, piece.window))
-        return 1
+        return 1, None if self._moments.count or self.steps == 1 else self._canvas.clone()
 
     def reduce(
-        self, piece: Piece, linearised: Linearisation, rows: NDArray[np.int64]
+        self, piece: Piece, forwards: _Forwards, rows: NDArray[np.int64]
     ) -> Iterator[tuple[int, torch.Tensor | None]]:
         """Take in the gradients of voxels that one piece alone holds."""
         entry = np.searchsorted(piece.rows, rows)
         local, weight = piece.local[entry], piece.weight[torch.from_numpy(entry)]
         origin, shape = _origin(self.box, piece.window), self._canvas.shape[1:]
-        for part, patch in linearised.rows(local, weight):
+        for part, patch in forwards.of(piece).rows(local, weight):
             together = (patch.base == patch.base[0]).all()
             for row in range(1 if together else len(patch.values)):
                 target, source = overlap(patch.base[row], patch.size, origin, shape)
@@ -231,21 +250,26 @@ class _Running:
             yield part.stop - part.start, self._preview()
 
     def reduce_blended(
-        self, found: list[Piece], ready: list[Linearisation], rows: NDArray[np.int64]
+        self, found: tuple[Piece, ...], forwards: _Forwards, rows: NDArray[np.int64]
     ) -> Iterator[tuple[int, torch.Tensor | None]]:
         """Take in the gradients of voxels that several pieces hold: summed over them first."""
         area = enclosing([self._tiles.visible(piece.seen) for piece in found])
         at = (slice(None), *relative(area, self.box))
-        row = torch.zeros_like(self._canvas[at])
-        for index in rows:
-            row.zero_()
-            for piece, linearised in zip(found, ready, strict=True):
-                entry = np.flatnonzero(piece.rows == index)
+        size = self._canvas[at].shape
+        together = max(BLENDED_BYTES // (size.numel() * self._canvas.element_size()), 1)
+        for start in range(0, len(rows), together):
+            chunk = rows[start : start + together]
+            sums = self._canvas.new_zeros((len(chunk), *size))
+            for piece in found:
+                entry = np.searchsorted(piece.rows, chunk)
                 weight = piece.weight[torch.from_numpy(entry)]
-                patch = linearised.combined(piece.local[entry], weight)
-                add_to(row, patch, _origin(area, piece.window))
-            self._reduction().add(row[None], at)
-            yield 1, self._preview()
+                origin = _origin(area, piece.window)
+                for part, patch in forwards.of(piece).rows(piece.local[entry], weight):
+                    for row, number in enumerate(range(part.start, part.stop)):
+                        add_to(sums[number], patch.row(row), origin)
+                    yield 0, None
+            self._reduction().add(sums, at)
+            yield len(chunk), self._preview()
 
     def close_sample(self) -> None:
         """Take the sample under way into the map."""
