@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.checkpoints.profile import Profile
     from napari_ies.errors import NapariIESError
-    from napari_ies.results import load_saliency, save_saliency
-    from napari_ies.saliency import explain, explain_progressively
+    from napari_ies.results import (
+        load_saliency,
+        load_segmentation,
+        save_saliency,
+        save_segmentation,
+    )
+    from napari_ies.saliency import explain, explain_progressively, explain_together
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.segmentation import Segmentation, segment, segment_progressively
@@ -31,11 +36,14 @@ _SOURCES = {
     "SegmentationModel": "checkpoints.model",
     "explain": "saliency",
     "explain_progressively": "saliency",
+    "explain_together": "saliency",
     "load_case": "case",
     "load_checkpoint": "checkpoints",
     "load_mask": "case",
     "load_saliency": "results",
+    "load_segmentation": "results",
     "save_saliency": "results",
+    "save_segmentation": "results",
     "segment": "segmentation",
     "segment_progressively": "segmentation",
 }
@@ -50,11 +58,14 @@ __all__ = [
     "SegmentationModel",
     "explain",
     "explain_progressively",
+    "explain_together",
     "load_case",
     "load_checkpoint",
     "load_mask",
     "load_saliency",
+    "load_segmentation",
     "save_saliency",
+    "save_segmentation",
     "segment",
     "segment_progressively",
 ]

@@ -12,8 +12,8 @@ from torch import nn
 from napari_ies.errors import SaliencyError
 from napari_ies.saliency import explain, jacobian
 from napari_ies.saliency.jacobian import choose_engine, chunked
-from napari_ies.saliency.local_layers import Patch
 from napari_ies.saliency.local_network import LocalNetwork, NotLocalError
+from napari_ies.saliency.patches import Patch
 
 DOMAIN = (13, 12, 14)
 VOXELS = np.array([(0, 0, 0), (12, 11, 13), (6, 5, 7), (6, 6, 7), (7, 11, 0), (3, 8, 12)])
@@ -66,6 +66,15 @@ LOCAL = {
         nn.GELU(),
         nn.Upsample(scale_factor=(1, 2, 2), mode="nearest"),
         conv(3, 2, 3, padding=1),
+    ),
+    "linear upsampling": lambda: nn.Sequential(
+        conv(2, 3, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Upsample(scale_factor=2, mode="trilinear", align_corners=True),
+        conv(3, 3, 3, padding=1),
+        nn.Upsample(scale_factor=(1.5, 1, 2), mode="trilinear", align_corners=False),
+        nn.LeakyReLU(0.1),
+        conv(3, 2, 3, stride=(1, 1, 2), padding=1),
     ),
     "residual": Residual,
 }

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_ies.saliency.explanation import explain, explain_progressively
+    from napari_ies.saliency.explanation import (
+        explain,
+        explain_progressively,
+        explain_together,
+    )
 
-__all__ = ["explain", "explain_progressively"]
+__all__ = ["explain", "explain_progressively", "explain_together"]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from napari_ies.errors import SaliencyError
-from napari_ies.saliency.local_layers import ints
+from napari_ies.saliency.patches import ints, triple
 from napari_ies.windows import Triple, Window
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from napari_ies.saliency.local_layers import Span
+    from napari_ies.saliency.patches import Span
     from napari_ies.windows import Tiling
 
 
@@ -131,7 +131,7 @@ def pieces(
             found.append(
                 Piece(
                     window=window,
-                    seen=Window(_triple(start), _triple(size)),
+                    seen=Window(triple(start), triple(size)),
                     rows=rows[members],
                     local=local[members],
                     weight=weight[torch.from_numpy(members)],
@@ -174,13 +174,8 @@ def _reached(
 
 
 def _bounds(local: NDArray[np.int64]) -> Span:
-    return _triple(local.min(axis=0)), _triple(local.max(axis=0) + 1)
+    return triple(local.min(axis=0)), triple(local.max(axis=0) + 1)
 
 
 def _volume(span: Span) -> int:
     return int(np.prod(np.array(span[1]) - span[0]))
-
-
-def _triple(values: NDArray[np.int64]) -> Triple:
-    x, y, z = (int(value) for value in values)
-    return x, y, z

@@ -17,114 +17,26 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from napari_ies.saliency.patches import (
+    Kept,
+    Patch,
+    Span,
+    Triple,
+    box_at,
+    clip,
+    ints,
+    place,
+    triple,
+    zero_outside,
+)
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
 NARROW = 4
 """Up to so many channels a strided transposed convolution is computed phase by phase."""
-
-Triple = tuple[int, int, int]
-Span = tuple[Triple, Triple]
-"""First index and index behind the last one, per axis."""
-
-
-def ints(values: Sequence[int]) -> NDArray[np.int64]:
-    """Return indices or sizes as an array to compute with, int64 (3,)."""
-    return np.asarray(values, dtype=np.int64)
-
-
-@dataclass(frozen=True)
-class Patch:
-    """Cotangents of many rows, each zero outside a box of its own.
-
-    Parameters
-    ----------
-    values
-        (R, C, x, y, z).
-    base
-        int64 (R, 3): where each row's box starts; it may reach beyond the domain, where the
-        values are zero.
-    """
-
-    values: torch.Tensor
-    base: NDArray[np.int64]
-
-    @property
-    def size(self) -> NDArray[np.int64]:
-        """Size of the boxes, int64 (3,)."""
-        return ints(self.values.shape[2:])
-
-    def row(self, number: int) -> Patch:
-        """Return one of the rows as a patch of its own."""
-        return Patch(self.values[number : number + 1], self.base[number : number + 1])
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A layer's output, or its slopes, on a box: values (1, C, x, y, z) and the box."""
-
-    values: torch.Tensor
-    span: Span
-
-    def part(self, span: Span) -> torch.Tensor:
-        """Return the values on a box within this one."""
-        index = tuple(
-            slice(low - start, high - start)
-            for low, high, start in zip(*span, self.span[0], strict=True)
-        )
-        return self.values[(slice(None), slice(None), *index)]
-
-
-def union(spans: list[Span]) -> Span:
-    """Return the smallest box that holds these boxes."""
-    low = np.min([span[0] for span in spans], axis=0)
-    high = np.max([span[1] for span in spans], axis=0)
-    return _triple(low), _triple(high)
-
-
-def clip(low: NDArray[np.int64], high: NDArray[np.int64], domain: Triple) -> Span:
-    """Return the part of a box within a domain; it holds at least one voxel."""
-    low = np.clip(low, 0, ints(domain) - 1)
-    high = np.clip(high, low + 1, domain)
-    return _triple(low), _triple(high)
-
-
-def add_patches(one: Patch, other: Patch) -> Patch:
-    """Add two patches of the same rows."""
-    base = np.minimum(one.base, other.base)
-    size = np.maximum(
-        (one.base - base).max(axis=0) + one.size, (other.base - base).max(axis=0) + other.size
-    )
-    big, small = (one, other) if one.values.numel() >= other.values.numel() else (other, one)
-    total = embed(big, base, _triple(size))
-    for row, shift in enumerate(small.base - base):
-        total[(row, slice(None), *_box(shift, small.size))] += small.values[row]
-    return Patch(total, base)
-
-
-def embed(patch: Patch, base: NDArray[np.int64], size: Triple) -> torch.Tensor:
-    """Return a patch's values in boxes of another place and a larger size, zero elsewhere."""
-    if tuple(patch.values.shape[2:]) == size and (patch.base == base).all():
-        return patch.values
-    rows, channels = patch.values.shape[:2]
-    total = patch.values.new_zeros((rows, channels, *size))
-    for row, shift in enumerate(patch.base - base):
-        total[(row, slice(None), *_box(shift, patch.size))] = patch.values[row]
-    return total
-
-
-def zero_outside(patch: Patch, domain: Triple) -> Patch:
-    """Set what lies outside a layer's domain to zero, in place."""
-    for axis, extent in enumerate(domain):
-        index = patch.base[:, axis, None] + np.arange(patch.values.shape[2 + axis])
-        inside = (index >= 0) & (index < extent)
-        if not inside.all():
-            shape = [len(inside), 1, 1, 1, 1]
-            shape[2 + axis] = inside.shape[1]
-            patch.values.mul_(torch.from_numpy(inside).to(patch.values.device).view(shape))
-    return patch
 
 
 class Layer(ABC):
@@ -169,7 +81,7 @@ class Convolution(Layer):
 
     def output_size(self, sizes: list[Triple]) -> Triple:
         free = ints(sizes[0]) + 2 * ints(self.padding) - self._reach() - 1
-        return _triple(free // ints(self.stride) + 1)
+        return triple(free // ints(self.stride) + 1)
 
     def _unclipped(self, span: Span) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         low = ints(span[0]) * ints(self.stride) - ints(self.padding)
@@ -237,7 +149,7 @@ class Convolution(Layer):
         woven = phases.permute(0, 2, 3, 4, 1).reshape(rows, x, y, z, i, j, k, -1)
         woven = woven.permute(0, 1, 4, 2, 5, 3, 6, 7).reshape(rows, x * i, y * j, z * k, -1)
         size = (ints(values.shape[2:]) - 1) * ints(self.stride) + ints(self.weight.shape[2:])
-        return woven.permute(0, 4, 1, 2, 3)[(..., *_box(0 * size, size))]
+        return woven.permute(0, 4, 1, 2, 3)[(..., *box_at(0 * size, size))]
 
     def pull(self, patch: Patch, slopes: Kept | None, sizes: list[Triple]) -> list[Patch]:
         values = self._transposed(patch.values)
@@ -260,7 +172,7 @@ class TransposedConvolution(Layer):
 
     def output_size(self, sizes: list[Triple]) -> Triple:
         grown = (ints(sizes[0]) - 1) * ints(self.stride) - 2 * ints(self.padding)
-        return _triple(grown + self._kernel() + ints(self.output_padding))
+        return triple(grown + self._kernel() + ints(self.output_padding))
 
     def _unclipped(
         self, low: NDArray[np.int64], high: NDArray[np.int64]
@@ -291,9 +203,9 @@ class TransposedConvolution(Layer):
     def pull(self, patch: Patch, slopes: Kept | None, sizes: list[Triple]) -> list[Patch]:
         first, behind = self._unclipped(patch.base, patch.base + patch.size)
         count = np.maximum((behind - first).max(axis=0), 1)
-        size = _triple((count - 1) * ints(self.stride) + self._kernel())
+        size = triple((count - 1) * ints(self.stride) + self._kernel())
         start = first * ints(self.stride) - ints(self.padding)
-        canvas = _place(patch, start, size)
+        canvas = place(patch, start, size)
         values = functional.conv3d(canvas, self.weight, stride=self.stride)
         return [zero_outside(Patch(values, first), sizes[0])]
 
@@ -326,8 +238,8 @@ class Pointwise(Layer):
             high = np.minimum(base + patch.size, slopes.span[1])
             if (high <= low).any():
                 continue
-            factor = slopes.part((_triple(low), _triple(high)))[0]
-            patch.values[(row, slice(None), *_box(low - base, high - low))].mul_(factor)
+            factor = slopes.part((triple(low), triple(high)))[0]
+            patch.values[(row, slice(None), *box_at(low - base, high - low))].mul_(factor)
         return [patch]
 
 
@@ -397,57 +309,67 @@ class Sum(Layer):
 
 
 @dataclass(frozen=True)
-class NearestUpsampling(Layer):
-    """Every voxel repeated a whole number of times along each axis."""
+class Upsampling(Layer):
+    """`torch.nn.Upsample` by nearest neighbour or linearly: a matrix along each axis.
 
-    factor: Triple
+    The matrices are what PyTorch's own interpolation makes of the unit vectors, so that every
+    mode and every convention for corners is its own.
+    """
+
+    scale: tuple[float, float, float]
+    mode: str
+    align_corners: bool | None
+
+    def _matrix(self, axis: int, size: int) -> torch.Tensor:
+        """Return the weights (outputs, inputs) along an axis, float64."""
+        unit = torch.eye(size, dtype=torch.float64)[:, None]
+        return functional.interpolate(
+            unit, scale_factor=self.scale[axis], mode=self.mode, align_corners=self.align_corners
+        )[:, 0].T
 
     def output_size(self, sizes: list[Triple]) -> Triple:
-        return _triple(ints(sizes[0]) * ints(self.factor))
+        x, y, z = (int(size * scale) for size, scale in zip(sizes[0], self.scale, strict=True))
+        return x, y, z
 
     def demand(self, span: Span, sizes: list[Triple]) -> Span:
-        low = ints(span[0]) // ints(self.factor)
-        return clip(low, (ints(span[1]) - 1) // ints(self.factor) + 1, sizes[0])
+        reached = []
+        for axis, (low, high) in enumerate(zip(*span, strict=True)):
+            matrix = self._matrix(axis, sizes[0][axis])[low:high]
+            columns = matrix.any(dim=0).nonzero()[:, 0]
+            reached.append((int(columns.min()), int(columns.max()) + 1))
+        return triple(ints([a for a, _ in reached])), triple(ints([b for _, b in reached]))
 
     def forward(
         self, inputs: list[Kept], span: Span, sizes: list[Triple]
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         inside = self.demand(span, sizes)
         values = inputs[0].part(inside)
-        for axis, factor in enumerate(self.factor):
-            values = values.repeat_interleave(factor, dim=2 + axis)
-        start = ints(inside[0]) * ints(self.factor)
-        box = _box(ints(span[0]) - start, ints(span[1]) - ints(span[0]))
-        return values[(slice(None), slice(None), *box)], None
+        for axis, size in enumerate(sizes[0]):
+            matrix = self._matrix(axis, size)
+            rows = slice(span[0][axis], span[1][axis])
+            weights = matrix[rows, inside[0][axis] : inside[1][axis]].to(values)
+            values = torch.tensordot(values, weights, dims=([2], [1]))  # its axis goes last
+        return values, None
 
     def pull(self, patch: Patch, slopes: Kept | None, sizes: list[Triple]) -> list[Patch]:
-        factor = ints(self.factor)
-        first = patch.base // factor
-        behind = (patch.base + patch.size - 1) // factor + 1
-        count = (behind - first).max(axis=0)
-        canvas = _place(patch, first * factor, _triple(count * factor))
-        values = functional.avg_pool3d(canvas, self.factor) * float(np.prod(factor))
-        return [zero_outside(Patch(values, first), sizes[0])]
+        values, first = patch.values, np.empty_like(patch.base)
+        for axis, size in enumerate(sizes[0]):
+            weights, first[:, axis] = self._row_weights(patch, axis, size)
+            values = torch.einsum("rcxyz,rxi->rcyzi", values, weights.to(values))
+        return [Patch(values, first)]
 
-
-def _place(patch: Patch, start: NDArray[np.int64], size: Triple) -> torch.Tensor:
-    """Return a patch in boxes that start elsewhere; what would lie outside them is cut off."""
-    rows, channels = patch.values.shape[:2]
-    canvas = patch.values.new_zeros((rows, channels, *size))
-    for row, shift in enumerate(patch.base - start):
-        low = np.maximum(shift, 0)
-        high = np.minimum(shift + patch.size, size)
-        source = _box(low - shift, high - low)
-        target = _box(low, high - low)
-        canvas[(row, slice(None), *target)] = patch.values[(row, slice(None), *source)]
-    return canvas
-
-
-def _box(start: NDArray[np.int64], size: NDArray[np.int64]) -> tuple[slice, slice, slice]:
-    (a, b, c), (i, j, k) = (int(v) for v in start), (int(v) for v in size)
-    return slice(a, a + i), slice(b, b + j), slice(c, c + k)
-
-
-def _triple(values: NDArray[np.int64]) -> Triple:
-    x, y, z = (int(value) for value in values)
-    return x, y, z
+    def _row_weights(
+        self, patch: Patch, axis: int, size: int
+    ) -> tuple[torch.Tensor, NDArray[np.int64]]:
+        """Return each row's part of the matrix, (R, outputs, inputs), and its first input."""
+        matrix = self._matrix(axis, size).numpy()
+        index = patch.base[:, axis, None] + np.arange(patch.values.shape[2 + axis])
+        inside = (index >= 0) & (index < len(matrix))
+        rows = np.where(inside[..., None], matrix[np.clip(index, 0, len(matrix) - 1)], 0.0)
+        used = np.asarray(rows.any(axis=1))
+        first = used.argmax(axis=1)
+        width = int((size - used[:, ::-1].argmax(axis=1) - first).max())
+        padded = np.pad(rows, ((0, 0), (0, 0), (0, width)))
+        columns = first[:, None] + np.arange(width)
+        weights = np.take_along_axis(padded, columns[:, None, :], axis=2)
+        return torch.from_numpy(weights), first

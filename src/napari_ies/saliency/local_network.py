@@ -1,7 +1,7 @@
 """A network as a list of local layers: exact gradients for the work their footprint needs.
 
 A network of convolutions, batch norms in evaluation mode, pointwise activations, sums,
-concatenations and nearest upsampling is, for a given input, a linear map made of local ones. What
+concatenations and upsampling is, for a given input, a linear map made of local ones. What
 one output voxel depends on is then a box that the layers' kernels and strides give, and nothing
 outside that box has to be computed: neither in the forward nor for the gradients. Networks with
 instance statistics, attention or global pooling have no such box, and are refused here with the
@@ -22,18 +22,13 @@ from napari_ies.saliency.local_layers import (
     Affine,
     Concatenation,
     Convolution,
-    Kept,
     Layer,
-    NearestUpsampling,
-    Patch,
     Pointwise,
-    Span,
     Sum,
     TransposedConvolution,
-    Triple,
-    add_patches,
-    union,
+    Upsampling,
 )
+from napari_ies.saliency.patches import Kept, Patch, Span, Triple, add_patches, union
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +51,8 @@ POINTWISE = (
     nn.Hardswish,
     nn.ReLU6,
 )
+UPSAMPLING = {"nearest": "nearest", "nearest-exact": "nearest-exact", "trilinear": "linear"}
+"""What `torch.nn.Upsample` calls its modes in three dimensions, and in one."""
 TRANSPARENT = (nn.Identity, nn.Dropout, nn.Dropout3d, nn.AlphaDropout)
 
 
@@ -308,10 +305,9 @@ def _module_layer(module: nn.Module) -> Layer:
         )
     if isinstance(module, POINTWISE):
         return Pointwise(_out_of_place(module))
-    if isinstance(module, nn.Upsample) and module.mode == "nearest" and module.size is None:
-        factor = np.broadcast_to(np.asarray(module.scale_factor, dtype=float), 3)
-        if (factor == factor.round()).all():
-            return NearestUpsampling(_three(factor.astype(int)))
+    if isinstance(module, nn.Upsample) and module.mode in UPSAMPLING and module.size is None:
+        x, y, z = (float(v) for v in np.broadcast_to(np.asarray(module.scale_factor), 3))
+        return Upsampling((x, y, z), UPSAMPLING[module.mode], module.align_corners)
     raise NotLocalError(f"it has a {name} layer")
 
 

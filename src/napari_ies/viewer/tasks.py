@@ -88,7 +88,7 @@ def open_mask(path: str) -> Iterator[Progress[LayerDataTuple]]:
     def read() -> LayerDataTuple:
         data, arguments, _ = read_image(path)
         kept = {k: v for k, v in arguments.items() if k not in IMAGE_ONLY}
-        return (data > 0).astype(np.uint8), {**kept, "opacity": 0.4}, "labels"
+        return (data > 0).astype(np.uint8), {**kept, "opacity": 0.4, "visible": False}, "labels"
 
     return once(f"Opening {Path(path).name}", read)
 

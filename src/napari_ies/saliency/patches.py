@@ -1,0 +1,136 @@
+"""Boxes, and the cotangents of many rows on boxes of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+Triple = tuple[int, int, int]
+Span = tuple[Triple, Triple]
+"""First index and index behind the last one, per axis."""
+
+
+def ints(values: Sequence[int]) -> NDArray[np.int64]:
+    """Return indices or sizes as an array to compute with, int64 (3,)."""
+    return np.asarray(values, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Cotangents of many rows, each zero outside a box of its own.
+
+    Parameters
+    ----------
+    values
+        (R, C, x, y, z).
+    base
+        int64 (R, 3): where each row's box starts; it may reach beyond the domain, where the
+        values are zero.
+    """
+
+    values: torch.Tensor
+    base: NDArray[np.int64]
+
+    @property
+    def size(self) -> NDArray[np.int64]:
+        """Size of the boxes, int64 (3,)."""
+        return ints(self.values.shape[2:])
+
+    def row(self, number: int) -> Patch:
+        """Return one of the rows as a patch of its own."""
+        return Patch(self.values[number : number + 1], self.base[number : number + 1])
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A layer's output, or its slopes, on a box: values (1, C, x, y, z) and the box."""
+
+    values: torch.Tensor
+    span: Span
+
+    def part(self, span: Span) -> torch.Tensor:
+        """Return the values on a box within this one."""
+        index = tuple(
+            slice(low - start, high - start)
+            for low, high, start in zip(*span, self.span[0], strict=True)
+        )
+        return self.values[(slice(None), slice(None), *index)]
+
+
+def union(spans: list[Span]) -> Span:
+    """Return the smallest box that holds these boxes."""
+    low = np.min([span[0] for span in spans], axis=0)
+    high = np.max([span[1] for span in spans], axis=0)
+    return triple(low), triple(high)
+
+
+def clip(low: NDArray[np.int64], high: NDArray[np.int64], domain: Triple) -> Span:
+    """Return the part of a box within a domain; it holds at least one voxel."""
+    low = np.clip(low, 0, ints(domain) - 1)
+    high = np.clip(high, low + 1, domain)
+    return triple(low), triple(high)
+
+
+def add_patches(one: Patch, other: Patch) -> Patch:
+    """Add two patches of the same rows."""
+    base = np.minimum(one.base, other.base)
+    size = np.maximum(
+        (one.base - base).max(axis=0) + one.size, (other.base - base).max(axis=0) + other.size
+    )
+    big, small = (one, other) if one.values.numel() >= other.values.numel() else (other, one)
+    total = embed(big, base, triple(size))
+    for row, shift in enumerate(small.base - base):
+        total[(row, slice(None), *box_at(shift, small.size))] += small.values[row]
+    return Patch(total, base)
+
+
+def embed(patch: Patch, base: NDArray[np.int64], size: Triple) -> torch.Tensor:
+    """Return a patch's values in boxes of another place and a larger size, zero elsewhere."""
+    if tuple(patch.values.shape[2:]) == size and (patch.base == base).all():
+        return patch.values
+    return place(patch, base, size)
+
+
+def zero_outside(patch: Patch, domain: Triple) -> Patch:
+    """Set what lies outside a layer's domain to zero, in place."""
+    for axis, extent in enumerate(domain):
+        index = patch.base[:, axis, None] + np.arange(patch.values.shape[2 + axis])
+        inside = (index >= 0) & (index < extent)
+        if not inside.all():
+            shape = [len(inside), 1, 1, 1, 1]
+            shape[2 + axis] = inside.shape[1]
+            patch.values.mul_(torch.from_numpy(inside).to(patch.values.device).view(shape))
+    return patch
+
+
+def place(patch: Patch, start: NDArray[np.int64], size: Triple) -> torch.Tensor:
+    """Return a patch in boxes that start elsewhere; what would lie outside them is cut off."""
+    rows, channels = patch.values.shape[:2]
+    canvas = patch.values.new_zeros((rows, channels, *size))
+    for row, shift in enumerate(patch.base - start):
+        low = np.maximum(shift, 0)
+        high = np.minimum(shift + patch.size, size)
+        source = box_at(low - shift, high - low)
+        target = box_at(low, high - low)
+        canvas[(row, slice(None), *target)] = patch.values[(row, slice(None), *source)]
+    return canvas
+
+
+def box_at(start: NDArray[np.int64], size: NDArray[np.int64]) -> tuple[slice, slice, slice]:
+    """Return a box as an index."""
+    (a, b, c), (i, j, k) = (int(v) for v in start), (int(v) for v in size)
+    return slice(a, a + i), slice(b, b + j), slice(c, c + k)
+
+
+def triple(values: NDArray[np.int64]) -> Triple:
+    """Return indices or sizes as plain numbers."""
+    x, y, z = (int(value) for value in values)
+    return x, y, z
