@@ -131,6 +131,7 @@ def probability_map(
     total = len(tiles.windows)
     for done, note in _blend_windows(model, image, tiles, blend):
         yield Progress("Segmenting", done, total + 1, "windows", note=note)
+    blend /= tiles.total.to(blend)
     if len(blend) == 1:
         probability = blend[0].sigmoid_()
     else:
@@ -142,7 +143,7 @@ def probability_map(
 def _blend_windows(
     model: SegmentationModel, image: torch.Tensor, tiles: Tiling, blend: torch.Tensor
 ) -> Iterator[tuple[int, str]]:
-    """Add every window's weighted logits to `blend`; yield how many are done, and a note."""
+    """Add every window's logits times its importance to `blend`; yield how many are done, and a note."""
     network, device = model.network, model.device
     batch_size = 1 if device.type == "cpu" else GPU_BATCH
     constants: dict[tuple[float, ...], torch.Tensor] = {}
@@ -168,8 +169,8 @@ def _blend_windows(
         for window, logits in zip(batch, outputs, strict=True):
             part = tiles.visible(window)
             local = window.inside(part)
-            weight = tiles.weight(window).to(logits)
-            blend[(slice(None), *part)] += logits[(slice(None), *local)] * weight
+            importance = tiles.importance(window).to(logits)
+            blend[(slice(None), *part)].addcmul_(logits[(slice(None), *local)], importance)
         del waiting[:batch_size]
         yield len(tiles.windows) - len(waiting), note
 

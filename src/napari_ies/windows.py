@@ -106,11 +106,17 @@ class Tiling:
         -------
         float64 (x, y, z) on the CPU; over all windows they sum to 1 at every voxel.
         """
+        return self.importance(window) / self.total[self.visible(window)]
+
+    def importance(self, window: Window) -> torch.Tensor:
+        """Return the unscaled weights of a window where it lies in the volume.
+
+        Dividing by :attr:`total` makes them the blend weights.
+        """
         part = self.visible(window)
-        local = window.inside(part)
         if not self.blended:
             return torch.ones([axis.stop - axis.start for axis in part], dtype=torch.float64)
-        return self._importance[local] / self._total[part]
+        return self._importance[window.inside(part)]
 
     def visible(self, window: Window) -> Box:
         """Return the part of a window that lies in the volume, in the volume's indices."""
@@ -152,11 +158,11 @@ class Tiling:
         return importance.double()
 
     @cached_property
-    def _total(self) -> torch.Tensor:
+    def total(self) -> torch.Tensor:
+        """Sum of all windows' importance at every voxel, float64 (X, Y, Z)."""
         total = torch.zeros(self.shape, dtype=torch.float64)
         for window in self.windows:
-            part = self.visible(window)
-            total[part] += self._importance[window.inside(part)]
+            total[self.visible(window)] += self.importance(window)
         return total
 
 
