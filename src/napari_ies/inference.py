@@ -143,7 +143,7 @@ def probability_map(
 def _blend_windows(
     model: SegmentationModel, image: torch.Tensor, tiles: Tiling, blend: torch.Tensor
 ) -> Iterator[tuple[int, str]]:
-    """Add every window's logits times its importance to `blend`; yield how many are done, and a note."""
+    """Add each window's logits times its importance; yield how many are done, and a note."""
     network, device = model.network, model.device
     batch_size = 1 if device.type == "cpu" else GPU_BATCH
     constants: dict[tuple[float, ...], torch.Tensor] = {}
