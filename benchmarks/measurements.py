@@ -11,7 +11,7 @@ import torch
 from monai.inferers import sliding_window_inference
 
 from benchmarks.literal import KeptForward, mean_map, volume_logits
-from benchmarks.memory import PeakMemory, free_memory, in_own_process
+from benchmarks.memory import in_own_process
 from benchmarks.report import Result, Target, duration
 from benchmarks.subjects import NOISE, noisy_volume, random_model
 from benchmarks.timing import interleaved, matrix_product_peak, seconds, synchronise, threads
@@ -213,11 +213,6 @@ def whole_window_networks(subjects: Subjects, settings: Settings) -> Iterator[Re
         holding = _windows_holding(model, lesion)
         what = f"max map, sliding-window, {architecture}, {lesion.name}"
         target = Target(5) if model.device.type == "cpu" else None
-        needed = holding * window_graph_bytes(model, lesion)
-        if needed > 0.8 * free_memory(model.device):
-            note = f"{holding} windows hold these voxels: about {needed / 1e9:.0f} GB needed"
-            yield Result(what=what, target=target, note=note)
-            continue
         _ours(model, lesion.thinned(1), "mean", "sliding-window")
         times = interleaved(
             {
@@ -239,15 +234,6 @@ def whole_window_networks(subjects: Subjects, settings: Settings) -> Iterator[Re
             "on a volume of one window and scaled by their number, since its graph of all "
             f"windows does not fit in memory; {settings.window_repetitions} repetition(s)",
         )
-
-
-def window_graph_bytes(model: SegmentationModel, lesion: Lesion) -> int:
-    """Return the memory that one window's forward takes while its graph is kept."""
-    x, y, z = model.profile.window
-    crop = noisy_volume(model, lesion.case, 0, 0)[:, :x, :y, :z]
-    with PeakMemory(model.device) as peak:
-        KeptForward.run(model, crop, "whole-volume")
-    return peak.bytes
 
 
 def literal_window_seconds(model: SegmentationModel, lesion: Lesion) -> float:

@@ -72,13 +72,6 @@ class PeakMemory:
             self.bytes = max(self.bytes, self._process.memory_info().rss - self._before)
 
 
-def free_memory(device: torch.device) -> int:
-    """Return how many bytes are free on a device."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)
-
-
 def in_own_process(rows: int, real: Path | None, device: str) -> int:
     """Measure in a fresh process; return bytes."""
     command = [sys.executable, "-m", "benchmarks.memory", "--rows", str(rows), "--device", device]
