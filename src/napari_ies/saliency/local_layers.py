@@ -210,17 +210,21 @@ class TransposedConvolution(Layer):
         return [zero_outside(Patch(values, first), sizes[0])]
 
 
-@dataclass(frozen=True)
-class Pointwise(Layer):
-    """An activation: its slope at the noisy input is all that a gradient sees of it."""
-
-    function: Callable[[torch.Tensor], torch.Tensor]
+class VoxelwiseLayer(Layer):
+    """A layer whose output at a voxel depends on its inputs at that voxel alone."""
 
     def output_size(self, sizes: list[Triple]) -> Triple:
         return sizes[0]
 
     def demand(self, span: Span, sizes: list[Triple]) -> Span:
         return span
+
+
+@dataclass(frozen=True)
+class Pointwise(VoxelwiseLayer):
+    """An activation: its slope at the noisy input is all that a gradient sees of it."""
+
+    function: Callable[[torch.Tensor], torch.Tensor]
 
     def forward(
         self, inputs: list[Kept], span: Span, sizes: list[Triple]
@@ -244,17 +248,11 @@ class Pointwise(Layer):
 
 
 @dataclass(frozen=True)
-class Affine(Layer):
+class Affine(VoxelwiseLayer):
     """A batch norm in evaluation mode that no convolution could take in."""
 
     scale: torch.Tensor
     shift: torch.Tensor
-
-    def output_size(self, sizes: list[Triple]) -> Triple:
-        return sizes[0]
-
-    def demand(self, span: Span, sizes: list[Triple]) -> Span:
-        return span
 
     def forward(
         self, inputs: list[Kept], span: Span, sizes: list[Triple]
@@ -267,16 +265,10 @@ class Affine(Layer):
 
 
 @dataclass(frozen=True)
-class Concatenation(Layer):
+class Concatenation(VoxelwiseLayer):
     """Channels of several inputs, one behind the other."""
 
     channels: tuple[int, ...]
-
-    def output_size(self, sizes: list[Triple]) -> Triple:
-        return sizes[0]
-
-    def demand(self, span: Span, sizes: list[Triple]) -> Span:
-        return span
 
     def forward(
         self, inputs: list[Kept], span: Span, sizes: list[Triple]
@@ -289,14 +281,8 @@ class Concatenation(Layer):
 
 
 @dataclass(frozen=True)
-class Sum(Layer):
+class Sum(VoxelwiseLayer):
     """Inputs added voxel by voxel."""
-
-    def output_size(self, sizes: list[Triple]) -> Triple:
-        return sizes[0]
-
-    def demand(self, span: Span, sizes: list[Triple]) -> Span:
-        return span
 
     def forward(
         self, inputs: list[Kept], span: Span, sizes: list[Triple]
