@@ -66,8 +66,11 @@ class Terminal:
         from napari_ies.progress import finish
 
         started = time.monotonic()
-        with self._bar(step) as shown:
-            result = finish(shown(reports))
+        if self.err.is_terminal:
+            with self._bar(step) as shown:
+                result = finish(shown(reports))
+        else:
+            result = finish(reports)
         logger.info("%s: %s", step, _duration(time.monotonic() - started))
         return result
 
@@ -84,7 +87,6 @@ class Terminal:
             TimeRemainingColumn(),
             console=self.err,
             transient=True,
-            disable=not self.err.is_terminal,
         ) as bar:
             task = bar.add_task(step, total=None, unit="")
 
