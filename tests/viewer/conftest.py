@@ -155,12 +155,24 @@ class Hands:
         return found
 
     def answered(self, label: int) -> bool:
-        return self.panel.answers.get(label, self.panel.saliency.request()) is not None
+        return self.answer(label) is not None
+
+    def answer(self, subject: int | str) -> Any:
+        """The kept answer about a subject with the form's present settings, or None."""
+        request = self.panel.saliency.request()
+        kept = self.panel.answers.of(subject)
+        return next((answer for answer in kept if answer.request == request), None)
 
     def press(self, name: str) -> None:
         from qtpy.QtCore import Qt
 
+        self.unfold()
         self.qtbot.mouseClick(self.control(name), Qt.MouseButton.LeftButton)
+
+    def unfold(self) -> None:
+        """Unfold what was set up, as a person does who wants to change it."""
+        self.panel.preparation.expand(animate=False)
+        self.settle()
 
     def open(self, patient: Patient) -> None:
         for name, path in patient.images.items():
@@ -170,6 +182,7 @@ class Hands:
     def segment(self) -> None:
         from qtpy.QtCore import Qt
 
+        self.unfold()
         self.qtbot.mouseClick(self.panel.segmentation.button, Qt.MouseButton.LeftButton)
         self.finish()
 

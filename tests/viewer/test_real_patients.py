@@ -70,7 +70,7 @@ def test_patient07_from_files_to_saliency(hands, real_file):
     hands.wait(lambda: hands.control("progress").value() > 0, seconds=300)
     hands.press("cancel")
     hands.finish()
-    assert hands.panel.answers.of_lesion(second) == []
+    assert hands.panel.answers.of(second) == []
     hands.control("samples").setValue(2)
     hands.panel.explain(first)
     assert not hands.panel.jobs.busy

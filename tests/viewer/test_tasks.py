@@ -7,7 +7,7 @@ from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.segmentation import segment
 from napari_ies.viewer import tasks
 from napari_ies.viewer.frame import Frame
-from napari_ies.viewer.reading import Answers, Reading, Shown, lesion_places
+from napari_ies.viewer.reading import Answer, Answers, Reading, lesion_places
 
 
 def test_every_map_of_a_lesion_is_saved_whatever_its_settings(small, tmp_path):
@@ -31,7 +31,7 @@ def test_every_map_of_a_lesion_is_saved_whatever_its_settings(small, tmp_path):
     ]
     for chosen in settings:
         saliency = explain(model, case, segmentation.labels == 1, **chosen)
-        answers.add(1, SaliencyRequest(**chosen), Shown(saliency, 1.0))
+        answers.add(Answer(1, SaliencyRequest(**chosen), saliency, 1.0, "small", "key"))
     finish(tasks.save_answers(tmp_path, reading, answers, overwrite=False))
     read = [load_saliency(path) for path in tmp_path.glob("*desc-footprint_mask.nii.gz")]
     found = sorted(

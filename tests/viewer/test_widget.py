@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -171,7 +173,7 @@ def test_the_newest_click_wins(segmented):
     segmented.panel.explain(2)
     segmented.wait(lambda: segmented.answered(2))
     segmented.finish()
-    assert [label for label, _, _ in segmented.panel.answers] == [2]
+    assert [answer.subject for answer in segmented.panel.answers] == [2]
     assert all(layer.name.startswith("Lesion 2 ") for layer in segmented.overlays())
 
 
@@ -345,7 +347,7 @@ def test_the_reference_adds_matches(segmented, patient):
 def test_saving_writes_what_was_computed(segmented, tmp_path):
     segmented.panel.explain(2)
     segmented.wait(lambda: segmented.answered(2))
-    shown = segmented.panel.answers.get(2, segmented.panel.saliency.request())
+    shown = segmented.answer(2)
     folder = tmp_path / "out"
     segmented.panel.save_to(str(folder))
     segmented.finish()
@@ -456,3 +458,38 @@ def test_the_panel_is_not_cut_off(hands):
         assert right <= hands.panel.width(), name
         text = control.text() if hasattr(control, "text") else ""
         assert control.width() > control.fontMetrics().horizontalAdvance(text), name
+
+
+def test_a_region_that_is_no_lesion_is_explained_like_one(segmented):
+    from napari_ies.viewer.reading import Region
+
+    reading = segmented.panel.reading
+    mask = np.zeros(reading.case.shape, dtype=bool)
+    mask[22:24, 18:21, 9] = True
+    segmented.panel.explain_region(Region.of_mask("Region 1", mask, reading.case.spacing))
+    segmented.wait(lambda: segmented.answered("Region 1"))
+    expected = explain(reading.model, reading.case, mask, n_samples=3)
+    kept = segmented.answer("Region 1")
+    np.testing.assert_allclose(kept.saliency.maps, expected.maps, rtol=1e-5, atol=1e-8)
+    assert segmented.panel.selected == "Region 1"
+    assert any(
+        layer.name.startswith("Region 1 · SmoothGrad mean") for layer in segmented.overlays()
+    )
+
+
+def test_another_checkpoint_explains_the_same_lesions_and_is_named(segmented):
+    from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.viewer.tasks import LoadedModel
+
+    segmented.panel.explain(1)
+    segmented.wait(lambda: segmented.answered(1))
+    model = segmented.panel.reading.model
+    other = SegmentationModel(deepcopy(model.network), model.profile, model.device)
+    segmented.panel._on_model(LoadedModel(other, "CPU", ("cpu",), ("0", "2"), "0"))
+    segmented.panel.explain(1)
+    segmented.wait(lambda: len(segmented.panel.answers.of(1)) == 2)
+    first, second = segmented.panel.answers.of(1)
+    assert not first.other_model
+    assert second.other_model
+    assert second.title == "Lesion 1 · SmoothGrad mean · small"
+    np.testing.assert_array_equal(first.saliency.maps, second.saliency.maps)

@@ -80,8 +80,7 @@ def take_picture(viewer: Any, panel: LesionSaliencyWidget, path: Path) -> None:
     label = telling_lesion(panel)
     panel.saliency.samples.setValue(PICTURE_SAMPLES)
     panel.explain(label)
-    request = panel.saliency.request()
-    _wait_until(panel, lambda: panel.answers.get(label, request) is not None)
+    _wait_until(panel, lambda: panel.answers.of(label))
     viewer.scene.camera.zoom *= 1.6
     viewer.scene.camera.center = viewer.dims.point
     _wait_until(panel, lambda: not panel.jobs.busy)

@@ -12,9 +12,11 @@ from qtpy.QtWidgets import (
     QLabel,
     QPushButton,
     QScrollArea,
+    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
+from superqt import QCollapsible
 
 from napari_ies.viewer import dialogs
 from napari_ies.viewer.availability import allow, describe
@@ -48,15 +50,17 @@ class Panel(QWidget):
         self.save = QPushButton("Save…")
         describe(self.save, "Save the lesions and every finished map to a folder.", "save")
         self.save.clicked.connect(self._on_save)
+        self.preparation = self._preparation()
+        self.tabs = QTabWidget()
+        self.tabs.setObjectName("tabs")
+        self.add_tab("Saliency", self.saliency, "What is computed for the selected lesion.")
         content = QWidget()
         column = QVBoxLayout(content)
         column.setContentsMargins(4, 4, 4, 4)
         column.setSpacing(2)
-        column.addWidget(_section("Images", self.images))
-        column.addWidget(_section("Checkpoint", self.checkpoint))
-        column.addWidget(_section("Segmentation", self.segmentation))
+        column.addWidget(self.preparation)
         column.addWidget(_section("Lesions", self.lesions), 1)
-        column.addWidget(_section("Saliency", self.saliency))
+        column.addWidget(self.tabs)
         scroll = _Column(content)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 4, 4)
@@ -64,6 +68,19 @@ class Panel(QWidget):
         # Status and Cancel stay in sight however far the rest is scrolled.
         layout.addWidget(self.status)
         layout.addLayout(self._footer())
+
+    def add_tab(self, title: str, view: QWidget, tooltip: str) -> None:
+        """Add a view behind the others below the lesions."""
+        page = QWidget()
+        layout = QVBoxLayout(page)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.addWidget(view)
+        layout.addStretch(1)
+        self.tabs.setTabToolTip(self.tabs.addTab(page, title), tooltip)
+
+    def add_button(self, button: QPushButton) -> None:
+        """Add a button to the footer, before Save."""
+        self._buttons.insertWidget(self._buttons.count() - 1, button)
 
     def allow_actions(self, *, segment: str, explain: str, save: str) -> None:
         """Enable the buttons, or disable each for the reason given (empty: it can be used)."""
@@ -79,7 +96,23 @@ class Panel(QWidget):
         if not used or dialogs.may_replace(self, folder):
             self.save_requested.emit(folder, used)
 
-    def _footer(self) -> QHBoxLayout:
+    def _preparation(self) -> QCollapsible:
+        """Return what is set up once for a patient; it can be folded away."""
+        # Unanimated: its height is asked for at once by the column around it.
+        section = QCollapsible("Images, checkpoint, segmentation")
+        section.setDuration(0)
+        section.setObjectName("preparation")
+        section.setToolTip("What is set up once for a patient; a click folds it away.")
+        section.layout().setContentsMargins(0, 0, 0, 0)
+        section.content().layout().setContentsMargins(0, 0, 0, 0)
+        section.content().layout().setSpacing(2)
+        section.addWidget(_section("Images", self.images))
+        section.addWidget(_section("Checkpoint", self.checkpoint))
+        section.addWidget(_section("Segmentation", self.segmentation))
+        section.expand(animate=False)
+        return section
+
+    def _footer(self) -> QVBoxLayout:
         disclaimer = QLabel(DISCLAIMER)
         describe(
             disclaimer, "For research on how networks decide; not for diagnosis.", "disclaimer"
@@ -87,10 +120,13 @@ class Panel(QWidget):
         font = disclaimer.font()
         font.setPointSizeF(font.pointSizeF() * 0.85)
         disclaimer.setFont(font)
-        row = QHBoxLayout()
-        row.addWidget(disclaimer, 1)
-        row.addWidget(self.save)
-        return row
+        self._buttons = QHBoxLayout()
+        self._buttons.addStretch(1)
+        self._buttons.addWidget(self.save)
+        footer = QVBoxLayout()
+        footer.addLayout(self._buttons)
+        footer.addWidget(disclaimer)
+        return footer
 
 
 class _Column(QScrollArea):

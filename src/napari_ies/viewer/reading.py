@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_ies.viewer.titles import capitalised, request_title, subject_title
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
     from napari_ies.segmentation import Segmentation
     from napari_ies.viewer.frame import Frame, Voxel
     from napari_ies.windows import Box
+
+Subject = int | str
+"""A lesion by its label, or a region by its name."""
+
+Key = tuple[Subject, "SaliencyRequest", str]
+"""A subject, what was asked about it, and of which network (:func:`model_key`)."""
 
 LIMIT_MARGIN_VOXELS = 8
 """How far from the lesion the limits of the colours look for large values."""
@@ -41,6 +49,32 @@ class Place:
 
 
 @dataclass(frozen=True, eq=False)
+class Region:
+    """A region that a person chose to have explained, and that is no lesion of the table.
+
+    Parameters
+    ----------
+    name
+        Tells it from other regions of the reading.
+    mask
+        bool (X, Y, Z) on the stored grid.
+    place
+        Where it lies.
+    """
+
+    name: str
+    mask: NDArray[np.bool_]
+    place: Place
+
+    @classmethod
+    def of_mask(
+        cls, name: str, mask: NDArray[np.bool_], spacing: tuple[float, float, float]
+    ) -> Region:
+        """Make a region of a mask that is not empty; voxel size in mm."""
+        return cls(name, mask, lesion_places(mask.astype(np.int32), spacing)[1])
+
+
+@dataclass(frozen=True, eq=False)
 class Reading:
     """What was segmented with what; clicks ask about this, whatever the forms say meanwhile.
 
@@ -54,6 +88,8 @@ class Reading:
         Where each lesion lies.
     resampled
         Sequences that were resampled onto the case's grid.
+    regions
+        Other regions that were explained, by name; grows.
     """
 
     model: SegmentationModel
@@ -62,6 +98,20 @@ class Reading:
     frame: Frame
     places: Mapping[int, Place]
     resampled: tuple[str, ...] = ()
+    regions: dict[str, Region] = field(default_factory=dict)
+
+    def place_of(self, subject: Subject) -> Place | None:
+        """Return where a lesion or a region lies, or None if there is none of that name."""
+        if isinstance(subject, int):
+            return self.places.get(subject)
+        region = self.regions.get(subject)
+        return None if region is None else region.place
+
+    def mask_of(self, subject: Subject) -> NDArray[np.bool_]:
+        """Return the voxels of a lesion or a region, bool (X, Y, Z) on the stored grid."""
+        if isinstance(subject, int):
+            return np.asarray(self.segmentation.labels == subject)
+        return self.regions[subject].mask
 
     @property
     def summary(self) -> str:
@@ -76,53 +126,92 @@ class Reading:
         )
         return " ".join((found, *segmentation.notes))
 
-    def displayed_lesion(self, label: int) -> tuple[NDArray[np.bool_], Voxel]:
-        """Return a lesion's voxels in a displayed box, and that box's first displayed index."""
-        box = self.frame.displayed_box(self.places[label].box)
-        shown = self.frame.reorientation.apply(self.segmentation.labels)
-        return shown[box] == label, (box[0].start, box[1].start, box[2].start)
+    def displayed(self, subject: Subject) -> tuple[NDArray[np.bool_], Voxel]:
+        """Return a subject's voxels in a displayed box, and that box's first displayed index."""
+        place = self.place_of(subject)
+        assert place is not None  # noqa: S101 - only subjects of this reading are selected
+        box = self.frame.displayed_box(place.box)
+        shown = self.frame.reorientation.apply(self.mask_of(subject)[place.box])
+        return shown, (box[0].start, box[1].start, box[2].start)
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
-    """A saliency with the limit of its colours.
+class Answer:
+    """A map of a lesion or a region, running or finished, with what it answers.
 
     Parameters
     ----------
+    subject
+        The lesion or the region.
+    request
+        What was asked for.
     saliency
-        The maps, running or finished.
+        The maps.
     limit
         Magnitude at which the colours end; in the unit of the maps.
+    model_name, model_key
+        The network that is explained: what its file is called, and what tells it from others.
+    finished
+        Whether the map is complete.
+    other_model
+        Whether it is another network than the one that found the lesions.
     """
 
+    subject: Subject
+    request: SaliencyRequest
     saliency: Saliency
     limit: float
+    model_name: str
+    model_key: str
+    finished: bool = True
+    other_model: bool = False
+
+    @property
+    def key(self) -> Key:
+        """What tells this answer from the others of a reading."""
+        return self.subject, self.request, self.model_key
+
+    @property
+    def title(self) -> str:
+        """Subject, method and, where it is not the one that segmented, the network."""
+        title = f"{capitalised(subject_title(self.subject))} · {request_title(self.request)}"
+        return f"{title} · {self.model_name}" if self.other_model else title
 
 
 @dataclass(eq=False)
 class Answers:
-    """The finished maps of one reading, by lesion and request."""
+    """The finished maps of one reading, by subject, request and network."""
 
-    _maps: dict[tuple[int, SaliencyRequest], Shown] = field(default_factory=dict)
+    _answers: dict[Key, Answer] = field(default_factory=dict)
 
-    def add(self, label: int, request: SaliencyRequest, shown: Shown) -> None:
-        """Keep a finished map; it becomes the lesion's latest."""
-        self._maps.pop((label, request), None)
-        self._maps[label, request] = shown
+    def add(self, answer: Answer) -> None:
+        """Keep a finished map; it becomes its subject's latest."""
+        self._answers.pop(answer.key, None)
+        self._answers[answer.key] = answer
 
-    def get(self, label: int, request: SaliencyRequest) -> Shown | None:
-        """Return the map of a lesion for a request, or None if it was not computed yet."""
-        return self._maps.get((label, request))
+    def get(self, key: Key) -> Answer | None:
+        """Return the answer with a key, or None if it was not computed yet."""
+        return self._answers.get(key)
 
-    def of_lesion(self, label: int) -> list[SaliencyRequest]:
-        """Return the requests answered for a lesion, the latest last."""
-        return [request for lesion, request in self._maps if lesion == label]
+    def of(self, subject: Subject) -> list[Answer]:
+        """Return the answers about a subject, the latest last."""
+        return [answer for answer in self._answers.values() if answer.subject == subject]
 
-    def __iter__(self) -> Iterator[tuple[int, SaliencyRequest, Shown]]:
-        return ((label, request, shown) for (label, request), shown in self._maps.items())
+    def forget(self, subject: Subject) -> None:
+        """Drop the answers about a subject."""
+        for answer in self.of(subject):
+            del self._answers[answer.key]
+
+    def __iter__(self) -> Iterator[Answer]:
+        return iter(list(self._answers.values()))
 
     def __len__(self) -> int:
-        return len(self._maps)
+        return len(self._answers)
+
+
+def model_key(model: SegmentationModel) -> str:
+    """Return what tells a network from others: its file's hash, or its place in memory."""
+    return model.sha256 or f"in memory {id(model.network)}"
 
 
 def lesion_places(

@@ -19,25 +19,12 @@ from qtpy.QtWidgets import (
 
 from napari_ies.saliency.request import AGGREGATIONS, FORWARDS, METHODS, SaliencyRequest
 from napari_ies.viewer.availability import allow, describe
+from napari_ies.viewer.titles import METHOD_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-METHOD_NAMES = {"smoothgrad": "SmoothGrad", "gradcam++": "Grad-CAM++"}
 DEFAULT_LAYER = "default layer"
-
-
-def request_title(request: SaliencyRequest) -> str:
-    """Return the method and the aggregation of a request in words, for names and tables."""
-    name = METHOD_NAMES[request.method]
-    if request.method == "smoothgrad":
-        return f"{name} {request.aggregation}"
-    return name if request.layer is None else f"{name} {request.layer}"
-
-
-def short_title(request: SaliencyRequest) -> str:
-    """Return a request in a word or two, for a narrow column."""
-    return request.aggregation if request.method == "smoothgrad" else request_title(request)
 
 
 class SaliencyForm(QWidget):

@@ -12,8 +12,9 @@ import numpy as np
 from napari_ies.errors import NapariIESError
 from napari_ies.progress import Progress
 from napari_ies.viewer.reader import read_image
-from napari_ies.viewer.reading import Answers, Reading, Shown, colour_limit, lesion_places
+from napari_ies.viewer.reading import Answer, Reading, colour_limit, lesion_places, model_key
 from napari_ies.viewer.sources import Source, assemble_case, assemble_mask
+from napari_ies.viewer.titles import model_title
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.viewer.reader import LayerDataTuple
+    from napari_ies.viewer.reading import Answers, Subject
 
 IMAGE_ONLY = ("colormap", "contrast_limits", "interpolation2d")
 """Layer arguments that a Labels layer does not take."""
@@ -136,25 +138,34 @@ def segment_sources(
         _close(reports)
 
 
-def explain_lesion(
-    reading: Reading, label: int, request: SaliencyRequest
-) -> Iterator[Progress[Shown]]:
-    """Explain a lesion; each running map comes with steady limits for its colours."""
+def explain_subject(
+    reading: Reading, model: SegmentationModel, subject: Subject, request: SaliencyRequest
+) -> Iterator[Progress[Answer]]:
+    """Explain a lesion or a region; each running map comes with steady limits for its colours."""
     from napari_ies.saliency.explanation import explain_request
 
-    footprint = reading.segmentation.labels == label
-    reports = explain_request(reading.model, reading.case, footprint, request)
+    reports = explain_request(model, reading.case, reading.mask_of(subject), request)
     limit = 0.0
     try:
         for report in reports:
-            shown = None
+            answer = None
             if report.result is not None:
                 own = colour_limit(report.result)
                 while limit < own:
                     limit = own if limit == 0 else limit * LIMIT_STEP
-                # The finished map gets its own limit, so that it looks the same however it came.
-                shown = Shown(report.result, own if report.finished else limit)
-            yield Progress(report.step, report.done, report.total, report.unit, shown, report.note)
+                answer = Answer(
+                    subject=subject,
+                    request=request,
+                    saliency=report.result,
+                    # The finished map gets its own limit, so that it looks the same however it
+                    # came.
+                    limit=own if report.finished else limit,
+                    model_name=model_title(model),
+                    model_key=model_key(model),
+                    finished=report.finished,
+                    other_model=model_key(model) != model_key(reading.model),
+                )
+            yield Progress(report.step, report.done, report.total, report.unit, answer, report.note)
     finally:
         _close(reports)
 
@@ -169,18 +180,20 @@ def save_answers(
     yield Progress("Saving", 0, total, "results")
     case, model = reading.case, reading.model
     save_segmentation(folder, reading.segmentation, case=case, model=model, overwrite=overwrite)
-    named: Counter[tuple[int, str, str]] = Counter()
-    for done, (label, request, shown) in enumerate(list(answers), start=1):
+    named: Counter[tuple[Subject, str, str]] = Counter()
+    for done, answer in enumerate(answers, start=1):
         yield Progress("Saving", done, total, "results")
+        subject, request = answer.subject, answer.request
         smoothgrad = request.method == "smoothgrad"
-        name = (label, request.method, request.aggregation if smoothgrad else "")
+        name = (subject, request.method, request.aggregation if smoothgrad else "")
         named[name] += 1
         save_saliency(
             folder,
-            shown.saliency,
+            answer.saliency,
             case=case,
-            model=model,
-            lesion=label,
+            model=None if answer.other_model else model,
+            lesion=subject if isinstance(subject, int) else None,
+            region=subject if isinstance(subject, str) else None,
             run=named[name] if named[name] > 1 else None,
             overwrite=overwrite,
         )

@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_warning
-from qtpy.QtCore import QEvent
+from qtpy.QtCore import QEvent, QObject, Signal
 
-from napari_ies.errors import NapariIESError
+from napari_ies.errors import CheckpointError, NapariIESError
 from napari_ies.viewer import tasks
 from napari_ies.viewer.jobs import Job, Jobs
 from napari_ies.viewer.layers import Scene, key_of
 from napari_ies.viewer.panel import Panel
 from napari_ies.viewer.picking import pick_lesion
-from napari_ies.viewer.reading import Answers, Reading, Shown
-from napari_ies.viewer.saliency_form import request_title, short_title
+from napari_ies.viewer.reading import Answer, Answers, Reading, Region, Subject, model_key
 from napari_ies.viewer.sources import Source, source_of
+from napari_ies.viewer.titles import request_title, short_title, subject_title
 from napari_ies.viewer.viewer_link import ViewerLink
 
 if TYPE_CHECKING:
-    from napari_ies.saliency.request import SaliencyRequest
+    from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.viewer.frame import Voxel
     from napari_ies.viewer.reader import LayerDataTuple
     from napari_ies.viewer.tasks import LoadedModel
@@ -39,20 +39,45 @@ class LesionSaliencyWidget(Panel):
     ----------
     napari_viewer
         The viewer it is docked to.
+
+    Attributes
+    ----------
+    model
+        The checkpoint that is loaded now.
+    reading
+        What was segmented with what, or None.
+    answers
+        The finished maps of the reading.
+    selected
+        The lesion or region that is selected.
+    shown
+        The map on screen, running or finished.
     """
+
+    reading_changed = Signal(object)
+    """The new :class:`~napari_ies.viewer.reading.Reading`, or None."""
+    selection_changed = Signal(object)
+    """The lesion or region that is selected now, or None."""
+    answer_shown = Signal(object)
+    """The :class:`~napari_ies.viewer.reading.Answer` on screen now, running or finished."""
+    answer_kept = Signal(object)
+    """An :class:`~napari_ies.viewer.reading.Answer` that was finished and kept."""
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
+        self.viewer = napari_viewer
         self.jobs = Jobs(self)
         self.link = ViewerLink(napari_viewer, self)
         self.scene = Scene(napari_viewer)
         self.model: LoadedModel | None = None
         self.reading: Reading | None = None
         self.answers = Answers()
-        self.selected: int | None = None
+        self.selected: Subject | None = None
+        self.shown: Answer | None = None
         self._connect()
-        self.link.attach()
-        self.status.say(FIRST_STEPS)
+        self._parts = self._make_parts()
+        self._attach()
+        self.say(FIRST_STEPS)
         self._refresh()
 
     def open_image(self, sequence: str, path: str) -> None:
@@ -91,37 +116,69 @@ class LesionSaliencyWidget(Panel):
         work = partial(tasks.segment_sources, self.model.model, sources, settings)
         self.jobs.submit(Job("segment", "Segmenting", work, self._on_reading))
 
-    def explain(self, label: int, voxel: Voxel | None = None) -> None:
-        """Select a lesion everywhere and show its saliency, computing it if need be.
+    def explain(self, subject: Subject, voxel: Voxel | None = None) -> None:
+        """Select a lesion or region everywhere and show its saliency, computing it if need be.
 
         Parameters
         ----------
-        label
-            The lesion.
+        subject
+            A lesion's label or a region's name.
         voxel
-            Stored voxel to move the slices to; by default the lesion's centre.
+            Stored voxel to move the slices to; by default the subject's centre.
         """
         reading = self.reading
-        if reading is None or label not in reading.places:
+        place = None if reading is None else reading.place_of(subject)
+        if reading is None or place is None:
             return
-        self._select(reading, label, voxel or reading.places[label].centre)
+        self._select(reading, subject, voxel or place.centre)
+        try:
+            model = self._explained_model(reading)
+        except NapariIESError as error:
+            self._on_failed("explain", str(error))
+            return
         request = self.saliency.request()
-        title = f"lesion {label}: {request_title(request)}"
-        shown = self.answers.get(label, request)
-        if shown is not None:
+        key = subject, request, model_key(model)
+        title = f"{subject_title(subject)}: {request_title(request)}"
+        kept = self.answers.get(key)
+        if kept is not None:
             self.jobs.cancel("explain")
-            self._show(reading, label, request, shown)
-            self.status.say(f"Showing {title}, computed before.")
+            self.show_answer(kept)
+            self.say(f"Showing {title}, computed before.")
             return
         job = Job(
             "explain",
             f"Explaining {title}",
-            partial(tasks.explain_lesion, reading, label, request),
-            partial(self._on_answer, reading, label, request),
-            partial(self._show, reading, label, request),
-            key=(id(reading), label, request),
+            partial(tasks.explain_subject, reading, model, subject, request),
+            partial(self._on_answer, reading),
+            partial(self._on_running_answer, reading),
+            key=(id(reading), *key),
         )
         self.jobs.submit(job)
+
+    def explain_region(self, region: Region) -> None:
+        """Select and explain a region that is no lesion of the table.
+
+        Maps kept of another region of the same name are forgotten.
+        """
+        if self.reading is None:
+            return
+        known = self.reading.regions.get(region.name)
+        if known is not None and not (known.mask == region.mask).all():
+            self.answers.forget(region.name)
+        self.reading.regions[region.name] = region
+        self.explain(region.name)
+
+    def show_answer(self, answer: Answer) -> None:
+        """Show a map over the images, running or finished, in place of the one before."""
+        if self.reading is None:
+            return
+        self.shown = answer
+        self.scene.overlays.show(answer.saliency, self.reading.frame, answer.title, answer.limit)
+        self.answer_shown.emit(answer)
+
+    def say(self, text: str) -> None:
+        """Show a sentence in the status line."""
+        self.status.say(text)
 
     def save_to(self, folder: str, overwrite: bool = False) -> None:
         """Save the lesions and every finished map to a folder."""
@@ -137,8 +194,18 @@ class LesionSaliencyWidget(Panel):
             if self.parent() is None:
                 self._release()
             else:
-                self.link.attach()
+                self._attach()
         return bool(super().event(event))
+
+    def _make_parts(self) -> list[QObject]:
+        """Make what stands on its own: each adds its view and listens to the signals here."""
+        return []
+
+    def _attach(self) -> None:
+        self.link.attach()
+        for part in self._parts:
+            if hasattr(part, "attach"):
+                part.attach()
 
     def _connect(self) -> None:
         self.images.file_chosen.connect(self.open_image)
@@ -163,19 +230,30 @@ class LesionSaliencyWidget(Panel):
         self.destroyed.connect(partial(_let_go, self.link, self.jobs))
 
     def _release(self) -> None:
+        for part in self._parts:
+            if hasattr(part, "release"):
+                part.release()
         _let_go(self.link, self.jobs)
 
-    def _select(self, reading: Reading, label: int, voxel: Voxel) -> None:
-        self.selected = label
-        self.lesions.select(label)
-        self.scene.lesions.select(label, *reading.displayed_lesion(label))
+    def _select(self, reading: Reading, subject: Subject, voxel: Voxel) -> None:
+        self.selected = subject
+        self.lesions.select(subject if isinstance(subject, int) else None)
+        self.scene.lesions.select(subject, *reading.displayed(subject))
         self.scene.look_at(reading.frame.to_world(voxel))
         self._refresh()
+        self.selection_changed.emit(subject)
 
-    def _show(self, reading: Reading, label: int, request: SaliencyRequest, shown: Shown) -> None:
-        if reading is self.reading:
-            title = f"Lesion {label} · {request_title(request)}"
-            self.scene.overlays.show(shown.saliency, reading.frame, title, shown.limit)
+    def _explained_model(self, reading: Reading) -> SegmentationModel:
+        """Return the loaded network: it may be another one than the one that segmented."""
+        if self.model is None:
+            return reading.model
+        takes, given = self.model.model.profile.sequences, reading.case.sequences
+        if len(takes) != len(given):
+            raise CheckpointError(
+                f"The loaded checkpoint takes {', '.join(takes)}, but {', '.join(given)} were "
+                "segmented; segment again with it, or load the checkpoint that segmented."
+            )
+        return self.model.model
 
     def _source(self, key: str) -> Source:
         return source_of(self.scene.find(key))
@@ -216,13 +294,13 @@ class LesionSaliencyWidget(Panel):
         key = self.scene.add(layer_data, on_top=sequence == self.images.sequences[0])
         self._on_layers_changed()
         self.images.assign(sequence, key)
-        self.status.say(f"Opened {layer_data[1]['name']} as {sequence}.")
+        self.say(f"Opened {layer_data[1]['name']} as {sequence}.")
 
     def _on_reference(self, layer_data: LayerDataTuple) -> None:
         key = self.scene.add(layer_data)
         self._on_layers_changed()
         self.segmentation.choose_mask(key)
-        self.status.say(f"Opened {layer_data[1]['name']} as the reference.")
+        self.say(f"Opened {layer_data[1]['name']} as the reference.")
 
     def _on_model(self, loaded: LoadedModel) -> None:
         self.model = loaded
@@ -232,41 +310,50 @@ class LesionSaliencyWidget(Panel):
         self.images.set_sequences(profile.sequences)
         self.segmentation.set_profile(profile.threshold, profile.smallest_lesion)
         self.saliency.set_layers(loaded.layers, loaded.default_layer)
-        self.status.say(f"Loaded {profile.name}; computing on {loaded.device}.")
+        self.say(f"Loaded {profile.name}; computing on {loaded.device}.")
 
     def _on_reading(self, reading: Reading) -> None:
-        self.reading, self.answers, self.selected = reading, Answers(), None
+        self.reading, self.answers = reading, Answers()
+        self.selected = self.shown = None
         self.scene.show_reading(reading)
         self.lesions.set_lesions(reading.segmentation.lesions)
-        self.status.say(reading.summary)
+        self.preparation.collapse(animate=False)
+        self.reading_changed.emit(reading)
+        self.selection_changed.emit(None)
+        self.say(reading.summary)
 
-    def _on_answer(
-        self, reading: Reading, label: int, request: SaliencyRequest, shown: Shown
-    ) -> None:
+    def _on_running_answer(self, reading: Reading, answer: Answer) -> None:
+        if reading is self.reading:
+            self.show_answer(answer)
+
+    def _on_answer(self, reading: Reading, answer: Answer) -> None:
         if reading is not self.reading:
             return
-        self.answers.add(label, request, shown)
-        titles = [short_title(answered) for answered in self.answers.of_lesion(label)]
-        self.lesions.set_explained(label, ", ".join(dict.fromkeys(reversed(titles))))
-        self._show(reading, label, request, shown)
-        self.status.say(f"Finished lesion {label}: {request_title(request)}.")
+        self.answers.add(answer)
+        if isinstance(answer.subject, int):
+            titles = [short_title(kept.request) for kept in self.answers.of(answer.subject)]
+            self.lesions.set_explained(answer.subject, ", ".join(dict.fromkeys(reversed(titles))))
+        self.answer_kept.emit(answer)
+        self.show_answer(answer)
+        title = f"{subject_title(answer.subject)}: {request_title(answer.request)}"
+        self.say(f"Finished {title}.")
 
     def _on_saved(self, folder: Path) -> None:
-        self.status.say(f"Saved to {folder}.")
+        self.say(f"Saved to {folder}.")
 
     def _on_started(self, title: str) -> None:
         self.status.set_busy()
-        self.status.say(f"{title}…")
+        self.say(f"{title}…")
 
     def _on_failed(self, kind: str, sentence: str) -> None:
         if kind == "checkpoint":
             self.model = None
             self.checkpoint.set_failed()
-        self.status.say(sentence)
+        self.say(sentence)
         show_error(sentence)
 
     def _on_cancelled(self, title: str) -> None:
-        self.status.say(f"Cancelled: {title}. A map on screen may be unfinished.")
+        self.say(f"Cancelled: {title}. A map on screen may be unfinished.")
 
     def _on_idle(self) -> None:
         self.status.set_idle()

@@ -44,7 +44,7 @@ class LesionLayers:
         self._frame: Frame | None = None
         self._labels: NDArray[np.int32] | None = None
         self._missed: tuple[int, ...] = ()
-        self._selected: tuple[int, NDArray[np.bool_], Voxel] | None = None
+        self._selected: tuple[int | None, NDArray[np.bool_], Voxel] | None = None
 
     @property
     def layer(self) -> Any | None:
@@ -89,19 +89,20 @@ class LesionLayers:
             self._stack.stays_selected = self._lesions
         self.draw()
 
-    def select(self, label: int, mask: NDArray[np.bool_], origin: Voxel) -> None:
-        """Outline one lesion apart from the others.
+    def select(self, subject: int | str, mask: NDArray[np.bool_], origin: Voxel) -> None:
+        """Outline one lesion, or another region, apart from the others.
 
         Parameters
         ----------
-        label
-            The lesion.
+        subject
+            The lesion's label, or the region's name.
         mask, origin
             Its voxels in a displayed box, and the displayed index of the box's first voxel.
         """
+        label = subject if isinstance(subject, int) else None
         self._selected = (label, mask, origin)
         layer = self.layer
-        if layer is not None:
+        if layer is not None and label is not None:
             layer.selected_label = label
         self.draw()
 
