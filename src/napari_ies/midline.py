@@ -71,7 +71,8 @@ class Midline:
         points
             (..., 3) in the scanner's RAS+ millimetres.
         """
-        return np.asarray(points, dtype=float) @ np.array(self.normal) - self.offset
+        along = np.asarray(points, dtype=float) @ np.array(self.normal)
+        return np.asarray(along - self.offset)
 
 
 def find_midline(case: Case) -> Midline | None:
