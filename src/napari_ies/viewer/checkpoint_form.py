@@ -64,7 +64,20 @@ class CheckpointForm(QWidget):
         current = self._device.currentText() or "auto"
         self._device.clear()
         self._device.addItems(["auto", *names])
+        if current not in ("auto", *names):
+            self._device.addItem(current)
         self._device.setCurrentText(current)
+
+    @property
+    def device(self) -> str:
+        """Name of the chosen device."""
+        return str(self._device.currentText())
+
+    def prefer_device(self, name: str) -> None:
+        """Compute on a device from the next checkpoint on, whether or not it is on offer yet."""
+        if self._device.findText(name) < 0:
+            self._device.addItem(name)
+        self._device.setCurrentText(name)
 
     def set_model(self, model: SegmentationModel | None, device: str = "") -> None:
         """Say what was loaded, and where `device` (in words) it computes; None for nothing."""

@@ -99,7 +99,9 @@ class Panel(QWidget):
     def _preparation(self) -> QCollapsible:
         """Return what is set up once for a patient; it can be folded away."""
         # Unanimated: its height is asked for at once by the column around it.
-        section = QCollapsible("Images, checkpoint, segmentation")
+        section = QCollapsible(
+            "Images, checkpoint, segmentation", expandedIcon="▾", collapsedIcon="▸"
+        )
         section.setDuration(0)
         section.setObjectName("preparation")
         section.setToolTip("What is set up once for a patient; a click folds it away.")

@@ -104,6 +104,14 @@ class SaliencyForm(QWidget):
         layer = self._layers[chosen] if 0 <= chosen < len(self._layers) else None
         return SaliencyRequest(method=method, forward=forward, layer=layer)
 
+    def set_method(self, method: str) -> None:
+        """Choose a method by its name in a request."""
+        self.method.setCurrentIndex(METHODS.index(method))
+
+    def set_aggregation(self, aggregation: str) -> None:
+        """Choose an aggregation by its name in a request."""
+        self.aggregation.setCurrentIndex(AGGREGATIONS.index(aggregation))
+
     def set_layers(self, layers: Sequence[str], default: str) -> None:
         """Offer the layers of a network; the first choice is the `default` one."""
         self._layers = tuple(layers)

@@ -63,6 +63,7 @@ class SegmentationForm(QWidget):
         self.button = QPushButton("Segment")
         describe(self.button, "Find the lesions with the network.", "segment")
         self._keys: tuple[str, ...] = ()
+        self._preferred_smallest = 0
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setVerticalSpacing(3)
@@ -102,7 +103,13 @@ class SegmentationForm(QWidget):
     def set_profile(self, threshold: float, smallest: int) -> None:
         """Set what a checkpoint's profile asks for."""
         self.threshold.setValue(threshold)
-        self.smallest.setValue(smallest)
+        self.smallest.setValue(self._preferred_smallest or smallest)
+
+    def prefer_smallest(self, smallest: int) -> None:
+        """Leave out smaller groups of voxels whatever a checkpoint asks for; 0 leaves it to it."""
+        self._preferred_smallest = smallest
+        if smallest:
+            self.smallest.setValue(smallest)
 
     def _on_open(self) -> None:
         path = dialogs.choose_file(self, "Open the reference mask", dialogs.IMAGES)

@@ -15,6 +15,7 @@ from napari_ies.viewer.jobs import Job, Jobs
 from napari_ies.viewer.layers import Scene, key_of
 from napari_ies.viewer.panel import Panel
 from napari_ies.viewer.picking import pick_lesion
+from napari_ies.viewer.preferences import Preferring
 from napari_ies.viewer.reading import Answer, Answers, Reading, Region, Subject, model_key
 from napari_ies.viewer.sources import Source, source_of
 from napari_ies.viewer.titles import request_title, short_title, subject_title
@@ -199,7 +200,7 @@ class LesionSaliencyWidget(Panel):
 
     def _make_parts(self) -> list[QObject]:
         """Make what stands on its own: each adds its view and listens to the signals here."""
-        return []
+        return [Preferring(self)]
 
     def _attach(self) -> None:
         self.link.attach()
