@@ -28,9 +28,6 @@ Subject = int | str
 Key = tuple[Subject, "SaliencyRequest", str]
 """A subject, what was asked about it, and of which network (:func:`model_key`)."""
 
-LIMIT_MARGIN_VOXELS = 8
-"""How far from the lesion the limits of the colours look for large values."""
-
 
 @dataclass(frozen=True, eq=False)
 class Place:
@@ -237,22 +234,3 @@ def lesion_places(
         x, y, z = (int(index) for index in voxels[np.argmin((offset**2).sum(axis=1))])
         places[label] = Place((x, y, z), box)
     return places
-
-
-def colour_limit(saliency: Saliency) -> float:
-    """Return the magnitude at which the colours of a map end, one for all its sequences.
-
-    It is the magnitude that a twentieth as many values as the lesion has voxels, and at least 5,
-    exceed in the lesion and within 8 voxels of it: robust against a few extreme voxels, and not
-    diluted by the emptiness around.
-    """
-    grid = saliency.footprint.shape
-    voxels = np.argwhere(saliency.footprint)
-    low = np.maximum(voxels.min(axis=0) - LIMIT_MARGIN_VOXELS, 0)
-    high = np.minimum(voxels.max(axis=0) + LIMIT_MARGIN_VOXELS + 1, grid)
-    near = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    values = np.abs(saliency.cropped[(slice(None), *near)]).ravel()
-    rank = min(max(5, len(voxels) // 20), values.size)
-    limit = float(np.partition(values, -rank)[-rank])
-    # A map that is 0 around the lesion still needs limits.
-    return limit or float(np.abs(saliency.cropped).max(initial=0.0)) or 1.0

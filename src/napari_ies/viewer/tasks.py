@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_ies.colour_maps import colour_limit
 from napari_ies.errors import NapariIESError
 from napari_ies.progress import Progress
 from napari_ies.viewer.reader import read_image
-from napari_ies.viewer.reading import Answer, Reading, colour_limit, lesion_places, model_key
+from napari_ies.viewer.reading import Answer, Reading, lesion_places, model_key
 from napari_ies.viewer.sources import Source, assemble_case, assemble_mask
 from napari_ies.viewer.titles import model_title
 

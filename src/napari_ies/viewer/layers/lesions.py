@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_ies.outline import box_of, outline_segments
 from napari_ies.viewer import colours
-from napari_ies.viewer.outline import box_of, outline_segments
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Labels
 
+from napari_ies.colour_maps import window_of
 from napari_ies.viewer.layers.lesions import LesionLayers
 from napari_ies.viewer.layers.overlays import SaliencyOverlays
 from napari_ies.viewer.layers.stack import LayerStack, key_of
-from napari_ies.viewer.reader import window_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

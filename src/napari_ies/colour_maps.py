@@ -1,0 +1,119 @@
+"""Colours of maps and images: which colour maps there are, how opaque, and where they end.
+
+The viewer and the figures take the colours of a map by its name from the library that each of
+them draws with, napari or matplotlib; what is ours, the opacity and the limits, is here once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from napari_ies.saliency.saliency import Saliency
+
+SIGNED_MAPS = {"Blue–red": "RdBu_r", "Purple–orange": "PuOr_r", "Blue–red, dark centre": "berlin"}
+"""Diverging colour maps, by the name a person reads; safe for colour-blind readers."""
+
+SEQUENTIAL_MAPS = {"Inferno": "inferno", "Cividis": "cividis", "Viridis": "viridis"}
+"""Sequential colour maps, by the name a person reads; safe for colour-blind readers."""
+
+OUTLINE_SELECTED = (0.25, 1.0, 0.75, 1.0)
+"""Outline of the lesion that is explained: green of high luminance."""
+
+STEPS = 128
+"""Colours of each sign."""
+
+LIMIT_MARGIN_VOXELS = 8
+"""How far from the lesion the limits of the colours look for large values."""
+
+_DARK_ENDS = ("RdBu_r", "PuOr_r")
+_BRIGHT_PART = 0.88
+
+
+def overlay_colours(
+    name: str,
+    colours_at: Callable[[NDArray[np.float64]], NDArray[Any]],
+    *,
+    signed: bool,
+    threshold: float,
+) -> NDArray[np.float64]:
+    """Return the colours of an overlay, from its lower limit to its upper one.
+
+    Parameters
+    ----------
+    name
+        Of the colour map. The outermost colours of some diverging maps are left out: nearly
+        black, they would look like the dark of the image.
+    colours_at
+        The colour map: positions from 0 to 1 to colours (N, 3 or 4).
+    signed
+        Whether the values run from minus the limit to the limit, or from 0 to the limit.
+    threshold
+        Magnitude up to which the overlay is clear, as a fraction of the limit.
+
+    Returns
+    -------
+    (N, 4): red, green, blue and opacity in [0, 1]; opacity grows with the magnitude.
+    """
+    if signed:
+        value = np.linspace(-1, 1, 2 * STEPS - 1)
+        at = 0.5 + 0.5 * (_BRIGHT_PART if name in _DARK_ENDS else 1.0) * value
+    else:
+        value = np.linspace(0, 1, STEPS)
+        at = value
+    colours = np.ones((len(value), 4))
+    colours[:, :3] = np.asarray(colours_at(at))[:, :3]
+    colours[:, 3] = opacity(np.abs(value), threshold)
+    return colours
+
+
+def opacity(magnitude: NDArray[np.float64], threshold: float) -> NDArray[np.float64]:
+    """Return the opacity of magnitudes, all as fractions of the limit.
+
+    Up to the threshold the anatomy stays untouched; 0.61 of the way from there to the limit (at
+    0.65 with a threshold of 0.1) it hardly shows any more.
+    """
+    return np.asarray(np.clip((magnitude - threshold) / (0.61 * (1 - threshold)), 0, 1) * 0.9)
+
+
+def colour_limit(saliency: Saliency) -> float:
+    """Return the magnitude at which the colours of a map end, one for all its sequences.
+
+    It is the magnitude that a twentieth as many values as the lesion has voxels, and at least 5,
+    exceed in the lesion and within 8 voxels of it: robust against a few extreme voxels, and not
+    diluted by the emptiness around.
+    """
+    grid = saliency.footprint.shape
+    voxels = np.argwhere(saliency.footprint)
+    low = np.maximum(voxels.min(axis=0) - LIMIT_MARGIN_VOXELS, 0)
+    high = np.minimum(voxels.max(axis=0) + LIMIT_MARGIN_VOXELS + 1, grid)
+    near = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    values = np.abs(saliency.cropped[(slice(None), *near)]).ravel()
+    rank = min(max(5, len(voxels) // 20), values.size)
+    limit = float(np.partition(values, -rank)[-rank])
+    # A map that is 0 around the lesion still needs limits.
+    return limit or float(np.abs(saliency.cropped).max(initial=0.0)) or 1.0
+
+
+def window_of(volume: NDArray[np.float32]) -> tuple[float, float]:
+    """Return grey-value limits that show tissue: 0.5th to 99.8th percentile of nonzero voxels.
+
+    The lower limit includes 0 where the background is 0, so that it stays black.
+    """
+    # Every third voxel along each axis is plenty for a percentile and 27 times quicker.
+    sample = volume[::3, ::3, ::3]
+    inside = sample[sample != 0]
+    if inside.size < 2:
+        inside = volume.ravel()
+    low, high = (float(value) for value in np.percentile(inside, (0.5, 99.8)))
+    if inside.size < sample.size:
+        low = min(low, 0.0) if low > 0 else 0.0
+    if not low < high:
+        low, high = float(volume.min()), float(volume.max())
+    return (low, high) if low < high else (low, low + 1.0)
