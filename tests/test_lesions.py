@@ -5,6 +5,7 @@ import pytest
 from cases import OBLIQUE, random_case
 
 from napari_ies.lesions import find_lesions, lesion_table, match_reference
+from napari_ies.midline import Midline
 
 
 def flood(mask):
@@ -97,6 +98,34 @@ def test_table_describes_each_lesion_in_millimetres():
         centre = OBLIQUE @ [*voxels.mean(axis=0), 1]
         assert [row.centre_x_mm, row.centre_y_mm, row.centre_z_mm] == pytest.approx(centre[:3])
     assert table.match.tolist() == ["TP", "FP"]
+
+
+def test_table_says_on_which_side_of_the_midline_each_lesion_lies():
+    case = random_case((6, 5, 7))
+    normal, offset = np.array([2.0, 1.0, -2.0]) / 3, -3.5
+    case.__dict__["midline"] = Midline(tuple(normal), offset, 1.0)
+    labels = np.zeros(case.shape, dtype=np.int32)
+    labels[0, 0, 0:2], labels[5, 4, 6], labels[2, 1:3, 3] = 1, 2, 3
+    table = lesion_table(labels, np.ones(case.shape, np.float32), case)
+    sides = set()
+    for label in (1, 2, 3):
+        x, y, z = (OBLIQUE @ [*np.argwhere(labels == label).mean(axis=0), 1])[:3]
+        # 2x/3 + y/3 - 2z/3 = -3.5 is the plane, its normal points to the patient's right.
+        distance = (2 * x + y - 2 * z) / 3 + 3.5
+        side = "midline" if abs(distance) <= 2 else "right" if distance > 0 else "left"
+        sides.add(side)
+        assert table.hemisphere[label] == side
+        assert table.midline_mm[label] == pytest.approx(abs(distance))
+    assert sides == {"left", "right", "midline"}
+
+
+def test_table_gives_no_side_where_the_images_show_no_midline():
+    case = random_case((30, 30, 30))
+    labels = np.zeros(case.shape, dtype=np.int32)
+    labels[5, 5, 5] = 1
+    table = lesion_table(labels, np.ones(case.shape, np.float32), case)
+    assert table.hemisphere.tolist() == ["unknown"]
+    assert table.midline_mm.isna().tolist() == [True]
 
 
 def test_table_of_no_lesion_is_empty():

@@ -360,6 +360,17 @@ def test_the_lesion_table_starts_with_the_label_and_says_what_is_missing(
     assert second.split("\t")[3] == "n/a"
 
 
+def test_the_sidecar_of_the_lesion_table_says_what_each_column_is(
+    tmp_path, small, segmentation, case
+):
+    labels, _, table = save_segmentation(tmp_path, segmentation, case=case, model=small.model())
+    columns = table.read_text().splitlines()[0].split("\t")[1:]
+    described = json.loads(labels.with_name("sub-07_desc-lesions_dseg.json").read_text())
+    assert all(described[column]["Description"] for column in columns)
+    assert described["centre_x_mm"]["Units"] == "mm"
+    assert set(described["match"]["Levels"]) == {"TP", "FP", "FN"}
+
+
 def test_a_segmentation_of_another_grid_is_refused(tmp_path, small, segmentation, case):
     first, *_ = save_segmentation(tmp_path, segmentation, case=case, model=small.model())
     with pytest.raises(ResultsError, match="does not lie on the grid"):

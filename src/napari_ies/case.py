@@ -7,6 +7,7 @@ import hashlib
 import logging
 import zlib
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from napari_ies.midline import Midline
 
 logger = logging.getLogger("napari_ies")
 
@@ -92,6 +95,13 @@ class Case:
     def orientation(self) -> str:
         """Axis codes of the stored grid, such as ``"LAS"``."""
         return "".join(nib.aff2axcodes(self.affine))
+
+    @cached_property
+    def midline(self) -> Midline | None:
+        """The plane between the halves of the brain, or None where the images show none."""
+        from napari_ies.midline import find_midline  # scipy: only where it is needed
+
+        return find_midline(self)
 
     def normalised(self, method: str) -> NDArray[np.float32]:
         """Return the intensities as a network sees them; computed once per method and kept.

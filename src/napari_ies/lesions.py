@@ -8,12 +8,57 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
+from napari_ies.midline import hemispheres
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_ies.case import Case
 
 CONNECTIVITY_18 = ndimage.generate_binary_structure(3, 2)
+
+COLUMNS: dict[str, dict[str, object]] = {
+    "voxels": {"Description": "Number of voxels of the images' own grid"},
+    "volume_mm3": {"Description": "Volume", "Units": "mm^3"},
+    "mean_probability": {
+        "Description": "Mean probability over the lesion's voxels, by the network",
+        "Units": "1",
+    },
+    "max_probability": {
+        "Description": "Highest probability in the lesion, by the network",
+        "Units": "1",
+    },
+    **{
+        f"centre_{axis}_mm": {
+            "Description": f"Centre of mass along {axis} of the scanner's RAS+ axes",
+            "Units": "mm",
+        }
+        for axis in "xyz"
+    },
+    "hemisphere": {
+        "Description": "Side of the brain's midline plane on which the centre of mass lies",
+        "Levels": {
+            "left": "the patient's left",
+            "right": "the patient's right",
+            "midline": "closer to the plane than it is known",
+            "unknown": "the images show no plane of symmetry",
+        },
+    },
+    "midline_mm": {
+        "Description": "Distance of the centre of mass from the brain's midline plane, which is "
+        "the sagittal plane of best mirror symmetry of the images",
+        "Units": "mm",
+    },
+    "match": {
+        "Description": "Match with the reference mask",
+        "Levels": {
+            "TP": "marked by the network, overlaps the reference",
+            "FP": "marked by the network alone",
+            "FN": "in the reference alone",
+        },
+    },
+}
+"""What each column of a lesion table is, as BIDS describes columns."""
 
 
 def find_lesions(
@@ -104,7 +149,10 @@ def lesion_table(
     -------
     A row per lesion, index ``label``, with ``voxels``, ``volume_mm3``, ``mean_probability``,
     ``max_probability``, ``centre_x_mm``, ``centre_y_mm``, ``centre_z_mm`` (centre of mass in the
-    scanner's RAS+ millimetres, as every viewer shows them) and, with a match, ``match``.
+    scanner's RAS+ millimetres, as every viewer shows them), ``hemisphere`` (``"left"`` and
+    ``"right"`` of the patient, ``"midline"``, or ``"unknown"`` where the images show no plane of
+    symmetry), ``midline_mm`` (distance of the centre from :attr:`Case.midline`, NaN where that
+    is not known) and, with a match, ``match``.
     """
     present = np.flatnonzero(np.bincount(labels.ravel()))
     index = present[present > 0]
@@ -123,6 +171,12 @@ def lesion_table(
         },
         index=pd.Index(index.astype(int), name="label"),
     )
+    midline = case.midline if len(index) else None
+    distances = np.full(len(index), np.nan)
+    if midline is not None:
+        distances = midline.signed_distance(centres_mm)
+    table["hemisphere"] = hemispheres(distances)
+    table["midline_mm"] = np.abs(distances)
     if match is not None:
         table["match"] = [match[int(label)] for label in index]
     return table

@@ -27,11 +27,16 @@ def lesions_table(lesions: pd.DataFrame) -> Table:
         "centre_x_mm": ("x (mm)", "{:.1f}"),
         "centre_y_mm": ("y (mm)", "{:.1f}"),
         "centre_z_mm": ("z (mm)", "{:.1f}"),
+        "hemisphere": ("Side", "{}"),
+        "midline_mm": ("Midline (mm)", "{:.0f}"),
         "match": ("Match", "{}"),
     }
     shown = {key: form for key, form in columns.items() if key in lesions.columns}
     table = _table(["Lesion", *(heading for heading, _ in shown.values())])
-    cells = [[form.format(value) for value in lesions[key]] for key, (_, form) in shown.items()]
+    cells = [
+        [NOT_KNOWN if value != value else form.format(value) for value in lesions[key]]
+        for key, (_, form) in shown.items()
+    ]
     for label, *row in zip(lesions.index, *cells, strict=True):
         table.add_row(str(label), *row)
     return table

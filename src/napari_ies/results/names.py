@@ -91,6 +91,31 @@ def segmentation_stem(subject: str, suffix: str) -> str:
     return _joined({"sub": subject, "desc": "lesions"}, suffix)
 
 
+def image_stem(subject: str, sequence: str) -> str:
+    """Name the file of an image that had none, without its extension."""
+    return _joined({"sub": subject, "seq": sequence}, "image")
+
+
+def mask_stem(
+    subject: str, *, region: str | None = None, desc: str | None = None, run: int | None = None
+) -> str:
+    """Name the file of a mask that belongs to no map, without its extension.
+
+    Parameters
+    ----------
+    subject
+        Label of the patient.
+    region
+        Name of the region that it shows.
+    desc
+        What else it shows: ``"reference"``.
+    run
+        Tells regions apart whose names differ in other signs than letters and digits.
+    """
+    run_label = None if run is None else str(run)
+    return _joined({"sub": subject, "region": region, "run": run_label, "desc": desc}, "mask")
+
+
 def sidecar_name(name: str) -> str:
     """Return the name of the JSON beside a file ``….nii.gz`` or ``….tsv`` (or of that JSON)."""
     for extension in EXTENSIONS:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from napari_ies.errors import ResultsError
+from napari_ies.lesions import COLUMNS
 from napari_ies.results.names import segmentation_stem, sidecar_name
 from napari_ies.results.provenance import case_provenance, checkpoint_provenance, versions
 from napari_ies.results.storage import (
@@ -62,7 +63,8 @@ def save_segmentation(
         Made if it is not there.
     segmentation
         Its labels are written as int32, its probability as float32, its lesions as a table
-        (``dseg.tsv``, first column ``label``, ``n/a`` where a value is missing).
+        (``dseg.tsv``, first column ``label``, ``n/a`` where a value is missing); the JSON beside
+        them says what each column is.
     case, model
         What it was made from; the JSON beside each image says so.
     overwrite
@@ -95,7 +97,10 @@ def save_segmentation(
     }
     sidecars = {
         sidecar_name(names["labels"]): json_writer(
-            {"Description": "Lesion instances, 0 is background"} | common
+            {"Description": "Lesion instances, 0 is background"}
+            | common
+            # Image and table share a stem, so this is the sidecar of both.
+            | {name: COLUMNS[str(name)] for name in segmentation.lesions if name in COLUMNS}
         ),
         sidecar_name(names["probability"]): json_writer(
             {"Description": "Probability of the explained class", "Units": "1"} | common

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -104,6 +105,7 @@ def write(
     ):
         for name, writer in files.items():
             writer(Path(staging, name))
+            _flush(Path(staging, name))
         for name in obsolete:
             (folder / name).unlink(missing_ok=True)
         return [Path(staging, name).replace(folder / name) for name in files]
@@ -212,7 +214,7 @@ def read_sidecar(path: Path) -> dict[str, Any]:
         raise ResultsError(
             f"There is no {path}; expected the JSON that napari-ies writes beside each image."
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ResultsError(
             f"{path} cannot be read as JSON; it is damaged or another kind of file."
         ) from error
@@ -250,6 +252,12 @@ def space_code(case: Case) -> int:
         if np.array_equal(affine, case.affine):
             return int(header["sform_code"]) or int(header["qform_code"]) or SCANNER_SPACE
     return SCANNER_SPACE
+
+
+def _flush(path: Path) -> None:
+    """Bring a file's content to the disk: after its move, a loss of power leaves it whole."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 @contextmanager

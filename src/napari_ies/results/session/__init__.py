@@ -1,0 +1,36 @@
+"""A session: a case as far as it was read, in a folder that grows with every map and note."""
+
+from __future__ import annotations
+
+from napari_ies.results.session.opening import (
+    SavedCheckpoint,
+    SavedImage,
+    SavedMap,
+    Session,
+    load_session,
+)
+from napari_ies.results.session.place import find_session, new_session_folder
+from napari_ies.results.session.record import (
+    SESSION_FILE,
+    SessionSummary,
+    Subject,
+    is_session,
+    read_summary,
+)
+from napari_ies.results.session.writing import SessionWriter
+
+__all__ = [
+    "SESSION_FILE",
+    "SavedCheckpoint",
+    "SavedImage",
+    "SavedMap",
+    "Session",
+    "SessionSummary",
+    "SessionWriter",
+    "Subject",
+    "find_session",
+    "is_session",
+    "load_session",
+    "new_session_folder",
+    "read_summary",
+]
