@@ -71,14 +71,15 @@ class Region:
         return cls(name, mask, lesion_places(mask.astype(np.int32), spacing)[1])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Reading:
     """What was segmented with what; clicks ask about this, whatever the forms say meanwhile.
 
     Parameters
     ----------
     model, case, segmentation
-        The network, the patient, what it marked.
+        The network, the patient, what it marked. The network of a reopened session computes
+        nothing until its checkpoint is loaded; it is then replaced by that.
     frame
         Where the case lies in the viewer.
     places
@@ -87,6 +88,8 @@ class Reading:
         Sequences that were resampled onto the case's grid.
     regions
         Other regions that were explained, by name; grows.
+    notes
+        What a person wrote about a lesion or a region; changed by the panel's `set_note` alone.
     """
 
     model: SegmentationModel
@@ -96,6 +99,7 @@ class Reading:
     places: Mapping[int, Place]
     resampled: tuple[str, ...] = ()
     regions: dict[str, Region] = field(default_factory=dict)
+    notes: dict[Subject, str] = field(default_factory=dict)
 
     def place_of(self, subject: Subject) -> Place | None:
         """Return where a lesion or a region lies, or None if there is none of that name."""

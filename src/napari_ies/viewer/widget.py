@@ -63,6 +63,10 @@ class LesionSaliencyWidget(Panel):
     """The :class:`~napari_ies.viewer.reading.Answer` on screen now, running or finished."""
     answer_kept = Signal(object)
     """An :class:`~napari_ies.viewer.reading.Answer` that was finished and kept."""
+    note_changed = Signal(object)
+    """The lesion or region whose note in ``reading.notes`` is another one now."""
+    model_changed = Signal(object)
+    """The :class:`~napari_ies.viewer.tasks.LoadedModel` that was loaded."""
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
@@ -115,7 +119,7 @@ class LesionSaliencyWidget(Panel):
         )
         self.jobs.cancel("explain")
         work = partial(tasks.segment_sources, self.model.model, sources, settings)
-        self.jobs.submit(Job("segment", "Segmenting", work, self._on_reading))
+        self.jobs.submit(Job("segment", "Segmenting", work, self.show_reading))
 
     def explain(self, subject: Subject, voxel: Voxel | None = None) -> None:
         """Select a lesion or region everywhere and show its saliency, computing it if need be.
@@ -176,6 +180,27 @@ class LesionSaliencyWidget(Panel):
         self.shown = answer
         self.scene.overlays.show(answer.saliency, self.reading.frame, answer.title, answer.limit)
         self.answer_shown.emit(answer)
+
+    def show_reading(self, reading: Reading) -> None:
+        """Take a segmented patient in place of the one before, and show it."""
+        self.reading, self.answers = reading, Answers()
+        self.selected = self.shown = None
+        self.scene.show_reading(reading)
+        self.lesions.set_lesions(reading.segmentation.lesions)
+        self.preparation.collapse(animate=False)
+        self.reading_changed.emit(reading)
+        self.selection_changed.emit(None)
+        self.say(reading.summary)
+
+    def set_note(self, subject: Subject, text: str) -> None:
+        """Keep what a person writes about a lesion or a region; an empty text removes it."""
+        if self.reading is None or self.reading.notes.get(subject, "") == text:
+            return
+        if text:
+            self.reading.notes[subject] = text
+        else:
+            del self.reading.notes[subject]
+        self.note_changed.emit(subject)
 
     def say(self, text: str) -> None:
         """Show a sentence in the status line."""
@@ -312,16 +337,7 @@ class LesionSaliencyWidget(Panel):
         self.segmentation.set_profile(profile.threshold, profile.smallest_lesion)
         self.saliency.set_layers(loaded.layers, loaded.default_layer)
         self.say(f"Loaded {profile.name}; computing on {loaded.device}.")
-
-    def _on_reading(self, reading: Reading) -> None:
-        self.reading, self.answers = reading, Answers()
-        self.selected = self.shown = None
-        self.scene.show_reading(reading)
-        self.lesions.set_lesions(reading.segmentation.lesions)
-        self.preparation.collapse(animate=False)
-        self.reading_changed.emit(reading)
-        self.selection_changed.emit(None)
-        self.say(reading.summary)
+        self.model_changed.emit(loaded)
 
     def _on_running_answer(self, reading: Reading, answer: Answer) -> None:
         if reading is self.reading:
