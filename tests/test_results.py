@@ -14,6 +14,7 @@ from pandas.testing import assert_frame_equal
 
 from napari_ies.case import Case
 from napari_ies.errors import ResultsError
+from napari_ies.profile import profile
 from napari_ies.results import (
     label,
     load_saliency,
@@ -93,7 +94,7 @@ def test_any_file_of_a_saliency_brings_it_back_bit_for_bit(tmp_path, case, make)
     saliency = make(case)
     save_saliency(tmp_path, saliency, case=case, lesion=3)
     parts = [path for path in tmp_path.iterdir() if path.name.startswith("sub-")]
-    assert len(parts) == (10 if make is smoothgrad else 4)
+    assert len(parts) == (14 if make is smoothgrad else 8)
     for path in parts:
         assert_same(load_saliency(path), saliency)
 
@@ -122,9 +123,16 @@ def test_files_are_named_as_bids_derivatives(tmp_path, case):
         f"{start}region-brainstem_method-gradcampp_saliency.nii.gz",
         f"{start}region-brainstem_method-gradcampp_desc-footprint_mask.nii.gz",
     }
+    tables = {path.name for path in tmp_path.glob("*.tsv")}
+    assert tables == {
+        f"{start}{end}_measures.tsv",
+        f"{start}{end}_profile.tsv",
+        f"{start}region-brainstem_method-gradcampp_measures.tsv",
+        f"{start}region-brainstem_method-gradcampp_profile.tsv",
+    }
     assert {path.name for path in tmp_path.glob("sub-*.json")} == {
         name.replace(".nii.gz", ".json") for name in images
-    }
+    } | {name.replace(".tsv", ".json") for name in tables}
     description = json.loads((tmp_path / "dataset_description.json").read_text())
     assert description["DatasetType"] == "derivative"
     assert description["GeneratedBy"][0]["Name"] == "napari-ies"
@@ -182,6 +190,21 @@ def test_the_sidecar_says_how_a_map_was_made(tmp_path, case):
     }
     assert expected == {key: content[key] for key in expected}
     assert [image["SHA256"] for image in content["Images"]] == list(case.sha256)
+
+
+@pytest.mark.parametrize("make", [smoothgrad, gradcam])
+def test_the_tables_hold_the_numbers_and_describe_each_column(tmp_path, case, make):
+    saliency = make(case)
+    *_, measures, profiled = save_saliency(tmp_path, saliency, case=case, lesion=3)
+    for path, expected in ((measures, saliency.measures), (profiled, profile(saliency))):
+        table = pd.read_csv(path, sep="\t", na_values=["n/a"])
+        assert_frame_equal(table.set_index(expected.index.name), expected, rtol=1e-14)
+        described = json.loads(path.with_suffix(".json").read_text())
+        for column in table.columns:
+            assert described[column]["Description"], column
+        assert described["SamplesUsed"] == saliency.n_used
+    assert described["to_mm"]["Units"] == "mm"
+    assert described[saliency.sequences[0]]["Units"] == saliency.unit
 
 
 def test_what_is_there_is_kept_unless_told(tmp_path, case):

@@ -190,7 +190,7 @@ def explain(
     _check_explain(lesion, all_lesions, mask, labels, reference, threshold)
     with reporting(debug) as terminal:
         from napari_ies.cli import explaining
-        from napari_ies.cli.tables import measures_table
+        from napari_ies.cli.tables import measures_table, zones_table
         from napari_ies.results import load_segmentation
         from napari_ies.saliency.request import SaliencyRequest
 
@@ -222,6 +222,7 @@ def explain(
             terminal, model, case, targets, request, out, overwrite
         )
         terminal.show(measures_table(saliencies))
+        terminal.show(zones_table(saliencies))
         terminal.show(f"{len(saliencies)} explained; written to {out}")
 
 

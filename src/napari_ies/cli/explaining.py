@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_ies.case import load_mask
 from napari_ies.errors import ResultsError, SaliencyError
-from napari_ies.results import label, prepare, saliency_files, save_saliency
+from napari_ies.results import every_name, label, prepare, saliency_files, save_saliency
 from napari_ies.saliency.explanation import explain_request
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def check_files(
         names = saliency_files(
             case.subject, request, sequences, lesion=target.lesion, region=target.region
         )
-        files += [*names["maps"], *names["standard_error"], names["footprint"]]
+        files += every_name(names)
     named = Counter((target.lesion, target.region) for target in targets)
     repeated = [region for (_, region), count in named.items() if count > 1]
     if repeated:

@@ -46,9 +46,9 @@ def measures_table(saliencies: dict[str, Saliency]) -> Table:
     """Lay out the measures of one or more saliencies, by what each explains."""
     first = next(iter(saliencies.values()))
     table = _table(
-        ["Explained", "Sequence", "Peak +", "Peak −", "Mean inside", "> 0 inside", "Share"],
+        ["Explained", "Sequence", "Peak +", "Peak −", "> 0 inside", "Share"],
         left=2,
-        caption=f"Peaks (± standard error) and means in {first.unit}.",
+        caption=f"Peaks (± standard error) in {first.unit}.",
     )
     for name, saliency in saliencies.items():
         for sequence, row in saliency.measures.iterrows():
@@ -57,10 +57,27 @@ def measures_table(saliencies: dict[str, Saliency]) -> Table:
                 str(sequence),
                 _with_error(row["peak_positive"], row["peak_positive_error"]),
                 _with_error(row["peak_negative"], row["peak_negative_error"]),
-                f"{row['mean_inside']:.3g}",
                 _percent(row["positive_fraction_inside"]),
                 _percent(row["share"]),
             )
+    return table
+
+
+def zones_table(saliencies: dict[str, Saliency]) -> Table:
+    """Lay out the means inside and around each footprint, by what is explained."""
+    from napari_ies.measures import ZONES
+    from napari_ies.surroundings import SHELLS_MM
+
+    first = next(iter(saliencies.values()))
+    table = _table(
+        ["Explained", "Sequence", "Inside", *(f"{low:g}–{high:g} mm" for low, high in SHELLS_MM)],
+        left=2,
+        caption=f"Means by distance from the border, in {first.unit}.",
+    )
+    for name, saliency in saliencies.items():
+        for sequence, row in saliency.measures.iterrows():
+            means = [float(row[f"mean_{zone}"]) for zone in ZONES]
+            table.add_row(name, str(sequence), *(_number(mean) for mean in means))
     return table
 
 
@@ -108,6 +125,10 @@ def _table(headings: list[str], left: int = 0, caption: str | None = None) -> Ta
 
 def _with_error(value: float, error: float) -> str:
     return f"{value:.3g}" if math.isnan(error) else f"{value:.3g} ± {error:.1g}"
+
+
+def _number(value: float) -> str:
+    return NOT_KNOWN if math.isnan(value) else f"{value:.3g}"
 
 
 def _percent(fraction: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari_ies.results.names import label, saliency_stem, segmentation_stem
-from napari_ies.results.saliency import load_saliency, saliency_files, save_saliency
+from napari_ies.results.saliency import every_name, load_saliency, saliency_files, save_saliency
 from napari_ies.results.segmentation import (
     load_segmentation,
     save_segmentation,
@@ -12,6 +12,7 @@ from napari_ies.results.segmentation import (
 from napari_ies.results.storage import prepare
 
 __all__ = [
+    "every_name",
     "label",
     "load_saliency",
     "load_segmentation",

@@ -1,4 +1,4 @@
-"""A saliency on disk: maps, standard errors and footprint as NIfTI, a sidecar beside each."""
+"""A saliency on disk: images as NIfTI, numbers as TSV, a sidecar beside each."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ies.errors import ResultsError, SaliencyError
+from napari_ies.measures import describe_measures, measure
+from napari_ies.profile import describe_profile, profile
 from napari_ies.results.names import saliency_stem, sidecar_name
 from napari_ies.results.provenance import case_provenance, request_provenance, versions
 from napari_ies.results.storage import (
@@ -22,11 +24,13 @@ from napari_ies.results.storage import (
     space_code,
     write,
 )
+from napari_ies.results.tables import table_writer
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.saliency.saliency import Saliency
+from napari_ies.surroundings import surroundings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
@@ -41,7 +45,7 @@ def saliency_files(
     region: str | None = None,
     run: int | None = None,
 ) -> dict[str, Any]:
-    """Name the images of a saliency, without writing anything.
+    """Name the files of a saliency, without writing anything.
 
     Parameters
     ----------
@@ -59,7 +63,8 @@ def saliency_files(
     Returns
     -------
     ``{"maps": [one name per sequence], "standard_error": [the same], "footprint": name}``, names
-    with ``.nii.gz``; beside each stands a JSON of the same stem.
+    with ``.nii.gz``, and ``"measures"`` and ``"profile"``, names with ``.tsv``; beside each stands
+    a JSON of the same stem.
 
     Raises
     ------
@@ -71,9 +76,9 @@ def saliency_files(
             f"Both lesion {lesion} and region {region} were named; a map belongs to one of them."
         )
 
-    def name(**entities: Any) -> str:
+    def name(extension: str = ".nii.gz", **entities: Any) -> str:
         stem = saliency_stem(subject, request, lesion=lesion, region=region, run=run, **entities)
-        return f"{stem}.nii.gz"
+        return f"{stem}{extension}"
 
     maps = [name(sequence=sequence) for sequence in sequences]
     if len(set(maps)) != len(maps):
@@ -85,7 +90,15 @@ def saliency_files(
         "maps": maps,
         "standard_error": [name(sequence=s, desc="standarderror") for s in sequences],
         "footprint": name(desc="footprint", suffix="mask"),
+        "measures": name(".tsv", suffix="measures"),
+        "profile": name(".tsv", suffix="profile"),
     }
+
+
+def every_name(names: Mapping[str, Any]) -> list[str]:
+    """List the files that :func:`saliency_files` names, without the JSON beside each."""
+    singles = [names[kind] for kind in ("footprint", "measures", "profile")]
+    return [*names["maps"], *names["standard_error"], *singles]
 
 
 def save_saliency(
@@ -106,8 +119,10 @@ def save_saliency(
     folder
         Made if it is not there.
     saliency
-        Its maps and standard errors are written as float32, its footprint as a mask of 0 and 1;
-        beside each image a JSON says how it was made and lets :func:`load_saliency` read it.
+        Its maps and standard errors are written as float32, its footprint as a mask of 0 and 1,
+        its measures and its profile as tables (TSV, ``n/a`` where a value is missing); beside
+        each file a JSON says how it was made, describes the columns of a table, and lets
+        :func:`load_saliency` read it.
     case
         The patient it was computed on: names the files, and the images in the JSON.
     model
@@ -122,7 +137,8 @@ def save_saliency(
 
     Returns
     -------
-    The images' paths: the maps in the order of the sequences, then standard errors, footprint.
+    The paths: the maps in the order of the sequences, then standard errors, footprint, measures,
+    profile.
 
     Raises
     ------
@@ -161,6 +177,13 @@ def save_saliency(
     sidecars[sidecar_name(footprint)] = json_writer(
         {"Description": _WORDS["footprint"], "Type": "ROI"} | common
     )
+    around = surroundings(saliency)
+    for group, table, columns in (
+        ("measures", measure(saliency, around), describe_measures(saliency)),
+        ("profile", profile(saliency, around), describe_profile(saliency)),
+    ):
+        files[names[group]] = table_writer(table)
+        sidecars[sidecar_name(names[group])] = json_writer(columns | common)
 
     folder = prepare(folder, [*files, *sidecars], overwrite=overwrite)
     written = write(

@@ -23,11 +23,10 @@ from napari_ies.results.storage import (
     space_code,
     write,
 )
+from napari_ies.results.tables import table_writer
 from napari_ies.segmentation import Segmentation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
 
@@ -93,7 +92,7 @@ def save_segmentation(
     files = {
         names["labels"]: image_writer(labels, case.affine, space),
         names["probability"]: image_writer(probability, case.affine, space),
-        names["lesions"]: _table_writer(segmentation.lesions),
+        names["lesions"]: table_writer(segmentation.lesions.rename_axis("label")),
     }
     sidecars = {
         sidecar_name(names["labels"]): json_writer(
@@ -183,13 +182,6 @@ def _description(
         "Versions": versions(),
         "Grid": {"Shape": list(case.shape), "Affine": case.affine.tolist()},
     }
-
-
-def _table_writer(lesions: pd.DataFrame) -> Callable[[Path], None]:
-    def writer(path: Path) -> None:
-        lesions.to_csv(path, sep="\t", na_rep="n/a", index_label="label", lineterminator="\n")
-
-    return writer
 
 
 def _read_table(path: Path) -> pd.DataFrame:

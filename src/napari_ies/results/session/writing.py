@@ -18,7 +18,7 @@ import numpy as np
 from napari_ies.errors import ResultsError
 from napari_ies.results.names import image_stem, label, mask_stem, sidecar_name
 from napari_ies.results.provenance import versions
-from napari_ies.results.saliency import saliency_files, save_saliency
+from napari_ies.results.saliency import every_name, saliency_files, save_saliency
 from napari_ies.results.segmentation import save_segmentation
 from napari_ies.results.session.record import (
     SESSION_FILE,
@@ -254,8 +254,7 @@ class SessionWriter:
                 run=run,
                 **entities,  # type: ignore[arg-type]
             )
-            images = [*names["maps"], *names["standard_error"], names["footprint"]]
-            if not any((self.folder / name).exists() for name in images):
+            if not any((self.folder / name).exists() for name in every_name(names)):
                 break
         return run
 
