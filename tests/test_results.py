@@ -351,6 +351,7 @@ def segmentation() -> Segmentation:
         forward="whole-volume",
         device="CPU (2 threads)",
         notes=("T1 was resampled.",),
+        smallest=4,
     )
 
 
@@ -369,7 +370,7 @@ def test_any_file_of_a_segmentation_brings_it_back(tmp_path, small, segmentation
         assert bits(loaded.labels) == bits(segmentation.labels)
         assert bits(loaded.probability) == bits(segmentation.probability)
         assert_frame_equal(loaded.lesions, segmentation.lesions, check_exact=True)
-        for name in ("threshold", "forward", "device", "notes"):
+        for name in ("threshold", "forward", "device", "notes", "smallest"):
             assert getattr(loaded, name) == getattr(segmentation, name)
 
 

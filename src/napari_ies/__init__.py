@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from napari_ies.checkpoints import load_checkpoint
     from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.checkpoints.profile import Profile
+    from napari_ies.counterfactual import Counterfactual, Edit, what_if, what_if_progressively
     from napari_ies.errors import NapariIESError
     from napari_ies.results import (
         load_saliency,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _SOURCES = {
     "Case": "case",
+    "Counterfactual": "counterfactual",
+    "Edit": "counterfactual",
     "NapariIESError": "errors",
     "Profile": "checkpoints.profile",
     "Saliency": "saliency.saliency",
@@ -46,10 +49,14 @@ _SOURCES = {
     "save_segmentation": "results",
     "segment": "segmentation",
     "segment_progressively": "segmentation",
+    "what_if": "counterfactual",
+    "what_if_progressively": "counterfactual",
 }
 
 __all__ = [
     "Case",
+    "Counterfactual",
+    "Edit",
     "NapariIESError",
     "Profile",
     "Saliency",
@@ -68,6 +75,8 @@ __all__ = [
     "save_segmentation",
     "segment",
     "segment_progressively",
+    "what_if",
+    "what_if_progressively",
 ]
 __version__ = "0.1.0"
 

@@ -16,7 +16,7 @@ import numpy as np
 from nibabel.affines import apply_affine
 
 from napari_ies.errors import CaseError
-from napari_ies.normalisation import normalise
+from napari_ies.normalisation import scaling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,6 +51,9 @@ class Case:
         SHA-256 of each of these files in hexadecimal, or an empty string.
     notes
         What was done to the images on loading that a reader must know: plain sentences.
+    normalised_as
+        The case whose statistics normalise this one, for a copy with changed voxels: a change
+        of some voxels then leaves all others as the network saw them. None for its own.
     """
 
     sequences: tuple[str, ...]
@@ -60,6 +63,7 @@ class Case:
     paths: tuple[Path | None, ...] = ()
     sha256: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    normalised_as: Case | None = None
     _normalised: dict[str, NDArray[np.float32]] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -116,7 +120,13 @@ class Case:
         float32 (C, X, Y, Z), read-only.
         """
         if method not in self._normalised:
-            values = np.stack([normalise(volume, method) for volume in self.data])
+            origin = self if self.normalised_as is None else self.normalised_as
+            values = np.stack(
+                [
+                    scaling(statistics, method).apply(volume)
+                    for statistics, volume in zip(origin.data, self.data, strict=True)
+                ]
+            )
             values.setflags(write=False)
             self._normalised[method] = values
         return self._normalised[method]
@@ -144,6 +154,9 @@ class Case:
             data=np.ascontiguousarray(self.data[order]),
             paths=tuple(self.paths[i] for i in order),
             sha256=tuple(self.sha256[i] for i in order),
+            normalised_as=None
+            if self.normalised_as is None
+            else self.normalised_as.select(sequences),
         )
 
 

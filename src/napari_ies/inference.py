@@ -103,6 +103,32 @@ def probability_map(
 ) -> Iterator[Progress[NDArray[np.float32]]]:
     """Compute the probability of the explained class.
 
+    Parameters
+    ----------
+    model, case, forward
+        See :func:`logit_map`.
+
+    Yields
+    ------
+    The reports of :func:`logit_map`; the last one holds the :func:`probability_of` its logits.
+
+    Raises
+    ------
+    SegmentationError
+        If the network cannot run on the volume.
+    """
+    for report in logit_map(model, case, forward):
+        result = None if report.result is None else probability_of(model, case, report.result)
+        yield Progress(
+            report.step, report.done, report.total, report.unit, result, note=report.note
+        )
+
+
+def logit_map(
+    model: SegmentationModel, case: Case, forward: str = "sliding-window"
+) -> Iterator[Progress[NDArray[np.float32]]]:
+    """Compute the blended logits of all classes.
+
     Windows that are constant in every sequence, such as the background around a brain-extracted
     head, are computed once and reused: equal windows give equal outputs.
 
@@ -116,8 +142,7 @@ def probability_map(
     Yields
     ------
     A report per batch of windows, with a note when GPU memory ran out; the last one holds the
-    probability, float32 (X, Y, Z): the softmax over the classes, or the sigmoid for a network
-    with a single output channel.
+    logits, float32 (classes, X, Y, Z) on the stored grid.
 
     Raises
     ------
@@ -125,19 +150,99 @@ def probability_map(
         If the network cannot run on the volume.
     """
     image = network_input(model, case)
-    shape = network_turn(model, case).displayed_shape
-    tiles = tiling(model.profile, shape, forward)
-    blend = torch.zeros((len(model.profile.classes), *shape))
+    turn = network_turn(model, case)
+    tiles = tiling(model.profile, turn.displayed_shape, forward)
+    blend = torch.zeros((len(model.profile.classes), *turn.displayed_shape))
     total = len(tiles.windows)
     for done, note in _blend_windows(model, image, tiles, blend):
         yield Progress("Segmenting", done, total + 1, "windows", note=note)
     blend /= tiles.total.to(blend)
-    if len(blend) == 1:
-        probability = blend[0].sigmoid_()
+    yield Progress("Segmenting", total + 1, total + 1, "windows", turn.invert(blend.numpy()))
+
+
+def probability_of(
+    model: SegmentationModel, case: Case, logits: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return the probability of the explained class.
+
+    Parameters
+    ----------
+    model, case
+        The network and the patient.
+    logits
+        (classes, X, Y, Z), from :func:`logit_map`.
+
+    Returns
+    -------
+    float32 (X, Y, Z): the softmax over the classes, or the sigmoid for a network with a single
+    output channel.
+    """
+    turn = network_turn(model, case)
+    values = torch.from_numpy(np.ascontiguousarray(turn.apply(logits)))
+    if len(values) == 1:
+        probability = values[0].sigmoid()
     else:
-        probability = blend.softmax(dim=0)[model.profile.explained_class]
-    result = np.ascontiguousarray(network_turn(model, case).invert(probability.numpy()))
-    yield Progress("Segmenting", total + 1, total + 1, "windows", result)
+        probability = values.softmax(dim=0)[model.profile.explained_class]
+    return np.ascontiguousarray(turn.invert(probability.numpy()))
+
+
+def changed_logits(
+    model: SegmentationModel,
+    before: Case,
+    after: Case,
+    logits: NDArray[np.float32],
+    forward: str = "sliding-window",
+) -> Iterator[Progress[NDArray[np.float32]]]:
+    """Compute the logits of a case from those of another one that differs in some voxels.
+
+    A window's output depends on that window's voxels alone, so only windows that hold a changed
+    voxel are run: on both cases, because the blend is ``y[v] = Σ_w b_w[v] f(x_w)[v]`` and the
+    part of the other windows in it is known only as the rest,
+    ``y'[v] = y[v] + Σ_{w changed} b_w[v] (f(x'_w)[v] - f(x_w)[v])``. That equals a run of all
+    windows up to the rounding of float32, and wherever no change reaches, nothing changes at all.
+
+    Parameters
+    ----------
+    model
+        The network.
+    before, after
+        The two cases, on one grid. Voxels count as changed where the network's input differs:
+        `after` must be normalised by the statistics of `before`, see
+        :attr:`napari_ies.case.Case.normalised_as`, or every voxel does.
+    logits
+        (classes, X, Y, Z) of `before`, from :func:`logit_map` with the same `forward`.
+    forward
+        ``"sliding-window"`` or ``"whole-volume"``.
+
+    Yields
+    ------
+    A report per batch of windows; the last one holds the logits of `after`, as `logits`.
+
+    Raises
+    ------
+    SegmentationError
+        If the network cannot run on the volume.
+    """
+    old, new = network_input(model, before), network_input(model, after)
+    turn = network_turn(model, before)
+    every = tiling(model.profile, turn.displayed_shape, forward)
+    changed = (old != new).any(dim=0)
+    windows = tuple(w for w in every.windows if changed[every.visible(w)].any())
+    some = Tiling(every.shape, windows, every.blended)
+    result = torch.from_numpy(np.array(turn.apply(logits), order="C"))
+    # Where every window changes there is no rest to keep.
+    images = (new,) if len(windows) == len(every.windows) else (new, old)
+    steps, blends = len(images) * len(windows) + 1, []
+    for number, image in enumerate(images if windows else ()):
+        blends.append(torch.zeros_like(result))
+        for done, note in _blend_windows(model, image, some, blends[-1]):
+            count = number * len(windows) + done
+            yield Progress("Re-running", count, steps, "windows", note=note)
+    if len(blends) == 1:
+        result = blends[0] / every.total.to(result)
+    elif blends:
+        result += blends[0].sub_(blends[1]).div_(every.total.to(result))
+    yield Progress("Re-running", steps, steps, "windows", turn.invert(result.numpy()))
 
 
 def _blend_windows(

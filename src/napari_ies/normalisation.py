@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,30 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 METHODS = ("zscore-nonzero", "zscore", "minmax", "none")
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """A linear change of intensities: ``(value - offset) / divisor``.
+
+    Parameters
+    ----------
+    offset, divisor
+        In the unit of the intensities.
+    zeros_stay
+        Whether voxels that are exactly 0, the background, are left alone.
+    """
+
+    offset: float = 0.0
+    divisor: float = 1.0
+    zeros_stay: bool = False
+
+    def apply(self, volume: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the changed intensities, float32, same shape."""
+        values = volume.astype(np.float64)
+        inside = values != 0 if self.zeros_stay else np.ones(values.shape, dtype=bool)
+        values[inside] = (values[inside] - self.offset) / self.divisor
+        return values.astype(np.float32)
 
 
 def normalise(volume: NDArray[np.float32], method: str) -> NDArray[np.float32]:
@@ -35,22 +60,40 @@ def normalise(volume: NDArray[np.float32], method: str) -> NDArray[np.float32]:
     CaseError
         If there is no such method or the voxels in question have one single value.
     """
+    return scaling(volume, method).apply(volume)
+
+
+def scaling(volume: NDArray[np.float32], method: str) -> Scaling:
+    """Return what :func:`normalise` does to a volume, so that it can be done to another one.
+
+    Parameters
+    ----------
+    volume
+        Intensities (X, Y, Z); their statistics are taken.
+    method
+        See :func:`normalise`.
+
+    Raises
+    ------
+    CaseError
+        If there is no such method or the voxels in question have one single value.
+    """
     if method not in METHODS:
         raise CaseError(
             f"There is no normalisation {method!r}; expected one of {', '.join(METHODS)}."
         )
     if method == "none":
-        return volume.astype(np.float32, copy=True)
+        return Scaling()
     values = volume.astype(np.float64)
     if method == "minmax":
-        low, high = values.min(), values.max()
+        low, high = float(values.min()), float(values.max())
         if low == high:
             raise CaseError("The image has one single value, so it cannot be scaled to [0, 1].")
-        return np.asarray((values - low) / (high - low), dtype=np.float32)
-    inside = values != 0 if method == "zscore-nonzero" else np.ones(values.shape, dtype=bool)
-    if not inside.any():
+        return Scaling(low, high - low)
+    nonzero = method == "zscore-nonzero"
+    inside = values[values != 0] if nonzero else values
+    if not inside.size:
         raise CaseError("Every voxel of the image is 0, so it cannot be normalised.")
-    mean, deviation = values[inside].mean(), values[inside].std()
+    deviation = float(inside.std())
     # MONAI leaves the scale alone where all values are equal; so does this.
-    values[inside] = (values[inside] - mean) / (deviation if deviation > 0 else 1.0)
-    return values.astype(np.float32)
+    return Scaling(float(inside.mean()), deviation if deviation > 0 else 1.0, nonzero)

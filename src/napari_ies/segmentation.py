@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_ies.checkpoints.device import device_label
 from napari_ies.errors import SegmentationError
-from napari_ies.inference import network_turn, probability_map
+from napari_ies.inference import logit_map, network_turn, probability_of
 from napari_ies.lesions import find_lesions, lesion_table, match_reference
 from napari_ies.progress import Progress, finish
 
@@ -46,6 +46,11 @@ class Segmentation:
         Where it was computed, in words.
     notes
         What a reader must know, such as a change of device: plain sentences.
+    smallest
+        Smallest number of voxels of an instance, or None where it is not known.
+    logits
+        float32 (classes, X, Y, Z): the blended logits, or None where they were not kept. With
+        them a :mod:`napari_ies.counterfactual` re-runs only the windows that it changes.
     """
 
     probability: NDArray[np.float32]
@@ -55,6 +60,8 @@ class Segmentation:
     forward: str
     device: str
     notes: tuple[str, ...] = ()
+    smallest: int | None = None
+    logits: NDArray[np.float32] | None = None
 
 
 def segment(
@@ -87,6 +94,7 @@ def segment_progressively(
     smallest: int | None = None,
     reference: NDArray[np.bool_] | None = None,
     forward: str = "sliding-window",
+    keep_logits: bool = False,
 ) -> Iterator[Progress[Segmentation]]:
     """Segment a case window by window.
 
@@ -105,6 +113,8 @@ def segment_progressively(
         the labels.
     forward
         ``"sliding-window"`` (Gaussian blend of the profile's windows) or ``"whole-volume"``.
+    keep_logits
+        Whether the result holds its logits; they take 4 bytes per voxel and class.
 
     Yields
     ------
@@ -133,23 +143,26 @@ def segment_progressively(
             "resample the mask onto the images' grid."
         )
     notes: list[str] = []
-    for report in probability_map(model, case, forward):
+    for report in logit_map(model, case, forward):
         if report.note:
             notes.append(report.note)
         if report.result is None:
             yield Progress("Segmenting", report.done, report.total, "windows", note=report.note)
             continue
-        labels, match = find_lesions(report.result, threshold, smallest), None
+        probability = probability_of(model, case, report.result)
+        labels, match = find_lesions(probability, threshold, smallest), None
         if reference is not None:
             labels, match = match_reference(labels, reference)
         result = Segmentation(
-            probability=report.result,
+            probability=probability,
             labels=labels,
-            lesions=lesion_table(labels, report.result, case, match),
+            lesions=lesion_table(labels, probability, case, match),
             threshold=threshold,
             forward=forward,
             device=device_label(model.device),
             notes=(*case.notes, *_spacing_note(model, case), *notes),
+            smallest=smallest,
+            logits=report.result if keep_logits else None,
         )
         yield Progress("Segmenting", report.total, report.total, "windows", result)
 

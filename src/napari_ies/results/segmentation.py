@@ -144,6 +144,7 @@ def load_segmentation(path: str | Path, case: Case | None = None) -> Segmentatio
             "forward": str(content["Forward"]),
             "device": str(content["Device"]),
             "notes": tuple(str(note) for note in content["SegmentationNotes"]),
+            "smallest": int(content["SmallestLesion"]) if "SmallestLesion" in content else None,
         }
     if case is not None and not (
         shape == case.shape and np.allclose(affine, case.affine, atol=1e-3)
@@ -170,6 +171,7 @@ def _description(
         "Threshold": segmentation.threshold,
         "Forward": segmentation.forward,
         "Device": segmentation.device,
+        **({} if segmentation.smallest is None else {"SmallestLesion": segmentation.smallest}),
         "SegmentationNotes": list(segmentation.notes),
         "Class": {
             "Index": model.profile.explained_class,
