@@ -46,6 +46,7 @@ def test_the_choices_offered_are_those_of_the_core():
     assert get_args(options.Method) == request.METHODS
     assert get_args(options.Aggregation) == request.AGGREGATIONS
     assert get_args(options.Forward) == request.FORWARDS
+    assert get_args(options.Precision) == request.PRECISIONS
 
 
 def test_inspect_says_what_the_checkpoint_is(small):

@@ -182,14 +182,25 @@ def test_the_sidecar_says_how_a_map_was_made(tmp_path, case):
         "Noise": 0.1,
         "Seed": 5,
         "Forward": "sliding-window",
-        "Device": "CPU (1 thread)",
         "Units": "logit per standard deviation",
         "FootprintVoxels": int(smoothgrad(case).footprint.sum()),
         "Lesion": 3,
         "Sequence": "FLAIR",
     }
     assert expected == {key: content[key] for key in expected}
-    assert [image["SHA256"] for image in content["Images"]] == list(case.sha256)
+    assert content["Provenance"] == smoothgrad(case).provenance
+
+
+def test_a_map_of_before_precision_could_be_chosen_is_read_as_float32(tmp_path, case):
+    first, *_ = save_saliency(tmp_path, smoothgrad(case), case=case, lesion=3)
+    sidecar = first.with_name(first.name.replace(".nii.gz", ".json"))
+    content = json.loads(sidecar.read_text())
+    del content["Request"]["precision"]
+    # What such files said twice:
+    content |= {"Device": "CPU (1 thread)", "Precision": "float32", "Versions": {"torch": "2"}}
+    sidecar.write_text(json.dumps(content))
+    assert_same(load_saliency(first), smoothgrad(case))
+    assert load_saliency(first).request.precision == "float32"
 
 
 @pytest.mark.parametrize("make", [smoothgrad, gradcam])

@@ -11,8 +11,10 @@ from torch import nn
 
 from napari_ies.errors import SaliencyError
 from napari_ies.saliency import explain, jacobian
-from napari_ies.saliency.jacobian import choose_engine, chunked
-from napari_ies.saliency.local_network import LocalNetwork, NotLocalError
+from napari_ies.saliency.certification import choose_engine
+from napari_ies.saliency.chunks import chunked
+from napari_ies.saliency.local_network import LocalNetwork
+from napari_ies.saliency.local_translation import NotLocalError
 from napari_ies.saliency.patches import Patch
 
 DOMAIN = (13, 12, 14)
@@ -124,9 +126,9 @@ def test_local_logits_and_gradients_equal_autograd(name):
         span = span_of(chosen)
         low, high = local.reach(span, DOMAIN)
         seen = image.detach()[:, low[0] : high[0], low[1] : high[1], low[2] : high[2]]
-        linearised = local.linearise(seen, span, DOMAIN, 1)
+        linearised = local.linearise(seen[None], span, DOMAIN, 1)
         box = tuple(slice(a, b) for a, b in zip(*span, strict=True))
-        torch.testing.assert_close(linearised.logits, logits.detach()[(slice(None), *box)])
+        torch.testing.assert_close(linearised.logits[0], logits.detach()[(slice(None), *box)])
         weights = torch.arange(1.0, len(chosen) + 1, dtype=torch.float64)
         rows = linearised.rows(chosen, weights)
         total = torch.zeros_like(image)
@@ -147,7 +149,7 @@ def test_the_pull_is_the_adjoint_of_the_forward_derivative():
     _, forward = torch.func.jvp(lambda x: network(x[None])[0, 1], (image,), (tangent,))
     cotangent = torch.randn(len(VOXELS), dtype=torch.float64)
     span = span_of(VOXELS)
-    linearised = LocalNetwork(network).linearise(image, span, DOMAIN, 1)
+    linearised = LocalNetwork(network).linearise(image[None], span, DOMAIN, 1)
     pulled = on_domain(linearised.combined(VOXELS, cotangent), 0)
     left = (forward[tuple(VOXELS.T)] * cotangent).sum()
     assert float(left) == pytest.approx(float((tangent * pulled).sum()), rel=1e-12)
@@ -156,7 +158,7 @@ def test_the_pull_is_the_adjoint_of_the_forward_derivative():
 def test_a_linear_network_has_its_kernel_as_jacobian():
     network = randomised(nn.Sequential(conv(2, 2, 3, padding=1, bias=False)))
     image = torch.zeros(2, *DOMAIN, dtype=torch.float64)
-    linearised = LocalNetwork(network).linearise(image, ((6, 5, 7), (7, 6, 8)), DOMAIN, 0)
+    linearised = LocalNetwork(network).linearise(image[None], ((6, 5, 7), (7, 6, 8)), DOMAIN, 0)
     row = linearised.rows(VOXELS[2:3], torch.ones(1))
     assert row.base[0].tolist() == [5, 4, 6]
     assert torch.equal(row.values[0], network[0].weight[0])

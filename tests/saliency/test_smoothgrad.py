@@ -13,12 +13,14 @@ from napari_ies.errors import SaliencyError
 from napari_ies.orientation import Reorientation
 from napari_ies.progress import finish
 from napari_ies.saliency import explain, explain_progressively
+from napari_ies.saliency.certification import choose_engine
 from napari_ies.saliency.explanation import explain_together
 from napari_ies.saliency.footprint import footprint_voxels
-from napari_ies.saliency.jacobian import choose_engine
+from napari_ies.saliency.local_network import LocalNetwork
 from napari_ies.saliency.noise import standard_noise
+from napari_ies.saliency.problem import Problem, Target
 from napari_ies.saliency.request import SaliencyRequest
-from napari_ies.saliency.smoothgrad import Problem, Target, smoothgrad
+from napari_ies.saliency.smoothgrad import smoothgrad
 from napari_ies.windows import tiling
 
 FORWARDS = ("sliding-window", "whole-volume")
@@ -264,6 +266,64 @@ def test_the_first_sample_is_shown_as_it_grows(aggregation):
         assert growing == sorted(growing)
     assert growing[-1] == pytest.approx(first, rel=0.2)
     assert max(saliency.n_used for saliency in reports) == 2
+
+
+def running_estimates(model, image, mask, samples_together, engine="auto", **settings):
+    """The estimates after each sample, in float64, so many samples running at once."""
+    problem = Problem(
+        network=model.network.double(),
+        engine=choose_engine(model, engine),
+        device=torch.device("cpu"),
+        image=torch.from_numpy(image.astype(np.float64)),
+        tiles=tiling(model.profile, mask.shape, "sliding-window"),
+        class_index=1,
+        turn=Reorientation.identity(mask.shape),
+        samples_together=samples_together,
+    )
+    request = SaliencyRequest(**settings)
+    target = Target(footprint_voxels(mask), "mean")
+    return [e for e in smoothgrad(problem, [target], request) if e.mean is not None and e.n_used]
+
+
+@pytest.mark.parametrize(("name", "engine"), [("unet", "windowed"), ("dynunet", "loop")])
+def test_samples_that_run_together_give_the_same_maps(name, engine):
+    model, image = small_model(name), random_case(SHAPE).normalised("zscore-nonzero")
+    mask = FOOTPRINTS["in several windows"]()
+    alone = running_estimates(model, image, mask, 1, engine, n_samples=6)
+    together = running_estimates(model, image, mask, 3, engine, n_samples=6)
+    assert [e.n_used for e in together] == [e.n_used for e in alone] == [1, 2, 3, 4, 5, 6]
+    for one, other in zip(together, alone, strict=True):
+        torch.testing.assert_close(one.mean, other.mean, rtol=1e-10, atol=1e-14)
+    assert together[-1].done == together[-1].total
+
+
+def test_samples_that_run_together_stop_at_the_same_one():
+    model, image = small_model(), random_case(SHAPE).normalised("zscore-nonzero")
+    mask = FOOTPRINTS["one voxel"]()
+    settings = {"n_samples": 30, "tolerance": 0.1, "noise": 0.3}
+    alone = running_estimates(model, image, mask, 1, **settings)[-1]
+    together = running_estimates(model, image, mask, 7, **settings)[-1]
+    assert 2 < together.n_used == alone.n_used < 30
+    torch.testing.assert_close(together.mean, alone.mean, rtol=1e-10, atol=1e-14)
+
+
+def test_fewer_samples_run_together_where_memory_runs_out(monkeypatch):
+    model, image = small_model(), random_case(SHAPE).normalised("zscore-nonzero")
+    mask = FOOTPRINTS["in several windows"]()
+    alone = running_estimates(model, image, mask, 1, n_samples=6)
+    real, sizes = LocalNetwork.linearise, []
+
+    def limited(self, images, *arguments):
+        if len(images) > 2:
+            raise torch.OutOfMemoryError("out of memory")
+        sizes.append(len(images))
+        return real(self, images, *arguments)
+
+    monkeypatch.setattr(LocalNetwork, "linearise", limited)
+    together = running_estimates(model, image, mask, 4, n_samples=6)
+    assert [e.n_used for e in together] == [1, 2, 3, 4, 5, 6]
+    assert max(sizes) == 2
+    torch.testing.assert_close(together[-1].mean, alone[-1].mean, rtol=1e-10, atol=1e-14)
 
 
 @pytest.mark.parametrize("settings", [{}, {"aggregation": "max"}, {"method": "gradcam++"}])

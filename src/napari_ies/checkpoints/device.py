@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from napari_ies.errors import CheckpointError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     import torch
 
@@ -70,22 +71,39 @@ def device_label(device: torch.device) -> str:
 
 
 @contextmanager
-def exact_float32() -> Iterator[None]:
-    """Compute convolutions and matrix products in true float32 inside this context.
+def arithmetic(precision: str = "float32", device: torch.device | None = None) -> Iterator[None]:
+    """Compute convolutions and matrix products in a precision inside this context.
 
     cuDNN's convolutions otherwise round their input to TF32 (10 bits of mantissa), which moves
-    gradients by up to a part in a thousand. The former settings come back on leaving; on the CPU
-    nothing changes.
+    gradients by up to a part in a thousand. The former settings come back on leaving.
+
+    Parameters
+    ----------
+    precision
+        ``"float32"``: true float32. ``"tf32"``: TF32 allowed on CUDA; elsewhere there is none, and
+        nothing changes. ``"bf16"``: a forward inside this context has its convolutions and matrix
+        products in bfloat16, and a backward pass through it, inside or outside, has so too.
+    device
+        Where a forward runs; not needed for a backward pass, nor where the precision is not bf16.
     """
     import torch
 
     matmul, convolution = torch.backends.cuda.matmul, torch.backends.cudnn
     former = matmul.allow_tf32, convolution.allow_tf32
-    matmul.allow_tf32 = convolution.allow_tf32 = False
+    matmul.allow_tf32 = convolution.allow_tf32 = precision == "tf32"
+    forward: AbstractContextManager[object] = nullcontext()
+    if precision == "bf16" and device is not None:
+        forward = torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)
     try:
-        yield
+        with forward:
+            yield
     finally:
         matmul.allow_tf32, convolution.allow_tf32 = former
+
+
+def exact_float32() -> AbstractContextManager[None]:
+    """Compute convolutions and matrix products in true float32: see :func:`arithmetic`."""
+    return arithmetic("float32")
 
 
 def _runs_3d_layers(device: torch.device) -> bool:

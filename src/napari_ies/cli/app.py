@@ -18,9 +18,11 @@ from napari_ies.cli.options import (
     Forward,
     ForwardOption,
     Images,
+    MemoryGib,
     Method,
     Out,
     Overwrite,
+    PrecisionOption,
     Reference,
     Subject,
     Threshold,
@@ -177,6 +179,8 @@ def explain(
             help="Class to explain, name or index (default: the network's).",
         ),
     ] = None,
+    precision: PrecisionOption = "float32",
+    memory_gib: MemoryGib = None,
     device: Device = "auto",
     subject: Subject = None,
     overwrite: Overwrite = False,
@@ -205,6 +209,7 @@ def explain(
             class_index=explaining.class_index(class_name, model.profile),
             layer=layer,
             tolerance=tolerance,
+            precision=precision,
         )
         targets = [explaining.region_target(file, case) for file in mask or ()]
         if lesion or all_lesions:
@@ -219,7 +224,7 @@ def explain(
             ]
         explaining.check_files(out, targets, case, request, overwrite)
         saliencies = explaining.explain_targets(
-            terminal, model, case, targets, request, out, overwrite
+            terminal, model, case, targets, request, out, overwrite, memory_gib
         )
         terminal.show(measures_table(saliencies))
         terminal.show(zones_table(saliencies))

@@ -135,6 +135,7 @@ def explain_targets(
     request: SaliencyRequest,
     folder: Path,
     overwrite: bool,
+    memory_gib: float | None = None,
 ) -> dict[str, Saliency]:
     """Explain one target after the other and write each as soon as it is done.
 
@@ -146,7 +147,7 @@ def explain_targets(
     for target in targets:
         kind = "Lesion " if target.region is None else ""
         saliency = terminal.follow(
-            explain_request(model, case, target.footprint, request),
+            explain_request(model, case, target.footprint, request, memory_gib=memory_gib),
             f"{kind}{target.name}".capitalize(),
         )
         save_saliency(

@@ -10,6 +10,7 @@ import typer
 Method = Literal["smoothgrad", "gradcam++"]
 Aggregation = Literal["mean", "sum", "max"]
 Forward = Literal["sliding-window", "whole-volume"]
+Precision = Literal["float32", "tf32", "bf16"]
 
 Checkpoint = Annotated[
     Path,
@@ -45,6 +46,22 @@ ForwardOption = Annotated[
     Forward,
     typer.Option(
         help="How the network is applied: blended windows, or one pass over the whole volume."
+    ),
+]
+PrecisionOption = Annotated[
+    Precision,
+    typer.Option(
+        help="Of the network's convolutions; tf32 (CUDA only) and bf16 are faster on a GPU, and "
+        "the map differs a little."
+    ),
+]
+MemoryGib = Annotated[
+    float | None,
+    typer.Option(
+        metavar="GIB",
+        min=0,
+        help="Memory in GiB that may be taken beyond the network and one forward of it (default: "
+        "half of what is free).",
     ),
 ]
 Device = Annotated[

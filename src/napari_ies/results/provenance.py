@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,19 +10,6 @@ if TYPE_CHECKING:
     from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.saliency.request import SaliencyRequest
-
-PACKAGES = ("napari-ies", "torch", "monai", "numpy", "scipy", "nibabel")
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages whose code made the result."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:  # a source tree that was never installed
-            continue
-    return found
 
 
 def case_provenance(case: Case) -> dict[str, Any]:
@@ -59,35 +44,29 @@ def checkpoint_provenance(model: SegmentationModel) -> dict[str, Any]:
 
 
 def request_provenance(
-    request: SaliencyRequest, model: SegmentationModel | None, provenance: Mapping[str, object]
+    request: SaliencyRequest, provenance: Mapping[str, object]
 ) -> dict[str, Any]:
-    """Return the settings of a saliency that take part in its method, and its network.
+    """Return the settings of a saliency that take part in its method.
 
     Parameters
     ----------
     request
         What was asked for.
-    model
-        The network, if it is known.
     provenance
-        The saliency's own: what the request left open, such as the default layer.
+        The saliency's own, which names the classes.
     """
     smoothgrad = request.method == "smoothgrad"
-    index = request.class_index
-    name = None
-    if model is not None:
-        index = model.profile.explained_class if index is None else index
-        name = model.profile.classes[index] if index < len(model.profile.classes) else None
+    index, name = request.class_index, None
+    checkpoint = provenance.get("checkpoint")
+    if isinstance(checkpoint, dict) and index is not None:
+        name = dict(enumerate(checkpoint.get("class", ()))).get(index)
     return {
         "Method": request.method,
         "Aggregation": request.aggregation if smoothgrad else None,
         "SamplesAsked": request.n_samples if smoothgrad else None,
         "Noise": request.noise if smoothgrad else None,
         "Seed": request.seed if smoothgrad else None,
-        "Layer": None if smoothgrad else (request.layer or provenance.get("layer")),
+        "Layer": None if smoothgrad else request.layer,
         "Forward": request.forward,
         "Class": {"Index": index, "Name": name},
-        "Device": provenance.get("device"),
-        "Precision": provenance.get("precision", "float32"),
-        **({} if model is None else checkpoint_provenance(model)),
     }

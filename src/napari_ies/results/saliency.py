@@ -12,7 +12,7 @@ from napari_ies.errors import ResultsError, SaliencyError
 from napari_ies.measures import describe_measures, measure
 from napari_ies.profile import describe_profile, profile
 from napari_ies.results.names import saliency_stem, sidecar_name
-from napari_ies.results.provenance import case_provenance, request_provenance, versions
+from napari_ies.results.provenance import request_provenance
 from napari_ies.results.storage import (
     dataset_description,
     expected_content,
@@ -25,6 +25,7 @@ from napari_ies.results.storage import (
     write,
 )
 from napari_ies.results.tables import table_writer
+from napari_ies.saliency.provenance import network_provenance
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.saliency.saliency import Saliency
 from napari_ies.surroundings import surroundings
@@ -126,7 +127,7 @@ def save_saliency(
     case
         The patient it was computed on: names the files, and the images in the JSON.
     model
-        The network, for its name and SHA-256 in the JSON.
+        The network; for a saliency whose provenance does not name its own.
     lesion, region
         Label of the lesion, or name of another region; at most one of them.
     run
@@ -273,15 +274,16 @@ def _description(
     region: str | None,
 ) -> dict[str, Any]:
     """Return what the sidecars of all files of one saliency say alike."""
+    provenance = dict(saliency.provenance)
+    if model is not None:
+        provenance.setdefault("checkpoint", network_provenance(model))
     return {
         "Sources": [path.name for path in case.paths if path is not None],
         "Lesion": lesion,
         "Region": region,
         "FootprintVoxels": int(np.count_nonzero(saliency.footprint)),
         "SamplesUsed": saliency.n_used,
-        **request_provenance(saliency.request, model, saliency.provenance),
-        **case_provenance(case),
-        "Versions": versions(),
+        **request_provenance(saliency.request, provenance),
         "Request": asdict(saliency.request),
         "Sequences": list(saliency.sequences),
         "Grid": {
@@ -289,5 +291,5 @@ def _description(
             "Affine": saliency.affine.tolist(),
             "Box": [[side.start, side.stop] for side in saliency.box],
         },
-        "Provenance": dict(saliency.provenance),
+        "Provenance": provenance,
     }

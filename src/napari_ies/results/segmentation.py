@@ -11,7 +11,7 @@ import pandas as pd
 from napari_ies.errors import ResultsError
 from napari_ies.lesions import COLUMNS
 from napari_ies.results.names import segmentation_stem, sidecar_name
-from napari_ies.results.provenance import case_provenance, checkpoint_provenance, versions
+from napari_ies.results.provenance import case_provenance, checkpoint_provenance
 from napari_ies.results.storage import (
     dataset_description,
     expected_content,
@@ -25,6 +25,7 @@ from napari_ies.results.storage import (
 )
 from napari_ies.results.tables import table_writer
 from napari_ies.segmentation import Segmentation
+from napari_ies.versions import versions
 
 if TYPE_CHECKING:
     from napari_ies.case import Case

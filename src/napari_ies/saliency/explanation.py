@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
-from importlib.metadata import version
+import logging
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
 
-from napari_ies.checkpoints.device import device_label
 from napari_ies.errors import SaliencyError
 from napari_ies.inference import network_input, network_turn
 from napari_ies.progress import Progress, finish
+from napari_ies.saliency.certification import choose_engine
+from napari_ies.saliency.chunks import is_out_of_memory
 from napari_ies.saliency.footprint import footprint_mask, footprint_voxels
 from napari_ies.saliency.gradcam import default_layer, gradcam
-from napari_ies.saliency.jacobian import choose_engine, is_out_of_memory
+from napari_ies.saliency.memory import PeakMemory, memory_limit
+from napari_ies.saliency.problem import Estimate, Problem, Target
+from napari_ies.saliency.provenance import provenance
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.saliency.saliency import Saliency
-from napari_ies.saliency.smoothgrad import Estimate, Problem, Target, smoothgrad
+from napari_ies.saliency.smoothgrad import smoothgrad
 from napari_ies.windows import tiling
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.orientation import Reorientation
     from napari_ies.windows import Box
+
+logger = logging.getLogger("napari_ies")
 
 Key = TypeVar("Key")
 
@@ -49,7 +53,9 @@ def explain(
     class_index: int | None = None,
     layer: str | None = None,
     tolerance: float | None = None,
+    precision: str = "float32",
     jacobian: str = "auto",
+    memory_gib: float | None = None,
 ) -> Saliency:
     """Explain a footprint; see :func:`explain_progressively`, which this runs to its end."""
     return finish(
@@ -66,7 +72,9 @@ def explain(
             class_index=class_index,
             layer=layer,
             tolerance=tolerance,
+            precision=precision,
             jacobian=jacobian,
+            memory_gib=memory_gib,
         )
     )
 
@@ -85,7 +93,9 @@ def explain_progressively(
     class_index: int | None = None,
     layer: str | None = None,
     tolerance: float | None = None,
+    precision: str = "float32",
     jacobian: str = "auto",
+    memory_gib: float | None = None,
 ) -> Iterator[Progress[Saliency]]:
     """Explain why a network marked a footprint, step by step.
 
@@ -97,11 +107,14 @@ def explain_progressively(
         The patient; its sequences in the profile's order.
     footprint
         Mask (X, Y, Z) of the voxels to explain, on the case's grid: a lesion, or any region.
-    method, aggregation, n_samples, noise, seed, forward, class_index, layer, tolerance
+    method, aggregation, n_samples, noise, seed, forward, class_index, layer, tolerance, precision
         See :class:`~napari_ies.saliency.request.SaliencyRequest`.
     jacobian
         How SmoothGrad's gradients are computed, which changes the time and not the map: see
-        :func:`~napari_ies.saliency.jacobian.choose_engine`.
+        :func:`~napari_ies.saliency.certification.choose_engine`.
+    memory_gib
+        Memory in GiB that may be taken beyond the network and one forward, which changes the time
+        and not the map: see :func:`~napari_ies.saliency.memory.memory_limit`.
 
     Yields
     ------
@@ -125,8 +138,11 @@ def explain_progressively(
         class_index=class_index,
         layer=layer,
         tolerance=tolerance,
+        precision=precision,
     )
-    yield from explain_request(model, case, footprint, request, jacobian=jacobian)
+    yield from explain_request(
+        model, case, footprint, request, jacobian=jacobian, memory_gib=memory_gib
+    )
 
 
 def explain_request(
@@ -136,9 +152,10 @@ def explain_request(
     request: SaliencyRequest,
     *,
     jacobian: str = "auto",
+    memory_gib: float | None = None,
 ) -> Iterator[Progress[Saliency]]:
     """Explain a footprint as a request says; see :func:`explain_progressively`."""
-    explained = _Explanations(model, case, request, jacobian)
+    explained = _Explanations(model, case, request, jacobian, memory_gib)
     for _, report in explained.run([(footprint, request.aggregation)]):
         yield report
 
@@ -151,7 +168,7 @@ def explain_together(
     *,
     aggregations: Sequence[str] = (),
     jacobian: str = "auto",
-    memory_gib: float = 2.0,
+    memory_gib: float | None = None,
 ) -> Iterator[tuple[tuple[Key, str], Progress[Saliency]]]:
     """Explain several footprints by SmoothGrad, in several aggregations, from shared forwards.
 
@@ -166,10 +183,12 @@ def explain_together(
     aggregations
         Aggregations to compute; by default the request's.
     jacobian
-        See :func:`~napari_ies.saliency.jacobian.choose_engine`.
+        See :func:`~napari_ies.saliency.certification.choose_engine`.
     memory_gib
-        Memory in GiB that running maps may take: as many footprints are computed together as
-        fit, one at the least, so that memory does not grow with their number.
+        See :func:`explain_progressively`. As many footprints are computed together as half of it
+        holds maps of, one at the least, so that memory does not grow with their number. An engine
+        whose forwards belong to one footprint alone (windowed) takes one footprint at a time, in
+        all its aggregations.
 
     Yields
     ------
@@ -185,18 +204,13 @@ def explain_together(
         raise SaliencyError(
             f"Only smoothgrad explains lesions together, not {request.method}; explain each alone."
         )
-    wanted = [
-        (key, aggregation)
-        for key in footprints
-        for aggregation in (aggregations or (request.aggregation,))
-    ]
-    # A footprint's map, its squares, its canvas and two extremes: five times the case at most.
-    each_gib = 5 * 4 * case.data.size / 2**30
-    together = max(int(memory_gib / each_gib), 1)
-    for start in range(0, len(wanted), together):
-        batch = wanted[start : start + together]
-        explained = _Explanations(model, case, request, jacobian)
-        for number, report in explained.run([(footprints[key], how) for key, how in batch]):
+    explained = _Explanations(model, case, request, jacobian, memory_gib)
+    ways = aggregations or (request.aggregation,)
+    keys = list(footprints)
+    together = explained.footprints_together(len(ways))
+    for start in range(0, len(keys), together):
+        batch = [(key, way) for key in keys[start : start + together] for way in ways]
+        for number, report in explained.run([(footprints[key], way) for key, way in batch]):
             yield batch[number], report
 
 
@@ -204,21 +218,39 @@ class _Explanations:
     """The explanations of one case by one request, whatever the footprints."""
 
     def __init__(
-        self, model: SegmentationModel, case: Case, request: SaliencyRequest, jacobian: str
+        self,
+        model: SegmentationModel,
+        case: Case,
+        request: SaliencyRequest,
+        jacobian: str,
+        memory_gib: float | None,
     ) -> None:
         self._turn = network_turn(model, case)
         self._case = case
         self._request = _completed(request, model)
+        self._peak = PeakMemory(model.device)
         self._problem = Problem(
             network=model.network,
-            engine=choose_engine(model, jacobian),
+            engine=choose_engine(model, jacobian, request.precision),
             device=model.device,
             image=network_input(model, case),
             tiles=tiling(model.profile, self._turn.displayed_shape, request.forward),
             class_index=_class_index(self._request),
             turn=self._turn,
+            precision=request.precision,
+            memory=memory_limit(model.device, memory_gib),
         )
-        self._provenance = _provenance(model, case)
+        self._provenance = provenance(model, case, request.precision)
+        if self._provenance["precision"] != request.precision:
+            logger.info("TF32 is there on CUDA only: computing in float32.")
+
+    def footprints_together(self, aggregations: int) -> int:
+        """Return how many footprints are explained at once, each in so many aggregations."""
+        if not self._problem.engine.shares_forwards:
+            return 1
+        # A footprint's map, its squares, its canvas and two extremes: five times the case at most.
+        each = 5 * 4 * self._case.data.size * aggregations
+        return max(self._problem.memory // 2 // each, 1)
 
     def run(
         self, wanted: Sequence[tuple[ArrayLike, str]]
@@ -259,7 +291,11 @@ class _Explanations:
             cropped_standard_error=None if error is None else _stored(error, turn),
             footprint=np.ascontiguousarray(turn.invert(footprint)),
             n_used=estimate.n_used,
-            provenance=self._provenance,
+            provenance={
+                **self._provenance,
+                "peak_memory_gib": self._peak.gib,
+                "peak_memory_of": self._peak.of,
+            },
         )
 
 
@@ -307,29 +343,3 @@ def _footprint_on(box: Box, voxels: NDArray[np.int64]) -> NDArray[np.bool_]:
     mask = np.zeros([axis.stop - axis.start for axis in box], dtype=bool)
     mask[tuple((voxels - [axis.start for axis in box]).T)] = True
     return mask
-
-
-def _provenance(model: SegmentationModel, case: Case) -> dict[str, object]:
-    """Say what a map was made from, in plain values that JSON holds."""
-    profile = model.profile
-    return {
-        "device": device_label(model.device),
-        "precision": "float32",
-        "checkpoint": {
-            "name": profile.name if model.path is None else model.path.name,
-            "sha256": model.sha256,
-            "architecture": profile.architecture,
-            "class": list(profile.classes),
-        },
-        "images": [
-            {"sequence": name, "file": "" if path is None else path.name, "sha256": digest}
-            for name, path, digest in zip(case.sequences, case.paths, case.sha256, strict=True)
-        ],
-        "notes": list(case.notes),
-        "versions": {
-            "napari-ies": version("napari-ies"),
-            "torch": str(torch.__version__),
-            "monai": version("monai"),
-            "python": platform.python_version(),
-        },
-    }

@@ -14,11 +14,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from napari_ies.checkpoints.device import exact_float32
+from napari_ies.checkpoints.device import arithmetic
 from napari_ies.errors import SaliencyError
 from napari_ies.inference import network_logits
 from napari_ies.saliency.footprint import Piece, pieces
-from napari_ies.saliency.smoothgrad import Estimate, Problem
+from napari_ies.saliency.problem import Estimate, Problem
 from napari_ies.windows import enclosing, relative
 
 if TYPE_CHECKING:
@@ -133,13 +133,15 @@ def _layer_pass(
     problem: Problem, piece: Piece, window: torch.Tensor, layer: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the layer's activations and the score's gradient there, each (K, x, y, z)."""
-    with torch.enable_grad(), exact_float32(), _watched(problem.network, layer) as outputs:
-        logits = network_logits(problem.network, window[None])[0, problem.class_index]
+    with torch.enable_grad(), _watched(problem.network, layer) as outputs:
+        with arithmetic(problem.precision, window.device):
+            logits = network_logits(problem.network, window[None])[0, problem.class_index]
         if len(outputs) != 1:
             raise SaliencyError(
                 f"The layer {layer!r} runs {len(outputs)} times in one pass; choose one that "
                 "runs once."
             )
+        logits = logits.to(window.dtype)
         score = (
             logits[tuple(torch.from_numpy(piece.local).to(logits.device).T)]
             * piece.weight.to(logits)
@@ -148,8 +150,9 @@ def _layer_pass(
             raise SaliencyError(
                 f"The prediction does not depend on the layer {layer!r}; choose another one."
             )
-        (gradient,) = torch.autograd.grad(score, outputs[0])
-    return outputs[0].detach()[0], gradient[0]
+        with arithmetic(problem.precision):
+            (gradient,) = torch.autograd.grad(score, outputs[0])
+    return outputs[0].detach()[0].to(window.dtype), gradient[0].to(window.dtype)
 
 
 @contextmanager

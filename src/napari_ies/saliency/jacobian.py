@@ -7,38 +7,31 @@ networks whose layers are all local. Which one runs changes the time, not the ma
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from napari_ies.checkpoints.device import exact_float32
-from napari_ies.errors import SaliencyError
+from napari_ies.checkpoints.device import arithmetic
 from napari_ies.inference import network_logits
-from napari_ies.saliency.local_network import LocalLinearisation, LocalNetwork, NotLocalError
-from napari_ies.saliency.patches import Patch, Span, Triple, ints
+from napari_ies.saliency.chunks import chunked, rows_within
+from napari_ies.saliency.local_network import LocalLinearisation, LocalNetwork
+from napari_ies.saliency.patches import Patch, Span, Triple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
     from torch import nn
 
-    from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.saliency.footprint import Piece
-
-logger = logging.getLogger("napari_ies")
-
-JACOBIANS = ("auto", "loop", "batched", "windowed")
-CERTIFIED = 1e-3
-"""Largest relative difference (Euclidean norm) at which local and plain gradients agree."""
 
 
 class Linearisation(ABC):
-    """One forward of one noisy window, ready to be differentiated many times."""
+    """One forward of one or more noisy windows, ready to be differentiated many times."""
 
     @abstractmethod
     def combined(self, voxels: NDArray[np.int64], weights: torch.Tensor) -> Patch:
@@ -53,19 +46,21 @@ class Linearisation(ABC):
 
         Returns
         -------
-        A patch of one row, in the window's indices.
+        A patch with a row for each noisy window, in the window's indices.
         """
 
     @abstractmethod
     def rows(
-        self, voxels: NDArray[np.int64], weights: torch.Tensor
+        self, voxels: NDArray[np.int64], weights: torch.Tensor, memory: int
     ) -> Iterator[tuple[slice, Patch]]:
-        """Yield the weighted gradients of the logits at single voxels, chunk by chunk.
+        """Yield the weighted gradients of the only window's logits at single voxels, in chunks.
 
         Parameters
         ----------
         voxels, weights
             As for :meth:`combined`.
+        memory
+            Bytes that a chunk may take while it is computed; a chunk has one row at the least.
 
         Yields
         ------
@@ -80,14 +75,22 @@ class Engine(ABC):
     ----------
     network
         In evaluation mode, its weights not requiring gradients.
+    precision
+        See :func:`~napari_ies.checkpoints.device.arithmetic`.
     """
 
     name: str
     kept_forwards = 1
     """Forwards to hold ready: the graph of a whole window can take gigabytes."""
+    shares_forwards = True
+    """Whether one forward serves all footprints of a window."""
 
-    def __init__(self, network: nn.Module) -> None:
-        self._network = network
+    def __init__(self, network: nn.Module, precision: str = "float32") -> None:
+        self._network, self._precision = network, precision
+
+    def samples_together(self, device: torch.device) -> int:
+        """Return how many noise samples of a mean run through the network at once."""
+        return 1
 
     def reach(self, span: Span, domain: Triple) -> Span:
         """Return the box of a window that a box of its output is computed from.
@@ -107,14 +110,14 @@ class Engine(ABC):
 
     @abstractmethod
     def linearise(
-        self, image: torch.Tensor, span: Span, domain: Triple, class_index: int
+        self, images: torch.Tensor, span: Span, domain: Triple, class_index: int
     ) -> Linearisation:
         """Run the network once.
 
         Parameters
         ----------
-        image
-            (C, x, y, z): the noisy input on the box that :meth:`reach` gives.
+        images
+            (N, C, x, y, z): noisy inputs on the box that :meth:`reach` gives.
         span
             Box of the output that will be differentiated.
         domain
@@ -131,12 +134,16 @@ class LoopEngine(Engine):
     chunk = 1
 
     def linearise(
-        self, image: torch.Tensor, span: Span, domain: Triple, class_index: int
+        self, images: torch.Tensor, span: Span, domain: Triple, class_index: int
     ) -> Linearisation:
-        with torch.enable_grad(), exact_float32():
-            leaf = image.detach().clone()[None].requires_grad_()
-            logits = network_logits(self._network, leaf)[0, class_index]
-        return _WholeWindow(leaf, logits, self.chunk)
+        leaf = images.detach().clone().requires_grad_()
+        with (
+            torch.enable_grad(),
+            arithmetic(self._precision, leaf.device),
+            _LargestOutput(self._network) as largest,
+        ):
+            logits = network_logits(self._network, leaf)[:, class_index].to(leaf.dtype)
+        return _WholeWindow(leaf, logits, self.chunk, largest.bytes, self._precision)
 
 
 class BatchedEngine(LoopEngine):
@@ -157,10 +164,16 @@ class WindowedEngine(Engine):
 
     name = "windowed"
     kept_forwards = 16
+    shares_forwards = False
 
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__(network)
+    def __init__(self, network: nn.Module, precision: str = "float32") -> None:
+        super().__init__(network, precision)
         self._local = LocalNetwork(network)
+        if precision == "bf16":
+            self._local = self._local.convolving_in(torch.bfloat16)
+
+    def samples_together(self, device: torch.device) -> int:
+        return 1 if device.type == "cpu" else GPU_SAMPLES
 
     def reach(self, span: Span, domain: Triple) -> Span:
         return self._local.reach(span, domain)
@@ -169,10 +182,11 @@ class WindowedEngine(Engine):
         return piece.window, piece.span
 
     def linearise(
-        self, image: torch.Tensor, span: Span, domain: Triple, class_index: int
+        self, images: torch.Tensor, span: Span, domain: Triple, class_index: int
     ) -> Linearisation:
-        with exact_float32():
-            return _Windowed(self._local.linearise(image, span, domain, class_index))
+        with arithmetic(self._precision):
+            local = self._local.linearise(images, span, domain, class_index)
+        return _Windowed(local, self._local.row_values(domain), self._precision)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,22 +194,26 @@ class _WholeWindow(Linearisation):
     leaf: torch.Tensor
     logits: torch.Tensor
     chunk: int
+    layer_bytes: int
+    precision: str
 
     def combined(self, voxels: NDArray[np.int64], weights: torch.Tensor) -> Patch:
         cotangent = torch.zeros_like(self.logits)
-        cotangent.index_put_(self._index(voxels), weights.to(cotangent))
-        with exact_float32():
+        x, y, z = self._at(voxels)
+        cotangent[:, x, y, z] = weights.to(cotangent)
+        with arithmetic(self.precision):
             (gradient,) = torch.autograd.grad(self.logits, self.leaf, cotangent, retain_graph=True)
-        return Patch(gradient, np.zeros((1, 3), dtype=np.int64))
+        return Patch(gradient, np.zeros((len(gradient), 3), dtype=np.int64))
 
     def rows(
-        self, voxels: NDArray[np.int64], weights: torch.Tensor
+        self, voxels: NDArray[np.int64], weights: torch.Tensor, memory: int
     ) -> Iterator[tuple[slice, Patch]]:
         def compute(part: slice) -> Patch:
             if self.chunk == 1:
                 return self.combined(voxels[part], weights[part])
-            picked = self.logits[self._index(voxels[part])]
-            with exact_float32():
+            x, y, z = self._at(voxels[part])
+            picked = self.logits[0, x, y, z]
+            with arithmetic(self.precision):
                 (gradients,) = torch.autograd.grad(
                     picked,
                     self.leaf,
@@ -205,174 +223,59 @@ class _WholeWindow(Linearisation):
                 )
             return Patch(gradients[:, 0], np.zeros((len(gradients), 3), dtype=np.int64))
 
-        yield from chunked(compute, len(voxels), self.chunk)
+        # A layer's pull holds the cotangents of its output and of its input, and works on one.
+        size = rows_within(memory, 3 * self.layer_bytes, at_most=self.chunk)
+        yield from chunked(compute, len(voxels), size)
 
-    def _index(self, voxels: NDArray[np.int64]) -> tuple[torch.Tensor, ...]:
+    def _at(self, voxels: NDArray[np.int64]) -> tuple[torch.Tensor, ...]:
         return tuple(torch.from_numpy(voxels).to(self.logits.device).T)
 
 
 @dataclass(frozen=True, eq=False)
 class _Windowed(Linearisation):
     local: LocalLinearisation
+    row_values: int
+    precision: str
 
     def combined(self, voxels: NDArray[np.int64], weights: torch.Tensor) -> Patch:
-        with exact_float32():
+        with arithmetic(self.precision):
             return self.local.combined(voxels, weights)
 
     def rows(
-        self, voxels: NDArray[np.int64], weights: torch.Tensor
+        self, voxels: NDArray[np.int64], weights: torch.Tensor, memory: int
     ) -> Iterator[tuple[slice, Patch]]:
         def compute(part: slice) -> Patch:
-            with exact_float32():
+            with arithmetic(self.precision):
                 return self.local.rows(voxels[part], weights[part])
 
-        on_cpu = self.local.logits.device.type == "cpu"
-        yield from chunked(compute, len(voxels), CPU_CHUNK if on_cpu else GPU_CHUNK)
+        logits = self.local.logits
+        most = CPU_CHUNK if logits.device.type == "cpu" else GPU_CHUNK
+        # Twice the cotangents: convolutions work on copies (1.6 times was measured).
+        size = rows_within(memory, 2 * self.row_values * logits.element_size(), at_most=most)
+        yield from chunked(compute, len(voxels), size)
 
 
 CPU_CHUNK, GPU_CHUNK = 8, 128
 """Rows at once in the windowed engine: on the CPU few, so that a click need not wait long."""
+GPU_SAMPLES = 8
+"""Noise samples at once in the windowed engine on a GPU, which one alone does not fill."""
 
 
-def chunked(
-    compute: Callable[[slice], Patch], count: int, size: int
-) -> Iterator[tuple[slice, Patch]]:
-    """Compute rows in chunks, smaller ones from where memory runs out.
+class _LargestOutput:
+    """Sees the largest output of any layer in a forward of one input, in bytes."""
 
-    Parameters
-    ----------
-    compute
-        Computes the rows of a slice.
-    count
-        Number of rows.
-    size
-        Rows in a chunk.
+    def __init__(self, network: nn.Module) -> None:
+        self.bytes = 0
+        self._network, self._hooks = network, ExitStack()
 
-    Raises
-    ------
-    SaliencyError
-        If there is not enough memory for a single row.
-    """
-    start = 0
-    while start < count:
-        part = slice(start, min(start + size, count))
-        try:
-            patch = compute(part)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            if size == 1:
-                raise SaliencyError(
-                    "There is not enough memory for the gradient of a single voxel; close other "
-                    "programs, or choose the forward sliding-window."
-                ) from error
-            size = max(size // 2, 1)
-            logger.info("Out of memory: going on with %d rows at once.", size)
-            continue
-        yield part, patch
-        start = part.stop
+    def __enter__(self) -> _LargestOutput:
+        for module in self._network.modules():
+            self._hooks.callback(module.register_forward_hook(self._see).remove)
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        self._hooks.close()
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that a device or the machine has no memory left."""
-    kinds = (torch.OutOfMemoryError, MemoryError)
-    return isinstance(error, kinds) or "not enough memory" in str(error)
-
-
-def choose_engine(model: SegmentationModel, jacobian: str = "auto") -> Engine:
-    """Choose how gradients are computed.
-
-    Parameters
-    ----------
-    model
-        Its network and device decide; the choice is made once per model.
-    jacobian
-        ``"loop"``, ``"batched"``, ``"windowed"``, or ``"auto"``: windowed where the network is
-        local and its gradients are certified, else batched on a GPU and loop on the CPU.
-
-    Raises
-    ------
-    SaliencyError
-        If there is no such engine, or windowed is asked for and not possible.
-    """
-    if jacobian not in JACOBIANS:
-        raise SaliencyError(
-            f"There is no jacobian {jacobian!r}; expected one of {', '.join(JACOBIANS)}."
-        )
-    if jacobian == "loop":
-        return LoopEngine(model.network)
-    if jacobian == "batched":
-        return BatchedEngine(model.network)
-    windowed, reason = model.derive("windowed engine", lambda: _certified(model))
-    if windowed is not None:
-        return windowed
-    if jacobian == "windowed":
-        raise SaliencyError(
-            f"The gradients of this network cannot be windowed: {reason}; choose auto, loop or "
-            "batched."
-        )
-    engine = LoopEngine if model.device.type == "cpu" else BatchedEngine
-    logger.info("Whole windows, %s: %s.", engine.name, reason)
-    return engine(model.network)
-
-
-def _certified(model: SegmentationModel) -> tuple[WindowedEngine | None, str]:
-    """Return the windowed engine if it equals plain autograd on a trial, else the reason."""
-    if model.profile.fixed_size is not None:
-        return None, "it takes windows of one size only"
-    try:
-        engine = WindowedEngine(model.network)
-    except NotLocalError as error:
-        return None, str(error)
-    x, y, z = (4 * divisor for divisor in model.profile.divisor)
-    generator = torch.Generator().manual_seed(0)
-    image = torch.randn((len(model.profile.sequences), x, y, z), generator=generator)
-    parameter = next(model.network.parameters(), image)
-    image = image.to(parameter)
-    voxels = np.array([(x // 2, y // 2 + 1, z // 2 - 1), (0, y - 1, z // 3)])
-    weights = torch.ones(2)
-    difference = 0.0
-    plain = LoopEngine(model.network).linearise(image, ((0, 0, 0), (x, y, z)), (x, y, z), 0)
-    for voxel in voxels:
-        a, b, c = (int(v) for v in voxel)
-        span = (a, b, c), (a + 1, b + 1, c + 1)
-        low, high = engine.reach(span, (x, y, z))
-        crop = image[:, low[0] : high[0], low[1] : high[1], low[2] : high[2]]
-        local = engine.linearise(crop, span, (x, y, z), 0)
-        expected = plain.combined(voxel[None], weights[:1]).values[0]
-        found = torch.zeros_like(expected)
-        add_to(found, local.combined(voxel[None], weights[:1]), (0, 0, 0))
-        difference = max(difference, float((found - expected).norm() / expected.norm()))
-    if not difference <= CERTIFIED:
-        return None, f"its windowed gradients differ from autograd's by {difference:.1e}"
-    return engine, ""
-
-
-def add_to(canvas: torch.Tensor, patch: Patch, origin: Triple) -> None:
-    """Add a patch of one row to a canvas (C, x, y, z); what lies outside it is dropped.
-
-    Parameters
-    ----------
-    canvas
-        Written to.
-    patch
-        One row.
-    origin
-        Where the canvas starts, in the patch's indices.
-    """
-    target, source = overlap(patch.base[0], patch.size, origin, canvas.shape[1:])
-    if target is not None:
-        canvas[(slice(None), *target)] += patch.values[0][(slice(None), *source)]
-
-
-def overlap(
-    base: NDArray[np.int64], size: NDArray[np.int64], origin: Triple, shape: torch.Size
-) -> tuple[tuple[slice, ...] | None, tuple[slice, ...]]:
-    """Return the part of a canvas that a box covers, and that part in the box's own indices."""
-    low = np.maximum(base, origin)
-    high = np.minimum(base + size, ints(origin) + ints(shape))
-    if (high <= low).any():
-        return None, ()
-    target = tuple(slice(int(a), int(b)) for a, b in zip(low - origin, high - origin, strict=True))
-    source = tuple(slice(int(a), int(b)) for a, b in zip(low - base, high - base, strict=True))
-    return target, source
+    def _see(self, _module: nn.Module, _inputs: object, output: object) -> None:
+        if isinstance(output, torch.Tensor):
+            self.bytes = max(self.bytes, output.nbytes // len(output))

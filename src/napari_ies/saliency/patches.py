@@ -65,6 +65,11 @@ class Kept:
         return self.values[(slice(None), slice(None), *index)]
 
 
+def packed(values: torch.Tensor) -> torch.Tensor:
+    """Lay a volume out channels last: the layout in which 3-d convolutions run fastest."""
+    return values.contiguous(memory_format=torch.channels_last_3d)
+
+
 def union(spans: list[Span]) -> Span:
     """Return the smallest box that holds these boxes."""
     low = np.min([span[0] for span in spans], axis=0)
@@ -134,3 +139,33 @@ def triple(values: NDArray[np.int64]) -> Triple:
     """Return indices or sizes as plain numbers."""
     x, y, z = (int(value) for value in values)
     return x, y, z
+
+
+def add_to(canvas: torch.Tensor, patch: Patch, origin: Triple) -> None:
+    """Add a patch of one row to a canvas (C, x, y, z); what lies outside it is dropped.
+
+    Parameters
+    ----------
+    canvas
+        Written to.
+    patch
+        One row.
+    origin
+        Where the canvas starts, in the patch's indices.
+    """
+    target, source = overlap(patch.base[0], patch.size, origin, canvas.shape[1:])
+    if target is not None:
+        canvas[(slice(None), *target)] += patch.values[0][(slice(None), *source)]
+
+
+def overlap(
+    base: NDArray[np.int64], size: NDArray[np.int64], origin: Triple, shape: torch.Size
+) -> tuple[tuple[slice, ...] | None, tuple[slice, ...]]:
+    """Return the part of a canvas that a box covers, and that part in the box's own indices."""
+    low = np.maximum(base, origin)
+    high = np.minimum(base + size, ints(origin) + ints(shape))
+    if (high <= low).any():
+        return None, ()
+    target = tuple(slice(int(a), int(b)) for a, b in zip(low - origin, high - origin, strict=True))
+    source = tuple(slice(int(a), int(b)) for a, b in zip(low - base, high - base, strict=True))
+    return target, source

@@ -10,6 +10,7 @@ from napari_ies.errors import SaliencyError
 METHODS = ("smoothgrad", "gradcam++")
 AGGREGATIONS = ("mean", "sum", "max")
 FORWARDS = ("sliding-window", "whole-volume")
+PRECISIONS = ("float32", "tf32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class SaliencyRequest:
     tolerance
         SmoothGrad only: stop before `n_samples` once the standard error of the map is at most
         this fraction of the map (Euclidean norms over all voxels); None never stops early.
+    precision
+        Of the network's convolutions and matrix products: ``"float32"``, ``"tf32"`` (CUDA only;
+        elsewhere the same as float32) or ``"bf16"`` (bfloat16). Noise, sums and maps are float32
+        always. The two faster ones change the map: ``docs/performance.md`` says by how much.
 
     Raises
     ------
@@ -56,12 +61,14 @@ class SaliencyRequest:
     class_index: int | None = None
     layer: str | None = None
     tolerance: float | None = None
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
             ("method", self.method, METHODS),
             ("aggregation", self.aggregation, AGGREGATIONS),
             ("forward", self.forward, FORWARDS),
+            ("precision", self.precision, PRECISIONS),
         ):
             if value not in allowed:
                 raise SaliencyError(

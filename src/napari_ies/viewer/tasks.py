@@ -203,8 +203,8 @@ def save_answers(
 
 def _loaded(path: str, device: str) -> LoadedModel:
     from napari_ies.checkpoints import available_devices, device_label, load_checkpoint
+    from napari_ies.saliency.certification import choose_engine
     from napari_ies.saliency.gradcam import candidate_layers, default_layer
-    from napari_ies.saliency.jacobian import choose_engine
 
     model = load_checkpoint(path, device=device)
     choose_engine(model)  # its trial runs now, not at the first click

@@ -17,7 +17,6 @@ import numpy as np
 
 from napari_ies.errors import ResultsError
 from napari_ies.results.names import image_stem, label, mask_stem, sidecar_name
-from napari_ies.results.provenance import versions
 from napari_ies.results.saliency import every_name, saliency_files, save_saliency
 from napari_ies.results.segmentation import save_segmentation
 from napari_ies.results.session.record import (
@@ -32,6 +31,7 @@ from napari_ies.results.session.record import (
     to_json,
 )
 from napari_ies.results.storage import image_writer, json_writer, prepare, space_code, write
+from napari_ies.versions import versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -1,0 +1,69 @@
+"""Noisy forwards, each run once for all that is asked of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from napari_ies.saliency.noise import standard_noise
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_ies.saliency.footprint import Piece
+    from napari_ies.saliency.jacobian import Linearisation
+    from napari_ies.saliency.problem import Problem
+    from napari_ies.windows import Box
+
+
+class Forwards:
+    """The forwards of some noise samples, of which as many are kept as the engine says.
+
+    Parameters
+    ----------
+    problem
+        What they depend on.
+    box
+        Part of the grid on which the noise is drawn.
+    seed, samples, sigma
+        Which noise, and its standard deviation.
+    """
+
+    def __init__(
+        self, problem: Problem, box: Box, seed: int, samples: Sequence[int], sigma: float
+    ) -> None:
+        self._problem, self._box = problem, box
+        self._noisy = [_noisy(problem, box, seed, sample, sigma) for sample in samples]
+        self._ready: dict[object, Linearisation] = {}
+
+    def of(self, piece: Piece) -> Linearisation:
+        """Return a piece's forward."""
+        engine = self._problem.engine
+        key = engine.key(piece)
+        found = self._ready.pop(key, None)
+        while len(self._ready) >= engine.kept_forwards:
+            self._ready.pop(next(iter(self._ready)))  # before the next one takes memory
+        if found is None:
+            found = self._linearised(piece)
+        self._ready[key] = found
+        return found
+
+    def _linearised(self, piece: Piece) -> Linearisation:
+        problem = self._problem
+        images = torch.stack(
+            [problem.tiles.crop(noisy, piece.seen, self._box) for noisy in self._noisy]
+        )
+        window = piece.window
+        return problem.engine.linearise(images, piece.span, window.size, problem.class_index)
+
+
+def _noisy(problem: Problem, box: Box, seed: int, sample: int, sigma: float) -> torch.Tensor:
+    """Return the noisy input on a box, (C, x, y, z), on the network's device."""
+    image = problem.image[(slice(None), *box)]
+    if sigma == 0:
+        return image.to(problem.device)
+    stored = standard_noise(seed, sample, len(image), problem.turn.box_to_stored(box))
+    noise = torch.from_numpy(np.ascontiguousarray(problem.turn.apply(stored)))
+    return (image + sigma * noise.to(image.dtype)).to(problem.device)

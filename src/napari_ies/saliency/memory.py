@@ -1,0 +1,144 @@
+"""How much memory an explanation may take, and how much was held while it ran."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from napari_ies.errors import SaliencyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GIB = 2**30
+SHARE_OF_FREE = 0.5
+"""Without a setting this part of what is free may be taken: others need memory too."""
+UNKNOWN_FREE = 4 * GIB
+"""What is assumed to be free where the system does not say."""
+
+
+def memory_limit(device: torch.device, memory_gib: float | None = None) -> int:
+    """Return how many bytes an explanation may take beyond the network and one forward.
+
+    It sets how many rows are computed at once, how many rows that several windows predict are
+    summed at once, and how many footprints are explained together; one of each is computed
+    whatever the limit.
+
+    Parameters
+    ----------
+    device
+        Where the network computes.
+    memory_gib
+        The limit in GiB; None for half of what is free on the device now.
+
+    Raises
+    ------
+    SaliencyError
+        If the limit is not a positive number.
+    """
+    if memory_gib is None:
+        return int(SHARE_OF_FREE * free_memory(device))
+    if not (math.isfinite(memory_gib) and memory_gib > 0):
+        raise SaliencyError(
+            f"The memory limit is {memory_gib} GiB; expected a number above 0, or none."
+        )
+    return int(memory_gib * GIB)
+
+
+def free_memory(device: torch.device) -> int:
+    """Return how many bytes are free on a device, as its driver or the system says."""
+    if device.type == "cuda":
+        reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + reusable
+    return min(_free_of_system(), _free_of_group())
+
+
+class PeakMemory:
+    """The most memory that was held at once since this was made, network included.
+
+    On CUDA it is what PyTorch's allocator held on the device. Elsewhere it is the resident memory
+    of the whole process, whatever else it does: on Linux since this was made, on other systems
+    that say so since the process started.
+
+    Parameters
+    ----------
+    device
+        Where the network computes.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+            self.of = "device memory held by PyTorch"
+        elif _reset_peak_of_process():
+            self.of = "resident memory of the process"
+        else:
+            self.of = "resident memory of the process since it started"
+
+    @property
+    def gib(self) -> float | None:
+        """In GiB, rounded; None where the system does not say."""
+        if self._device.type == "cuda":
+            peak: int | None = torch.cuda.max_memory_allocated(self._device)
+        else:
+            peak = _peak_of_process()
+        return None if peak is None else round(peak / GIB, 3)
+
+
+def _free_of_system() -> int:
+    for name, value in _numbers(Path("/proc/meminfo")):
+        if name == "MemAvailable":
+            return value
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return UNKNOWN_FREE
+
+
+def _free_of_group() -> int:
+    """Return what a container or a batch system leaves this process, where it sets a limit."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = int((group / "memory.max").read_text())
+        return max(limit - int((group / "memory.current").read_text()), 0)
+    except (OSError, ValueError):
+        return sys.maxsize
+
+
+def _reset_peak_of_process() -> bool:
+    """Let the system count the process's peak memory from now on, if it can."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def _peak_of_process() -> int | None:
+    for name, value in _numbers(Path("/proc/self/status")):
+        if name == "VmHWM":
+            return value
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _numbers(file: Path) -> Iterator[tuple[str, int]]:
+    """Read what Linux says of memory: lines such as ``VmHWM:  123 kB``, in bytes."""
+    try:
+        lines = file.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        name, _, value = line.partition(":")
+        if value.endswith(" kB"):
+            yield name, int(value[:-3]) * 1024

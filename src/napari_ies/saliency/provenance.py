@@ -1,0 +1,56 @@
+"""What a map was made from and how, in plain values that JSON holds.
+
+It goes wherever the map goes: files of results write it as it is, and nothing else of the kind.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_ies.checkpoints.device import device_label
+from napari_ies.versions import versions
+
+if TYPE_CHECKING:
+    from napari_ies.case import Case
+    from napari_ies.checkpoints.model import SegmentationModel
+
+
+def provenance(model: SegmentationModel, case: Case, precision: str) -> dict[str, object]:
+    """Say what a map of a case is made from.
+
+    Names of files come without their folders, which tend to hold what identifies a patient.
+
+    Parameters
+    ----------
+    model, case
+        The network and the patient.
+    precision
+        What was asked for; TF32 is there on CUDA only, and elsewhere float32 is noted.
+    """
+    notes = list(case.notes)
+    if precision == "tf32" and model.device.type != "cuda":
+        notes.append("TF32 is there on CUDA only: the map was computed in float32.")
+        precision = "float32"
+    return {
+        "device": device_label(model.device),
+        "precision": precision,
+        "checkpoint": network_provenance(model),
+        "images": [
+            {"sequence": name, "file": "" if path is None else path.name, "sha256": digest}
+            for name, path, digest in zip(case.sequences, case.paths, case.sha256, strict=True)
+        ],
+        "notes": notes,
+        "versions": versions(),
+    }
+
+
+def network_provenance(model: SegmentationModel) -> dict[str, object]:
+    """Say which network it is, how its input is made, and what its classes are."""
+    profile = model.profile
+    return {
+        "name": profile.name if model.path is None else model.path.name,
+        "sha256": model.sha256,
+        "architecture": profile.architecture,
+        "normalisation": profile.normalisation,
+        "class": list(profile.classes),
+    }

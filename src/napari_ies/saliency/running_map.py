@@ -1,0 +1,187 @@
+"""One target's map while it is computed: its samples under way, and the mean of those before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from napari_ies.saliency.chunks import rows_within
+from napari_ies.saliency.footprint import Piece, pieces
+from napari_ies.saliency.patches import add_to, overlap
+from napari_ies.saliency.problem import Estimate, Problem, Target
+from napari_ies.saliency.reduction import RunningExtremes, RunningMoments
+from napari_ies.windows import enclosing, relative
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from napari_ies.saliency.forwards import Forwards
+    from napari_ies.windows import Box, Triple, Window
+
+BLENDED_BYTES = 256 * 2**20
+"""More memory than this for rows that several windows predict saves no time."""
+
+
+class RunningMap:
+    """What is kept of one target: its map so far, and the noise samples under way.
+
+    Parameters
+    ----------
+    problem
+        What the gradients depend on.
+    number
+        The target's number.
+    target
+        What is explained.
+    """
+
+    def __init__(self, problem: Problem, number: int, target: Target) -> None:
+        self.number, self.target, self._problem = number, target, problem
+        found = pieces(target.voxels, problem.tiles, problem.engine.reach)
+        self.box = enclosing([problem.tiles.visible(piece.seen) for piece in found])
+        if target.aggregation == "max":
+            self.groups = list(_groups(found, len(target.voxels)))
+            self.steps = len(target.voxels)
+        else:
+            # The window that counts most comes first: it is what is seen first.
+            ranked = sorted(found, key=lambda piece: -float(piece.weight.sum()))
+            self.groups = [((piece,), piece.rows) for piece in ranked]
+            self.steps = len(found)
+        size = [axis.stop - axis.start for axis in self.box]
+        like = torch.zeros((), dtype=problem.image.dtype, device=problem.device)
+        self._canvases = [like.new_zeros((len(problem.image), *size))]
+        self._moments = RunningMoments(self._canvases[0])
+        self._extremes: RunningExtremes | None = None
+        self._chunks, self._next_preview = 0, 1
+
+    def combine(self, piece: Piece, forwards: Forwards) -> tuple[int, torch.Tensor | None]:
+        """Add the gradient of a piece's summed or mean logits, in each sample under way."""
+        scale = 1 / len(self.target.voxels) if self.target.aggregation == "mean" else 1.0
+        gradient = forwards.of(piece).combined(piece.local, piece.weight * scale)
+        samples = len(gradient.values)
+        while len(self._canvases) < samples:
+            self._canvases.append(torch.zeros_like(self._canvases[0]))
+        for sample, canvas in enumerate(self._canvases[:samples]):
+            add_to(canvas, gradient.row(sample), _origin(self.box, piece.window))
+        shown = not self._moments.count and self.steps > 1
+        return samples, self._canvases[0].clone() if shown else None
+
+    def reduce(
+        self, piece: Piece, forwards: Forwards, rows: NDArray[np.int64]
+    ) -> Iterator[tuple[int, torch.Tensor | None]]:
+        """Take in the gradients of voxels that one piece alone holds."""
+        entry = np.searchsorted(piece.rows, rows)
+        local, weight = piece.local[entry], piece.weight[torch.from_numpy(entry)]
+        origin, shape = _origin(self.box, piece.window), self._canvases[0].shape[1:]
+        for part, patch in forwards.of(piece).rows(local, weight, self._row_memory):
+            together = (patch.base == patch.base[0]).all()
+            for row in range(1 if together else len(patch.values)):
+                target, source = overlap(patch.base[row], patch.size, origin, shape)
+                if target is not None:
+                    taken = patch.values if together else patch.values[row : row + 1]
+                    at = (slice(None), *target)
+                    self._reduction().add(taken[(slice(None), slice(None), *source)], at)
+            yield part.stop - part.start, self._preview()
+
+    def reduce_blended(
+        self, found: tuple[Piece, ...], forwards: Forwards, rows: NDArray[np.int64]
+    ) -> Iterator[tuple[int, torch.Tensor | None]]:
+        """Take in the gradients of voxels that several pieces hold: summed over them first."""
+        area = enclosing([self._problem.tiles.visible(piece.seen) for piece in found])
+        at = (slice(None), *relative(area, self.box))
+        size = self._canvases[0][at].shape
+        row_bytes = size.numel() * self._canvases[0].element_size()
+        together = rows_within(self._row_memory, row_bytes, max(BLENDED_BYTES // row_bytes, 1))
+        for start in range(0, len(rows), together):
+            chunk = rows[start : start + together]
+            sums = self._canvases[0].new_zeros((len(chunk), *size))
+            for piece in found:
+                entry = np.searchsorted(piece.rows, chunk)
+                weight = piece.weight[torch.from_numpy(entry)]
+                origin = _origin(area, piece.window)
+                for part, patch in forwards.of(piece).rows(
+                    piece.local[entry], weight, self._row_memory
+                ):
+                    for row, number in enumerate(range(part.start, part.stop)):
+                        add_to(sums[number], patch.row(row), origin)
+                    yield 0, None
+            self._reduction().add(sums, at)
+            yield len(chunk), self._preview()
+
+    def close_sample(self, under_way: int = 0) -> None:
+        """Take one of the samples under way into the map."""
+        canvas = self._canvases[under_way]
+        if self._extremes is not None:
+            canvas.copy_(self._extremes.result())
+            self._extremes = None
+        self._moments.add(canvas)
+        canvas.zero_()
+
+    def drop_samples(self) -> None:
+        """Forget the samples under way."""
+        del self._canvases[1:]
+        self._canvases[0].zero_()
+        self._extremes = None
+
+    def converged(self, tolerance: float | None) -> bool:
+        """Whether the standard error of the map, relative to the map, is within the tolerance."""
+        error = self._moments.standard_error()
+        if tolerance is None or error is None:
+            return False
+        return bool(error.norm() <= tolerance * self._moments.mean().norm())
+
+    def estimate(self, done: int, total: int) -> Estimate:
+        """Return the map so far."""
+        moments = self._moments
+        return Estimate(
+            done,
+            total,
+            moments.count,
+            self.box,
+            moments.mean(),
+            moments.standard_error(),
+            self.number,
+        )
+
+    @property
+    def _row_memory(self) -> int:
+        """Bytes for a chunk of rows; as much again is for their sums over windows."""
+        return self._problem.memory // 4
+
+    def _reduction(self) -> RunningExtremes:
+        if self._extremes is None:
+            self._extremes = RunningExtremes(self._canvases[0].shape, self._canvases[0])
+        return self._extremes
+
+    def _preview(self) -> torch.Tensor | None:
+        """Return the rows' map after 1, 2, 4, … chunks of the first sample."""
+        if self._moments.count:
+            return None
+        self._chunks += 1
+        if self._chunks < self._next_preview:
+            return None
+        self._next_preview *= 2
+        return self._reduction().result()
+
+
+def _origin(box: Box, window: Window) -> Triple:
+    """Return where a box of the grid starts, in a window's indices."""
+    x, y, z = (part.start - start for part, start in zip(box, window.start, strict=True))
+    return x, y, z
+
+
+def _groups(
+    found: tuple[Piece, ...], n_voxels: int
+) -> Iterator[tuple[tuple[Piece, ...], NDArray[np.int64]]]:
+    """Group the footprint's voxels by the pieces that hold them."""
+    held = np.zeros((n_voxels, len(found)), dtype=bool)
+    for number, piece in enumerate(found):
+        held[piece.rows, number] = True
+    patterns, group = np.unique(held, axis=0, return_inverse=True)
+    for number, pattern in enumerate(patterns):
+        holders = tuple(piece for piece, holds in zip(found, pattern, strict=True) if holds)
+        yield holders, np.flatnonzero(group.ravel() == number)
