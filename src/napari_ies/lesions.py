@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from nibabel.affines import from_matvec
 from scipy import ndimage
 
 from napari_ies.midline import hemispheres
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_ies.case import Case
+    from napari_ies.midline import Midline
 
 CONNECTIVITY_18 = ndimage.generate_binary_structure(3, 2)
 
@@ -154,15 +156,50 @@ def lesion_table(
     symmetry), ``midline_mm`` (distance of the centre from :attr:`Case.midline`, NaN where that
     is not known) and, with a match, ``match``.
     """
+    table = _described(labels, probability, case.affine, case.midline)
+    if match is not None:
+        table["match"] = [match[int(label)] for label in table.index]
+    return table
+
+
+def region_row(
+    mask: NDArray[np.bool_],
+    probability: NDArray[np.float32],
+    case: Case,
+    box: tuple[slice, slice, slice],
+) -> dict[str, Any]:
+    """Describe a region that is no lesion, as a row of :func:`lesion_table` describes lesions.
+
+    Parameters
+    ----------
+    mask, probability
+        (X, Y, Z) on the case's grid.
+    case
+        Gives voxel size and position.
+    box
+        A box that holds the region: only this is read.
+    """
+    corner = from_matvec(np.eye(3), [side.start for side in box])
+    labels = np.ascontiguousarray(mask[box]).astype(np.int32)
+    table = _described(labels, probability[box], case.affine @ corner, case.midline)
+    return {str(name): value for name, value in table.to_dict("records")[0].items()}
+
+
+def _described(
+    labels: NDArray[np.int32],
+    probability: NDArray[np.float32],
+    affine: NDArray[np.float64],
+    midline: Midline | None,
+) -> pd.DataFrame:
     present = np.flatnonzero(np.bincount(labels.ravel()))
     index = present[present > 0]
     voxels = ndimage.sum_labels(np.ones(labels.shape, np.uint8), labels, index).astype(int)
     centres = np.array(ndimage.center_of_mass(labels > 0, labels, index)).reshape(-1, 3)
-    centres_mm = centres @ case.affine[:3, :3].T + case.affine[:3, 3]
+    centres_mm = centres @ affine[:3, :3].T + affine[:3, 3]
     table = pd.DataFrame(
         {
             "voxels": voxels,
-            "volume_mm3": voxels * abs(float(np.linalg.det(case.affine[:3, :3]))),
+            "volume_mm3": voxels * abs(float(np.linalg.det(affine[:3, :3]))),
             "mean_probability": np.asarray(ndimage.mean(probability, labels, index), float),
             "max_probability": np.asarray(ndimage.maximum(probability, labels, index), float),
             "centre_x_mm": centres_mm[:, 0],
@@ -171,12 +208,9 @@ def lesion_table(
         },
         index=pd.Index(index.astype(int), name="label"),
     )
-    midline = case.midline if len(index) else None
     distances = np.full(len(index), np.nan)
     if midline is not None:
         distances = midline.signed_distance(centres_mm)
     table["hemisphere"] = hemispheres(distances)
     table["midline_mm"] = np.abs(distances)
-    if match is not None:
-        table["match"] = [match[int(label)] for label in index]
     return table

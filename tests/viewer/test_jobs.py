@@ -120,3 +120,72 @@ def test_released_without_a_word(jobs, qtbot):
     wait(jobs, qtbot)
     assert said == []
     assert len(closed) == 1
+
+
+def steps(count, log, gate=None):
+    """A computation that logs its steps, and waits at the second one until the gate opens."""
+
+    def reports():
+        for step in range(1, count + 1):
+            log.append(step)
+            if gate is not None and step == 2:
+                gate.wait(10)
+            yield Progress("Counting", step, count, "numbers", result=step)
+
+    return reports
+
+
+def test_background_work_makes_way_and_goes_on_where_it_stopped(jobs, qtbot):
+    log, results, gate = [], [], threading.Event()
+    background = Job("rest", "rest", steps(4, log, gate), results.append, background=True)
+    jobs.submit(background)
+    qtbot.waitUntil(lambda: len(log) == 2, timeout=10_000)
+    for name in ("older click", "click"):
+        jobs.submit(Job("explain", name, brief(name), results.append))
+    gate.set()
+    wait(jobs, qtbot)
+    assert results == ["click", 4]
+    # No step was done twice.
+    assert log == [1, 2, 3, 4]
+
+
+def test_a_click_on_what_runs_in_the_background_takes_it_over(jobs, qtbot):
+    log, rest, clicked, gate = [], [], [], threading.Event()
+    work = steps(4, log, gate)
+    jobs.submit(Job("rest", "rest", work, rest.append, key="lesion 1", background=True))
+    qtbot.waitUntil(lambda: len(log) == 2, timeout=10_000)
+    jobs.submit(Job("explain", "lesion 1", steps(4, []), clicked.append, key="lesion 1"))
+    gate.set()
+    wait(jobs, qtbot)
+    assert (rest, clicked, log) == ([], [4], [1, 2, 3, 4])
+
+
+def test_a_click_on_what_is_suspended_takes_it_over(jobs, qtbot):
+    log, rest, clicked, gate = [], [], [], threading.Event()
+    jobs.submit(Job("rest", "rest", steps(4, log, gate), rest.append, key=1, background=True))
+    qtbot.waitUntil(lambda: len(log) == 2, timeout=10_000)
+    closed, started = [], threading.Event()
+    jobs.submit(Job("explain", "2", endless(closed, started), clicked.append, key=2))
+    gate.set()
+    qtbot.waitUntil(started.is_set, timeout=10_000)
+    jobs.submit(Job("explain", "1", steps(4, []), clicked.append, key=1))
+    wait(jobs, qtbot)
+    assert (rest, clicked, log) == ([], [4], [1, 2, 3, 4])
+    assert len(closed) == 1
+
+
+def test_cancelling_closes_what_is_suspended_where_it_ran(jobs, qtbot):
+    closed, clicks, started, said = [], [], [threading.Event() for _ in range(2)], []
+    jobs.cancelled.connect(said.append)
+    jobs.submit(Job("rest", "rest", endless(closed, started[0]), said.append, background=True))
+    qtbot.waitUntil(started[0].is_set, timeout=10_000)
+    jobs.submit(Job("explain", "click", endless(clicks, started[1]), said.append))
+    qtbot.waitUntil(started[1].is_set, timeout=10_000)
+    assert closed == []
+    assert jobs.is_active("rest")
+    jobs.cancel()
+    wait(jobs, qtbot)
+    assert sorted(said) == ["click", "rest"]
+    for threads in (closed, clicks):
+        assert len(threads) == 1
+        assert threads[0] is not threading.main_thread()

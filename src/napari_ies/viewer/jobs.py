@@ -4,6 +4,9 @@ A job is one of the core's generators of :class:`~napari_ies.progress.Progress`.
 iterates it and closes it there, so nothing of it is ever finished by the garbage collector on
 the GUI thread. The worker only leaves its latest report behind; the GUI thread collects it at
 most ten times a second, so a fast computation cannot flood the window.
+
+Background jobs make way: any other job suspends the running one, whose generator stays open
+between two reports, and it goes on where it stopped once nothing else waits.
 """
 
 from __future__ import annotations
@@ -50,7 +53,10 @@ class Job:
     on_partial
         Gets running results, on the GUI thread, at most ten a second.
     key
-        What is asked for; equal to that of the job before it, the new one is not needed.
+        What is asked for; equal to that of the job before it, the new one is not needed. A job
+        that asks for what a background job is computing takes that computation over.
+    background
+        Whether it makes way for every job that is not.
     """
 
     kind: str
@@ -59,6 +65,7 @@ class Job:
     on_result: Callable[[Any], None]
     on_partial: Callable[[Any], None] | None = None
     key: object = None
+    background: bool = False
 
 
 @dataclass(eq=False)
@@ -67,6 +74,9 @@ class _Run:
 
     job: Job
     cancelled: threading.Event = field(default_factory=threading.Event)
+    paused: threading.Event = field(default_factory=threading.Event)
+    reports: Iterator[Progress[Any]] | None = None
+    suspended: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
     latest: Progress[Any] | None = None
     partial: Any = None
@@ -78,28 +88,49 @@ class _Run:
     def work(self) -> None:
         """Iterate the computation; runs in the worker thread and raises nothing."""
         try:
-            self._iterate()
+            self.suspended = not self._iterate()
         except Exception as error:
             self.error = error
         finally:
             self.done = True
 
-    def _iterate(self) -> None:
-        reports = self.job.reports()
+    def resume(self) -> None:
+        """Make ready to go on where it was suspended."""
+        self.paused.clear()
+        self.suspended = self.done = False
+
+    def asks_for(self, job: Job) -> bool:
+        """Whether what this computes is what a job asks for."""
+        return job.key is not None and self.job.key == job.key and not self.cancelled.is_set()
+
+    def _iterate(self) -> bool:
+        """Return whether the computation is over, and not just suspended."""
+        over = True
+        if self.reports is None:
+            self.reports = self.job.reports()
         try:
-            for report in reports:
-                if self.cancelled.is_set():
-                    return
-                with self.lock:
-                    self.latest = report
-                    if report.result is not None:
-                        self.partial = self.result = report.result
-                    if report.note:
-                        self.notes.append(report.note)
+            while not self.cancelled.is_set():
+                if self.paused.is_set():
+                    over = False
+                    break
+                report = next(self.reports, None)
+                if report is None:
+                    break
+                if not self.cancelled.is_set():
+                    self._take(report)
+            return over
         finally:
-            close = getattr(reports, "close", None)
-            if close is not None:
+            close = getattr(self.reports, "close", None)
+            if over and close is not None:
                 close()
+
+    def _take(self, report: Progress[Any]) -> None:
+        with self.lock:
+            self.latest = report
+            if report.result is not None:
+                self.partial = self.result = report.result
+            if report.note:
+                self.notes.append(report.note)
 
     def collect(self) -> tuple[Progress[Any] | None, Any, list[str]]:
         """Take the latest report, the latest partial result and the notes since last time."""
@@ -110,7 +141,10 @@ class _Run:
 
 
 class Jobs(QObject):
-    """Runs one job after another; a newer job of the same kind replaces the older one."""
+    """Runs one job after another; a newer job of the same kind replaces the older one.
+
+    Background jobs run when nothing else does.
+    """
 
     reported = Signal(object)
     """The latest :class:`~napari_ies.progress.Progress` of the running job."""
@@ -128,6 +162,7 @@ class Jobs(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._waiting: list[Job] = []
+        self._suspended: list[_Run] = []
         self._run: _Run | None = None
         self._last_report = 0.0
         self._timer = QTimer(self)
@@ -137,52 +172,86 @@ class Jobs(QObject):
     @property
     def busy(self) -> bool:
         """Whether something runs or waits."""
-        return self._run is not None or bool(self._waiting)
+        return self._run is not None or bool(self._waiting) or bool(self._suspended)
 
     def submit(self, job: Job) -> None:
         """Run a job as soon as possible; one of the same kind makes way for it."""
-        running = self._run
-        if running is not None and running.job.kind == job.kind:
-            same = job.key is not None and running.job.key == job.key
-            if same and not running.cancelled.is_set():
-                self._waiting = [other for other in self._waiting if other.kind != job.kind]
-                return
-            running.cancelled.set()
         self._waiting = [other for other in self._waiting if other.kind != job.kind]
+        if self._run is not None and self._takes_over(self._run, job):
+            return
         self._waiting.append(job)
         if self._run is None:
             self._start_next()
 
     def is_active(self, kind: str) -> bool:
         """Whether a job of a kind runs or waits."""
-        running = self._run is not None and not self._run.cancelled.is_set()
-        return any(job.kind == kind for job in self._waiting) or (
-            running and self._run is not None and self._run.job.kind == kind
+        return any(job.kind == kind for job in self._waiting) or any(
+            run.job.kind == kind and not run.cancelled.is_set() for run in self._runs()
         )
 
     def cancel(self, kind: str | None = None) -> None:
         """Stop the jobs of a kind, or all: at their next report; their results are dropped."""
         self._waiting = [job for job in self._waiting if kind not in (None, job.kind)]
-        if self._run is not None and kind in (None, self._run.job.kind):
-            if not self._run.cancelled.is_set():
-                self.cancelled.emit(self._run.job.title)
-            self._run.cancelled.set()
+        for run in self._runs():
+            if kind in (None, run.job.kind) and not run.cancelled.is_set():
+                run.cancelled.set()
+                self.cancelled.emit(run.job.title)
 
     def release(self) -> None:
         """Stop everything without a word: the panel is gone."""
         self._waiting = []
-        if self._run is not None:
-            self._run.cancelled.set()
+        for run in self._runs():
+            run.cancelled.set()
+
+    def _runs(self) -> list[_Run]:
+        """Return what was begun, the running one last."""
+        return [*self._suspended, *([] if self._run is None else [self._run])]
+
+    def _takes_over(self, running: _Run, job: Job) -> bool:
+        """Stop or suspend what runs for a job's sake, or let the job have its computation."""
+        wanted = running.asks_for(job)
+        if running.job.kind == job.kind:
+            if not wanted:
+                running.cancelled.set()
+            return wanted
+        if not running.job.background or job.background:
+            return False
+        if wanted and not running.paused.is_set():
+            running.job = job
+            self.started.emit(job.title)
+            return True
+        running.paused.set()
+        return False
 
     def _start_next(self) -> None:
-        if not self._waiting:
+        run = self._next()
+        if run is None:
             self._timer.stop()
             self.idle.emit()
             return
-        self._run = _Run(self._waiting.pop(0))
+        self._run = run
         self._timer.start()
-        self.started.emit(self._run.job.title)
-        create_worker(self._run.work, _start_thread=True)
+        if not run.cancelled.is_set():
+            self.started.emit(run.job.title)
+        create_worker(run.work, _start_thread=True)
+
+    def _next(self) -> _Run | None:
+        """Take what is to run now: what a person waits for, then what was suspended for it."""
+        job = next((job for job in self._waiting if not job.background), None)
+        suspended = next((r for r in self._suspended if job is None or r.asks_for(job)), None)
+        if suspended is not None:
+            self._suspended.remove(suspended)
+            suspended.resume()
+            if job is not None:
+                self._waiting.remove(job)
+                suspended.job = job
+            return suspended
+        if job is None and self._waiting:
+            job = self._waiting[0]
+        if job is None:
+            return None
+        self._waiting.remove(job)
+        return _Run(job)
 
     def _on_poll(self) -> None:
         run = self._run
@@ -209,6 +278,9 @@ class Jobs(QObject):
     def _finish(self, run: _Run) -> None:
         self._run = None
         try:
+            if run.suspended:
+                self._suspended.append(run)
+                return
             if run.cancelled.is_set():
                 return
             if run.error is not None:

@@ -1,190 +1,179 @@
-"""The table of lesions: a standard Qt model, sortable; the view says what a person chose."""
+"""The table of lesions and regions: shows them and says what a person chose or wrote."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel, Qt, Signal
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_ies.viewer.lesion_columns import EXPLAINED, MATCH, NOTE
+from napari_ies.viewer.lesion_filter import LesionFilter
+from napari_ies.viewer.lesion_order import SortedRows
+from napari_ies.viewer.lesion_rows import LesionRows
+from napari_ies.viewer.lesion_rows_view import LesionRowsView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
     import pandas as pd
 
-LABEL = "label"
-EXPLAINED = "explained"
+    from napari_ies.viewer.reading import Subject
 
-_COLUMNS: dict[str, tuple[str, Callable[[Any], str], str]] = {
-    LABEL: ("#", str, "Number of the lesion; the same in the image and in every file."),
-    "volume_mm3": ("mm³", lambda v: f"{v:,.0f}", "Volume in cubic millimetres."),
-    "voxels": ("Voxels", lambda v: f"{v:,d}", "Number of voxels of the images' own grid."),
-    "mean_probability": (
-        "p mean",
-        lambda v: f"{v:.2f}",
-        "Mean probability over the lesion's voxels, by the network, from 0 to 1.",
-    ),
-    "max_probability": (
-        "p max",
-        lambda v: f"{v:.2f}",
-        "Highest probability in the lesion, by the network, from 0 to 1.",
-    ),
-    "match": (
-        "Match",
-        str,
-        "TP: overlaps the reference; FP: the network's alone; FN: in the reference alone.",
-    ),
-    EXPLAINED: ("Explained", str, "The maps computed so far; a click shows the latest at once."),
-}
-
-_WIDTHS = {
-    LABEL: 38,
-    "volume_mm3": 56,
-    "voxels": 54,
-    "mean_probability": 58,
-    "max_probability": 50,
-    "match": 50,
-}
-"""In pixels: a laptop's panel shows every column."""
+PAUSE_MS = 250
+"""After this pause the lesion that the arrow keys came to is chosen, in milliseconds."""
 
 
-class LesionTableModel(QAbstractTableModel):
-    """Rows of :func:`napari_ies.lesions.lesion_table`, and what was explained of each."""
+class LesionTable(QWidget):
+    """A filter line over the rows of lesions and regions.
+
+    A view: it shows what it is given, and says what a person chose or wrote.
+    """
+
+    chosen = Signal(object)
+    """The lesion or region that a person chose: at once with the mouse, after a short pause with
+    the arrow keys."""
+    note_changed = Signal(object, str)
+    """The lesion or region, and what a person wrote about it."""
+    explain_all_requested = Signal()
+    """The button was pressed, to start or to stop."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._columns: list[str] = [name for name in _COLUMNS if name != "match"]
-        self._rows: list[dict[str, Any]] = []
+        self.filter = LesionFilter()
+        self._rows = LesionRows(self)
+        self._order = SortedRows(self._rows, self)
+        self.view = LesionRowsView(self._order)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(3)
+        layout.addWidget(self.filter)
+        layout.addWidget(self.view, 1)
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.timeout.connect(self._on_pause)
+        self._chosen: Subject | None = None
+        self.filter.changed.connect(self._on_filter)
+        self.filter.explain_all_requested.connect(self.explain_all_requested)
+        self._rows.noted.connect(self.note_changed)
+        self.view.moved.connect(self._pause_for)
+        self.view.picked.connect(self._on_picked)
+        self.view.noting.connect(self._on_note_opened)
+        self.view.noted.connect(self._on_note_closed)
+        for changed in ("rowsInserted", "rowsRemoved", "modelReset", "layoutChanged"):
+            getattr(self._order, changed).connect(self._count)
+        self._count()
 
     def set_lesions(self, lesions: pd.DataFrame | None) -> None:
-        """Show other lesions, or none."""
-        self.beginResetModel()
-        records = [] if lesions is None else lesions.reset_index().to_dict("records")
-        self._rows = [{**{str(k): v for k, v in r.items()}, EXPLAINED: ""} for r in records]
-        matched = lesions is not None and "match" in lesions.columns
-        self._columns = [name for name in _COLUMNS if matched or name != "match"]
-        self.endResetModel()
+        """Show other lesions, or none; regions, maps and notes of those before go."""
+        self._pause.stop()
+        self._chosen = None
+        self._rows.set_lesions(lesions)
+        self.filter.set_matched(lesions is not None and MATCH in lesions.columns)
+        self.view.fit_columns()
 
-    def set_explained(self, label: int, text: str) -> None:
-        """Say what was explained of a lesion."""
-        row = self.row_of(label)
-        if row is None:
+    def set_region(self, name: str, values: Mapping[str, Any]) -> None:
+        """Show a region below the lesions, with the values of a row of the lesion table."""
+        self._rows.set_region(name, values)
+
+    def set_explained(self, subject: Subject, text: str, tooltip: str = "") -> None:
+        """Say what was explained of a lesion or region."""
+        self._rows.set_value(subject, EXPLAINED, text, tooltip)
+
+    def set_peaks(self, subject: Subject, peaks: Mapping[str, float], tooltip: str) -> None:
+        """Show the peak of each sequence's map, in place of those of the map before.
+
+        Parameters
+        ----------
+        subject
+            The lesion or region.
+        peaks
+            By sequence, the signed value of largest magnitude.
+        tooltip
+            What map it was, and the unit.
+        """
+        self._rows.set_peaks(subject, peaks, tooltip)
+
+    def set_note(self, subject: Subject, text: str) -> None:
+        """Show a note without saying that a person wrote it."""
+        self._rows.set_value(subject, NOTE, text)
+
+    def set_explaining_all(self, running: bool) -> None:
+        """Offer to stop explaining all, or to start."""
+        self.filter.set_explaining(running)
+
+    def notes(self) -> dict[Subject, str]:
+        """Return what was noted, by lesion or region."""
+        return {row.subject: row.values[NOTE] for row in self._rows.rows if row.values.get(NOTE)}
+
+    def subjects(self) -> list[Subject]:
+        """Return the lesions and regions that are listed, in order."""
+        return self._order.subjects()
+
+    def select(self, subject: Subject | None) -> None:
+        """Select a row without saying that a person did."""
+        self._pause.stop()
+        self._chosen = subject
+        self._show_chosen()
+
+    def step(self, by: int) -> None:
+        """Go to the next lesion listed (1) or the one before (-1), as the arrow keys do."""
+        count = self._order.rowCount()
+        if not count:
             return
-        self._rows[row][EXPLAINED] = text
-        index = self.index(row, self._columns.index(EXPLAINED))
-        self.dataChanged.emit(index, index)
+        current = self.view.selected_row()
+        start = current if current is not None else -1 if by > 0 else count
+        row = min(max(start + by, 0), count - 1)
+        if row != current:
+            self.view.select_row(row)
+            self._pause_for()
 
-    def row_of(self, label: int) -> int | None:
-        """Return the row of a lesion, or None."""
-        return next((i for i, row in enumerate(self._rows) if row[LABEL] == label), None)
+    def write_note(self) -> None:
+        """Begin to write the note of the selected row."""
+        self.view.edit_note()
 
-    def label_at(self, row: int) -> int:
-        """Return the lesion of a row."""
-        return int(self._rows[row][LABEL])
+    def _show_chosen(self) -> None:
+        shown = self.subjects()
+        at = shown.index(self._chosen) if self._chosen in shown else None
+        self.view.select_row(at)
 
-    def width_of(self, column: int) -> int:
-        """Return the width of a column in pixels."""
-        return _WIDTHS[self._columns[column]]
+    def _pause_for(self) -> None:
+        self._pause.start(PAUSE_MS)
 
-    def rowCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
-        """Return the number of lesions."""
-        return 0 if parent is not None and parent.isValid() else len(self._rows)
+    def _on_pause(self) -> None:
+        row = self.view.selected_row()
+        if row is not None:
+            self._choose(row)
 
-    def columnCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
-        """Return the number of columns."""
-        return 0 if parent is not None and parent.isValid() else len(self._columns)
+    def _on_picked(self, row: int) -> None:
+        self._pause.stop()
+        self._choose(row)
 
-    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Return the text of a cell, its sort value (UserRole), tooltip or alignment."""
-        name = self._columns[index.column()]
-        value = self._rows[index.row()][name]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return _COLUMNS[name][1](value)
-        if role == Qt.ItemDataRole.UserRole:
-            return value
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return _COLUMNS[name][2]
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            left = name in (EXPLAINED, "match")
-            side = Qt.AlignmentFlag.AlignLeft if left else Qt.AlignmentFlag.AlignRight
-            return side | Qt.AlignmentFlag.AlignVCenter
-        return None
+    def _choose(self, row: int) -> None:
+        self._chosen = self._order.subject_at(row)
+        self.chosen.emit(self._chosen)
 
-    def headerData(  # noqa: N802
-        self,
-        section: int,
-        orientation: Qt.Orientation,
-        role: int = Qt.ItemDataRole.DisplayRole,
-    ) -> Any:
-        """Return the title of a column or its tooltip."""
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        title, _, tooltip = _COLUMNS[self._columns[section]]
-        return {Qt.ItemDataRole.DisplayRole: title, Qt.ItemDataRole.ToolTipRole: tooltip}.get(role)
+    def _on_note_opened(self, row: int) -> None:
+        self._pause.stop()
+        # What is being written would be lost if its row went, as when its lesion is explained.
+        self._order.keep(self._order.subject_at(row))
 
+    def _on_note_closed(self) -> None:
+        self._order.keep(None)
+        self._show_chosen()
 
-class LesionTable(QTableView):
-    """Shows the lesions; says which one a person chose."""
+    def _on_filter(self) -> None:
+        wanted = self.filter
+        self._order.ask_for(
+            wanted.text.text(),
+            wanted.chosen_matches,
+            wanted.unexplained.isChecked(),
+            wanted.smallest.value(),
+        )
+        self._pause.stop()
+        # Qt would leave another row selected in place of one that is not listed any more.
+        self._show_chosen()
+        self._count()
 
-    chosen = Signal(int)
-    """Label of the lesion that a person chose with the mouse or the keyboard."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("lesions")
-        self.setToolTip("The lesions the network marked: choose a row to explain it.")
-        self._model = LesionTableModel(self)
-        self._sorted = QSortFilterProxyModel(self)
-        self._sorted.setSourceModel(self._model)
-        self._sorted.setSortRole(Qt.ItemDataRole.UserRole)
-        self.setModel(self._sorted)
-        self.setSortingEnabled(True)
-        self.sortByColumn(0, Qt.SortOrder.AscendingOrder)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        # napari's theme pads headers so widely that two columns would not fit a laptop's panel.
-        self.setStyleSheet("QHeaderView::section { padding: 1px 3px; }")
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(22)
-        header = self.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        header.setStretchLastSection(True)
-        header.setDefaultSectionSize(_WIDTHS["match"])
-        header.setMinimumSectionSize(24)
-        self.setMinimumHeight(120)
-        self._silent = False
-        self.selectionModel().currentRowChanged.connect(self._on_row)
-        self.clicked.connect(self._on_row)
-
-    def set_lesions(self, lesions: pd.DataFrame | None) -> None:
-        """Show other lesions, or none."""
-        self._silent = True
-        self._model.set_lesions(lesions)
-        self._silent = False
-        for column in range(self._model.columnCount() - 1):
-            width = max(self._model.width_of(column), self.sizeHintForColumn(column))
-            self.setColumnWidth(column, width)
-        # The last one is stretched, and must not ask for more than is left.
-        self.setColumnWidth(self._model.columnCount() - 1, _WIDTHS["match"])
-
-    def set_explained(self, label: int, text: str) -> None:
-        """Say what was explained of a lesion."""
-        self._model.set_explained(label, text)
-
-    def select(self, label: int | None) -> None:
-        """Select a lesion's row without saying that a person did."""
-        self._silent = True
-        row = None if label is None else self._model.row_of(label)
-        if row is None:
-            self.clearSelection()
-        else:
-            index = self._sorted.mapFromSource(self._model.index(row, 0))
-            self.selectRow(index.row())
-            self.setCurrentIndex(index)
-            self.scrollTo(index)
-        self._silent = False
-
-    def _on_row(self, index: QModelIndex, _: QModelIndex | None = None) -> None:
-        if index.isValid() and not self._silent:
-            self.chosen.emit(self._model.label_at(self._sorted.mapToSource(index).row()))
+    def _count(self) -> None:
+        self.filter.set_count(self._order.rowCount(), self._rows.rowCount())

@@ -145,6 +145,9 @@ def explain_subject(
     """Explain a lesion or a region; each running map comes with steady limits for its colours."""
     from napari_ies.saliency.explanation import explain_request
 
+    if isinstance(subject, str):
+        # Its row in the table says where it lies: found here, once, and not on the GUI thread.
+        _ = reading.case.midline
     reports = explain_request(model, reading.case, reading.mask_of(subject), request)
     limit = 0.0
     try:

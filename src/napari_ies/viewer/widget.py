@@ -11,14 +11,17 @@ from qtpy.QtCore import QEvent, QObject, Signal
 
 from napari_ies.errors import CheckpointError, NapariIESError
 from napari_ies.viewer import tasks
+from napari_ies.viewer.explain_all import ExplainAll
 from napari_ies.viewer.jobs import Job, Jobs
+from napari_ies.viewer.keys import Keyboard
 from napari_ies.viewer.layers import Scene, key_of
+from napari_ies.viewer.lesion_list import LesionList
 from napari_ies.viewer.panel import Panel
 from napari_ies.viewer.picking import pick_lesion
 from napari_ies.viewer.preferences import Preferring
 from napari_ies.viewer.reading import Answer, Answers, Reading, Region, Subject, model_key
 from napari_ies.viewer.sources import Source, source_of
-from napari_ies.viewer.titles import request_title, short_title, subject_title
+from napari_ies.viewer.titles import request_title, subject_title
 from napari_ies.viewer.viewer_link import ViewerLink
 
 if TYPE_CHECKING:
@@ -65,6 +68,8 @@ class LesionSaliencyWidget(Panel):
     """An :class:`~napari_ies.viewer.reading.Answer` that was finished and kept."""
     note_changed = Signal(object)
     """The lesion or region whose note in ``reading.notes`` is another one now."""
+    triple_view_requested = Signal()
+    """A person asks for the three planes side by side, or for one again."""
     model_changed = Signal(object)
     """The :class:`~napari_ies.viewer.tasks.LoadedModel` that was loaded."""
 
@@ -137,7 +142,7 @@ class LesionSaliencyWidget(Panel):
             return
         self._select(reading, subject, voxel or place.centre)
         try:
-            model = self._explained_model(reading)
+            model = self.explained_model(reading)
         except NapariIESError as error:
             self._on_failed("explain", str(error))
             return
@@ -159,6 +164,11 @@ class LesionSaliencyWidget(Panel):
             key=(id(reading), *key),
         )
         self.jobs.submit(job)
+
+    def explain_selected(self) -> None:
+        """Explain the selected lesion or region with the form's present settings."""
+        if self.selected is not None:
+            self.explain(self.selected)
 
     def explain_region(self, region: Region) -> None:
         """Select and explain a region that is no lesion of the table.
@@ -202,6 +212,29 @@ class LesionSaliencyWidget(Panel):
             del self.reading.notes[subject]
         self.note_changed.emit(subject)
 
+    def keep_answer(self, answer: Answer) -> None:
+        """Keep a finished map of this reading, without changing what is on screen."""
+        self.answers.add(answer)
+        self.answer_kept.emit(answer)
+
+    def explained_model(self, reading: Reading) -> SegmentationModel:
+        """Return the loaded network: it may be another one than the one that segmented.
+
+        Raises
+        ------
+        CheckpointError
+            If it takes another number of sequences than were segmented.
+        """
+        if self.model is None:
+            return reading.model
+        takes, given = self.model.model.profile.sequences, reading.case.sequences
+        if len(takes) != len(given):
+            raise CheckpointError(
+                f"The loaded checkpoint takes {', '.join(takes)}, but {', '.join(given)} were "
+                "segmented; segment again with it, or load the checkpoint that segmented."
+            )
+        return self.model.model
+
     def say(self, text: str) -> None:
         """Show a sentence in the status line."""
         self.status.say(text)
@@ -225,7 +258,7 @@ class LesionSaliencyWidget(Panel):
 
     def _make_parts(self) -> list[QObject]:
         """Make what stands on its own: each adds its view and listens to the signals here."""
-        return [Preferring(self)]
+        return [Preferring(self), LesionList(self), ExplainAll(self), Keyboard(self)]
 
     def _attach(self) -> None:
         self.link.attach()
@@ -240,7 +273,7 @@ class LesionSaliencyWidget(Panel):
         self.segmentation.file_chosen.connect(self.open_reference)
         self.segmentation.segment_requested.connect(self.segment)
         self.lesions.chosen.connect(self.explain)
-        self.saliency.explain_requested.connect(self._on_explain)
+        self.saliency.explain_requested.connect(self.explain_selected)
         self.save_requested.connect(self.save_to)
         self.status.cancel_requested.connect(self.jobs.cancel)
         self.link.clicked.connect(self._on_clicked)
@@ -263,23 +296,11 @@ class LesionSaliencyWidget(Panel):
 
     def _select(self, reading: Reading, subject: Subject, voxel: Voxel) -> None:
         self.selected = subject
-        self.lesions.select(subject if isinstance(subject, int) else None)
+        self.lesions.select(subject)
         self.scene.lesions.select(subject, *reading.displayed(subject))
         self.scene.look_at(reading.frame.to_world(voxel))
         self._refresh()
         self.selection_changed.emit(subject)
-
-    def _explained_model(self, reading: Reading) -> SegmentationModel:
-        """Return the loaded network: it may be another one than the one that segmented."""
-        if self.model is None:
-            return reading.model
-        takes, given = self.model.model.profile.sequences, reading.case.sequences
-        if len(takes) != len(given):
-            raise CheckpointError(
-                f"The loaded checkpoint takes {', '.join(takes)}, but {', '.join(given)} were "
-                "segmented; segment again with it, or load the checkpoint that segmented."
-            )
-        return self.model.model
 
     def _source(self, key: str) -> Source:
         return source_of(self.scene.find(key))
@@ -293,10 +314,6 @@ class LesionSaliencyWidget(Panel):
             explain=segmented or chosen,
             save=segmented,
         )
-
-    def _on_explain(self) -> None:
-        if self.selected is not None:
-            self.explain(self.selected)
 
     def _on_clicked(self, position: Any, direction: Any) -> None:
         if self.reading is None:
@@ -346,11 +363,7 @@ class LesionSaliencyWidget(Panel):
     def _on_answer(self, reading: Reading, answer: Answer) -> None:
         if reading is not self.reading:
             return
-        self.answers.add(answer)
-        if isinstance(answer.subject, int):
-            titles = [short_title(kept.request) for kept in self.answers.of(answer.subject)]
-            self.lesions.set_explained(answer.subject, ", ".join(dict.fromkeys(reversed(titles))))
-        self.answer_kept.emit(answer)
+        self.keep_answer(answer)
         self.show_answer(answer)
         title = f"{subject_title(answer.subject)}: {request_title(answer.request)}"
         self.say(f"Finished {title}.")

@@ -123,6 +123,16 @@ class LesionLayers:
         if layer is not None:
             layer.colormap = colours.lesion_fill(self._missed, selected, filled=not in_slices)
 
+    def toggle_outlines(self) -> None:
+        """Hide the outlines in the slices, or show them again."""
+        if self._stack.viewer.dims.ndisplay != 2:
+            return
+        found = (self._stack.find(key) for key in (self._outlines, self._selected_outline))
+        layers = [layer for layer in found if layer is not None]
+        shown = any(layer.visible for layer in layers)
+        for layer in layers:
+            layer.visible = not shown
+
     def _show_outlines(self, shown: bool) -> None:
         """Hide the outlines in the 3-d view, and show again those that were hidden for it."""
         for key in (self._outlines, self._selected_outline):

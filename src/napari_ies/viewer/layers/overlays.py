@@ -33,6 +33,7 @@ class SaliencyOverlays:
     def __init__(self, stack: LayerStack) -> None:
         self._stack = stack
         self._overlays: dict[str, _Overlay] = {}
+        self._hidden: tuple[str, ...] = ()
 
     def show(self, saliency: Saliency, frame: Frame, title: str, limit: float) -> None:
         """Show one overlay per sequence, in place of those of the lesion before.
@@ -68,6 +69,24 @@ class SaliencyOverlays:
                 self._add(overlay, data, {**look, **settings, **placement})
             else:
                 _change(layer, data, look, placement)
+
+    def toggle(self) -> None:
+        """Hide the overlays on show, or show again those that were."""
+        layers = {name: self._stack.find(overlay.key) for name, overlay in self._overlays.items()}
+        present = {name: layer for name, layer in layers.items() if layer is not None}
+        shown = [name for name, layer in present.items() if layer.visible]
+        if shown:
+            self._hidden = tuple(shown)
+        again = shown or [name for name in self._hidden if name in present] or list(present)[-1:]
+        for name in again:
+            present[name].visible = not shown
+
+    def change_opacity(self, by: float) -> None:
+        """Make the overlays on show less transparent, or more; opacity lies from 0 to 1."""
+        for overlay in self._overlays.values():
+            layer = self._stack.find(overlay.key)
+            if layer is not None and layer.visible:
+                layer.opacity = min(max(layer.opacity + by, 0.0), 1.0)
 
     def clear(self) -> None:
         """Remove the overlays; what a person set on them is remembered."""

@@ -1,0 +1,145 @@
+"""Keys: what the keyboard does, in the image and in the panel.
+
+Plain letters that neither the viewer nor any kind of layer of napari uses. Every other key of
+the panel reaches napari anyway, so one binding serves canvas and panel alike, and fields to
+write in keep their letters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OPACITY_STEP = 0.1
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key and what it does.
+
+    Parameters
+    ----------
+    key
+        As napari writes it, such as ``"Shift-N"``.
+    action
+        Name of what it does, see :class:`Keyboard`.
+    does
+        The same in plain words, for the help page.
+    """
+
+    key: str
+    action: str
+    does: str
+
+    @property
+    def shown(self) -> str:
+        """The key as a person reads it, such as ``"Shift+N"``."""
+        return self.key.replace("-", "+")
+
+
+KEYS: tuple[Key, ...] = (
+    Key("N", "next", "Go to the next lesion listed, and explain it after a short pause."),
+    Key("Shift-N", "previous", "Go to the lesion listed before, likewise."),
+    Key("W", "explain", "Explain why the selected lesion was marked, with the form's settings."),
+    Key("Shift-W", "explain_all", "Explain all lesions listed, in the background; again: stop."),
+    Key("H", "overlay", "Hide or show the saliency map."),
+    Key("Shift-H", "outline", "Hide or show the outlines of the lesions."),
+    Key("K", "fainter", "Make the saliency map more transparent."),
+    Key("Shift-K", "stronger", "Make the saliency map less transparent."),
+    Key("G", "planes", "Show the three planes side by side, or one again."),
+    Key("J", "note", "Write a note on the selected lesion (F2 in the table)."),
+)
+
+
+class Keyboard(QObject):
+    """Binds the keys to the viewer and to each of its layers, and takes them back.
+
+    A layer's own bindings win over the viewer's in napari, so each layer gets them, too. What a
+    person had bound before is put back.
+
+    Parameters
+    ----------
+    host
+        The panel.
+    """
+
+    def __init__(self, host: Any) -> None:
+        super().__init__(host)
+        self._host = host
+        actions = self._actions()
+        self._bindings = {key.key: _binding(actions[key.action]) for key in KEYS}
+        self._bound: dict[str, tuple[Any, dict[str, Any]]] = {}
+
+    def attach(self) -> None:
+        """Bind the keys; does nothing if they are bound."""
+        if self._bound:
+            return
+        self._bind("viewer", self._host.viewer)
+        events = self._host.viewer.layers.events
+        events.inserted.connect(self._on_layers)
+        events.removed.connect(self._on_layers)
+        self._on_layers()
+
+    def release(self) -> None:
+        """Take the keys back everywhere."""
+        if not self._bound:
+            return
+        events = self._host.viewer.layers.events
+        events.inserted.disconnect(self._on_layers)
+        events.removed.disconnect(self._on_layers)
+        for name in list(self._bound):
+            self._unbind(name)
+
+    def _on_layers(self, _: Any = None) -> None:
+        present = {str(layer.unique_id): layer for layer in self._host.viewer.layers}
+        for gone in set(self._bound) - set(present) - {"viewer"}:
+            self._unbind(gone)
+        for new in set(present) - set(self._bound):
+            self._bind(new, present[new])
+
+    def _bind(self, name: str, owner: Any) -> None:
+        before = {
+            key: owner.bind_key(key, binding, overwrite=True)
+            for key, binding in self._bindings.items()
+        }
+        self._bound[name] = (owner, before)
+
+    def _unbind(self, name: str) -> None:
+        owner, before = self._bound.pop(name)
+        for key, binding in before.items():
+            ours = owner.bind_key(key, None)
+            if ours is not None and ours is not self._bindings[key]:
+                # A person bound it anew meanwhile.
+                binding = ours
+            if binding is not None:
+                owner.bind_key(key, binding, overwrite=True)
+
+    def _actions(self) -> dict[str, Callable[[], None]]:
+        host = self._host
+        return {
+            "next": partial(host.lesions.step, 1),
+            "previous": partial(host.lesions.step, -1),
+            "explain": host.explain_selected,
+            "explain_all": host.lesions.filter.explain_all.click,
+            "overlay": host.scene.overlays.toggle,
+            "outline": host.scene.lesions.toggle_outlines,
+            "fainter": partial(host.scene.overlays.change_opacity, -OPACITY_STEP),
+            "stronger": partial(host.scene.overlays.change_opacity, OPACITY_STEP),
+            "planes": host.triple_view_requested.emit,
+            "note": host.lesions.write_note,
+        }
+
+
+def _binding(action: Callable[[], Any]) -> Callable[[Any], None]:
+    """Return an action as napari calls what is bound: with the viewer or the layer."""
+
+    def press(_: Any) -> None:
+        action()
+
+    return press

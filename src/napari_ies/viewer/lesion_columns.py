@@ -1,0 +1,129 @@
+"""The columns of the lesion table: what each is called, explained and written like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LABEL, PLACE, MATCH, EXPLAINED, NOTE = "label", "place", "match", "explained", "note"
+PEAK = "peak "
+"""What the names of the columns of peaks begin with; the sequence follows."""
+
+Place = tuple[str, float]
+"""Hemisphere and distance to the midline in mm, as in the lesion table of the core."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """How one kind of value is shown.
+
+    Parameters
+    ----------
+    name
+        What it is in a row.
+    title, tooltip
+        Of the header.
+    width
+        In pixels; a panel of 340 pixels shows what is not hidden.
+    text
+        A value as text.
+    hidden
+        Whether it is hidden until a person asks for it.
+    left
+        Whether it is text, which is aligned left.
+    """
+
+    name: str
+    title: str
+    tooltip: str
+    width: int
+    text: Callable[[Any], str] = str
+    hidden: bool = False
+    left: bool = False
+
+
+def place_text(place: Place) -> str:
+    """Return a place in short, such as ``"L 23 mm"``."""
+    side, distance = place
+    if side == "unknown":
+        return "?"
+    return "midline" if side == "midline" else f"{side[0].upper()} {distance:.0f} mm"
+
+
+def place_words(place: Place) -> str:
+    """Return a place in words."""
+    side, distance = place
+    if side == "unknown":
+        return "The images show no plane of symmetry, so the side is not known."
+    if side == "midline":
+        return "On the midline plane of the brain, or within 2 mm of it."
+    return (
+        f"Its centre lies {distance:.0f} mm from the midline plane of the brain, on the patient's "
+        f"{side}."
+    )
+
+
+COLUMNS = (
+    Column(
+        LABEL, "#", "Number of the lesion; the same in the image and in every file.", 28, left=True
+    ),
+    Column("volume_mm3", "mm³", "Volume in cubic millimetres.", 46, "{:,.0f}".format),
+    Column(
+        "voxels", "Voxels", "Number of voxels of the images' own grid.", 54, "{:,d}".format, True
+    ),
+    Column(
+        "mean_probability",
+        "p mean",
+        "Mean probability over the lesion's voxels, by the network, from 0 to 1.",
+        54,
+        "{:.2f}".format,
+        True,
+    ),
+    Column(
+        "max_probability",
+        "p max",
+        "Highest probability in the lesion, by the network, from 0 to 1.",
+        42,
+        "{:.2f}".format,
+    ),
+    Column(
+        MATCH,
+        "Match",
+        "TP: overlaps the reference; FP: the network's alone; FN: in the reference alone.",
+        40,
+        left=True,
+    ),
+    Column(
+        PLACE,
+        "Place",
+        "The patient's side (L left, R right) and the distance of the lesion's centre from the "
+        "midline plane of the brain, in mm; ? where the images show no such plane.",
+        58,
+        place_text,
+        left=True,
+    ),
+    Column(
+        EXPLAINED,
+        "Maps",
+        "How it was explained so far, the latest first; a click shows the latest map at once.",
+        46,
+        left=True,
+    ),
+    Column(NOTE, "Note", "Your note: double-click it, or press F2.", 50, left=True),
+)
+
+
+def peak_column(sequence: str) -> Column:
+    """Return the column of the strongest value of a sequence's map."""
+    of = "the map" if sequence == "all" else f"the map of {sequence}"
+    return Column(
+        PEAK + sequence,
+        "Peak" if sequence == "all" else f"Peak {sequence}",
+        f"Value of largest magnitude in {of} computed last, with its sign; the unit is given with "
+        "each value.",
+        64,
+        "{:+.3g}".format,
+    )

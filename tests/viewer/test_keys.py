@@ -1,0 +1,122 @@
+"""The keyboard, on the canvas and in the panel."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.layers import Image, Labels, Points, Shapes, Vectors
+from napari.utils.key_bindings import coerce_keybinding
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLineEdit
+
+from napari_ies.viewer.keys import KEYS
+
+SHIFT = Qt.KeyboardModifier.ShiftModifier
+
+
+@pytest.fixture
+def press(segmented):
+    """Press a key on the canvas, or on any widget."""
+
+    def act(letter, modifier=Qt.KeyboardModifier.NoModifier, on=None):
+        native = segmented.viewer.window._qt_viewer.canvas.native
+        segmented.qtbot.keyClick(on or native, letter, modifier)
+        segmented.settle()
+
+    return act
+
+
+def test_keys_are_free_in_napari_and_explained():
+    for kind in (Image, Labels, Points, Shapes, Vectors):
+        taken = {str(key) for cls in kind.__mro__ for key in getattr(cls, "class_keymap", {})}
+        mine = {str(coerce_keybinding(key.key)) for key in KEYS}
+        assert not mine & taken, kind
+    assert len({key.key for key in KEYS}) == len({key.action for key in KEYS}) == len(KEYS)
+    assert all(key.does.endswith(".") for key in KEYS)
+
+
+def test_lesions_and_maps_by_keyboard_with_a_layer_selected(segmented, press):
+    panel, viewer = segmented.panel, segmented.viewer
+    viewer.layers.selection.active = segmented.lesions_layer()
+    # Through the lesions as listed, each explained after a pause.
+    panel.lesions.view.sortByColumn(0, Qt.SortOrder.DescendingOrder)
+    press("n")
+    segmented.wait(lambda: segmented.answered(2))
+    press("n")
+    segmented.wait(lambda: segmented.answered(1))
+    assert panel.selected == 1
+    press("n", SHIFT)
+    segmented.wait(lambda: panel.selected == 2)
+    segmented.finish()
+    # The map is hidden and shown, and becomes fainter and stronger.
+    (top,) = [layer for layer in segmented.overlays() if layer.visible]
+    press("h")
+    assert not any(layer.visible for layer in segmented.overlays())
+    press("h")
+    assert [layer for layer in segmented.overlays() if layer.visible] == [top]
+    press("k")
+    press("k")
+    press("k", SHIFT)
+    assert top.opacity == pytest.approx(0.9)
+    outlines = [segmented.layer(name) for name in ("Lesion outlines", "Selected lesion")]
+    press("h", SHIFT)
+    assert not any(layer.visible for layer in outlines)
+    press("h", SHIFT)
+    assert all(layer.visible for layer in outlines)
+    # Other settings, explained by key; with an image selected, and from the panel.
+    viewer.layers.selection.active = segmented.layer("sub-01_FLAIR")
+    panel.saliency.aggregation.setCurrentText("sum")
+    press("w")
+    segmented.wait(lambda: segmented.answered(2))
+    panel.saliency.aggregation.setCurrentText("max")
+    press("w", on=panel.lesions.view)
+    segmented.wait(lambda: segmented.answered(2))
+    asked = []
+    panel.triple_view_requested.connect(lambda: asked.append("planes"))
+    press("g")
+    assert asked == ["planes"]
+
+
+def test_writing_a_note_or_a_filter_presses_no_key(segmented, press):
+    panel = segmented.panel
+    panel.explain(1)
+    segmented.wait(lambda: segmented.answered(1))
+    segmented.finish()
+    before = [(layer.visible, layer.opacity) for layer in segmented.viewer.layers]
+    press("j")
+    (editor,) = [e for e in panel.lesions.view.viewport().findChildren(QLineEdit) if e.isVisible()]
+    segmented.qtbot.keyClicks(editor, "who knows: hjgwnk")
+    segmented.qtbot.keyClick(editor, Qt.Key.Key_Return)
+    segmented.settle()
+    segmented.qtbot.keyClicks(panel.lesions.filter.text, "knows hjgwnk")
+    segmented.qtbot.wait(500)
+    assert panel.reading.notes == {1: "who knows: hjgwnk"}
+    assert panel.lesions.subjects() == [1]
+    assert (panel.selected, len(panel.answers), panel.jobs.busy) == (1, 1, False)
+    assert [(layer.visible, layer.opacity) for layer in segmented.viewer.layers] == before
+
+
+def test_everything_bound_is_taken_back(segmented):
+    viewer, panel = segmented.viewer, segmented.panel
+    keymaps = {"viewer": viewer.keymap, **{x.name: x.keymap for x in viewer.layers}}
+    assert all(len(keymap) == len(KEYS) for keymap in keymaps.values())
+    gone = viewer.add_labels(np.zeros((4, 4, 4), np.uint8), name="gone")
+    segmented.settle()
+    assert len(gone.keymap) == len(KEYS)
+    viewer.layers.remove(gone)
+    segmented.settle()
+    assert gone.keymap == {}
+    # A person's own keys: one from before, one from meanwhile.
+    key_n, key_w = coerce_keybinding("N"), coerce_keybinding("W")
+    keys = next(part for part in panel._parts if type(part).__name__ == "Keyboard")
+    keys.release()
+    assert all(keymap == {} for keymap in keymaps.values())
+    theirs = [lambda _: None, lambda _: None]
+    viewer.bind_key("N", theirs[0])
+    keys.attach()
+    assert viewer.keymap[key_n] is not theirs[0]
+    viewer.bind_key("W", theirs[1], overwrite=True)
+    next(iter(viewer.window._wrapped_dock_widgets.values())).destroyOnClose()
+    segmented.settle()
+    assert dict(viewer.keymap) == {key_n: theirs[0], key_w: theirs[1]}
+    assert all(keymap == {} for name, keymap in keymaps.items() if name != "viewer")
