@@ -30,20 +30,26 @@ def logits(network, image, profile, forward):
 
 def smoothgrad(model, image, mask, *, aggregation, noises, sigma, forward, class_index=1):
     """Mean and standard error over noise samples, float64 (C, X, Y, Z), by a double loop."""
-    network = copy.deepcopy(model.network).double()
     samples = []
     for noise in noises:
-        rows = []
-        noisy = torch.from_numpy(image.astype(np.float64) + sigma * noise.astype(np.float64))
-        noisy.requires_grad_()
-        output = logits(network, noisy, model.profile, forward)[class_index]
-        for voxel in np.argwhere(mask):
-            (row,) = torch.autograd.grad(output[tuple(voxel)], noisy, retain_graph=True)
-            rows.append(row.numpy())
-        samples.append(aggregate(np.array(rows), aggregation))
+        noisy = image.astype(np.float64) + sigma * noise.astype(np.float64)
+        rows = jacobian(model, noisy, mask, forward=forward, class_index=class_index)
+        samples.append(aggregate(rows, aggregation))
     samples = np.array(samples)
     error = samples.std(axis=0, ddof=1) / np.sqrt(len(samples)) if len(samples) > 1 else None
     return samples.mean(axis=0), error
+
+
+def jacobian(model, image, mask, *, forward, class_index=1):
+    """Gradients of the logits of a mask's voxels, float64 (V, C, X, Y, Z), one after the other."""
+    network = copy.deepcopy(model.network).double()
+    leaf = torch.from_numpy(image.astype(np.float64)).requires_grad_()
+    output = logits(network, leaf, model.profile, forward)[class_index]
+    rows = []
+    for voxel in np.argwhere(mask):
+        (row,) = torch.autograd.grad(output[tuple(voxel)], leaf, retain_graph=True)
+        rows.append(row.numpy())
+    return np.array(rows)
 
 
 def aggregate(rows, aggregation):

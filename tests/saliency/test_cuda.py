@@ -9,8 +9,14 @@ import torch
 from cases import ball, random_case
 from networks import small_model
 
+from napari_ies.inference import network_input
+from napari_ies.orientation import Reorientation
 from napari_ies.saliency import explain
+from napari_ies.saliency.certification import choose_engine
+from napari_ies.saliency.forwards import noisy_image
+from napari_ies.saliency.problem import Problem
 from napari_ies.segmentation import segment
+from napari_ies.windows import tiling
 
 pytestmark = [
     pytest.mark.cuda,
@@ -54,3 +60,40 @@ def test_gradcam(name):
     model, case = small_model(name), random_case(SHAPE)
     saliency = explain(on_cuda(model), case, MASK, method="gradcam++")
     assert_close(saliency.maps, explain(model, case, MASK, method="gradcam++").maps)
+
+
+def test_the_noise_is_that_of_the_cpu():
+    model, case = small_model(), random_case(SHAPE)
+    box = tuple(slice(0, size) for size in SHAPE)
+    noisy = []
+    for device in ("cpu", "cuda:0"):
+        problem = Problem(
+            network=model.network,
+            engine=choose_engine(model, "loop"),
+            device=torch.device(device),
+            image=network_input(model, case),
+            tiles=tiling(model.profile, SHAPE, "whole-volume"),
+            class_index=1,
+            turn=Reorientation.identity(SHAPE),
+        )
+        noisy.append(noisy_image(problem, box, seed=3, sample=2, sigma=0.5).cpu())
+    assert torch.equal(noisy[0], noisy[1])
+
+
+@pytest.mark.parametrize("engine", ["loop", "windowed"])
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_the_faster_precisions_are_near(precision, engine):
+    model, case = small_model(), random_case(SHAPE)
+    expected = explain(model, case, MASK, n_samples=10).maps
+    saliency = explain(
+        on_cuda(model), case, MASK, n_samples=10, precision=precision, jacobian=engine
+    )
+    assert saliency.provenance["precision"] == precision
+    assert np.linalg.norm(saliency.maps - expected) <= 0.1 * np.linalg.norm(expected)
+
+
+def test_the_peak_is_that_of_the_device():
+    model, case = small_model(), random_case(SHAPE)
+    saliency = explain(on_cuda(model), case, MASK, n_samples=10)
+    assert saliency.provenance["peak_memory_gib"] >= 0
+    assert saliency.provenance["peak_memory_of"].startswith("device memory")

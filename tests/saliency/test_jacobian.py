@@ -1,6 +1,7 @@
 """Gradients of single output voxels, by every engine, against plain autograd in float64."""
 
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from cases import ball, random_case
 from networks import small_model
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from napari_ies.errors import SaliencyError
 from napari_ies.saliency import explain, jacobian
@@ -15,7 +17,7 @@ from napari_ies.saliency.certification import choose_engine
 from napari_ies.saliency.chunks import chunked
 from napari_ies.saliency.local_network import LocalNetwork
 from napari_ies.saliency.local_translation import NotLocalError
-from napari_ies.saliency.patches import Patch
+from napari_ies.saliency.patches import Patch, add_to
 
 DOMAIN = (13, 12, 14)
 VOXELS = np.array([(0, 0, 0), (12, 11, 13), (6, 5, 7), (6, 6, 7), (7, 11, 0), (3, 8, 12)])
@@ -155,6 +157,29 @@ def test_the_pull_is_the_adjoint_of_the_forward_derivative():
     assert float(left) == pytest.approx(float((tangent * pulled).sum()), rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["unet", "unet-residual", "unet-anisotropic", "unet-instance", "dynunet", "unetr", "swin"],
+)
+def test_the_gradients_are_the_adjoint_of_the_forward_derivative(name):
+    """The same of the networks as they are, by the engine that each gets."""
+    model = small_model(name)
+    engine = choose_engine(small_model(name))
+    engine = type(engine)(model.network.double())
+    domain = model.profile.fixed_size or model.profile.window
+    image, tangent = torch.randn(2, 2, *domain, dtype=torch.float64)
+    voxels = np.array([(0, 0, 0), (3, 4, 2), (domain[0] - 1, 5, domain[2] - 1)])
+    cotangent = torch.randn(len(voxels), dtype=torch.float64)
+    span = span_of(voxels)
+    assert engine.reach(span, domain) == ((0, 0, 0), domain)
+    linearised = engine.linearise(image[None], span, domain, 1)
+    pulled = torch.zeros_like(image)
+    add_to(pulled, linearised.combined(voxels, cotangent), (0, 0, 0))
+    _, forward = torch.func.jvp(lambda x: model.network(x[None])[0, 1], (image,), (tangent,))
+    left = (forward[tuple(voxels.T)] * cotangent).sum()
+    assert float(left) == pytest.approx(float((tangent * pulled).sum()), rel=1e-9)
+
+
 def test_a_linear_network_has_its_kernel_as_jacobian():
     network = randomised(nn.Sequential(conv(2, 2, 3, padding=1, bias=False)))
     image = torch.zeros(2, *DOMAIN, dtype=torch.float64)
@@ -243,33 +268,53 @@ def test_rows_are_the_same_in_smaller_chunks_where_memory_runs_out(limit):
     assert max(sizes) <= limit
 
 
-ALLOCATIONS = [
-    (jacobian.LocalNetwork, "linearise"),
-    (jacobian.LocalLinearisation, "combined"),
-    (jacobian.LocalLinearisation, "rows"),
-    (torch.autograd, "grad"),
-]
+class OutOfMemory(TorchDispatchMode):
+    """Raises an out-of-memory error at one operation, wherever PyTorch runs it."""
+
+    def __init__(self, at, message):
+        super().__init__()
+        self.count, self._at, self._message = 0, at, message
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += 1
+        if self.count == self._at:
+            kind = RuntimeError if "Allocator" in self._message else torch.OutOfMemoryError
+            raise kind(self._message)
+        return function(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("message", ["out of memory", "DefaultCPUAllocator: not enough memory"])
-@pytest.mark.parametrize(("owner", "name"), ALLOCATIONS)
-@pytest.mark.parametrize("settings", [{}, {"aggregation": "max"}, {"method": "gradcam++"}])
-def test_no_memory_at_all_is_said_in_one_sentence(monkeypatch, owner, name, settings, message):
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *({"aggregation": "max", "jacobian": e} for e in ("loop", "batched", "windowed")),
+        {"aggregation": "mean", "jacobian": "windowed"},
+        {"method": "gradcam++"},
+    ],
+    ids=lambda s: "-".join(s.values()),
+)
+def test_out_of_memory_anywhere_is_a_smaller_chunk_or_one_sentence(settings):
     shape = (12, 10, 14)
     model, case, mask = small_model(), random_case(shape), ball(shape, (6, 5, 7), 1.0)
-    choose_engine(model)  # its trial comes first and is not what is tested
-    explain(model, case, mask, n_samples=1, **settings)
-
-    def full(*args, **kwargs):
-        kind = torch.OutOfMemoryError if message.startswith("out") else RuntimeError
-        raise kind(message)
-
-    monkeypatch.setattr(owner, name, full)
-    said = "not enough memory"
-    try:
-        explain(model, case, mask, n_samples=1, **settings)
-    except SaliencyError as error:
-        said = str(error)
-    assert "not enough memory" in said
-    assert not any(parameter.requires_grad for parameter in model.network.parameters())
-    assert not any(module._forward_hooks for module in model.network.modules())
+    settings = {"n_samples": 1, "forward": "whole-volume", **settings}
+    expected = explain(model, case, mask, **settings).maps  # its trial is not what is tested
+    with OutOfMemory(0, "") as counter:
+        explain(model, case, mask, **settings)
+    went_on = 0
+    places = range(1, counter.count + 1, max(counter.count // 40, 1))
+    for number, place in enumerate(places):
+        message = ("CUDA out of memory", "DefaultCPUAllocator: not enough memory")[number % 2]
+        said, maps = "", None
+        try:
+            with OutOfMemory(place, message):
+                maps = explain(model, case, mask, **settings).maps
+        except SaliencyError as error:
+            said = str(error)
+        if maps is None:
+            assert re.fullmatch(r"There is not enough memory .*", said)
+        else:
+            went_on += 1
+            np.testing.assert_allclose(maps, expected, atol=1e-6 * np.abs(expected).max())
+        assert not any(parameter.requires_grad for parameter in model.network.parameters())
+        assert not any(module._forward_hooks for module in model.network.modules())
+    in_chunks = settings.get("jacobian") != "loop" and settings.get("aggregation") == "max"
+    assert (went_on > 0) == in_chunks

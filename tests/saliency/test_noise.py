@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from napari_ies.saliency.noise import standard_noise
@@ -43,3 +44,11 @@ def test_the_noise_of_a_seed_never_changes():
     values = standard_noise(0, 0, 1, (slice(0, 1), slice(0, 1), slice(0, 3)))[0, 0, 0]
     generator = np.random.Generator(np.random.Philox(np.random.SeedSequence((0, 0, 0, 0, 0, 0))))
     assert np.array_equal(values, generator.standard_normal(3, dtype=np.float32))
+
+
+def test_the_noise_is_the_same_whatever_device_and_seed_pytorch_works_with():
+    box = (slice(3, 9), slice(30, 35), slice(0, 7))
+    expected = standard_noise(5, 1, 2, box)
+    torch.manual_seed(11)
+    with torch.device("meta"):
+        assert np.array_equal(standard_noise(5, 1, 2, box), expected)

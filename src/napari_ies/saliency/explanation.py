@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -155,9 +156,10 @@ def explain_request(
     memory_gib: float | None = None,
 ) -> Iterator[Progress[Saliency]]:
     """Explain a footprint as a request says; see :func:`explain_progressively`."""
-    explained = _Explanations(model, case, request, jacobian, memory_gib)
-    for _, report in explained.run([(footprint, request.aggregation)]):
-        yield report
+    with _within_memory():
+        explained = _Explanations(model, case, request, jacobian, memory_gib)
+        for _, report in explained.run([(footprint, request.aggregation)]):
+            yield report
 
 
 def explain_together(
@@ -204,14 +206,15 @@ def explain_together(
         raise SaliencyError(
             f"Only smoothgrad explains lesions together, not {request.method}; explain each alone."
         )
-    explained = _Explanations(model, case, request, jacobian, memory_gib)
     ways = aggregations or (request.aggregation,)
     keys = list(footprints)
-    together = explained.footprints_together(len(ways))
-    for start in range(0, len(keys), together):
-        batch = [(key, way) for key in keys[start : start + together] for way in ways]
-        for number, report in explained.run([(footprints[key], way) for key, way in batch]):
-            yield batch[number], report
+    with _within_memory():
+        explained = _Explanations(model, case, request, jacobian, memory_gib)
+        together = explained.footprints_together(len(ways))
+        for start in range(0, len(keys), together):
+            batch = [(key, way) for key in keys[start : start + together] for way in ways]
+            for number, report in explained.run([(footprints[key], way) for key, way in batch]):
+                yield batch[number], report
 
 
 class _Explanations:
@@ -267,7 +270,7 @@ class _Explanations:
             sequences, unit = ("all",), "windows"
             layer = self._request.layer or ""
             estimates = gradcam(self._problem, targets[0].voxels, layer)
-        for estimate in _within_memory(estimates):
+        for estimate in estimates:
             target = targets[estimate.target]
             result = None
             if estimate.mean is not None:
@@ -299,10 +302,11 @@ class _Explanations:
         )
 
 
-def _within_memory(estimates: Iterator[Estimate]) -> Iterator[Estimate]:
+@contextmanager
+def _within_memory() -> Iterator[None]:
     """Turn an out-of-memory error into a sentence: generators of a thread swallow RuntimeError."""
     try:
-        yield from estimates
+        yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

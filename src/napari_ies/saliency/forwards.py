@@ -35,7 +35,7 @@ class Forwards:
         self, problem: Problem, box: Box, seed: int, samples: Sequence[int], sigma: float
     ) -> None:
         self._problem, self._box = problem, box
-        self._noisy = [_noisy(problem, box, seed, sample, sigma) for sample in samples]
+        self._noisy = [noisy_image(problem, box, seed, sample, sigma) for sample in samples]
         self._ready: dict[object, Linearisation] = {}
 
     def of(self, piece: Piece) -> Linearisation:
@@ -59,7 +59,7 @@ class Forwards:
         return problem.engine.linearise(images, piece.span, window.size, problem.class_index)
 
 
-def _noisy(problem: Problem, box: Box, seed: int, sample: int, sigma: float) -> torch.Tensor:
+def noisy_image(problem: Problem, box: Box, seed: int, sample: int, sigma: float) -> torch.Tensor:
     """Return the noisy input on a box, (C, x, y, z), on the network's device."""
     image = problem.image[(slice(None), *box)]
     if sigma == 0:
