@@ -16,9 +16,9 @@ from napari_ies import explain, load_saliency, segment
 from napari_ies.case import load_mask
 from napari_ies.cli import app, options
 from napari_ies.cli.images import assign
-from napari_ies.errors import CaseError
+from napari_ies.errors import CaseError, SaliencyError
 from napari_ies.results import load_segmentation
-from napari_ies.saliency import request
+from napari_ies.saliency import explain_together, request
 from napari_ies.segmentation import segment_progressively
 
 
@@ -103,6 +103,38 @@ def test_explain_takes_an_earlier_segmentation_and_every_lesion_of_it(small, tmp
         np.testing.assert_array_equal(load_saliency(written).mask, expected == label)
 
 
+def test_each_of_several_is_the_same_as_alone_and_written_when_it_is_done(
+    small, tmp_path, monkeypatch
+):
+    """Two lesions and a region, the last of which fails: the others are on disk."""
+
+    def failing(model, case, footprints, request, **settings):
+        *_, last = footprints
+        for (target, way), report in explain_together(model, case, footprints, request, **settings):
+            if target is last:
+                raise SaliencyError("It failed.")
+            yield (target, way), report
+
+    monkeypatch.setattr("napari_ies.cli.explaining.explain_together", failing)
+    result = run(
+        *("explain", *small.arguments, "--lesion", 2, "--lesion", 4, "--mask", small.reference),
+        *("--samples", 2, "--memory-gib", 1, "--precision", "tf32", "--out", tmp_path),
+    )
+    assert one_line(result) == "Error: It failed."
+    assert [line.partition(":")[0] for line in result.stderr.splitlines()[-3:-1]] == [
+        "Lesion 2",
+        "Lesion 4",
+    ]
+    model, case = small.model(), small.case()
+    labels = segment(model, case).labels
+    for lesion in (2, 4):
+        written = load_saliency(next(tmp_path.glob(f"*_seq-T1_lesion-{lesion:03d}*saliency.json")))
+        expected = explain(model, case, labels == lesion, n_samples=2, precision="tf32")
+        assert written.request == expected.request
+        np.testing.assert_allclose(written.maps, expected.maps, rtol=1e-5, atol=1e-7)
+    assert not list(tmp_path.glob("*region*"))
+
+
 def test_explain_takes_a_region_named_after_its_file(small, tmp_path):
     result = run(
         *("explain", *small.arguments, "--mask", small.reference, "--samples", 1),
@@ -169,7 +201,7 @@ def test_a_result_that_is_there_is_refused_before_anything_is_computed(
     assert run(*explained, "--out", tmp_path).exit_code == 0
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with monkeypatch.context() as patch:
-        patch.setattr("napari_ies.cli.explaining.explain_request", None)
+        patch.setattr("napari_ies.cli.explaining.explain_together", None)
         assert "is there already" in one_line(run(*explained, "--out", tmp_path))
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
     again = run(*explained, "--seed", 3, "--overwrite", "--out", tmp_path)

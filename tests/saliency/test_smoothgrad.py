@@ -266,6 +266,9 @@ def test_the_first_sample_is_shown_as_it_grows(aggregation):
     if aggregation == "max":
         assert growing == sorted(growing)
     assert growing[-1] == pytest.approx(first, rel=0.2)
+    *before, last = explain_progressively(model, case, mask, aggregation=aggregation, n_samples=1)
+    assert last.finished
+    assert not any(report.finished for report in before)
     assert max(saliency.n_used for saliency in reports) == 2
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from napari_ies.case import load_mask
 from napari_ies.errors import ResultsError, SaliencyError
 from napari_ies.results import every_name, label, prepare, saliency_files, save_saliency
-from napari_ies.saliency.explanation import explain_request
+from napari_ies.saliency.explanation import explain_request, explain_together
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.checkpoints.profile import Profile
     from napari_ies.cli.terminal import Terminal
+    from napari_ies.progress import Progress
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
 
@@ -47,6 +48,11 @@ class Target:
     def name(self) -> str:
         """What it is called in a table: ``"3"`` or ``"region brainstem"``."""
         return str(self.lesion) if self.region is None else f"region {self.region}"
+
+    @property
+    def step(self) -> str:
+        """What it is called while it is explained: ``"Lesion 3"`` or ``"Region brainstem"``."""
+        return f"Lesion {self.name}" if self.region is None else self.name.capitalize()
 
 
 def lesion_targets(
@@ -137,19 +143,15 @@ def explain_targets(
     overwrite: bool,
     memory_gib: float | None = None,
 ) -> dict[str, Saliency]:
-    """Explain one target after the other and write each as soon as it is done.
+    """Explain targets, from shared forwards where that can be, and write each when it is done.
 
     Returns
     -------
     The saliencies by the targets' names.
     """
     done: dict[str, Saliency] = {}
-    for target in targets:
-        kind = "Lesion " if target.region is None else ""
-        saliency = terminal.follow(
-            explain_request(model, case, target.footprint, request, memory_gib=memory_gib),
-            f"{kind}{target.name}".capitalize(),
-        )
+    reports = _reports(model, case, targets, request, memory_gib)
+    for target, saliency in terminal.follow_each(reports, lambda target: target.step):
         save_saliency(
             folder,
             saliency,
@@ -161,3 +163,22 @@ def explain_targets(
         )
         done[target.name] = saliency
     return done
+
+
+def _reports(
+    model: SegmentationModel,
+    case: Case,
+    targets: Sequence[Target],
+    request: SaliencyRequest,
+    memory_gib: float | None,
+) -> Iterator[tuple[Target, Progress[Saliency]]]:
+    if request.method == "smoothgrad":
+        footprints = {target: target.footprint for target in targets}
+        reports = explain_together(model, case, footprints, request, memory_gib=memory_gib)
+        for (target, _), report in reports:
+            yield target, report
+        return
+    for target in targets:
+        footprint = target.footprint
+        for report in explain_request(model, case, footprint, request, memory_gib=memory_gib):
+            yield target, report

@@ -7,7 +7,7 @@ import sys
 import time
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -15,13 +15,14 @@ from rich.console import Console
 from napari_ies.errors import NapariIESError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Hashable, Iterator
 
     from rich.table import Table
 
     from napari_ies.progress import Progress
 
 T = TypeVar("T")
+K = TypeVar("K", bound="Hashable")
 
 logger = logging.getLogger("napari_ies")
 
@@ -66,16 +67,48 @@ class Terminal:
         from napari_ies.progress import finish
 
         started = time.monotonic()
-        if self.err.is_terminal:
-            with self._bar(step) as shown:
-                result = finish(shown(reports))
-        else:
-            result = finish(reports)
+        with self._bar() as show:
+
+            def shown() -> Iterator[Progress[T]]:
+                for report in reports:
+                    show(step, report)
+                    yield report
+
+            result = finish(shown())
         logger.info("%s: %s", step, _duration(time.monotonic() - started))
         return result
 
+    def follow_each(
+        self, reports: Iterator[tuple[K, Progress[T]]], step: Callable[[K], str]
+    ) -> Iterator[tuple[K, T]]:
+        """Run computations that take turns; give each result as soon as it is finished.
+
+        Parameters
+        ----------
+        reports
+            Keys, each with a report on the computation of that key.
+        step
+            Says what is done for a key.
+
+        Yields
+        ------
+        Key and finished result.
+        """
+        started: dict[K, float] = {}
+        with self._bar() as show:
+            for key, report in reports:
+                started.setdefault(key, time.monotonic())
+                show(step(key), report)
+                if report.finished and report.result is not None:
+                    logger.info("%s: %s", step(key), _duration(time.monotonic() - started[key]))
+                    yield key, report.result
+
     @contextmanager
-    def _bar(self, step: str) -> Iterator[Callable[[Iterator[Progress[T]]], Iterator[Progress[T]]]]:
+    def _bar(self) -> Iterator[Callable[[str, Progress[Any]], None]]:
+        """Give what shows a step and its report on a bar, if there is a terminal."""
+        if not self.err.is_terminal:
+            yield lambda _step, _report: None
+            return
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
@@ -88,14 +121,20 @@ class Terminal:
             console=self.err,
             transient=True,
         ) as bar:
-            task = bar.add_task(step, total=None, unit="")
+            task = bar.add_task("", total=None, unit="")
 
-            def shown(reports: Iterator[Progress[T]]) -> Iterator[Progress[T]]:
-                for report in reports:
-                    bar.update(task, completed=report.done, total=report.total, unit=report.unit)
-                    yield report
+            def show(step: str, report: Progress[Any]) -> None:
+                if report.done < bar.tasks[task].completed:  # the next one begins
+                    bar.reset(task)
+                bar.update(
+                    task,
+                    description=step,
+                    completed=report.done,
+                    total=report.total,
+                    unit=report.unit,
+                )
 
-            yield shown
+            yield show
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def smoothgrad(
         try:
             for estimate in _under_way(problem, active, request.seed, samples, sigma, begun, total):
                 done = estimate.done
-                shown = sample == 0 and active == running[:1]
+                shown = sample == 0 and active == running[:1] and done < total
                 yield estimate if shown else replace(estimate, mean=None)
         except RuntimeError as error:
             if len(samples) == 1 or not is_out_of_memory(error):
