@@ -51,6 +51,8 @@ class Settings:
         Repetitions for these networks, each of which takes minutes.
     rows
         Rows of the confluent lesion that are run.
+    precision_rows
+        Voxels of the lesion for the max map in other precisions.
     product
         Size of the matrices whose product gives the machine's peak.
     """
@@ -61,11 +63,14 @@ class Settings:
     window_voxels: int = 3
     window_repetitions: int = 1
     rows: int = 192
+    precision_rows: int = 8
     product: int = 2048
 
     def quick(self) -> Settings:
         """Return the least that still gives every number."""
-        return replace(self, repetitions=1, passes=1, samples=1, window_voxels=1, rows=24)
+        return replace(
+            self, repetitions=1, passes=1, samples=1, window_voxels=1, rows=24, precision_rows=2
+        )
 
 
 def warm_up(model: SegmentationModel, lesion: Lesion, forward: str = "sliding-window") -> None:

@@ -18,7 +18,7 @@ import torch
 import typer
 from rich.console import Console
 
-from benchmarks import measurements
+from benchmarks import choices, measurements
 from benchmarks.measurements import N, Settings
 from benchmarks.report import Report
 from benchmarks.subjects import real_subjects, synthetic_subjects
@@ -43,6 +43,8 @@ class Row(StrEnum):
     MEMORY = "memory"
     SEGMENTATION = "segmentation"
     WORK = "work"
+    PRECISION = "precision"
+    SAMPLES = "samples"
 
 
 def measure(
@@ -66,6 +68,10 @@ def measure(
             yield from measurements.peak_memory(subjects, settings, real)
         elif row is Row.SEGMENTATION:
             yield from measurements.segmentation(subjects, settings)
+        elif row is Row.PRECISION:
+            yield from choices.precisions(subjects, settings)
+        elif row is Row.SAMPLES:
+            yield from choices.samples_together(subjects, settings)
         else:
             yield from measurements.work_per_row(subjects, settings)
 

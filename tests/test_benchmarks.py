@@ -43,7 +43,7 @@ def test_ours_equals_the_literal_loops(tiny, forward):
 
 
 def test_every_measurement_ends_in_a_positive_number(tiny, tmp_path):
-    from benchmarks import measurements
+    from benchmarks import choices, measurements
     from benchmarks.memory import peak_of_max_map
     from benchmarks.report import BEGIN, END, Report
 
@@ -55,6 +55,8 @@ def test_every_measurement_ends_in_a_positive_number(tiny, tmp_path):
         *measurements.first_overlay(tiny, settings),
         *measurements.segmentation(tiny, settings),
         *measurements.work_per_row(tiny, settings),
+        *choices.precisions(tiny, settings),
+        *choices.samples_together(tiny, settings),
     ]
     measured = [result for result in results if "not installed" not in result.note]
     assert all(result.value > 0 for result in measured)
@@ -67,6 +69,16 @@ def test_every_measurement_ends_in_a_positive_number(tiny, tmp_path):
     assert text.endswith("\nafter\n")
     assert "of last year" not in text
     assert all(result.what in text for result in results)
+
+
+def test_the_difference_of_two_maps_is_said_in_numbers(tiny):
+    from benchmarks.choices import difference_in_words
+
+    expected = np.array([100.0, -50.0, 10.0, 0.5, 0.0])
+    said = difference_in_words(expected * [1, 1, -1, -1, 1], expected)
+    distance = np.sqrt(20.0**2 + 1) / np.linalg.norm(expected)
+    assert said.startswith(f"relative L2 {distance:.2e}")
+    assert "33 % of the 3 voxels above 1 % of the peak, 50 % of all" in said
 
 
 def test_a_pass_of_the_loop_goes_through_every_window_of_the_volume(tiny):

@@ -333,10 +333,17 @@ EVERY_WAY = [
 def test_cancelling_at_any_step_leaves_the_network_untouched(settings):
     model, case = small_model(), random_case(SHAPE)
     model.network.model[0].register_forward_hook(lambda *_: None)
+    model.network.model[0].adn.A = torch.nn.LeakyReLU(0.1, inplace=True)
 
     def state():
         modules = [
-            (name, len(m._forward_hooks), len(m._backward_hooks), m.training)
+            (
+                name,
+                len(m._forward_hooks),
+                len(m._backward_hooks),
+                m.training,
+                vars(m).get("inplace"),
+            )
             for name, m in model.network.named_modules()
         ]
         return modules, [p.requires_grad for p in model.network.parameters()]
