@@ -21,7 +21,7 @@ from rich.console import Console
 from benchmarks import choices, measurements
 from benchmarks.measurements import N, Settings
 from benchmarks.report import Report
-from benchmarks.subjects import real_subjects, synthetic_subjects
+from benchmarks.subjects import demo_lesions, real_subjects, synthetic_subjects
 from benchmarks.timing import environment
 from napari_ies.checkpoints.device import exact_float32
 
@@ -87,6 +87,9 @@ def main(
     confluent: Annotated[
         bool, typer.Option("--confluent", help="Also time rows of the confluent lesion.")
     ] = False,
+    synthetic: Annotated[
+        bool, typer.Option("--synthetic", help="Take the lesions of the demo's patient instead.")
+    ] = False,
     quick: Annotated[
         bool, typer.Option("--quick", help="One repetition, the smallest two lesions.")
     ] = False,
@@ -101,6 +104,8 @@ def main(
     settings = Settings().quick() if quick else Settings()
     with exact_float32():
         subjects = synthetic_subjects(device) if real is None else real_subjects(real, device)
+        if synthetic:
+            subjects = subjects.among(demo_lesions())
         if quick:
             subjects = subjects.smallest(2)
         report = Report(

@@ -117,6 +117,10 @@ class Subjects:
         """Return the same with its smallest lesions only."""
         return replace(self, lesions=self.lesions[:count])
 
+    def among(self, lesions: tuple[Lesion, ...]) -> Subjects:
+        """Return the same with other lesions."""
+        return replace(self, lesions=lesions)
+
 
 def real_subjects(folder: Path, device: str) -> Subjects:
     """Load the trained U-Net and two real patients.
@@ -147,6 +151,17 @@ def real_subjects(folder: Path, device: str) -> Subjects:
     )
     confluent = _of_size(drawn, drawn.size, patients["19"], "patient19, reference")
     return Subjects(model, lesions, confluent, "real patients, trained U-Net")
+
+
+def demo_lesions(sizes: tuple[int, ...] = SIZES) -> tuple[Lesion, ...]:
+    """Return lesions of about these sizes of the demo's synthetic patient, at 1 mm."""
+    from napari_ies.demo import synthetic_patient
+
+    patient = synthetic_patient(0, spacing=1.0)
+    data = np.stack([patient.flair, patient.t1])
+    case = Case(("FLAIR", "T1"), data, patient.affine, subject="synthetic")
+    drawn = instances(patient.lesions)
+    return tuple(_of_size(drawn, size, case, "synthetic patient, drawn") for size in sizes)
 
 
 def synthetic_subjects(
