@@ -13,6 +13,7 @@ def test_the_panel_opens_as_preferred(settings, make_napari_viewer):
     computation = settings.computation
     computation.method, computation.aggregation = "gradcam++", "max"
     computation.samples, computation.noise = 7, 2.5
+    computation.precision = "bf16"
     computation.device, computation.smallest_lesion = "cuda:0", 20
     viewer = make_napari_viewer()
     _, panel = viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
@@ -20,6 +21,7 @@ def test_the_panel_opens_as_preferred(settings, make_napari_viewer):
     panel.saliency.set_method("smoothgrad")
     request = panel.saliency.request()
     assert (request.aggregation, request.n_samples, request.noise) == ("max", 7, 0.025)
+    assert request.precision == "bf16"
     assert panel.checkpoint.device == "cuda:0"
     panel.segmentation.set_profile(threshold=0.3, smallest=6)
     assert panel.segmentation.smallest.value() == 20

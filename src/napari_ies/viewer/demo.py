@@ -51,16 +51,9 @@ def run_demo(screenshot: Path | None = None) -> None:
 
 
 def open_demo(viewer: Any) -> LesionSaliencyWidget:
-    """Open the synthetic patient, the panel and the demo's network in a viewer."""
-    from napari_ies.demo import demo_checkpoint
-
-    viewer.open_sample("napari-ies", "synthetic_patient")
+    """Open the panel with the synthetic patient and the demo's network in a viewer."""
     _, panel = viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
-    for layer in viewer.layers:
-        if layer.name.startswith("reference"):
-            layer.visible = False
-    panel.scene.frame_all()
-    panel.checkpoint.choose(str(demo_checkpoint()))
+    panel.first_steps.demo.click()
     return panel  # type: ignore[no-any-return]
 
 

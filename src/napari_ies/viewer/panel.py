@@ -21,6 +21,7 @@ from superqt import QCollapsible
 from napari_ies.viewer import dialogs
 from napari_ies.viewer.availability import allow, describe
 from napari_ies.viewer.checkpoint_form import CheckpointForm
+from napari_ies.viewer.first_steps import FirstSteps
 from napari_ies.viewer.images_form import ImagesForm
 from napari_ies.viewer.lesion_table import LesionTable
 from napari_ies.viewer.saliency_form import SaliencyForm
@@ -41,6 +42,7 @@ class Panel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.first_steps = FirstSteps()
         self.images = ImagesForm(DEFAULT_SEQUENCES)
         self.checkpoint = CheckpointForm()
         self.segmentation = SegmentationForm()
@@ -58,6 +60,7 @@ class Panel(QWidget):
         column = QVBoxLayout(content)
         column.setContentsMargins(4, 4, 4, 4)
         column.setSpacing(2)
+        column.addWidget(self.first_steps)
         column.addWidget(self.preparation)
         column.addWidget(_section("Lesions", self.lesions), 1)
         column.addWidget(self.tabs)

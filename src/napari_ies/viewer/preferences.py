@@ -68,6 +68,7 @@ class Preferring(QObject):
             "aggregation": host.saliency.set_aggregation,
             "samples": host.saliency.samples.setValue,
             "noise": host.saliency.noise.setValue,
+            "precision": host.saliency.precision.setCurrentText,
             "smallest_lesion": host.segmentation.prefer_smallest,
         }
 

@@ -17,7 +17,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ies.saliency.request import AGGREGATIONS, FORWARDS, METHODS, SaliencyRequest
+from napari_ies.saliency.request import (
+    AGGREGATIONS,
+    FORWARDS,
+    METHODS,
+    PRECISIONS,
+    SaliencyRequest,
+)
 from napari_ies.viewer.availability import allow, describe
 from napari_ies.viewer.titles import METHOD_NAMES
 
@@ -78,6 +84,12 @@ class SaliencyForm(QWidget):
             "Sliding window: explains the lesions on screen as they were found. Whole volume: "
             "explains one pass over the whole image.",
         )
+        self.precision = _combo(
+            list(PRECISIONS),
+            "precision",
+            "Arithmetic of the network: float32 is exact; tf32 and bf16 are faster on some "
+            "graphics cards and less exact.",
+        )
         self.button = QPushButton("Explain")
         describe(self.button, "Compute the saliency of the selected lesion.", "explain")
         self._layers: tuple[str, ...] = ()
@@ -99,10 +111,12 @@ class SaliencyForm(QWidget):
                 noise=round(self.noise.value() / 100, 6),
                 seed=self.seed.value(),
                 forward=forward,
+                precision=self.precision.currentText(),
             )
         chosen = self.layer.currentIndex() - 1
         layer = self._layers[chosen] if 0 <= chosen < len(self._layers) else None
-        return SaliencyRequest(method=method, forward=forward, layer=layer)
+        precision = self.precision.currentText()
+        return SaliencyRequest(method=method, forward=forward, layer=layer, precision=precision)
 
     def set_method(self, method: str) -> None:
         """Choose a method by its name in a request."""
@@ -134,7 +148,7 @@ class SaliencyForm(QWidget):
             "Method": ((self.method, 3), (self.aggregation, 2)),
             "Noise": ((self.samples, 3), (self.noise, 2)),
             "Forward": ((self.forward, 3), (self.seed, 2)),
-            "Layer": ((self.layer, 1),),
+            "Layer": ((self.layer, 3), (self.precision, 2)),
         }
         for number, (text, controls) in enumerate(rows.items()):
             row = QHBoxLayout()

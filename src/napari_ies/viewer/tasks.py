@@ -96,6 +96,18 @@ def open_mask(path: str) -> Iterator[Progress[LayerDataTuple]]:
     return once(f"Opening {Path(path).name}", read)
 
 
+def make_demo() -> Iterator[Progress[tuple[list[LayerDataTuple], str]]]:
+    """Make the synthetic patient's layers; with them comes the path of the demo's checkpoint."""
+
+    def make() -> tuple[list[LayerDataTuple], str]:
+        from napari_ies.demo import demo_checkpoint
+        from napari_ies.demo.sample_data import synthetic_patient_layers
+
+        return synthetic_patient_layers(), str(demo_checkpoint())
+
+    return once("Making a synthetic patient", make)
+
+
 def load_model(path: str, device: str) -> Iterator[Progress[LoadedModel]]:
     """Load a checkpoint onto a device."""
     return once(f"Loading {Path(path).name}", lambda: _loaded(path, device))

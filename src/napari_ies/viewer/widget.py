@@ -12,6 +12,7 @@ from qtpy.QtCore import QEvent, QObject, Signal
 from napari_ies.errors import CheckpointError, NapariIESError
 from napari_ies.viewer import tasks
 from napari_ies.viewer.explain_all import ExplainAll
+from napari_ies.viewer.guidance import Guidance
 from napari_ies.viewer.jobs import Job, Jobs
 from napari_ies.viewer.keys import Keyboard
 from napari_ies.viewer.layers import Scene, key_of
@@ -25,6 +26,8 @@ from napari_ies.viewer.titles import request_title, subject_title
 from napari_ies.viewer.viewer_link import ViewerLink
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.viewer.frame import Voxel
     from napari_ies.viewer.reader import LayerDataTuple
@@ -95,6 +98,14 @@ class LesionSaliencyWidget(Panel):
         done = partial(self._on_image, sequence)
         title = f"Opening {Path(path).name}"
         self.jobs.submit(Job(f"open {sequence}", title, partial(tasks.open_file, path), done))
+
+    def open_layers(self, layers: Sequence[LayerDataTuple]) -> None:
+        """Add images, the last of them on top, and masks, hidden; frame all of it."""
+        for data, arguments, kind in layers:
+            hidden = {"visible": False} if kind == "labels" else {}
+            self.scene.add((data, {**arguments, **hidden}, kind))
+        self.scene.frame_all()
+        self._on_layers_changed()
 
     def open_reference(self, path: str) -> None:
         """Open a NIfTI file as the reference mask."""
@@ -258,7 +269,13 @@ class LesionSaliencyWidget(Panel):
 
     def _make_parts(self) -> list[QObject]:
         """Make what stands on its own: each adds its view and listens to the signals here."""
-        return [Preferring(self), LesionList(self), ExplainAll(self), Keyboard(self)]
+        return [
+            Preferring(self),
+            LesionList(self),
+            ExplainAll(self),
+            Keyboard(self),
+            Guidance(self),
+        ]
 
     def _attach(self) -> None:
         self.link.attach()
