@@ -7,7 +7,7 @@ PICTURE := napari-ies-demo.png
 
 help:
 	@echo "make demo   open the viewer with a synthetic patient (without a display: write $(PICTURE))"
-	@echo "make test   run the tests; make test ARGS='-k name' runs some of them"
+	@echo "make test   run the tests; make test ARGS='-n 0 -k name' runs some of them"
 	@echo "make lint   check style and types"
 	@echo "make clean  remove the virtual environment and all caches"
 
@@ -19,7 +19,7 @@ demo: libraries $(VENV)/.ready-demo
 	fi
 
 test: libraries $(VENV)/.ready-dev
-	@scripts/on_screen.sh --virtual $(BIN)/python -m pytest $(ARGS)
+	@scripts/on_screen.sh --virtual $(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check

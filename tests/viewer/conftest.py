@@ -28,6 +28,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     needs_display = sys.platform.startswith("linux") and not os.environ.get("DISPLAY")
     for item in items:
+        if here in Path(item.path).parents:
+            # One screen has one keyboard focus: of several workers, one runs all of these.
+            item.add_marker(pytest.mark.xdist_group("screen"))
         if needs_display and here in Path(item.path).parents and "viewer" in _fixtures(item):
             item.add_marker(pytest.mark.skip(reason="needs a display, such as xvfb-run gives"))
 
