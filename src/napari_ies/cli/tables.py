@@ -21,22 +21,22 @@ def lesions_table(lesions: pd.DataFrame) -> Table:
     """Lay out the table of lesions."""
     columns = {
         "voxels": ("Voxels", "{:d}"),
-        "volume_mm3": ("Volume (mm³)", "{:.1f}"),
-        "mean_probability": ("Mean prob.", "{:.3f}"),
-        "max_probability": ("Max prob.", "{:.3f}"),
-        "centre_x_mm": ("x (mm)", "{:.1f}"),
-        "centre_y_mm": ("y (mm)", "{:.1f}"),
-        "centre_z_mm": ("z (mm)", "{:.1f}"),
-        "hemisphere": ("Side", "{}"),
-        "midline_mm": ("Midline (mm)", "{:.0f}"),
+        "volume_mm3": ("mm³", "{:.1f}"),
+        "mean_probability": ("p mean", "{:.3f}"),
+        "max_probability": ("p max", "{:.3f}"),
+        "centre": ("x y z (mm)", "{}"),
+        "place": ("Place", "{}"),
         "match": ("Match", "{}"),
     }
+    # One column for three numbers, and one for side and distance: eighty characters are few.
+    centres = lesions[[f"centre_{axis}_mm" for axis in "xyz"]].to_numpy()
+    lesions = lesions.assign(centre=[" ".join(f"{mm:.0f}" for mm in at) for at in centres])
+    if "hemisphere" in lesions.columns:
+        places = zip(lesions["hemisphere"], lesions["midline_mm"], strict=True)
+        lesions = lesions.assign(place=[_place(str(side), mm) for side, mm in places])
     shown = {key: form for key, form in columns.items() if key in lesions.columns}
     table = _table(["Lesion", *(heading for heading, _ in shown.values())])
-    cells = [
-        [NOT_KNOWN if value != value else form.format(value) for value in lesions[key]]
-        for key, (_, form) in shown.items()
-    ]
+    cells = [[form.format(value) for value in lesions[key]] for key, (_, form) in shown.items()]
     for label, *row in zip(lesions.index, *cells, strict=True):
         table.add_row(str(label), *row)
     return table
@@ -121,6 +121,13 @@ def _table(headings: list[str], left: int = 0, caption: str | None = None) -> Ta
     for i, heading in enumerate(headings):
         table.add_column(heading, justify="left" if i < left else "right")
     return table
+
+
+def _place(side: str, distance: float) -> str:
+    """Return a lesion's side and distance to the midline, such as ``"L 23 mm"``."""
+    if side in ("left", "right"):
+        return f"{side[0].upper()} {distance:.0f} mm"
+    return side if side == "midline" else NOT_KNOWN
 
 
 def _with_error(value: float, error: float) -> str:

@@ -75,6 +75,8 @@ class LesionTable(QWidget):
     def set_region(self, name: str, values: Mapping[str, Any]) -> None:
         """Show a region below the lesions, with the values of a row of the lesion table."""
         self._rows.set_region(name, values)
+        if name == self._chosen:
+            self._show_chosen()
 
     def set_explained(self, subject: Subject, text: str, tooltip: str = "") -> None:
         """Say what was explained of a lesion or region."""
