@@ -160,7 +160,12 @@ class Case:
         )
 
 
-def load_case(images: Mapping[str, str | Path], *, subject: str | None = None) -> Case:
+def load_case(
+    images: Mapping[str, str | Path],
+    *,
+    subject: str | None = None,
+    grid: tuple[tuple[int, int, int], NDArray[np.float64]] | None = None,
+) -> Case:
     """Load one patient's sequences from NIfTI files onto the grid of the first one.
 
     A sequence on another grid is resampled linearly onto the first one's through the two files'
@@ -173,6 +178,8 @@ def load_case(images: Mapping[str, str | Path], *, subject: str | None = None) -
     subject
         Label of the patient; by default taken from a ``sub-…`` entity in the first path or from
         the name of its folder.
+    grid
+        Size and affine of another grid to bring all of them onto, such as a result's.
 
     Returns
     -------
@@ -188,10 +195,16 @@ def load_case(images: Mapping[str, str | Path], *, subject: str | None = None) -
     paths = {name: Path(path).expanduser() for name, path in images.items()}
     volumes = {name: read_volume(path) for name, path in paths.items()}
     first, *others = volumes
-    data, affine = volumes[first]
-    stacked, notes = [data], []
+    stacked: list[NDArray[np.float32]] = []
+    notes: list[str] = []
+    if grid is None:
+        data, affine = volumes[first]
+        stacked, onto = [data], first
+    else:
+        data, affine = np.empty(grid[0], dtype=np.float32), np.asarray(grid[1], dtype=np.float64)
+        onto, others = "the result", list(volumes)
     for name in others:
-        aligned, note = _onto_grid(volumes[name], name, (data, affine), first)
+        aligned, note = _onto_grid(volumes[name], name, (data, affine), onto)
         stacked.append(aligned)
         if note:
             logger.warning(note)

@@ -29,3 +29,7 @@ class SaliencyError(NapariIESError):
 
 class ResultsError(NapariIESError):
     """Results cannot be written or read back."""
+
+
+class FigureError(NapariIESError):
+    """A figure cannot be drawn as asked."""

@@ -24,6 +24,16 @@ EXAMPLES = {
   napari-ies explain unet.pth --image FLAIR=flair.nii.gz \
       --image T1=t1.nii.gz --mask brainstem.nii.gz \
       --method gradcam++ --out results""",
+    "figure": r"""[bold]Examples[/bold]
+
+  napari-ies figure results/sub-07_lesion-003_*_mask.nii.gz \
+      --image FLAIR=flair.nii.gz --image T1=t1.nii.gz --out lesion3.pdf
+
+  napari-ies figure results/*lesion-003*agg-max*_saliency.nii.gz \
+      --layout montage --slices 8 --theme dark --out figures
+
+  napari-ies figure results/*_saliency.nii.gz --whole --width 88 \
+      --sequence FLAIR --format svg --out figures""",
     "demo": """[bold]Examples[/bold]
 
   napari-ies demo

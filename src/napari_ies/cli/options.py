@@ -11,6 +11,10 @@ Method = Literal["smoothgrad", "gradcam++"]
 Aggregation = Literal["mean", "sum", "max"]
 Forward = Literal["sliding-window", "whole-volume"]
 Precision = Literal["float32", "tf32", "bf16"]
+FigureFormat = Literal["png", "svg", "pdf"]
+FigureLayout = Literal["planes", "montage"]
+FigureTheme = Literal["light", "dark"]
+FigureInterpolation = Literal["linear", "nearest"]
 
 Checkpoint = Annotated[
     Path,

@@ -1,0 +1,148 @@
+"""FigureContent: what a figure shows, and what it says about it in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_ies import __version__
+from napari_ies.errors import FigureError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_ies.case import Case
+    from napari_ies.figures.settings import FigureSettings
+    from napari_ies.saliency.saliency import Saliency
+
+DISCLAIMER = "research software, not a medical device"
+
+
+@dataclass(frozen=True, eq=False)
+class FigureContent:
+    """What a figure shows.
+
+    Parameters
+    ----------
+    case
+        The images, on the saliency's grid.
+    saliency
+        The maps of one lesion or region.
+    subject
+        What is explained, such as ``"lesion 3"`` or ``"region brainstem"``.
+    network
+        Name of the checkpoint; empty to take it from the saliency, if that knows.
+    notes
+        What a reader of the figure must know besides: short phrases for the method line.
+
+    Raises
+    ------
+    FigureError
+        If the images lie on another grid than the saliency, or it has no map of one of them.
+    """
+
+    case: Case
+    saliency: Saliency
+    subject: str
+    network: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.case.shape != self.saliency.shape or not np.allclose(
+            self.case.affine, self.saliency.affine, atol=1e-4
+        ):
+            raise FigureError(
+                f"The images (size {self.case.shape}) do not lie on the grid of the saliency "
+                f"(size {self.saliency.shape}); give the images that it was computed from."
+            )
+        unknown = [name for name in self.case.sequences if name not in self.saliency.sequences]
+        if self.signed and unknown:
+            raise FigureError(
+                f"The saliency has no map of {unknown[0]}; it holds those of "
+                f"{', '.join(self.saliency.sequences)}."
+            )
+
+    @property
+    def signed(self) -> bool:
+        """Whether the maps have values of both signs."""
+        return self.saliency.request.method == "smoothgrad"
+
+    @property
+    def subject_title(self) -> str:
+        """What is explained, with a capital letter."""
+        return self.subject[:1].upper() + self.subject[1:]
+
+    @property
+    def title(self) -> str:
+        """What the figure shows, for a file's metadata."""
+        request = self.saliency.request
+        method = f"SmoothGrad {request.aggregation}" if self.signed else "Grad-CAM++"
+        return f"{self.subject_title}: {method} saliency"
+
+    @property
+    def method_line(self) -> str:
+        """How the maps were made, in one line."""
+        voxel = abs(float(np.linalg.det(self.saliency.affine[:3, :3])))
+        volume = int(np.count_nonzero(self.saliency.footprint)) * voxel
+        network = self.network or _checkpoint_name(self.saliency)
+        parts = [
+            self._method(),
+            *([f"network {network}"] if network else []),
+            f"{self.subject}, {f'{volume:,.0f}' if volume >= 10 else f'{volume:.2g}'} mm³",
+            *self.notes,
+            f"napari-ies {__version__}",
+            DISCLAIMER,
+        ]
+        return "; ".join(parts)
+
+    def sequences(self, settings: FigureSettings) -> tuple[str, ...]:
+        """Return the sequences to show.
+
+        Raises
+        ------
+        FigureError
+            If one that is asked for is not there.
+        """
+        if settings.sequences is None:
+            return self.case.sequences
+        missing = [name for name in settings.sequences if name not in self.case.sequences]
+        if missing:
+            raise FigureError(
+                f"There is no sequence {missing[0]} to show; the case holds "
+                f"{', '.join(self.case.sequences)}."
+            )
+        return settings.sequences
+
+    def image(self, sequence: str) -> NDArray[np.float32]:
+        """Return the image of a sequence as stored, (X, Y, Z)."""
+        image: NDArray[np.float32] = self.case.data[self.case.sequences.index(sequence)]
+        return image
+
+    def cropped_map(self, sequence: str) -> NDArray[np.float32]:
+        """Return the saliency of a sequence on the saliency's box; the one there is for all."""
+        channel = self.saliency.sequences.index(sequence) if self.signed else 0
+        cropped: NDArray[np.float32] = self.saliency.cropped[channel]
+        return cropped
+
+    def _method(self) -> str:
+        request, saliency = self.saliency.request, self.saliency
+        forward = request.forward.replace("-", " ")
+        precision = str(saliency.provenance.get("precision", "float32"))
+        how = [forward, *([] if precision == "float32" else [precision])]
+        if not self.signed:
+            layer = request.layer or saliency.provenance.get("layer")
+            return ", ".join(["Grad-CAM++", *([f"layer {layer}"] if layer else []), *how])
+        samples = f"{saliency.n_used} sample{'s' if saliency.n_used != 1 else ''}"
+        if saliency.n_used < request.n_samples and request.tolerance is None:
+            samples = f"{saliency.n_used} of {request.n_samples} samples"
+        noise = f"noise {100 * request.noise:g} %"
+        name = f"SmoothGrad {request.aggregation}"
+        return ", ".join([name, samples, noise, f"seed {request.seed}", *how])
+
+
+def _checkpoint_name(saliency: Saliency) -> str:
+    checkpoint = saliency.provenance.get("checkpoint")
+    return str(checkpoint.get("name") or "") if isinstance(checkpoint, Mapping) else ""

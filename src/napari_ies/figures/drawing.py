@@ -1,0 +1,269 @@
+"""Drawing: a figure's content on its page, with matplotlib.
+
+matplotlib is imported where it is used, through its objects alone: no window, no global figure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_ies.colour_maps import OUTLINE_SELECTED, colour_limit, overlay_colours, window_of
+from napari_ies.figures.marks import (
+    draw_marks,
+    draw_scale_bar,
+    number_text,
+    shortened,
+    text_width,
+    wrapped,
+)
+from napari_ies.figures.page import EDGE, LINE, Page, Panel, Rectangle, Sizes, Words, lay_out
+from napari_ies.figures.slices import Slicing
+from napari_ies.figures.style import (
+    BEHIND_BAR,
+    CASING,
+    DPI,
+    HEADING_PT,
+    MM_PER_INCH,
+    NAME_PT,
+    OUTLINE_PER_VOXEL,
+    OUTLINE_PT,
+    POINTS_PER_MM,
+    SMALL_PT,
+    SWATCH_MM,
+    THEMES,
+    THINNEST_PT,
+    UNIT_PT,
+    drawing_settings,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.colors import ListedColormap, Normalize
+    from matplotlib.figure import Figure
+
+    from napari_ies.figures.content import FigureContent
+    from napari_ies.figures.settings import FigureSettings
+
+
+def draw_figure(content: FigureContent, settings: FigureSettings) -> Figure:
+    """Draw a figure.
+
+    Parameters
+    ----------
+    content
+        What it shows.
+    settings
+        How.
+
+    Returns
+    -------
+    A matplotlib figure that belongs to no window. Render it within
+    :func:`~napari_ies.figures.style.drawing_settings`.
+
+    Raises
+    ------
+    FigureError
+        If a sequence that is to be shown is not there.
+    """
+    with drawing_settings():
+        return _Drawing(content, settings).draw()
+
+
+def saliency_colours(
+    content: FigureContent, settings: FigureSettings, limit: float
+) -> tuple[ListedColormap, Normalize]:
+    """Return the colours of the maps and the values that they stand for."""
+    import matplotlib as mpl
+    from matplotlib.colors import ListedColormap, Normalize
+
+    name = settings.signed_map if content.signed else settings.sequential_map
+    colours = overlay_colours(
+        name, mpl.colormaps[name], signed=content.signed, threshold=settings.threshold
+    )
+    colours[:, 3] *= settings.opacity
+    return ListedColormap(colours, name), Normalize(-limit if content.signed else 0.0, limit)
+
+
+def fitting(headings: Sequence[Words]) -> tuple[Sequence[Words], float]:
+    """Return the headings and one size for them, shorter and smaller where they have no room."""
+    short = [replace(words, text=words.short) for words in headings]
+    for words, size in ((headings, HEADING_PT), (headings, SMALL_PT), (short, SMALL_PT)):
+        if all(text_width(each.text, size) < each.room - 0.5 for each in words):
+            break
+    return words, size
+
+
+class _Drawing:
+    """One figure in the making."""
+
+    def __init__(self, content: FigureContent, settings: FigureSettings) -> None:
+        from matplotlib.figure import Figure
+
+        sequences = content.sequences(settings)
+        self.content, self.settings = content, settings
+        self.theme = THEMES[settings.theme]
+        self.slicing = Slicing(content, settings)
+        self.windows = {name: window_of(content.image(name)) for name in sequences}
+        self.limit = settings.limit or colour_limit(content.saliency)
+        self.colours, self.norm = saliency_colours(content, settings, self.limit)
+        self.lines = wrapped(content.method_line, SMALL_PT, settings.width - 2 * EDGE - 1)
+        self.unit = f"Saliency ({content.saliency.unit})"
+        self.legend = shortened(content.subject_title)
+        swatch = SWATCH_MM + 1 + text_width(self.legend, UNIT_PT)
+        sizes = Sizes(
+            lines=len(self.lines),
+            unit=text_width(self.unit, UNIT_PT),
+            legend=swatch if settings.outline else 0.0,
+        )
+        self.page: Page = lay_out(self.slicing.slices, sequences, settings, sizes)
+        self.figure = Figure(
+            figsize=(self.page.width / MM_PER_INCH, self.page.height / MM_PER_INCH),
+            dpi=DPI,
+            facecolor=self.theme.page,
+            layout=None,
+        )
+
+    def draw(self) -> Figure:
+        for panel in self.page.panels:
+            self._draw_panel(panel)
+        headings, size = fitting(self.page.headings)
+        for words in headings:
+            self._write(words, size)
+        for words in self.page.names:
+            self._write(words, NAME_PT, rotation=90, weight="bold")
+        self._draw_colour_bar()
+        self._draw_legend()
+        self._write_lines()
+        return self.figure
+
+    def _draw_panel(self, panel: Panel) -> None:
+        where = panel.where
+        axes = self._axes(panel.place, facecolor="black")
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+        left, right, top, bottom = self.slicing.extent(where.plane)
+        options: dict[str, Any] = {
+            "extent": (left, right, bottom, top),
+            "interpolation": "bilinear" if self.settings.interpolation == "linear" else "nearest",
+            # Values are interpolated, then coloured: no colour appears that stands for no value.
+            "interpolation_stage": "data",
+            "aspect": "auto",
+        }
+        low, high = self.windows[panel.sequence]
+        image = self.slicing.image(panel.sequence, where)
+        axes.imshow(image, cmap="gray", vmin=low, vmax=high, **options)
+        if panel.overlay:
+            saliency = self.slicing.saliency(panel.sequence, where)
+            axes.imshow(saliency, cmap=self.colours, norm=self.norm, **options)
+            if self.settings.outline:
+                self._draw_outline(axes, panel)
+        left, right, top, bottom = where.window
+        axes.set(xlim=(left, right), ylim=(bottom, top))
+        if panel.first or self.settings.layout == "planes":
+            draw_marks(axes, where.plane.marks)
+        if panel.first:  # all panels have one scale
+            draw_scale_bar(axes, where.size[0], POINTS_PER_MM * panel.place.width)
+
+    def _draw_outline(self, axes: Axes, panel: Panel) -> None:
+        from matplotlib.patches import PathPatch
+        from matplotlib.path import Path
+
+        edges = self.slicing.outline(panel.where)
+        if not len(edges):
+            return
+        codes = [Path.MOVETO, Path.LINETO] * len(edges)
+        path = Path(edges.reshape(-1, 2), codes)
+        # Thinner where voxels are small, or the outline would hide what it surrounds.
+        voxel = POINTS_PER_MM * min(self.slicing.spacing) * panel.place.width / panel.where.size[0]
+        thin = min(max(OUTLINE_PER_VOXEL * voxel, THINNEST_PT), OUTLINE_PT)
+        for colour, width in ((CASING, 2.2 * thin), (OUTLINE_SELECTED, thin)):
+            line = PathPatch(path, fill=False, edgecolor=colour, linewidth=width)
+            line.set_capstyle("projecting")
+            axes.add_patch(line)
+
+    def _draw_colour_bar(self) -> None:
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import ListedColormap
+
+        table = np.asarray(self.colours.colors, dtype=float)
+        opaque = table[:, :3] * table[:, 3:] + BEHIND_BAR * (1 - table[:, 3:])
+        axes = self._axes(self.page.bar)
+        beyond = np.abs(self.content.saliency.cropped).max(initial=0.0) > self.limit
+        extend = ("both" if self.content.signed else "max") if beyond else "neither"
+        bar = self.figure.colorbar(
+            ScalarMappable(self.norm, ListedColormap(opaque)),
+            cax=axes,
+            orientation="horizontal",
+            extend=extend,
+            extendfrac=0.04,
+        )
+        if bar.solids is not None:
+            bar.solids.set_rasterized(True)
+        bar.outline.set_visible(False)
+        ends = [-self.limit, 0.0, self.limit] if self.content.signed else [0.0, self.limit]
+        bar.set_ticks(ends, labels=[number_text(value) for value in ends])
+        axes.tick_params(
+            labelsize=SMALL_PT, length=1.5, width=0.5, pad=1, colors=self.theme.text, which="both"
+        )
+        bar.set_label(self.unit, size=UNIT_PT, color=self.theme.text, labelpad=1.5)
+
+    def _draw_legend(self) -> None:
+        from matplotlib.patches import Rectangle as Swatch
+
+        place = self.page.legend
+        if not place.width:
+            return
+        axes = self._axes(place)
+        axes.set_axis_off()
+        axes.set(xlim=(0, place.width), ylim=(0, place.height))
+        for colour, width in ((CASING, 2.2 * OUTLINE_PT), (OUTLINE_SELECTED, OUTLINE_PT)):
+            swatch = Swatch((0, 0), SWATCH_MM, place.height, fill=False, ec=colour, lw=width)
+            axes.add_patch(swatch).set_clip_on(False)
+        axes.text(
+            SWATCH_MM + 1,
+            place.height / 2,
+            self.legend,
+            size=UNIT_PT,
+            color=self.theme.text,
+            va="center_baseline",
+        )
+
+    def _axes(self, place: Rectangle, **options: Any) -> Axes:
+        width, height = self.page.width, self.page.height
+        return self.figure.add_axes(
+            (
+                place.left / width,
+                1 - (place.top + place.height) / height,
+                place.width / width,
+                place.height / height,
+            ),
+            **options,
+        )
+
+    def _write(self, words: Words, size: float, **options: Any) -> None:
+        self.figure.text(
+            words.across / self.page.width,
+            1 - words.down / self.page.height,
+            words.text,
+            size=size,
+            color=self.theme.text,
+            ha="center",
+            va="center",
+            **options,
+        )
+
+    def _write_lines(self) -> None:
+        for count, line in enumerate(self.lines):
+            self.figure.text(
+                (EDGE + 0.5) / self.page.width,
+                1 - (self.page.lines + (count + 0.5) * LINE) / self.page.height,
+                line,
+                size=SMALL_PT,
+                color=self.theme.faint,
+                va="center",
+            )

@@ -1,0 +1,117 @@
+"""FigureSettings: how a figure looks, whatever it shows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
+from napari_ies.errors import FigureError
+
+LAYOUTS = ("planes", "montage")
+THEMES = ("light", "dark")
+INTERPOLATIONS = ("linear", "nearest")
+FORMATS = ("png", "svg", "pdf")
+
+ONE_COLUMN_MM, TWO_COLUMNS_MM = 88.0, 180.0
+"""Widths of one and of two columns of a journal's page."""
+NARROWEST_MM, WIDEST_MM = 60.0, 400.0
+MOST_SLICES = 24
+
+
+@dataclass(frozen=True)
+class FigureSettings:
+    """How a figure looks.
+
+    Parameters
+    ----------
+    layout
+        ``"planes"``: the axial, coronal and sagittal slice at the lesion's centre;
+        ``"montage"``: axial slices through the lesion.
+    theme
+        ``"light"`` or ``"dark"``: the page around the images, which are always on black.
+    width
+        Of the page, in mm: 88 for one column of a journal, 180 for two.
+    margin
+        How far the images reach around the lesion, in mm; None for whole slices.
+    sequences
+        The sequences to show, in order; None for all.
+    plain
+        Whether each image is shown without overlay too, beside or above.
+    slices
+        Montage only: number of slices.
+    limit
+        Magnitude at which the colours end, in the map's unit; None for the map's own.
+    threshold
+        Magnitude up to which the overlay is clear, as a fraction of the limit.
+    opacity
+        Of the overlay, as a fraction of the viewer's.
+    outline
+        Whether the lesion is outlined, over the overlay.
+    interpolation
+        Between voxels: ``"linear"``, or ``"nearest"`` to show each as the box that it is.
+    signed_map, sequential_map
+        Names of the colour maps for SmoothGrad and for Grad-CAM++: values of
+        :data:`napari_ies.colour_maps.SIGNED_MAPS` and ``SEQUENTIAL_MAPS``.
+
+    Raises
+    ------
+    FigureError
+        If one of them is not possible, in one sentence.
+    """
+
+    layout: str = "planes"
+    theme: str = "light"
+    width: float = TWO_COLUMNS_MM
+    margin: float | None = 15.0
+    sequences: tuple[str, ...] | None = None
+    plain: bool = True
+    slices: int = 6
+    limit: float | None = None
+    threshold: float = 0.1
+    opacity: float = 1.0
+    outline: bool = True
+    interpolation: str = "linear"
+    signed_map: str = "RdBu_r"
+    sequential_map: str = "inferno"
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("layout", self.layout, LAYOUTS),
+            ("theme", self.theme, THEMES),
+            ("interpolation", self.interpolation, INTERPOLATIONS),
+            ("signed colour map", self.signed_map, tuple(SIGNED_MAPS.values())),
+            ("sequential colour map", self.sequential_map, tuple(SEQUENTIAL_MAPS.values())),
+        ):
+            if value not in allowed:
+                raise FigureError(
+                    f"There is no {name} {value!r}; expected one of {', '.join(allowed)}."
+                )
+        if not NARROWEST_MM <= self.width <= WIDEST_MM:
+            raise FigureError(
+                f"The width is {self.width:g} mm; expected {NARROWEST_MM:g} to {WIDEST_MM:g} mm, "
+                f"such as {ONE_COLUMN_MM:g} for one column and {TWO_COLUMNS_MM:g} for two."
+            )
+        if self.margin is not None and not (math.isfinite(self.margin) and self.margin >= 0):
+            raise FigureError(
+                f"The margin around the lesion is {self.margin:g} mm; expected at least 0 mm."
+            )
+        if self.sequences is not None and not self.sequences:
+            raise FigureError("No sequence is to be shown; choose at least one.")
+        if not 1 <= self.slices <= MOST_SLICES:
+            raise FigureError(
+                f"{self.slices} slices were asked for; expected 1 to {MOST_SLICES} slices."
+            )
+        if self.limit is not None and not (math.isfinite(self.limit) and self.limit > 0):
+            raise FigureError(
+                f"The colour limit is {self.limit:g}; expected a finite number above 0."
+            )
+        if not 0 <= self.threshold < 1:
+            raise FigureError(
+                f"The threshold is {self.threshold:g} of the limit; expected a fraction from 0 to "
+                "below 1."
+            )
+        if not 0 < self.opacity <= 1:
+            raise FigureError(
+                f"The opacity is {self.opacity:g}; expected a fraction above 0, at most 1."
+            )

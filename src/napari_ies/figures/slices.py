@@ -1,0 +1,261 @@
+"""Slices: which parts of the volume a figure shows, and where they lie in millimetres.
+
+A slice is shown with the axes (inferior, posterior, left) of the screen. Its millimetres count
+from the centre of the volume's first displayed voxel along the axes that it shows, so a voxel
+with the index j covers (j - 1/2) to (j + 1/2) times the voxel size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_ies.orientation import Reorientation
+from napari_ies.outline import box_of, outline_segments
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_ies.figures.content import FigureContent
+    from napari_ies.figures.settings import FigureSettings
+
+HEAD_MARGIN_MM = 4.0
+"""What is left around the head where whole slices are shown."""
+
+Window = tuple[float, float, float, float]
+"""Left, right, top and bottom edge of what is shown of a slice, in mm; top is less than bottom."""
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One of the three directions of slicing.
+
+    Parameters
+    ----------
+    name
+        For a heading.
+    across, down, along
+        Displayed axis that the slices follow each other along, that of the rows, of the columns.
+    marks
+        Where the left, right, top and bottom edge lie in the patient.
+    coordinate
+        What the slices' position is called in the scanner's coordinates.
+    """
+
+    name: str
+    across: int
+    down: int
+    along: int
+    marks: tuple[str, str, str, str]
+    coordinate: str
+
+
+AXIAL = Plane("Axial", 0, 1, 2, ("R", "L", "A", "P"), "z")
+CORONAL = Plane("Coronal", 1, 0, 2, ("R", "L", "S", "I"), "y")
+SAGITTAL = Plane("Sagittal", 2, 0, 1, ("A", "P", "S", "I"), "x")
+PLANES = (AXIAL, CORONAL, SAGITTAL)
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What is shown of one slice.
+
+    Parameters
+    ----------
+    plane
+        Its direction.
+    index
+        Which one, counted along the displayed axis.
+    window
+        What is shown of it, in mm.
+    position
+        Where it lies in the scanner, in mm along `plane.coordinate`, at the lesion.
+    """
+
+    plane: Plane
+    index: int
+    window: Window
+    position: float
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height of what is shown, in mm."""
+        left, right, top, bottom = self.window
+        return right - left, bottom - top
+
+    def of_height(self, height: float) -> Slice:
+        """Return the same slice with empty space above and below, so that so many mm are shown."""
+        left, right, top, bottom = self.window
+        more = (height - (bottom - top)) / 2
+        return replace(self, window=(left, right, top - more, bottom + more))
+
+
+class Slicing:
+    """The volumes of a figure, and the slices of them that it shows.
+
+    Parameters
+    ----------
+    content
+        What the figure shows.
+    settings
+        How.
+    """
+
+    def __init__(self, content: FigureContent, settings: FigureSettings) -> None:
+        self._content, self._settings = content, settings
+        saliency = content.saliency
+        self._turn = Reorientation.for_display(saliency.affine, saliency.shape)
+        self.spacing = self._turn.displayed_spacing(content.case.spacing)
+        """Voxel sizes in mm along the displayed axes."""
+
+    @cached_property
+    def slices(self) -> tuple[Slice, ...]:
+        """The slices to show, in the order in which they are shown."""
+        if self._settings.layout == "planes":
+            slices = [self._slice(plane, self._centre[plane.across]) for plane in PLANES]
+            tallest = max(where.size[1] for where in slices)
+            return tuple(where.of_height(tallest) for where in slices)
+        return tuple(self._slice(AXIAL, index) for index in self._montage())
+
+    def image(self, sequence: str, where: Slice) -> NDArray[np.float32]:
+        """Return the image of a sequence on a slice, rows x columns, the whole slice."""
+        return self._cut(self._turn.apply(self._content.image(sequence)), where)
+
+    def saliency(self, sequence: str, where: Slice) -> NDArray[np.float32]:
+        """Return the saliency of a sequence on a slice, rows x columns, the whole slice."""
+        return self._cut_box(self._content.cropped_map(sequence), where)
+
+    def footprint(self, where: Slice) -> NDArray[np.bool_]:
+        """Return the explained voxels on a slice, rows x columns, the whole slice."""
+        return self._cut_box(self._content.saliency.footprint, where)
+
+    def extent(self, plane: Plane) -> Window:
+        """Return the edges of a whole slice in mm, as :attr:`Slice.window`."""
+        shape = self._turn.displayed_shape
+        width, height = self.spacing[plane.along], self.spacing[plane.down]
+        return (
+            -0.5 * width,
+            (shape[plane.along] - 0.5) * width,
+            -0.5 * height,
+            (shape[plane.down] - 0.5) * height,
+        )
+
+    def outline(self, where: Slice) -> NDArray[np.float64]:
+        """Return the lesion's border on a slice, along voxel edges.
+
+        Returns
+        -------
+        (N, 2, 2): the ends of each edge as (across the image, down the image) in mm.
+        """
+        mask = self.footprint(where)
+        segments = outline_segments(mask[None], (1, 2)).astype(float)[:, :, 1:]
+        ends = np.stack([segments[:, 0], segments.sum(axis=1)], axis=1)
+        steps = self.spacing[where.plane.down], self.spacing[where.plane.along]
+        return np.asarray((ends * steps)[..., ::-1])
+
+    @cached_property
+    def _first(self) -> tuple[int, int, int]:
+        """The displayed index at which the saliency's box begins."""
+        box = self._content.saliency.box
+        low = self._turn.to_displayed((box[0].start, box[1].start, box[2].start))
+        high = self._turn.to_displayed((box[0].stop - 1, box[1].stop - 1, box[2].stop - 1))
+        i, j, k = (min(pair) for pair in zip(low, high, strict=True))
+        return i, j, k
+
+    @cached_property
+    def _lesion(self) -> NDArray[np.int64]:
+        """The displayed indices of the explained voxels, (N, 3)."""
+        return np.argwhere(self._turn.apply(self._content.saliency.footprint)) + self._first
+
+    @cached_property
+    def _centre(self) -> tuple[int, int, int]:
+        """The explained voxel nearest to the centre of mass, as displayed."""
+        offset = (self._lesion - self._lesion.mean(axis=0)) * self.spacing
+        i, j, k = (int(index) for index in self._lesion[np.argmin((offset**2).sum(axis=1))])
+        return i, j, k
+
+    @cached_property
+    def _shown_box(self) -> tuple[tuple[float, float], ...]:
+        """First and last millimetre to show along each displayed axis."""
+        edges = [(-0.5 * s, (n - 0.5) * s) for n, s in zip(self._shape, self.spacing, strict=True)]
+        if self._settings.margin is None:
+            return tuple(
+                (max(low, start), min(high, stop))
+                for (low, high), (start, stop) in zip(self._head_box(), edges, strict=True)
+            )
+        low, high = self._lesion.min(axis=0) - 0.5, self._lesion.max(axis=0) + 0.5
+        box = list(zip(low * self.spacing, high * self.spacing, strict=True))
+        # A square of one size, so that the three planes have one scale.
+        reach = max(high - low for low, high in box) + 2 * self._settings.margin
+        return tuple(
+            _within((low + high) / 2, reach, edge)
+            for (low, high), edge in zip(box, edges, strict=True)
+        )
+
+    def _head_box(self) -> list[tuple[float, float]]:
+        """Where any shown image differs from an empty background, with a margin, in mm."""
+        names = self._content.sequences(self._settings)
+        head = np.zeros(self._shape, dtype=bool)
+        for name in names:
+            head |= self._turn.apply(self._content.image(name) != 0)
+        return [
+            ((side.start - 0.5) * s - HEAD_MARGIN_MM, (side.stop - 0.5) * s + HEAD_MARGIN_MM)
+            for side, s in zip(box_of(head), self.spacing, strict=True)
+        ]
+
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        return self._turn.displayed_shape
+
+    def _montage(self) -> Sequence[int]:
+        """Choose slices evenly through the lesion, or neighbours where it has fewer."""
+        start, stop = int(self._lesion[:, 0].min()), int(self._lesion[:, 0].max()) + 1
+        present, wanted = stop - start, min(self._settings.slices, self._shape[0])
+        if present >= wanted:
+            middles = (np.arange(wanted) + 0.5) * present / wanted
+            return [start + int(middle) for middle in middles]
+        first = min(max(start - (wanted - present) // 2, 0), self._shape[0] - wanted)
+        return range(first, first + wanted)
+
+    def _slice(self, plane: Plane, index: int) -> Slice:
+        (left, right), (top, bottom) = self._shown_box[plane.along], self._shown_box[plane.down]
+        i, j, k = (index if axis == plane.across else self._centre[axis] for axis in range(3))
+        stored = self._turn.to_stored((i, j, k))
+        affine = self._content.saliency.affine
+        scanner = affine[:3, :3] @ np.asarray(stored) + affine[:3, 3]
+        position = float(scanner["xyz".index(plane.coordinate)])
+        return Slice(plane, index, (left, right, top, bottom), position)
+
+    def _cut(self, displayed: NDArray[Any], where: Slice) -> NDArray[Any]:
+        return np.ascontiguousarray(_at(displayed, where.plane.across, where.index))
+
+    def _cut_box(self, cropped: NDArray[Any], where: Slice) -> NDArray[Any]:
+        """Return a slice of what is kept on the saliency's box, with zeros around it."""
+        displayed, first, plane = self._turn.apply(cropped), self._first, where.plane
+        whole = np.zeros((self._shape[plane.down], self._shape[plane.along]), cropped.dtype)
+        within = where.index - first[plane.across]
+        if 0 <= within < displayed.shape[plane.across]:
+            part = _at(displayed, plane.across, within)
+            down, along = first[plane.down], first[plane.along]
+            whole[down : down + part.shape[0], along : along + part.shape[1]] = part
+        return whole
+
+
+def _at(volume: NDArray[Any], axis: int, index: int) -> NDArray[Any]:
+    """Return a slice as a view; `numpy.take` would copy the whole volume first."""
+    return volume[(slice(None),) * axis + (index,)]
+
+
+def _within(middle: float, reach: float, edge: tuple[float, float]) -> tuple[float, float]:
+    """Return an interval around a point, moved into the volume where it fits."""
+    low, high = edge
+    if reach >= high - low:
+        middle = (low + high) / 2
+        return middle - reach / 2, middle + reach / 2
+    start = min(max(middle - reach / 2, low), high - reach)
+    return start, start + reach

@@ -1,0 +1,81 @@
+"""Style: the looks that every figure shares: fonts, themes, line widths."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MM_PER_INCH = 25.4
+POINTS_PER_MM = 72 / MM_PER_INCH
+MM_PER_POINT = MM_PER_INCH / 72
+
+DPI = 300
+"""Resolution of pixel images, and of the images inside vector files."""
+
+RC: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica"],
+    "font.weight": "normal",
+    "text.usetex": False,
+    "text.parse_math": False,
+    "axes.unicode_minus": True,
+    "axes.linewidth": 0.5,
+    "image.composite_image": False,
+    "image.resample": True,
+    "path.snap": False,
+    "path.sketch": None,
+    "path.effects": [],
+    "savefig.bbox": None,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "napari-ies",
+    "pdf.fonttype": 42,
+}
+"""Text stays text, and equal figures give equal files, whatever a person's own settings are."""
+
+NAME_PT, HEADING_PT, UNIT_PT = 7.5, 7.0, 6.5
+SMALL_PT = 6.0
+"""Of marks on the images, numbers and the method line: the least that stays readable."""
+
+THINNEST_PT, OUTLINE_PT, OUTLINE_PER_VOXEL = 0.3, 0.7, 0.35
+"""Width of the lesion's outline: a share of a voxel, within these."""
+CASING = (0.0, 0.0, 0.0, 0.6)
+"""The dark line under the outline that sets it off from a bright image."""
+SWATCH_MM = 4.0
+"""Width of the outline's sample in the legend."""
+
+BEHIND_BAR = 0.35
+"""Grey behind the colour bar, for the image that the overlay lets through."""
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of the page around the images.
+
+    Parameters
+    ----------
+    page, text, faint
+        Background, text, and text of less importance.
+    """
+
+    page: str
+    text: str
+    faint: str
+
+
+THEMES = {
+    "light": Theme(page="white", text="black", faint="#4d4d4d"),
+    "dark": Theme(page="black", text="white", faint="#b3b3b3"),
+}
+
+
+@contextmanager
+def drawing_settings() -> Iterator[None]:
+    """Draw and write as :data:`RC` says; matplotlib's settings are as before afterwards."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(RC):
+        yield

@@ -1,0 +1,207 @@
+"""What a saved saliency explains, and the images that it was computed from, found again."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from napari_ies.case import load_case
+from napari_ies.errors import ResultsError
+from napari_ies.results.names import sidecar_name
+from napari_ies.results.saliency import load_saliency
+from napari_ies.results.session.record import file_digest
+from napari_ies.results.storage import expected_content, read_sidecar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from napari_ies.case import Case
+    from napari_ies.saliency.saliency import Saliency
+
+logger = logging.getLogger("napari_ies")
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """One image that a saliency was computed from.
+
+    Parameters
+    ----------
+    sequence
+        Its name.
+    file
+        Name of its file, without folders; empty if it came from no file.
+    sha256
+        Of the file, or empty.
+    """
+
+    sequence: str
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """A saliency on disk, and what its files say about it.
+
+    Parameters
+    ----------
+    path
+        The file that was asked for.
+    saliency
+        Read back.
+    subject
+        ``"lesion 3"`` or ``"region brainstem"``.
+    images
+        What it was computed from.
+    stem
+        What the names of its files begin with, for more files of that name.
+    """
+
+    path: Path
+    saliency: Saliency
+    subject: str
+    images: tuple[ImageRecord, ...]
+    stem: str
+
+
+def result_of(path: str | Path) -> Path:
+    """Return the file that stands for all files of a saliency: its footprint.
+
+    Parameters
+    ----------
+    path
+        Any one of its files.
+
+    Raises
+    ------
+    ResultsError
+        If it belongs to no saliency that napari-ies wrote.
+    """
+    path = Path(path).expanduser()
+    sidecar = path.with_name(sidecar_name(path.name))
+    content = read_sidecar(sidecar)
+    with expected_content(sidecar):
+        return path.with_name(PurePath(content["Files"]["footprint"]).name)
+
+
+def load_explained(path: str | Path) -> Explained:
+    """Read a saliency with what is known about it.
+
+    Parameters
+    ----------
+    path
+        Any one of its files: a map, a standard error, the footprint, or a JSON beside them.
+
+    Raises
+    ------
+    ResultsError
+        If a file of it is missing, damaged or not written by napari-ies.
+    """
+    path = Path(path).expanduser()
+    saliency = load_saliency(path)
+    sidecar = path.with_name(sidecar_name(path.name))
+    content = read_sidecar(sidecar)
+    with expected_content(sidecar):
+        lesion, region = content["Lesion"], content["Region"]
+        footprint = PurePath(content["Files"]["footprint"]).name
+        return Explained(
+            path=path,
+            saliency=saliency,
+            subject=f"region {region}" if lesion is None else f"lesion {int(lesion)}",
+            images=tuple(_image_record(record) for record in content["Provenance"]["images"]),
+            stem=footprint.removesuffix(".nii.gz").removesuffix("_desc-footprint_mask"),
+        )
+
+
+def load_images(
+    explained: Explained,
+    given: Mapping[str, Path],
+    sequences: Sequence[str] | None = None,
+) -> tuple[Case, tuple[str, ...]]:
+    """Load the images that a saliency was computed from, onto its grid.
+
+    An image is taken from where it is given, or else by the name of its file from the folder of
+    the result, the two folders above it or the working folder: there only if its content is what
+    it was (SHA-256).
+
+    Parameters
+    ----------
+    explained
+        The saliency.
+    given
+        File of a sequence, by its name.
+    sequences
+        Which images; None for all.
+
+    Returns
+    -------
+    case, notes
+        The images, and a short phrase for each that is not the one that was explained.
+
+    Raises
+    ------
+    ResultsError
+        If an image is not to be found, or has changed, or is none of this saliency's.
+    CaseError
+        If one cannot be read.
+    """
+    named = {image.sequence.casefold(): image for image in explained.images}
+    unknown = [name for name in given if name.casefold() not in named]
+    if unknown:
+        raise ResultsError(
+            f"{explained.stem} was not computed from an image {unknown[0]}, but from "
+            f"{', '.join(image.sequence for image in explained.images)}; name one of these."
+        )
+    missing = [n for n in sequences or () if n not in (i.sequence for i in explained.images)]
+    if missing:
+        raise ResultsError(
+            f"{explained.stem} has no sequence {missing[0]}; it was computed from "
+            f"{', '.join(image.sequence for image in explained.images)}."
+        )
+    wanted = [i for i in explained.images if sequences is None or i.sequence in sequences]
+    by_name = {name.casefold(): path for name, path in given.items()}
+    files: dict[str, Path] = {}
+    notes: list[str] = []
+    for image in wanted:
+        files[image.sequence] = by_name.get(image.sequence.casefold()) or _found(explained, image)
+    case = load_case(files, grid=(explained.saliency.shape, explained.saliency.affine))
+    for image, digest in zip(wanted, case.sha256, strict=True):
+        if not image.sha256:
+            text = "It is not known whether %s is the file that %s was computed from."
+        elif digest != image.sha256:
+            text = "%s is not the file that %s was computed from (its SHA-256 differs)."
+            notes.append(f"{image.sequence} is not the image explained")
+        else:
+            continue
+        logger.warning(text, files[image.sequence], explained.stem)
+    return case, tuple(notes)
+
+
+def _image_record(record: Mapping[str, Any]) -> ImageRecord:
+    name, digest = PurePath(record.get("file") or "").name, record.get("sha256") or ""
+    return ImageRecord(str(record["sequence"]), name, str(digest))
+
+
+def _found(explained: Explained, image: ImageRecord) -> Path:
+    """Return where an image lies with the content it had."""
+    option = f"--image {image.sequence}=FILE"
+    folder = explained.path.absolute().parent
+    places = [place / image.file for place in (folder, *folder.parents[:2], Path.cwd())]
+    there = [place for place in places if image.file and place.is_file()]
+    for place in there:
+        if file_digest(place) == image.sha256:
+            return place
+    if there:
+        raise ResultsError(
+            f"{there[0]} is not the {image.sequence} image that {explained.stem} was computed from "
+            f"(its SHA-256 differs); give the right one with {option}."
+        )
+    name = f" ({image.file})" if image.file else ""
+    raise ResultsError(
+        f"The {image.sequence} image{name} that {explained.stem} was computed from is not beside "
+        f"it; say where it is with {option}."
+    )

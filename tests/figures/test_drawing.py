@@ -1,0 +1,372 @@
+"""What is on the pictures: values at their places, in their colours, at their size."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from figure_content import (
+    CENTRE,
+    DISPLAYED_SHAPE,
+    DISPLAYED_SPACING,
+    LESION,
+    SHAPE,
+    SPACING,
+    content,
+    displayed,
+    with_value,
+)
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.patches import PathPatch
+from matplotlib.text import Text
+from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
+
+from napari_ies.errors import FigureError
+from napari_ies.figures import FigureContent, FigureSettings, draw_figure
+
+# Displayed axes (across, down, along) of each plane.
+PLANES = {"Axial": (0, 1, 2), "Coronal": (1, 0, 2), "Sagittal": (2, 0, 1)}
+MARKS = {"Axial": "RLAP", "Coronal": "RLSI", "Sagittal": "APSI"}
+WHOLE = FigureSettings(margin=None, interpolation="nearest", outline=False, limit=2.0)
+
+
+class Picture:
+    """A rendered figure of the three planes, with and without overlay beside each other."""
+
+    def __init__(self, made: FigureContent, settings: FigureSettings) -> None:
+        self.figure = draw_figure(made, settings)
+        canvas = FigureCanvasAgg(self.figure)
+        canvas.draw()
+        self.pixels = np.asarray(canvas.buffer_rgba())[..., :3].astype(int)
+        drawn = iter(self.figure.axes)
+        self.axes = {
+            (plane, sequence, overlay): next(drawn)
+            for plane in PLANES
+            for sequence in made.sequences(settings)
+            for overlay in (False, True)
+        }
+
+    def edges(self, panel):
+        """Left, right, top and bottom edge of a panel in pixels, counted from the top left."""
+        box = self.axes[panel].get_window_extent()
+        return box.x0, box.x1, len(self.pixels) - box.y1, len(self.pixels) - box.y0
+
+    def box_of(self, panel, voxel):
+        """Left, right, top and bottom pixel edge of a stored voxel where whole slices are shown.
+
+        By hand: the panel's width is the volume's, and its middle shows the volume's middle.
+        """
+        left, right, top, bottom = self.edges(panel)
+        _, down, along = PLANES[panel[0]]
+        index = displayed(voxel)
+        scale = (right - left) / (DISPLAYED_SHAPE[along] * DISPLAYED_SPACING[along])
+        wide, high = (scale * DISPLAYED_SPACING[axis] for axis in (along, down))
+        first = left + index[along] * wide
+        above = (top + bottom) / 2 + (index[down] - DISPLAYED_SHAPE[down] / 2) * high
+        return first, first + wide, above, above + high
+
+    def at(self, panel, voxel):
+        left, right, top, bottom = self.box_of(panel, voxel)
+        return self.pixels[int((top + bottom) / 2), int((left + right) / 2)]
+
+    def coloured(self, panel):
+        """Left, right, top, bottom pixel edge of all that is neither black, grey nor white."""
+        left, right, top, bottom = (round(edge) for edge in self.edges(panel))
+        inside = self.pixels[top:bottom, left:right]
+        rows, columns = np.nonzero(np.ptp(inside, axis=-1) > 8)
+        return (
+            left + columns.min(),
+            left + columns.max() + 1,
+            top + rows.min(),
+            top + rows.max() + 1,
+        )
+
+
+@pytest.mark.parametrize("sequence", ["FLAIR", "T1"])
+def test_a_saliency_value_is_shown_at_its_place_at_its_size_and_nowhere_else(sequence):
+    made = with_value(CENTRE, ["FLAIR", "T1"].index(sequence), 1.9)
+    picture = Picture(made, WHOLE)
+    for plane in PLANES:
+        panel = (plane, sequence, True)
+        np.testing.assert_allclose(
+            picture.coloured(panel), picture.box_of(panel, CENTRE), atol=1.01
+        )
+        other = "T1" if sequence == "FLAIR" else "FLAIR"
+        for empty in ((plane, sequence, False), (plane, other, True), (plane, other, False)):
+            with pytest.raises(ValueError, match="zero-size"):
+                picture.coloured(empty)
+
+
+def test_image_values_are_shown_in_their_grey():
+    made = content()
+    picture = Picture(made, WHOLE)
+    for number, sequence in enumerate(made.case.sequences):
+        volume = made.case.data[number]
+        for axis, plane in ((1, "Axial"), (0, "Coronal"), (2, "Sagittal")):
+            for step in (-3, 0, 2):
+                # Neighbours on the slices through the centre; stored axes: P, S, R.
+                voxel = tuple(c + (0 if a == axis else step) for a, c in enumerate(CENTRE))
+                sample = volume[::3, ::3, ::3]
+                low, high = np.percentile(sample, (0.5, 99.8))
+                grey = 255 * np.clip((volume[voxel] - low) / (high - low), 0, 1)
+                np.testing.assert_allclose(
+                    picture.at((plane, sequence, False), voxel), grey, atol=2
+                )
+
+
+@pytest.mark.parametrize(
+    ("value", "threshold"), [(0.9, 0.1), (-0.9, 0.1), (2.5, 0.1), (-1.2, 0.5), (0.3, 0.2)]
+)
+def test_colours_stand_for_values_and_let_the_image_through(value, threshold):
+    made = with_value(CENTRE, 0, value)
+    picture = Picture(made, dataclasses.replace(WHOLE, threshold=threshold, sequences=("FLAIR",)))
+    grey = picture.at(("Axial", "FLAIR", False), CENTRE)
+    part = np.clip(value / 2, -1, 1)
+    opacity = 0.9 * np.clip((abs(part) - threshold) / (0.61 * (1 - threshold)), 0, 1)
+    colour = 255 * np.array(mpl.colormaps["RdBu_r"](0.5 + 0.5 * 0.88 * part)[:3])
+    expected = opacity * colour + (1 - opacity) * grey
+    np.testing.assert_allclose(picture.at(("Axial", "FLAIR", True), CENTRE), expected, atol=4)
+
+
+def test_values_up_to_the_threshold_are_clear():
+    made = with_value(CENTRE, 0, 0.39)
+    picture = Picture(made, dataclasses.replace(WHOLE, threshold=0.2, sequences=("FLAIR",)))
+    grey = picture.at(("Axial", "FLAIR", False), CENTRE)
+    np.testing.assert_array_equal(picture.at(("Axial", "FLAIR", True), CENTRE), grey)
+
+
+def test_between_voxels_values_are_interpolated_or_not():
+    made = with_value(CENTRE, 0, 1.9)
+    smooth = Picture(made, dataclasses.replace(WHOLE, interpolation="linear", sequences=("FLAIR",)))
+    panel = ("Axial", "FLAIR", True)
+    left, right, top, bottom = smooth.box_of(panel, CENTRE)
+    wide, high = right - left, bottom - top
+    # Linear: 0 at the neighbours' middles, so clear where the tenth of the limit is reached.
+    reach = 1 - 0.2 / 1.9
+    middle = np.array([left + right, top + bottom]) / 2
+    expected = [
+        middle[0] - reach * wide,
+        middle[0] + reach * wide,
+        middle[1] - reach * high,
+        middle[1] + reach * high,
+    ]
+    np.testing.assert_allclose(smooth.coloured(panel), expected, atol=2.5)
+
+
+@pytest.mark.parametrize(
+    ("direction", "shown"),
+    [
+        ([1, 0, 0], {"Axial": "left", "Coronal": "left"}),
+        ([0, 1, 0], {"Axial": "up", "Sagittal": "left"}),
+        ([0, 0, 1], {"Coronal": "up", "Sagittal": "up"}),
+    ],
+    ids=["right", "anterior", "superior"],
+)
+def test_right_is_on_the_left_and_anterior_and_superior_are_up(direction, shown):
+    # The scanner's coordinates grow to the patient's right, to the front and to the top.
+    step = np.linalg.inv(content().saliency.affine[:3, :3]) @ direction
+    axis = int(np.abs(step * SPACING).argmax())
+    voxel = np.array(CENTRE)
+    voxel[axis] += int(3 * np.sign(step[axis]))
+    settings = dataclasses.replace(WHOLE, sequences=("FLAIR",))
+    picture = Picture(with_value(tuple(voxel), 0, 1.9), settings)
+    for plane, side in shown.items():
+        panel = (plane, "FLAIR", True)
+        coloured, centre = picture.coloured(panel), picture.box_of(panel, CENTRE)
+        assert coloured[1] < centre[0] if side == "left" else coloured[3] < centre[2]
+
+
+def test_marks_stand_at_the_edges_they_name():
+    picture = Picture(content(), dataclasses.replace(WHOLE, sequences=("T1",)))
+    for (plane, _, _), axes in picture.axes.items():
+        texts = {text.get_text(): text for text in axes.texts}
+        assert sorted(texts) == sorted(MARKS[plane])
+        box = axes.get_window_extent()
+        middles = {}
+        for mark, text in texts.items():
+            extent = text.get_window_extent()
+            assert min(extent.x0 - box.x0, box.x1 - extent.x1) >= 0
+            assert min(extent.y0 - box.y0, box.y1 - extent.y1) >= 0
+            middles[mark] = (
+                ((extent.x0 + extent.x1) / 2 - box.x0) / box.width,
+                ((extent.y0 + extent.y1) / 2 - box.y0) / box.height,
+            )
+        left, right, top, bottom = MARKS[plane]
+        assert middles[left][0] < 0.2 < 0.8 < middles[right][0]
+        assert middles[bottom][1] < 0.2 < 0.8 < middles[top][1]
+
+
+def test_the_outline_runs_along_the_edges_of_exactly_the_lesions_voxels():
+    picture = Picture(content(), dataclasses.replace(WHOLE, outline=True, sequences=("FLAIR",)))
+    lesion = np.zeros(DISPLAYED_SHAPE, dtype=bool)
+    for voxel in LESION:
+        lesion[displayed(voxel)] = True
+    for plane, (across, down, along) in PLANES.items():
+        mask = np.take(lesion, displayed(CENTRE)[across], axis=across)
+        expected = set()
+        for row, column in np.argwhere(mask):
+            for step_row, step_column in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+                if not mask[row + step_row, column + step_column]:
+                    middle = (row + step_row / 2, column + step_column / 2)
+                    expected.add((round(2 * middle[0]), round(2 * middle[1])))
+        axes = picture.axes[plane, "FLAIR", True]
+        drawn = [patch for patch in axes.patches if isinstance(patch, PathPatch)]
+        assert drawn
+        for patch in drawn:
+            ends = patch.get_path().vertices.reshape(-1, 2, 2)
+            steps = np.array([DISPLAYED_SPACING[along], DISPLAYED_SPACING[down]])
+            np.testing.assert_allclose(np.abs(np.diff(ends / steps, axis=1)).sum(axis=2), 1)
+            middles = np.rint(2 * (ends / steps).mean(axis=1)).astype(int)
+            assert {(row, column) for column, row in middles} == expected
+            assert len(middles) == len(expected)
+        assert not any(
+            isinstance(patch, PathPatch) for patch in picture.axes[plane, "FLAIR", False].patches
+        )
+
+
+@pytest.mark.parametrize(("margin", "length"), [(4.0, 10), (60.0, 20)])
+def test_the_scale_bar_is_as_long_as_it_says(margin, length):
+    picture = Picture(content(), FigureSettings(margin=margin))
+    bars = []
+    for panel, axes in picture.axes.items():
+        for artist in axes.artists:
+            if isinstance(artist, AnchoredSizeBar):
+                (rectangle,) = artist.size_bar.get_children()
+                left, right, _, _ = picture.edges(panel)
+                low, high = axes.get_xlim()
+                drawn = rectangle.get_window_extent().width / ((right - left) / (high - low))
+                assert artist.txt_label.get_text() == f"{length} mm"
+                bars.append((panel, rectangle.get_width(), drawn))
+    # One per row: all panels have one scale, which is checked below.
+    assert [panel for panel, _, _ in bars] == [("Axial", s, False) for s in ("FLAIR", "T1")]
+    np.testing.assert_allclose([bar[1:] for bar in bars], length, rtol=1e-6)
+    scales = set()
+    for axes in picture.axes.values():
+        box = axes.get_window_extent()
+        (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+        scales |= {round(box.width / (right - left), 4), round(box.height / (bottom - top), 4)}
+    assert max(scales) - min(scales) < 0.01 * min(scales)
+
+
+def test_a_margin_is_what_is_left_around_the_lesion():
+    picture = Picture(content(), FigureSettings(margin=3.0))
+    lesion = np.array([displayed(voxel) for voxel in LESION])
+    low = (lesion.min(axis=0) - 0.5) * DISPLAYED_SPACING
+    high = (lesion.max(axis=0) + 0.5) * DISPLAYED_SPACING
+    size = (high - low).max() + 6
+    for plane, (_, down, along) in PLANES.items():
+        axes = picture.axes[plane, "T1", True]
+        for limits, axis in ((axes.get_xlim(), along), (axes.get_ylim()[::-1], down)):
+            assert limits[1] - limits[0] == pytest.approx(size)
+            assert sum(limits) / 2 == pytest.approx((low[axis] + high[axis]) / 2)
+
+
+def test_a_montage_steps_through_the_lesion_from_top_to_bottom():
+    made = content()
+    for asked, expected in ((1, [6]), (3, [7, 6, 5]), (5, [8, 7, 6, 5, 4])):
+        figure = draw_figure(made, FigureSettings(layout="montage", slices=asked, plain=False))
+        # FLAIR and T1 of each slice, then the colour bar and the legend.
+        shown = [axes.images[0].get_array() for axes in figure.axes[: 2 * asked : 2]]
+        for image, superior in zip(shown, expected, strict=True):
+            naive = made.case.data[0][:, superior, ::-1]
+            np.testing.assert_array_equal(image, naive)
+
+
+def test_gradcam_shows_its_one_map_over_every_sequence():
+    made = content()
+    saliency = made.saliency
+    cropped = np.abs(np.random.default_rng(1).normal(size=saliency.cropped[:1].shape))
+    request = dataclasses.replace(saliency.request, method="gradcam++")
+    gradcam = dataclasses.replace(
+        saliency, request=request, sequences=("all",), cropped=cropped.astype(np.float32)
+    )
+    picture = Picture(dataclasses.replace(made, saliency=gradcam), WHOLE)
+    one, other = (picture.axes["Axial", name, True].images[1] for name in ("FLAIR", "T1"))
+    np.testing.assert_array_equal(one.get_array(), other.get_array())
+    assert one.get_array().max() > 0
+    assert (one.norm.vmin, one.norm.vmax) == (0, 2)
+    assert one.cmap.name == "inferno"
+
+
+@pytest.mark.parametrize(("theme", "page"), [("light", 255), ("dark", 0)])
+def test_the_page_is_light_or_dark_and_every_text_stands_out(theme, page):
+    picture = Picture(content(), FigureSettings(theme=theme, sequences=("T1",)))
+    assert (picture.pixels[:3] == page).all()
+    assert (picture.pixels[:, -3:] == page).all()
+    for text in picture.figure.texts:
+        box = text.get_window_extent()
+        high = len(picture.pixels)
+        inside = picture.pixels[int(high - box.y1) : int(high - box.y0), int(box.x0) : int(box.x1)]
+        assert np.abs(inside - page).max() > 120, text
+
+
+@pytest.mark.parametrize(
+    ("settings", "subject"),
+    [
+        (FigureSettings(width=60, margin=None), "lesion 3"),
+        (FigureSettings(width=88, layout="montage", slices=9, sequences=("T1",)), "lesion 117"),
+        (
+            FigureSettings(width=88, sequences=("T1",)),
+            "region left middle peduncle, half of it",
+        ),
+        (FigureSettings(width=180, layout="montage", plain=False, margin=None), "lesion 3"),
+    ],
+)
+def test_nothing_overlaps_and_all_fits_the_page(settings, subject):
+    figure = draw_figure(dataclasses.replace(content(), subject=subject), settings)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    page = figure.bbox
+    renderer = canvas.get_renderer()
+    boxes = [axes.get_tightbbox(renderer) for axes in figure.axes]
+    boxes += [text.get_window_extent() for text in figure.texts]
+    assert figure.get_figwidth() == pytest.approx(settings.width / 25.4)
+    for number, box in enumerate(boxes):
+        assert min(box.x0, box.y0, page.width - box.x1, page.height - box.y1) > 0, box
+        for other in boxes[:number]:
+            across = min(box.x1, other.x1) - max(box.x0, other.x0)
+            down = min(box.y1, other.y1) - max(box.y0, other.y0)
+            assert min(across, down) < 2, (box, other)
+
+
+def test_matplotlibs_settings_and_pyplot_are_left_alone(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    monkeypatch.setitem(mpl.rcParams, "font.size", 31.0)
+    before = dict.copy(mpl.rcParams)
+    figure = draw_figure(content(), FigureSettings(sequences=("T1",)))
+    assert dict.copy(mpl.rcParams) == before
+    assert max(text.get_size() for text in figure.findobj(Text) if text.get_text()) < 9
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"layout": "spiral"}, "layout 'spiral'"),
+        ({"theme": "pink"}, "theme 'pink'"),
+        ({"width": 20}, "20 mm"),
+        ({"margin": -1.0}, "-1 mm"),
+        ({"slices": 0}, "0 slices"),
+        ({"limit": 0.0}, "limit is 0"),
+        ({"limit": float("nan")}, "limit is nan"),
+        ({"threshold": 1.0}, "threshold is 1"),
+        ({"opacity": 0.0}, "opacity is 0"),
+        ({"sequences": ()}, "No sequence"),
+        ({"signed_map": "jet"}, "colour map 'jet'"),
+    ],
+)
+def test_impossible_settings_are_refused_in_a_sentence(settings, words):
+    with pytest.raises(FigureError, match=words):
+        FigureSettings(**settings)
+
+
+def test_what_does_not_belong_together_is_refused():
+    made = content()
+    with pytest.raises(FigureError, match="no sequence T2"):
+        draw_figure(made, FigureSettings(sequences=("T2",)))
+    cut = dataclasses.replace(made.case, data=made.case.data[:, 1:])
+    with pytest.raises(FigureError, match="do not lie on the grid"):
+        FigureContent(cut, made.saliency, "lesion 3")
+    assert made.case.shape == SHAPE
