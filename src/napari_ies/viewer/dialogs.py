@@ -19,6 +19,23 @@ def choose_folder(parent: QWidget, title: str) -> str:
     return str(QFileDialog.getExistingDirectory(parent, title))
 
 
+def choose_new_file(parent: QWidget, title: str, name: str, kind: str) -> str:
+    """Ask where to save a file of a kind; an empty string if nowhere.
+
+    Whether a file that is there may be replaced is asked by :func:`may_replace_file`.
+    """
+    path, _ = QFileDialog.getSaveFileName(
+        parent, title, name, kind, options=QFileDialog.Option.DontConfirmOverwrite
+    )
+    return str(path)
+
+
+def may_replace_file(parent: QWidget, path: str) -> bool:
+    """Ask whether a file may be replaced."""
+    answer = QMessageBox.question(parent, "Save", f"{path} is there already. Replace it?")
+    return bool(answer == QMessageBox.StandardButton.Yes)
+
+
 def may_replace(parent: QWidget, folder: str) -> bool:
     """Ask whether results of the same names may be replaced."""
     answer = QMessageBox.question(

@@ -12,6 +12,7 @@ from qtpy.QtCore import QEvent, QObject, Signal
 from napari_ies.errors import CheckpointError, NapariIESError
 from napari_ies.viewer import tasks
 from napari_ies.viewer.explain_all import ExplainAll
+from napari_ies.viewer.figure_making import FigureMaking
 from napari_ies.viewer.guidance import Guidance
 from napari_ies.viewer.jobs import Job, Jobs
 from napari_ies.viewer.keys import Keyboard
@@ -274,6 +275,7 @@ class LesionSaliencyWidget(Panel):
             LesionList(self),
             ExplainAll(self),
             Keyboard(self),
+            FigureMaking(self),
             Guidance(self),
         ]
 
