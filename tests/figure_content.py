@@ -52,12 +52,19 @@ def content(**changes: object) -> FigureContent:
     return FigureContent(case, saliency, "lesion 3")
 
 
-def with_value(voxel: tuple[int, int, int], channel: int, value: float) -> FigureContent:
-    """The content with one saliency value at a stored voxel."""
+def with_values(values: dict[tuple[int, int, int], float], channel: int) -> FigureContent:
+    """The content with saliency values at stored voxels, and 0 elsewhere."""
     made = content()
     cropped = made.saliency.cropped.copy()
-    cropped[(channel, *(v - side.start for v, side in zip(voxel, BOX, strict=True)))] = value
+    for voxel, value in values.items():
+        index = (v - side.start for v, side in zip(voxel, BOX, strict=True))
+        cropped[(channel, *index)] = value
     return dataclasses.replace(made, saliency=dataclasses.replace(made.saliency, cropped=cropped))
+
+
+def with_value(voxel: tuple[int, int, int], channel: int, value: float) -> FigureContent:
+    """The content with one saliency value at a stored voxel."""
+    return with_values({voxel: value}, channel)
 
 
 def displayed(voxel: tuple[int, int, int]) -> tuple[int, int, int]:

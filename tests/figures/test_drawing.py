@@ -18,6 +18,7 @@ from figure_content import (
     content,
     displayed,
     with_value,
+    with_values,
 )
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import PathPatch
@@ -30,6 +31,8 @@ from napari_ies.figures import FigureContent, FigureSettings, draw_figure
 # Displayed axes (across, down, along) of each plane.
 PLANES = {"Axial": (0, 1, 2), "Coronal": (1, 0, 2), "Sagittal": (2, 0, 1)}
 MARKS = {"Axial": "RLAP", "Coronal": "RLSI", "Sagittal": "APSI"}
+LEVEL = [(c, CENTRE[1], CENTRE[2] + 2) for c in range(15, 27, 2)]
+"""Voxels of the axial slice through the centre, apart from each other."""
 WHOLE = FigureSettings(margin=None, interpolation="nearest", outline=False, limit=2.0)
 
 
@@ -117,25 +120,20 @@ def test_image_values_are_shown_in_their_grey():
                 )
 
 
-@pytest.mark.parametrize(
-    ("value", "threshold"), [(0.9, 0.1), (-0.9, 0.1), (2.5, 0.1), (-1.2, 0.5), (0.3, 0.2)]
-)
-def test_colours_stand_for_values_and_let_the_image_through(value, threshold):
-    made = with_value(CENTRE, 0, value)
-    picture = Picture(made, dataclasses.replace(WHOLE, threshold=threshold, sequences=("FLAIR",)))
-    grey = picture.at(("Axial", "FLAIR", False), CENTRE)
-    part = np.clip(value / 2, -1, 1)
-    opacity = 0.9 * np.clip((abs(part) - threshold) / (0.61 * (1 - threshold)), 0, 1)
-    colour = 255 * np.array(mpl.colormaps["RdBu_r"](0.5 + 0.5 * 0.88 * part)[:3])
-    expected = opacity * colour + (1 - opacity) * grey
-    np.testing.assert_allclose(picture.at(("Axial", "FLAIR", True), CENTRE), expected, atol=4)
-
-
-def test_values_up_to_the_threshold_are_clear():
-    made = with_value(CENTRE, 0, 0.39)
-    picture = Picture(made, dataclasses.replace(WHOLE, threshold=0.2, sequences=("FLAIR",)))
-    grey = picture.at(("Axial", "FLAIR", False), CENTRE)
-    np.testing.assert_array_equal(picture.at(("Axial", "FLAIR", True), CENTRE), grey)
+@pytest.mark.parametrize("threshold", [0.1, 0.5])
+def test_colours_stand_for_values_and_let_the_image_through(threshold):
+    values = dict(zip(LEVEL, (0.9, -0.9, 2.5, -1.4, 0.39, 0.19), strict=True))
+    made = with_values(values, 0)
+    settings = dataclasses.replace(WHOLE, threshold=threshold, sequences=("FLAIR",))
+    picture = Picture(made, settings)
+    for voxel, value in values.items():
+        grey = picture.at(("Axial", "FLAIR", False), voxel)
+        part = np.clip(value / 2, -1, 1)
+        opacity = 0.9 * np.clip((abs(part) - threshold) / (0.61 * (1 - threshold)), 0, 1)
+        colour = 255 * np.array(mpl.colormaps["RdBu_r"](0.5 + 0.5 * 0.88 * part)[:3])
+        expected = opacity * colour + (1 - opacity) * grey
+        shown = picture.at(("Axial", "FLAIR", True), voxel)
+        np.testing.assert_allclose(shown, expected, atol=0 if abs(part) < threshold else 4)
 
 
 def test_between_voxels_values_are_interpolated_or_not():

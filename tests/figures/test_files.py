@@ -14,6 +14,7 @@ from napari_ies.errors import FigureError, ResultsError
 from napari_ies.figures import FigureSettings, figure_bytes, figure_pixels, save_figure
 from napari_ies.saliency.request import SaliencyRequest
 
+SMALL = FigureSettings(width=88, sequences=("FLAIR",))
 METHOD = (
     "SmoothGrad max, 50 samples, noise 5 %, seed 0, sliding window; network unet.pth; lesion 3, "
     f"20 mm³; napari-ies {__version__}; research software, not a medical device"
@@ -43,51 +44,47 @@ def test_the_method_line_says_how_the_map_was_made():
 
 
 def test_png_has_its_size_resolution_and_words(tmp_path):
-    path = save_figure(tmp_path / "a" / "figure.png", content(), FigureSettings(width=88))
+    path = save_figure(tmp_path / "a" / "figure.png", content(), SMALL)
     with Image.open(path) as image:
         assert image.width == pytest.approx(88 / 25.4 * 300, abs=1)
         assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
         assert image.info["Title"] == "Lesion 3: SmoothGrad max saliency"
         assert image.info["Description"] == METHOD
-    pixels = figure_pixels(content(), FigureSettings(width=88), dpi=150)
+    pixels = figure_pixels(content(), SMALL, dpi=150)
     assert pixels.shape[1] == pytest.approx(88 / 25.4 * 150, abs=1)
     assert [*path.parent.iterdir()] == [path]
 
 
 def test_svg_holds_the_words_as_text_and_the_outline_as_lines():
-    svg = figure_bytes(content(), FigureSettings(), "svg").decode()
+    svg = figure_bytes(content(), SMALL, "svg").decode()
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
     assert METHOD in " ".join(texts)
-    for word in ("R", "L", "A", "P", "S", "I", "FLAIR", "T1", "10 mm", "Lesion 3", "0"):
+    for word in ("R", "L", "A", "P", "S", "I", "FLAIR", "10 mm", "Lesion 3", "0"):
         assert word in texts, word
     assert "Saliency (logit per standard deviation)" in texts
     assert f"<dc:description>{METHOD}</dc:description>" in svg
-    assert svg.count("stroke: #40ffbf") >= 6
+    assert svg.count("stroke: #40ffbf") >= 3
     assert "dc:date" not in svg
+    assert figure_bytes(content(), SMALL, "svg").decode() == svg
 
 
 def test_pdf_embeds_its_fonts_as_truetype():
-    pdf = figure_bytes(content(), FigureSettings(), "pdf")
+    pdf = figure_bytes(content(), SMALL, "pdf")
     assert b"/FontFile2" in pdf
     assert b"/Subtype /CIDFontType2" in pdf
     assert b"/Type3" not in pdf
     assert b"/CreationDate" not in pdf
     assert b"(Lesion 3: SmoothGrad max saliency)" in pdf
-
-
-@pytest.mark.parametrize("form", ["png", "svg", "pdf"])
-def test_equal_figures_are_equal_bytes(form):
-    settings = FigureSettings(width=88, sequences=("FLAIR",))
-    assert figure_bytes(content(), settings, form) == figure_bytes(content(), settings, form)
+    assert figure_bytes(content(), SMALL, "pdf") == pdf
 
 
 def test_a_file_that_is_there_is_replaced_only_when_asked(tmp_path):
     path = tmp_path / "figure.svg"
     path.write_text("mine")
     with pytest.raises(ResultsError, match="there already"):
-        save_figure(path, content(), FigureSettings(width=88))
+        save_figure(path, content(), SMALL)
     assert path.read_text() == "mine"
-    save_figure(path, content(), FigureSettings(width=88), overwrite=True)
+    save_figure(path, content(), SMALL, overwrite=True)
     assert path.read_text().startswith("<?xml")
     with pytest.raises(FigureError, match=r"ends in \.png"):
         save_figure(tmp_path / "figure.jpg", content(), FigureSettings())

@@ -111,7 +111,7 @@ class _Drawing:
         self.windows = {name: window_of(content.image(name)) for name in sequences}
         self.limit = settings.limit or colour_limit(content.saliency)
         self.colours, self.norm = saliency_colours(content, settings, self.limit)
-        self.lines = wrapped(content.method_line, SMALL_PT, settings.width - 2 * EDGE - 1)
+        self.lines = wrapped(content.method_line, SMALL_PT, settings.width - 2 * EDGE - 1.5)
         self.unit = f"Saliency ({content.saliency.unit})"
         self.legend = shortened(content.subject_title)
         swatch = SWATCH_MM + 1 + text_width(self.legend, UNIT_PT)

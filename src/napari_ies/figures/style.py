@@ -21,6 +21,8 @@ RC: dict[Any, Any] = {
     "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica"],
     "font.weight": "normal",
     "text.usetex": False,
+    # Letters are as wide at any resolution, so that lines break where they were measured to.
+    "text.hinting": "none",
     "text.parse_math": False,
     "axes.unicode_minus": True,
     "axes.linewidth": 0.5,

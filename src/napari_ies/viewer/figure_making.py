@@ -58,7 +58,7 @@ class FigureMaking(QObject):
         self.dialog: FigureDialog | None = None
         self.button.clicked.connect(self._on_open)
         host.reading_changed.connect(self._refresh)
-        host.answer_shown.connect(self._refresh)
+        host.answer_shown.connect(self._on_answer)
         self.jobs.failed.connect(self._on_failed)
         self._refresh()
 
@@ -96,6 +96,11 @@ class FigureMaking(QObject):
         self.dialog.show()
         self.dialog.raise_()
         self._refresh()
+
+    def _on_answer(self, answer: Answer) -> None:
+        # A running map is drawn when it is asked for, not each time it refines.
+        if answer.finished or not self.button.isEnabled():
+            self._refresh()
 
     def _refresh(self) -> None:
         content = self.content()
