@@ -64,7 +64,7 @@ def test_a_click_goes_first_and_all_are_explained_in_the_end(segmented, patient,
         rows = panel.lesions.view.model()
         titles = [rows.headerData(c, Qt.Orientation.Horizontal) for c in range(rows.columnCount())]
         shown = rows.index(panel.lesions.subjects().index(label), titles.index("Peak FLAIR"))
-        assert float(shown.data()) == pytest.approx(peak, rel=1e-2)
+        assert float(shown.data()) == pytest.approx(peak, rel=0.05)
     assert segmented.control("explain_all").text() == "Explain all"
     # Nothing is left to do.
     segmented.press("explain_all")

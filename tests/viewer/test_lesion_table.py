@@ -84,7 +84,7 @@ def test_what_a_row_says(table):
     assert "Peak FLAIR" not in titles
     table.select(2)
     table.set_peaks(2, {"FLAIR": -0.1234, "T1": 0.5}, "Lesion 2: in logit per something.")
-    assert text(table, 2, "Peak FLAIR") == "-0.123"
+    assert text(table, 2, "Peak FLAIR") == "-0.12"
     assert text(table, 2, "Peak T1") == "+0.5"
     assert text(table, 1, "Peak T1") == ""
     assert table.view.selectionModel().isSelected(cell(table, 2, "Peak T1"))
@@ -116,7 +116,7 @@ def test_only_what_is_asked_for_is_listed(qtbot, table):
     table.set_note(4, "Ask the neurologist")
     table.set_explained(1, "mean")
     counts = table.filter.menu
-    assert counts.text() == "4"
+    assert counts.text() == "4 ▾"
     for words, expected in (
         ("tp", [1, 3]),
         ("LEFT tp", [1]),
@@ -127,7 +127,7 @@ def test_only_what_is_asked_for_is_listed(qtbot, table):
         table.filter.text.clear()
         qtbot.keyClicks(table.filter.text, words)
         assert table.subjects() == expected, words
-    assert counts.text() == "1 of 4"
+    assert counts.text() == "1 of 4 ▾"
     table.filter.text.clear()
     table.filter.matches["FP"].trigger()
     table.filter.matches["FN"].trigger()

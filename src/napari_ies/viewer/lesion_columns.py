@@ -86,14 +86,14 @@ COLUMNS = (
         "max_probability",
         "p max",
         "Highest probability in the lesion, by the network, from 0 to 1.",
-        42,
+        44,
         "{:.2f}".format,
     ),
     Column(
         MATCH,
         "Match",
         "TP: overlaps the reference; FP: the network's alone; FN: in the reference alone.",
-        40,
+        44,
         left=True,
     ),
     Column(
@@ -109,7 +109,7 @@ COLUMNS = (
         EXPLAINED,
         "Maps",
         "How it was explained so far, the latest first; a click shows the latest map at once.",
-        46,
+        54,
         left=True,
     ),
     Column(NOTE, "Note", "Your note: double-click it, or press F2.", 50, left=True),
@@ -124,6 +124,6 @@ def peak_column(sequence: str) -> Column:
         "Peak" if sequence == "all" else f"Peak {sequence}",
         f"Value of largest magnitude in {of} computed last, with its sign; the unit is given with "
         "each value.",
-        64,
-        "{:+.3g}".format,
+        78,
+        "{:+.2g}".format,
     )

@@ -49,6 +49,8 @@ class LesionFilter(QWidget):
         )
         self.menu = QToolButton()
         self.menu.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        # The theme draws its own arrow over the number.
+        self.menu.setStyleSheet("QToolButton::menu-indicator { image: none; }")
         describe(
             self.menu, "How many lesions are listed; choose which ones to list.", "quick_filters"
         )
@@ -81,7 +83,7 @@ class LesionFilter(QWidget):
 
     def set_count(self, shown: int, total: int) -> None:
         """Say how many lesions are listed."""
-        self.menu.setText(f"{total}" if shown == total else f"{shown} of {total}")
+        self.menu.setText(f"{total} ▾" if shown == total else f"{shown} of {total} ▾")
 
     def set_explaining(self, running: bool) -> None:
         """Offer to stop explaining all, or to start."""

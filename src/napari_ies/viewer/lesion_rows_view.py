@@ -166,8 +166,10 @@ class LesionRowsView(QTableView):
     def _selected_rows(self) -> list[int]:
         return sorted({index.row() for index in self.selectionModel().selectedIndexes()})
 
-    def _on_columns(self) -> None:
+    def _on_columns(self, _: QModelIndex, first: int, last: int) -> None:
         """Let the selection reach over new columns; the current cell may be being written in."""
+        for column in range(first, last + 1):
+            self.setColumnWidth(column, self._rows.columns[column].width)
         whole = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
         for row in self._selected_rows():
             self.selectionModel().select(self._order.index(row, 0), whole)
@@ -202,7 +204,7 @@ class LesionRowsView(QTableView):
 
     def _style(self) -> None:
         # napari's theme pads headers so widely that two columns would not fit a laptop's panel.
-        self.setStyleSheet("QHeaderView::section { padding: 1px 3px; }")
+        self.setStyleSheet("QHeaderView::section { padding: 1px 2px; font-weight: normal; }")
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(22)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
