@@ -64,6 +64,18 @@ def test_another_grid_is_resampled_onto_the_first_with_a_note(tmp_path):
     assert "covers 100 %" in note
 
 
+def test_a_grid_that_is_given_takes_every_image(tmp_path):
+    first = write(tmp_path / "a.nii.gz", seed=1)
+    half = OBLIQUE @ np.diag([2, 2, 2, 1])
+    case = load_case({"A": first}, grid=((4, 4, 3), half))
+    # Every second voxel of the image lies on a voxel of the coarser grid; those on the image's
+    # faces may count as outside.
+    expected = np.asarray(nib.load(first).dataobj)[2:8:2, 2::2, 2:6:2]
+    np.testing.assert_allclose(case.data[0, 1:, 1:, 1:], expected, atol=1e-4)
+    np.testing.assert_array_equal(case.affine, half)
+    assert "that of the result" in case.notes[0]
+
+
 def test_a_mask_on_another_grid_is_resampled_by_nearest_neighbour(tmp_path):
     case = load_case({"A": write(tmp_path / "a.nii.gz", shape=(20, 18, 16), affine=np.eye(4))})
     mask = np.zeros((10, 9, 8), dtype=np.uint8)

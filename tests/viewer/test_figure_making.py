@@ -84,6 +84,6 @@ def test_a_figure_is_previewed_saved_and_copied(segmented, tmp_path, monkeypatch
     segmented.finish()
     assert "lesion 2" in part.content().method_line
     assert np.abs(drawn() - dark).max() > 50
-    panel._on_reading(panel.reading)
+    segmented.segment()
     assert not part.dialog.isVisible()
     assert not part.button.isEnabled()
