@@ -22,6 +22,7 @@ from napari_ies.viewer.panel import Panel
 from napari_ies.viewer.picking import pick_lesion
 from napari_ies.viewer.preferences import Preferring
 from napari_ies.viewer.reading import Answer, Answers, Reading, Region, Subject, model_key
+from napari_ies.viewer.readout import Readout
 from napari_ies.viewer.sources import Source, source_of
 from napari_ies.viewer.titles import request_title, subject_title
 from napari_ies.viewer.viewer_link import ViewerLink
@@ -274,6 +275,7 @@ class LesionSaliencyWidget(Panel):
             Preferring(self),
             LesionList(self),
             ExplainAll(self),
+            Readout(self),
             Keyboard(self),
             FigureMaking(self),
             Guidance(self),

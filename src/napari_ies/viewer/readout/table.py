@@ -1,0 +1,119 @@
+"""The table of the readout: a standard Qt model, a column per sequence, a row per number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSize, Qt
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+
+from napari_ies.viewer.readout.words import ROWS, cell_text, cell_tooltip, common_power
+
+if TYPE_CHECKING:
+    from napari_ies.viewer.readout.measuring import Numbers
+
+_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+_LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+
+
+class MeasuresModel(QAbstractTableModel):
+    """The measures of one map."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._numbers: Numbers | None = None
+        self.power = 0
+
+    def set_numbers(self, numbers: Numbers | None) -> None:
+        """Show the numbers of another map, or of the same one further on, or none."""
+        before = self._sequences()
+        self._numbers = numbers
+        if numbers is not None:
+            peaks = numbers.measures[["peak_positive", "peak_negative"]].abs()
+            self.power = common_power(float(peaks.to_numpy().max()))
+        if self._sequences() != before:
+            self.beginResetModel()
+            self.endResetModel()
+        elif numbers is not None:
+            last = self.index(self.rowCount() - 1, self.columnCount() - 1)
+            self.dataChanged.emit(self.index(0, 0), last)
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
+        """Return the number of rows."""
+        return 0 if parent is not None and parent.isValid() else len(ROWS)
+
+    def columnCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
+        """Return the number of sequences."""
+        return 0 if parent is not None and parent.isValid() else len(self._sequences())
+
+    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Return the text of a cell, its value (UserRole), tooltip or alignment."""
+        if self._numbers is None:
+            return None
+        row = ROWS[index.row()]
+        name, values = (
+            self._sequences()[index.column()],
+            self._numbers.measures.iloc[index.column()],
+        )
+        if role == Qt.ItemDataRole.DisplayRole:
+            return cell_text(row, values, self.power)
+        if role == Qt.ItemDataRole.UserRole:
+            return float(values[row.key])
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return cell_tooltip(row, name, values, self._numbers.answer)
+        return _RIGHT if role == Qt.ItemDataRole.TextAlignmentRole else None
+
+    def headerData(  # noqa: N802
+        self,
+        section: int,
+        orientation: Qt.Orientation,
+        role: int = Qt.ItemDataRole.DisplayRole,
+    ) -> Any:
+        """Return a sequence or what a row is, their tooltips and alignment."""
+        if orientation == Qt.Orientation.Vertical:
+            texts = {
+                Qt.ItemDataRole.DisplayRole: ROWS[section].title,
+                Qt.ItemDataRole.ToolTipRole: ROWS[section].meaning,
+                Qt.ItemDataRole.TextAlignmentRole: _LEFT,
+            }
+            return texts.get(role)
+        name = self._sequences()[section]
+        together = "The map of all sequences together." if name == "all" else f"The map of {name}."
+        texts = {
+            Qt.ItemDataRole.DisplayRole: name,
+            Qt.ItemDataRole.ToolTipRole: together,
+            Qt.ItemDataRole.TextAlignmentRole: _RIGHT,
+        }
+        return texts.get(role)
+
+    def _sequences(self) -> tuple[str, ...]:
+        return () if self._numbers is None else self._numbers.answer.saliency.sequences
+
+
+class MeasuresTable(QTableView):
+    """Shows the measures; as high as its rows, so that none is scrolled out of sight."""
+
+    def __init__(self, model: MeasuresModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("measures")
+        self.setToolTip("The numbers of the map on screen, one column per sequence.")
+        self.setModel(model)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setStyleSheet("QHeaderView::section { padding: 1px 4px; }")
+        self.verticalHeader().setDefaultSectionSize(20)
+        self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        self.horizontalHeader().setMinimumSectionSize(88)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Return the height of all rows."""
+        rows = self.verticalHeader().length() + self.horizontalHeader().sizeHint().height()
+        bar = self.horizontalScrollBar()
+        below = bar.sizeHint().height() if bar.isVisible() else 0
+        return QSize(super().sizeHint().width(), rows + below + 2 * self.frameWidth() + 2)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        """Return a narrow panel's width and the height of all rows."""
+        return QSize(200, self.sizeHint().height())

@@ -1,0 +1,243 @@
+"""What the readout says: its lines of text, and what each number means."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_ies.surroundings import SHELLS_MM
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from napari_ies.viewer.reading import Answer
+
+NONE = "–"
+"""Stands for a number that is not there."""
+
+NO_ANSWER = "Explain a lesion to read off the numbers of its map."
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table.
+
+    Parameters
+    ----------
+    key
+        Column of :func:`napari_ies.measures.measure`.
+    title
+        What it is called on the screen.
+    meaning
+        What it is, in plain words.
+    kind
+        ``"peak"`` (a value with its standard error), ``"mean"`` (a value with the bound of its
+        error) or ``"fraction"``.
+    """
+
+    key: str
+    title: str
+    meaning: str
+    kind: str
+
+
+_SIGN = (
+    "Where it is positive, raising the intensity raises the network's logit for the lesion; where "
+    "it is negative, it lowers it."
+)
+_SHELL = (
+    "Mean over the voxels whose centres lie more than {low:g} and at most {high:g} mm outside the "
+    "lesion's border. All of them count, also where the map is 0, outside the head and in other "
+    "lesions."
+)
+
+ROWS = (
+    Row("peak_positive", "Peak, positive", f"Largest value of the map, anywhere. {_SIGN}", "peak"),
+    Row("peak_negative", "Peak, negative", f"Lowest value of the map, anywhere. {_SIGN}", "peak"),
+    Row("mean_inside", "Mean inside", f"Mean over the lesion's voxels. {_SIGN}", "mean"),
+    *(
+        Row(
+            f"mean_{low:g}_{high:g}_mm",
+            f"Mean {low:g}–{high:g} mm",
+            _SHELL.format(low=low, high=high),
+            "mean",
+        )
+        for low, high in SHELLS_MM
+    ),
+    Row(
+        "share",
+        "Share of total",
+        "Sum of the magnitudes of this sequence's map, out of that of all sequences.",
+        "fraction",
+    ),
+    Row(
+        "positive_fraction_inside",
+        "Positive inside",
+        "How many of the lesion's voxels have a value above 0.",
+        "fraction",
+    ),
+)
+
+
+def method_line(answer: Answer, running: bool) -> str:
+    """Say which map the numbers are of: subject, method, samples, precision, device.
+
+    Parameters
+    ----------
+    answer
+        The map.
+    running
+        Whether it is being computed; an unfinished map that is not was stopped.
+    """
+    saliency, request = answer.saliency, answer.saliency.request
+    parts = [answer.title]
+    if request.method == "smoothgrad":
+        used, asked = saliency.n_used, request.n_samples
+        if answer.finished and used == asked:
+            parts.append(_samples(used))
+        elif answer.finished:
+            parts.append(f"{used} of {_samples(asked)}, converged")
+        else:
+            parts.append(f"{'running' if running else 'stopped'}: {used} of {_samples(asked)}")
+    parts += [str(saliency.provenance[k]) for k in ("precision", "device") if k in _known(answer)]
+    return " · ".join(parts)
+
+
+def share_sentence(answer: Answer, measures: pd.DataFrame) -> str:
+    """Say how much of the map's total magnitude each sequence has."""
+    if len(measures) == 1:
+        return "One map for all sequences together."
+    shares = measures["share"]
+    if shares.isna().any():
+        return "The map is 0 everywhere."
+    parts = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items())
+    return f"Share of the total magnitude: {parts}."
+
+
+def cell_text(row: Row, values: pd.Series, power: int) -> str:
+    """Return a number as the table shows it.
+
+    Parameters
+    ----------
+    row
+        Which one.
+    values
+        A sequence's row of :func:`napari_ies.measures.measure`.
+    power
+        Values are shown in units of ten to this power.
+    """
+    value = float(values[row.key])
+    if row.kind == "fraction":
+        return NONE if math.isnan(value) else f"{100 * value:.0f} %"
+    shown = number(value, power)
+    if row.kind == "peak":
+        error = float(values[f"{row.key}_error"])
+        shown += f" ± {number(error, power, digits=1)}"
+    return shown
+
+
+def cell_tooltip(row: Row, name: str, values: pd.Series, answer: Answer) -> str:
+    """Explain a number in plain words, with its unit, its error and why it is missing if it is."""
+    value, unit = float(values[row.key]), answer.saliency.unit
+    sentences = [f"{name}: {_said(row, value, unit)}", row.meaning]
+    if row.kind == "mean":
+        voxels = int(values[row.key.replace("mean", "voxels")])
+        sentences.append(
+            f"Taken over {voxels:,d} voxels."
+            if voxels
+            else "No voxel of the image lies there, so there is no mean."
+        )
+    if row.kind == "fraction" and math.isnan(value):
+        sentences.append("The map is 0 everywhere, so there is no share.")
+    if row.kind == "peak":
+        sentences.append(_error_words(float(values[f"{row.key}_error"]), unit, answer))
+    if row.kind == "mean" and not math.isnan(value):
+        sentences.append(_bound_words(float(values[f"{row.key}_error_bound"]), unit, answer))
+    return "\n".join(sentences)
+
+
+def copied_text(answer: Answer, measures: pd.DataFrame, running: bool) -> str:
+    """Return the whole table as tab-separated text, numbers in full, for a spreadsheet."""
+    unit = answer.saliency.unit
+    lines = [[method_line(answer, running), "Unit", *map(str, measures.index)]]
+    for row in ROWS:
+        own = "1" if row.kind == "fraction" else unit
+        lines.append([row.title, own, *_plain(measures[row.key])])
+        if row.kind == "peak":
+            errors = _plain(measures[f"{row.key}_error"])
+            lines.append([f"{row.title}, standard error", unit, *errors])
+        if row.kind == "mean":
+            bounds = _plain(measures[f"{row.key}_error_bound"])
+            lines.append([f"{row.title}, standard error at most", unit, *bounds])
+            voxels = measures[row.key.replace("mean", "voxels")]
+            lines.append([f"{row.title}, voxels", "1", *map(str, voxels)])
+    return "\n".join("\t".join(line) for line in lines) + "\n"
+
+
+def common_power(largest: float) -> int:
+    """Return the power of ten, a multiple of 3, in which a magnitude reads well."""
+    if largest == 0 or not math.isfinite(largest):
+        return 0
+    power = 3 * math.floor(math.log10(largest) / 3)
+    return 0 if power == -3 and largest >= 0.1 else power
+
+
+def scaled_unit(unit: str, power: int) -> str:
+    """Return a unit with its power of ten, such as ``10⁻³ logit per standard deviation``."""
+    return f"10{str(power).translate(_RAISED)} {unit}" if power else unit
+
+
+def number(value: float, power: int = 0, digits: int = 3) -> str:
+    """Return a number in units of a power of ten, with a true minus sign."""
+    if math.isnan(value):
+        return NONE
+    return f"{value / 10**power:.{digits}g}".replace("-", "−")
+
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def _known(answer: Answer) -> set[str]:
+    return {key for key, value in answer.saliency.provenance.items() if value}
+
+
+def _samples(count: int) -> str:
+    return f"{count} sample{'s' if count != 1 else ''}"
+
+
+def _said(row: Row, value: float, unit: str) -> str:
+    if math.isnan(value):
+        return f"{NONE}."
+    if row.kind == "fraction":
+        return f"{100 * value:.1f} %."
+    return f"{number(value)} {unit}."
+
+
+def _error_words(error: float, unit: str, answer: Answer) -> str:
+    if not math.isnan(error):
+        return (
+            f"± {number(error, digits=2)} {unit}: Monte-Carlo standard error at that voxel, over "
+            f"{_samples(answer.saliency.n_used)}. It says how much other noise would change the "
+            "value, not how sure the network is."
+        )
+    return f"No error: {_why_no_error(answer)}"
+
+
+def _bound_words(bound: float, unit: str, answer: Answer) -> str:
+    if not math.isnan(bound):
+        return (
+            f"Its Monte-Carlo standard error is at most {number(bound, digits=2)} {unit} (the mean "
+            "of the voxels' errors; how these go together is not kept)."
+        )
+    return f"No error: {_why_no_error(answer)}"
+
+
+def _why_no_error(answer: Answer) -> str:
+    if answer.saliency.request.method != "smoothgrad":
+        return "Grad-CAM++ has no noise and so no Monte-Carlo error."
+    return "an error needs at least two noise samples."
+
+
+def _plain(values: pd.Series) -> list[str]:
+    return ["n/a" if math.isnan(value) else f"{value:.6g}" for value in values]
