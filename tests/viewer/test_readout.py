@@ -154,6 +154,7 @@ def test_the_numbers_of_the_map_on_screen_are_shown_and_copied(segmented):
     segmented.wait(lambda: "stopped: " in method(segmented))
 
     segmented.panel.saliency.set_method("gradcam++")
+    segmented.control("layer").setCurrentText("2")
     segmented.panel.explain(2)
     segmented.wait(lambda: "Grad-CAM++" in method(segmented))
     shown = cells(segmented)
@@ -232,6 +233,9 @@ def test_the_method_line_says_how_far_the_map_is():
     assert "4 of 6 samples, converged" in method_line(answered(), False)
     assert "running: 4 of 6 samples" in method_line(answered(finished=False), True)
     assert "stopped: 4 of 6 samples" in method_line(answered(finished=False), False)
+    assert "running: part of the first of 6 samples" in method_line(
+        answered(finished=False, n_used=0), True
+    )
     assert "sample" not in method_line(answered("gradcam++"), False)
 
 

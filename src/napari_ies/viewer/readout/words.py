@@ -99,7 +99,9 @@ def method_line(answer: Answer, running: bool) -> str:
         elif answer.finished:
             parts.append(f"{used} of {_samples(asked)}, converged")
         else:
-            parts.append(f"{'running' if running else 'stopped'}: {used} of {_samples(asked)}")
+            # The map shows a part of the first sample before that is complete.
+            so_far = str(used) if used else "part of the first"
+            parts.append(f"{'running' if running else 'stopped'}: {so_far} of {_samples(asked)}")
     parts += [str(saliency.provenance[k]) for k in ("precision", "device") if k in _known(answer)]
     return " · ".join(parts)
 
