@@ -131,7 +131,7 @@ def test_the_numbers_of_the_map_on_screen_are_shown_and_copied(segmented):
     sentence = segmented.control("readout_shares").text()
     assert f"FLAIR {100 * shares[0]:.0f} %, T1 {100 * shares[1]:.0f} %" in sentence
 
-    segmented.press("copy")
+    segmented.press("copy_readout")
     copied = pd.read_csv(
         io.StringIO(QGuiApplication.clipboard().text()), sep="\t", index_col=0, na_values=["n/a"]
     )

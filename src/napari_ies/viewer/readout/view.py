@@ -41,7 +41,9 @@ class ReadoutView(QWidget):
         self.plot = Plot()
         self._copy = QPushButton("Copy")
         describe(
-            self._copy, "Copy the table as text that a spreadsheet takes, with errors.", "copy"
+            self._copy,
+            "Copy the table as text that a spreadsheet takes, with errors.",
+            "copy_readout",
         )
         self._copy.clicked.connect(self.copy_requested)
         beside = QHBoxLayout()
