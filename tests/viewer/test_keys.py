@@ -68,7 +68,7 @@ def test_lesions_and_maps_by_keyboard_with_a_layer_selected(segmented, press):
     panel.saliency.aggregation.setCurrentText("sum")
     press("w")
     segmented.wait(lambda: segmented.answered(2))
-    panel.saliency.aggregation.setCurrentText("max")
+    panel.saliency.samples.setValue(2)
     press("w", on=panel.lesions.view)
     segmented.wait(lambda: segmented.answered(2))
     asked = []
