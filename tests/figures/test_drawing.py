@@ -350,7 +350,7 @@ def test_matplotlibs_settings_and_pyplot_are_left_alone(monkeypatch):
         ({"limit": 0.0}, "limit is 0"),
         ({"limit": float("nan")}, "limit is nan"),
         ({"threshold": 1.0}, "threshold is 1"),
-        ({"opacity": 0.0}, "opacity is 0"),
+        ({"opacity": 1.5}, "opacity is 1.5"),
         ({"sequences": ()}, "No sequence"),
         ({"signed_map": "jet"}, "colour map 'jet'"),
     ],

@@ -111,7 +111,5 @@ class FigureSettings:
                 f"The threshold is {self.threshold:g} of the limit; expected a fraction from 0 to "
                 "below 1."
             )
-        if not 0 < self.opacity <= 1:
-            raise FigureError(
-                f"The opacity is {self.opacity:g}; expected a fraction above 0, at most 1."
-            )
+        if not 0 <= self.opacity <= 1:
+            raise FigureError(f"The opacity is {self.opacity:g}; expected a fraction from 0 to 1.")

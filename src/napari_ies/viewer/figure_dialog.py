@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import QEvent, QSize, Qt, Signal
 from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -125,6 +125,12 @@ class FigureDialog(QDialog):
         """Let the preview fill what is there."""
         super().resizeEvent(event)
         self._scale_preview()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802
+        """Draw anew when a person comes back: colours may have been changed in the panel."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ActivationChange and self.isActiveWindow():
+            self.changed.emit()
 
     def _make_controls(self) -> None:
         self._layout = _choice(LAYOUT_NAMES, "Slices at the lesion.", "figure_layout")
