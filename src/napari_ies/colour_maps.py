@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
     from napari_ies.saliency.saliency import Saliency
 
-SIGNED_MAPS = {"Blue–red": "RdBu_r", "Purple–orange": "PuOr_r", "Blue–red, dark centre": "berlin"}
+SIGNED_MAPS = {
+    "Blue–red": "RdBu_r",
+    "Blue–red, dark centre": "berlin",
+    "Blue–orange, dark centre": "managua_r",
+}
 """Diverging colour maps, by the name a person reads; safe for colour-blind readers."""
 
 SEQUENTIAL_MAPS = {"Inferno": "inferno", "Cividis": "cividis", "Viridis": "viridis"}
@@ -32,8 +36,7 @@ STEPS = 128
 LIMIT_MARGIN_VOXELS = 8
 """How far from the lesion the limits of the colours look for large values."""
 
-_DARK_ENDS = ("RdBu_r", "PuOr_r")
-_BRIGHT_PART = 0.88
+_INNER_PART = 0.88
 
 
 def overlay_colours(
@@ -48,8 +51,8 @@ def overlay_colours(
     Parameters
     ----------
     name
-        Of the colour map. The outermost colours of some diverging maps are left out: nearly
-        black, they would look like the dark of the image.
+        Of the colour map. The outermost colours of diverging maps are left out: nearly black or
+        white, some readers could not tell them from the image.
     colours_at
         The colour map: positions from 0 to 1 to colours (N, 3 or 4).
     signed
@@ -63,7 +66,7 @@ def overlay_colours(
     """
     if signed:
         value = np.linspace(-1, 1, 2 * STEPS - 1)
-        at = 0.5 + 0.5 * (_BRIGHT_PART if name in _DARK_ENDS else 1.0) * value
+        at = 0.5 + 0.5 * _INNER_PART * value
     else:
         value = np.linspace(0, 1, STEPS)
         at = value

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from napari_ies.colour_maps import OUTLINE_SELECTED, overlay_colours
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,41 +21,37 @@ OUTLINE = (1.0, 0.85, 0.25, 0.9)
 """Outline of a lesion the network marked: amber."""
 OUTLINE_MISSED = (0.80, 0.55, 1.0, 0.9)
 """Outline of a reference lesion the network missed: lilac."""
-OUTLINE_SELECTED = (0.25, 1.0, 0.75, 1.0)
-"""Outline of the selected lesion: green of high luminance."""
 
-_NEGATIVE = np.array([[0.03, 0.19, 0.60], [0.13, 0.45, 0.95], [0.55, 0.76, 1.0], [0.85, 0.93, 1.0]])
-_POSITIVE = np.array([[1.0, 0.90, 0.86], [1.0, 0.66, 0.55], [0.94, 0.27, 0.20], [0.62, 0.02, 0.08]])
-_INFERNO = np.array(
-    [
-        [0.0, 0.0, 0.02],
-        [0.34, 0.06, 0.43],
-        [0.73, 0.21, 0.33],
-        [0.98, 0.55, 0.04],
-        [0.99, 1.0, 0.64],
-    ]
-)
-_STEPS = 128
+_ONLY_BACKWARDS = ("managua_r",)
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
 
 
-def diverging() -> Colormap:
-    """Blue (negative) through clear to red (positive); opacity grows with the magnitude."""
-    magnitude = np.linspace(0, 1, _STEPS)
-    negative = _ramp(_NEGATIVE, 1 - magnitude[::-1])
-    positive = _ramp(_POSITIVE, magnitude)
-    alpha = _opacity(magnitude)
-    colours = np.concatenate(
-        [np.column_stack([negative, alpha[::-1]]), np.column_stack([positive, alpha])[1:]]
-    )
-    return _colormap(colours, "ies-blue-white-red")
+@lru_cache
+def diverging(name: str, threshold: int) -> Colormap:
+    """Return the colours of signed maps: clear around 0, opacity grows with the magnitude.
+
+    Parameters
+    ----------
+    name
+        Diverging colour map that napari knows.
+    threshold
+        Magnitude up to which it is clear, in percent of the limit.
+    """
+    return _colormap(name, threshold, signed=True)
 
 
-def sequential() -> Colormap:
-    """Clear at 0, through purple and orange to pale yellow, lightness rising evenly (inferno)."""
-    magnitude = np.linspace(0, 1, _STEPS)
-    colours = np.column_stack([_ramp(_INFERNO, magnitude), _opacity(magnitude)])
-    return _colormap(colours, "ies-inferno")
+@lru_cache
+def sequential(name: str, threshold: int) -> Colormap:
+    """Return the colours of maps without negative values: clear at 0, then more and more opaque.
+
+    Parameters
+    ----------
+    name
+        Sequential colour map that napari knows.
+    threshold
+        Magnitude up to which it is clear, in percent of the limit.
+    """
+    return _colormap(name, threshold, signed=False)
 
 
 def lesion_fill(
@@ -80,17 +79,15 @@ def lesion_fill(
     return DirectLabelColormap(color_dict=table)
 
 
-def _opacity(magnitude: NDArray[np.float64]) -> NDArray[np.float64]:
-    # Below a tenth of the limit the anatomy stays untouched, above two thirds it hardly shows.
-    return np.asarray(np.clip((magnitude - 0.1) / 0.55, 0, 1) * 0.9)
+def _colormap(name: str, threshold: int, *, signed: bool) -> Colormap:
+    from napari.utils.colormaps import Colormap, ensure_colormap
 
+    def colours_at(position: NDArray[np.float64]) -> NDArray[Any]:
+        # napari ships most maps in both directions, but not all.
+        backwards = name in _ONLY_BACKWARDS
+        shipped = ensure_colormap(name.removesuffix("_r") if backwards else name)
+        return np.asarray(shipped.map(1 - position if backwards else position))
 
-def _ramp(anchors: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
-    positions = np.linspace(0, 1, len(anchors))
-    return np.column_stack([np.interp(at, positions, channel) for channel in anchors.T])
-
-
-def _colormap(colours: NDArray[np.float64], name: str) -> Colormap:
-    from napari.utils.colormaps import Colormap
-
-    return Colormap(colours.astype(np.float32), name=name)
+    colours = overlay_colours(name, colours_at, signed=signed, threshold=threshold / 100)
+    # napari keeps every colour map it meets under its name, so equal ones are named equally.
+    return Colormap(colours.astype(np.float32), name=f"{name} from {threshold} %")

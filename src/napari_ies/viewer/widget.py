@@ -11,6 +11,8 @@ from qtpy.QtCore import QEvent, QObject, Signal
 
 from napari_ies.errors import CheckpointError, NapariIESError
 from napari_ies.viewer import tasks
+from napari_ies.viewer.colouring import Colouring
+from napari_ies.viewer.comparing import Comparing
 from napari_ies.viewer.explain_all import ExplainAll
 from napari_ies.viewer.figure_making import FigureMaking
 from napari_ies.viewer.guidance import Guidance
@@ -183,6 +185,12 @@ class LesionSaliencyWidget(Panel):
         if self.selected is not None:
             self.explain(self.selected)
 
+    def select(self, subject: Subject) -> None:
+        """Select a lesion or region everywhere without explaining it."""
+        place = None if self.reading is None else self.reading.place_of(subject)
+        if self.reading is not None and place is not None:
+            self._select(self.reading, subject, place.centre)
+
     def explain_region(self, region: Region) -> None:
         """Select and explain a region that is no lesion of the table.
 
@@ -279,6 +287,8 @@ class LesionSaliencyWidget(Panel):
             Keyboard(self),
             FigureMaking(self),
             Guidance(self),
+            Comparing(self),
+            Colouring(self),
         ]
 
     def _attach(self) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_ies.colour_maps import OUTLINE_SELECTED
 from napari_ies.outline import box_of, outline_segments
 from napari_ies.viewer import colours
 
@@ -41,6 +42,7 @@ class LesionLayers:
         self._selected_outline: str | None = None
         self._plane: tuple[int, ...] = ()
         self._hidden: set[str] = set()
+        self._off: set[str] = set()
         self._frame: Frame | None = None
         self._labels: NDArray[np.int32] | None = None
         self._missed: tuple[int, ...] = ()
@@ -106,6 +108,37 @@ class LesionLayers:
             layer.selected_label = label
         self.draw()
 
+    @property
+    def outlined(self) -> bool:
+        """Whether any outline is visible in the slices; without any, whether one would be."""
+        layers = {
+            what: layer for what, layer in self._outline_layers().items() if layer is not None
+        }
+        if not layers:
+            return not self._off
+        return any(layer.visible or what in self._hidden for what, layer in layers.items())
+
+    def set_outlined(self, on: bool) -> None:
+        """Hide the outlines, or show again those that were hidden so."""
+        in_slices = self._stack.viewer.dims.ndisplay == 2
+        layers = self._outline_layers()
+        if not on:
+            self._off = {
+                what
+                for what, layer in layers.items()
+                if layer is None or layer.visible or what in self._hidden
+            }
+            self._hidden.clear()
+            self._set_visible(set(layers), False)
+        else:
+            shown, self._off = self._off or set(layers), set()
+            self._hidden.update(shown)
+            self._show_outlines(in_slices)
+
+    def toggle_outlines(self) -> None:
+        """Hide the outlines, or show them again."""
+        self.set_outlined(not self.outlined)
+
     def draw(self) -> None:
         """Draw the outlines in the plane that is on show; in the 3-d view fill the lesions."""
         if self._labels is None:
@@ -123,29 +156,25 @@ class LesionLayers:
         if layer is not None:
             layer.colormap = colours.lesion_fill(self._missed, selected, filled=not in_slices)
 
-    def toggle_outlines(self) -> None:
-        """Hide the outlines in the slices, or show them again."""
-        if self._stack.viewer.dims.ndisplay != 2:
-            return
-        found = (self._stack.find(key) for key in (self._outlines, self._selected_outline))
-        layers = [layer for layer in found if layer is not None]
-        shown = any(layer.visible for layer in layers)
-        for layer in layers:
-            layer.visible = not shown
+    def _outline_layers(self) -> dict[str, Any | None]:
+        keys = {"outline": self._outlines, "selected": self._selected_outline}
+        return {what: self._stack.find(key) for what, key in keys.items()}
 
     def _show_outlines(self, shown: bool) -> None:
         """Hide the outlines in the 3-d view, and show again those that were hidden for it."""
-        for key in (self._outlines, self._selected_outline):
-            layer = self._stack.find(key)
-            if layer is None or key is None:
-                continue
-            if not shown and layer.visible:
-                self._hidden.add(key)
-                layer.visible = False
-            elif shown and key in self._hidden:
-                layer.visible = True
-        if shown:
-            self._hidden.clear()
+        if not shown:
+            layers = self._outline_layers().items()
+            visible = {what for what, layer in layers if layer is not None and layer.visible}
+            self._hidden.update(visible)
+            self._set_visible(visible, False)
+            return
+        self._set_visible(self._hidden, True)
+        self._hidden.clear()
+
+    def _set_visible(self, which: set[str], visible: bool) -> None:
+        for what, layer in self._outline_layers().items():
+            if what in which and layer is not None:
+                layer.visible = visible
 
     def _draw_outlines(self, plane: tuple[int, ...]) -> None:
         if self._labels is None:
@@ -162,7 +191,7 @@ class LesionLayers:
         colour = np.repeat(
             [colours.OUTLINE, colours.OUTLINE_MISSED], [len(found), len(not_found)], axis=0
         )
-        visible = layer is None or layer.visible
+        visible = "outline" not in self._off if layer is None else layer.visible
         self._stack.remove(self._outlines)
         segments = np.concatenate([found, not_found])
         self._outlines = self._draw("outline", OUTLINES_NAME, segments, colour, visible)
@@ -178,8 +207,8 @@ class LesionLayers:
         if layer is not None:
             layer.data = segments
             return
-        colour = [colours.OUTLINE_SELECTED]
-        self._selected_outline = self._draw("selected", SELECTED_NAME, segments, colour, True)
+        colour, visible = [OUTLINE_SELECTED], "selected" not in self._off
+        self._selected_outline = self._draw("selected", SELECTED_NAME, segments, colour, visible)
 
     def _draw(self, what: str, name: str, segments: Any, colour: Any, visible: bool) -> str | None:
         if not len(segments) or self._frame is None:

@@ -1,0 +1,275 @@
+"""Comparing: the tab "Compare", and the second view beside the image."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtWidgets import QDockWidget, QMainWindow
+
+from napari_ies.viewer.compare_view import CompareView
+from napari_ies.viewer.jobs import Job
+from napari_ies.viewer.layers.second_view import SecondView
+from napari_ies.viewer.tasks import once
+from napari_ies.viewer.titles import distinct_titles
+from napari_ies.windows import relative
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_ies.comparison import Comparison
+    from napari_ies.progress import Progress
+    from napari_ies.saliency.saliency import Saliency
+    from napari_ies.viewer.frame import Point
+    from napari_ies.viewer.reading import Answer, Key
+
+SAME_UNIT_ONLY = "The two maps have different units, so one limit for both would mean nothing."
+
+
+class Comparing(QObject):
+    """Compares the map on screen with another one that was kept.
+
+    Parameters
+    ----------
+    host
+        The dock widget.
+    """
+
+    def __init__(self, host: Any) -> None:
+        super().__init__(host)
+        self._host = host
+        self._a: Answer | None = None
+        self._b: Answer | None = None
+        self._comparison: Comparison | None = None
+        self._second: SecondView | None = None
+        self._window: QMainWindow | None = None
+        self._busy = False
+        self.view = CompareView()
+        host.add_tab("Compare", self.view, "Two maps: how far they agree, and where they differ.")
+        self.view.chosen.connect(self._on_chosen)
+        self.view.opened.connect(self._compare)
+        self.view.side_by_side_toggled.connect(self._on_side_by_side)
+        self.view.beside_changed.connect(self._show_second)
+        host.answer_shown.connect(self._on_shown)
+        host.answer_kept.connect(self._on_kept)
+        host.reading_changed.connect(self._on_reading)
+        self._offer()
+
+    def attach(self) -> None:
+        """Follow how the map on screen looks."""
+        watchers = self._host.scene.overlays.watchers
+        if self._follow not in watchers:
+            watchers.append(self._follow)
+
+    def release(self) -> None:
+        """Close the second view and leave the viewer as it was."""
+        watchers = self._host.scene.overlays.watchers
+        if self._follow in watchers:
+            watchers.remove(self._follow)
+        self._go_back()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        """Close the second view before the window it lies in."""
+        if event.type() == QEvent.Type.Close and watched is self._window:
+            self._go_back()
+        return bool(super().eventFilter(watched, event))
+
+    def _on_reading(self, _: Any) -> None:
+        self._go_back()
+        self._set_pair(None, None)
+
+    def _on_kept(self, _: Answer) -> None:
+        self._offer()
+
+    def _on_shown(self, answer: Answer) -> None:
+        if self._busy or not answer.finished or self._same(answer, self._a):
+            return
+        self._set_pair(answer, self._partner(answer))
+
+    def _on_chosen(self, first: Key | None, second: Key | None) -> None:
+        a, b = (None if key is None else self._host.answers.get(key) for key in (first, second))
+        if a is not None and not self._same(a, self._host.shown):
+            self._host.jobs.cancel("explain")
+            self._busy = True
+            if a.subject != self._host.selected:
+                self._host.select(a.subject)
+            self._host.show_answer(a)
+            self._busy = False
+        self._set_pair(a, b)
+
+    def _on_side_by_side(self, on: bool) -> None:
+        if on and self._a is not None and self._b is not None:
+            self._open_second()
+        else:
+            self._go_back()
+
+    def _on_comparison(self, a: Answer, b: Answer, comparison: Comparison) -> None:
+        if self._same(a, self._a) and self._same(b, self._b):
+            self._comparison = comparison
+            self.view.set_comparison(comparison)
+            self._host.say(f"Compared {a.title} with {b.title}.")
+            self._show_second()
+
+    def _same(self, one: Answer | None, other: Answer | None) -> bool:
+        return one is other or (one is not None and other is not None and one.key == other.key)
+
+    def _partner(self, answer: Answer) -> Answer | None:
+        """Return what an answer is compared with unless a person chooses: what came before."""
+        present = self._b
+        if present is not None and present.subject == answer.subject != self._a_subject:
+            return present
+        kept = [other for other in self._host.answers if not self._same(other, answer)]
+        about = [other for other in kept if other.subject == answer.subject]
+        return next(reversed(about or kept), None)
+
+    @property
+    def _a_subject(self) -> Any:
+        return None if self._a is None else self._a.subject
+
+    def _set_pair(self, a: Answer | None, b: Answer | None) -> None:
+        self._a, self._b, self._comparison = a, b, None
+        self._offer()
+        if b is None:
+            self._go_back()
+        self._compare()
+        self._show_second()
+
+    def _offer(self) -> None:
+        """Show every kept map in the two combo boxes."""
+        kept = list(self._host.answers)
+        titles = [(a.key, title) for a, title in zip(kept, distinct_titles(kept), strict=True)]
+        a, b = (None if answer is None else answer.key for answer in (self._a, self._b))
+        self.view.set_maps(titles, a, b)
+        if b is None:
+            self.view.set_comparison(None, "Two finished maps are needed for a comparison.")
+
+    def _compare(self) -> None:
+        a, b = self._a, self._b
+        if a is None or b is None or not self.view.isVisible() or self._comparison is not None:
+            return
+        self.view.set_comparison(None, "Comparing…")
+        work = partial(compare_maps, a.saliency, b.saliency)
+        done = partial(self._on_comparison, a, b)
+        self._host.jobs.submit(Job("compare", "Comparing", work, done, key=(a.key, b.key)))
+
+    def _open_second(self) -> None:
+        if self._second is not None or self._host.reading is None:
+            return
+        images = [layer for layer in self._host.scene.images() if layer.visible]
+        self._second = SecondView(self._host.viewer, images)
+        dock = self._host.viewer.window.add_dock_widget(
+            self._second, name="Second view", area="right", add_vertical_stretch=False
+        )
+        self._second.closed.connect(self._go_back)
+        self._place(getattr(dock, "__wrapped__", dock))
+        self._show_second()
+
+    def _place(self, dock: QDockWidget) -> None:
+        """Put the second view between the image and the panel, as wide as the image."""
+        self._window = dock.parent() if isinstance(dock.parent(), QMainWindow) else None
+        if self._window is None:
+            return
+        self._window.installEventFilter(self)
+        panel = self._host.parentWidget()
+        while panel is not None and not isinstance(panel, QDockWidget):
+            panel = panel.parentWidget()
+        window, across = self._window, Qt.Orientation.Horizontal
+        if panel is not None and window.dockWidgetArea(panel) == window.dockWidgetArea(dock):
+            width = panel.width()
+            window.splitDockWidget(dock, panel, across)
+            half = (window.centralWidget().width() + dock.width()) // 2
+            window.resizeDocks([dock, panel], [half, width], across)
+
+    def _show_second(self) -> None:
+        """Show B, or A − B, beside A."""
+        a, b, reading = self._a, self._b, self._host.reading
+        same_unit = a is not None and b is not None and a.saliency.unit == b.saliency.unit
+        difference = None if self._comparison is None else self._comparison.difference
+        self.view.allow_beside(
+            difference="" if difference is not None else "There is no difference of these two.",
+            same_limits="" if same_unit else SAME_UNIT_ONLY,
+        )
+        if self._second is None or a is None or b is None or reading is None:
+            return
+        second, frame = self._second, reading.frame
+        apart = a.subject != b.subject
+        second.set_offset(self._offset(a, b) if apart else (0.0, 0.0, 0.0))
+        mask, origin = reading.displayed(b.subject)
+        second.set_subject(mask, origin, frame)
+        if self.view.shows_difference and self._comparison is not None:
+            title = f"A − B: {a.title} − {b.title}"
+            saliency = difference_map(a.saliency, self._comparison)
+            second.overlays.show(saliency, frame, title, max(a.limit, b.limit), signed=True)
+        else:
+            title = f"B: {b.title}"
+            second.overlays.show(b.saliency, frame, title, b.limit)
+        second.set_title(title)
+        self._follow()
+
+    def _follow(self) -> None:
+        """Give the second view the look of the first: colours, limits, sequences on show."""
+        if self._second is None or self._a is None or self._b is None or self._busy:
+            return
+        self._busy = True
+        try:
+            here, there = self._host.scene.overlays, self._second.overlays
+            there.set_look(here.look)
+            same = self.view.same_limits.isEnabled() and self.view.same_limits.isChecked()
+            limit = here.limit or 1.0
+            if here.look.limits != "fixed":
+                limit = max(limit, self._b.limit)
+            for overlays in (here, there):
+                overlays.set_common_limit(limit if same else None)
+            there.set_visible_sequences(here.visible_sequences())
+        finally:
+            self._busy = False
+
+    def _offset(self, a: Answer, b: Answer) -> Point:
+        frame = self._host.reading.frame
+        places = [self._host.reading.place_of(answer.subject) for answer in (a, b)]
+        if None in places:
+            return 0.0, 0.0, 0.0
+        here, there = (np.array(frame.to_world(place.centre)) for place in places)
+        x, y, z = (float(value) for value in there - here)
+        return x, y, z
+
+    def _go_back(self) -> None:
+        """Close the second view; everything else is as it was before."""
+        second, self._second = self._second, None
+        self.view.set_side_by_side(False)
+        if second is None:
+            return
+        if self._window is not None:
+            self._window.removeEventFilter(self)
+            self._window = None
+        self._host.scene.overlays.set_common_limit(None)
+        second.release()
+        if second.parent() is not None:
+            self._host.viewer.window.remove_dock_widget(second)
+        second.deleteLater()
+
+
+def compare_maps(a: Saliency, b: Saliency) -> Iterator[Progress[Comparison]]:
+    """Compare two maps; a task for the worker thread."""
+    from napari_ies.comparison import compare
+
+    return once("Comparing", lambda: compare(a, b))
+
+
+def difference_map(a: Saliency, comparison: Comparison) -> Saliency:
+    """Return the difference A − B, which there must be, as maps that can be shown like others."""
+    difference = comparison.difference
+    assert difference is not None  # noqa: S101 - A − B cannot be chosen otherwise
+    footprint = np.zeros(tuple(part.stop - part.start for part in comparison.box), dtype=bool)
+    footprint[relative(a.box, comparison.box)] = a.footprint
+    return replace(
+        a,
+        sequences=comparison.sequences,
+        box=comparison.box,
+        cropped=difference,
+        cropped_standard_error=None,
+        footprint=footprint,
+    )
