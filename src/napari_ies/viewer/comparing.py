@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow
 
 from napari_ies.viewer.compare_view import CompareView
@@ -46,6 +46,11 @@ class Comparing(QObject):
         self._comparison: Comparison | None = None
         self._second: SecondView | None = None
         self._window: QMainWindow | None = None
+        self._dock: QDockWidget | None = None
+        # Later than the dock is added: only then do the docks have widths.
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self._share_width)
         self._busy = False
         self.view = CompareView()
         host.add_tab("Compare", self.view, "Two maps: how far they agree, and where they differ.")
@@ -168,20 +173,24 @@ class Comparing(QObject):
         self._show_second()
 
     def _place(self, dock: QDockWidget) -> None:
-        """Put the second view between the image and the panel, as wide as the image."""
-        self._window = dock.parent() if isinstance(dock.parent(), QMainWindow) else None
-        if self._window is None:
-            return
-        self._window.installEventFilter(self)
-        panel = self._host.parentWidget()
+        """Put the second view between the image and the panel."""
+        window, panel = dock.parent(), self._host.parentWidget()
         while panel is not None and not isinstance(panel, QDockWidget):
             panel = panel.parentWidget()
-        window, across = self._window, Qt.Orientation.Horizontal
+        if not isinstance(window, QMainWindow):
+            return
+        self._window, self._dock = window, dock
+        window.installEventFilter(self)
         if panel is not None and window.dockWidgetArea(panel) == window.dockWidgetArea(dock):
-            width = panel.width()
-            window.splitDockWidget(dock, panel, across)
-            half = (window.centralWidget().width() + dock.width()) // 2
-            window.resizeDocks([dock, panel], [half, width], across)
+            window.splitDockWidget(dock, panel, Qt.Orientation.Horizontal)
+        self._soon.start(0)
+
+    def _share_width(self) -> None:
+        """Make the second view as wide as the image, once the window has laid it out."""
+        if self._window is None or self._dock is None:
+            return
+        both = self._window.centralWidget().width() + self._dock.width()
+        self._window.resizeDocks([self._dock], [both // 2], Qt.Orientation.Horizontal)
 
     def _show_second(self) -> None:
         """Show B, or A − B, beside A."""
@@ -244,7 +253,8 @@ class Comparing(QObject):
             return
         if self._window is not None:
             self._window.removeEventFilter(self)
-            self._window = None
+        self._soon.stop()
+        self._window = self._dock = None
         self._host.scene.overlays.set_common_limit(None)
         second.release()
         if second.parent() is not None:
