@@ -8,10 +8,14 @@ from networks import small_model
 
 from napari_ies.errors import SaliencyError
 from napari_ies.saliency import explain, explain_progressively
+from napari_ies.saliency.certification import choose_engine
 from napari_ies.saliency.explanation import explain_together
+from napari_ies.saliency.footprint import pieces
+from napari_ies.saliency.jacobian import GPU_SAMPLES
 from napari_ies.saliency.local_network import LocalNetwork
 from napari_ies.saliency.memory import GIB, PeakMemory, free_memory, memory_limit
 from napari_ies.saliency.request import SaliencyRequest
+from napari_ies.windows import tiling
 
 SHAPE = (12, 10, 14)
 MASK = ball(SHAPE, (6, 5, 7), 1.5)
@@ -53,7 +57,22 @@ def test_the_numbers_of_a_row_are_those_of_its_cotangents():
     layers = torch.nn.Sequential(
         torch.nn.Conv3d(2, 3, 3, padding=1), torch.nn.Conv3d(3, 2, 3, padding=1)
     )
-    assert LocalNetwork(layers.eval()).row_values((9, 9, 9)) == 3 * 27 + 2
+    network = LocalNetwork(layers.eval())
+    assert network.row_values((9, 9, 9)) == 3 * 27 + 2
+    assert network.values(((0, 0, 0), (4, 5, 6)), (9, 9, 9)) == 3 * (5 * 6 * 7) + 2 * (4 * 5 * 6)
+
+
+def test_as_many_samples_run_together_as_the_memory_holds():
+    """On a GPU alone; which one it is does not matter for the number."""
+    model = small_model()
+    engine = choose_engine(model)
+    found = pieces(np.argwhere(MASK), tiling(model.profile, SHAPE, "whole-volume"), engine.reach)
+    (piece,) = found
+    forward = 4 * LocalNetwork(model.network).values(piece.span, piece.window.size)
+    gpu = torch.device("cuda:0")
+    numbers = [engine.samples_together(found, gpu, memory) for memory in (0, 3 * forward, GIB)]
+    assert numbers == [1, 3, GPU_SAMPLES]
+    assert engine.samples_together(found, CPU, GIB) == 1
 
 
 def test_the_peak_of_the_process_holds_what_was_taken():

@@ -22,7 +22,7 @@ from napari_ies.saliency.local_network import LocalLinearisation, LocalNetwork
 from napari_ies.saliency.patches import Patch, Span, Triple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import nn
@@ -88,8 +88,18 @@ class Engine(ABC):
     def __init__(self, network: nn.Module, precision: str = "float32") -> None:
         self._network, self._precision = network, precision
 
-    def samples_together(self, device: torch.device) -> int:
-        """Return how many noise samples of a mean run through the network at once."""
+    def samples_together(self, found: Sequence[Piece], device: torch.device, memory: int) -> int:
+        """Return how many noise samples of a mean run through the network at once.
+
+        Parameters
+        ----------
+        found
+            The pieces whose forwards each sample takes.
+        device
+            Where the network computes.
+        memory
+            Bytes that these forwards may take; one sample at the least.
+        """
         return 1
 
     def reach(self, span: Span, domain: Triple) -> Span:
@@ -173,8 +183,11 @@ class WindowedEngine(Engine):
         if precision == "bf16":
             self._local = self._local.convolving_in(torch.bfloat16)
 
-    def samples_together(self, device: torch.device) -> int:
-        return 1 if device.type == "cpu" else GPU_SAMPLES
+    def samples_together(self, found: Sequence[Piece], device: torch.device, memory: int) -> int:
+        if device.type == "cpu":
+            return 1
+        values = sum(self._local.values(piece.span, piece.window.size) for piece in found)
+        return max(min(memory // (4 * values), GPU_SAMPLES), 1)
 
     def reach(self, span: Span, domain: Triple) -> Span:
         return self._local.reach(span, domain)

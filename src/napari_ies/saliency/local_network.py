@@ -72,24 +72,29 @@ class LocalNetwork:
         demands = self._demands(span, domain, self.sizes(domain))
         return demands[-1]
 
-    def row_values(self, domain: Triple) -> int:
-        """Return how many numbers the cotangents of one output voxel are, in all layers together.
+    def values(self, span: Span, domain: Triple) -> int:
+        """Return how many numbers all layers together have for a box of the output.
 
-        Most of them are gone before the last are there, so this bounds what a row takes while it
-        is computed.
+        As many activations a forward computes, and as many cotangents a backward pass; most of
+        them are gone before the last are there.
 
         Parameters
         ----------
+        span
+            Box of the output.
         domain
-            Size of the input; a voxel in its middle is taken.
+            Size of the input.
         """
-        sizes = self.sizes(domain)
-        middle = ints(sizes[-1]) // 2
-        demands = self._demands((triple(middle), triple(middle + 1)), domain, sizes)
+        demands = self._demands(span, domain, self.sizes(domain))
         return sum(
             node.channels * int(np.prod(ints(demands[index][1]) - ints(demands[index][0])))
             for index, node in enumerate(self._nodes)
         )
+
+    def row_values(self, domain: Triple) -> int:
+        """Return the same for a single voxel in the middle of the output."""
+        middle = ints(self.sizes(domain)[-1]) // 2
+        return self.values((triple(middle), triple(middle + 1)), domain)
 
     def linearise(
         self, images: torch.Tensor, span: Span, domain: Triple, class_index: int

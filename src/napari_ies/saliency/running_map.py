@@ -42,6 +42,7 @@ class RunningMap:
     def __init__(self, problem: Problem, number: int, target: Target) -> None:
         self.number, self.target, self._problem = number, target, problem
         found = pieces(target.voxels, problem.tiles, problem.engine.reach)
+        self.pieces = found
         self.box = enclosing([problem.tiles.visible(piece.seen) for piece in found])
         if target.aggregation == "max":
             self.groups = list(_groups(found, len(target.voxels)))

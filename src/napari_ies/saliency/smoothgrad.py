@@ -55,7 +55,7 @@ def smoothgrad(
     running = [RunningMap(problem, number, target) for number, target in enumerate(targets)]
     first = problem.image[0]
     sigma = request.noise * (float(first.max()) - float(first.min()))
-    done, sample, most = 0, 0, _samples_together(problem, targets)
+    done, sample, most = 0, 0, _samples_together(problem, running)
     total = request.n_samples * sum(one.steps for one in running)
     while sample < request.n_samples:
         active = [one for one in running if not one.converged(request.tolerance)]
@@ -87,11 +87,14 @@ def smoothgrad(
         yield one.estimate(total, total)
 
 
-def _samples_together(problem: Problem, targets: Sequence[Target]) -> int:
+def _samples_together(problem: Problem, running: list[RunningMap]) -> int:
     """Return how many noise samples run at once: rows of a maximum fill the device alone."""
-    if any(target.aggregation == "max" for target in targets):
+    if any(one.target.aggregation == "max" for one in running):
         return 1
-    return problem.samples_together or problem.engine.samples_together(problem.device)
+    if problem.samples_together is not None:
+        return problem.samples_together
+    found = [piece for one in running for piece in one.pieces]
+    return problem.engine.samples_together(found, problem.device, problem.memory // 4)
 
 
 def _under_way(
