@@ -184,10 +184,9 @@ class WindowedEngine(Engine):
             self._local = self._local.convolving_in(torch.bfloat16)
 
     def samples_together(self, found: Sequence[Piece], device: torch.device, memory: int) -> int:
-        if device.type == "cpu":
-            return 1
+        most = CPU_SAMPLES if device.type == "cpu" else GPU_SAMPLES
         values = sum(self._local.values(piece.span, piece.window.size) for piece in found)
-        return max(min(memory // (4 * values), GPU_SAMPLES), 1)
+        return max(min(memory // (4 * values), most), 1)
 
     def reach(self, span: Span, domain: Triple) -> Span:
         return self._local.reach(span, domain)
@@ -271,8 +270,9 @@ class _Windowed(Linearisation):
 
 CPU_CHUNK, GPU_CHUNK = 8, 128
 """Rows at once in the windowed engine: on the CPU few, so that a click need not wait long."""
-GPU_SAMPLES = 8
-"""Noise samples at once in the windowed engine on a GPU, which one alone does not fill."""
+CPU_SAMPLES, GPU_SAMPLES = 2, 8
+"""Noise samples of a mean at once in the windowed engine: deep layers are small, and their weights
+are read once for all; more than two gained nothing on the CPU (``docs/performance.md``)."""
 
 
 @contextmanager
