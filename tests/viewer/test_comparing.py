@@ -71,6 +71,8 @@ def test_two_maps_of_a_lesion_in_numbers_and_side_by_side(comparing):
         assert shown[0] == f"{row.pearson:.3f}".replace("-", "−")
         assert shown[3] == f"{row.equal_signs:.0%}"
 
+    viewer.window.resize(1500, 700)  # napari's own docks and the panel leave little of 1100
+    comparing.settle()
     as_it_was = state(comparing)
     comparing.press("side_by_side")
     comparing.wait(lambda: second(comparing) is not None)
