@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,8 +10,9 @@ pytest.importorskip("napari")
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QWidget
 
+from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS, overlay_colours
 from napari_ies.figures import figure_bytes
-from napari_ies.viewer import dialogs
+from napari_ies.viewer import colours, dialogs
 from napari_ies.viewer.figure_making import FigureMaking
 
 
@@ -22,6 +24,16 @@ def pixels(image):
     rgba = image.convertToFormat(image.Format.Format_RGBA8888)
     data = np.frombuffer(rgba.constBits().asarray(rgba.sizeInBytes()), np.uint8)
     return data.reshape(rgba.height(), rgba.width(), 4).astype(int)
+
+
+@pytest.mark.parametrize("threshold", [10, 45])
+@pytest.mark.parametrize("name", [*SIGNED_MAPS.values(), *SEQUENTIAL_MAPS.values()])
+def test_figures_have_the_colours_of_the_viewer(name, threshold):
+    signed = name in SIGNED_MAPS.values()
+    shown = (colours.diverging if signed else colours.sequential)(name, threshold)
+    drawn = overlay_colours(name, mpl.colormaps[name], signed=signed, threshold=threshold / 100)
+    # Both libraries hold 256 colours of each map; one takes the nearest, the other interpolates.
+    np.testing.assert_allclose(np.asarray(shown.colors), drawn, atol=0.02)
 
 
 def test_a_figure_is_previewed_saved_and_copied(segmented, tmp_path, monkeypatch):
@@ -53,6 +65,7 @@ def test_a_figure_is_previewed_saved_and_copied(segmented, tmp_path, monkeypatch
     settings = part.settings()
     assert (settings.theme, settings.width, settings.sequences) == ("dark", 88, ("FLAIR",))
     assert settings.limit == panel.shown.limit
+    assert settings.signed_map == "RdBu_r"
     press("figure_FLAIR")
     assert part.settings().sequences == ("FLAIR",), "one sequence stays chosen"
 

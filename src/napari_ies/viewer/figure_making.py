@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QApplication, QPushButton
 
+from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
 from napari_ies.figures import FigureContent, figure_format, figure_pixels, save_figure
 from napari_ies.viewer import dialogs
 from napari_ies.viewer.availability import allow, describe
@@ -82,9 +83,18 @@ class FigureMaking(QObject):
         return FigureContent(case, answer.saliency, subject, answer.model_name)
 
     def settings(self) -> FigureSettings:
-        """Return what the dialog says, with the limit of the colours on screen."""
+        """Return what the dialog says, with the colours on screen and their limit."""
         assert self.dialog is not None  # noqa: S101 - only the dialog asks for figures
-        return replace(self.dialog.settings, limit=self._host.shown.limit)
+        overlays = self._host.scene.overlays
+        look = overlays.look
+        return replace(
+            self.dialog.settings,
+            limit=overlays.limit or self._host.shown.limit,
+            threshold=look.threshold / 100,
+            opacity=look.opacity,
+            signed_map=SIGNED_MAPS[look.signed],
+            sequential_map=SEQUENTIAL_MAPS[look.sequential],
+        )
 
     def _on_open(self) -> None:
         if self.dialog is None:
