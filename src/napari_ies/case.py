@@ -54,6 +54,9 @@ class Case:
     normalised_as
         The case whose statistics normalise this one, for a copy with changed voxels: a change
         of some voxels then leaves all others as the network saw them. None for its own.
+    missing
+        Sequences whose image is not there, such as in a reopened session: 0 everywhere, to be
+        shown as empty and never computed with.
     """
 
     sequences: tuple[str, ...]
@@ -64,6 +67,7 @@ class Case:
     sha256: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     normalised_as: Case | None = None
+    missing: tuple[str, ...] = ()
     _normalised: dict[str, NDArray[np.float32]] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -118,7 +122,17 @@ class Case:
         Returns
         -------
         float32 (C, X, Y, Z), read-only.
+
+        Raises
+        ------
+        CaseError
+            If an image is missing.
         """
+        if self.missing:
+            raise CaseError(
+                f"The image of {' and '.join(self.missing)} is not there as it was, so nothing can "
+                "be computed; put it back and open the session again."
+            )
         if method not in self._normalised:
             origin = self if self.normalised_as is None else self.normalised_as
             values = np.stack(
@@ -157,6 +171,7 @@ class Case:
             normalised_as=None
             if self.normalised_as is None
             else self.normalised_as.select(sequences),
+            missing=tuple(name for name in sequences if name in self.missing),
         )
 
 

@@ -20,7 +20,7 @@ from pandas.testing import assert_frame_equal
 
 from napari_ies import explain, load_checkpoint
 from napari_ies.case import Case, load_case
-from napari_ies.errors import ResultsError
+from napari_ies.errors import CaseError, CheckpointError, ResultsError
 from napari_ies.results import storage
 from napari_ies.results.session import (
     SESSION_FILE,
@@ -64,7 +64,7 @@ def model(checkpoint):
 def begun(tmp_path, images, model, marked, small) -> SessionWriter:
     folder = tmp_path / "sub-07" / "napari-ies" / "sub-07"
     return SessionWriter.begin(
-        folder, marked, case=load_case(images), model=model, smallest=3, reference=small.reference
+        folder, marked, case=load_case(images), model=model, reference=small.reference
     )
 
 
@@ -169,7 +169,7 @@ def test_what_another_window_saved_is_never_overwritten(begun, images, model):
             change()
     assert load_session(begun.folder).notes == {1: "mine"}
     with pytest.raises(ResultsError, match="is there already"):
-        SessionWriter.begin(begun.folder, session.segmentation, case=case, model=model, smallest=1)
+        SessionWriter.begin(begun.folder, session.segmentation, case=case, model=model)
 
 
 def test_layers_without_a_file_are_saved_with_the_session(tmp_path, images, model, marked):
@@ -179,7 +179,7 @@ def test_layers_without_a_file_are_saved_with_the_session(tmp_path, images, mode
     case = dataclasses.replace(filed, affine=affine, paths=(), sha256=())
     reference = filed.data[0] > 100
     writer = SessionWriter.begin(
-        tmp_path / "s", marked, case=case, model=model, smallest=3, reference=reference
+        tmp_path / "s", marked, case=case, model=model, reference=reference
     )
     writer.add_map(1, a_map(case), model)
     moved = tmp_path / "elsewhere"
@@ -248,9 +248,36 @@ def test_what_is_missing_or_changed_is_named_and_not_used(begun, images, model, 
     shown = session.load_case()
     assert not shown.data[0].any()
     np.testing.assert_array_equal(shown.data[1], case.data[1])
-    assert any("FLAIR is shown empty" in note for note in shown.notes)
+    assert shown.missing == ("FLAIR",)
+    with pytest.raises(CaseError, match="FLAIR is not there as it was"):
+        explain(model, shown, case.data[0] > 100, n_samples=1)
     images["T1"].unlink()
     assert not load_session(begun.folder).load_case().data.any()
+
+
+def test_without_its_checkpoint_the_network_is_named_and_computes_nothing(begun, images, model):
+    session = load_session(begun.folder)
+    absent, case = session.absent_model(), session.load_case()
+    assert (absent.sha256, absent.path) == (model.sha256, model.path)
+    for name in ("sequences", "window", "normalisation", "overlap", "explained_class"):
+        assert getattr(absent.profile, name) == getattr(model.profile, name)
+    for compute in (
+        lambda: explain(absent, case, case.data[0] > 100, n_samples=1),
+        lambda: explain(absent, case, case.data[0] > 100, method="gradcam++"),
+        lambda: segment(absent, case),
+    ):
+        with pytest.raises(CheckpointError, match=r"open its checkpoint unet\.pth") as caught:
+            compute()
+        assert one_sentence(str(caught.value))
+
+
+def test_a_map_taken_out_is_gone_from_the_session(begun, images, model):
+    case = load_case(images)
+    for number in range(3):
+        begun.add_map(1, a_map(case, number), model)
+    begun.drop_maps([1])
+    maps = load_session(begun.folder).maps
+    assert [same(one.load(), a_map(case, n)) for one, n in zip(maps, (0, 2), strict=True)]
 
 
 def test_changed_lesions_are_named(begun):
@@ -389,7 +416,7 @@ def test_killed_at_any_moment_of_its_beginning_there_is_a_whole_session_or_none(
     case = dataclasses.replace(load_case(images), paths=(), sha256=())
     with monkeypatch.context() as patched:
         stops = _Stops(tmp_path / "s", tmp_path / "copies", patched)
-        SessionWriter.begin(tmp_path / "s", marked, case=case, model=model, smallest=3)
+        SessionWriter.begin(tmp_path / "s", marked, case=case, model=model)
     assert stops.count > 20
     assert not any(is_session(copy) for copy in (tmp_path / "copies").iterdir())
     assert load_session(tmp_path / "s").complete
@@ -434,7 +461,7 @@ if __name__ == "__main__":
     flair, t1, out = sys.argv[1:]
     case, model = load_case({"FLAIR": flair, "T1": t1}), the_model()
     found = segment(model, case, smallest=3)
-    writer = SessionWriter.begin(out, found, case=case, model=model, smallest=3)
+    writer = SessionWriter.begin(out, found, case=case, model=model)
     *_, last = explain_progressively(model, case, found.labels == 1, n_samples=2)
     writer.add_map(1, last.result, model)
     for report in explain_progressively(model, case, found.labels == 2, n_samples=10**6):

@@ -7,6 +7,7 @@ from napari_ies.results.session.opening import (
     SavedImage,
     SavedMap,
     Session,
+    find_images,
     load_session,
 )
 from napari_ies.results.session.place import find_session, new_session_folder
@@ -28,6 +29,7 @@ __all__ = [
     "SessionSummary",
     "SessionWriter",
     "Subject",
+    "find_images",
     "find_session",
     "is_session",
     "load_session",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_ies.case import Case
+    from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.segmentation import Segmentation
@@ -171,8 +172,8 @@ class Session:
     def load_case(self) -> Case:
         """Load the case.
 
-        An image that is missing or has changed is empty (0 everywhere), and the case's notes say
-        so: what was found in it can still be looked at, but nothing may be computed with it.
+        An image that is missing or has changed is empty (0 everywhere, see `Case.missing`): what
+        was found in it can still be looked at, but nothing can be computed with it.
 
         Raises
         ------
@@ -203,15 +204,33 @@ class Session:
             subject=self.record.subject,
             paths=tuple(found.get(image.sequence) for image in self.images),
             sha256=tuple(image.sha256 for image in self.images),
-            notes=(
-                *(case.notes if case is not None else ()),
-                *(
-                    f"{image.sequence} is shown empty, because its file was not found as it was."
-                    for image in self.images
-                    if image.sequence not in found
-                ),
-            ),
+            notes=case.notes if case is not None else (),
+            missing=tuple(image.sequence for image in self.images if image.sequence not in found),
         )
+
+    def absent_model(self) -> SegmentationModel:
+        """Stand in for the network that segmented, until its checkpoint is loaded.
+
+        Raises
+        ------
+        ResultsError
+            If the sidecar of the lesions does not say what is known of it.
+        """
+        from napari_ies.checkpoints.absent import absent_model
+
+        first, recorded = self.checkpoints[0], self.record.checkpoints[0].file
+        file = first.name if recorded is None else recorded.name
+        sequences = tuple(image.sequence for image in self.images)
+        sidecar = self.folder / sidecar_name(next(iter(self.record.segmentation)))
+        with expected_content(sidecar):
+            facts = read_sidecar(sidecar)
+            return absent_model(first.name, file, first.sha256, first.path, sequences, facts)
+
+
+def find_images(path: str | Path) -> tuple[SavedImage, ...]:
+    """Find the images of a session, and nothing else of it; see `load_session`."""
+    summary = read_summary(path)
+    return _images(summary.folder, summary.record, [], [])
 
 
 def load_session(path: str | Path) -> Session:
@@ -240,15 +259,7 @@ def load_session(path: str | Path) -> Session:
     def find(file: FileRecord | None) -> Path | None:
         return None if file is None else _find(folder, file, problems, moved)
 
-    images = tuple(
-        SavedImage(
-            one.sequence,
-            find(one.file),
-            one.file.sha256,
-            one.file.made_here,
-        )
-        for one in record.images
-    )
+    images = _images(folder, record, problems, moved)
     checkpoints = tuple(
         SavedCheckpoint(
             one.name, one.device, "" if one.file is None else one.file.sha256, find(one.file)
@@ -269,6 +280,20 @@ def load_session(path: str | Path) -> Session:
         maps=_maps(folder, record, checkpoints, problems),
         problems=tuple(problems),
         moved=tuple(moved),
+    )
+
+
+def _images(
+    folder: Path, record: SessionRecord, problems: list[str], moved: list[str]
+) -> tuple[SavedImage, ...]:
+    return tuple(
+        SavedImage(
+            one.sequence,
+            _find(folder, one.file, problems, moved),
+            one.file.sha256,
+            one.file.made_here,
+        )
+        for one in record.images
     )
 
 

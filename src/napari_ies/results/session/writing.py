@@ -74,7 +74,6 @@ class SessionWriter:
         *,
         case: Case,
         model: SegmentationModel,
-        smallest: int,
         device: str = "auto",
         reference: Path | NDArray[np.bool_] | None = None,
     ) -> SessionWriter:
@@ -87,8 +86,6 @@ class SessionWriter:
         segmentation, case, model
             What was marked, in whom, by which network. Images without a file are saved into the
             folder, so that the session can be opened again.
-        smallest
-            Smallest number of voxels of a lesion that was asked for.
         device
             Name of the device that was asked for.
         reference
@@ -107,7 +104,7 @@ class SessionWriter:
             images=images,
             checkpoints=(_checkpoint_record(folder, model, device),),
             threshold=segmentation.threshold,
-            smallest=smallest,
+            smallest=segmentation.smallest or 1,
             forward=segmentation.forward,
             reference=_save_reference(folder, case, reference),
             segmentation={},
@@ -177,6 +174,13 @@ class SessionWriter:
             subject, saliency.request, known.index(_identity(own)), _digests(_with_sidecars(paths))
         )
         self._put(replace(self.record, checkpoints=checkpoints, maps=(*self.record.maps, added)))
+
+    def drop_maps(self, numbers: Iterable[int]) -> None:
+        """Take maps out of the session, by their place in it; their files are left as they are."""
+        dropped = set(numbers)
+        kept = tuple(one for n, one in enumerate(self.record.maps) if n not in dropped)
+        if len(kept) < len(self.record.maps):
+            self._put(replace(self.record, maps=kept))
 
     def set_regions(self, regions: Mapping[str, NDArray[np.bool_]]) -> None:
         """Keep these regions, bool (X, Y, Z) by name, in place of those before.

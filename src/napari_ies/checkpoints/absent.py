@@ -1,0 +1,85 @@
+"""A network that is known by name and hash only: it names itself, and computes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_ies.checkpoints.model import SegmentationModel
+from napari_ies.checkpoints.profile import Profile
+from napari_ies.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Any
+
+
+def absent_model(
+    name: str,
+    file: str,
+    sha256: str,
+    path: Path | None,
+    sequences: tuple[str, ...],
+    facts: Mapping[str, Any],
+) -> SegmentationModel:
+    """Stand in for a network whose checkpoint is not loaded.
+
+    Parameters
+    ----------
+    name, sha256, path
+        Of the checkpoint.
+    file
+        What its file was called.
+    sequences
+        What it took as its input.
+    facts
+        What a sidecar of its results says: ``Checkpoint``, ``Normalisation``, ``Class``,
+        ``Window``, ``Overlap``, ``Threshold``.
+
+    Returns
+    -------
+    A model to be named in results; whatever computes with it ends in a `CheckpointError` that
+    says which checkpoint is needed.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If a fact is missing or impossible.
+    """
+    import torch
+
+    class AbsentNetwork(torch.nn.Module):
+        absent: str
+
+        def forward(self, *_: Any) -> Any:
+            raise CheckpointError(self.absent)
+
+    known = f" (SHA-256 {sha256[:12]}…)" if sha256 else ""
+    sentence = (
+        f"The network that found these lesions is not loaded; open its checkpoint {file}{known} to "
+        "compute more."
+    )
+    index = int(facts["Class"]["Index"])
+    classes = [f"class {number}" for number in range(max(index + 1, 2))]
+    classes[index] = str(facts["Class"]["Name"])
+    x, y, z = (int(size) for size in facts["Window"])
+    profile = Profile(
+        name=name,
+        architecture=str(facts["Checkpoint"]["Architecture"]),
+        arguments={},
+        sequences=sequences,
+        classes=tuple(classes),
+        explained_class=index,
+        normalisation=str(facts["Normalisation"]),
+        window=(x, y, z),
+        overlap=float(facts["Overlap"]),
+        threshold=float(facts["Threshold"]),
+    )
+    network = AbsentNetwork()
+    network.absent = sentence
+    return SegmentationModel(network, profile, torch.device("cpu"), path, sha256)
+
+
+def why_absent(model: SegmentationModel) -> str:
+    """Say which checkpoint a model needs before it can compute; empty if it can."""
+    return str(getattr(model.network, "absent", ""))
