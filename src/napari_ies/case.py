@@ -111,6 +111,16 @@ class Case:
 
         return find_midline(self)
 
+    @property
+    def why_incomplete(self) -> str:
+        """Why nothing can be computed, or an empty string."""
+        if not self.missing:
+            return ""
+        return (
+            f"The image of {' and '.join(self.missing)} is not there as it was, so nothing can be "
+            "computed; put it back and open the session again."
+        )
+
     def normalised(self, method: str) -> NDArray[np.float32]:
         """Return the intensities as a network sees them; computed once per method and kept.
 
@@ -129,10 +139,7 @@ class Case:
             If an image is missing.
         """
         if self.missing:
-            raise CaseError(
-                f"The image of {' and '.join(self.missing)} is not there as it was, so nothing can "
-                "be computed; put it back and open the session again."
-            )
+            raise CaseError(self.why_incomplete)
         if method not in self._normalised:
             origin = self if self.normalised_as is None else self.normalised_as
             values = np.stack(

@@ -46,6 +46,13 @@ def own_preferences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     settings._clear_plugin_settings_cache()
 
 
+@pytest.fixture(autouse=True)
+def own_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Sessions are saved here, never beside the images or in the data of the person here."""
+    monkeypatch.setenv("NAPARI_IES_SESSIONS", str(tmp_path / "sessions"))
+    return tmp_path / "sessions"
+
+
 def _fixtures(item: pytest.Item) -> list[str]:
     names = getattr(item, "fixturenames", [])
     return ["viewer"] if any("viewer" in name or name == "qtbot" for name in names) else []

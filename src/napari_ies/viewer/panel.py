@@ -85,6 +85,10 @@ class Panel(QWidget):
         """Add a button to the footer, before Save."""
         self._buttons.insertWidget(self._buttons.count() - 1, button)
 
+    def add_notice(self, notice: QWidget) -> None:
+        """Add what shows itself when there is something to know or to decide, on top of all."""
+        self.layout().insertWidget(0, notice)
+
     def allow_actions(self, *, segment: str, explain: str, save: str) -> None:
         """Enable the buttons, or disable each for the reason given (empty: it can be used)."""
         allow(self.segmentation.button, segment)

@@ -27,8 +27,10 @@ SUFFIXES = (".nii", ".nii.gz")
 def napari_get_reader(
     path: str | Sequence[str],
 ) -> Callable[[str | Sequence[str]], list[LayerDataTuple]] | None:
-    """Return a function that reads NIfTI files as layers, or None for other files."""
+    """Return a function that reads NIfTI files or a session as layers, or None for others."""
     paths = [path] if isinstance(path, str) else list(path)
+    if len(paths) == 1 and may_be_session(str(paths[0])):
+        return read_session
     if paths and all(str(one).lower().endswith(SUFFIXES) for one in paths):
         return read_images
     return None
@@ -44,6 +46,63 @@ def read_images(path: str | Sequence[str]) -> list[LayerDataTuple]:
     """
     paths = [path] if isinstance(path, str) else list(path)
     return [read_image(one) for one in paths]
+
+
+def may_be_session(path: str) -> bool:
+    """Whether a path is a saved session: its folder, or the ``session.json`` in it."""
+    if not (Path(path).is_dir() or Path(path).name == "session.json"):
+        return False
+    from napari_ies.results.session import is_session
+
+    return is_session(path)
+
+
+def read_session(path: str | Sequence[str]) -> list[LayerDataTuple]:
+    """Read the images of a session as layers, and let the panel bring back the rest.
+
+    A reader can only return layers: their metadata name the session's folder, and the panel, now
+    or when it is opened later, restores the lesions, maps and notes from there. Where there is a
+    window, the panel is opened.
+
+    Raises
+    ------
+    ResultsError
+        If the session cannot be read, in one sentence.
+    """
+    from napari_ies.results.session import find_images, session_folder
+
+    folder = session_folder(path if isinstance(path, str) else path[0])
+    layers = []
+    # The first sequence lies on top.
+    for image in reversed(find_images(folder)):
+        if image.path is not None:
+            data, arguments, kind = read_image(image.path)
+            arguments["metadata"][METADATA_KEY]["session"] = str(folder)
+            if image.made_here:
+                arguments["name"] = image.sequence
+            layers.append((data, arguments, kind))
+    _open_panel_soon(folder)
+    # napari's word for "nothing to add": all images may be missing.
+    return layers or [(None,)]  # type: ignore[list-item]
+
+
+def _open_panel_soon(folder: Path) -> None:
+    """Open the panel with a session once the layers are there, if there is a window."""
+    import napari
+    from qtpy.QtCore import QTimer
+
+    viewer = napari.current_viewer()
+    if viewer is None or getattr(viewer, "window", None) is None:
+        return
+
+    def open_panel() -> None:
+        try:
+            _, panel = viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
+        except RuntimeError:  # the window was closed meanwhile
+            return
+        panel.session.open_once(folder)
+
+    QTimer.singleShot(0, open_panel)
 
 
 def read_image(path: str | Path) -> LayerDataTuple:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_ies.checkpoints.absent import why_absent
 from napari_ies.viewer.titles import capitalised, request_title, subject_title
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -90,6 +92,8 @@ class Reading:
         Other regions that were explained, by name; grows.
     notes
         What a person wrote about a lesion or a region; changed by the panel's `set_note` alone.
+    reference
+        The reference mask that the lesions were matched with: its file, or the mask, or None.
     """
 
     model: SegmentationModel
@@ -100,6 +104,7 @@ class Reading:
     resampled: tuple[str, ...] = ()
     regions: dict[str, Region] = field(default_factory=dict)
     notes: dict[Subject, str] = field(default_factory=dict)
+    reference: Path | NDArray[np.bool_] | None = None
 
     def place_of(self, subject: Subject) -> Place | None:
         """Return where a lesion or a region lies, or None if there is none of that name."""
@@ -113,6 +118,10 @@ class Reading:
         if isinstance(subject, int):
             return np.asarray(self.segmentation.labels == subject)
         return self.regions[subject].mask
+
+    def why_not_computable(self, model: SegmentationModel) -> str:
+        """Why a network cannot explain anything here now, or an empty string."""
+        return self.case.why_incomplete or why_absent(model)
 
     @property
     def summary(self) -> str:
@@ -184,9 +193,23 @@ class Answers:
     """The finished maps of one reading, by subject, request and network."""
 
     _answers: dict[Key, Answer] = field(default_factory=dict)
+    _awaited: list[Key] = field(default_factory=list)
+
+    def await_saved(self, keys: Iterable[Key]) -> None:
+        """Say which maps exist on disk and are about to be read back, the latest last."""
+        self._awaited = list(keys)
+
+    def awaited(self, subject: Subject) -> list[Key]:
+        """Return the keys of a subject's maps that are about to be read back."""
+        return [key for key in self._awaited if key[0] == subject]
+
+    def await_no_more(self, key: Key) -> None:
+        """Say that a map on disk cannot be read back."""
+        self._awaited = [one for one in self._awaited if one != key]
 
     def add(self, answer: Answer) -> None:
         """Keep a finished map; it becomes its subject's latest."""
+        self.await_no_more(answer.key)
         self._answers.pop(answer.key, None)
         self._answers[answer.key] = answer
 

@@ -126,6 +126,17 @@ class SaliencyForm(QWidget):
         """Choose an aggregation by its name in a request."""
         self.aggregation.setCurrentIndex(AGGREGATIONS.index(aggregation))
 
+    def set_request(self, request: SaliencyRequest) -> None:
+        """Ask for what a request asks for; a layer that is not on offer is left at the default."""
+        self.set_method(request.method)
+        self.set_aggregation(request.aggregation)
+        self.samples.setValue(request.n_samples)
+        self.noise.setValue(100 * request.noise)
+        self.seed.setValue(request.seed)
+        self.forward.setCurrentIndex(FORWARDS.index(request.forward))
+        if request.layer in self._layers:
+            self.layer.setCurrentIndex(self._layers.index(request.layer) + 1)
+
     def set_layers(self, layers: Sequence[str], default: str) -> None:
         """Offer the layers of a network; the first choice is the `default` one."""
         self._layers = tuple(layers)

@@ -20,6 +20,8 @@ from napari_ies.viewer.titles import model_title
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from numpy.typing import NDArray
+
     from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.viewer.reader import LayerDataTuple
@@ -143,6 +145,7 @@ def segment_sources(
                     resampled=tuple(
                         name for name, source in sources.items() if _differs(source, first)
                     ),
+                    reference=_reference(settings.reference, reference),
                 )
             yield Progress(
                 report.step, report.done, report.total, report.unit, reading, report.note
@@ -229,6 +232,11 @@ def _loaded(path: str, device: str) -> LoadedModel:
     except NapariIESError:
         default = ""
     return LoadedModel(model, device_label(model.device), available_devices(), layers, default)
+
+
+def _reference(source: Source | None, mask: NDArray[np.bool_] | None) -> Any:
+    """Return the reference's file, or the mask of one that has none."""
+    return mask if source is None or source.path is None else source.path
 
 
 def _differs(source: Source, first: Source) -> bool:

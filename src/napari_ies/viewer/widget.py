@@ -23,8 +23,9 @@ from napari_ies.viewer.lesion_list import LesionList
 from napari_ies.viewer.panel import Panel
 from napari_ies.viewer.picking import pick_lesion
 from napari_ies.viewer.preferences import Preferring
-from napari_ies.viewer.reading import Answer, Answers, Reading, Region, Subject, model_key
+from napari_ies.viewer.reading import Answer, Answers, Key, Reading, Region, Subject, model_key
 from napari_ies.viewer.readout import Readout
+from napari_ies.viewer.session import SessionKeeping
 from napari_ies.viewer.sources import Source, source_of
 from napari_ies.viewer.titles import request_title, subject_title
 from napari_ies.viewer.viewer_link import ViewerLink
@@ -91,6 +92,7 @@ class LesionSaliencyWidget(Panel):
         self.answers = Answers()
         self.selected: Subject | None = None
         self.shown: Answer | None = None
+        self._wanted: Key | None = None
         self._connect()
         self._parts = self._make_parts()
         self._attach()
@@ -156,6 +158,7 @@ class LesionSaliencyWidget(Panel):
         if reading is None or place is None:
             return
         self._select(reading, subject, voxel or place.centre)
+        self._wanted = None
         try:
             model = self.explained_model(reading)
         except NapariIESError as error:
@@ -169,6 +172,8 @@ class LesionSaliencyWidget(Panel):
             self.jobs.cancel("explain")
             self.show_answer(kept)
             self.say(f"Showing {title}, computed before.")
+            return
+        if self._shows_saved(reading, model, key):
             return
         job = Job(
             "explain",
@@ -190,6 +195,12 @@ class LesionSaliencyWidget(Panel):
         place = None if self.reading is None else self.reading.place_of(subject)
         if self.reading is not None and place is not None:
             self._select(self.reading, subject, place.centre)
+
+    def reopen_subject(self, subject: Subject) -> None:
+        """Select a lesion or region of a reopened session; its latest map is shown once read."""
+        self.select(subject)
+        if self.selected == subject:
+            self._wanted = next(reversed(self.answers.awaited(subject)), None)
 
     def explain_region(self, region: Region) -> None:
         """Select and explain a region that is no lesion of the table.
@@ -234,9 +245,12 @@ class LesionSaliencyWidget(Panel):
         self.note_changed.emit(subject)
 
     def keep_answer(self, answer: Answer) -> None:
-        """Keep a finished map of this reading, without changing what is on screen."""
+        """Keep a finished map of this reading; it is shown only if a person waits for it."""
         self.answers.add(answer)
         self.answer_kept.emit(answer)
+        if answer.key == self._wanted and answer.subject == self.selected:
+            self.show_answer(answer)
+            self.say(f"Showing {answer.title}, from the session.")
 
     def explained_model(self, reading: Reading) -> SegmentationModel:
         """Return the loaded network: it may be another one than the one that segmented.
@@ -255,6 +269,10 @@ class LesionSaliencyWidget(Panel):
                 "segmented; segment again with it, or load the checkpoint that segmented."
             )
         return self.model.model
+
+    def refresh_layers(self) -> None:
+        """Offer the layers that are in the viewer now as images and masks."""
+        self._on_layers_changed()
 
     def say(self, text: str) -> None:
         """Show a sentence in the status line."""
@@ -279,6 +297,7 @@ class LesionSaliencyWidget(Panel):
 
     def _make_parts(self) -> list[QObject]:
         """Make what stands on its own: each adds its view and listens to the signals here."""
+        self.session = SessionKeeping(self)
         return [
             Preferring(self),
             LesionList(self),
@@ -289,6 +308,7 @@ class LesionSaliencyWidget(Panel):
             Guidance(self),
             Comparing(self),
             Colouring(self),
+            self.session,
         ]
 
     def _attach(self) -> None:
@@ -332,6 +352,24 @@ class LesionSaliencyWidget(Panel):
         self.scene.look_at(reading.frame.to_world(voxel))
         self._refresh()
         self.selection_changed.emit(subject)
+
+    def _shows_saved(self, reading: Reading, model: SegmentationModel, key: Key) -> bool:
+        """Show what a reopened session holds; return whether nothing is to be computed."""
+        subject = key[0]
+        awaited, kept = self.answers.awaited(subject), self.answers.of(subject)
+        hindrance = reading.why_not_computable(model)
+        if key not in awaited and not hindrance:
+            return False
+        self.jobs.cancel("explain")
+        if key in awaited or (awaited and not kept):
+            self._wanted = key if key in awaited else awaited[-1]
+            self.say(f"Reading the map of {subject_title(subject)} from the session…")
+        elif kept:
+            self.show_answer(kept[-1])
+            self.say(f"Showing {kept[-1].title}. {hindrance}")
+        else:
+            self._on_failed("explain", hindrance)
+        return True
 
     def _source(self, key: str) -> Source:
         return source_of(self.scene.find(key))

@@ -17,6 +17,7 @@ from napari_ies.results.session.record import (
     Subject,
     is_session,
     read_summary,
+    session_folder,
 )
 from napari_ies.results.session.writing import SessionWriter
 
@@ -35,4 +36,5 @@ __all__ = [
     "load_session",
     "new_session_folder",
     "read_summary",
+    "session_folder",
 ]

@@ -349,6 +349,11 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def session_folder(path: str | Path) -> Path:
+    """Return the absolute folder of a session, given that or the ``session.json`` in it."""
+    return _json_of(path).parent.absolute()
+
+
 def _json_of(path: str | Path) -> Path:
     path = Path(path).expanduser()
     return path if path.name == SESSION_FILE else path / SESSION_FILE

@@ -1,0 +1,378 @@
+"""The session: saved by itself while a case is read, and opened again in one step."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_warning
+from qtpy.QtCore import QObject
+from qtpy.QtWidgets import QMenu, QPushButton
+
+from napari_ies.results.session import is_session
+from napari_ies.viewer import dialogs
+from napari_ies.viewer.availability import describe
+from napari_ies.viewer.background import Background, Errand
+from napari_ies.viewer.jobs import Job, sentence
+from napari_ies.viewer.layers import key_of
+from napari_ies.viewer.notice import Notice
+from napari_ies.viewer.reader import METADATA_KEY
+from napari_ies.viewer.reading import model_key
+from napari_ies.viewer.session_opening import Reopened, key_of_map, open_session, read_map
+from napari_ies.viewer.session_place import saves_itself, session_root
+from napari_ies.viewer.session_saving import Recording, Snapshot
+from napari_ies.viewer.titles import subject_title
+
+if TYPE_CHECKING:
+    from napari_ies.results.session import SavedCheckpoint, SavedMap, SessionSummary
+    from napari_ies.viewer.reading import Answer, Reading, Subject
+    from napari_ies.viewer.tasks import LoadedModel
+    from napari_ies.viewer.widget import LesionSaliencyWidget
+
+TOLD_PROBLEMS = 6
+"""More problems than this are counted, not told one by one."""
+
+
+class SessionKeeping(QObject):
+    """Saves what the panel holds as it grows, and brings a saved session back.
+
+    Parameters
+    ----------
+    host
+        The panel.
+    """
+
+    def __init__(self, host: LesionSaliencyWidget) -> None:
+        super().__init__(host)
+        self._host = host
+        self._background = Background(self)
+        self._recording: Recording | None = None
+        self._reopened: Reopened | None = None
+        self._noticed: set[str] = set()
+        self._waiting: list[SavedMap] = []
+        self.notice = Notice("session_notice")
+        host.add_notice(self.notice)
+        self._build_menu()
+        host.reading_changed.connect(self._on_reading)
+        for changed in (host.answer_kept, host.note_changed, host.selection_changed):
+            changed.connect(self._on_changed)
+        host.selection_changed.connect(self._on_selected)
+        host.model_changed.connect(self._on_model)
+        host.link.layers_changed.connect(self._on_layers)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the session is saved, once it is."""
+        return None if self._recording is None else self._recording.folder
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being saved or read back."""
+        return self._background.busy
+
+    def attach(self) -> None:
+        """Look for a session whose images are in the viewer already."""
+        self._on_layers()
+
+    def release(self) -> None:
+        """Save what is left to save, in the background, and be silent."""
+        if self._recording is not None:
+            self._save()
+            self._add_quiet(self._recording.end)
+        self._waiting = []
+        self._background.release()
+
+    def open(self, folder: str | Path) -> None:
+        """Open a saved session in place of what the panel shows."""
+        folder = Path(folder)
+        self._noticed.add(str(folder))
+        self._host.jobs.cancel("explain")
+        title = f"Opening the session in {folder}"
+        work = partial(open_session, folder)
+        self._host.jobs.submit(Job("session", title, work, self._on_opened, key=str(folder)))
+
+    def open_once(self, folder: str | Path) -> None:
+        """Open a saved session, unless it was noticed already."""
+        if str(folder) not in self._noticed:
+            self.open(folder)
+
+    def save_to(self, root: str | Path) -> None:
+        """Go on saving in a new session below another folder, with all there is so far."""
+        reading = self._host.reading
+        if reading is not None:
+            self._automatic.setChecked(True)
+            self._begin(reading, Path(root))
+
+    def _build_menu(self) -> None:
+        self.button = QPushButton("Session…")
+        describe(
+            self.button,
+            "Open a saved session, or choose where this one is saved.",
+            "session",
+        )
+        menu = QMenu(self.button)
+        menu.setToolTipsVisible(True)
+        opening = menu.addAction("Open session…", self._on_open)
+        opening.setToolTip("Choose the folder of a session that was saved before.")
+        place = menu.addAction("Save in another folder…", self._on_choose)
+        place.setToolTip("Choose a folder in which this session is saved from now on.")
+        self._automatic = menu.addAction("Save by itself")
+        self._automatic.setToolTip(
+            "Save each finished map, note and region as soon as it is there."
+        )
+        self._automatic.setCheckable(True)
+        self._automatic.setChecked(saves_itself())
+        self._automatic.toggled.connect(self._on_automatic)
+        self.button.setMenu(menu)
+        self._host.add_button(self.button)
+
+    # Saving
+
+    def _begin(self, reading: Reading, root: Path | None = None) -> None:
+        """Begin a session on disk; an empty one before it makes way."""
+        before = self._recording
+        recording = Recording(
+            reading, root or session_root(reading.case), self._host.checkpoint.device
+        )
+        self._recording = recording
+        self._background.add(
+            Errand(recording.begin, partial(self._on_begun, recording), self._on_not_saved)
+        )
+        if before is not None:
+            self._add_quiet(before.give_way)
+        self._save()
+
+    def _save(self) -> None:
+        recording = self._recording
+        if recording is not None and recording.reading is self._host.reading:
+            work = partial(recording.save, self._snapshot(recording.reading))
+            self._background.add(
+                Errand(work, self._on_saved, self._on_not_saved, key=("save", id(recording)))
+            )
+
+    def _snapshot(self, reading: Reading) -> Snapshot:
+        host = self._host
+        models = {model_key(reading.model): reading.model}
+        if host.model is not None:
+            models[model_key(host.model.model)] = host.model.model
+        known = [(answer, models.get(answer.model_key)) for answer in host.answers]
+        return Snapshot(
+            answers=tuple((answer, model) for answer, model in known if model is not None),
+            regions={name: region.mask for name, region in reading.regions.items()},
+            notes=dict(reading.notes),
+            request=host.saliency.request(),
+            selected=host.selected,
+        )
+
+    def _add_quiet(self, work: Any) -> None:
+        self._background.add(Errand(work, lambda _: None, lambda _: None))
+
+    def _on_reading(self, reading: Reading | None) -> None:
+        self._waiting = []
+        self._background.drop_later()
+        reopened = self._reopened
+        if reading is None or (reopened is not None and reading is reopened.reading):
+            return
+        self._reopened = None
+        self.notice.hide()
+        if self._automatic.isChecked():
+            self._begin(reading)
+
+    def _on_changed(self, _: Any) -> None:
+        self._save()
+
+    def _on_automatic(self, on: bool) -> None:
+        if on and self._recording is None and self._host.reading is not None:
+            self._begin(self._host.reading)
+        elif not on:
+            self._recording = None
+            self.button.setToolTip("This session is not saved.")
+
+    def _on_begun(self, recording: Recording, earlier: SessionSummary | None) -> None:
+        self._tell_place()
+        if earlier is None or recording is not self._recording:
+            return
+        self.notice.say(
+            f"These images were read with this checkpoint before: {earlier.text}. Reopen that "
+            "session?",
+            {
+                "Reopen": (
+                    f"Go on with the session in {earlier.folder}.",
+                    partial(self.open, earlier.folder),
+                ),
+                "Start anew": (f"Keep both; this one is saved in {self.folder}.", lambda: None),
+            },
+        )
+
+    def _on_saved(self, _: bool) -> None:
+        self._tell_place()
+
+    def _on_not_saved(self, error: Exception) -> None:
+        text = f"The session is not saved: {sentence(error)}"
+        if self.button.toolTip() != text:
+            self.button.setToolTip(text)
+            show_warning(text)
+
+    def _tell_place(self) -> None:
+        if self.folder is not None:
+            self.button.setToolTip(f"This session is saved in {self.folder}.")
+
+    # Opening
+
+    def _on_layers(self) -> None:
+        """Open the session that images in the viewer belong to, once."""
+        for layer in self._host.viewer.layers:
+            known = layer.metadata.get(METADATA_KEY)
+            folder = known.get("session") if isinstance(known, dict) else None
+            if folder is not None:
+                self.open_once(folder)
+
+    def _on_opened(self, reopened: Reopened) -> None:
+        host, session = self._host, reopened.session
+        before, self._recording = self._recording, None
+        if before is not None:
+            self._add_quiet(before.give_way)
+        self._reopened = reopened
+        self._show_layers(reopened)
+        host.show_reading(reopened.reading)
+        maps = {key_of_map(saved, reopened): saved for saved in session.maps}
+        host.answers.await_saved(maps)
+        self._waiting = list(maps.values())
+        self._resume(reopened)
+        if session.record.request is not None:
+            host.saliency.set_request(session.record.request)
+        self._set_segmentation(reopened)
+        if session.record.selected is not None:
+            host.reopen_subject(session.record.selected)
+        self._read_next()
+        self._tell_reopened(reopened)
+        self._load_checkpoint(session.checkpoints[0])
+
+    def _load_checkpoint(self, checkpoint: SavedCheckpoint) -> None:
+        host = self._host
+        loaded = host.model
+        if loaded is not None and loaded.model.sha256 == checkpoint.sha256 != "":
+            self._on_model(loaded)
+        elif checkpoint.path is not None:
+            host.checkpoint.prefer_device(checkpoint.device)
+            host.checkpoint.choose(str(checkpoint.path))
+
+    def _resume(self, reopened: Reopened) -> None:
+        """Go on saving in the session that was opened."""
+        if not self._automatic.isChecked():
+            return
+        host, session = self._host, reopened.session
+        recording = Recording(reopened.reading, session.folder.parent, host.checkpoint.device)
+        # As on disk, also maps of which another one followed with the same settings.
+        recording.known = [(key_of_map(saved, reopened), None) for saved in session.maps]
+        self._recording = recording
+        self._background.add(
+            Errand(partial(recording.resume, session), self._on_saved, self._on_not_saved)
+        )
+
+    def _show_layers(self, reopened: Reopened) -> None:
+        """Show the images and the reference, each once, and take them as the sequences."""
+        host = self._host
+        host.images.set_sequences([image.sequence for image in reopened.session.images])
+        keys = {}
+        for sequence, layer_data in reversed(reopened.images.items()):
+            keys[sequence] = self._layer_of(layer_data) or host.scene.add(layer_data)
+        reference = reopened.reference
+        if reference is not None:
+            reference_key = self._layer_of(reference) or host.scene.add(reference)
+        host.refresh_layers()
+        for sequence, key in keys.items():
+            host.images.assign(sequence, key)
+        if reference is not None:
+            host.segmentation.choose_mask(reference_key)
+
+    def _layer_of(self, layer_data: Any) -> str | None:
+        """Return the key of a layer that shows the same file already."""
+        path = layer_data[1]["metadata"][METADATA_KEY]["path"]
+        for layer in self._host.viewer.layers:
+            known = layer.metadata.get(METADATA_KEY)
+            same = isinstance(known, dict) and known.get("path") == path
+            if same and type(layer).__name__.lower() == layer_data[2]:
+                return key_of(layer)
+        return None
+
+    def _set_segmentation(self, reopened: Reopened) -> None:
+        record = reopened.session.record
+        self._host.segmentation.threshold.setValue(record.threshold)
+        self._host.segmentation.smallest.setValue(record.smallest)
+
+    def _on_model(self, loaded: LoadedModel) -> None:
+        """Give a reopened reading its network, once that is loaded."""
+        reopened, model = self._reopened, loaded.model
+        if reopened is None or reopened.reading is not self._host.reading:
+            return
+        if model.sha256 and model.sha256 == reopened.session.checkpoints[0].sha256:
+            reopened.reading.model = model
+            self._set_segmentation(reopened)
+            request = reopened.session.record.request
+            if request is not None and request.layer is not None:
+                self._host.saliency.set_request(request)
+
+    def _on_selected(self, subject: Subject | None) -> None:
+        """Read the maps of what a person looks at first."""
+        first = [saved for saved in self._waiting if saved.subject == subject]
+        rest = [saved for saved in self._waiting if saved.subject != subject]
+        self._waiting = [*first, *rest]
+
+    def _read_next(self) -> None:
+        reopened = self._reopened
+        if not self._waiting or reopened is None:
+            return
+        saved = self._waiting.pop(0)
+        errand = Errand(
+            partial(read_map, saved, reopened),
+            partial(self._on_map, reopened),
+            partial(self._on_map_lost, reopened, saved),
+        )
+        self._background.add(errand, later=True)
+
+    def _on_map(self, reopened: Reopened, answer: Answer) -> None:
+        if reopened.reading is self._host.reading:
+            self._host.keep_answer(answer)
+            self._read_next()
+
+    def _on_map_lost(self, reopened: Reopened, saved: SavedMap, error: Exception) -> None:
+        if reopened.reading is self._host.reading:
+            self._host.answers.await_no_more(key_of_map(saved, reopened))
+            show_warning(f"A map of {subject_title(saved.subject)} is left out: {sentence(error)}")
+            self._read_next()
+
+    def _tell_reopened(self, reopened: Reopened) -> None:
+        session = reopened.session
+        count = len(session.maps)
+        lesions = len(session.segmentation.lesions)
+        self._host.say(
+            f"Reopened {session.folder}: {lesions} lesion{'s' if lesions != 1 else ''}, "
+            f"{count} map{'s' if count != 1 else ''}, {len(session.notes)} "
+            f"note{'s' if len(session.notes) != 1 else ''}."
+        )
+        told = [*session.problems, *session.moved]
+        if not told:
+            self.notice.hide()
+            return
+        more = len(told) - TOLD_PROBLEMS
+        lines = told[:TOLD_PROBLEMS] + ([f"And {more} more of this kind."] if more > 0 else [])
+        self.notice.say("\n".join(lines), {"OK": ("Hide this.", lambda: None)})
+
+    def _on_open(self) -> None:
+        folder = dialogs.choose_folder(self._host, "Open a session")
+        if not folder:
+            return
+        if is_session(folder):
+            self.open(folder)
+        else:
+            self._host.say(
+                f"There is no session in {folder}; choose a folder with a session.json that "
+                "napari-ies wrote, such as napari-ies/sub-01 beside the images."
+            )
+
+    def _on_choose(self) -> None:
+        folder = dialogs.choose_folder(self._host, "Save the session in a folder")
+        if folder:
+            self.save_to(folder)

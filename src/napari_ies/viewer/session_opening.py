@@ -1,0 +1,138 @@
+"""A session on its way back to the screen. Runs in a worker thread and knows no Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari_ies.colour_maps import colour_limit
+from napari_ies.progress import Progress
+from napari_ies.results.session import load_session
+from napari_ies.viewer.frame import Frame
+from napari_ies.viewer.reader import METADATA_KEY, read_image
+from napari_ies.viewer.reading import (
+    Answer,
+    Reading,
+    Region,
+    lesion_places,
+    model_key,
+)
+from napari_ies.viewer.tasks import open_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from napari_ies.results.session import SavedMap, Session
+    from napari_ies.viewer.reader import LayerDataTuple
+    from napari_ies.viewer.reading import Key
+
+
+@dataclass(frozen=True, eq=False)
+class Reopened:
+    """A session as the panel shows it.
+
+    Parameters
+    ----------
+    session
+        As it was read.
+    reading
+        What was segmented; its network computes nothing until its checkpoint is loaded.
+    images
+        A layer per sequence whose image is there.
+    reference
+        The layer of the reference mask, if there is one.
+    """
+
+    session: Session
+    reading: Reading
+    images: dict[str, LayerDataTuple]
+    reference: LayerDataTuple | None
+
+
+def open_session(folder: Path) -> Iterator[Progress[Reopened]]:
+    """Read a session and everything it refers to but its maps and its checkpoint."""
+    yield Progress("Opening the session", 0, 0, "")
+    session = load_session(folder)
+    yield Progress("Reading the images", 0, 0, "")
+    case = session.load_case()
+    labels = session.segmentation.labels
+    x, y, z = labels.shape
+    images = session_images(session)
+    reading = Reading(
+        model=session.absent_model(),
+        case=case,
+        segmentation=session.segmentation,
+        frame=Frame.of_grid(case.affine, (x, y, z)),
+        places=lesion_places(labels, case.spacing),
+        resampled=_resampled(images, case.sequences[0]),
+        regions={
+            name: Region.of_mask(name, mask, case.spacing)
+            for name, mask in session.regions.items()
+            if mask.any()
+        },
+        notes=session.notes,
+        reference=session.reference,
+    )
+    reference = None
+    if session.reference is not None:
+        *_, last = open_mask(str(session.reference))
+        reference = last.result
+    reopened = Reopened(session, reading, images, reference)
+    yield Progress("Opening the session", 1, 1, "", result=reopened)
+
+
+def session_images(session: Session) -> dict[str, LayerDataTuple]:
+    """Read the images of a session as layers; one that the session wrote is named as before."""
+    layers = {}
+    for image in session.images:
+        if image.path is not None:
+            data, arguments, kind = read_image(image.path)
+            if image.made_here:
+                arguments["name"] = image.sequence
+            layers[image.sequence] = data, arguments, kind
+    return layers
+
+
+def read_map(saved: SavedMap, reopened: Reopened) -> Answer:
+    """Read a map back as the answer that it was.
+
+    Raises
+    ------
+    ResultsError
+        If it cannot be read.
+    """
+    saliency = saved.load()
+    checkpoint = saved.checkpoint
+    subject, request, network = key_of_map(saved, reopened)
+    return Answer(
+        subject=subject,
+        request=request,
+        saliency=saliency,
+        limit=colour_limit(saliency),
+        model_name=checkpoint.name if checkpoint.path is None else checkpoint.path.name,
+        model_key=network,
+        other_model=checkpoint != reopened.session.checkpoints[0],
+    )
+
+
+def key_of_map(saved: SavedMap, reopened: Reopened) -> Key:
+    """Return what tells a saved map from the others of its reading."""
+    checkpoint = saved.checkpoint
+    if checkpoint == reopened.session.checkpoints[0]:
+        network = model_key(reopened.reading.model)
+    else:
+        network = checkpoint.sha256 or f"in memory {checkpoint.name}"
+    return saved.subject, saved.request, network
+
+
+def _resampled(images: dict[str, LayerDataTuple], first: str) -> tuple[str, ...]:
+    """Name the sequences that lie on another grid than the first."""
+    if first not in images:
+        return ()
+
+    def grid(layer: LayerDataTuple) -> tuple[Any, ...]:
+        data, arguments, _ = layer
+        return data.shape, arguments["metadata"][METADATA_KEY]["affine"].round(3).tolist()
+
+    return tuple(name for name, layer in images.items() if grid(layer) != grid(images[first]))

@@ -1,0 +1,43 @@
+"""Where sessions are saved, and whether they are saved by themselves."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from platformdirs import user_data_dir
+
+from napari_ies.viewer.preferences import preferences
+
+if TYPE_CHECKING:
+    from napari_ies.case import Case
+
+FOLDER_VARIABLE = "NAPARI_IES_SESSIONS"
+"""Environment variable: a folder for all sessions, before any preference."""
+
+
+def session_root(case: Case) -> Path:
+    """Return the folder whose folders are the sessions of a case.
+
+    It is the one that the environment or the preferences name; else ``napari-ies`` beside the
+    first image; else, for images without a file or where nothing may be written beside it, a
+    folder in the user's own data.
+    """
+    named = os.environ.get(FOLDER_VARIABLE) or _preferred("autosave_folder", "")
+    if named:
+        return Path(named).expanduser()
+    beside = case.paths[0]
+    if beside is not None and os.access(beside.parent, os.W_OK | os.X_OK):
+        return beside.absolute().parent / "napari-ies"
+    return Path(user_data_dir("napari-ies", appauthor=False)) / "sessions"
+
+
+def saves_itself() -> bool:
+    """Whether a panel that opens saves its sessions by itself."""
+    return bool(_preferred("autosave", True))
+
+
+def _preferred(name: str, default: Any) -> Any:
+    settings = preferences()
+    return getattr(getattr(settings, "session", None), name, default)

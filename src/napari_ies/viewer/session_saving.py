@@ -1,0 +1,178 @@
+"""Recording: one reading on its way to disk. Runs in a thread of its own and knows no Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from napari_ies.errors import ResultsError
+from napari_ies.results.session import (
+    Session,
+    SessionSummary,
+    SessionWriter,
+    find_session,
+    new_session_folder,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.saliency.request import SaliencyRequest
+    from napari_ies.saliency.saliency import Saliency
+    from napari_ies.viewer.reading import Answer, Key, Reading, Subject
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """What a reading holds at one moment, taken on the GUI thread.
+
+    Parameters
+    ----------
+    answers
+        The finished maps, with the network of each.
+    regions, notes
+        Masks by name, texts by subject.
+    request, selected
+        The settings asked for last, and what is looked at.
+    """
+
+    answers: tuple[tuple[Answer, SegmentationModel], ...]
+    regions: Mapping[str, NDArray]  # type: ignore[type-arg]
+    notes: Mapping[Subject, str]
+    request: SaliencyRequest
+    selected: Subject | None
+
+
+@dataclass(eq=False)
+class Recording:
+    """A reading and its session on disk.
+
+    Parameters
+    ----------
+    reading
+        What is saved.
+    root
+        Where its session's folder is made.
+    device
+        Name of the device that was asked for.
+    writer
+        Adds to the session; None until it was begun.
+    known
+        The maps in the session, in its order: what each answers, and the map itself, or None for
+        one that has not been read back yet.
+    """
+
+    reading: Reading
+    root: Path
+    device: str
+    writer: SessionWriter | None = None
+    known: list[tuple[Key, Saliency | None]] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the session lies, once there is one."""
+        return None if self.writer is None else self.writer.folder
+
+    def begin(self) -> SessionSummary | None:
+        """Save what was segmented; return an earlier session of the same case and checkpoint.
+
+        Raises
+        ------
+        ResultsError
+            If nothing can be saved there.
+        """
+        reading = self.reading
+        case, model = reading.case, reading.model
+        earlier = find_session(
+            self.root, dict(zip(case.sequences, case.sha256, strict=True)), model.sha256
+        )
+        self.known = []
+        folder = new_session_folder(self.root, case.subject)
+        try:
+            self.writer = SessionWriter.begin(
+                folder,
+                reading.segmentation,
+                case=case,
+                model=model,
+                device=self.device,
+                reference=reading.reference,
+            )
+        except ResultsError:
+            _remove_if_empty(folder)
+            raise
+        return earlier
+
+    def resume(self, session: Session) -> bool:
+        """Go on with a session that was opened.
+
+        Raises
+        ------
+        ResultsError
+            If it was changed since.
+        """
+        self.writer = SessionWriter.resume(session, self.reading.case)
+        return True
+
+    def save(self, now: Snapshot) -> bool:
+        """Bring the session on disk up to a snapshot; return whether anything was new.
+
+        Raises
+        ------
+        ResultsError
+            If the disk refuses. The session is whole, and the next snapshot tries again.
+        """
+        if self.writer is None:
+            self.begin()
+        writer = self.writer
+        assert writer is not None  # noqa: S101 - begun just now
+        before = writer.record
+        writer.set_regions(now.regions)
+        writer.set_notes(now.notes)
+        held = {answer.key: answer.saliency for answer, _ in now.answers}
+        self._drop_forgotten(writer, held)
+        known = {key for key, _ in self.known}
+        for answer, model in now.answers:
+            if answer.key not in known:
+                writer.add_map(answer.subject, answer.saliency, model)
+                self.known.append((answer.key, answer.saliency))
+        writer.set_view(now.request, now.selected)
+        return writer.record is not before
+
+    def end(self) -> None:
+        """Leave nothing behind of layers without files that were segmented and no more."""
+        writer = self.writer
+        if writer is None or writer.record.holds_work:
+            return
+        if any(image.file.made_here for image in writer.record.images):
+            writer.discard()
+            self.writer = None
+
+    def give_way(self) -> None:
+        """Remove a session that holds nothing but a segmentation; keep any other."""
+        if self.writer is not None and not self.writer.record.holds_work:
+            self.writer.discard()
+            self.writer = None
+
+    def _drop_forgotten(self, writer: SessionWriter, held: Mapping[Key, Saliency]) -> None:
+        """Take out maps that the panel forgot, or holds another one in place of."""
+        read_back = [
+            (key, held.get(key) if saliency is None else saliency) for key, saliency in self.known
+        ]
+        dropped = [
+            number
+            for number, (key, saliency) in enumerate(read_back)
+            if saliency is not None and held.get(key) is not saliency
+        ]
+        writer.drop_maps(dropped)
+        self.known = [one for number, one in enumerate(read_back) if number not in dropped]
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:  # something was written there already
+        return

@@ -1,0 +1,286 @@
+"""A session is saved by itself and comes back, seen as a person sees it."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+
+import nibabel as nib
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+
+from napari_ies.results.session import load_session
+from napari_ies.viewer.background import Background, Errand
+from napari_ies.viewer.reading import Region
+
+
+@pytest.fixture
+def case(small, tmp_path):
+    """Return a copy of the small case that a test may change, in a folder of its own."""
+    folder = tmp_path / "sub-07"
+    folder.mkdir()
+    for path in (*small.images.values(), small.checkpoint.with_suffix(".profile.json")):
+        shutil.copy(path, folder)
+    shutil.copy(small.checkpoint, folder / "unet.pth")
+    return folder
+
+
+def read_case(hands, folder):
+    """Open a case, segment it, explain a lesion, and write a note, as a person does."""
+    hands.panel.checkpoint.choose(str(folder / "unet.pth"))
+    for name in ("FLAIR", "T1"):
+        hands.panel.open_image(name, str(folder / f"{name}.nii.gz"))
+    hands.finish()
+    hands.segment()
+    hands.panel.saliency.samples.setValue(2)
+    hands.panel.explain(3)
+    hands.wait(lambda: hands.answered(3))
+    hands.panel.set_note(3, "dark rim")
+    saved(hands)
+    return hands.panel.session.folder
+
+
+def saved(hands):
+    hands.wait(lambda: not hands.panel.session.busy and hands.panel.session.folder)
+
+
+def close(hands):
+    dock = next(iter(hands.viewer.window._wrapped_dock_widgets.values()))
+    dock.destroyOnClose()
+    hands.settle()
+    hands.wait(lambda: not [t for t in threading.enumerate() if t.name == "napari-ies session"])
+
+
+def test_background_errands_are_told_in_order_and_the_newest_of_a_key_counts(qtbot):
+    background, told, gate = Background(), [], threading.Event()
+
+    def add(what, key=None, later=False, fails=False):
+        def work():
+            gate.wait(20)
+            if fails:
+                raise ValueError(what)
+            return what
+
+        errand = Errand(work, told.append, lambda error: told.append(f"no {error}"), key)
+        background.add(errand, later=later)
+
+    add("first")
+    add("read", later=True)
+    add("a1", key="a")
+    add("b", fails=True)
+    add("a2", key="a")
+    gate.set()
+    qtbot.waitUntil(lambda: not background.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: len(told) == 4, timeout=20_000)
+    assert told == ["first", "no b", "a2", "read"]
+    gate.clear()
+    add("written")
+    add("forgotten", later=True)
+    done = threading.Event()
+    background.add(Errand(done.set, told.append, told.append))
+    background.release()
+    gate.set()
+    assert done.wait(20)
+    qtbot.wait(100)
+    assert told[4:] == []
+
+
+def test_closed_and_opened_again_everything_is_there(hands, case, make_napari_viewer, monkeypatch):
+    monkeypatch.delenv("NAPARI_IES_SESSIONS")
+    folder = read_case(hands, case)
+    assert folder == case / "napari-ies" / "sub-07"
+    panel = hands.panel
+    mask = np.zeros(panel.reading.case.shape, dtype=bool)
+    mask[9:12, 8:11, 10] = True
+    panel.explain_region(Region.of_mask("the rim", mask, panel.reading.case.spacing))
+    hands.wait(lambda: hands.answered("the rim"))
+    panel.explain(3)
+    expected = {layer.name: np.array(layer.data) for layer in hands.overlays()}
+    maps = {answer.key: answer.saliency.maps for answer in panel.answers}
+    assert len(expected) == len(maps) == 2
+    places = {layer.name: tuple(layer.translate) for layer in hands.overlays()}
+    saved(hands)
+    close(hands)
+    hands.viewer.close()
+
+    again = type(hands)(make_napari_viewer(show=True), None, hands.qtbot)
+    again.viewer.open(str(folder), plugin="napari-ies")
+    again.wait(lambda: again.viewer.window._wrapped_dock_widgets)
+    _, again.panel = again.viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
+    again.wait(lambda: again.panel.reading is not None and len(again.panel.answers) == 2)
+    again.wait(again.overlays)
+    reopened = again.panel
+    for layer in again.overlays():
+        np.testing.assert_array_equal(layer.data, expected[layer.name])
+        np.testing.assert_allclose(layer.translate, places[layer.name])
+    assert {a.key for a in reopened.answers} == set(maps)
+    for answer in reopened.answers:
+        np.testing.assert_array_equal(answer.saliency.maps, maps[answer.key])
+    assert reopened.reading.notes == {3: "dark rim"}
+    np.testing.assert_array_equal(reopened.reading.regions["the rim"].mask, mask)
+    assert reopened.selected == 3
+    np.testing.assert_array_equal(
+        again.lesions_layer().data,
+        reopened.reading.frame.reorientation.apply(load_session(folder).segmentation.labels),
+    )
+    images = [layer.name for layer in again.viewer.layers if layer.name in ("FLAIR", "T1")]
+    assert images == ["T1", "FLAIR"]
+    assert reopened.saliency.request().n_samples == 2
+    assert reopened.session.notice.text == ""
+    # The network is loaded by and by, and the session grows on.
+    again.wait(lambda: reopened.model is not None)
+    again.finish()
+    assert reopened.segmentation.threshold.value() == pytest.approx(
+        reopened.reading.segmentation.threshold, abs=0.01
+    )
+    reopened.explain(4)
+    again.wait(lambda: again.answered(4))
+    saved(again)
+    assert [one.subject for one in load_session(folder).maps] == [3, "the rim", 4]
+    assert reopened.session.folder == folder
+
+
+def test_a_session_without_its_checkpoint_and_image_shows_what_it_holds(hands, case, own_sessions):
+    folder = read_case(hands, case)
+    assert folder == own_sessions / "sub-07"
+    close(hands)
+    hands.viewer.layers.clear()
+    archive = shutil.move(case, case.parent / "archive")
+    (archive / "unet.pth").unlink()
+    image = nib.load(archive / "T1.nii.gz")
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj) + 1, image.affine), archive / "T1.nii.gz")
+    shutil.move(folder, archive / "session")
+
+    _, panel = hands.viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
+    hands.panel = panel
+    panel.session.open(archive / "session")
+    hands.wait(lambda: panel.shown is not None)
+    assert [layer.name for layer in hands.viewer.layers if layer.name in ("FLAIR", "T1")] == [
+        "FLAIR"
+    ]
+    assert len(hands.overlays()) == 2
+    text = hands.control("session_notice_text").text()
+    lines = text.splitlines()
+    assert any("T1.nii.gz has changed" in line for line in lines)
+    assert any("unet.pth is missing" in line for line in lines)
+    assert any("FLAIR.nii.gz was found at" in line for line in lines)
+    panel.explain(5)
+    assert "T1 is not there as it was" in hands.control("status").text()
+    panel.explain(3)
+    assert panel.shown.subject == 3
+    hands.press("session_notice_0")
+    assert not hands.control("session_notice").isVisible()
+    panel.set_note(5, "unsure")
+    saved(hands)
+    assert load_session(archive / "session").notes == {3: "dark rim", 5: "unsure"}
+
+
+def test_the_same_case_again_is_offered_to_be_reopened(hands, case):
+    first = read_case(hands, case)
+    close(hands)
+    _, hands.panel = hands.viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
+    before = {path: path.read_bytes() for path in first.iterdir()}
+    hands.panel.checkpoint.choose(str(case / "unet.pth"))
+    hands.wait(lambda: hands.panel.model is not None and not hands.panel.jobs.busy)
+    hands.segment()
+    saved(hands)
+    second = hands.panel.session.folder
+    assert second.name == "sub-07_2"
+    assert {path: path.read_bytes() for path in first.iterdir()} == before
+    hands.wait(lambda: "1 map and 1 note" in hands.control("session_notice_text").text())
+    hands.press("session_notice_0")
+    hands.wait(lambda: hands.panel.session.folder == first and hands.panel.shown is not None)
+    saved(hands)
+    assert hands.panel.reading.notes == {3: "dark rim"}
+    assert not second.exists()  # it held nothing but the segmentation
+    # Images that are open are not opened twice.
+    assert len([layer for layer in hands.viewer.layers if layer.name == "FLAIR"]) == 1
+
+
+def test_layers_without_files_are_saved_with_the_session(segmented, own_sessions):
+    frame = segmented.panel.reading.frame
+    for layer in list(segmented.viewer.layers):
+        if layer.name.startswith("sub-01_"):
+            data = np.array(layer.data)
+            segmented.viewer.layers.remove(layer)
+            segmented.viewer.add_image(data, name=layer.name, scale=frame.scale)
+    segmented.settle()
+    segmented.segment()
+    segmented.panel.explain(2)
+    segmented.wait(lambda: segmented.answered(2))
+    saved(segmented)
+    session = load_session(segmented.panel.session.folder)
+    assert all(image.made_here for image in session.images)
+    np.testing.assert_array_equal(session.load_case().data, segmented.panel.reading.case.data)
+    assert [one.subject for one in session.maps] == [2]
+    # A segmentation alone, of layers without files, is not worth keeping.
+    segmented.segment()
+    saved(segmented)
+    empty = segmented.panel.session.folder
+    assert empty != session.folder
+    close(segmented)
+    assert not empty.exists()
+    assert load_session(session.folder).maps
+
+
+def test_another_folder_and_no_saving_at_all(segmented, tmp_path, monkeypatch):
+    from napari_ies.viewer import dialogs
+
+    saved(segmented)
+    first = segmented.panel.session.folder
+    segmented.panel.explain(1)
+    segmented.wait(lambda: segmented.answered(1))
+    saved(segmented)
+    monkeypatch.setattr(dialogs, "choose_folder", lambda *_: str(tmp_path / "mine"))
+    menu = segmented.control("session").menu()
+    actions = {action.text(): action for action in menu.actions()}
+    actions["Save in another folder…"].trigger()
+    saved(segmented)
+    assert segmented.panel.session.folder == tmp_path / "mine" / "sub-01"
+    for folder in (first, tmp_path / "mine" / "sub-01"):
+        assert [one.subject for one in load_session(folder).maps] == [1]
+    actions["Save by itself"].setChecked(False)
+    segmented.panel.set_note(1, "not kept")
+    segmented.settle()
+    segmented.wait(lambda: not segmented.panel.session.busy)
+    assert not load_session(tmp_path / "mine" / "sub-01").notes
+    actions["Save by itself"].setChecked(True)
+    saved(segmented)
+    assert load_session(segmented.panel.session.folder).notes == {1: "not kept"}
+    monkeypatch.setattr(dialogs, "choose_folder", lambda *_: str(tmp_path))
+    actions["Open session…"].trigger()
+    assert "There is no session in" in segmented.control("status").text()
+
+
+def test_a_disk_that_refuses_is_told_once_and_nothing_is_lost(segmented, tmp_path, monkeypatch):
+    from napari.utils.notifications import notification_manager
+
+    from napari_ies.results import storage
+
+    saved(segmented)
+
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    before = len(notification_manager.records)
+    with monkeypatch.context() as patched:
+        patched.setattr(storage.nib, "save", refuse)
+        for label in (1, 2):
+            segmented.panel.explain(label)
+            segmented.wait(lambda label=label: segmented.answered(label))
+            segmented.wait(lambda: not segmented.panel.session.busy)
+    told = [record.message for record in notification_manager.records[before:]]
+    assert len(told) == 1
+    assert "No space left on device" in told[0]
+    segmented.panel.set_note(1, "x")
+    saved(segmented)
+    assert [one.subject for one in load_session(segmented.panel.session.folder).maps] == [1, 2]
+
+
+def test_the_session_button_is_named_and_says_where_it_is_saved(segmented):
+    saved(segmented)
+    button = segmented.control("session")
+    assert str(segmented.panel.session.folder) in button.toolTip()
+    assert all(action.toolTip().endswith(".") for action in button.menu().actions())
+    segmented.qtbot.keyClick(button, Qt.Key.Key_Escape)
