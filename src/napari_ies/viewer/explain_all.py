@@ -123,7 +123,10 @@ class ExplainAll(QObject):
         if self._asked is None:
             return False
         model, request = self._asked
-        return self._host.answers.get((label, request, model_key(model))) is not None
+        key = label, request, model_key(model)
+        answers = self._host.answers
+        # One that a reopened session is about to bring back counts, too.
+        return answers.get(key) is not None or key in answers.awaited(label)
 
     def _on_button(self) -> None:
         if self.running:
