@@ -19,6 +19,7 @@ def test_napari_finds_the_widget_the_reader_and_the_samples():
     } == {
         "*.nii",
         "*.nii.gz",
+        "*session.json",
     }
     assert {sample.key for sample in contributions.sample_data} == {
         "synthetic_patient",
