@@ -19,7 +19,13 @@ from napari_ies.viewer.layers import key_of
 from napari_ies.viewer.notice import Notice
 from napari_ies.viewer.reader import METADATA_KEY
 from napari_ies.viewer.reading import model_key
-from napari_ies.viewer.session_opening import Reopened, key_of_map, open_session, read_map
+from napari_ies.viewer.session_opening import (
+    Reopened,
+    key_of_map,
+    known_maps,
+    open_session,
+    read_map,
+)
 from napari_ies.viewer.session_place import saves_itself, session_root
 from napari_ies.viewer.session_saving import Recording, Snapshot
 from napari_ies.viewer.titles import subject_title
@@ -77,10 +83,13 @@ class SessionKeeping(QObject):
 
     def release(self) -> None:
         """Save what is left to save, in the background, and be silent."""
-        if self._recording is not None:
-            self._save()
-            self._add_quiet(self._recording.end)
         self._waiting = []
+        if self._recording is not None:
+            try:
+                self._save()
+            except RuntimeError:  # the Qt side of the panel is gone; all but the last was saved
+                return
+            self._add_quiet(self._recording.end)
         self._background.release()
 
     def open(self, folder: str | Path) -> None:
@@ -247,15 +256,15 @@ class SessionKeeping(QObject):
             host.reopen_subject(session.record.selected)
         self._read_next()
         self._tell_reopened(reopened)
-        self._load_checkpoint(session.checkpoints[0])
+        self._load_checkpoint(session.checkpoints[0], reopened.device)
 
-    def _load_checkpoint(self, checkpoint: SavedCheckpoint) -> None:
+    def _load_checkpoint(self, checkpoint: SavedCheckpoint, device: str) -> None:
         host = self._host
         loaded = host.model
         if loaded is not None and loaded.model.sha256 == checkpoint.sha256 != "":
             self._on_model(loaded)
         elif checkpoint.path is not None:
-            host.checkpoint.prefer_device(checkpoint.device)
+            host.checkpoint.prefer_device(device)
             host.checkpoint.choose(str(checkpoint.path))
 
     def _resume(self, reopened: Reopened) -> None:
@@ -265,7 +274,7 @@ class SessionKeeping(QObject):
         host, session = self._host, reopened.session
         recording = Recording(reopened.reading, session.folder.parent, host.checkpoint.device)
         # As on disk, also maps of which another one followed with the same settings.
-        recording.known = [(key_of_map(saved, reopened), None) for saved in session.maps]
+        recording.known = [(key, None) for key in known_maps(reopened)]
         self._recording = recording
         self._background.add(
             Errand(partial(recording.resume, session), self._on_saved, self._on_not_saved)
@@ -289,11 +298,13 @@ class SessionKeeping(QObject):
 
     def _layer_of(self, layer_data: Any) -> str | None:
         """Return the key of a layer that shows the same file already."""
-        path = layer_data[1]["metadata"][METADATA_KEY]["path"]
-        for layer in self._host.viewer.layers:
+        _, arguments, kind = layer_data
+        path = Path(arguments["metadata"][METADATA_KEY]["path"]).absolute()
+        scene = self._host.scene
+        for layer in scene.images() if kind == "image" else scene.masks():
             known = layer.metadata.get(METADATA_KEY)
-            same = isinstance(known, dict) and known.get("path") == path
-            if same and type(layer).__name__.lower() == layer_data[2]:
+            own = known.get("path") if isinstance(known, dict) else None
+            if own is not None and Path(own).absolute() == path:
                 return key_of(layer)
         return None
 

@@ -42,16 +42,21 @@ class Reopened:
         A layer per sequence whose image is there.
     reference
         The layer of the reference mask, if there is one.
+    device
+        The device that was asked for, or ``"auto"`` where this machine has none of that name.
     """
 
     session: Session
     reading: Reading
     images: dict[str, LayerDataTuple]
     reference: LayerDataTuple | None
+    device: str
 
 
 def open_session(folder: Path) -> Iterator[Progress[Reopened]]:
     """Read a session and everything it refers to but its maps and its checkpoint."""
+    from napari_ies.checkpoints import available_devices
+
     yield Progress("Opening the session", 0, 0, "")
     session = load_session(folder)
     yield Progress("Reading the images", 0, 0, "")
@@ -78,7 +83,9 @@ def open_session(folder: Path) -> Iterator[Progress[Reopened]]:
     if session.reference is not None:
         *_, last = open_mask(str(session.reference))
         reference = last.result
-    reopened = Reopened(session, reading, images, reference)
+    asked = session.checkpoints[0].device
+    device = asked if asked in available_devices() else "auto"
+    reopened = Reopened(session, reading, images, reference, device)
     yield Progress("Opening the session", 1, 1, "", result=reopened)
 
 
@@ -114,6 +121,12 @@ def read_map(saved: SavedMap, reopened: Reopened) -> Answer:
         model_key=network,
         other_model=checkpoint != reopened.session.checkpoints[0],
     )
+
+
+def known_maps(reopened: Reopened) -> list[Key | None]:
+    """Return the key of each map that ``session.json`` names, None for one that is left out."""
+    whole = {saved.path.name: key_of_map(saved, reopened) for saved in reopened.session.maps}
+    return [whole.get(next(iter(one.files))) for one in reopened.session.record.maps]
 
 
 def key_of_map(saved: SavedMap, reopened: Reopened) -> Key:

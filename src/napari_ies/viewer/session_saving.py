@@ -63,14 +63,14 @@ class Recording:
         Adds to the session; None until it was begun.
     known
         The maps in the session, in its order: what each answers, and the map itself, or None for
-        one that has not been read back yet.
+        one that has not been read back yet; without a key what is missing or changed on disk.
     """
 
     reading: Reading
     root: Path
     device: str
     writer: SessionWriter | None = None
-    known: list[tuple[Key, Saliency | None]] = field(default_factory=list)
+    known: list[tuple[Key | None, Saliency | None]] = field(default_factory=list)
 
     @property
     def folder(self) -> Path | None:
@@ -160,12 +160,13 @@ class Recording:
     def _drop_forgotten(self, writer: SessionWriter, held: Mapping[Key, Saliency]) -> None:
         """Take out maps that the panel forgot, or holds another one in place of."""
         read_back = [
-            (key, held.get(key) if saliency is None else saliency) for key, saliency in self.known
+            (key, held.get(key) if key is not None and saliency is None else saliency)
+            for key, saliency in self.known
         ]
         dropped = [
             number
             for number, (key, saliency) in enumerate(read_back)
-            if saliency is not None and held.get(key) is not saliency
+            if key is not None and saliency is not None and held.get(key) is not saliency
         ]
         writer.drop_maps(dropped)
         self.known = [one for number, one in enumerate(read_back) if number not in dropped]

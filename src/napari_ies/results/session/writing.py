@@ -65,6 +65,7 @@ class SessionWriter:
         self._case = case
         self._digest = ""
         self._masks: dict[str, NDArray[np.bool_]] = {}
+        self._unread_regions: tuple[str, ...] = ()
 
     @classmethod
     def begin(
@@ -133,6 +134,10 @@ class SessionWriter:
         """
         writer = cls(session.folder, case, session.record)
         writer._digest, writer._masks = session.digest, dict(session.regions)
+        # What could not be read stays named, so that it counts again once its file is back.
+        writer._unread_regions = tuple(
+            name for name, _, _ in session.record.regions if name not in session.regions
+        )
         writer._refuse_foreign_changes()
         return writer
 
@@ -196,7 +201,8 @@ class SessionWriter:
                 continue
             file = self._save_mask(name, mask)
             saved[name] = (name, file, file_digest(self.folder / file))
-        entries = tuple(saved[name] for name in regions)
+        names = dict.fromkeys((*self._unread_regions, *regions))
+        entries = tuple(saved[name] for name in names)
         if entries != self.record.regions:
             self._put(replace(self.record, regions=entries))
         self._masks = dict(regions)
