@@ -134,6 +134,7 @@ class SaliencyForm(QWidget):
         self.noise.setValue(100 * request.noise)
         self.seed.setValue(request.seed)
         self.forward.setCurrentIndex(FORWARDS.index(request.forward))
+        self.precision.setCurrentText(request.precision)
         if request.layer in self._layers:
             self.layer.setCurrentIndex(self._layers.index(request.layer) + 1)
 

@@ -137,7 +137,7 @@ class Recording:
         known = {key for key, _ in self.known}
         for answer, model in now.answers:
             if answer.key not in known:
-                writer.add_map(answer.subject, answer.saliency, model)
+                writer.add_map(answer.subject, answer.saliency, model, answer.request)
                 self.known.append((answer.key, answer.saliency))
         writer.set_view(now.request, now.selected)
         return writer.record is not before

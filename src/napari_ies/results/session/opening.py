@@ -87,7 +87,7 @@ class SavedMap:
     subject
         The lesion's label, or the name of the region.
     request
-        What was asked for.
+        As it was asked for; the map's own request states what that left open.
     checkpoint
         By which network.
     path
@@ -105,15 +105,9 @@ class SavedMap:
         Raises
         ------
         ResultsError
-            If a file of it is missing or damaged by now, or belongs to another request.
+            If a file of it is missing or damaged by now.
         """
-        saliency = load_saliency(self.path)
-        if saliency.request != self.request:
-            raise ResultsError(
-                f"{self.path.name} was made with other settings than the session says; leave the "
-                "files in a session's folder as they are."
-            )
-        return saliency
+        return load_saliency(self.path)
 
 
 @dataclass(frozen=True, eq=False)

@@ -141,7 +141,13 @@ class SessionWriter:
         writer._refuse_foreign_changes()
         return writer
 
-    def add_map(self, subject: Subject, saliency: Saliency, model: SegmentationModel) -> None:
+    def add_map(
+        self,
+        subject: Subject,
+        saliency: Saliency,
+        model: SegmentationModel,
+        request: SaliencyRequest | None = None,
+    ) -> None:
         """Add a finished map.
 
         Parameters
@@ -152,6 +158,9 @@ class SessionWriter:
             The map.
         model
             The network that it explains.
+        request
+            As it was asked for, where that left open what the map's own request states, such as
+            the default layer.
 
         Raises
         ------
@@ -176,7 +185,10 @@ class SessionWriter:
             **entities,  # type: ignore[arg-type]
         )
         added = MapRecord(
-            subject, saliency.request, known.index(_identity(own)), _digests(_with_sidecars(paths))
+            subject,
+            request or saliency.request,
+            known.index(_identity(own)),
+            _digests(_with_sidecars(paths)),
         )
         self._put(replace(self.record, checkpoints=checkpoints, maps=(*self.record.maps, added)))
 
