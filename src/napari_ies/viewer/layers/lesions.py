@@ -176,6 +176,37 @@ class LesionLayers:
             if what in which and layer is not None:
                 layer.visible = visible
 
+    def outline(self, what: str, plane: tuple[int, ...]) -> tuple[Any, Any]:
+        """Return the segments of an outline in a plane, and their colours.
+
+        Parameters
+        ----------
+        what
+            ``"outline"`` for all lesions, ``"selected"`` for the selected one.
+        plane
+            The two axes that a slice shows.
+
+        Returns
+        -------
+        float32 (N, 2, 3): as a Vectors layer takes them; colours (N, 4), or (1, 4) for all.
+        """
+        if what == "selected":
+            if self._selected is None:
+                return np.zeros((0, 2, 3), np.float32), [colours.OUTLINE_SELECTED]
+            _, mask, origin = self._selected
+            return outline_segments(mask, plane, origin), [colours.OUTLINE_SELECTED]
+        if self._labels is None:
+            return np.zeros((0, 2, 3), np.float32), [colours.OUTLINE]
+        box = box_of(self._labels)
+        corner = (box[0].start, box[1].start, box[2].start)
+        missed = np.isin(self._labels[box], self._missed)
+        found = outline_segments(np.where(missed, 0, self._labels[box]), plane, corner)
+        not_found = outline_segments(np.where(missed, self._labels[box], 0), plane, corner)
+        colour = np.repeat(
+            [colours.OUTLINE, colours.OUTLINE_MISSED], [len(found), len(not_found)], axis=0
+        )
+        return np.concatenate([found, not_found]), colour
+
     def _draw_outlines(self, plane: tuple[int, ...]) -> None:
         if self._labels is None:
             return
@@ -183,17 +214,9 @@ class LesionLayers:
         if layer is not None and self._plane == plane:
             return
         self._plane = plane
-        box = box_of(self._labels)
-        origin = (box[0].start, box[1].start, box[2].start)
-        missed = np.isin(self._labels[box], self._missed)
-        found = outline_segments(np.where(missed, 0, self._labels[box]), plane, origin)
-        not_found = outline_segments(np.where(missed, self._labels[box], 0), plane, origin)
-        colour = np.repeat(
-            [colours.OUTLINE, colours.OUTLINE_MISSED], [len(found), len(not_found)], axis=0
-        )
+        segments, colour = self.outline("outline", plane)
         visible = "outline" not in self._off if layer is None else layer.visible
         self._stack.remove(self._outlines)
-        segments = np.concatenate([found, not_found])
         self._outlines = self._draw("outline", OUTLINES_NAME, segments, colour, visible)
         if self._outlines is not None:
             self._stack.put_below(self._outlines, ("selected",))
@@ -201,13 +224,12 @@ class LesionLayers:
     def _draw_selected(self, plane: tuple[int, ...]) -> None:
         if self._selected is None:
             return
-        _, mask, origin = self._selected
-        segments = outline_segments(mask, plane, origin)
+        segments, colour = self.outline("selected", plane)
         layer = self._stack.find(self._selected_outline)
         if layer is not None:
             layer.data = segments
             return
-        colour, visible = [OUTLINE_SELECTED], "selected" not in self._off
+        visible = "selected" not in self._off
         self._selected_outline = self._draw("selected", SELECTED_NAME, segments, colour, visible)
 
     def _draw(self, what: str, name: str, segments: Any, colour: Any, visible: bool) -> str | None:

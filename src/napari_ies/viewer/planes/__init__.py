@@ -1,0 +1,1 @@
+"""Planes: axial, coronal and sagittal side by side, their marks and crosshair, and the 3-d view."""

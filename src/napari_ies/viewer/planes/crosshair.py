@@ -1,0 +1,93 @@
+"""Crosshair: the point that all planes show, told from and to the viewer's slices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_ies.viewer.planes.canvas import shown_axes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SETTLE_MS = 150
+"""The viewer hears of a crosshair that moves within its plane when it has rested this long."""
+
+
+class Crosshair(QObject):
+    """One world position in mm for all planes, kept in the viewer's own ``dims.point``.
+
+    Where the crosshair moves within the plane that the viewer shows, napari would slice every
+    layer anew, in vain, at each step in another plane; it is told when the crosshair rests.
+
+    Parameters
+    ----------
+    viewer
+        The viewer.
+    """
+
+    moved = Signal()
+    """The position is another."""
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._told = self._point()
+        self.position = self._told
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(SETTLE_MS)
+        self._settle.timeout.connect(self._on_settle)
+        viewer.dims.events.point.connect(self._on_point)
+
+    def release(self) -> None:
+        """Leave the viewer, which then knows the position."""
+        self._on_settle()
+        self._settle.stop()
+        self._viewer.dims.events.point.disconnect(self._on_point)
+
+    def move(self, position: Sequence[float]) -> None:
+        """Move to a world position in mm."""
+        for axis, value in enumerate(tuple(position)[-3:]):
+            self._set(axis, float(value))
+        self._tell()
+
+    def step(self, axis: int, value: float) -> None:
+        """Move along one axis (0 to 2) to a place in mm."""
+        self._set(axis, value)
+        self._tell()
+
+    def _set(self, axis: int, value: float) -> None:
+        new = list(self.position)
+        new[axis] = value
+        self.position = (new[0], new[1], new[2])
+
+    def _tell(self) -> None:
+        dims = self._viewer.dims
+        if dims.ndim >= 3 and dims.ndisplay == 2:
+            (depth,) = {0, 1, 2} - set(shown_axes(dims))
+            if self.position[depth] != self._told[depth]:
+                dims.set_point(dims.ndim - 3 + depth, self.position[depth])
+        self._settle.start()
+        self.moved.emit()
+
+    def _point(self) -> tuple[float, float, float]:
+        a, b, c = (0.0, 0.0, 0.0, *self._viewer.dims.point)[-3:]
+        return float(a), float(b), float(c)
+
+    def _on_point(self, _: Any = None) -> None:
+        point = self._point()
+        if point == self._told:
+            return
+        for axis, (new, old) in enumerate(zip(point, self._told, strict=True)):
+            if new != old:
+                self._set(axis, new)
+        self._told = point
+        self.moved.emit()
+
+    def _on_settle(self) -> None:
+        dims = self._viewer.dims
+        if dims.ndim >= 3 and self.position != self._point():
+            lead = dims.ndim - 3
+            dims.set_point([lead, lead + 1, lead + 2], list(self.position))

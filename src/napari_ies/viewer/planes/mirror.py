@@ -1,0 +1,222 @@
+"""LayerMirror: a viewer's visible layers, shown a second time in a viewer model of another plane.
+
+A napari layer keeps the slice it shows, so two planes need two layers; they share their data.
+A layer is copied when it is first visible, so that hidden ones cost nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Labels, Layer, Vectors
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_ies.viewer.layers.stack import key_of
+from napari_ies.viewer.reader import METADATA_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PLACE = ("scale", "translate", "rotate", "shear", "affine")
+_LOOK = (
+    "visible",
+    "opacity",
+    "blending",
+    "colormap",
+    "contrast_limits",
+    "gamma",
+    "interpolation2d",
+    "contour",
+    "edge_color",
+    "edge_width",
+)
+_ORDER = (*_PLACE, "data", *_LOOK)
+_PAINTED = ("labels_update", "paint")
+
+
+
+class LayerMirror(QObject):
+    """Keeps the layers of a viewer model like those of a viewer.
+
+    Parameters
+    ----------
+    viewer
+        The viewer whose layers are shown.
+    model
+        The viewer model that shows them in another plane; its layers belong to this.
+    outline
+        Gives the segments and colours of an outline (``"outline"`` or ``"selected"``) in the
+        model's plane: outlines are drawn for one plane.
+
+    Attributes
+    ----------
+    changing
+        Whether layers are being added right now, which moves a viewer model's slices.
+    """
+
+    changed = Signal()
+    """Layers came, went or moved."""
+
+    def __init__(
+        self, viewer: Any, model: Any, outline: Callable[[str], tuple[Any, Any]]
+    ) -> None:
+        super().__init__()
+        self._viewer, self._model, self._outline = viewer, model, outline
+        self.changing = False
+        self._copies: dict[str, _Copy] = {}
+        # A refining map changes its place, data and limits: one repaint for all of them.
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self._on_soon)
+        events = viewer.layers.events
+        self._events = (events.inserted, events.removed, events.reordered)
+        for event in self._events:
+            event.connect(self._on_layers)
+        self._on_layers()
+
+    def release(self) -> None:
+        """Let go of the viewer; the model keeps no layer."""
+        for event in self._events:
+            event.disconnect(self._on_layers)
+        self._events = ()
+        self._soon.stop()
+        for copy in self._copies.values():
+            copy.release()
+        self._copies.clear()
+        self._model.layers.clear()
+
+    def copy_of(self, layer: Any) -> Any | None:
+        """Return the layer that shows a layer of the viewer here, or None while it is hidden."""
+        copy = self._copies.get(key_of(layer))
+        return None if copy is None else copy.layer
+
+    def redraw(self) -> None:
+        """Draw the outlines anew: the model shows another plane."""
+        for copy in self._copies.values():
+            if copy.made in ("outline", "selected"):
+                copy.dirty.add("data")
+        self._soon.start(0)
+
+    def _on_layers(self, _: Any = None) -> None:
+        present = {key_of(layer): layer for layer in self._viewer.layers}
+        for key in set(self._copies) - set(present):
+            self._copies.pop(key).release()
+        for key in present:
+            if key not in self._copies:
+                self._copies[key] = _Copy(present[key], self._model, self._outline, self._later)
+        self._soon.start(0)
+
+    def _later(self) -> None:
+        self._soon.start(0)
+
+    def _on_soon(self) -> None:
+        self.changing = True
+        try:
+            for copy in self._copies.values():
+                if copy.apply():
+                    # A new layer takes its time: the others come after what else is waiting.
+                    self._later()
+                    break
+            self._sort()
+        finally:
+            self.changing = False
+        self.changed.emit()
+
+    def _sort(self) -> None:
+        wanted = [self._copies[key_of(layer)].layer for layer in self._viewer.layers]
+        for place, layer in enumerate(layer for layer in wanted if layer is not None):
+            here = self._model.layers.index(layer)
+            if here != place:
+                self._model.layers.move(here, place)
+
+
+class _Copy:
+    """One layer and its copy, and what differs between them."""
+
+    def __init__(
+        self,
+        source: Any,
+        model: Any,
+        outline: Callable[[str], tuple[Any, Any]],
+        changed: Callable[[], None],
+    ) -> None:
+        self._source, self._model, self._outline = source, model, outline
+        self._changed = changed
+        self.made = str(source.metadata.get(METADATA_KEY, {}).get("made", ""))
+        self.layer: Any | None = None
+        self.dirty: set[str] = set()
+        events = source.events
+        names = [name for name in (*_ORDER, *_PAINTED) if hasattr(events, name)]
+        self._events = [getattr(events, name) for name in names]
+        for event in self._events:
+            event.connect(self._on_changed)
+
+    def release(self) -> None:
+        for event in self._events:
+            event.disconnect(self._on_changed)
+        self._events = []
+        if self.layer is not None and self.layer in self._model.layers:
+            self._model.layers.remove(self.layer)
+        self.layer = None
+
+    def apply(self) -> bool:
+        """Make the copy like its source; return whether a layer was added for it."""
+        if self.layer is None:
+            if self._source.visible:
+                self._make()
+            return self.layer is not None
+        dirty, self.dirty = self.dirty, set()
+        if dirty & {"data"} and not isinstance(self._source, Image | Labels | Vectors):
+            self._model.layers.remove(self.layer)
+            self._make()
+            return True
+        if dirty & set(_PAINTED):
+            self.layer.refresh()
+        for name in _ORDER:
+            if name not in dirty:
+                continue
+            if name == "data" and self.made in ("outline", "selected"):
+                self._redraw()
+            elif not (self.made == "outline" and name == "edge_color"):
+                setattr(self.layer, name, _plain(getattr(self._source, name)))
+        return False
+
+    def _make(self) -> None:
+        data, state, kind = self._source.as_layer_data_tuple()
+        if self.made in ("outline", "selected"):
+            data, state["edge_color"] = self._outline(self.made)
+            state.pop("features", None)
+        self.layer = Layer.create(data, {k: _plain(v) for k, v in state.items()}, kind)
+        spare_thumbnail(self.layer)
+        self._model.add_layer(self.layer)
+        self.dirty.clear()
+
+    def _redraw(self) -> None:
+        if self.layer is None:
+            return
+        segments, colour = self._outline(self.made)
+        self.layer.data = segments
+        if len(segments) and self.made == "outline":
+            self.layer.edge_color = colour
+
+    def _on_changed(self, event: Any) -> None:
+        self.dirty.add(str(event.type))
+        self._changed()
+
+
+def spare_thumbnail(layer: Any) -> None:
+    """Draw no thumbnail of a layer: napari draws one at every slice, for outlines line by line.
+
+    It is a private method of napari's that is replaced; where it is called otherwise, thumbnails
+    are drawn again and cost their time.
+    """
+    layer._update_thumbnail = _no_thumbnail
+
+
+def _no_thumbnail() -> None:
+    pass
+
+
+def _plain(value: Any) -> Any:
+    """Return what a plugin's proxy of a napari object stands for."""
+    return getattr(value, "__wrapped__", value)

@@ -1,0 +1,179 @@
+"""PlaneOverlay: letters at the borders of a plane, its name, and the crosshair, over the canvas.
+
+It is a Qt widget and not part of the scene: moving the crosshair then repaints a few lines and not
+every layer, and neither changes the layers nor napari's own overlays.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent, QLineF, QObject, QPointF, QRectF, Qt
+from qtpy.QtGui import QColor, QFont, QPainter, QPainterPath, QPaintEvent, QPen
+from qtpy.QtWidgets import QWidget
+
+from napari_ies.viewer.planes.canvas import pixel_at, shown_axes
+from napari_ies.viewer.planes.marks import PLANE_NAMES, Marks, marks_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+GAP_PIXELS = 14
+"""The crosshair leaves this free around its centre, so that it hides no small lesion."""
+LINE = QColor(120, 220, 255, 170)
+LETTER = QColor(255, 255, 255)
+HALO = QColor(0, 0, 0)
+MARGIN = 6
+
+
+class PlaneOverlay(QWidget):
+    """What is drawn over one canvas.
+
+    Parameters
+    ----------
+    viewer
+        The viewer, or viewer model, whose canvas it is.
+    native
+        The canvas.
+    """
+
+    def __init__(self, viewer: Any, native: QWidget) -> None:
+        super().__init__(native)
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
+        self.setObjectName("plane_overlay")
+        self._viewer, self._native = viewer, native
+        self._crosshair: tuple[float, ...] | None = None
+        self._named = False
+        self._events = (
+            viewer.dims.events.order,
+            viewer.dims.events.ndisplay,
+            viewer.scene.camera.events.zoom,
+            viewer.scene.camera.events.center,
+            viewer.scene.camera.events.orientation,
+            viewer.layers.events.inserted,
+            viewer.layers.events.removed,
+        )
+        for event in self._events:
+            event.connect(self._on_view)
+        native.installEventFilter(self)
+        self._on_view()
+
+    @property
+    def marks(self) -> Marks | None:
+        """The letters on show, or None where there are none: in 3-d, or without images."""
+        dims = self._viewer.dims
+        if dims.ndisplay != 2 or dims.ndim < 3 or not len(self._viewer.layers):
+            return None
+        shown = shown_axes(dims)
+        if min(shown) < 0:
+            return None
+        orientation = [str(way) for way in self._viewer.scene.camera.orientation2d]
+        return marks_of(shown, orientation)
+
+    @property
+    def plane_name(self) -> str:
+        """The plane's name, as it is written in the corner."""
+        if self.marks is None:
+            return ""
+        (depth,) = {0, 1, 2} - set(shown_axes(self._viewer.dims))
+        return PLANE_NAMES[depth]
+
+    @property
+    def crosshair(self) -> QPointF | None:
+        """The pixel where the lines would cross, or None where no crosshair is drawn."""
+        if self._crosshair is None or self.marks is None:
+            return None
+        return pixel_at(self._viewer, (self.width(), self.height()), self._crosshair)
+
+    def set_crosshair(self, position: Sequence[float] | None) -> None:
+        """Draw the crosshair at a world position in mm; None for no crosshair."""
+        self._crosshair = None if position is None else tuple(float(p) for p in position)
+        self.update()
+
+    def set_named(self, named: bool) -> None:
+        """Write the plane's name in the corner, or not."""
+        self._named = named
+        self.update()
+
+    def release(self) -> None:
+        """Leave the canvas and its viewer."""
+        for event in self._events:
+            event.disconnect(self._on_view)
+        self._events = ()
+        self._native.removeEventFilter(self)
+        self.hide()
+        self.setParent(None)
+        self.deleteLater()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        """Cover the canvas, whatever its size."""
+        if event.type() == QEvent.Type.Resize:
+            self._on_view()
+        return bool(super().eventFilter(watched, event))
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+        """Draw the crosshair, the letters and the name."""
+        marks = self.marks
+        if marks is None:
+            return
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        cross = self.crosshair
+        if cross is not None:
+            self._draw_lines(painter, cross)
+        font = QFont(self.font())
+        font.setPixelSize(15)
+        font.setBold(True)
+        painter.setFont(font)
+        inner = QRectF(self.rect()).adjusted(MARGIN, MARGIN, -MARGIN, -MARGIN)
+        middle = Qt.AlignmentFlag.AlignVCenter
+        centre = Qt.AlignmentFlag.AlignHCenter
+        _write(painter, inner, middle | Qt.AlignmentFlag.AlignLeft, marks.left)
+        _write(painter, inner, middle | Qt.AlignmentFlag.AlignRight, marks.right)
+        _write(painter, inner, centre | Qt.AlignmentFlag.AlignTop, marks.top)
+        _write(painter, inner, centre | Qt.AlignmentFlag.AlignBottom, marks.bottom)
+        if self._named:
+            corner = Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft
+            font.setPixelSize(12)
+            font.setBold(False)
+            painter.setFont(font)
+            _write(painter, inner, corner, self.plane_name)
+
+    def _draw_lines(self, painter: QPainter, cross: QPointF) -> None:
+        painter.setPen(QPen(LINE, 1))
+        # On whole pixels, or a thin line is smeared over two.
+        x, y = round(cross.x()) + 0.5, round(cross.y()) + 0.5
+        width, height = float(self.width()), float(self.height())
+        painter.drawLine(QLineF(0, y, x - GAP_PIXELS, y))
+        painter.drawLine(QLineF(x + GAP_PIXELS, y, width, y))
+        painter.drawLine(QLineF(x, 0, x, y - GAP_PIXELS))
+        painter.drawLine(QLineF(x, y + GAP_PIXELS, x, height))
+
+    def _on_view(self, _: Any = None) -> None:
+        self.setGeometry(self._native.rect())
+        self.setVisible(self.marks is not None)
+        self.raise_()
+        self.update()
+
+
+def _write(painter: QPainter, box: QRectF, where: Qt.AlignmentFlag, text: str) -> None:
+    """Write white letters with a dark rim, legible on any image."""
+    metrics = painter.fontMetrics()
+    rect = QRectF(0, 0, metrics.horizontalAdvance(text), metrics.height())
+    if where & Qt.AlignmentFlag.AlignRight:
+        rect.moveRight(box.right())
+    elif where & Qt.AlignmentFlag.AlignHCenter:
+        rect.moveLeft(box.center().x() - rect.width() / 2)
+    else:
+        rect.moveLeft(box.left())
+    if where & Qt.AlignmentFlag.AlignBottom:
+        rect.moveBottom(box.bottom())
+    elif where & Qt.AlignmentFlag.AlignVCenter:
+        rect.moveTop(box.center().y() - rect.height() / 2)
+    else:
+        rect.moveTop(box.top())
+    path = QPainterPath()
+    path.addText(rect.left(), rect.top() + metrics.ascent(), painter.font(), text)
+    painter.strokePath(path, QPen(HALO, 3))
+    painter.fillPath(path, LETTER)

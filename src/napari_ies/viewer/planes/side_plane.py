@@ -1,0 +1,150 @@
+"""SidePlane: one more plane of a viewer: a viewer model, its canvas, its marks and crosshair."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.qt import QtViewer
+from qtpy.QtCore import QEvent, QObject, QTimer, Signal
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_ies.viewer.picking import ClickPicker
+from napari_ies.viewer.planes.canvas import pixel_at, shown_axes
+from napari_ies.viewer.planes.marks import UPRIGHT
+from napari_ies.viewer.planes.mirror import LayerMirror
+from napari_ies.viewer.planes.overlay import PlaneOverlay
+from napari_ies.viewer.planes.wheel import Wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    OutlineOf = Callable[[str, tuple[int, ...]], tuple[Any, Any]]
+    """Segments and colours of an outline (``"outline"`` or ``"selected"``) in a plane."""
+
+
+class SidePlane(QWidget):
+    """A plane beside the viewer's own.
+
+    Parameters
+    ----------
+    viewer
+        The viewer whose layers are shown.
+    plane
+        Which: 0 axial, 1 coronal, 2 sagittal.
+    outline_of
+        Gives the segments and colours of an outline in a plane.
+    """
+
+    clicked = Signal(object)
+    """World position in mm."""
+    stepped = Signal(int, float)
+    """The plane shows another slice: its axis (0 to 2) and where on it, in mm."""
+
+    def __init__(
+        self, viewer: Any, plane: int, outline_of: OutlineOf, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._plane, self._outline_of = plane, outline_of
+        self._position: tuple[float, ...] = (0.0, 0.0, 0.0)
+        self._fitted: float | None = None
+        self.model = ViewerModel(ndisplay=2, order=UPRIGHT[plane])
+        self.view = QtViewer(self.model)
+        self.view.dims.hide()
+        self.overlay = PlaneOverlay(self.model, self.canvas)
+        self.overlay.set_named(True)
+        self.mirror = LayerMirror(viewer, self.model, self._outline)
+        self.mirror.changed.connect(self._on_layers)
+        self._wheel = Wheel(self.model)
+        self.model.mouse_drag_callbacks.append(ClickPicker(self._on_click))
+        self.model.dims.events.point.connect(self._on_point)
+        self.canvas.installEventFilter(self)
+        # Later than the change of size: only then does the canvas know it.
+        self._fit_soon = QTimer(self)
+        self._fit_soon.setSingleShot(True)
+        self._fit_soon.timeout.connect(self._on_fit)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.view)
+
+    @property
+    def canvas(self) -> QWidget:
+        """The canvas."""
+        return self.view.canvas.native  # type: ignore[no-any-return]
+
+    @property
+    def plane(self) -> int:
+        """Which plane it shows: 0 axial, 1 coronal, 2 sagittal."""
+        return self._plane
+
+    def set_plane(self, plane: int) -> None:
+        """Show another plane."""
+        if plane == self._plane:
+            return
+        self._plane, self._fitted = plane, None
+        self.show_at(self._position)
+        self.mirror.redraw()
+        self._fit_soon.start(0)
+
+    def show_at(self, position: Sequence[float]) -> None:
+        """Show the slice at a world position in mm, the position in sight."""
+        self._position = tuple(float(p) for p in position)
+        dims = self.model.dims
+        if dims.ndim < 3:
+            return
+        lead = dims.ndim - 3
+        order = (*range(lead), *(axis + lead for axis in UPRIGHT[self._plane]))
+        if tuple(dims.order) != order:
+            dims.order = order
+        with self.model.dims.events.point.blocker(self._on_point):
+            dims.set_point(lead + self._plane, self._position[self._plane])
+        self._keep_in_sight()
+
+    def release(self) -> None:
+        """Close the canvas and let go of the viewer."""
+        self._fit_soon.stop()
+        self.canvas.removeEventFilter(self)
+        self.model.dims.events.point.disconnect(self._on_point)
+        self._wheel.release()
+        self.overlay.release()
+        self.mirror.release()
+        self.view.close()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        """Fit the plane into a canvas of another size, unless a person zoomed."""
+        if event.type() == QEvent.Type.Resize:
+            self._fit_soon.start(0)
+        return bool(super().eventFilter(watched, event))
+
+    def _outline(self, what: str) -> tuple[Any, Any]:
+        rows, columns = UPRIGHT[self._plane][1:]
+        return self._outline_of(what, (rows, columns))
+
+    def _keep_in_sight(self) -> None:
+        width, height = self.canvas.width(), self.canvas.height()
+        at = pixel_at(self.model, (width, height), self._position)
+        if not (0 <= at.x() <= width and 0 <= at.y() <= height):
+            rows, columns = shown_axes(self.model.dims)
+            self.model.scene.camera.center = (0.0, self._position[rows], self._position[columns])
+
+    def _on_fit(self) -> None:
+        zoom = self.model.scene.camera.zoom
+        if len(self.model.layers) and (self._fitted is None or np.isclose(zoom, self._fitted)):
+            self.model.fit_to_view(margin=0.02)
+            self._fitted = float(self.model.scene.camera.zoom)
+
+    def _on_layers(self) -> None:
+        # A first layer or one of more dimensions moves the slices of a viewer model.
+        self.show_at(self._position)
+        if self._fitted is None:
+            self._fit_soon.start(0)
+
+    def _on_point(self, _: Any = None) -> None:
+        dims = self.model.dims
+        if self.mirror.changing or dims.ndim < 3:
+            return
+        self.stepped.emit(self._plane, float(dims.point[dims.ndim - 3 + self._plane]))
+
+    def _on_click(self, position: tuple[float, ...], _: Any) -> None:
+        self.clicked.emit(tuple(position[-3:]))
