@@ -88,6 +88,9 @@ class Panel(QWidget):
     def add_notice(self, notice: QWidget) -> None:
         """Add what shows itself when there is something to know or to decide, on top of all."""
         self.layout().insertWidget(0, notice)
+    def add_view_button(self, button: QPushButton) -> None:
+        """Add a button that changes how the viewer shows the patient."""
+        self._views.insertWidget(self._views.count() - 1, button)
 
     def allow_actions(self, *, segment: str, explain: str, save: str) -> None:
         """Enable the buttons, or disable each for the reason given (empty: it can be used)."""
@@ -129,10 +132,13 @@ class Panel(QWidget):
         font = disclaimer.font()
         font.setPointSizeF(font.pointSizeF() * 0.85)
         disclaimer.setFont(font)
+        self._views = QHBoxLayout()
+        self._views.addStretch(1)
         self._buttons = QHBoxLayout()
         self._buttons.addStretch(1)
         self._buttons.addWidget(self.save)
         footer = QVBoxLayout()
+        footer.addLayout(self._views)
         footer.addLayout(self._buttons)
         footer.addWidget(disclaimer)
         return footer

@@ -24,6 +24,8 @@ from napari_ies.viewer.panel import Panel
 from napari_ies.viewer.picking import pick_lesion
 from napari_ies.viewer.preferences import Preferring
 from napari_ies.viewer.reading import Answer, Answers, Key, Reading, Region, Subject, model_key
+from napari_ies.viewer.planes.part import Planes
+from napari_ies.viewer.reading import Answer, Answers, Reading, Region, Subject, model_key
 from napari_ies.viewer.readout import Readout
 from napari_ies.viewer.session import SessionKeeping
 from napari_ies.viewer.sources import Source, source_of
@@ -273,6 +275,13 @@ class LesionSaliencyWidget(Panel):
     def refresh_layers(self) -> None:
         """Offer the layers that are in the viewer now as images and masks."""
         self._on_layers_changed()
+    def toggle_planes(self) -> None:
+        """Show axial, coronal and sagittal instead of one plane, or one again."""
+        self._planes.toggle()
+
+    def toggle_space(self) -> None:
+        """Show the lesions in space, or the slices as they were before."""
+        self._planes.toggle_space()
 
     def say(self, text: str) -> None:
         """Show a sentence in the status line."""
@@ -298,6 +307,7 @@ class LesionSaliencyWidget(Panel):
     def _make_parts(self) -> list[QObject]:
         """Make what stands on its own: each adds its view and listens to the signals here."""
         self.session = SessionKeeping(self)
+        self._planes = Planes(self)
         return [
             Preferring(self),
             LesionList(self),
@@ -309,6 +319,7 @@ class LesionSaliencyWidget(Panel):
             Comparing(self),
             Colouring(self),
             self.session,
+            self._planes,
         ]
 
     def _attach(self) -> None:

@@ -49,6 +49,11 @@ class LesionLayers:
         self._selected: tuple[int | None, NDArray[np.bool_], Voxel] | None = None
 
     @property
+    def missed(self) -> tuple[int, ...]:
+        """Reference lesions that the network missed."""
+        return self._missed
+
+    @property
     def layer(self) -> Any | None:
         """The Labels layer, or None if it is gone."""
         return self._stack.find(self._lesions)

@@ -308,6 +308,8 @@ class SaliencyOverlays:
             data,
             blending="translucent_no_depth",
             interpolation2d="linear",
+            # Signed values in space: what is clear stays clear, and negative is not lost.
+            rendering="translucent",
             **arguments,
         )
         overlay.added(key, wanted)

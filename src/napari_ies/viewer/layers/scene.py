@@ -10,6 +10,7 @@ from napari.layers import Image, Labels
 from napari_ies.colour_maps import window_of
 from napari_ies.viewer.layers.lesions import LesionLayers
 from napari_ies.viewer.layers.overlays import SaliencyOverlays
+from napari_ies.viewer.layers.space import SpaceLayers
 from napari_ies.viewer.layers.stack import LayerStack, key_of
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Scene:
         The lesions, their outlines and their probability.
     overlays
         The saliency of the selected lesion.
+    space
+        The surfaces of the 3-d view.
     """
 
     def __init__(self, viewer: Any) -> None:
@@ -45,6 +48,7 @@ class Scene:
         self._resampled: list[str] = []
         self.lesions = LesionLayers(self._stack)
         self.overlays = SaliencyOverlays(self._stack)
+        self.space = SpaceLayers(self._stack)
 
     def images(self) -> Iterator[Any]:
         """Yield the image layers that may be a sequence: 3-d, grey, not made here."""
@@ -113,6 +117,25 @@ class Scene:
         if np.any(index < low) or np.any(index > high):
             centre = [position[axis] if axis in shown else 0.0 for axis in range(3)]
             self._viewer.scene.camera.center = tuple(centre)
+
+    def hide_images(self) -> tuple[str, ...]:
+        """Hide the images, masks and lesion slices; return the keys of those that were visible.
+
+        In space, surfaces stand for them.
+        """
+        hidden = []
+        for layer in (*self.images(), *self.masks(), self.lesions.layer):
+            if layer is not None and layer.visible:
+                layer.visible = False
+                hidden.append(key_of(layer))
+        return tuple(hidden)
+
+    def show_images(self, keys: Sequence[str]) -> None:
+        """Show layers again that were hidden; those that are gone are left out."""
+        for key in keys:
+            layer = self.find(key)
+            if layer is not None:
+                layer.visible = True
 
     def _show_resampled(self, case: Case, frame: Frame, sequences: Sequence[str]) -> None:
         """Add, hidden, the sequences that were resampled onto the case's grid."""

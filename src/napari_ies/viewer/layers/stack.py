@@ -49,10 +49,11 @@ class LayerStack:
         Parameters
         ----------
         kind
-            ``"image"``, ``"labels"`` or ``"vectors"``.
+            ``"image"``, ``"labels"``, ``"surface"`` or ``"vectors"``.
         what
             ``"overlay"``, ``"lesions"``, ``"probability"``, ``"outline"``, ``"selected"`` (the
-            selected lesion's outline) or ``"resampled"``.
+            selected lesion's outline), ``"resampled"``, ``"head"`` or
+            ``"space"`` (the surfaces of the lesions).
         data, arguments
             Of the layer.
         """

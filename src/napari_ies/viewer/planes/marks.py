@@ -32,9 +32,7 @@ class Marks:
     bottom: str
 
 
-def marks_of(
-    shown: Sequence[int], orientation: Sequence[str] = ("down", "right")
-) -> Marks:
+def marks_of(shown: Sequence[int], orientation: Sequence[str] = ("down", "right")) -> Marks:
     """Return the letters at the borders of a plane.
 
     Parameters

@@ -34,7 +34,6 @@ _ORDER = (*_PLACE, "data", *_LOOK)
 _PAINTED = ("labels_update", "paint")
 
 
-
 class LayerMirror(QObject):
     """Keeps the layers of a viewer model like those of a viewer.
 
@@ -57,9 +56,7 @@ class LayerMirror(QObject):
     changed = Signal()
     """Layers came, went or moved."""
 
-    def __init__(
-        self, viewer: Any, model: Any, outline: Callable[[str], tuple[Any, Any]]
-    ) -> None:
+    def __init__(self, viewer: Any, model: Any, outline: Callable[[str], tuple[Any, Any]]) -> None:
         super().__init__()
         self._viewer, self._model, self._outline = viewer, model, outline
         self.changing = False
@@ -69,7 +66,7 @@ class LayerMirror(QObject):
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self._on_soon)
         events = viewer.layers.events
-        self._events = (events.inserted, events.removed, events.reordered)
+        self._events: tuple[Any, ...] = (events.inserted, events.removed, events.reordered)
         for event in self._events:
             event.connect(self._on_layers)
         self._on_layers()

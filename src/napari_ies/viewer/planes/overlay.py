@@ -45,7 +45,7 @@ class PlaneOverlay(QWidget):
         self._viewer, self._native = viewer, native
         self._crosshair: tuple[float, ...] | None = None
         self._named = False
-        self._events = (
+        self._events: tuple[Any, ...] = (
             viewer.dims.events.order,
             viewer.dims.events.ndisplay,
             viewer.scene.camera.events.zoom,

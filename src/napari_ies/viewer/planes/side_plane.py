@@ -71,7 +71,7 @@ class SidePlane(QWidget):
     @property
     def canvas(self) -> QWidget:
         """The canvas."""
-        return self.view.canvas.native  # type: ignore[no-any-return]
+        return self.view.canvas.native
 
     @property
     def plane(self) -> int:

@@ -49,7 +49,7 @@ class ThreePlanes(QObject):
         self._camera = (camera.zoom, camera.center)
         self._wheel = Wheel(viewer)
         first, second = self._others()
-        self.sides = (
+        self.sides: tuple[SidePlane, ...] = (
             SidePlane(viewer, first, outline_of),
             SidePlane(viewer, second, outline_of),
         )

@@ -1,0 +1,180 @@
+"""Planes: the part that shows marks, three planes or the 3-d view, and gives way in order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, QTimer
+from qtpy.QtWidgets import QPushButton
+
+from napari_ies.viewer.availability import allow, describe
+from napari_ies.viewer.planes.canvas import main_window_of, qt_viewer_of
+from napari_ies.viewer.planes.overlay import PlaneOverlay
+from napari_ies.viewer.planes.space import SpaceView
+from napari_ies.viewer.planes.three_planes import ThreePlanes
+
+if TYPE_CHECKING:
+    from napari_ies.viewer.widget import LesionSaliencyWidget
+
+
+class Planes(QObject):
+    """Marks on the viewer's plane; three planes, a crosshair and the 3-d view at a button.
+
+    Parameters
+    ----------
+    host
+        The panel.
+    """
+
+    def __init__(self, host: LesionSaliencyWidget) -> None:
+        super().__init__(host)
+        self._host = host
+        self._viewer = host.viewer
+        self._overlay: PlaneOverlay | None = None
+        self._three: ThreePlanes | None = None
+        self._attached = False
+        self._reopen = False
+        self._space = SpaceView(host.viewer, host.scene)
+        self._planes_button = _button(
+            "3 planes",
+            "Axial, coronal and sagittal with one crosshair. The wheel turns slices, Shift and "
+            "the wheel zoom; a click moves the crosshair and picks the lesion under it.",
+            "three_planes_button",
+        )
+        self._cross_button = _button(
+            "Crosshair", "Show the crosshair of the three planes, or not.", "crosshair_button"
+        )
+        self._space_button = _button(
+            "3-D", "The lesions in space, with the saliency of the selected one.", "space_button"
+        )
+        self._cross_button.setChecked(True)
+        for button in (self._planes_button, self._cross_button, self._space_button):
+            host.add_view_button(button)
+        self._planes_button.clicked.connect(self.toggle)
+        self._cross_button.toggled.connect(self._on_lines)
+        self._space_button.clicked.connect(self.toggle_space)
+        host.selection_changed.connect(self._space.colour)
+        host.reading_changed.connect(self._on_reading)
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self._on_window)
+        self._refresh()
+
+    @property
+    def overlay(self) -> PlaneOverlay | None:
+        """What is drawn over the viewer's own canvas, or None while there is no window."""
+        return self._overlay
+
+    @property
+    def three(self) -> ThreePlanes | None:
+        """The three planes, or None while one is shown."""
+        return self._three
+
+    def attach(self) -> None:
+        """Draw the marks, as soon as the panel has a window."""
+        if self._attached:
+            return
+        self._attached = True
+        self._viewer.dims.events.ndisplay.connect(self._on_ndisplay)
+        self._viewer.layers.events.inserted.connect(self._refresh)
+        self._viewer.layers.events.removed.connect(self._refresh)
+        self._host.link.clicked.connect(self._on_clicked)
+        self._soon.start(0)
+
+    def release(self) -> None:
+        """Leave the viewer as napari made it."""
+        if not self._attached:
+            return
+        self._attached = False
+        self._soon.stop()
+        self._close_planes()
+        self._space.leave()
+        self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
+        self._viewer.layers.events.inserted.disconnect(self._refresh)
+        self._viewer.layers.events.removed.disconnect(self._refresh)
+        self._host.link.clicked.disconnect(self._on_clicked)
+        if self._overlay is not None:
+            self._overlay.release()
+            self._overlay = None
+
+    def toggle(self) -> None:
+        """Show three planes instead of one, or one again."""
+        if self._three is not None:
+            self._close_planes()
+        else:
+            self._space.leave()
+            self._open_planes()
+        self._refresh()
+
+    def toggle_space(self) -> None:
+        """Show the lesions in space, or the slices as they were before."""
+        if self._space.entered:
+            self._space.leave()
+            if self._reopen:
+                self._open_planes()
+        elif len(self._viewer.layers):
+            self._reopen = self._three is not None
+            self._close_planes()
+            self._space.enter(self._host.reading)
+        self._refresh()
+
+    def _open_planes(self) -> None:
+        window = main_window_of(self._host)
+        if self._three is not None or window is None or self._overlay is None:
+            return
+        if self._viewer.dims.ndim < 3 or not len(self._viewer.layers):
+            return
+        if self._viewer.dims.ndisplay != 2:
+            self._viewer.dims.ndisplay = 2
+        outline_of = self._host.scene.lesions.outline
+        self._three = ThreePlanes(self._viewer, window, self._overlay, outline_of)
+        self._three.set_lines(self._cross_button.isChecked())
+        self._three.clicked.connect(self._on_side_clicked)
+
+    def _close_planes(self) -> None:
+        if self._three is not None:
+            three, self._three = self._three, None
+            three.release()
+            three.deleteLater()
+
+    def _refresh(self, _: Any = None) -> None:
+        nothing = "" if len(self._viewer.layers) else "Open the images first."
+        allow(self._planes_button, nothing)
+        allow(self._space_button, nothing)
+        allow(self._cross_button, "" if self._three is not None else "Show three planes first.")
+        self._planes_button.setChecked(self._three is not None)
+        self._space_button.setChecked(self._space.entered)
+
+    def _on_window(self) -> None:
+        view = qt_viewer_of(main_window_of(self._host))
+        if self._attached and self._overlay is None and view is not None:
+            self._overlay = PlaneOverlay(self._viewer, view.canvas.native)
+            self._refresh()
+
+    def _on_ndisplay(self, _: Any = None) -> None:
+        if self._viewer.dims.ndisplay == 2 and self._space.entered:
+            self._space.leave()
+        self._refresh()
+
+    def _on_clicked(self, position: Any, direction: Any) -> None:
+        if self._three is not None and direction is None:
+            self._three.crosshair.move(position)
+
+    def _on_side_clicked(self, position: Any) -> None:
+        # As a click on the viewer's own canvas: who listens need not know of planes.
+        self._host.link.clicked.emit(position, None)
+
+    def _on_reading(self, _: Any = None) -> None:
+        self._space.leave()
+        self._refresh()
+
+    def _on_lines(self, shown: bool) -> None:
+        if self._three is not None:
+            self._three.set_lines(shown)
+
+
+def _button(text: str, tooltip: str, name: str) -> QPushButton:
+    button = QPushButton(text)
+    button.setCheckable(True)
+    describe(button, tooltip, name)
+    return button

@@ -1,0 +1,101 @@
+"""SpaceView: the lesions in space, with the saliency of the selected one in a faint head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from napari.qt.threading import create_worker
+
+from napari_ies.viewer.planes.surfaces import surfaces_of
+
+if TYPE_CHECKING:
+    from napari_ies.viewer.layers import Scene
+    from napari_ies.viewer.planes.surfaces import Surfaces
+    from napari_ies.viewer.reading import Reading
+
+FROM_THE_FRONT = (0.35, 1.0, 0.45)
+"""Direction of sight (inferior, posterior, left): from the front, a little from above and right."""
+CLOSER = 1.5
+"""napari leaves room for the corners of the volume, where no head is."""
+SUPERIOR = (-1.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class _Slices:
+    """The 2-d view as it was."""
+
+    order: tuple[int, ...]
+    point: tuple[float, ...]
+    zoom: float
+    center: tuple[float, ...]
+    hidden: tuple[str, ...]
+
+
+class SpaceView:
+    """The 3-d view of a reading, and the way back to the slices as they were.
+
+    Parameters
+    ----------
+    viewer, scene
+        The viewer and what the panel shows in it.
+    """
+
+    def __init__(self, viewer: Any, scene: Scene) -> None:
+        self._viewer, self._scene = viewer, scene
+        self._slices: _Slices | None = None
+        self._reading: Reading | None = None
+        self._selected: Any = None
+
+    @property
+    def entered(self) -> bool:
+        """Whether the 3-d view is on show through this."""
+        return self._slices is not None
+
+    def enter(self, reading: Reading | None) -> None:
+        """Show space; images make way for a faint surface of the head where there is a reading."""
+        dims, camera = self._viewer.dims, self._viewer.scene.camera
+        # Images in space are costly, and a head full of grey hides its lesions.
+        hidden = self._scene.hide_images() if reading is not None else ()
+        self._slices = _Slices(
+            tuple(dims.order), tuple(dims.point), camera.zoom, tuple(camera.center), hidden
+        )
+        self._reading = reading
+        if reading is not None:
+            create_worker(
+                surfaces_of,
+                reading,
+                _start_thread=True,
+                _connect={"returned": partial(self._on_surfaces, reading)},
+            )
+        dims.order = tuple(range(dims.ndim))
+        dims.ndisplay = 3
+        camera.set_view_direction(view_direction=FROM_THE_FRONT, up_direction=SUPERIOR)
+        self._viewer.fit_to_view()
+        camera.zoom *= CLOSER
+
+    def leave(self) -> None:
+        """Show the slices again, as they were."""
+        if self._slices is None:
+            return
+        slices, self._slices = self._slices, None
+        dims, camera = self._viewer.dims, self._viewer.scene.camera
+        self._scene.space.hide()
+        dims.ndisplay = 2
+        if len(slices.order) == dims.ndim:
+            dims.order = slices.order
+            dims.point = slices.point
+        self._scene.show_images(slices.hidden)
+        camera.center = slices.center
+        camera.zoom = slices.zoom
+
+    def colour(self, selected: Any) -> None:
+        """Tell the selected lesion from the others."""
+        self._selected = selected
+        if self._slices is not None:
+            self._scene.space.colour(self._scene.lesions.missed, selected)
+
+    def _on_surfaces(self, reading: Reading, surfaces: Surfaces) -> None:
+        if self._slices is not None and reading is self._reading:
+            self._scene.space.show(surfaces, self._scene.lesions.missed, self._selected)
