@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, QTimer
-from qtpy.QtWidgets import QPushButton
+from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtWidgets import QMainWindow, QPushButton
 
 from napari_ies.viewer.availability import allow, describe
 from napari_ies.viewer.planes.canvas import main_window_of, qt_viewer_of
@@ -32,6 +32,7 @@ class Planes(QObject):
         self._viewer = host.viewer
         self._overlay: PlaneOverlay | None = None
         self._three: ThreePlanes | None = None
+        self._window: QMainWindow | None = None
         self._attached = False
         self._reopen = False
         self._space = SpaceView(host.viewer, host.scene)
@@ -93,9 +94,16 @@ class Planes(QObject):
         self._viewer.layers.events.inserted.disconnect(self._refresh)
         self._viewer.layers.events.removed.disconnect(self._refresh)
         self._host.link.clicked.disconnect(self._on_clicked)
-        if self._overlay is not None:
-            self._overlay.release()
-            self._overlay = None
+        self._leave_window()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        """Leave the window before it closes: what is drawn there must not outlive it."""
+        if event.type() == QEvent.Type.Close and watched is self._window:
+            self._close_planes()
+            self._leave_window()
+            # A person may have thought better of it.
+            self._soon.start(0)
+        return bool(super().eventFilter(watched, event))
 
     def toggle(self) -> None:
         """Show three planes instead of one, or one again."""
@@ -119,7 +127,8 @@ class Planes(QObject):
         self._refresh()
 
     def _open_planes(self) -> None:
-        window = main_window_of(self._host)
+        self._on_window()
+        window = self._window
         if self._three is not None or window is None or self._overlay is None:
             return
         if self._viewer.dims.ndim < 3 or not len(self._viewer.layers):
@@ -146,10 +155,23 @@ class Planes(QObject):
         self._space_button.setChecked(self._space.entered)
 
     def _on_window(self) -> None:
-        view = qt_viewer_of(main_window_of(self._host))
-        if self._attached and self._overlay is None and view is not None:
+        window = main_window_of(self._host)
+        view = qt_viewer_of(window)
+        if window is None or view is None or not self._attached or self._overlay is not None:
+            return
+        if window.isVisible():
+            self._window = window
+            window.installEventFilter(self)
             self._overlay = PlaneOverlay(self._viewer, view.canvas.native)
             self._refresh()
+
+    def _leave_window(self) -> None:
+        if self._window is not None:
+            self._window.removeEventFilter(self)
+            self._window = None
+        if self._overlay is not None:
+            self._overlay.release()
+            self._overlay = None
 
     def _on_ndisplay(self, _: Any = None) -> None:
         if self._viewer.dims.ndisplay == 2 and self._space.entered:

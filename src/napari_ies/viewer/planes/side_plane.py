@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from napari.components import ViewerModel
 from napari.qt import QtViewer
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
@@ -18,7 +17,7 @@ from napari_ies.viewer.planes.overlay import PlaneOverlay
 from napari_ies.viewer.planes.wheel import Wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     OutlineOf = Callable[[str, tuple[int, ...]], tuple[Any, Any]]
     """Segments and colours of an outline (``"outline"`` or ``"selected"``) in a plane."""
@@ -48,7 +47,8 @@ class SidePlane(QWidget):
         super().__init__(parent)
         self._plane, self._outline_of = plane, outline_of
         self._position: tuple[float, ...] = (0.0, 0.0, 0.0)
-        self._fitted: float | None = None
+        self._touched = False
+        self._shown = 0
         self.model = ViewerModel(ndisplay=2, order=UPRIGHT[plane])
         self.view = QtViewer(self.model)
         self.view.dims.hide()
@@ -56,8 +56,10 @@ class SidePlane(QWidget):
         self.overlay.set_named(True)
         self.mirror = LayerMirror(viewer, self.model, self._outline)
         self.mirror.changed.connect(self._on_layers)
-        self._wheel = Wheel(self.model)
+        self._wheel = Wheel(self.model, self._on_touch)
         self.model.mouse_drag_callbacks.append(ClickPicker(self._on_click))
+        self.model.mouse_drag_callbacks.append(self._on_drag)
+        self.model.mouse_double_click_callbacks.append(self._on_touch)
         self.model.dims.events.point.connect(self._on_point)
         self.canvas.installEventFilter(self)
         # Later than the change of size: only then does the canvas know it.
@@ -82,7 +84,7 @@ class SidePlane(QWidget):
         """Show another plane."""
         if plane == self._plane:
             return
-        self._plane, self._fitted = plane, None
+        self._plane, self._touched = plane, False
         self.show_at(self._position)
         self.mirror.redraw()
         self._fit_soon.start(0)
@@ -129,15 +131,23 @@ class SidePlane(QWidget):
             self.model.scene.camera.center = (0.0, self._position[rows], self._position[columns])
 
     def _on_fit(self) -> None:
-        zoom = self.model.scene.camera.zoom
-        if len(self.model.layers) and (self._fitted is None or np.isclose(zoom, self._fitted)):
+        if len(self.model.layers) and not self._touched:
             self.model.fit_to_view(margin=0.02)
-            self._fitted = float(self.model.scene.camera.zoom)
+
+    def _on_touch(self, *_: Any) -> None:
+        self._touched = True
+
+    def _on_drag(self, _: Any, event: Any) -> Generator[None, None, None]:
+        yield
+        while event.type == "mouse_move":
+            self._touched = True
+            yield
 
     def _on_layers(self) -> None:
         # A first layer or one of more dimensions moves the slices of a viewer model.
         self.show_at(self._position)
-        if self._fitted is None:
+        if self._shown != len(self.model.layers):
+            self._shown = len(self.model.layers)
             self._fit_soon.start(0)
 
     def _on_point(self, _: Any = None) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ZOOM_STEP = 1.15
 
@@ -17,10 +20,12 @@ class Wheel:
     viewer
         The viewer or viewer model; napari's own zooming with the wheel is off until
         :meth:`release`.
+    on_zoom
+        Called when a person zoomed.
     """
 
-    def __init__(self, viewer: Any) -> None:
-        self._viewer = viewer
+    def __init__(self, viewer: Any, on_zoom: Callable[[], None] | None = None) -> None:
+        self._viewer, self._on_zoom = viewer, on_zoom
         self._turned = 0.0
         self._zoomed = bool(viewer.scene.camera.mouse_zoom)
         viewer.scene.camera.mouse_zoom = False
@@ -38,6 +43,8 @@ class Wheel:
         modifiers = tuple(str(modifier) for modifier in event.modifiers)
         if self._viewer.dims.ndisplay != 2 or modifiers == ("Shift",):
             self._viewer.scene.camera.zoom *= ZOOM_STEP**turn
+            if self._on_zoom is not None:
+                self._on_zoom()
         elif not modifiers:
             self._step(turn)
 
