@@ -25,6 +25,7 @@ from napari_ies.viewer.picking import pick_lesion
 from napari_ies.viewer.preferences import Preferring
 from napari_ies.viewer.reading import Answer, Answers, Key, Reading, Region, Subject, model_key
 from napari_ies.viewer.planes.part import Planes
+from napari_ies.viewer.preferences import Preferring
 from napari_ies.viewer.reading import Answer, Answers, Reading, Region, Subject, model_key
 from napari_ies.viewer.readout import Readout
 from napari_ies.viewer.session import SessionKeeping

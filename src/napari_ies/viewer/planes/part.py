@@ -54,6 +54,7 @@ class Planes(QObject):
         self._planes_button.clicked.connect(self.toggle)
         self._cross_button.toggled.connect(self._on_lines)
         self._space_button.clicked.connect(self.toggle_space)
+        host.triple_view_requested.connect(self.toggle)
         host.selection_changed.connect(self._space.colour)
         host.reading_changed.connect(self._on_reading)
         self._soon = QTimer(self)
