@@ -94,16 +94,22 @@ class Report:
         With what it was made.
     results
         In the order of measuring.
+    title
+        Of the table on the terminal.
+    marks
+        Between which the results stand in a Markdown file.
     """
 
     environment: Mapping[str, str]
     settings: Mapping[str, str]
     results: list[Result] = field(default_factory=list)
+    title: str = "The saliency engine"
+    marks: tuple[str, str] = (BEGIN, END)
 
     def table(self) -> Table:
         """Return the results as a table for the terminal."""
         caption = "; ".join(f"{k}: {v}" for k, v in {**self.environment, **self.settings}.items())
-        table = Table(title="The saliency engine", caption=caption, show_lines=True)
+        table = Table(title=self.title, caption=caption, show_lines=True)
         for heading in HEADINGS:
             table.add_column(heading, overflow="fold")
         for result in self.results:
@@ -122,9 +128,10 @@ class Report:
     def write(self, path: Path) -> None:
         """Write the results between the marks of a Markdown file, else as a file of their own."""
         text = path.read_text() if path.exists() else ""
-        if BEGIN in text and END in text:
-            before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-            path.write_text(f"{before}{BEGIN}\n\n{self.markdown()}\n{END}{after}")
+        begin, end = self.marks
+        if begin in text and end in text:
+            before, after = text.partition(begin)[0], text.partition(end)[2]
+            path.write_text(f"{before}{begin}\n\n{self.markdown()}\n{end}{after}")
         else:
             path.write_text(self.markdown())
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari.layers import Layer
+
 from napari_ies.viewer.reader import METADATA_KEY
 
 if TYPE_CHECKING:
@@ -58,8 +60,10 @@ class LayerStack:
             Of the layer.
         """
         metadata = {METADATA_KEY: {"made": what, **arguments.pop("known", {})}}
-        add = getattr(self.viewer, f"add_{kind}")
-        key = key_of(add(data, metadata=metadata, **arguments))
+        layer = Layer.create(data, {**arguments, "metadata": metadata}, kind)
+        if kind == "vectors":
+            spare_thumbnail(layer)
+        key = key_of(self.viewer.add_layer(layer))
         self._made[key] = what
         kept = self.find(self.stays_selected)
         if kept is not None:
@@ -86,3 +90,16 @@ class LayerStack:
         keys = [key_of(layer) for layer in self.viewer.layers]
         if keys.index(key) > 0:
             self.viewer.layers.move(keys.index(key), 0)
+
+
+def spare_thumbnail(layer: Any) -> None:
+    """Draw no thumbnail of a layer: napari draws one at every slice, of outlines line by line.
+
+    It is a private method of napari's that is replaced; where it is called otherwise, thumbnails
+    are drawn again and cost their time.
+    """
+    layer._update_thumbnail = _no_thumbnail
+
+
+def _no_thumbnail() -> None:
+    pass

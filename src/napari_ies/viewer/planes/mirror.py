@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image, Labels, Layer, Vectors
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_ies.viewer.layers.stack import key_of
+from napari_ies.viewer.layers.stack import key_of, spare_thumbnail
 from napari_ies.viewer.reader import METADATA_KEY
 
 if TYPE_CHECKING:
@@ -199,19 +199,6 @@ class _Copy:
     def _on_changed(self, event: Any) -> None:
         self.dirty.add(str(event.type))
         self._changed()
-
-
-def spare_thumbnail(layer: Any) -> None:
-    """Draw no thumbnail of a layer: napari draws one at every slice, for outlines line by line.
-
-    It is a private method of napari's that is replaced; where it is called otherwise, thumbnails
-    are drawn again and cost their time.
-    """
-    layer._update_thumbnail = _no_thumbnail
-
-
-def _no_thumbnail() -> None:
-    pass
 
 
 def _plain(value: Any) -> Any:
