@@ -200,53 +200,54 @@ def test_wheel_moves_the_lines_in_the_other_planes(segmented, patient):
     assert viewer.scene.camera.mouse_zoom
 
 
-def test_toggling_leaves_nothing_behind(segmented):
-    viewer = segmented.viewer
+def listeners(viewer):
+    camera = viewer.scene.camera.events
+    return [
+        len(callbacks)
+        for callbacks in (
+            viewer.dims.events.point.callbacks,
+            viewer.dims.events.order.callbacks,
+            viewer.layers.events.inserted.callbacks,
+            viewer.layers.events.reordered.callbacks,
+            viewer.mouse_wheel_callbacks,
+            viewer.mouse_drag_callbacks,
+            camera.zoom.callbacks,
+            [c for layer in viewer.layers for c in layer.events.opacity.callbacks],
+        )
+    ]
 
-    def listeners():
-        layers = [c for layer in viewer.layers for c in layer.events.opacity.callbacks]
-        camera = viewer.scene.camera.events
-        return [
-            len(callbacks)
-            for callbacks in (
-                viewer.dims.events.point.callbacks,
-                viewer.dims.events.order.callbacks,
-                viewer.layers.events.inserted.callbacks,
-                viewer.layers.events.reordered.callbacks,
-                viewer.mouse_wheel_callbacks,
-                viewer.mouse_drag_callbacks,
-                camera.zoom.callbacks,
-                layers,
-            )
-        ]
 
-    row = viewer.window._qt_window.centralWidget().layout()
-    before = listeners(), row.count(), len(viewer.layers)
-    three = opened(segmented)
-    models = [weakref.ref(side.model) for side in three.sides]
-    # Another plane in the middle: the two others stand beside it.
+def use_three_planes(hands):
+    """Turn the planes, and add, hide, remove and move layers; return the models, weakly."""
+    viewer, three = hands.viewer, opened(hands)
     viewer.dims.order = (1, 0, 2)
-    segmented.settle()
+    hands.settle()
     assert [side.plane for side in three.sides] == [0, 2]
     assert [side.overlay.plane_name for side in three.sides] == ["Axial", "Sagittal"]
-    assert segmented.panel._planes.overlay.plane_name == "Coronal"
+    assert hands.panel._planes.overlay.plane_name == "Coronal"
     viewer.dims.order = (0, 1, 2)
-    segmented.settle()
+    hands.settle()
     own = viewer.add_points([[0.0, 0.0, 0.0]], name="mine")
-    segmented.wait(lambda: all(s.mirror.copy_of(own) is not None for s in three.sides))
+    hands.wait(lambda: all(s.mirror.copy_of(own) is not None for s in three.sides))
     own.visible = False
-    segmented.settle()
+    hands.settle()
     assert not any(side.mirror.copy_of(own).visible for side in three.sides)
     viewer.layers.remove(own)
-    segmented.wait(lambda: all("mine" not in s.model.layers for s in three.sides))
+    hands.wait(lambda: all("mine" not in s.model.layers for s in three.sides))
     viewer.layers.move(0, len(viewer.layers))
-    segmented.settle()
+    hands.settle()
     names = [layer.name for layer in viewer.layers if layer.visible]
     assert [[layer.name for layer in s.model.layers] for s in three.sides] == [names, names]
-    three = None
+    return [weakref.ref(side.model) for side in three.sides]
+
+
+def test_toggling_leaves_nothing_behind(segmented):
+    viewer = segmented.viewer
+    row = viewer.window._qt_window.centralWidget().layout()
+    before = listeners(viewer), row.count(), len(viewer.layers)
+    models = use_three_planes(segmented)
     press(segmented, "three_planes_button")
-    assert three is None
-    assert (listeners(), row.count(), len(viewer.layers)) == before
+    assert (listeners(viewer), row.count(), len(viewer.layers)) == before
     segmented.qtbot.wait(50)
     gc.collect()
     assert [model() for model in models] == [None, None]
