@@ -40,12 +40,12 @@ class Wheel:
     def __call__(self, viewer: Any, event: Any) -> None:
         """Answer one turn of the wheel."""
         turn = float(np.clip(np.sum(event.delta), -1, 1))
-        modifiers = tuple(str(modifier) for modifier in event.modifiers)
-        if self._viewer.dims.ndisplay != 2 or modifiers == ("Shift",):
+        # Modifiers are vispy's keys, which only compare like their names.
+        if self._viewer.dims.ndisplay != 2 or "Shift" in event.modifiers:
             self._viewer.scene.camera.zoom *= ZOOM_STEP**turn
             if self._on_zoom is not None:
                 self._on_zoom()
-        elif not modifiers:
+        elif not len(event.modifiers):
             self._step(turn)
 
     def _step(self, turn: float) -> None:
