@@ -197,9 +197,9 @@ class LesionLayers:
         """
         if what == "selected":
             if self._selected is None:
-                return np.zeros((0, 2, 3), np.float32), [colours.OUTLINE_SELECTED]
+                return np.zeros((0, 2, 3), np.float32), [OUTLINE_SELECTED]
             _, mask, origin = self._selected
-            return outline_segments(mask, plane, origin), [colours.OUTLINE_SELECTED]
+            return outline_segments(mask, plane, origin), [OUTLINE_SELECTED]
         if self._labels is None:
             return np.zeros((0, 2, 3), np.float32), [colours.OUTLINE]
         box = box_of(self._labels)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_ies.colour_maps import OUTLINE_SELECTED
 from napari_ies.viewer import colours
 from napari_ies.viewer.frame import AXIS_LABELS, UNITS
 
@@ -77,7 +78,7 @@ class SpaceLayers:
         colour = np.tile(np.array(colours.OUTLINE), (len(labels), 1))
         colour[np.isin(labels, missed)] = colours.OUTLINE_MISSED
         if isinstance(selected, int):
-            colour[labels == selected] = colours.OUTLINE_SELECTED
+            colour[labels == selected] = OUTLINE_SELECTED
         colour[:, 3] = 1.0
         layer.vertex_colors = colour
 
