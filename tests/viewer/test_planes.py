@@ -160,7 +160,7 @@ def test_a_click_in_any_plane_picks_the_lesion_and_the_map_refines_in_all(segmen
 
 def test_wheel_moves_the_lines_in_the_other_planes(segmented, patient):
     viewer = segmented.viewer
-    before = viewer.scene.camera.zoom, viewer.scene.camera.center
+    before = viewer.scene.camera.center
     three = opened(segmented)
     coronal, sagittal = three.sides
     start, cross = three.crosshair.position, segmented.panel._planes.overlay.crosshair
@@ -196,7 +196,7 @@ def test_wheel_moves_the_lines_in_the_other_planes(segmented, patient):
     assert coronal.overlay.crosshair is None
     # Back in a single view nothing is left of three.
     press(segmented, "three_planes_button")
-    assert (viewer.scene.camera.zoom, viewer.scene.camera.center) == pytest.approx(before)
+    np.testing.assert_allclose(viewer.scene.camera.center, before, atol=1e-3)
     assert viewer.scene.camera.mouse_zoom
 
 

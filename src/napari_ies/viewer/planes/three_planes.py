@@ -92,6 +92,8 @@ class ThreePlanes(QObject):
         self._splitter.setParent(None)
         self._splitter.deleteLater()
         self._share(0, 0)
+        # First the canvas takes its size: vispy changes the zoom with it.
+        self._row.activate()
         zoom, center = self._camera
         self._viewer.scene.camera.zoom = zoom
         self._viewer.scene.camera.center = center
