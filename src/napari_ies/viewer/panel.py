@@ -88,6 +88,7 @@ class Panel(QWidget):
     def add_notice(self, notice: QWidget) -> None:
         """Add what shows itself when there is something to know or to decide, on top of all."""
         self.layout().insertWidget(0, notice)
+
     def add_view_button(self, button: QPushButton) -> None:
         """Add a button that changes how the viewer shows the patient."""
         self._views.insertWidget(self._views.count() - 1, button)

@@ -22,11 +22,9 @@ from napari_ies.viewer.layers import Scene, key_of
 from napari_ies.viewer.lesion_list import LesionList
 from napari_ies.viewer.panel import Panel
 from napari_ies.viewer.picking import pick_lesion
-from napari_ies.viewer.preferences import Preferring
-from napari_ies.viewer.reading import Answer, Answers, Key, Reading, Region, Subject, model_key
 from napari_ies.viewer.planes.part import Planes
 from napari_ies.viewer.preferences import Preferring
-from napari_ies.viewer.reading import Answer, Answers, Reading, Region, Subject, model_key
+from napari_ies.viewer.reading import Answer, Answers, Key, Reading, Region, Subject, model_key
 from napari_ies.viewer.readout import Readout
 from napari_ies.viewer.session import SessionKeeping
 from napari_ies.viewer.sources import Source, source_of
@@ -276,6 +274,7 @@ class LesionSaliencyWidget(Panel):
     def refresh_layers(self) -> None:
         """Offer the layers that are in the viewer now as images and masks."""
         self._on_layers_changed()
+
     def toggle_planes(self) -> None:
         """Show axial, coronal and sagittal instead of one plane, or one again."""
         self._planes.toggle()
