@@ -97,8 +97,8 @@ def test_two_maps_of_a_lesion_in_numbers_and_side_by_side(comparing):
     assert tuple(model.dims.point) == pytest.approx(tuple(viewer.dims.point))
     assert model.scene.camera.zoom == viewer.scene.camera.zoom
     model.scene.camera.center = (0, 3.0, -2.0)
-    model.dims.order = (1, 0, 2)
     assert tuple(viewer.scene.camera.center) == (0, 3.0, -2.0)
+    model.dims.order = (1, 0, 2)  # napari frames the images anew
     assert tuple(viewer.dims.order) == (1, 0, 2)
     viewer.dims.order = (0, 1, 2)
 
