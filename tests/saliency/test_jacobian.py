@@ -300,7 +300,7 @@ def test_out_of_memory_anywhere_is_a_smaller_chunk_or_one_sentence(settings):
     with OutOfMemory(0, "") as counter:
         explain(model, case, mask, **settings)
     went_on = 0
-    places = range(1, counter.count + 1, max(counter.count // 40, 1))
+    places = range(1, counter.count + 1, max(counter.count // 25, 1))
     for number, place in enumerate(places):
         message = ("CUDA out of memory", "DefaultCPUAllocator: not enough memory")[number % 2]
         said, maps = "", None
