@@ -9,7 +9,8 @@ from cases import ball, random_case
 from networks import small_model
 
 from napari_ies.case import Case
-from napari_ies.counterfactual import Edit, edit_case, what_if, what_if_progressively
+from napari_ies.counterfactual import edit_case, what_if, what_if_progressively
+from napari_ies.edit import Edit
 from napari_ies.errors import CaseError
 from napari_ies.lesion_changes import NOTHING_CHANGED, change_sentences, lesion_changes
 from napari_ies.progress import finish

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from napari_ies.checkpoints import load_checkpoint
     from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.checkpoints.profile import Profile
-    from napari_ies.counterfactual import Counterfactual, Edit, what_if, what_if_progressively
+    from napari_ies.counterfactual import Counterfactual, what_if, what_if_progressively
+    from napari_ies.edit import Edit
     from napari_ies.errors import NapariIESError
     from napari_ies.results import (
         load_saliency,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _SOURCES = {
     "Case": "case",
     "Counterfactual": "counterfactual",
-    "Edit": "counterfactual",
+    "Edit": "edit",
     "NapariIESError": "errors",
     "Profile": "checkpoints.profile",
     "Saliency": "saliency.saliency",

@@ -131,6 +131,7 @@ def segment_sources(
         threshold=settings.threshold,
         smallest=settings.smallest,
         reference=reference,
+        keep_logits=True,
     )
     try:
         for report in reports:

@@ -26,6 +26,7 @@ from napari_ies.viewer.planes.part import Planes
 from napari_ies.viewer.preferences import Preferring
 from napari_ies.viewer.reading import Answer, Answers, Key, Reading, Region, Subject, model_key
 from napari_ies.viewer.readout import Readout
+from napari_ies.viewer.regions import Regions
 from napari_ies.viewer.session import SessionKeeping
 from napari_ies.viewer.sources import Source, source_of
 from napari_ies.viewer.titles import request_title, subject_title
@@ -315,6 +316,7 @@ class LesionSaliencyWidget(Panel):
             Readout(self),
             Keyboard(self),
             FigureMaking(self),
+            Regions(self),
             Guidance(self),
             Comparing(self),
             Colouring(self),

@@ -8,8 +8,10 @@ import numpy as np
 from napari.layers import Image, Labels
 
 from napari_ies.colour_maps import window_of
+from napari_ies.viewer.layers.counterfactual import CounterfactualLayers
 from napari_ies.viewer.layers.lesions import LesionLayers
 from napari_ies.viewer.layers.overlays import SaliencyOverlays
+from napari_ies.viewer.layers.regions import RegionLayers
 from napari_ies.viewer.layers.space import SpaceLayers
 from napari_ies.viewer.layers.stack import LayerStack, key_of
 
@@ -40,6 +42,10 @@ class Scene:
         The saliency of the selected lesion.
     space
         The surfaces of the 3-d view.
+    regions
+        Layers to paint regions in.
+    counterfactual
+        What changes when a region is changed.
     """
 
     def __init__(self, viewer: Any) -> None:
@@ -49,6 +55,8 @@ class Scene:
         self.lesions = LesionLayers(self._stack)
         self.overlays = SaliencyOverlays(self._stack)
         self.space = SpaceLayers(self._stack)
+        self.regions = RegionLayers(self._stack)
+        self.counterfactual = CounterfactualLayers(self._stack)
 
     def images(self) -> Iterator[Any]:
         """Yield the image layers that may be a sequence: 3-d, grey, not made here."""
@@ -91,6 +99,7 @@ class Scene:
 
     def show_reading(self, reading: Reading) -> None:
         """Show what was found; the overlays of what was found before go."""
+        self.counterfactual.clear()
         self.overlays.clear()
         self.lesions.show(reading.segmentation, reading.case, reading.frame)
         self._show_resampled(reading.case, reading.frame, reading.resampled)

@@ -45,6 +45,10 @@ class LayerStack:
         """Whether a layer was made by :meth:`make`."""
         return key_of(layer) in self._made
 
+    def made(self, what: str) -> list[Any]:
+        """Return the layers of one kind that were made here and are still there."""
+        return [layer for layer in self.viewer.layers if self._made.get(key_of(layer)) == what]
+
     def make(self, kind: str, what: str, data: Any, **arguments: Any) -> str:
         """Add a layer of our own on top; return its key.
 
@@ -54,8 +58,9 @@ class LayerStack:
             ``"image"``, ``"labels"``, ``"surface"`` or ``"vectors"``.
         what
             ``"overlay"``, ``"lesions"``, ``"probability"``, ``"outline"``, ``"selected"`` (the
-            selected lesion's outline), ``"resampled"``, ``"head"`` or
-            ``"space"`` (the surfaces of the lesions).
+            selected lesion's outline), ``"resampled"``, ``"head"``, ``"space"`` (the surfaces of
+            the lesions), or what a counterfactual shows: ``"changed image"``, ``"marked then"``,
+            ``"change of probability"``.
         data, arguments
             Of the layer.
         """
