@@ -175,7 +175,7 @@ class WhatIfForm(QWidget):
             "margin",
         )
         self.image = QCheckBox("show the changed image")
-        describe(self.image, "Show the changed sequence over the images.", "show_changed")
+        describe(self.image, "Show the changed sequence in place of the change.", "show_changed")
         self.run = QPushButton("See what changes")
         describe(
             self.run,

@@ -39,7 +39,7 @@ class CounterfactualLayers:
         seen, frame
             What changed, and where it lies.
         image
-            Whether the changed image is visible.
+            Whether the changed image is visible, and not the change of probability.
         """
         self.clear()
         result = seen.counterfactual
@@ -76,15 +76,18 @@ class CounterfactualLayers:
             colormap=colours.diverging(),
             contrast_limits=(-1.0, 1.0),
             interpolation2d="linear",
+            visible=not image,
             **frame.placement(seen.box),
         )
         self._hide_saliency()
 
     def show_image(self, visible: bool) -> None:
-        """Show or hide the changed image."""
-        layer = self._stack.find(self._image)
-        if layer is not None:
-            layer.visible = visible
+        """Show the changed image in place of the change of probability, or the other way round."""
+        for key, shown in ((self._image, visible), (self._change, not visible)):
+            layer = self._stack.find(key)
+            if layer is not None:
+                layer.visible = shown
+                self._hide_saliency()
 
     def make_way(self) -> None:
         """Hide the change and show the saliency again that was hidden for it."""
