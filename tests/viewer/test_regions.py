@@ -7,6 +7,8 @@ import pytest
 from napari.utils.notifications import notification_manager
 
 from napari_ies import Edit, explain, what_if
+from napari_ies.progress import finish
+from napari_ies.viewer import region_choice
 from napari_ies.viewer.frame import Frame
 from napari_ies.viewer.layers import key_of
 from napari_ies.viewer.region_choice import layer_mask
@@ -95,7 +97,7 @@ def test_a_voxel_a_lesion_the_network_missed_and_what_cannot_be_explained(
     panel = segmented.panel
     notification_manager.records.clear()
     open_tab(segmented)
-    form = panel.tabs.currentWidget().findChild(type(segmented.control("region")), "region")
+    form = segmented.control("region")
     flair = segmented.layer("sub-01_FLAIR")
     segmented.go(segmented.world_of(patient.volumes["FLAIR"], flair, patient.background))
     form.setCurrentText("the voxel at the crosshair")
@@ -222,7 +224,7 @@ def test_an_erased_lesion_is_gone_and_undo_brings_all_back(segmented, patient):
     assert not segmented.control("undo").isEnabled()
 
 
-def test_layers_on_other_grids_are_brought_over_and_said_so(segmented, patient, hands):
+def test_layers_on_other_grids_are_brought_over_and_said_so(segmented, patient, hands, monkeypatch):
     reading = segmented.panel.reading
     flair = segmented.layer("sub-01_FLAIR")
     half = np.zeros([n // 2 for n in flair.data.shape], dtype=np.int32)
@@ -259,3 +261,10 @@ def test_layers_on_other_grids_are_brought_over_and_said_so(segmented, patient, 
     expected[12:17, 9:17, 9:12] = True
     np.testing.assert_array_equal(mask, expected)
     assert len(notes) == 1
+
+    # A region that takes long is explained, and what that takes is said before.
+    monkeypatch.setattr(region_choice, "MANY_VOXELS", 100)
+    choice = region_choice.RegionChoice(source=source_of(layer))
+    chosen = finish(region_choice.choose_region(choice, reading))
+    share = round(100 * expected.sum() / expected.size)
+    assert f"holds {expected.sum()} voxels, as many as {share} % of the brain" in chosen.notes[1]
