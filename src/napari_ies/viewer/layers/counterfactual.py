@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_ies.colour_maps import SIGNED_MAPS
 from napari_ies.viewer import colours
+from napari_ies.viewer.look import Look
 
 if TYPE_CHECKING:
     from napari_ies.viewer.frame import Frame
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from napari_ies.viewer.region_choice import SeenChange
 
 CHANGE_NAME = "What if: change of probability"
+DEFAULT = Look()
 MARKED_NAME = "What if: lesions marked then"
 
 
@@ -73,7 +76,7 @@ class CounterfactualLayers:
             "change of probability",
             turn.apply(seen.difference),
             name=CHANGE_NAME,
-            colormap=colours.diverging(),
+            colormap=colours.diverging(SIGNED_MAPS[DEFAULT.signed], DEFAULT.threshold),
             contrast_limits=(-1.0, 1.0),
             interpolation2d="linear",
             visible=not image,
