@@ -1,20 +1,104 @@
 """Render the pictures of the documentation from the synthetic demo.
 
 Run it on a display, such as ``xvfb-run -a -s "-screen 0 1600x1000x24"`` gives; no real patient is
-ever shown.
+ever shown. ``scripts/render_figure.py`` makes the figure, ``scripts/render_help_images.py`` the
+pictures of the help.
 """
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from napari_ies.viewer.demo import run_demo
+import napari
+from qtpy.QtWidgets import QAbstractButton
+
+from napari_ies.viewer.demo import (
+    explain_lesion,
+    open_demo,
+    save_picture,
+    segment_demo,
+    telling_lesion,
+    wait_until,
+)
+
+if TYPE_CHECKING:
+    from napari_ies.viewer.widget import LesionSaliencyWidget
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
+SMALL_MM3 = 300
+"""The lesion that is looked at is the largest below this, so that its maximum map takes seconds."""
 
 
 def main() -> None:
-    run_demo(IMAGES / "demo.png")
+    viewer = napari.Viewer(title="napari-ies demo", show=True)
+    panel = open_demo(viewer)
+    segment_demo(viewer, panel)
+    save_picture(viewer, IMAGES / "segmented.png")
+    explain_lesion(viewer, panel, telling_lesion(panel))
+    save_picture(viewer, IMAGES / "demo.png")
+    volumes = panel.reading.segmentation.lesions["volume_mm3"]
+    label = int(volumes[volumes < SMALL_MM3].idxmax())
+    panel.explain(label)
+    wait_until(panel, lambda: panel.answers.of(label))
+    read_out(viewer, panel)
+    show_planes(viewer, panel)
+    compare(viewer, panel, label)
+    change(viewer, panel)
+    viewer.close()
+
+
+def read_out(viewer: Any, panel: LesionSaliencyWidget) -> None:
+    choose_tab(panel, "Readout")
+    wait(panel, 3)
+    save_picture(viewer, IMAGES / "explained.png")
+
+
+def show_planes(viewer: Any, panel: LesionSaliencyWidget) -> None:
+    panel.toggle_planes()
+    wait(panel, 3)
+    save_picture(viewer, IMAGES / "planes.png")
+    panel.toggle_planes()
+    wait(panel, 1)
+
+
+def compare(viewer: Any, panel: LesionSaliencyWidget, label: int) -> None:
+    panel.saliency.set_aggregation("max")
+    panel.saliency.samples.setValue(4)
+    panel.explain(label)
+    wait_until(panel, lambda: len(panel.answers.of(label)) == 2)
+    choose_tab(panel, "Compare")
+    press(panel, "side_by_side")
+    press(panel, "same_limits")
+    wait(panel, 3)
+    save_picture(viewer, IMAGES / "compared.png")
+    press(panel, "same_limits")
+    press(panel, "side_by_side")
+    wait(panel, 1)
+
+
+def change(viewer: Any, panel: LesionSaliencyWidget) -> None:
+    choose_tab(panel, "Regions")
+    press(panel, "see_changes")
+    wait(panel, 1)
+    wait_until(panel, lambda: not panel.jobs.busy)
+    wait(panel, 2)
+    save_picture(viewer, IMAGES / "what_if.png")
+
+
+def choose_tab(panel: LesionSaliencyWidget, title: str) -> None:
+    titles = [panel.tabs.tabText(index) for index in range(panel.tabs.count())]
+    panel.tabs.setCurrentIndex(titles.index(title))
+
+
+def press(panel: LesionSaliencyWidget, name: str) -> None:
+    panel.findChild(QAbstractButton, name).click()
+
+
+def wait(panel: LesionSaliencyWidget, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    wait_until(panel, lambda: time.monotonic() > end)
 
 
 if __name__ == "__main__":

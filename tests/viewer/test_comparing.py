@@ -73,7 +73,7 @@ def test_two_maps_of_a_lesion_in_numbers_and_side_by_side(comparing):
 
     viewer.window.resize(1500, 700)  # napari's own docks and the panel leave little of 1100
     comparing.settle()
-    as_it_was = state(comparing)
+    as_it_was, width = state(comparing), panel.width()
     comparing.press("side_by_side")
     comparing.wait(lambda: second(comparing) is not None)
     comparing.settle()
@@ -131,6 +131,7 @@ def test_two_maps_of_a_lesion_in_numbers_and_side_by_side(comparing):
     comparing.settle()
     after = state(comparing)
     assert after[1:] == as_it_was[1:]
+    comparing.wait(lambda: abs(panel.width() - width) < 10)
     own = str([-now.limit, now.limit])
     assert {limits.replace("(", "[").replace(")", "]") for name, _, _, limits in after[0]
             if "·" in name} == {own}  # fmt: skip

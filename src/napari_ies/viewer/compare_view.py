@@ -151,10 +151,10 @@ class CompareView(QWidget):
             self.beside.setCurrentIndex(0)
 
     def set_comparison(self, comparison: Comparison | None, note: str = "") -> None:
-        """Show what was found, or only a sentence."""
+        """Show what was found, followed by a sentence, or only a sentence."""
         self._model.clear()
         if comparison is not None:
-            note = comparison.note
+            note = f"{comparison.note} {note}".strip()
             if comparison.agreement is not None:
                 self._show_agreement(comparison.agreement)
             else:

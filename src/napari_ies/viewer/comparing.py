@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from napari_ies.viewer.frame import Point
     from napari_ies.viewer.reading import Answer, Key
 
+OTHER_SCALE = (
+    "Different aggregations have different scales: without Same limits each map shows in full."
+)
 SAME_UNIT_ONLY = "The two maps have different units, so one limit for both would mean nothing."
 
 
@@ -47,10 +50,14 @@ class Comparing(QObject):
         self._second: SecondView | None = None
         self._window: QMainWindow | None = None
         self._dock: QDockWidget | None = None
+        self._panel_width = 0
         # Later than the dock is added: only then do the docks have widths.
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self._share_width)
+        self._afterwards = QTimer(self)
+        self._afterwards.setSingleShot(True)
+        self._afterwards.timeout.connect(self._give_width_back)
         self._busy = False
         self.view = CompareView()
         host.add_tab("Compare", self.view, "Two maps: how far they agree, and where they differ.")
@@ -114,7 +121,8 @@ class Comparing(QObject):
     def _on_comparison(self, a: Answer, b: Answer, comparison: Comparison) -> None:
         if self._same(a, self._a) and self._same(b, self._b):
             self._comparison = comparison
-            self.view.set_comparison(comparison)
+            scales = a.request.aggregation != b.request.aggregation
+            self.view.set_comparison(comparison, OTHER_SCALE if scales else "")
             self._host.say(f"Compared {a.title} with {b.title}.")
             self._show_second()
 
@@ -174,16 +182,30 @@ class Comparing(QObject):
 
     def _place(self, dock: QDockWidget) -> None:
         """Put the second view between the image and the panel."""
-        window, panel = dock.parent(), self._host.parentWidget()
-        while panel is not None and not isinstance(panel, QDockWidget):
-            panel = panel.parentWidget()
+        window, panel = dock.parent(), self._panel_dock()
         if not isinstance(window, QMainWindow):
             return
         self._window, self._dock = window, dock
+        self._panel_width = 0 if panel is None else panel.width()
         window.installEventFilter(self)
         if panel is not None and window.dockWidgetArea(panel) == window.dockWidgetArea(dock):
             window.splitDockWidget(dock, panel, Qt.Orientation.Horizontal)
         self._soon.start(0)
+
+    def _panel_dock(self) -> QDockWidget | None:
+        around = self._host.parentWidget()
+        while around is not None and not isinstance(around, QDockWidget):
+            around = around.parentWidget()
+        return around
+
+    def _give_width_back(self) -> None:
+        """Let the image, not the panel, have the room of the second view that was closed."""
+        panel = self._panel_dock()
+        if panel is None or self._window is not None or not self._panel_width:
+            return
+        window = panel.parent()
+        if isinstance(window, QMainWindow):
+            window.resizeDocks([panel], [self._panel_width], Qt.Orientation.Horizontal)
 
     def _share_width(self) -> None:
         """Make the second view as wide as the image, once the window has laid it out."""
@@ -260,6 +282,7 @@ class Comparing(QObject):
         if second.parent() is not None:
             self._host.viewer.window.remove_dock_widget(second)
         second.deleteLater()
+        self._afterwards.start(0)
 
 
 def compare_maps(a: Saliency, b: Saliency) -> Iterator[Progress[Comparison]]:

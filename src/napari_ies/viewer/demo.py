@@ -65,18 +65,32 @@ def take_picture(viewer: Any, panel: LesionSaliencyWidget, path: Path) -> None:
     NapariIESError
         If a step fails, with the panel's sentence.
     """
+    segment_demo(viewer, panel)
+    explain_lesion(viewer, panel, telling_lesion(panel))
+    save_picture(viewer, path)
+
+
+def segment_demo(viewer: Any, panel: LesionSaliencyWidget) -> None:
+    """Find the lesions of the demo's patient, in a window of the pictures' size."""
     viewer.window.resize(*PICTURE_SIZE)
-    _wait_until(panel, lambda: panel.model is not None)
-    _wait_until(panel, panel.segmentation.button.isEnabled)
+    wait_until(panel, lambda: panel.model is not None)
+    wait_until(panel, panel.segmentation.button.isEnabled)
     panel.segmentation.button.click()
-    _wait_until(panel, lambda: panel.reading is not None)
-    label = telling_lesion(panel)
+    wait_until(panel, lambda: panel.reading is not None)
+
+
+def explain_lesion(viewer: Any, panel: LesionSaliencyWidget, label: int) -> None:
+    """Explain a lesion to the end, and look at it from near."""
     panel.saliency.samples.setValue(PICTURE_SAMPLES)
     panel.explain(label)
-    _wait_until(panel, lambda: panel.answers.of(label))
+    wait_until(panel, lambda: panel.answers.of(label))
     viewer.scene.camera.zoom *= 1.6
     viewer.scene.camera.center = viewer.dims.point
-    _wait_until(panel, lambda: not panel.jobs.busy)
+    wait_until(panel, lambda: not panel.jobs.busy)
+
+
+def save_picture(viewer: Any, path: Path) -> None:
+    """Write a picture of the whole window."""
     _settle()
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +109,8 @@ def telling_lesion(panel: LesionSaliencyWidget) -> int:
     return int(max(moderate, key=volumes.__getitem__))
 
 
-def _wait_until(panel: LesionSaliencyWidget, condition: Callable[[], object]) -> None:
+def wait_until(panel: LesionSaliencyWidget, condition: Callable[[], object]) -> None:
+    """Let the window work until something is so; an error of the panel ends it."""
     from qtpy.QtWidgets import QApplication
 
     failures: list[str] = []

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 from napari_ies.viewer.lesion_columns import NOTE, PEAK
 
 if TYPE_CHECKING:
-    from qtpy.QtGui import QKeyEvent, QMouseEvent
+    from qtpy.QtGui import QKeyEvent, QMouseEvent, QResizeEvent
 
     from napari_ies.viewer.lesion_order import SortedRows
 
@@ -88,6 +88,12 @@ class LesionRowsView(QTableView):
         index = self._order.index(row, self._shown_column())
         self.setCurrentIndex(index)
         self.scrollTo(index)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Keep the selected row in sight, as when a taller tab takes room from the table."""
+        super().resizeEvent(event)
+        if self.currentIndex().isValid():
+            self.scrollTo(self.currentIndex())
 
     def edit_note(self) -> None:
         """Begin to write the note of the selected row."""

@@ -108,8 +108,9 @@ class Scene:
         """Show the middle slices, the whole head and a scale bar in mm."""
         self._viewer.canvas.overlays.scale_bar.visible = True
         dims = self._viewer.dims
-        for axis, (start, stop, _) in enumerate(dims.range):
-            dims.set_point(axis, (start + stop) / 2)
+        for axis, (start, stop, step) in enumerate(dims.range):
+            # On a slice: between two of them, the outlines of both would be drawn.
+            dims.set_point(axis, start + step * int((stop - start) / 2 / step))
         self._viewer.reset_view()
 
     def look_at(self, position: Point) -> None:
