@@ -230,7 +230,7 @@ def test_a_row_selects_and_the_slices_move_there(segmented, patient):
     world = segmented.world_of(patient.volumes["FLAIR"], flair, patient.centres[1])
     np.testing.assert_allclose(segmented.viewer.dims.point, world, atol=1.1 * max(flair.scale))
     segmented.qtbot.keyClick(table, Qt.Key.Key_Down)
-    assert segmented.panel.selected == 2
+    segmented.wait(lambda: segmented.panel.selected == 2)  # after a pause, so as to pass on quickly
     segmented.finish()
 
 

@@ -15,7 +15,6 @@ from napari_ies.viewer.jobs import Job
 from napari_ies.viewer.layers.second_view import SecondView
 from napari_ies.viewer.tasks import once
 from napari_ies.viewer.titles import distinct_titles
-from napari_ies.windows import relative
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -294,6 +293,8 @@ def compare_maps(a: Saliency, b: Saliency) -> Iterator[Progress[Comparison]]:
 
 def difference_map(a: Saliency, comparison: Comparison) -> Saliency:
     """Return the difference A − B, which there must be, as maps that can be shown like others."""
+    from napari_ies.windows import relative
+
     difference = comparison.difference
     assert difference is not None  # noqa: S101 - A − B cannot be chosen otherwise
     footprint = np.zeros(tuple(part.stop - part.start for part in comparison.box), dtype=bool)
