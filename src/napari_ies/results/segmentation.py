@@ -24,12 +24,12 @@ from napari_ies.results.storage import (
     write,
 )
 from napari_ies.results.tables import table_writer
-from napari_ies.segmentation import Segmentation
 from napari_ies.versions import versions
 
 if TYPE_CHECKING:
     from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.segmentation import Segmentation
 
 
 def segmentation_files(subject: str) -> dict[str, str]:
@@ -130,6 +130,9 @@ def load_segmentation(path: str | Path, case: Case | None = None) -> Segmentatio
         If a file of it is missing, damaged, not written by napari-ies, or lies on another grid
         than the case.
     """
+    # Here, because it brings PyTorch along, for which whoever only writes need not wait.
+    from napari_ies.segmentation import Segmentation
+
     path = Path(path).expanduser()
     sidecar = path.with_name(sidecar_name(path.name))
     content = read_sidecar(sidecar)
