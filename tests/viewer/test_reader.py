@@ -56,7 +56,7 @@ def test_a_broken_file_is_refused_in_one_sentence(tmp_path):
 def test_opening_the_panel_does_not_wait_for_pytorch():
     code = (
         "import sys, napari_ies.viewer.widget, napari_ies.viewer.reader;"
-        "print([name for name in ('torch', 'monai') if name in sys.modules])"
+        "print([name for name in ('torch', 'monai', 'matplotlib') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

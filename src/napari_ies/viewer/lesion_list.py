@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject
 
-from napari_ies.lesions import region_row
 from napari_ies.viewer.titles import short_title
 
 if TYPE_CHECKING:
@@ -49,6 +48,8 @@ class LesionList(QObject):
         if isinstance(subject, str):
             box = reading.regions[subject].place.box
             probability = reading.segmentation.probability
+            from napari_ies.lesions import region_row  # brings SciPy along: not when opening
+
             row = region_row(reading.mask_of(subject), probability, reading.case, box)
             table.set_region(subject, row)
         latest_first = self._host.answers.of(subject)[::-1]

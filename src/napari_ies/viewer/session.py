@@ -10,7 +10,6 @@ from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QMenu, QPushButton
 
-from napari_ies.results.session import is_session
 from napari_ies.viewer import dialogs
 from napari_ies.viewer.availability import describe
 from napari_ies.viewer.background import Background, Errand
@@ -372,6 +371,8 @@ class SessionKeeping(QObject):
         self.notice.say("\n".join(lines), {"OK": ("Hide this.", lambda: None)})
 
     def _on_open(self) -> None:
+        from napari_ies.results.session import is_session
+
         folder = dialogs.choose_folder(self._host, "Open a session")
         if not folder:
             return

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from napari_ies.colour_maps import colour_limit
 from napari_ies.progress import Progress
-from napari_ies.results.session import load_session
 from napari_ies.viewer.frame import Frame
 from napari_ies.viewer.reader import METADATA_KEY, read_image
 from napari_ies.viewer.reading import (
@@ -56,6 +55,7 @@ class Reopened:
 def open_session(folder: Path) -> Iterator[Progress[Reopened]]:
     """Read a session and everything it refers to but its maps and its checkpoint."""
     from napari_ies.checkpoints import available_devices
+    from napari_ies.results.session import load_session
 
     yield Progress("Opening the session", 0, 0, "")
     session = load_session(folder)

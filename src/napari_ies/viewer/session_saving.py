@@ -6,13 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_ies.errors import ResultsError
-from napari_ies.results.session import (
-    Session,
-    SessionSummary,
-    SessionWriter,
-    find_session,
-    new_session_folder,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.results.session import Session, SessionSummary, SessionWriter
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.viewer.reading import Answer, Key, Reading, Subject
@@ -85,6 +79,9 @@ class Recording:
         ResultsError
             If nothing can be saved there.
         """
+        # Here, not above: the panel opens without what only saving needs.
+        from napari_ies.results.session import SessionWriter, find_session, new_session_folder
+
         reading = self.reading
         case, model = reading.case, reading.model
         earlier = find_session(
@@ -114,6 +111,8 @@ class Recording:
         ResultsError
             If it was changed since.
         """
+        from napari_ies.results.session import SessionWriter
+
         self.writer = SessionWriter.resume(session, self.reading.case)
         return True
 
