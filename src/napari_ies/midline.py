@@ -158,7 +158,7 @@ class _Head:
     def of_case(cls, case: Case) -> _Head | None:
         """Shrink a case to the working voxel size; None where it shows too little."""
         volumes, affine = _shrunk(case)
-        masks = [_head_mask(volume) for volume in volumes]
+        masks = [head_mask(volume) for volume in volumes]
         mask = masks[0]
         if np.count_nonzero(mask) < FEWEST_VOXELS:
             return None
@@ -206,7 +206,7 @@ def _shrunk(case: Case) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     return blocks.mean(axis=(2, 4, 6)), case.affine @ block
 
 
-def _head_mask(volume: NDArray[np.float32]) -> NDArray[np.bool_]:
+def head_mask(volume: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return the voxels that are not background.
 
     A volume whose background is exactly 0 was stripped of its skull. Otherwise the head begins

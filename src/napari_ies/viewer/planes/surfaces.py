@@ -61,14 +61,12 @@ def head_surface(volume: NDArray[np.float32], frame: Frame) -> Mesh | None:
     Vertices (N, 3) in world mm and triangles (M, 3), or None where there is no surface.
     """
     from scipy import ndimage
-    from skimage.filters import threshold_otsu
+
+    from napari_ies.midline import head_mask
 
     steps = [max(1, round(COARSE_MM / size)) for size in frame.scale]
     coarse = frame.reorientation.apply(volume)[tuple(slice(None, None, step) for step in steps)]
-    stripped = np.mean(coarse == 0) > 0.2
-    # Half of Otsu's threshold takes in dark tissue, and skin, but not the noise of air.
-    inside = coarse != 0 if stripped else coarse > 0.5 * threshold_otsu(np.asarray(coarse))
-    parts, count = ndimage.label(ndimage.binary_opening(inside))
+    parts, count = ndimage.label(ndimage.binary_opening(head_mask(coarse)))
     if count == 0:
         return None
     largest = 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
