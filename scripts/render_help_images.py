@@ -88,7 +88,7 @@ def _draw_map(
     signed = saliency.request.method == "smoothgrad"
     limit = colour_limit(saliency)
     name = "RdBu_r" if signed else "inferno"
-    colours = overlay_colours(name, mpl.colormaps[name], signed=signed, threshold=0.1)
+    colours = overlay_colours(mpl.colormaps[name], signed=signed, threshold=0.1)
     values = turn.apply(saliency.maps[pattern.sequence if signed else 0])[plane] / limit
     fraction = (values + 1) / 2 if signed else values
     index = np.clip(fraction * (len(colours) - 1), 0, len(colours) - 1).round().astype(int)

@@ -40,7 +40,6 @@ _INNER_PART = 0.88
 
 
 def overlay_colours(
-    name: str,
     colours_at: Callable[[NDArray[np.float64]], NDArray[Any]],
     *,
     signed: bool,
@@ -48,11 +47,11 @@ def overlay_colours(
 ) -> NDArray[np.float64]:
     """Return the colours of an overlay, from its lower limit to its upper one.
 
+    The outermost colours of diverging maps are left out: nearly black or white, some readers
+    could not tell them from the image.
+
     Parameters
     ----------
-    name
-        Of the colour map. The outermost colours of diverging maps are left out: nearly black or
-        white, some readers could not tell them from the image.
     colours_at
         The colour map: positions from 0 to 1 to colours (N, 3 or 4).
     signed

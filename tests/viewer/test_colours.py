@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-pytest.importorskip("napari")
-
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS

@@ -4,9 +4,6 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from PIL import Image
-
-pytest.importorskip("napari")
-
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QWidget
 
@@ -31,7 +28,7 @@ def pixels(image):
 def test_figures_have_the_colours_of_the_viewer(name, threshold):
     signed = name in SIGNED_MAPS.values()
     shown = (colours.diverging if signed else colours.sequential)(name, threshold)
-    drawn = overlay_colours(name, mpl.colormaps[name], signed=signed, threshold=threshold / 100)
+    drawn = overlay_colours(mpl.colormaps[name], signed=signed, threshold=threshold / 100)
     # Both libraries hold 256 colours of each map; one takes the nearest, the other interpolates.
     np.testing.assert_allclose(np.asarray(shown.colors), drawn, atol=0.02)
 

@@ -83,7 +83,7 @@ def saliency_colours(
 
     name = settings.signed_map if content.signed else settings.sequential_map
     colours = overlay_colours(
-        name, mpl.colormaps[name], signed=content.signed, threshold=settings.threshold
+        mpl.colormaps[name], signed=content.signed, threshold=settings.threshold
     )
     colours[:, 3] *= settings.opacity
     return ListedColormap(colours, name), Normalize(-limit if content.signed else 0.0, limit)

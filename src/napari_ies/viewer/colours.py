@@ -88,6 +88,6 @@ def _colormap(name: str, threshold: int, *, signed: bool) -> Colormap:
         shipped = ensure_colormap(name.removesuffix("_r") if backwards else name)
         return np.asarray(shipped.map(1 - position if backwards else position))
 
-    colours = overlay_colours(name, colours_at, signed=signed, threshold=threshold / 100)
+    colours = overlay_colours(colours_at, signed=signed, threshold=threshold / 100)
     # napari keeps every colour map it meets under its name, so equal ones are named equally.
     return Colormap(colours.astype(np.float32), name=f"{name} from {threshold} %")
