@@ -197,7 +197,7 @@ class Hands:
 
     def open(self, patient: Patient) -> None:
         for name, path in patient.images.items():
-            self.panel.open_image(name, str(path))
+            self.panel.preparing.open_image(name, str(path))
         self.finish()
 
     def segment(self) -> None:
@@ -258,7 +258,7 @@ def segmented(hands: Hands, patient: Patient) -> Hands:
     from napari_ies.viewer.tasks import LoadedModel
 
     model = small_model()
-    hands.panel._on_model(LoadedModel(model, "CPU", ("cpu",), ("0", "2"), "0"))
+    hands.panel.take_model(LoadedModel(model, "CPU", ("cpu",), ("0", "2"), "0"))
     hands.open(patient)
     hands.segment()
     assert hands.panel.reading is not None, hands.panel.status.text

@@ -87,7 +87,7 @@ def test_right_front_and_top_are_where_the_marks_say(hands, patient, tmp_path):
     volume[tuple(slice(i - 1, i + 2) for i in spot)] = 100.0
     volume[0, 0, 0] = 0
     nib.save(nib.Nifti1Image(volume, patient.affine), tmp_path / "spot.nii.gz")
-    hands.panel.open_image("FLAIR", str(tmp_path / "spot.nii.gz"))
+    hands.panel.preparing.open_image("FLAIR", str(tmp_path / "spot.nii.gz"))
     hands.finish()
     three = opened(hands)
     layer = hands.viewer.layers[0]

@@ -17,7 +17,7 @@ CHECKPOINT = "checkpoints/unet_flair_t1_epoch_31.pth"
 def _open(hands, real_file, folder, files, threshold=None):
     hands.panel.checkpoint.choose(str(real_file(CHECKPOINT)))
     for name, file in files.items():
-        hands.panel.open_image(name, str(real_file(f"data/{folder}/{file}")))
+        hands.panel.preparing.open_image(name, str(real_file(f"data/{folder}/{file}")))
     hands.finish()
     if threshold is not None:
         hands.control("threshold").setValue(threshold)

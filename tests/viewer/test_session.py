@@ -30,7 +30,7 @@ def read_case(hands, folder):
     """Open a case, segment it, explain a lesion, and write a note, as a person does."""
     hands.panel.checkpoint.choose(str(folder / "unet.pth"))
     for name in ("FLAIR", "T1"):
-        hands.panel.open_image(name, str(folder / f"{name}.nii.gz"))
+        hands.panel.preparing.open_image(name, str(folder / f"{name}.nii.gz"))
     hands.finish()
     hands.segment()
     hands.panel.saliency.samples.setValue(2)

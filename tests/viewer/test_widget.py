@@ -295,8 +295,8 @@ def test_layers_of_the_user_are_never_changed(hands, patient):
 
     model = _loaded()
     assert isinstance(model, LoadedModel)
-    hands.panel._on_model(model)
-    hands.panel.open_image("T1", str(patient.images["T1"]))
+    hands.panel.take_model(model)
+    hands.panel.preparing.open_image("T1", str(patient.images["T1"]))
     hands.finish()
     for before, layer in zip(state, (own, labels), strict=True):
         after = layer._get_state()
@@ -338,7 +338,7 @@ def test_open_layers_serve_as_sequences(segmented, hands, patient):
 
 
 def test_the_reference_adds_matches(segmented, patient):
-    segmented.panel.open_reference(str(patient.reference))
+    segmented.panel.preparing.open_reference(str(patient.reference))
     segmented.finish()
     assert segmented.control("reference").currentText() == "reference"
     segmented.segment()
@@ -364,7 +364,7 @@ def test_errors_are_one_sentence(hands, tmp_path, content):
     path = tmp_path / "broken.nii.gz"
     path.write_bytes(content)
     before = len(notification_manager.records)
-    hands.panel.open_image("FLAIR", str(path))
+    hands.panel.preparing.open_image("FLAIR", str(path))
     hands.finish()
     text = hands.control("status").text()
     assert "broken.nii.gz" in text
@@ -398,7 +398,7 @@ def test_a_checkpoint_is_loaded_and_described(hands, small):
     assert not hands.control("segment").isEnabled()
     assert "Choose an image for FLAIR and T1 first." in hands.control("segment").toolTip()
     for name, path in small.images.items():
-        hands.panel.open_image(name, str(path))
+        hands.panel.preparing.open_image(name, str(path))
     hands.finish()
     hands.segment()
     expected = small.case().affine
@@ -486,7 +486,7 @@ def test_another_checkpoint_explains_the_same_lesions_and_is_named(segmented):
     segmented.wait(lambda: segmented.answered(1))
     model = segmented.panel.reading.model
     other = SegmentationModel(deepcopy(model.network), model.profile, model.device)
-    segmented.panel._on_model(LoadedModel(other, "CPU", ("cpu",), ("0", "2"), "0"))
+    segmented.panel.take_model(LoadedModel(other, "CPU", ("cpu",), ("0", "2"), "0"))
     segmented.panel.explain(1)
     segmented.wait(lambda: len(segmented.panel.answers.of(1)) == 2)
     first, second = segmented.panel.answers.of(1)
@@ -494,3 +494,19 @@ def test_another_checkpoint_explains_the_same_lesions_and_is_named(segmented):
     assert second.other_model
     assert second.title == "Lesion 1 · SmoothGrad mean · small"
     np.testing.assert_array_equal(first.saliency.maps, second.saliency.maps)
+
+
+def test_a_checkpoint_that_takes_the_sequences_in_another_order_explains_nothing(segmented):
+    from dataclasses import replace
+
+    from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.viewer.tasks import LoadedModel
+
+    model = segmented.panel.reading.model
+    profile = replace(model.profile, sequences=("T1", "FLAIR"))
+    other = SegmentationModel(model.network, profile, model.device)
+    segmented.panel.take_model(LoadedModel(other, "CPU", ("cpu",), ("0", "2"), "0"))
+    segmented.panel.explain(1)
+    segmented.finish()
+    assert segmented.panel.answers.of(1) == []
+    assert "takes T1, FLAIR, but FLAIR, T1 were segmented" in segmented.panel.status.text

@@ -64,7 +64,7 @@ class Guidance(QObject):
 
     def _on_demo(self, demo: tuple[list[LayerDataTuple], str]) -> None:
         layers, checkpoint = demo
-        self._host.open_layers(layers)
+        self._host.preparing.open_layers(layers)
         self._host.checkpoint.choose(checkpoint)
 
     def _on_layers_changed(self) -> None:

@@ -289,7 +289,7 @@ class SessionKeeping(QObject):
         reference = reopened.reference
         if reference is not None:
             reference_key = self._layer_of(reference) or host.scene.add(reference)
-        host.refresh_layers()
+        host.preparing.offer_layers()
         for sequence, key in keys.items():
             host.images.assign(sequence, key)
         if reference is not None:

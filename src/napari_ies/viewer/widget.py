@@ -18,26 +18,23 @@ from napari_ies.viewer.figure_making import FigureMaking
 from napari_ies.viewer.guidance import Guidance
 from napari_ies.viewer.jobs import Job, Jobs
 from napari_ies.viewer.keys import Keyboard
-from napari_ies.viewer.layers import Scene, key_of
+from napari_ies.viewer.layers import Scene
 from napari_ies.viewer.lesion_list import LesionList
 from napari_ies.viewer.panel import Panel
 from napari_ies.viewer.picking import pick_lesion
 from napari_ies.viewer.planes.part import Planes
 from napari_ies.viewer.preferences import Preferring
+from napari_ies.viewer.preparing import Preparing
 from napari_ies.viewer.reading import Answer, Answers, Key, Reading, Region, Subject, model_key
 from napari_ies.viewer.readout import Readout
 from napari_ies.viewer.regions import Regions
 from napari_ies.viewer.session import SessionKeeping
-from napari_ies.viewer.sources import Source, source_of
 from napari_ies.viewer.titles import request_title, subject_title
 from napari_ies.viewer.viewer_link import ViewerLink
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.viewer.frame import Voxel
-    from napari_ies.viewer.reader import LayerDataTuple
     from napari_ies.viewer.tasks import LoadedModel
 
 FIRST_STEPS = (
@@ -99,51 +96,7 @@ class LesionSaliencyWidget(Panel):
         self._parts = self._make_parts()
         self._attach()
         self.say(FIRST_STEPS)
-        self._refresh()
-
-    def open_image(self, sequence: str, path: str) -> None:
-        """Open a NIfTI file as a layer and take it as a sequence."""
-        done = partial(self._on_image, sequence)
-        title = f"Opening {Path(path).name}"
-        self.jobs.submit(Job(f"open {sequence}", title, partial(tasks.open_file, path), done))
-
-    def open_layers(self, layers: Sequence[LayerDataTuple]) -> None:
-        """Add images, the last of them on top, and masks, hidden; frame all of it."""
-        for data, arguments, kind in layers:
-            hidden = {"visible": False} if kind == "labels" else {}
-            self.scene.add((data, {**arguments, **hidden}, kind))
-        self.scene.frame_all()
-        self._on_layers_changed()
-
-    def open_reference(self, path: str) -> None:
-        """Open a NIfTI file as the reference mask."""
-        title = f"Opening {Path(path).name}"
-        work = partial(tasks.open_mask, path)
-        self.jobs.submit(Job("open reference", title, work, self._on_reference))
-
-    def load_checkpoint(self, path: str, device: str = "auto") -> None:
-        """Load a checkpoint onto a device."""
-        title = f"Loading {Path(path).name}"
-        work = partial(tasks.load_model, path, device)
-        self.jobs.submit(Job("checkpoint", title, work, self._on_model))
-
-    def segment(self) -> None:
-        """Segment the chosen images with the loaded network."""
-        if self.model is None or self.images.why_not_complete:
-            return
-        try:
-            sources = {s: self._source(k) for s, k in self.images.assignment().items()}
-            reference = self.segmentation.reference_key
-            mask = None if reference is None else self._source(reference)
-        except NapariIESError as error:
-            self._on_failed("segment", str(error))
-            return
-        settings = tasks.SegmentationSettings(
-            self.segmentation.threshold.value(), self.segmentation.smallest.value(), mask
-        )
-        self.jobs.cancel("explain")
-        work = partial(tasks.segment_sources, self.model.model, sources, settings)
-        self.jobs.submit(Job("segment", "Segmenting", work, self.show_reading))
+        self.refresh()
 
     def explain(self, subject: Subject, voxel: Voxel | None = None) -> None:
         """Select a lesion or region everywhere and show its saliency, computing it if need be.
@@ -164,7 +117,7 @@ class LesionSaliencyWidget(Panel):
         try:
             model = self.explained_model(reading)
         except NapariIESError as error:
-            self._on_failed("explain", str(error))
+            self.fail("explain", str(error))
             return
         request = self.saliency.request()
         key = subject, request, model_key(model)
@@ -225,6 +178,11 @@ class LesionSaliencyWidget(Panel):
         self.scene.overlays.show(answer.saliency, self.reading.frame, answer.title, answer.limit)
         self.answer_shown.emit(answer)
 
+    def take_model(self, loaded: LoadedModel) -> None:
+        """Take a loaded checkpoint in place of the one before."""
+        self.model = loaded
+        self.model_changed.emit(loaded)
+
     def show_reading(self, reading: Reading) -> None:
         """Take a segmented patient in place of the one before, and show it."""
         self.reading, self.answers = reading, Answers()
@@ -260,21 +218,17 @@ class LesionSaliencyWidget(Panel):
         Raises
         ------
         CheckpointError
-            If it takes another number of sequences than were segmented.
+            If it takes other sequences than were segmented, or in another order.
         """
         if self.model is None:
             return reading.model
         takes, given = self.model.model.profile.sequences, reading.case.sequences
-        if len(takes) != len(given):
+        if tuple(takes) != tuple(given):
             raise CheckpointError(
                 f"The loaded checkpoint takes {', '.join(takes)}, but {', '.join(given)} were "
                 "segmented; segment again with it, or load the checkpoint that segmented."
             )
         return self.model.model
-
-    def refresh_layers(self) -> None:
-        """Offer the layers that are in the viewer now as images and masks."""
-        self._on_layers_changed()
 
     def toggle_planes(self) -> None:
         """Show axial, coronal and sagittal instead of one plane, or one again."""
@@ -287,6 +241,25 @@ class LesionSaliencyWidget(Panel):
     def say(self, text: str) -> None:
         """Show a sentence in the status line."""
         self.status.say(text)
+
+    def refresh(self) -> None:
+        """Allow what can be done now, and say why the rest cannot."""
+        segmented = "" if self.reading is not None else "Segment the images first."
+        chosen = "" if self.selected is not None else "Click a lesion or choose its row first."
+        unloaded = "" if self.model is not None else "Choose a checkpoint first."
+        self.allow_actions(
+            segment=unloaded or self.images.why_not_complete,
+            explain=segmented or chosen,
+            save=segmented,
+        )
+
+    def fail(self, kind: str, sentence: str) -> None:
+        """Say what went wrong with a job of a kind, in the status line and as a notification."""
+        if kind == "checkpoint":
+            self.model = None
+            self.checkpoint.set_failed()
+        self.say(sentence)
+        show_error(sentence)
 
     def save_to(self, folder: str, overwrite: bool = False) -> None:
         """Save the lesions and every finished map to a folder."""
@@ -307,6 +280,7 @@ class LesionSaliencyWidget(Panel):
 
     def _make_parts(self) -> list[QObject]:
         """Make what stands on its own: each adds its view and listens to the signals here."""
+        self.preparing = Preparing(self)
         self.session = SessionKeeping(self)
         self._planes = Planes(self)
         return [
@@ -331,22 +305,17 @@ class LesionSaliencyWidget(Panel):
                 part.attach()
 
     def _connect(self) -> None:
-        self.images.file_chosen.connect(self.open_image)
-        self.images.changed.connect(self._refresh)
-        self.checkpoint.chosen.connect(self.load_checkpoint)
-        self.segmentation.file_chosen.connect(self.open_reference)
-        self.segmentation.segment_requested.connect(self.segment)
+        self.images.changed.connect(self.refresh)
         self.lesions.chosen.connect(self.explain)
         self.saliency.explain_requested.connect(self.explain_selected)
         self.save_requested.connect(self.save_to)
         self.status.cancel_requested.connect(self.jobs.cancel)
         self.link.clicked.connect(self._on_clicked)
-        self.link.layers_changed.connect(self._on_layers_changed)
         self.link.view_changed.connect(self._on_view_changed)
         self.jobs.started.connect(self._on_started)
         self.jobs.reported.connect(self.status.show_report)
         self.jobs.noted.connect(show_warning)
-        self.jobs.failed.connect(self._on_failed)
+        self.jobs.failed.connect(self.fail)
         self.jobs.cancelled.connect(self._on_cancelled)
         self.jobs.idle.connect(self._on_idle)
         # Not a bound method: when this fires, the Qt side of this widget is gone already.
@@ -363,7 +332,7 @@ class LesionSaliencyWidget(Panel):
         self.lesions.select(subject)
         self.scene.lesions.select(subject, *reading.displayed(subject))
         self.scene.look_at(reading.frame.to_world(voxel))
-        self._refresh()
+        self.refresh()
         self.selection_changed.emit(subject)
 
     def _shows_saved(self, reading: Reading, model: SegmentationModel, key: Key) -> bool:
@@ -381,21 +350,8 @@ class LesionSaliencyWidget(Panel):
             self.show_answer(kept[-1])
             self.say(f"Showing {kept[-1].title}. {hindrance}")
         else:
-            self._on_failed("explain", hindrance)
+            self.fail("explain", hindrance)
         return True
-
-    def _source(self, key: str) -> Source:
-        return source_of(self.scene.find(key))
-
-    def _refresh(self) -> None:
-        segmented = "" if self.reading is not None else "Segment the images first."
-        chosen = "" if self.selected is not None else "Click a lesion or choose its row first."
-        unloaded = "" if self.model is not None else "Choose a checkpoint first."
-        self.allow_actions(
-            segment=unloaded or self.images.why_not_complete,
-            explain=segmented or chosen,
-            save=segmented,
-        )
 
     def _on_clicked(self, position: Any, direction: Any) -> None:
         if self.reading is None:
@@ -408,35 +364,6 @@ class LesionSaliencyWidget(Panel):
     def _on_view_changed(self) -> None:
         if self.reading is not None:
             self.scene.lesions.draw()
-
-    def _on_layers_changed(self) -> None:
-        self.images.set_images({key_of(layer): layer.name for layer in self.scene.images()})
-        self.segmentation.set_masks({key_of(layer): layer.name for layer in self.scene.masks()})
-        self._refresh()
-
-    def _on_image(self, sequence: str, layer_data: LayerDataTuple) -> None:
-        # The first sequence is the one lesions are looked for on.
-        key = self.scene.add(layer_data, on_top=sequence == self.images.sequences[0])
-        self._on_layers_changed()
-        self.images.assign(sequence, key)
-        self.say(f"Opened {layer_data[1]['name']} as {sequence}.")
-
-    def _on_reference(self, layer_data: LayerDataTuple) -> None:
-        key = self.scene.add(layer_data)
-        self._on_layers_changed()
-        self.segmentation.choose_mask(key)
-        self.say(f"Opened {layer_data[1]['name']} as the reference.")
-
-    def _on_model(self, loaded: LoadedModel) -> None:
-        self.model = loaded
-        profile = loaded.model.profile
-        self.checkpoint.set_devices(loaded.devices)
-        self.checkpoint.set_model(loaded.model, loaded.device)
-        self.images.set_sequences(profile.sequences)
-        self.segmentation.set_profile(profile.threshold, profile.smallest_lesion)
-        self.saliency.set_layers(loaded.layers, loaded.default_layer)
-        self.say(f"Loaded {profile.name}; computing on {loaded.device}.")
-        self.model_changed.emit(loaded)
 
     def _on_running_answer(self, reading: Reading, answer: Answer) -> None:
         if reading is self.reading:
@@ -457,19 +384,12 @@ class LesionSaliencyWidget(Panel):
         self.status.set_busy()
         self.say(f"{title}…")
 
-    def _on_failed(self, kind: str, sentence: str) -> None:
-        if kind == "checkpoint":
-            self.model = None
-            self.checkpoint.set_failed()
-        self.say(sentence)
-        show_error(sentence)
-
     def _on_cancelled(self, title: str) -> None:
         self.say(f"Cancelled: {title}. A map on screen may be unfinished.")
 
     def _on_idle(self) -> None:
         self.status.set_idle()
-        self._refresh()
+        self.refresh()
 
 
 def _let_go(link: ViewerLink, jobs: Jobs) -> None:

@@ -1,0 +1,120 @@
+"""Preparing: images, reference, checkpoint and Segment, all that comes before a lesion."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject
+
+from napari_ies.errors import NapariIESError
+from napari_ies.viewer import tasks
+from napari_ies.viewer.jobs import Job
+from napari_ies.viewer.layers import key_of
+from napari_ies.viewer.sources import Source, source_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_ies.viewer.reader import LayerDataTuple
+    from napari_ies.viewer.tasks import LoadedModel
+    from napari_ies.viewer.widget import LesionSaliencyWidget
+
+
+class Preparing(QObject):
+    """Opens files, loads checkpoints and segments, as the forms ask for it.
+
+    Parameters
+    ----------
+    host
+        The panel.
+    """
+
+    def __init__(self, host: LesionSaliencyWidget) -> None:
+        super().__init__(host)
+        self._host = host
+        host.images.file_chosen.connect(self.open_image)
+        host.checkpoint.chosen.connect(self.load_checkpoint)
+        host.segmentation.file_chosen.connect(self.open_reference)
+        host.segmentation.segment_requested.connect(self.segment)
+        host.link.layers_changed.connect(self.offer_layers)
+        host.model_changed.connect(self._on_model)
+
+    def open_image(self, sequence: str, path: str) -> None:
+        """Open a NIfTI file as a layer and take it as a sequence."""
+        done = partial(self._on_image, sequence)
+        work, title = partial(tasks.open_file, path), f"Opening {Path(path).name}"
+        self._host.jobs.submit(Job(f"open {sequence}", title, work, done))
+
+    def open_reference(self, path: str) -> None:
+        """Open a NIfTI file as the reference mask."""
+        work, title = partial(tasks.open_mask, path), f"Opening {Path(path).name}"
+        self._host.jobs.submit(Job("open reference", title, work, self._on_reference))
+
+    def open_layers(self, layers: Sequence[LayerDataTuple]) -> None:
+        """Add images, the last of them on top, and masks, hidden; frame all of it."""
+        scene = self._host.scene
+        for data, arguments, kind in layers:
+            hidden = {"visible": False} if kind == "labels" else {}
+            scene.add((data, {**arguments, **hidden}, kind))
+        scene.frame_all()
+        self.offer_layers()
+
+    def offer_layers(self) -> None:
+        """Offer the layers that are in the viewer now as images and masks."""
+        host = self._host
+        host.images.set_images({key_of(layer): layer.name for layer in host.scene.images()})
+        host.segmentation.set_masks({key_of(layer): layer.name for layer in host.scene.masks()})
+        host.refresh()
+
+    def load_checkpoint(self, path: str, device: str = "auto") -> None:
+        """Load a checkpoint onto a device."""
+        work = partial(tasks.load_model, path, device)
+        title = f"Loading {Path(path).name}"
+        self._host.jobs.submit(Job("checkpoint", title, work, self._host.take_model))
+
+    def segment(self) -> None:
+        """Segment the chosen images with the loaded network."""
+        host = self._host
+        if host.model is None or host.images.why_not_complete:
+            return
+        try:
+            sources = {s: self._source(k) for s, k in host.images.assignment().items()}
+            reference = host.segmentation.reference_key
+            mask = None if reference is None else self._source(reference)
+        except NapariIESError as error:
+            host.fail("segment", str(error))
+            return
+        settings = tasks.SegmentationSettings(
+            host.segmentation.threshold.value(), host.segmentation.smallest.value(), mask
+        )
+        host.jobs.cancel("explain")
+        work = partial(tasks.segment_sources, host.model.model, sources, settings)
+        host.jobs.submit(Job("segment", "Segmenting", work, host.show_reading))
+
+    def _source(self, key: str) -> Source:
+        return source_of(self._host.scene.find(key))
+
+    def _on_image(self, sequence: str, layer_data: LayerDataTuple) -> None:
+        host = self._host
+        # The first sequence is the one lesions are looked for on.
+        key = host.scene.add(layer_data, on_top=sequence == host.images.sequences[0])
+        self.offer_layers()
+        host.images.assign(sequence, key)
+        host.say(f"Opened {layer_data[1]['name']} as {sequence}.")
+
+    def _on_reference(self, layer_data: LayerDataTuple) -> None:
+        key = self._host.scene.add(layer_data)
+        self.offer_layers()
+        self._host.segmentation.choose_mask(key)
+        self._host.say(f"Opened {layer_data[1]['name']} as the reference.")
+
+    def _on_model(self, loaded: LoadedModel) -> None:
+        host, profile = self._host, loaded.model.profile
+        host.checkpoint.set_devices(loaded.devices)
+        host.checkpoint.set_model(loaded.model, loaded.device)
+        host.images.set_sequences(profile.sequences)
+        host.segmentation.set_profile(profile.threshold, profile.smallest_lesion)
+        host.saliency.set_layers(loaded.layers, loaded.default_layer)
+        host.say(f"Loaded {profile.name}; computing on {loaded.device}.")
