@@ -1,7 +1,14 @@
 """Preferences: napari's settings page reaches the forms."""
 
 import pytest
+import yaml
 from napari.settings import get_plugin_settings
+from npe2 import PluginManifest
+from qtpy.QtCore import Qt
+
+from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
+from napari_ies.viewer.look import HIGHEST_THRESHOLD, LIMITS, Look
+from napari_ies.viewer.preferences import preferred_look
 
 
 @pytest.fixture
@@ -40,7 +47,70 @@ def test_a_change_reaches_an_open_panel_and_none_that_was_closed(settings, hands
     assert hands.panel.saliency.samples.value() == 30
 
 
+def test_a_panel_opens_with_the_preferred_colours_and_keeps_what_was_chosen_in_it(
+    settings, segmented, make_napari_viewer, tmp_path
+):
+    colours, control = settings.colours, segmented.control
+    segmented.panel.tabs.setCurrentWidget(control("signed_map").parent().parent())
+    segmented.panel.explain(1)
+    segmented.finish()
+    limit = segmented.answer(1).limit
+
+    def shown():
+        (state,) = {
+            (layer.colormap.name, round(layer.contrast_limits[1], 6), round(layer.opacity, 3))
+            for layer in segmented.overlays()
+        }
+        return state
+
+    assert shown() == ("RdBu_r from 10 %", round(limit, 6), 1)
+    control("overlay_opacity").setValue(60)
+    colours.threshold, colours.opacity = 28, 35
+    segmented.settle()
+    assert shown() == ("RdBu_r from 30 %", round(limit, 6), 0.6)
+    assert control("threshold_percent").value() == 30
+    colours.limits, colours.fixed = "fixed", 0.125
+    segmented.settle()
+    assert shown()[1:] == (0.125, 0.6)
+    segmented.qtbot.keyClick(control("signed_map"), Qt.Key.Key_Down)
+    layer = segmented.overlays()[0]
+    layer.contrast_limits = (-0.5, 0.5)
+    colours.signed, colours.fixed = "Blue\u2013orange, dark centre", 0.25
+    segmented.settle()
+    assert control("signed_map").currentText() == "Blue\u2013red, dark centre"
+    assert tuple(layer.contrast_limits) == (-0.5, 0.5)
+    assert tuple(segmented.overlays()[1].contrast_limits) == (-0.25, 0.25)
+
+    second = make_napari_viewer()
+    _, panel = second.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
+    wanted = Look("Blue\u2013orange, dark centre", "Inferno", "fixed", 0.25, 30, 0.35)
+    assert panel.scene.overlays.look == wanted
+    view = panel.findChild(type(control("signed_map")), "signed_map").parent()
+    assert view.look == wanted
+    assert view.signed.currentText() == "Blue\u2013orange, dark centre"
+    assert (view.limits.currentText(), view.fixed.value()) == ("fixed at", 0.25)
+    assert (view.threshold.value(), view.opacity.value()) == (30, 35)
+    # What napari wrote for the next time, and the panel closed before it changes.
+    (written,) = (tmp_path / "preferences").rglob("*napari-ies*.yaml")
+    assert yaml.safe_load(written.read_text())["colours"]["fixed"] == 0.25
+    before = len(colours.events.callbacks)
+    second.window.remove_dock_widget(panel)
+    assert len(colours.events.callbacks) == before - 1
+
+
+def test_the_colours_offered_are_those_of_the_view():
+    manifest = PluginManifest.from_distribution("napari-ies")
+    offered = manifest.contributions.configurations["colours"].properties
+    assert offered["signed"].enum == list(SIGNED_MAPS)
+    assert offered["sequential"].enum == list(SEQUENTIAL_MAPS)
+    assert tuple(offered["limits"].enum) == LIMITS
+    assert offered["threshold"].maximum == HIGHEST_THRESHOLD
+    assert preferred_look() == Look()
+
+
 def test_what_is_not_possible_is_refused(settings):
+    with pytest.raises(ValueError, match="not one of the allowed"):
+        settings.colours.signed = "jet"
     with pytest.raises(ValueError, match="greater than or equal to 1"):
         settings.computation.samples = 0
     with pytest.raises(ValueError, match="not one of the allowed"):

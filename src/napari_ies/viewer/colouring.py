@@ -25,6 +25,7 @@ class Colouring(QObject):
         super().__init__(host)
         self._overlays, self._lesions = host.scene.overlays, host.scene.lesions
         self.view = ViewForm()
+        self.view.set_look(self._overlays.look)
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self._show_state)

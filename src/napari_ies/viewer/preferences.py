@@ -1,15 +1,19 @@
 """Preferences: what a person set on napari's settings page for this plugin.
 
 The page and the file behind it are napari's, made of ``configurations`` in the manifest; here its
-values reach the forms, when the panel opens and whenever one of them is changed.
+values reach the forms, when the panel opens and whenever one of them is changed. Colours are where
+a panel starts: what a person chose since in the tab "View" stays.
 """
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from napari.settings import get_plugin_settings
 from qtpy.QtCore import QObject
+
+from napari_ies.viewer.look import THRESHOLD_STEP, Look
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,10 +28,26 @@ def preferences() -> Any | None:
 
     Returns
     -------
-    napari's settings model with the sections ``computation``, ``display`` and ``session``, or
+    napari's settings model with the sections ``computation``, ``colours`` and ``session``, or
     None where the plugin is not registered with napari, as when its widget is used alone.
     """
     return get_plugin_settings().get(PLUGIN)
+
+
+def preferred_look() -> Look:
+    """Return how maps are coloured when a panel opens."""
+    settings = preferences()
+    if settings is None:
+        return Look()
+    colours = settings.colours
+    return Look(
+        signed=colours.signed,
+        sequential=colours.sequential,
+        limits=colours.limits,
+        fixed=colours.fixed,
+        threshold=THRESHOLD_STEP * round(colours.threshold / THRESHOLD_STEP),
+        opacity=colours.opacity / 100,
+    )
 
 
 class Preferring(QObject):
@@ -45,6 +65,8 @@ class Preferring(QObject):
         self._attached = False
         for name in self._setters():
             self._set(name)
+        self._look = preferred_look()
+        host.scene.overlays.set_look(self._look)
 
     def attach(self) -> None:
         """Follow changes on the settings page."""
@@ -52,12 +74,14 @@ class Preferring(QObject):
         if settings is not None and not self._attached:
             self._attached = True
             settings.computation.events.connect(self._on_changed)
+            settings.colours.events.connect(self._on_colours)
 
     def release(self) -> None:
         """Follow no changes any more."""
         settings = preferences()
         if settings is not None and self._attached:
             settings.computation.events.disconnect(self._on_changed)
+            settings.colours.events.disconnect(self._on_colours)
         self._attached = False
 
     def _setters(self) -> dict[str, Callable[[Any], None]]:
@@ -75,6 +99,16 @@ class Preferring(QObject):
     def _on_changed(self, event: Any) -> None:
         if event.type in self._setters():
             self._set(event.type)
+
+    def _on_colours(self, _: Any) -> None:
+        before, self._look = self._look, preferred_look()
+        overlays = self._host.scene.overlays
+        untouched = {
+            one.name: getattr(self._look, one.name)
+            for one in fields(Look)
+            if getattr(overlays.look, one.name) == getattr(before, one.name)
+        }
+        overlays.set_look(replace(overlays.look, **untouched), by_person=False)
 
     def _set(self, name: str) -> None:
         settings = preferences()

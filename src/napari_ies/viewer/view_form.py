@@ -177,12 +177,14 @@ class ViewForm(QWidget):
 
     def _on_edited(self) -> None:
         step = THRESHOLD_STEP * round(self.threshold.value() / THRESHOLD_STEP)
+        limits = LIMITS[self.limits.currentIndex()]
         look = replace(
             self._look,
             signed=self.signed.currentText(),
             sequential=self.sequential.currentText(),
-            limits=LIMITS[self.limits.currentIndex()],
-            fixed=self.fixed.value(),
+            limits=limits,
+            # The box also shows limits that nobody fixed.
+            fixed=self.fixed.value() if limits == "fixed" else self._look.fixed,
             threshold=step,
             opacity=self.opacity.value() / 100,
             colour_bar=self.colour_bar.isChecked(),

@@ -132,14 +132,20 @@ class SaliencyOverlays:
             self._busy = False
         self.refresh()
 
-    def set_look(self, look: Look) -> None:
+    def set_look(self, look: Look, *, by_person: bool = True) -> None:
         """Colour the map on screen and later ones otherwise.
 
-        What is different from the look before applies to every overlay, the rest leaves what a
-        person set on the layers.
+        Parameters
+        ----------
+        look
+            How.
+        by_person
+            Whether a person asked for it here: then what is different from the look before applies
+            to every overlay; the rest leaves what a person set on the layers.
         """
         before, self._look = self._look, look
-        if self._shown is None:
+        if self._shown is None or not by_person:
+            self.follow_look(())
             return
         old, new = self._wanted(before, self._shown), self._wanted(look, self._shown)
         self.follow_look(tuple(name for name in BY_LOOK if not equal(old[name], new[name])))
