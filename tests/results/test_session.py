@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import nibabel as nib
@@ -25,6 +26,7 @@ from napari_ies.results import storage
 from napari_ies.results.session import (
     SESSION_FILE,
     SessionWriter,
+    discard_superseded,
     find_session,
     is_session,
     load_session,
@@ -293,6 +295,141 @@ def test_changed_lesions_are_named(begun):
     table.unlink()
     with pytest.raises(ResultsError, match="is missing"):
         load_session(begun.folder)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_what_the_session_names_no_more_is_removed_and_nothing_else(begun, images, model):
+    case = load_case(images)
+    mask = np.zeros(case.shape, dtype=bool)
+    mask[4:6, 5:9, 3] = True
+    begun.set_regions({"rim": mask})
+    begun.add_map(1, a_map(case, 1), model)
+    before = names(begun.folder)
+    begun.add_map(2, a_map(case, 2), model)
+    begun.add_map("rim", a_map(case, 3), model)
+    # What a person put there: of the kind that a session writes, and a note.
+    mine = begun.folder / "sub-07_lesion-002_method-smoothgrad_agg-max_desc-footprint_mask.nii.gz"
+    mine.write_bytes(b"mine")
+    (begun.folder / "read me.txt").write_text("mine")
+    # And a file of the session that was edited since.
+    edited = next(begun.folder.glob("*lesion-002*measures.tsv"))
+    edited.write_text("mine now")
+    begun.drop_maps([1, 2])
+    assert names(begun.folder) == before | {mine.name, "read me.txt", edited.name}
+    begun.set_regions({"rim": ~mask})
+    begun.set_regions({})
+    regions = {name for name in before if "region" in name}
+    assert len(regions) == 1
+    assert names(begun.folder) == (before - regions) | {mine.name, "read me.txt", edited.name}
+    session = load_session(begun.folder)
+    assert not session.problems
+    assert not session.record.obsolete
+    assert [same(one.load(), a_map(case, 1)) for one in session.maps] == [True]
+
+
+def test_killed_while_a_map_is_taken_out_its_files_go_when_the_session_is_opened_next(
+    begun, images, model, tmp_path, monkeypatch
+):
+    case = load_case(images)
+    begun.add_map(1, a_map(case, 1), model)
+    before = names(begun.folder)
+    begun.add_map(2, a_map(case, 2), model)
+    with monkeypatch.context() as patched:
+        stops = _Stops(begun.folder, tmp_path / "copies", patched)
+        begun.drop_maps([1])
+    assert stops.count > 10
+    left = []
+    for copy in sorted((tmp_path / "copies").iterdir()):
+        session = load_session(copy)
+        assert not [text for text in session.problems if "left out" in text]
+        for staging in copy.glob(".napari-ies-*"):
+            os.utime(staging, (0, 0))  # of long ago
+        SessionWriter.resume(session, session.load_case())
+        left.append(len(names(copy)))
+        expected = before if len(session.maps) == 1 else before | set(session.record.maps[1].files)
+        assert names(copy) == expected
+    assert left == sorted(left, reverse=True)
+    assert len(set(left)) == 2
+
+
+def test_only_writes_of_long_ago_that_were_cut_short_are_removed(begun, images):
+    old, new = (begun.folder / f".napari-ies-{name}" for name in ("old", "new"))
+    for folder in (old, new):
+        folder.mkdir()
+        (folder / "half.nii.gz").write_bytes(b"half")
+    os.utime(old, (0, 0))
+    SessionWriter.resume(load_session(begun.folder), load_case(images))
+    assert not old.exists()
+    assert (new / "half.nii.gz").exists()
+
+
+def test_a_map_whose_record_cannot_be_written_leaves_no_files(begun, images, model, monkeypatch):
+    from napari_ies.results.session import writing
+
+    before = {path.name: path.read_bytes() for path in begun.folder.iterdir()}
+
+    def refuse(*_):
+        raise ResultsError("No space left.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writing, "write", refuse)
+        with pytest.raises(ResultsError, match="No space left"):
+            begun.add_map(1, a_map(load_case(images)), model)
+    assert {path.name: path.read_bytes() for path in begun.folder.iterdir()} == before
+
+
+def test_an_obsolete_list_made_by_somebody_else_removes_no_image(begun, images, small):
+    # An image, a checkpoint and a mask that lie in the session's folder.
+    inside = [Path(shutil.copy(path, begun.folder)) for path in (*images.values(), small.reference)]
+    other = begun.folder / "other.nii.gz"
+    other.write_bytes(b"other")
+    path = begun.folder / SESSION_FILE
+    content = json.loads(path.read_text())
+    listed = {one.name: hashlib.sha256(one.read_bytes()).hexdigest() for one in inside}
+    content["Obsolete"] = {**listed, **content["Segmentation"]["Files"], other.name: "0" * 64}
+    path.write_text(json.dumps(content))
+    SessionWriter.resume(load_session(begun.folder), load_case(images))
+    assert all(one.exists() for one in (*inside, other))
+    session = load_session(begun.folder)
+    assert not [text for text in session.problems if "missing" in text]
+    content["Obsolete"] = {f"../{next(iter(images.values())).name}": "0" * 64}
+    path.write_text(json.dumps(content))
+    with pytest.raises(ResultsError, match="not the name of a file"):
+        load_session(begun.folder)
+
+
+def test_sessions_that_hold_nothing_but_the_same_segmentation_make_way(begun, images, model, small):
+    case, root = load_case(images), begun.folder.parent
+    marked = load_session(begun.folder).segmentation
+
+    def another(name: str, days: float, segmentation: Segmentation = marked) -> Path:
+        writer = SessionWriter.begin(
+            root / name, segmentation, case=case, model=model, reference=small.reference
+        )
+        if name == "sub-07_5":
+            writer.set_notes({1: "x"})
+        path = writer.folder / SESSION_FILE
+        saved = datetime.now().astimezone() - timedelta(days=days)
+        content = json.loads(path.read_text()) | {"Saved": saved.isoformat(timespec="seconds")}
+        path.write_text(json.dumps(content))
+        return writer.folder
+
+    gone = another("sub-07_2", days=2)
+    commented = another("sub-07_3", days=2)
+    (commented / "mine.txt").write_text("mine")
+    elsewise = dataclasses.replace(marked, threshold=0.5 * marked.threshold)
+    kept = [
+        another("sub-07_4", days=0.5),
+        another("sub-07_5", days=2),
+        another("sub-07_6", days=2, segmentation=elsewise),
+    ]
+    assert discard_superseded(begun.folder, begun.record) == [gone, commented]
+    assert not gone.exists()
+    assert names(commented) == {"mine.txt"}
+    assert all(is_session(folder) for folder in (begun.folder, *kept))
 
 
 def _edit(change):

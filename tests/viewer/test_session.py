@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import threading
 
 import nibabel as nib
@@ -11,6 +15,7 @@ import pytest
 from qtpy.QtCore import Qt
 
 from napari_ies.results.session import load_session
+from napari_ies.viewer import session_place
 from napari_ies.viewer.background import Background, Errand
 from napari_ies.viewer.reading import Region
 
@@ -141,6 +146,75 @@ def test_closed_and_opened_again_everything_is_there(hands, case, make_napari_vi
     assert reopened.session.folder == folder
 
 
+KILLED = """
+import sys, time
+from pathlib import Path
+import napari, numpy as np
+from qtpy.QtWidgets import QApplication
+from napari_ies.viewer.reading import Region
+
+def wait(condition):
+    while not condition():
+        QApplication.processEvents()
+        time.sleep(0.01)
+
+if __name__ == "__main__":
+    folder, out = map(Path, sys.argv[1:])
+    viewer = napari.Viewer(show=True)
+    _, panel = viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
+    panel.checkpoint.choose(str(folder / "unet.pth"))
+    for name in ("FLAIR", "T1"):
+        panel.preparing.open_image(name, str(folder / f"{name}.nii.gz"))
+    wait(panel.segmentation.button.isEnabled)
+    panel.segmentation.button.click()
+    wait(lambda: panel.reading is not None)
+    panel.saliency.samples.setValue(2)
+    panel.explain(3)
+    wait(lambda: panel.answers.of(3))
+    mask = np.zeros(panel.reading.case.shape, dtype=bool)
+    mask[9:12, 8:11, 10] = True
+    panel.explain_region(Region.of_mask("rim", mask, panel.reading.case.spacing))
+    wait(lambda: panel.answers.of("rim"))
+    panel.set_note(5, "unsure")
+    panel.saliency.samples.setValue(9999)
+    panel.explain(4)
+    wait(lambda: panel.shown.subject == 4 and not panel.session.busy)
+    maps = {str(answer.subject): answer.saliency.maps for answer in panel.answers}
+    np.savez(out / "held.npz", labels=panel.reading.segmentation.labels, mask=mask, **maps)
+    (out / "running").write_text(str(panel.session.folder))
+    wait(lambda: False)
+"""
+
+
+def test_killed_in_the_middle_of_a_computation_all_but_the_running_map_comes_back(
+    hands, case, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("NAPARI_CONFIG", str(tmp_path / "settings.yaml"))
+    (tmp_path / "killed.py").write_text(KILLED)
+    run = subprocess.Popen([sys.executable, str(tmp_path / "killed.py"), str(case), str(tmp_path)])
+    try:
+        running = tmp_path / "running"
+        hands.wait(lambda: (running.exists() and running.read_text()) or run.poll(), 240)
+    finally:
+        run.kill()
+        run.wait()
+    assert run.returncode == (-signal.SIGKILL if os.name == "posix" else 1)
+    folder = running.read_text()
+    hands.panel.session.open(folder)
+    hands.wait(lambda: hands.panel.reading is not None and len(hands.panel.answers) == 2)
+    panel, held = hands.panel, np.load(tmp_path / "held.npz")
+    assert panel.session.notice.text == ""
+    np.testing.assert_array_equal(panel.reading.segmentation.labels, held["labels"])
+    np.testing.assert_array_equal(panel.reading.regions["rim"].mask, held["mask"])
+    assert panel.reading.notes == {5: "unsure"}
+    for answer in panel.answers:
+        assert answer.finished
+        np.testing.assert_array_equal(answer.saliency.maps, held[str(answer.subject)])
+    assert panel.selected == 4
+    assert panel.saliency.request().n_samples == 9999
+    assert [one.subject for one in load_session(folder).maps] == [3, "rim"]
+
+
 def test_a_session_without_its_checkpoint_and_image_shows_what_it_holds(hands, case, own_sessions):
     folder = read_case(hands, case)
     assert folder == own_sessions / "sub-07"
@@ -198,7 +272,36 @@ def test_the_same_case_again_is_offered_to_be_reopened(hands, case):
     assert len([layer for layer in hands.viewer.layers if layer.name == "FLAIR"]) == 1
 
 
-def test_layers_without_files_are_saved_with_the_session(segmented, own_sessions):
+def test_where_nothing_can_be_written_beside_the_images_the_session_is_kept_in_own_data(
+    hands, case, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("NAPARI_IES_SESSIONS")
+    monkeypatch.setattr(session_place, "user_data_dir", lambda *_, **__: str(tmp_path / "own"))
+    (case / "napari-ies").write_text("a file, where the folder of the sessions would be")
+    folder = read_case(hands, case)
+    assert folder == tmp_path / "own" / "sessions" / "sub-07"
+    assert [one.subject for one in load_session(folder).maps] == [3]
+    told = hands.control("session_notice_text")
+    assert told.isVisible()
+    assert told.text().startswith("Nothing can be saved beside the images (")
+    assert str(folder) in told.text()
+    assert hands.control("session_place").isVisible()
+    assert hands.control("session_place").text() == f"Session: {folder}"
+    hands.press("session_notice_0")
+    assert not told.isVisible()
+    # The same case again: the earlier session is found there too.
+    hands.segment()
+    hands.wait(lambda: "Reopen that session?" in hands.panel.session.notice.text)
+    assert "Nothing can be saved beside" in hands.panel.session.notice.text
+    hands.press("session_notice_0")
+    hands.wait(lambda: hands.panel.session.folder == folder and hands.panel.shown is not None)
+    saved(hands)
+    assert [path.name for path in folder.parent.iterdir()] == ["sub-07"]
+
+
+def test_layers_without_files_are_saved_with_the_session(segmented, tmp_path, monkeypatch):
+    monkeypatch.delenv("NAPARI_IES_SESSIONS")
+    monkeypatch.setattr(session_place, "user_data_dir", lambda *_, **__: str(tmp_path / "own"))
     frame = segmented.panel.reading.frame
     for layer in list(segmented.viewer.layers):
         if layer.name.startswith("sub-01_"):
@@ -210,7 +313,10 @@ def test_layers_without_files_are_saved_with_the_session(segmented, own_sessions
     segmented.panel.explain(2)
     segmented.wait(lambda: segmented.answered(2))
     saved(segmented)
-    session = load_session(segmented.panel.session.folder)
+    folder = segmented.panel.session.folder
+    assert folder.parent == tmp_path / "own" / "sessions"
+    assert segmented.control("session_place").text() == f"Session: {folder}"
+    session = load_session(folder)
     assert all(image.made_here for image in session.images)
     np.testing.assert_array_equal(session.load_case().data, segmented.panel.reading.case.data)
     assert [one.subject for one in session.maps] == [2]
@@ -282,5 +388,6 @@ def test_the_session_button_is_named_and_says_where_it_is_saved(segmented):
     saved(segmented)
     button = segmented.control("session")
     assert str(segmented.panel.session.folder) in button.toolTip()
-    assert all(action.toolTip().endswith(".") for action in button.menu().actions())
+    entries = [action for action in button.menu().actions() if not action.isSeparator()]
+    assert all(action.toolTip().endswith(".") for action in entries)
     segmented.qtbot.keyClick(button, Qt.Key.Key_Escape)

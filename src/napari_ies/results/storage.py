@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from napari_ies.case import Case
 
 BIDS_VERSION = "1.10.0"
+STAGING_PREFIX = ".napari-ies-"
+"""Of the folders in which files are written before they are moved to their place."""
 SCANNER_SPACE = 1
 """NIfTI's code for coordinates of the scanner."""
 
@@ -101,7 +103,7 @@ def write(
     # that each file has its final name (nibabel compresses by it) and usual permissions.
     with (
         _disk_errors(folder),
-        tempfile.TemporaryDirectory(dir=folder, prefix=".napari-ies-") as staging,
+        tempfile.TemporaryDirectory(dir=folder, prefix=STAGING_PREFIX) as staging,
     ):
         for name, writer in files.items():
             writer(Path(staging, name))

@@ -63,6 +63,7 @@ class Notice(QFrame):
 
     def _clear(self) -> None:
         while (item := self._buttons.takeAt(0)) is not None:
-            if item.widget() is not None:
-                item.widget().setParent(None)
-                item.widget().deleteLater()
+            button = item.widget()  # known to the item no more once its parent is gone
+            if button is not None:
+                button.setParent(None)
+                button.deleteLater()

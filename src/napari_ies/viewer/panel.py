@@ -89,6 +89,10 @@ class Panel(QWidget):
         """Add what shows itself when there is something to know or to decide, on top of all."""
         self.layout().insertWidget(0, notice)
 
+    def add_line(self, line: QWidget) -> None:
+        """Add a line of text below the buttons."""
+        self._bottom.insertWidget(self._bottom.count() - 1, line)
+
     def add_view_button(self, button: QPushButton) -> None:
         """Add a button that changes how the viewer shows the patient."""
         self._views.insertWidget(self._views.count() - 1, button)
@@ -142,6 +146,7 @@ class Panel(QWidget):
         footer.addLayout(self._views)
         footer.addLayout(self._buttons)
         footer.addWidget(disclaimer)
+        self._bottom = footer
         return footer
 
 

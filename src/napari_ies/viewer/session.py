@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_warning
-from qtpy.QtCore import QObject
-from qtpy.QtWidgets import QMenu, QPushButton
+from qtpy.QtCore import QObject, QUrl
+from qtpy.QtGui import QDesktopServices
 
 from napari_ies.viewer import dialogs
-from napari_ies.viewer.availability import describe
 from napari_ies.viewer.background import Background, Errand
 from napari_ies.viewer.jobs import Job, sentence
 from napari_ies.viewer.layers import key_of
 from napari_ies.viewer.notice import Notice
 from napari_ies.viewer.reader import METADATA_KEY
 from napari_ies.viewer.reading import model_key
+from napari_ies.viewer.session_controls import SessionControls
 from napari_ies.viewer.session_opening import (
     Reopened,
     key_of_map,
@@ -25,11 +25,13 @@ from napari_ies.viewer.session_opening import (
     open_session,
     read_map,
 )
-from napari_ies.viewer.session_place import saves_itself, session_root
+from napari_ies.viewer.session_place import saves_itself, session_roots
 from napari_ies.viewer.session_saving import Recording, Snapshot
 from napari_ies.viewer.titles import subject_title
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_ies.results.session import SavedCheckpoint, SavedMap, SessionSummary
     from napari_ies.viewer.reading import Answer, Reading, Subject
     from napari_ies.viewer.tasks import LoadedModel
@@ -58,7 +60,13 @@ class SessionKeeping(QObject):
         self._waiting: list[SavedMap] = []
         self.notice = Notice("session_notice")
         host.add_notice(self.notice)
-        self._build_menu()
+        self.controls = SessionControls(saves_itself(), self)
+        host.add_button(self.controls.button)
+        host.add_line(self.controls.line)
+        self.controls.open_requested.connect(self._on_open)
+        self.controls.place_requested.connect(self._on_choose)
+        self.controls.folder_requested.connect(self._on_show_folder)
+        self.controls.automatic.toggled.connect(self._on_automatic)
         host.reading_changed.connect(self._on_reading)
         for changed in (host.answer_kept, host.note_changed, host.selection_changed):
             changed.connect(self._on_changed)
@@ -109,40 +117,16 @@ class SessionKeeping(QObject):
         """Go on saving in a new session below another folder, with all there is so far."""
         reading = self._host.reading
         if reading is not None:
-            self._automatic.setChecked(True)
+            self.controls.automatic.setChecked(True)
             self._begin(reading, Path(root))
-
-    def _build_menu(self) -> None:
-        self.button = QPushButton("Session…")
-        describe(
-            self.button,
-            "Open a saved session, or choose where this one is saved.",
-            "session",
-        )
-        menu = QMenu(self.button)
-        menu.setToolTipsVisible(True)
-        opening = menu.addAction("Open session…", self._on_open)
-        opening.setToolTip("Choose the folder of a session that was saved before.")
-        place = menu.addAction("Save in another folder…", self._on_choose)
-        place.setToolTip("Choose a folder in which this session is saved from now on.")
-        self._automatic = menu.addAction("Save by itself")
-        self._automatic.setToolTip(
-            "Save each finished map, note and region as soon as it is there."
-        )
-        self._automatic.setCheckable(True)
-        self._automatic.setChecked(saves_itself())
-        self._automatic.toggled.connect(self._on_automatic)
-        self.button.setMenu(menu)
-        self._host.add_button(self.button)
 
     # Saving
 
     def _begin(self, reading: Reading, root: Path | None = None) -> None:
         """Begin a session on disk; an empty one before it makes way."""
         before = self._recording
-        recording = Recording(
-            reading, root or session_root(reading.case), self._host.checkpoint.device
-        )
+        roots = session_roots(reading.case) if root is None else (root,)
+        recording = Recording(reading, roots, self._host.checkpoint.device)
         self._recording = recording
         self._background.add(
             Errand(recording.begin, partial(self._on_begun, recording), self._on_not_saved)
@@ -184,7 +168,7 @@ class SessionKeeping(QObject):
             return
         self._reopened = None
         self.notice.hide()
-        if self._automatic.isChecked():
+        if self.controls.automatic.isChecked():
             self._begin(reading)
 
     def _on_changed(self, _: Any) -> None:
@@ -195,36 +179,48 @@ class SessionKeeping(QObject):
             self._begin(self._host.reading)
         elif not on:
             self._recording = None
-            self.button.setToolTip("This session is not saved.")
+            self.controls.show_unsaved()
 
     def _on_begun(self, recording: Recording, earlier: SessionSummary | None) -> None:
-        self._tell_place()
-        if earlier is None or recording is not self._recording:
+        if recording is not self._recording:
             return
-        self.notice.say(
-            f"These images were read with this checkpoint before: {earlier.text}. Reopen that "
-            "session?",
-            {
+        self._tell_place()
+        told = []
+        answers: dict[str, tuple[str, Callable[[], None]]] = {}
+        if recording.refused:
+            told.append(
+                f"Nothing can be saved beside the images ({recording.refused}), so this session is "
+                f"saved in {self.folder}."
+            )
+            answers["OK"] = "Hide this.", lambda: None
+            answers["Another folder…"] = "Choose where it is saved.", self._on_choose
+        if earlier is not None:
+            told.append(
+                f"These images were read with this checkpoint before: {earlier.text}. Reopen that "
+                "session?"
+            )
+            answers = {
                 "Reopen": (
                     f"Go on with the session in {earlier.folder}.",
                     partial(self.open, earlier.folder),
                 ),
                 "Start anew": (f"Keep both; this one is saved in {self.folder}.", lambda: None),
-            },
-        )
+            }
+        if told:
+            self.notice.say("\n".join(told), answers)
 
     def _on_saved(self, _: bool) -> None:
         self._tell_place()
 
     def _on_not_saved(self, error: Exception) -> None:
         text = f"The session is not saved: {sentence(error)}"
-        if self.button.toolTip() != text:
-            self.button.setToolTip(text)
+        if self.controls.text != text:
+            self.controls.show_unsaved(text)
             show_warning(text)
 
     def _tell_place(self) -> None:
         if self.folder is not None:
-            self.button.setToolTip(f"This session is saved in {self.folder}.")
+            self.controls.show_place(self.folder)
 
     # Opening
 
@@ -268,10 +264,11 @@ class SessionKeeping(QObject):
 
     def _resume(self, reopened: Reopened) -> None:
         """Go on saving in the session that was opened."""
-        if not self._automatic.isChecked():
+        if not self.controls.automatic.isChecked():
+            self.controls.show_unsaved()
             return
         host, session = self._host, reopened.session
-        recording = Recording(reopened.reading, session.folder.parent, host.checkpoint.device)
+        recording = Recording(reopened.reading, (session.folder.parent,), host.checkpoint.device)
         # As on disk, also maps of which another one followed with the same settings.
         recording.known = [(key, None) for key in known_maps(reopened)]
         self._recording = recording
@@ -383,6 +380,10 @@ class SessionKeeping(QObject):
                 f"There is no session in {folder}; choose a folder with a session.json that "
                 "napari-ies wrote, such as napari-ies/sub-01 beside the images."
             )
+
+    def _on_show_folder(self) -> None:
+        if self.folder is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.folder)))
 
     def _on_choose(self) -> None:
         folder = dialogs.choose_folder(self._host, "Save the session in a folder")

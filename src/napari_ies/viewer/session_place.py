@@ -17,20 +17,19 @@ FOLDER_VARIABLE = "NAPARI_IES_SESSIONS"
 """Environment variable: a folder for all sessions, before any preference."""
 
 
-def session_root(case: Case) -> Path:
-    """Return the folder whose folders are the sessions of a case.
+def session_roots(case: Case) -> tuple[Path, ...]:
+    """Return the folders whose folders may be sessions of a case, the first choice first.
 
-    It is the one that the environment or the preferences name; else ``napari-ies`` beside the
-    first image; else, for images without a file or where nothing may be written beside it, a
+    What the environment or the preferences name is the only one; else it is ``napari-ies`` beside
+    the first image and, for images without a file or where nothing can be written beside it, a
     folder in the user's own data.
     """
     named = os.environ.get(FOLDER_VARIABLE) or _preferred("autosave_folder", "")
     if named:
-        return Path(named).expanduser()
+        return (Path(named).expanduser(),)
+    own = Path(user_data_dir("napari-ies", appauthor=False)) / "sessions"
     beside = case.paths[0]
-    if beside is not None and os.access(beside.parent, os.W_OK | os.X_OK):
-        return beside.absolute().parent / "napari-ies"
-    return Path(user_data_dir("napari-ies", appauthor=False)) / "sessions"
+    return (own,) if beside is None else (beside.absolute().parent / "napari-ies", own)
 
 
 def saves_itself() -> bool:

@@ -49,8 +49,8 @@ class Recording:
     ----------
     reading
         What is saved.
-    root
-        Where its session's folder is made.
+    roots
+        Where its session's folder is made: in the first of them that lets it be written.
     device
         Name of the device that was asked for.
     writer
@@ -61,10 +61,12 @@ class Recording:
     """
 
     reading: Reading
-    root: Path
+    roots: tuple[Path, ...]
     device: str
     writer: SessionWriter | None = None
     known: list[tuple[Key | None, Saliency | None]] = field(default_factory=list)
+    refused: str = ""
+    """Why the first root was not taken, in a few words; empty if it was."""
 
     @property
     def folder(self) -> Path | None:
@@ -77,31 +79,28 @@ class Recording:
         Raises
         ------
         ResultsError
-            If nothing can be saved there.
+            If nothing can be saved in any of the roots.
         """
         # Here, not above: the panel opens without what only saving needs.
-        from napari_ies.results.session import SessionWriter, find_session, new_session_folder
+        from napari_ies.results.session import discard_superseded, find_session
 
-        reading = self.reading
-        case, model = reading.case, reading.model
-        earlier = find_session(
-            self.root, dict(zip(case.sequences, case.sha256, strict=True)), model.sha256
-        )
-        self.known = []
-        folder = new_session_folder(self.root, case.subject)
-        try:
-            self.writer = SessionWriter.begin(
-                folder,
-                reading.segmentation,
-                case=case,
-                model=model,
-                device=self.device,
-                reference=reading.reference,
-            )
-        except ResultsError:
-            _remove_if_empty(folder)
-            raise
-        return earlier
+        case, model = self.reading.case, self.reading.model
+        images = dict(zip(case.sequences, case.sha256, strict=True))
+        found = [find_session(root, images, model.sha256) for root in self.roots]
+        earlier = [summary for summary in found if summary is not None]
+        self.known, self.refused = [], ""
+        *others, last = self.roots
+        for root in others:
+            try:
+                self.writer = self._begin_in(root)
+                break
+            except ResultsError as error:
+                cause = error.__cause__
+                self.refused = self.refused or getattr(cause, "strerror", None) or str(cause)
+        else:
+            self.writer = self._begin_in(last)
+        discard_superseded(self.writer.folder, self.writer.record)
+        return max(earlier, key=lambda summary: summary.saved_at, default=None)
 
     def resume(self, session: Session) -> bool:
         """Go on with a session that was opened.
@@ -141,6 +140,24 @@ class Recording:
         writer.set_view(now.request, now.selected)
         return writer.record is not before
 
+    def _begin_in(self, root: Path) -> SessionWriter:
+        from napari_ies.results.session import SessionWriter, new_session_folder
+
+        reading = self.reading
+        folder = new_session_folder(root, reading.case.subject)
+        try:
+            return SessionWriter.begin(
+                folder,
+                reading.segmentation,
+                case=reading.case,
+                model=reading.model,
+                device=self.device,
+                reference=reading.reference,
+            )
+        except ResultsError:
+            _remove_unfinished(folder, reading.case.subject)
+            raise
+
     def end(self) -> None:
         """Leave nothing behind of layers without files that were segmented and no more."""
         writer = self.writer
@@ -171,8 +188,11 @@ class Recording:
         self.known = [one for number, one in enumerate(read_back) if number not in dropped]
 
 
-def _remove_if_empty(folder: Path) -> None:
+def _remove_unfinished(folder: Path, subject: str) -> None:
+    """Remove what was written of a session into a folder that was empty before."""
     try:
+        for path in (*folder.glob(f"sub-{subject}_*"), folder / "dataset_description.json"):
+            path.unlink(missing_ok=True)
         folder.rmdir()
-    except OSError:  # something was written there already
+    except OSError:  # the disk refuses this too, or somebody put something there
         return

@@ -19,6 +19,7 @@ from napari_ies.results.session.record import (
     read_summary,
     session_folder,
 )
+from napari_ies.results.session.tidying import discard_superseded
 from napari_ies.results.session.writing import SessionWriter
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "SessionSummary",
     "SessionWriter",
     "Subject",
+    "discard_superseded",
     "find_images",
     "find_session",
     "is_session",

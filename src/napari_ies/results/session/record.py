@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,6 +113,8 @@ class SessionRecord:
         File of each region's mask, by the region's name, with its SHA-256.
     maps
         In the order in which they were finished.
+    obsolete
+        SHA-256 of each file that was the session's and is to be removed, by name.
     versions
         Of the programs that wrote it.
     """
@@ -131,6 +133,7 @@ class SessionRecord:
     notes: tuple[tuple[Subject, str], ...] = ()
     regions: tuple[tuple[str, str, str], ...] = ()
     maps: tuple[MapRecord, ...] = ()
+    obsolete: Mapping[str, str] = field(default_factory=dict)
     versions: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -154,6 +157,15 @@ class SessionRecord:
                 ]
             )
         )
+
+    @property
+    def named_files(self) -> frozenset[str]:
+        """Names of all files that count for the session, its own and others'."""
+        others = [image.file for image in self.images]
+        others += [one.file for one in self.checkpoints if one.file is not None]
+        if self.reference is not None:
+            others.append(self.reference)
+        return frozenset((SESSION_FILE, *self.own_files, *(file.name for file in others)))
 
 
 @dataclass(frozen=True)
@@ -291,6 +303,7 @@ def to_json(record: SessionRecord) -> dict[str, Any]:
             }
             for one in record.maps
         ],
+        "Obsolete": dict(record.obsolete),
         "Versions": dict(record.versions),
     }
 
@@ -327,6 +340,8 @@ def from_json(content: Mapping[str, Any]) -> SessionRecord:
             (_text(one["Name"]), _own_name(one["File"]), _text(one["SHA256"]))
             for one in content["Regions"]
         ),
+        # Sessions of 0.1 have none.
+        obsolete=_digests_by_name(content.get("Obsolete", {})),
         versions=tuple((str(k), str(v)) for k, v in content["Versions"].items()),
     )
     if not record.images or not record.checkpoints:
@@ -394,6 +409,10 @@ def _needed(content: Any) -> FileRecord:
 def _own_files(content: Any) -> dict[str, str]:
     if not content:
         raise ValueError("a result has no file")
+    return _digests_by_name(content)
+
+
+def _digests_by_name(content: Any) -> dict[str, str]:
     return {_own_name(name): _text(digest) for name, digest in content.items()}
 
 

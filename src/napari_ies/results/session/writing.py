@@ -2,10 +2,12 @@
 
 Whenever the program is stopped, the folder holds either the session as it was or the session with
 what was new: ``session.json`` is replaced in one step, and what it does not name does not count.
+What it named once and does not any more is removed (:mod:`~napari_ies.results.session.tidying`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from dataclasses import replace
@@ -30,6 +32,7 @@ from napari_ies.results.session.record import (
     file_digest,
     to_json,
 )
+from napari_ies.results.session.tidying import discard, remove_cut_short, remove_obsolete
 from napari_ies.results.storage import image_writer, json_writer, prepare, space_code, write
 from napari_ies.versions import versions
 
@@ -118,7 +121,7 @@ class SessionWriter:
 
     @classmethod
     def resume(cls, session: Session, case: Case) -> SessionWriter:
-        """Go on with a session that was opened.
+        """Go on with a session that was opened; remove what a crash left behind in it.
 
         Parameters
         ----------
@@ -139,6 +142,8 @@ class SessionWriter:
             name for name, _, _ in session.record.regions if name not in session.regions
         )
         writer._refuse_foreign_changes()
+        remove_cut_short(session.folder)
+        writer._tidy()
         return writer
 
     def add_map(
@@ -190,14 +195,21 @@ class SessionWriter:
             known.index(_identity(own)),
             _digests(_with_sidecars(paths)),
         )
-        self._put(replace(self.record, checkpoints=checkpoints, maps=(*self.record.maps, added)))
+        try:
+            self._put(
+                replace(self.record, checkpoints=checkpoints, maps=(*self.record.maps, added))
+            )
+        except ResultsError:
+            self._take_back(added.files)
+            raise
 
     def drop_maps(self, numbers: Iterable[int]) -> None:
-        """Take maps out of the session, by their place in it; their files are left as they are."""
+        """Take maps out of the session, by their place in it, and remove their files."""
         dropped = set(numbers)
         kept = tuple(one for n, one in enumerate(self.record.maps) if n not in dropped)
         if len(kept) < len(self.record.maps):
-            self._put(replace(self.record, maps=kept))
+            gone = [one.files for n, one in enumerate(self.record.maps) if n in dropped]
+            self._put_without(replace(self.record, maps=kept), *gone)
 
     def set_regions(self, regions: Mapping[str, NDArray[np.bool_]]) -> None:
         """Keep these regions, bool (X, Y, Z) by name, in place of those before.
@@ -216,7 +228,8 @@ class SessionWriter:
         names = dict.fromkeys((*self._unread_regions, *regions))
         entries = tuple(saved[name] for name in names)
         if entries != self.record.regions:
-            self._put(replace(self.record, regions=entries))
+            gone = {file: digest for _, file, digest in set(self.record.regions) - set(entries)}
+            self._put_without(replace(self.record, regions=entries), gone)
         self._masks = dict(regions)
 
     def set_notes(self, notes: Mapping[Subject, str]) -> None:
@@ -239,17 +252,7 @@ class SessionWriter:
             If it holds more, or the disk refuses.
         """
         self._refuse_foreign_changes()
-        if self.record.holds_work:
-            raise ResultsError(f"The session in {self.folder} holds maps or notes; it is kept.")
-        try:
-            for name in (SESSION_FILE, *self.record.own_files, "dataset_description.json"):
-                (self.folder / name).unlink(missing_ok=True)
-            if not any(self.folder.iterdir()):
-                self.folder.rmdir()
-        except OSError as error:
-            raise ResultsError(
-                f"{self.folder} cannot be removed ({error.strerror or error}); remove it by hand."
-            ) from error
+        discard(self.folder, self.record)
 
     def _put(self, record: SessionRecord) -> None:
         self._refuse_foreign_changes()
@@ -257,6 +260,32 @@ class SessionWriter:
         record = replace(record, saved=now, versions=tuple(versions().items()))
         write(self.folder, {SESSION_FILE: json_writer(to_json(record))})
         self.record, self._digest = record, file_digest(self.folder / SESSION_FILE)
+
+    def _put_without(self, record: SessionRecord, *gone: Mapping[str, str]) -> None:
+        """Put a record that names some files no more, then remove these.
+
+        They are listed as obsolete until they are removed, so that after a crash in between it is
+        known that they were the session's.
+        """
+        obsolete = dict(self.record.obsolete)
+        for files in gone:
+            obsolete.update(files)
+        self._put(replace(record, obsolete=obsolete))
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove what is obsolete; what is not done now is done when the session is opened next."""
+        if self.record.obsolete:
+            refused = remove_obsolete(self.folder, self.record)
+            with contextlib.suppress(ResultsError):
+                self._put(replace(self.record, obsolete=refused))
+
+    def _take_back(self, files: Iterable[str]) -> None:
+        """Remove files that were written just now, unless another window may name them."""
+        with contextlib.suppress(ResultsError, OSError):
+            self._refuse_foreign_changes()
+            for name in files:
+                (self.folder / name).unlink()
 
     def _refuse_foreign_changes(self) -> None:
         path = self.folder / SESSION_FILE

@@ -1,0 +1,108 @@
+"""SessionControls: the button "Session…" with its menu, and the line that says where it lies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtWidgets import QMenu, QPushButton
+from superqt import QElidingLabel
+
+from napari_ies.viewer.availability import describe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from qtpy.QtGui import QAction
+
+NOT_SAVED = "This session is not saved."
+
+
+class SessionControls(QObject):
+    """Shows where the session is saved; says what a person wants to do with it.
+
+    Parameters
+    ----------
+    saves_itself
+        Whether sessions are saved by themselves at first.
+
+    Attributes
+    ----------
+    button, line
+        To be placed by whoever makes this.
+    automatic
+        The menu's checkable entry "Save by itself".
+    """
+
+    open_requested = Signal()
+    """A saved session is to be opened."""
+    place_requested = Signal()
+    """The session is to be saved in another folder."""
+    folder_requested = Signal()
+    """The session's folder is to be shown by the system's file manager."""
+
+    def __init__(self, saves_itself: bool, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.button = QPushButton("Session…")
+        describe(self.button, "Open a saved session, or choose where this one is saved.", "session")
+        self.line = QElidingLabel()
+        self.line.setElideMode(Qt.TextElideMode.ElideMiddle)
+        describe(self.line, "Where this session is saved.", "session_place")
+        font = self.line.font()
+        font.setPointSizeF(font.pointSizeF() * 0.85)
+        self.line.setFont(font)
+        self.line.hide()
+        menu = QMenu(self.button)
+        menu.setToolTipsVisible(True)
+        self._add(
+            menu,
+            "Open session…",
+            "Choose the folder of a session that was saved before.",
+            self.open_requested,
+        )
+        self._add(
+            menu,
+            "Save in another folder…",
+            "Choose a folder in which this session is saved from now on.",
+            self.place_requested,
+        )
+        self._folder = self._add(
+            menu,
+            "Show the folder",
+            "Show where this session is saved, in the system's file manager.",
+            self.folder_requested,
+        )
+        self._folder.setEnabled(False)
+        menu.addSeparator()
+        self.automatic = menu.addAction("Save by itself")
+        self.automatic.setToolTip("Save each finished map, note and region as soon as it is there.")
+        self.automatic.setCheckable(True)
+        self.automatic.setChecked(saves_itself)
+        self.button.setMenu(menu)
+
+    @property
+    def text(self) -> str:
+        """What the line and the button's tooltip say in full."""
+        return str(self.button.toolTip())
+
+    def show_place(self, folder: Path) -> None:
+        """Say where the session is saved."""
+        self._say(f"This session is saved in {folder}.", f"Session: {folder}")
+        self._folder.setEnabled(True)
+
+    def show_unsaved(self, reason: str = NOT_SAVED) -> None:
+        """Say that the session is not saved, in one sentence."""
+        self._say(reason, reason)
+        self._folder.setEnabled(False)
+
+    def _say(self, sentence: str, line: str) -> None:
+        self.button.setToolTip(sentence)
+        self.line.setToolTip(sentence)
+        self.line.setText(line)
+        self.line.show()
+
+    def _add(self, menu: QMenu, text: str, tooltip: str, signal: Signal) -> QAction:
+        action = menu.addAction(text)
+        action.setToolTip(tooltip)
+        action.triggered.connect(lambda: signal.emit())
+        return action
