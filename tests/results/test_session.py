@@ -126,6 +126,7 @@ def test_a_session_comes_back_as_it_was(begun, images, model, marked, checkpoint
     assert session.checkpoints[0].path == checkpoint
     assert session.reference == small.reference
     assert session.notes == {3: "dark rim, σ", "around it": "none"}
+    assert session.text.endswith(f": {len(marked.lesions)} lesions, 3 maps, 2 notes.")
     assert (session.record.request, session.record.selected) == (maps[2].request, "around it")
     assert (session.record.smallest, session.record.forward) == (3, marked.forward)
     assert session.record.threshold == marked.threshold

@@ -69,13 +69,13 @@ def test_a_panel_opens_with_the_preferred_colours_and_keeps_what_was_chosen_in_i
     segmented.settle()
     assert shown() == ("RdBu_r from 30 %", round(limit, 6), 0.6)
     assert control("threshold_percent").value() == 30
-    colours.limits, colours.fixed = "fixed", 0.125
+    colours.limits, colours.fixed = "fixed", 125
     segmented.settle()
     assert shown()[1:] == (0.125, 0.6)
     segmented.qtbot.keyClick(control("signed_map"), Qt.Key.Key_Down)
     layer = segmented.overlays()[0]
     layer.contrast_limits = (-0.5, 0.5)
-    colours.signed, colours.fixed = "Blue\u2013orange, dark centre", 0.25
+    colours.signed, colours.fixed = "Blue\u2013orange, dark centre", 250
     segmented.settle()
     assert control("signed_map").currentText() == "Blue\u2013red, dark centre"
     assert tuple(layer.contrast_limits) == (-0.5, 0.5)
@@ -92,7 +92,7 @@ def test_a_panel_opens_with_the_preferred_colours_and_keeps_what_was_chosen_in_i
     assert (view.threshold.value(), view.opacity.value()) == (30, 35)
     # What napari wrote for the next time, and the panel closed before it changes.
     (written,) = (tmp_path / "preferences").rglob("*napari-ies*.yaml")
-    assert yaml.safe_load(written.read_text())["colours"]["fixed"] == 0.25
+    assert yaml.safe_load(written.read_text())["colours"]["fixed"] == 250
     before = len(colours.events.callbacks)
     second.window.remove_dock_widget(panel)
     assert len(colours.events.callbacks) == before - 1

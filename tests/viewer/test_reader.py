@@ -45,6 +45,20 @@ def test_other_files_are_left_to_others():
     assert napari_get_reader(["a.nii", "b.png"]) is None
 
 
+def test_a_folder_without_a_session_is_declined_before_anything_is_imported(tmp_path):
+    (tmp_path / "slices").mkdir()
+    (tmp_path / "slices" / "a.png").write_bytes(b"")
+    (tmp_path / "session.json").write_text('{"some": "other program\'s"}')
+    code = (
+        "import sys; from napari_ies.viewer.reader import napari_get_reader;"
+        f"print(napari_get_reader({str(tmp_path / 'slices')!r}),"
+        "'napari_ies.results' in sys.modules,"
+        f"napari_get_reader({str(tmp_path)!r}), napari_get_reader({str(tmp_path / 'none')!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["None", "False", "None", "None"]
+
+
 def test_a_broken_file_is_refused_in_one_sentence(tmp_path):
     (tmp_path / "x.nii").write_bytes(b"nothing")
     read = napari_get_reader(str(tmp_path / "x.nii"))

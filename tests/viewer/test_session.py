@@ -12,7 +12,9 @@ import threading
 import nibabel as nib
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtWidgets import QApplication
 
 from napari_ies.results.session import load_session
 from napari_ies.viewer import session_place
@@ -146,6 +148,24 @@ def test_closed_and_opened_again_everything_is_there(hands, case, make_napari_vi
     assert reopened.session.folder == folder
 
 
+def dropped(hands, path):
+    """Drag a folder onto the panel and drop it; return whether the panel takes it."""
+    files = QMimeData()
+    files.setUrls([QUrl.fromLocalFile(str(path))])
+    copy, left, none = (
+        Qt.DropAction.CopyAction,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    enter = QDragEnterEvent(QPoint(20, 20), copy, files, left, none)
+    enter.ignore()
+    QApplication.sendEvent(hands.panel, enter)
+    if enter.isAccepted():
+        drop = QDropEvent(QPointF(20, 20), copy, files, left, none)
+        QApplication.sendEvent(hands.panel, drop)
+    return enter.isAccepted()
+
+
 KILLED = """
 import sys, time
 from pathlib import Path
@@ -200,7 +220,8 @@ def test_killed_in_the_middle_of_a_computation_all_but_the_running_map_comes_bac
         run.wait()
     assert run.returncode == (-signal.SIGKILL if os.name == "posix" else 1)
     folder = running.read_text()
-    hands.panel.session.open(folder)
+    assert not dropped(hands, tmp_path)
+    assert dropped(hands, folder)
     hands.wait(lambda: hands.panel.reading is not None and len(hands.panel.answers) == 2)
     panel, held = hands.panel, np.load(tmp_path / "held.npz")
     assert panel.session.notice.text == ""
@@ -236,6 +257,7 @@ def test_a_session_without_its_checkpoint_and_image_shows_what_it_holds(hands, c
     assert len(hands.overlays()) == 2
     text = hands.control("session_notice_text").text()
     lines = text.splitlines()
+    assert "nothing new can be computed" in lines[0]
     assert any("T1.nii.gz has changed" in line for line in lines)
     assert any("unet.pth is missing" in line for line in lines)
     assert any("FLAIR.nii.gz was found at" in line for line in lines)

@@ -19,7 +19,8 @@ class Notice(QFrame):
     def __init__(self, name: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName(name)
-        self.setFrameShape(QFrame.Shape.StyledPanel)
+        # Amber, as the lesions' outlines: napari's themes draw no frame of their own.
+        self.setStyleSheet(f"#{name} {{ border: 1px solid #d9a441; border-radius: 3px; }}")
         self._text = QLabel()
         self._text.setObjectName(f"{name}_text")
         self._text.setWordWrap(True)

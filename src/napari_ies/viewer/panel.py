@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtWidgets import (
@@ -24,9 +25,13 @@ from napari_ies.viewer.checkpoint_form import CheckpointForm
 from napari_ies.viewer.first_steps import FirstSteps
 from napari_ies.viewer.images_form import ImagesForm
 from napari_ies.viewer.lesion_table import LesionTable
+from napari_ies.viewer.reader import may_be_session
 from napari_ies.viewer.saliency_form import SaliencyForm
 from napari_ies.viewer.segmentation_form import SegmentationForm
 from napari_ies.viewer.status import StatusLine
+
+if TYPE_CHECKING:
+    from qtpy.QtGui import QDragEnterEvent, QDropEvent
 
 DEFAULT_SEQUENCES = ("FLAIR", "T1")
 """What is asked for until a checkpoint says what it takes."""
@@ -39,9 +44,12 @@ class Panel(QWidget):
 
     save_requested = Signal(str, bool)
     """A folder to save to, and whether files there may be replaced."""
+    session_dropped = Signal(str)
+    """The folder of a saved session, or its ``session.json``, was dropped on the panel."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.setAcceptDrops(True)
         self.first_steps = FirstSteps()
         self.images = ImagesForm(DEFAULT_SEQUENCES)
         self.checkpoint = CheckpointForm()
@@ -66,7 +74,7 @@ class Panel(QWidget):
         column.addWidget(self.tabs)
         scroll = _Column(content)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 4, 4)
+        layout.setContentsMargins(0, 2, 4, 4)
         layout.addWidget(scroll, 1)
         # Status and Cancel stay in sight however far the rest is scrolled.
         layout.addWidget(self.status)
@@ -102,6 +110,18 @@ class Panel(QWidget):
         allow(self.segmentation.button, segment)
         allow(self.saliency.button, explain)
         allow(self.save, save)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
+        """Take a saved session that is dragged here; leave everything else to others."""
+        if _dragged_session(event):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
+        """Say that a saved session was dropped."""
+        session = _dragged_session(event)
+        if session:
+            event.acceptProposedAction()
+            self.session_dropped.emit(session)
 
     def _on_save(self) -> None:
         folder = dialogs.choose_folder(self, "Save lesions and maps to a folder")
@@ -171,6 +191,13 @@ class _Column(QScrollArea):
         if event.type() == QEvent.Type.LayoutRequest:
             self.updateGeometry()
         return bool(super().eventFilter(watched, event))
+
+
+def _dragged_session(event: QDropEvent) -> str:
+    """Return the saved session that is dragged, or an empty text for anything else."""
+    urls = event.mimeData().urls()
+    path = urls[0].toLocalFile() if len(urls) == 1 else ""
+    return path if path and may_be_session(path) else ""
 
 
 def _section(title: str, widget: QWidget) -> QGroupBox:

@@ -44,7 +44,7 @@ def preferred_look() -> Look:
         signed=colours.signed,
         sequential=colours.sequential,
         limits=colours.limits,
-        fixed=colours.fixed,
+        fixed=colours.fixed / 1000,
         threshold=THRESHOLD_STEP * round(colours.threshold / THRESHOLD_STEP),
         opacity=colours.opacity / 100,
     )

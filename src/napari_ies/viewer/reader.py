@@ -49,8 +49,12 @@ def read_images(path: str | Sequence[str]) -> list[LayerDataTuple]:
 
 
 def may_be_session(path: str) -> bool:
-    """Whether a path is a saved session: its folder, or the ``session.json`` in it."""
-    if not (Path(path).is_dir() or Path(path).name == "session.json"):
+    """Whether a path is a saved session: its folder, or the ``session.json`` in it.
+
+    napari asks for every folder that is opened, so for others this looks for one file only.
+    """
+    named = Path(path)
+    if not (named if named.name == "session.json" else named / "session.json").is_file():
         return False
     from napari_ies.results.session import is_session
 

@@ -41,6 +41,11 @@ TOLD_PROBLEMS = 6
 """More problems than this are counted, not told one by one."""
 
 
+INCOMPLETE = (
+    "What is saved can be looked at, but nothing new can be computed until this is put right:"
+)
+
+
 class SessionKeeping(QObject):
     """Saves what the panel holds as it grows, and brings a saved session back.
 
@@ -72,6 +77,7 @@ class SessionKeeping(QObject):
             changed.connect(self._on_changed)
         host.selection_changed.connect(self._on_selected)
         host.model_changed.connect(self._on_model)
+        host.session_dropped.connect(self.open)
         host.link.layers_changed.connect(self._on_layers)
 
     @property
@@ -317,6 +323,8 @@ class SessionKeeping(QObject):
         if model.sha256 and model.sha256 == reopened.session.checkpoints[0].sha256:
             reopened.reading.model = model
             self._set_segmentation(reopened)
+            # What was said of the session is still worth knowing when its network is there.
+            self._host.say(f"{reopened.session.text} {self._host.status.text}")
             request = reopened.session.record.request
             if request is not None and request.layer is not None:
                 self._host.saliency.set_request(request)
@@ -352,19 +360,15 @@ class SessionKeeping(QObject):
 
     def _tell_reopened(self, reopened: Reopened) -> None:
         session = reopened.session
-        count = len(session.maps)
-        lesions = len(session.segmentation.lesions)
-        self._host.say(
-            f"Reopened {session.folder}: {lesions} lesion{'s' if lesions != 1 else ''}, "
-            f"{count} map{'s' if count != 1 else ''}, {len(session.notes)} "
-            f"note{'s' if len(session.notes) != 1 else ''}."
-        )
+        self._host.say(session.text)
         told = [*session.problems, *session.moved]
         if not told:
             self.notice.hide()
             return
         more = len(told) - TOLD_PROBLEMS
         lines = told[:TOLD_PROBLEMS] + ([f"And {more} more of this kind."] if more > 0 else [])
+        if not session.complete or session.checkpoints[0].path is None:
+            lines.insert(0, INCOMPLETE)
         self.notice.say("\n".join(lines), {"OK": ("Hide this.", lambda: None)})
 
     def _on_open(self) -> None:

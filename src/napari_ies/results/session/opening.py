@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -157,6 +158,18 @@ class Session:
     def notes(self) -> dict[Subject, str]:
         """The text written about each lesion or region that has one."""
         return dict(self.record.notes)
+
+    @property
+    def text(self) -> str:
+        """What came back, in one sentence."""
+        counts = (
+            (len(self.segmentation.lesions), "lesion"),
+            (len(self.maps), "map"),
+            (len(self.notes), "note"),
+        )
+        held = ", ".join(f"{count} {word}{'s' if count != 1 else ''}" for count, word in counts)
+        saved = datetime.fromisoformat(self.record.saved)
+        return f"Reopened the session of {saved:%Y-%m-%d %H:%M}: {held}."
 
     @property
     def complete(self) -> bool:
