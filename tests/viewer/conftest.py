@@ -243,18 +243,14 @@ class Hands:
         self.settle()
 
 
-@pytest.fixture
-def hands(make_napari_viewer: Any, qtbot: Any) -> Hands:
-    """A viewer on the screen with the panel docked."""
+def _docked(make_napari_viewer: Any, qtbot: Any) -> Hands:
     viewer = make_napari_viewer(show=True)
     viewer.window.resize(1100, 700)
     _, panel = viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
     return Hands(viewer, panel, qtbot)
 
 
-@pytest.fixture
-def segmented(hands: Hands, patient: Patient) -> Hands:
-    """The patient opened and segmented with the small network."""
+def _with_patient(hands: Hands, patient: Patient) -> Hands:
     from napari_ies.viewer.tasks import LoadedModel
 
     model = small_model()
@@ -264,3 +260,21 @@ def segmented(hands: Hands, patient: Patient) -> Hands:
     assert hands.panel.reading is not None, hands.panel.status.text
     hands.panel.saliency.samples.setValue(3)
     return hands
+
+
+@pytest.fixture
+def hands(make_napari_viewer: Any, qtbot: Any) -> Hands:
+    """A viewer on the screen with the panel docked."""
+    return _docked(make_napari_viewer, qtbot)
+
+
+@pytest.fixture
+def segmented(hands: Hands, patient: Patient) -> Hands:
+    """The patient opened and segmented with the small network."""
+    return _with_patient(hands, patient)
+
+
+@pytest.fixture
+def segmented_elsewhere(make_napari_viewer: Any, qtbot: Any, patient: Patient) -> Hands:
+    """The same in a viewer of its own."""
+    return _with_patient(_docked(make_napari_viewer, qtbot), patient)

@@ -73,7 +73,7 @@ class Errands:
                     waiting.remove(other)
             waiting.append(errand)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="napari-ies session")
+                self._thread = threading.Thread(target=self._work, name="napari-ies errand")
                 self._thread.start()
 
     def drop_later(self) -> None:

@@ -17,7 +17,6 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ies.errors import NapariIESError
@@ -233,7 +232,9 @@ class Jobs(QObject):
         self._timer.start()
         if not run.cancelled.is_set():
             self.started.emit(run.job.title)
-        create_worker(run.work, _start_thread=True)
+        # Not napari's worker: two at a time leave theirs in ``warnings`` (superqt 0.9.0), and with
+        # it all that a job holds.
+        threading.Thread(target=run.work, name=f"napari-ies {run.job.kind}").start()
 
     def _next(self) -> _Run | None:
         """Take what is to run now: what a person waits for, then what was suspended for it."""

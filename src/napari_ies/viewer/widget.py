@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,6 +95,8 @@ class LesionSaliencyWidget(Panel):
         self._wanted: Key | None = None
         self._connect()
         self._parts = self._make_parts()
+        # Not a bound method: when this fires, the Qt side of this widget is gone already.
+        self.destroyed.connect(partial(_let_go, self.link, self.jobs, self._parts))
         self._attach()
         self.say(FIRST_STEPS)
         self.refresh()
@@ -318,14 +321,9 @@ class LesionSaliencyWidget(Panel):
         self.jobs.failed.connect(self.fail)
         self.jobs.cancelled.connect(self._on_cancelled)
         self.jobs.idle.connect(self._on_idle)
-        # Not a bound method: when this fires, the Qt side of this widget is gone already.
-        self.destroyed.connect(partial(_let_go, self.link, self.jobs))
 
     def _release(self) -> None:
-        for part in self._parts:
-            if hasattr(part, "release"):
-                part.release()
-        _let_go(self.link, self.jobs)
+        _let_go(self.link, self.jobs, self._parts)
 
     def _select(self, reading: Reading, subject: Subject, voxel: Voxel) -> None:
         self.selected = subject
@@ -392,6 +390,11 @@ class LesionSaliencyWidget(Panel):
         self.refresh()
 
 
-def _let_go(link: ViewerLink, jobs: Jobs) -> None:
+def _let_go(link: ViewerLink, jobs: Jobs, parts: list[QObject]) -> None:
+    """Leave nothing in the viewer that holds the panel, even if that is being destroyed."""
+    for part in parts:
+        if hasattr(part, "release"):
+            with suppress(RuntimeError):  # its Qt side is gone, and what it had there
+                part.release()
     link.detach()
     jobs.release()

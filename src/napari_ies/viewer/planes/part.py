@@ -8,6 +8,7 @@ from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QMainWindow, QPushButton
 
 from napari_ies.viewer.availability import allow, describe
+from napari_ies.viewer.own_context import OwnContext
 from napari_ies.viewer.planes.canvas import main_window_of, qt_viewer_of
 from napari_ies.viewer.planes.overlay import PlaneOverlay
 from napari_ies.viewer.planes.space import SpaceView
@@ -33,6 +34,7 @@ class Planes(QObject):
         self._overlay: PlaneOverlay | None = None
         self._three: ThreePlanes | None = None
         self._window: QMainWindow | None = None
+        self._context: OwnContext | None = None
         self._attached = False
         self._reopen = False
         self._space = SpaceView(host.viewer, host.scene)
@@ -164,6 +166,7 @@ class Planes(QObject):
             self._window = window
             window.installEventFilter(self)
             self._overlay = PlaneOverlay(self._viewer, view.canvas.native)
+            self._context = OwnContext(self._viewer, view.canvas.native)
             self._refresh()
 
     def _leave_window(self) -> None:
@@ -173,6 +176,9 @@ class Planes(QObject):
         if self._overlay is not None:
             self._overlay.release()
             self._overlay = None
+        if self._context is not None:
+            self._context.release()
+            self._context = None
 
     def _on_ndisplay(self, _: Any = None) -> None:
         if self._viewer.dims.ndisplay == 2 and self._space.entered:

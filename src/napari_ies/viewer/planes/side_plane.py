@@ -9,6 +9,7 @@ from napari.qt import QtViewer
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_ies.viewer.own_context import OwnContext
 from napari_ies.viewer.picking import ClickPicker
 from napari_ies.viewer.planes.canvas import pixel_at, shown_axes
 from napari_ies.viewer.planes.marks import UPRIGHT
@@ -52,6 +53,7 @@ class SidePlane(QWidget):
         self.model = ViewerModel(ndisplay=2, order=UPRIGHT[plane])
         self.view = QtViewer(self.model)
         self.view.dims.hide()
+        self._context = OwnContext(self.model, self.canvas)
         self.overlay = PlaneOverlay(self.model, self.canvas)
         self.overlay.set_named(True)
         self.mirror = LayerMirror(viewer, self.model, self._outline)
@@ -111,6 +113,7 @@ class SidePlane(QWidget):
         self._wheel.release()
         self.overlay.release()
         self.mirror.release()
+        self._context.release()
         self.view.close()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from napari.qt.threading import create_worker
-
+from napari_ies.viewer.background import Background, Errand
 from napari_ies.viewer.planes.surfaces import surfaces_of
 
 if TYPE_CHECKING:
     from napari_ies.viewer.layers import Scene
     from napari_ies.viewer.planes.surfaces import Surfaces
     from napari_ies.viewer.reading import Reading
+
+logger = logging.getLogger("napari_ies")
 
 FROM_THE_FRONT = (0.35, 1.0, 0.45)
 """Direction of sight (inferior, posterior, left): from the front, a little from above and right."""
@@ -47,6 +49,7 @@ class SpaceView:
         self._slices: _Slices | None = None
         self._reading: Reading | None = None
         self._selected: Any = None
+        self._background = Background()
 
     @property
     def entered(self) -> bool:
@@ -63,12 +66,8 @@ class SpaceView:
         )
         self._reading = reading
         if reading is not None:
-            create_worker(
-                surfaces_of,
-                reading,
-                _start_thread=True,
-                _connect={"returned": partial(self._on_surfaces, reading)},
-            )
+            shown = partial(self._on_surfaces, reading)
+            self._background.add(Errand(partial(surfaces_of, reading), shown, self._on_failed))
         dims.order = tuple(range(dims.ndim))
         dims.ndisplay = 3
         camera.set_view_direction(view_direction=FROM_THE_FRONT, up_direction=SUPERIOR)
@@ -95,6 +94,9 @@ class SpaceView:
         self._selected = selected
         if self._slices is not None:
             self._scene.space.colour(self._scene.lesions.missed, selected)
+
+    def _on_failed(self, error: Exception) -> None:
+        logger.error("The lesions could not be shown in space", exc_info=error)
 
     def _on_surfaces(self, reading: Reading, surfaces: Surfaces) -> None:
         if self._slices is not None and reading is self._reading:

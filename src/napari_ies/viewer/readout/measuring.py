@@ -11,12 +11,13 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_ies.viewer.background import Background, Errand
 from napari_ies.viewer.readout.plot import draw, profile_figure
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Measuring(QObject):
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
         self._pause.timeout.connect(self._start)
+        self._background = Background(self)
 
     @property
     def busy(self) -> bool:
@@ -101,18 +103,11 @@ class Measuring(QObject):
             return
         self._pause.stop()
         self._waiting, self._busy, self._started = False, True, time.monotonic()
-        create_worker(
-            self._work, *self._wanted, _start_thread=True, _connect={"returned": self._on_measured}
-        )
-
-    def _work(self, answer: Answer, sheet: Sheet) -> Numbers | Exception:
-        """Measure and draw; runs in a thread, one at a time."""
-        try:
-            return self._numbers(answer, sheet)
-        except Exception as error:
-            return error
+        work = partial(self._numbers, *self._wanted)
+        self._background.add(Errand(work, self._on_measured, self._on_failed))
 
     def _numbers(self, answer: Answer, sheet: Sheet) -> Numbers:
+        """Measure and draw; runs in a thread, one at a time."""
         from napari_ies.measures import measure
         from napari_ies.profile import profile
 
@@ -133,13 +128,19 @@ class Measuring(QObject):
             self._known = saliency, surroundings(saliency)
         return self._known[1]
 
-    def _on_measured(self, found: Numbers | Exception) -> None:
+    def _on_measured(self, found: Numbers) -> None:
         self._busy = False
-        if isinstance(found, Exception):
-            logger.error("The map could not be measured", exc_info=found)
-        elif self._wanted is not None and self._wanted[0].key == found.answer.key:
+        if self._wanted is not None and self._wanted[0].key == found.answer.key:
             self._last = found
             self.measured.emit(found)
+        self._go_on()
+
+    def _on_failed(self, error: Exception) -> None:
+        self._busy = False
+        logger.error("The map could not be measured", exc_info=error)
+        self._go_on()
+
+    def _go_on(self) -> None:
         if self._waiting and self._wanted is not None:
             self.ask(*self._wanted)
 

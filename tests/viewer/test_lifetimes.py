@@ -1,0 +1,112 @@
+"""Two viewers at once, and what is left of what was closed in the middle of a computation."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+
+def begin_a_long_map(hands):
+    hands.panel.saliency.samples.setValue(5000)
+    hands.panel.explain(1)
+    hands.wait(hands.overlays)
+    assert hands.panel.jobs.busy
+
+
+def held_by(panel):
+    """What must go with a panel: itself, its reading, its jobs and its maps, weakly."""
+    things = {
+        "panel": panel,
+        "reading": panel.reading,
+        "case": panel.reading.case,
+        "jobs": panel.jobs,
+        "run": panel.jobs._run,
+        "job": panel.jobs._run.job,
+        "answers": panel.answers,
+        "answer": panel.answers.of(2)[-1],
+        "map": panel.answers.of(2)[-1].saliency,
+        "shown": panel.shown,
+    }
+    things |= {f"part {type(part).__name__}": part for part in panel._parts}
+    return {name: weakref.ref(thing) for name, thing in things.items()}
+
+
+def wait_until_gone(qtbot, gone):
+    def left():
+        gc.collect()
+        return [name for name, thing in gone.items() if thing() is not None]
+
+    try:
+        qtbot.waitUntil(lambda: not left(), timeout=20_000)
+    except qtbot.TimeoutError:
+        assert left() == []
+
+
+@pytest.mark.parametrize("what", ["panel", "viewer"])
+def test_nothing_is_left_of_what_was_closed_in_the_middle_of_a_map(segmented, qtbot, what):
+    viewer = segmented.viewer
+    segmented.panel.explain(2)
+    segmented.finish()
+    segmented.press("three_planes_button")
+    begin_a_long_map(segmented)
+    gone, run = held_by(segmented.panel), segmented.panel.jobs._run
+    if what == "panel":
+        next(iter(viewer.window._wrapped_dock_widgets.values())).destroyOnClose()
+    else:
+        viewer.close()
+    del segmented.panel, segmented.viewer, viewer
+    qtbot.waitUntil(lambda: run.done, timeout=60_000)
+    del run
+    wait_until_gone(qtbot, gone)
+
+
+def seen(hands):
+    """The grey values and colours of the viewer's own plane and of the two beside it."""
+    three = hands.panel._planes.three
+    views = [hands.viewer.window._qt_viewer, *(side.view for side in three.sides)]
+    return [view.screenshot(flash=False) for view in views]
+
+
+def step_through(hands, places):
+    for axis in range(3):
+        for place in places:
+            hands.viewer.dims.set_point(axis, place)
+            hands.settle()
+
+
+def test_a_second_viewer_is_closed_while_both_compute(segmented, segmented_elsewhere, qtbot):
+    """With one OpenGL context in place of another, napari fails at a next slice: GLError 1282."""
+    goes, stays = segmented, segmented_elsewhere
+    for hands in (stays, goes):
+        hands.press("three_planes_button")
+        hands.wait(lambda hands=hands: hands.panel._planes.three.sides[1].model.layers)
+        hands.panel.explain(2)
+        hands.finish()
+    stays.go(stays.panel.reading.frame.to_world(stays.panel.reading.places[2].centre))
+    before = seen(stays)
+    for hands in (goes, stays):
+        begin_a_long_map(hands)
+    step_through(goes, (4.0,))
+    gone, run = held_by(goes.panel), goes.panel.jobs._run
+    goes.viewer.close()
+    del goes.panel, goes.viewer, hands
+    # Each selection and each map adds and removes layers here.
+    stays.panel.select(2)
+    stays.panel.saliency.samples.setValue(3)
+    step_through(stays, (2.0, 9.0))
+    world = stays.panel.reading.frame.to_world(stays.panel.reading.places[2].centre)
+    stays.go(world)
+    stays.click(world)
+    stays.finish()
+    assert stays.panel.shown.subject == 2
+    assert stays.panel.shown.finished
+    stays.go(world)
+    for plane, (now, then) in enumerate(zip(seen(stays), before, strict=True)):
+        assert now[..., :3].max() > 100, plane
+        np.testing.assert_array_equal(now, then, err_msg=str(plane))
+    qtbot.waitUntil(lambda: run.done, timeout=60_000)
+    del run
+    wait_until_gone(qtbot, gone)
