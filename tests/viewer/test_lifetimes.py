@@ -34,6 +34,10 @@ def held_by(panel):
     return {name: weakref.ref(thing) for name, thing in things.items()}
 
 
+def wait_until_done(qtbot, run):
+    qtbot.waitUntil(lambda: run.done, timeout=60_000)
+
+
 def wait_until_gone(qtbot, gone):
     def left():
         gc.collect()
@@ -58,7 +62,7 @@ def test_nothing_is_left_of_what_was_closed_in_the_middle_of_a_map(segmented, qt
     else:
         viewer.close()
     del segmented.panel, segmented.viewer, viewer
-    qtbot.waitUntil(lambda: run.done, timeout=60_000)
+    wait_until_done(qtbot, run)
     del run
     wait_until_gone(qtbot, gone)
 
@@ -107,6 +111,6 @@ def test_a_second_viewer_is_closed_while_both_compute(segmented, segmented_elsew
     for plane, (now, then) in enumerate(zip(seen(stays), before, strict=True)):
         assert now[..., :3].max() > 100, plane
         np.testing.assert_array_equal(now, then, err_msg=str(plane))
-    qtbot.waitUntil(lambda: run.done, timeout=60_000)
+    wait_until_done(qtbot, run)
     del run
     wait_until_gone(qtbot, gone)
