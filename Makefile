@@ -13,13 +13,13 @@ help:
 
 demo: libraries $(VENV)/.ready-demo
 	@if [ "$$(uname)" = Linux ] && [ -z "$${DISPLAY:-}$${WAYLAND_DISPLAY:-}" ]; then \
-		scripts/on_screen.sh --virtual $(BIN)/napari-ies demo --screenshot $(PICTURE); \
+		scripts/on_screen.sh $(BIN)/napari-ies demo --screenshot $(PICTURE); \
 	else \
 		$(BIN)/napari-ies demo; \
 	fi
 
 test: libraries $(VENV)/.ready-dev
-	@scripts/on_screen.sh --virtual $(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
+	@scripts/on_screen.sh --own $(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check

@@ -1,24 +1,23 @@
 #!/bin/sh
-# Run a command on a screen: the one there is or, with --virtual or where there is none, one of Xvfb's.
-# Usage: scripts/on_screen.sh [--virtual] COMMAND…
+# Run a command on a screen: the one there is or, where there is none, one of Xvfb's.
+# Usage: scripts/on_screen.sh [--own] COMMAND…     (--own: the command starts its screens with Xvfb itself)
 set -eu
-virtual=false
-if [ "${1:-}" = --virtual ]; then
-    virtual=true
+own=false
+if [ "${1:-}" = --own ]; then
+    own=true
     shift
 fi
-display=${DISPLAY:-}${WAYLAND_DISPLAY:-}
 
-if [ "$(uname)" != Linux ] || { [ -n "$display" ] && ! $virtual; }; then
+if [ "$(uname)" != Linux ] || [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
     exec "$@"
 fi
-if command -v xvfb-run >/dev/null; then
+if $own && command -v Xvfb >/dev/null; then
+    exec "$@"
+fi
+if ! $own && command -v xvfb-run >/dev/null; then
     # Qt must draw on Xvfb's X11 screen, with Mesa's software OpenGL, whatever the session says.
-    exec env -u WAYLAND_DISPLAY QT_QPA_PLATFORM=xcb LIBGL_ALWAYS_SOFTWARE=1 \
+    exec env QT_QPA_PLATFORM=xcb LIBGL_ALWAYS_SOFTWARE=1 \
         xvfb-run --auto-servernum --server-args='-screen 0 1920x1200x24 -nolisten tcp' "$@"
 fi
-if [ -n "$display" ]; then
-    exec "$@"
-fi
-echo "There is no display and no xvfb-run; install xvfb (on Debian and Ubuntu: apt-get install xvfb xauth) or run this where there is a screen." >&2
+echo "There is no display and no Xvfb; install xvfb (on Debian and Ubuntu: apt-get install xvfb xauth) or run this where there is a screen." >&2
 exit 1

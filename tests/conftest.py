@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING
 import nibabel as nib
 import numpy as np
 import pytest
+import pytest_xvfb
 from nibabel.affines import from_matvec
 from nibabel.eulerangles import euler2mat
 
@@ -20,6 +23,22 @@ if TYPE_CHECKING:
     from napari_ies.checkpoints.model import SegmentationModel
 
 SHARED = Path(__file__).parents[2] / "shared"
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # There is a worker for each core: further threads would wait for one another.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_xvfb_disable() -> bool:
+    """Only Linux draws on X11: elsewhere windows open on the screen there is."""
+    return not sys.platform.startswith("linux")
+
+
+def pytest_sessionstart() -> None:
+    if pytest_xvfb.xvfb_instance is not None:
+        # Qt must draw on that screen, with Mesa's software OpenGL, whatever the session says.
+        os.environ.pop("WAYLAND_DISPLAY", None)
+        os.environ.update(QT_QPA_PLATFORM="xcb", LIBGL_ALWAYS_SOFTWARE="1")
 
 
 @dataclass(frozen=True)

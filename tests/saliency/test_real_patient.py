@@ -13,7 +13,6 @@ pytestmark = pytest.mark.real_data
 
 @pytest.fixture(scope="module")
 def patient(real_file):
-    torch.set_num_threads(2)
     folder = "data/open_ms/patient07"
     case = load_case(
         {

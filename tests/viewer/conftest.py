@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import nibabel as nib
 import numpy as np
 import pytest
+import pytest_xvfb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,11 +30,36 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     needs_display = sys.platform.startswith("linux") and not os.environ.get("DISPLAY")
     for item in items:
-        if here in Path(item.path).parents:
-            # One screen has one keyboard focus: of several workers, one runs all of these.
+        if here in Path(item.path).parents and pytest_xvfb.xvfb_instance is None:
+            # One screen has one keyboard focus: of several workers on it, one runs all of these.
             item.add_marker(pytest.mark.xdist_group("screen"))
         if needs_display and here in Path(item.path).parents and "viewer" in _fixtures(item):
-            item.add_marker(pytest.mark.skip(reason="needs a display, such as xvfb-run gives"))
+            item.add_marker(pytest.mark.skip(reason="needs a display, or Xvfb"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def seen_once() -> Iterator[None]:
+    """What is the same for every viewer is found, and gone through, once.
+
+    napari looks through every installed package for plugins twice for each viewer, and collects
+    garbage with each viewer and each change between slices and space.
+    """
+    import torch  # noqa: F401
+    from napari import viewer  # noqa: F401
+    from npe2 import PluginManifest
+
+    gc.collect()
+    gc.freeze()
+    discover = PluginManifest.discover
+    found = list(discover())
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(
+            PluginManifest,
+            "discover",
+            lambda paths=(): discover(paths) if paths else iter(found),
+        )
+        yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
@@ -183,6 +210,12 @@ class Hands:
         request = self.panel.saliency.request()
         kept = self.panel.answers.of(subject)
         return next((answer for answer in kept if answer.request == request), None)
+
+    def into_space(self) -> None:
+        """Show the 3-d view, small: without a graphics card a large one takes seconds a frame."""
+        self.viewer.dims.ndisplay = 3
+        self.viewer.scene.camera.zoom *= 0.4
+        self.settle()
 
     def press(self, name: str) -> None:
         from qtpy.QtCore import Qt

@@ -166,8 +166,7 @@ def test_overlay_outlines_and_colour_bar_are_switched(viewing):
     outlines = [viewing.layer(name) for name in ("Lesion outlines", "Selected lesion")]
     viewing.press("show_outlines")
     assert not any(layer.visible for layer in outlines)
-    viewer.dims.ndisplay = 3
-    viewing.settle()
+    viewing.into_space()
     viewer.dims.ndisplay = 2
     viewer.dims.order = (1, 0, 2)
     viewing.settle()

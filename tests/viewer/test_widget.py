@@ -32,7 +32,7 @@ def test_a_click_lands_on_the_lesion_that_is_seen(segmented, patient):
 @pytest.mark.parametrize("patient", ["oblique"], indirect=True)
 def test_a_click_lands_on_the_lesion_that_is_seen_in_3d(segmented, patient):
     flair = segmented.layer("sub-01_FLAIR")
-    segmented.viewer.dims.ndisplay = 3
+    segmented.into_space()
     segmented.viewer.scene.camera.angles = (12, 25, 70)
     segmented.settle()
     for label, centre in patient.centres.items():
@@ -123,8 +123,7 @@ def test_outlines_follow_the_plane_and_leave_the_3d_view(segmented):
     segmented.viewer.dims.order = (1, 0, 2)
     segmented.settle()
     assert len(outline.data) == expected((0, 2))
-    segmented.viewer.dims.ndisplay = 3
-    segmented.settle()
+    segmented.into_space()
     assert not outline.visible
     segmented.viewer.dims.ndisplay = 2
     segmented.viewer.dims.order = (2, 0, 1)

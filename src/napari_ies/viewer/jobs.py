@@ -67,9 +67,13 @@ class Job:
     background: bool = False
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class _Run:
-    """A job on its way through the worker thread; `lock` guards what the thread leaves."""
+    """A job on its way through the worker thread; `lock` guards what the thread leaves.
+
+    napari writes the representation of what a worker runs into its status, on the GUI thread and
+    three times: that of this class must not be the case, the network and the map in full.
+    """
 
     job: Job
     cancelled: threading.Event = field(default_factory=threading.Event)

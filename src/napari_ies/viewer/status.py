@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_ies.viewer.availability import allow, describe
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from napari_ies.progress import Progress
 
 NOTHING_RUNS = "Nothing is being computed."
+
+PAUSE_MS = 400
+"""What takes less time never sets the bar moving: each of its steps paints the window anew."""
 
 
 class StatusLine(QWidget):
@@ -39,6 +42,10 @@ class StatusLine(QWidget):
         layout.addWidget(self._text)
         layout.addLayout(row)
         self._cancel.clicked.connect(self.cancel_requested)
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(PAUSE_MS)
+        self._pause.timeout.connect(self._move)
         self.set_idle()
 
     def say(self, text: str) -> None:
@@ -51,21 +58,29 @@ class StatusLine(QWidget):
         return str(self._text.text())
 
     def set_busy(self) -> None:
-        """Show that something starts."""
-        self._progress.setRange(0, 0)
-        self._progress.setFormat("")
+        """Show that something starts; the bar moves once it has taken a while."""
+        self._empty()
+        self._pause.start()
         allow(self._cancel)
 
     def set_idle(self) -> None:
         """Show that nothing runs."""
-        self._progress.setRange(0, 1)
-        self._progress.setValue(0)
-        self._progress.setFormat("")
+        self._empty()
         allow(self._cancel, NOTHING_RUNS)
 
     def show_report(self, report: Progress[Any]) -> None:
         """Show how far a computation is."""
+        self._pause.stop()
         self._progress.setRange(0, max(report.total, 0))
         self._progress.setValue(report.done)
         counted = f"{report.done} of {report.total} {report.unit}" if report.unit else ""
         self._progress.setFormat(counted)
+
+    def _empty(self) -> None:
+        self._pause.stop()
+        self._progress.setRange(0, 1)
+        self._progress.setValue(0)
+        self._progress.setFormat("")
+
+    def _move(self) -> None:
+        self._progress.setRange(0, 0)
