@@ -21,6 +21,7 @@ from napari_ies.viewer.jobs import Job, Jobs
 from napari_ies.viewer.keys import Keyboard
 from napari_ies.viewer.layers import Scene
 from napari_ies.viewer.lesion_list import LesionList
+from napari_ies.viewer.map_memory import MapMemory
 from napari_ies.viewer.panel import Panel
 from napari_ies.viewer.picking import pick_lesion
 from napari_ies.viewer.planes.part import Planes
@@ -297,6 +298,7 @@ class LesionSaliencyWidget(Panel):
             Guidance(self),
             Comparing(self),
             Colouring(self),
+            MapMemory(self),
             self.session,
             self._planes,
         ]
