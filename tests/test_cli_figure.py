@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -79,6 +80,24 @@ def test_the_ending_says_the_format_and_nothing_is_overwritten(results, tmp_path
     assert out.read_text() == first
     assert run(saved, "--out", out, "--sequence", "T1", "--overwrite").exit_code == 0
     assert out.read_text() != first
+
+
+def test_a_figure_about_a_point_with_limits_of_each_sequence(small, results, tmp_path):
+    saved = next((results / "results").glob("*FLAIR*_saliency.nii.gz"))
+    case, out = small.case(), tmp_path / "at.png"
+    voxel = np.array([8, 13, 5, 1])
+    at = [round(float(value), 2) for value in (case.affine @ voxel)[:3]]
+    assert min(at) < 0
+    result = run(saved, "--out", out, "--at", *at, "--limits", "own", "--width", 88)
+    assert result.exit_code == 0, result.output
+    saliency = load_saliency(saved)
+    settings = FigureSettings(width=88, at=tuple(at), limits="own")
+    expected = FigureContent(case, saliency, "region balls")
+    assert out.read_bytes() == figure_bytes(expected, settings, "png")
+    outside = one_line(run(saved, "--out", tmp_path / "b.png", "--at", 900, 0, 0))
+    assert "900, 0, 0 mm lies outside the images" in outside
+    both = one_line(run(saved, "--out", tmp_path / "b.png", "--limits", "own", "--limit", 1))
+    assert "leave one of the two out" in both
 
 
 def test_an_image_that_is_missing_or_changed_is_said(small, results, tmp_path):

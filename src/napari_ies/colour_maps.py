@@ -84,23 +84,31 @@ def opacity(magnitude: NDArray[np.float64], threshold: float) -> NDArray[np.floa
     return np.asarray(np.clip((magnitude - threshold) / (0.61 * (1 - threshold)), 0, 1) * 0.9)
 
 
-def colour_limit(saliency: Saliency) -> float:
-    """Return the magnitude at which the colours of a map end, one for all its sequences.
+def colour_limit(saliency: Saliency, channel: int | None = None) -> float:
+    """Return the magnitude at which the colours of a map end.
 
     It is the magnitude that a twentieth as many values as the lesion has voxels, and at least 5,
     exceed in the lesion and within 8 voxels of it: robust against a few extreme voxels, and not
     diluted by the emptiness around.
+
+    Parameters
+    ----------
+    saliency
+        The maps.
+    channel
+        Which of them; None for one limit of all, so that sequences can be compared.
     """
+    maps = saliency.cropped if channel is None else saliency.cropped[channel : channel + 1]
     grid = saliency.footprint.shape
     voxels = np.argwhere(saliency.footprint)
     low = np.maximum(voxels.min(axis=0) - LIMIT_MARGIN_VOXELS, 0)
     high = np.minimum(voxels.max(axis=0) + LIMIT_MARGIN_VOXELS + 1, grid)
     near = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    values = np.abs(saliency.cropped[(slice(None), *near)]).ravel()
+    values = np.abs(maps[(slice(None), *near)]).ravel()
     rank = min(max(5, len(voxels) // 20), values.size)
     limit = float(np.partition(values, -rank)[-rank])
     # A map that is 0 around the lesion still needs limits.
-    return limit or float(np.abs(saliency.cropped).max(initial=0.0)) or 1.0
+    return limit or float(np.abs(maps).max(initial=0.0)) or 1.0
 
 
 def window_of(volume: NDArray[np.float32]) -> tuple[float, float]:

@@ -9,6 +9,8 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from figure_content import (
+    AFFINE,
+    BOX,
     CENTRE,
     DISPLAYED_SHAPE,
     DISPLAYED_SPACING,
@@ -273,6 +275,116 @@ def test_a_montage_steps_through_the_lesion_from_top_to_bottom():
             np.testing.assert_array_equal(image, naive)
 
 
+AWAY = (27, 9, 22)
+"""A voxel beside the lesion, and none of it on any slice through it."""
+
+
+def scanner(voxel):
+    """Where the middle of a stored voxel lies, right, anterior and superior in mm."""
+    return [
+        sum(AFFINE[row][axis] * voxel[axis] for axis in range(3)) + AFFINE[row][3]
+        for row in range(3)
+    ]
+
+
+@pytest.mark.parametrize("off", [(0, 0, 0), (0.4, -0.4, 0.3)])
+def test_about_a_point_the_slices_that_hold_it_are_shown(off):
+    made = content()
+    at = tuple(scanner(np.add(AWAY, off)))
+    picture = Picture(made, FigureSettings(at=at, margin=3.0, plain=True))
+    posterior, superior, right = AWAY
+    for number, sequence in enumerate(made.case.sequences):
+        volume = made.case.data[number]
+        naive = {
+            "Axial": volume[:, superior, ::-1],
+            "Coronal": volume[posterior, ::-1, ::-1],
+            "Sagittal": volume[:, ::-1, right].T,
+        }
+        for plane, image in naive.items():
+            shown = picture.axes[plane, sequence, True].images[0].get_array()
+            np.testing.assert_array_equal(shown, image)
+    words = " ".join(text.get_text() for text in picture.figure.texts)
+    assert "Lesion 3 lies on none of these slices." in words
+    assert len(picture.figure.axes) == len(picture.axes) + 1, "no legend of what is not shown"
+    headings = [text.get_text() for text in picture.figure.texts[:3]]
+    places = (f"{value:.0f} mm".replace("-", "−") for value in scanner(AWAY))
+    assert [text.partition("= ")[2] for text in headings] == list(places)[::-1]
+    # As large as about the lesion, and the point in the middle.
+    same = Picture(made, FigureSettings(margin=3.0, plain=True))
+    for plane, (_, down, along) in PLANES.items():
+        axes, other = picture.axes[plane, "T1", True], same.axes[plane, "T1", True]
+        assert np.ptp(axes.get_xlim()) == pytest.approx(np.ptp(other.get_xlim()))
+        for limits, axis in ((axes.get_xlim(), along), (axes.get_ylim(), down)):
+            middle = displayed(AWAY)[axis] * DISPLAYED_SPACING[axis]
+            edges = np.array([-0.5, DISPLAYED_SHAPE[axis] - 0.5]) * DISPLAYED_SPACING[axis]
+            inside = edges[0] < min(limits) and max(limits) < edges[1]
+            assert not inside or sum(limits) / 2 == pytest.approx(middle)
+    figure = draw_figure(made, FigureSettings(layout="montage", slices=3, plain=False, at=at))
+    montage = [axes.images[0].get_array() for axes in figure.axes[:6:2]]
+    for image, slice_ in zip(montage, (superior + 1, superior, superior - 1), strict=True):
+        np.testing.assert_array_equal(image, made.case.data[0][:, slice_, ::-1])
+
+
+def test_a_point_outside_the_images_is_refused():
+    with pytest.raises(FigureError, match=r"300, 0, 0 mm lies outside the images \(x from -"):
+        draw_figure(content(), FigureSettings(at=(300.0, 0.0, 0.0)))
+
+
+def naive_limit(made, channel):
+    """The magnitude that a twentieth as many values as voxels of the lesion, at least 5, reach."""
+    low = [min(voxel[axis] for voxel in LESION) - 8 for axis in range(3)]
+    high = [max(voxel[axis] for voxel in LESION) + 8 for axis in range(3)]
+    near = []
+    for index in np.ndindex(*made.saliency.cropped.shape[1:]):
+        voxel = [i + side.start for i, side in zip(index, made.saliency.box, strict=True)]
+        if all(a <= v <= b for a, v, b in zip(low, voxel, high, strict=True)):
+            near.append(abs(float(made.saliency.cropped[(channel, *index)])))
+    return sorted(near, reverse=True)[max(5, len(LESION) // 20) - 1]
+
+
+def test_each_sequence_may_have_a_limit_and_a_colour_bar_of_its_own():
+    made = content()
+    noise = np.random.default_rng(2).normal(size=made.saliency.cropped.shape)
+    noise[1] *= 0.1
+    saliency = dataclasses.replace(made.saliency, cropped=noise.astype(np.float32))
+    made = dataclasses.replace(made, saliency=saliency)
+    shared = Picture(made, FigureSettings(interpolation="nearest"))
+    own = Picture(made, FigureSettings(interpolation="nearest", limits="own"))
+    naive = {"FLAIR": naive_limit(made, 0), "T1": naive_limit(made, 1)}
+    assert naive["FLAIR"] > 5 * naive["T1"]
+    for (plane, sequence, overlay), axes in own.axes.items():
+        if overlay:
+            norm = axes.images[1].norm
+            assert norm.vmax == pytest.approx(naive[sequence])
+            assert norm.vmin == -norm.vmax
+            both = shared.axes[plane, sequence, True].images[1].norm
+            assert both.vmax == pytest.approx(sorted(np.abs(noise).ravel())[-5], rel=0.2)
+    bars = own.figure.axes[len(own.axes) : -1]
+    assert len(bars) == 2
+    for bar, (sequence, limit) in zip(bars, naive.items(), strict=True):
+        assert bar.get_xlabel() == f"{sequence}: saliency (logit per standard deviation)"
+        assert [tick.get_text() for tick in bar.get_xticklabels()] == [
+            f"−{limit:.2g}",
+            "0",
+            f"{limit:.2g}",
+        ]
+        assert tuple(bar.get_xlim())[1] >= limit
+    (bar,) = shared.figure.axes[len(shared.axes) : -1]
+    assert bar.get_xlabel() == "Saliency (logit per standard deviation)"
+    words = " ".join(text.get_text() for text in own.figure.texts)
+    assert "Each sequence has colour limits of its own" in words
+    # The same voxel of T1 is faint with the one limit, and strong with the other.
+    strongest = np.abs(noise[1, :, CENTRE[1] - BOX[1].start, :])
+    at = np.unravel_index(strongest.argmax(), strongest.shape)
+    voxel = (int(at[0]) + BOX[0].start, CENTRE[1], int(at[1]) + BOX[2].start)
+    settings = dataclasses.replace(WHOLE, limit=None)
+    chroma = {}
+    for limits in ("shared", "own"):
+        picture = Picture(made, dataclasses.replace(settings, limits=limits))
+        chroma[limits] = np.ptp(picture.at(("Axial", "T1", True), voxel))
+    assert chroma["own"] > 60 > 20 > chroma["shared"]
+
+
 def test_gradcam_shows_its_one_map_over_every_sequence():
     made = content()
     saliency = made.saliency
@@ -305,6 +417,8 @@ def test_the_page_is_light_or_dark_and_every_text_stands_out(theme, page):
     ("settings", "subject"),
     [
         (FigureSettings(width=60, margin=None), "lesion 3"),
+        (FigureSettings(width=60, limits="own"), "region left middle peduncle, half of it"),
+        (FigureSettings(width=180, limits="own"), "lesion 3"),
         (FigureSettings(width=88, layout="montage", slices=9, sequences=("T1",)), "lesion 117"),
         (
             FigureSettings(width=88, sequences=("T1",)),
@@ -354,6 +468,9 @@ def test_matplotlibs_settings_and_pyplot_are_left_alone(monkeypatch):
         ({"slices": 0}, "0 slices"),
         ({"limit": 0.0}, "limit is 0"),
         ({"limit": float("nan")}, "limit is nan"),
+        ({"limit": 1.0, "limits": "own"}, "limits of their own"),
+        ({"limits": "mine"}, "limits 'mine'"),
+        ({"at": (0.0, float("nan"), 0.0)}, "three finite numbers"),
         ({"threshold": 1.0}, "threshold is 1"),
         ({"opacity": 1.5}, "opacity is 1.5"),
         ({"sequences": ()}, "No sequence"),

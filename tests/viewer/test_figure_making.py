@@ -33,7 +33,7 @@ def test_figures_have_the_colours_of_the_viewer(name, threshold):
     np.testing.assert_allclose(np.asarray(shown.colors), drawn, atol=0.02)
 
 
-def test_a_figure_is_previewed_saved_and_copied(segmented, tmp_path, monkeypatch):
+def test_a_figure_is_previewed_saved_and_copied(segmented, patient, tmp_path, monkeypatch):
     panel, part = segmented.panel, part_of(segmented.panel)
     assert not part.button.isEnabled()
     assert "Explain a lesion first" in part.button.toolTip()
@@ -65,6 +65,26 @@ def test_a_figure_is_previewed_saved_and_copied(segmented, tmp_path, monkeypatch
     assert settings.signed_map == "RdBu_r"
     press("figure_FLAIR")
     assert part.settings().sequences == ("FLAIR",), "one sequence stays chosen"
+
+    # About the point where the slices cross, with colours of each sequence's own limit.
+    flair = segmented.layer("sub-01_FLAIR")
+    segmented.go(segmented.world_of(patient.volumes["FLAIR"], flair, patient.background))
+    about_lesion = drawn()
+    assert part.settings().at is None
+    for name in ("figure_centre", "figure_limits"):
+        segmented.qtbot.keyClick(part.dialog.findChild(QWidget, name), Qt.Key.Key_Down)
+    assert np.abs(drawn() - about_lesion).max() > 50
+    np.testing.assert_allclose(
+        part.settings().at, (patient.affine @ [*patient.background, 1])[:3], atol=1e-4
+    )
+    assert (part.settings().limits, part.settings().limit) == ("own", None)
+    segmented.go((1e4, 0, 0))
+    assert part.settings().at is not None, "beyond the images it is the nearest of their voxels"
+    for name in ("figure_centre", "figure_limits"):
+        segmented.qtbot.keyClick(part.dialog.findChild(QWidget, name), Qt.Key.Key_Up)
+    dark = drawn()
+    settings = part.settings()
+    assert settings.at is None
 
     path, asked = tmp_path / "figure", []
     monkeypatch.setattr(dialogs, "choose_new_file", lambda *_: str(path))

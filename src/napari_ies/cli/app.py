@@ -18,6 +18,7 @@ from napari_ies.cli.options import (
     FigureFormat,
     FigureInterpolation,
     FigureLayout,
+    FigureLimits,
     FigureTheme,
     Forward,
     ForwardOption,
@@ -279,11 +280,26 @@ def figure(
         bool,
         typer.Option("--whole", help="Show whole slices, not the lesion's surroundings."),
     ] = False,
+    at: Annotated[
+        tuple[float, float, float] | None,
+        typer.Option(
+            metavar="X Y Z",
+            help="Centre the figure here, in mm of the scanner's coordinates (towards right, "
+            "anterior, superior, as the images' affine has them), not on the lesion.",
+        ),
+    ] = None,
     sequence: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Show this sequence; repeat for more (default: all)."),
     ] = None,
     slices: Annotated[int, typer.Option(metavar="N", help="Montage: number of slices.")] = 6,
+    limits: Annotated[
+        FigureLimits,
+        typer.Option(
+            help="One colour limit for all sequences, so that they can be compared, or for each "
+            "its own, with a colour bar each."
+        ),
+    ] = "shared",
     limit: Annotated[
         float | None,
         typer.Option(metavar="VALUE", help="Where the colours end (default: the map's own limit)."),
@@ -320,9 +336,11 @@ def figure(
             theme=theme,
             width=width,
             margin=None if whole else margin,
+            at=at,
             sequences=tuple(sequence) if sequence else None,
             plain=plain,
             slices=slices,
+            limits=limits,
             limit=limit,
             threshold=threshold,
             opacity=opacity,

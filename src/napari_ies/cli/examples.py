@@ -33,7 +33,10 @@ EXAMPLES = {
       --layout montage --slices 8 --theme dark --out figures
 
   napari-ies figure results/*_saliency.nii.gz --whole --width 88 \
-      --sequence FLAIR --format svg --out figures""",
+      --sequence FLAIR --format svg --out figures
+
+  napari-ies figure results/*lesion-003*agg-mean*_saliency.nii.gz \
+      --at -24.5 12 30 --limits own --out figures""",
     "demo": """[bold]Examples[/bold]
 
   napari-ies demo

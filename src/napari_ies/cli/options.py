@@ -14,6 +14,7 @@ Precision = Literal["float32", "tf32", "bf16"]
 FigureFormat = Literal["png", "svg", "pdf"]
 FigureLayout = Literal["planes", "montage"]
 FigureTheme = Literal["light", "dark"]
+FigureLimits = Literal["shared", "own"]
 FigureInterpolation = Literal["linear", "nearest"]
 
 Checkpoint = Annotated[

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_ies.colour_maps import OUTLINE_SELECTED, colour_limit, overlay_colours, window_of
+from napari_ies.colour_maps import OUTLINE_SELECTED, overlay_colours, window_of
 from napari_ies.figures.marks import (
     draw_marks,
     draw_scale_bar,
@@ -20,6 +20,7 @@ from napari_ies.figures.marks import (
     wrapped,
 )
 from napari_ies.figures.page import EDGE, LINE, Page, Panel, Rectangle, Sizes, Words, lay_out
+from napari_ies.figures.scales import Scale, scales_of
 from napari_ies.figures.slices import Slicing
 from napari_ies.figures.style import (
     BEHIND_BAR,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
-    from matplotlib.colors import ListedColormap, Normalize
+    from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure
 
     from napari_ies.figures.content import FigureContent
@@ -68,25 +69,23 @@ def draw_figure(content: FigureContent, settings: FigureSettings) -> Figure:
     Raises
     ------
     FigureError
-        If a sequence that is to be shown is not there.
+        If a sequence that is to be shown is not there, or the centre lies outside the images.
     """
     with drawing_settings():
         return _Drawing(content, settings).draw()
 
 
-def saliency_colours(
-    content: FigureContent, settings: FigureSettings, limit: float
-) -> tuple[ListedColormap, Normalize]:
-    """Return the colours of the maps and the values that they stand for."""
+def saliency_colours(content: FigureContent, settings: FigureSettings) -> ListedColormap:
+    """Return the colours of the maps, from the lower limit to the upper one."""
     import matplotlib as mpl
-    from matplotlib.colors import ListedColormap, Normalize
+    from matplotlib.colors import ListedColormap
 
     name = settings.signed_map if content.signed else settings.sequential_map
     colours = overlay_colours(
         mpl.colormaps[name], signed=content.signed, threshold=settings.threshold
     )
     colours[:, 3] *= settings.opacity
-    return ListedColormap(colours, name), Normalize(-limit if content.signed else 0.0, limit)
+    return ListedColormap(colours, name)
 
 
 def fitting(headings: Sequence[Words]) -> tuple[Sequence[Words], float]:
@@ -109,16 +108,17 @@ class _Drawing:
         self.theme = THEMES[settings.theme]
         self.slicing = Slicing(content, settings)
         self.windows = {name: window_of(content.image(name)) for name in sequences}
-        self.limit = settings.limit or colour_limit(content.saliency)
-        self.colours, self.norm = saliency_colours(content, settings, self.limit)
-        self.lines = wrapped(content.method_line, SMALL_PT, settings.width - 2 * EDGE - 1.5)
-        self.unit = f"Saliency ({content.saliency.unit})"
+        self.scales = scales_of(content, settings)
+        self.colours = saliency_colours(content, settings)
+        self.outlined = settings.outline and self._shows_footprint()
+        self.lines = wrapped(self._words(), SMALL_PT, settings.width - 2 * EDGE - 1.5)
         self.legend = shortened(content.subject_title)
         swatch = SWATCH_MM + 1 + text_width(self.legend, UNIT_PT)
         sizes = Sizes(
             lines=len(self.lines),
-            unit=text_width(self.unit, UNIT_PT),
-            legend=swatch if settings.outline else 0.0,
+            unit=max(text_width(scale.label, UNIT_PT) for scale in self.scales),
+            legend=swatch if self.outlined else 0.0,
+            bars=len(self.scales),
         )
         self.page: Page = lay_out(self.slicing.slices, sequences, settings, sizes)
         self.figure = Figure(
@@ -136,10 +136,25 @@ class _Drawing:
             self._write(words, size)
         for words in self.page.names:
             self._write(words, NAME_PT, rotation=90, weight="bold")
-        self._draw_colour_bar()
+        for scale, place in zip(self.scales, self.page.bars, strict=True):
+            self._draw_colour_bar(scale, place)
         self._draw_legend()
         self._write_lines()
         return self.figure
+
+    def _shows_footprint(self) -> bool:
+        return any(self.slicing.footprint(where).any() for where in self.slicing.slices)
+
+    def _words(self) -> str:
+        """Say what a reader must know of this drawing, and how the maps were made."""
+        words = []
+        if not self._shows_footprint():
+            words.append(f"{self.content.subject_title} lies on none of these slices.")
+        if len(self.scales) > 1:
+            words.append(
+                "Each sequence has colour limits of its own: equal colours are not equal values."
+            )
+        return " ".join([*words, self.content.method_line])
 
     def _draw_panel(self, panel: Panel) -> None:
         where = panel.where
@@ -159,7 +174,8 @@ class _Drawing:
         axes.imshow(image, cmap="gray", vmin=low, vmax=high, **options)
         if panel.overlay:
             saliency = self.slicing.saliency(panel.sequence, where)
-            axes.imshow(saliency, cmap=self.colours, norm=self.norm, **options)
+            (scale,) = (scale for scale in self.scales if panel.sequence in scale.sequences)
+            axes.imshow(saliency, cmap=self.colours, norm=scale.norm(), **options)
             if self.settings.outline:
                 self._draw_outline(axes, panel)
         left, right, top, bottom = where.window
@@ -186,17 +202,16 @@ class _Drawing:
             line.set_capstyle("projecting")
             axes.add_patch(line)
 
-    def _draw_colour_bar(self) -> None:
+    def _draw_colour_bar(self, scale: Scale, place: Rectangle) -> None:
         from matplotlib.cm import ScalarMappable
         from matplotlib.colors import ListedColormap
 
         table = np.asarray(self.colours.colors, dtype=float)
         opaque = table[:, :3] * table[:, 3:] + BEHIND_BAR * (1 - table[:, 3:])
-        axes = self._axes(self.page.bar)
-        beyond = np.abs(self.content.saliency.cropped).max(initial=0.0) > self.limit
-        extend = ("both" if self.content.signed else "max") if beyond else "neither"
+        axes = self._axes(place)
+        extend = ("both" if scale.signed else "max") if scale.exceeded else "neither"
         bar = self.figure.colorbar(
-            ScalarMappable(self.norm, ListedColormap(opaque)),
+            ScalarMappable(scale.norm(), ListedColormap(opaque)),
             cax=axes,
             orientation="horizontal",
             extend=extend,
@@ -205,12 +220,12 @@ class _Drawing:
         if bar.solids is not None:
             bar.solids.set_rasterized(True)
         bar.outline.set_visible(False)
-        ends = [-self.limit, 0.0, self.limit] if self.content.signed else [0.0, self.limit]
+        ends = [-scale.limit, 0.0, scale.limit] if scale.signed else [0.0, scale.limit]
         bar.set_ticks(ends, labels=[number_text(value) for value in ends])
         axes.tick_params(
             labelsize=SMALL_PT, length=1.5, width=0.5, pad=1, colors=self.theme.text, which="both"
         )
-        bar.set_label(self.unit, size=UNIT_PT, color=self.theme.text, labelpad=1.5)
+        bar.set_label(scale.label, size=UNIT_PT, color=self.theme.text, labelpad=1.5)
 
     def _draw_legend(self) -> None:
         from matplotlib.patches import Rectangle as Swatch

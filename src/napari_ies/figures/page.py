@@ -23,6 +23,8 @@ ROW_NAME, HEADING = 4.2, 4.2
 """For the sequences' names at the left, and for the slices' names above them."""
 BAR_GAP, BAR, BAR_TEXT = 3.0, 2.2, 6.6
 """Above the colour bar, its height, and the numbers and the unit below it."""
+BARS_GAP = 1.4
+"""Between two colour bars with their texts."""
 SHORTEST_BAR, LONGEST_BAR = 28.0, 64.0
 LEGEND_GAP, LEGEND = 6.0, 3.6
 """Between the colour bar and the legend of the outline beside it, and its height below it."""
@@ -80,11 +82,14 @@ class Sizes:
         How many lines the method takes.
     unit, legend
         Width in mm of the colour bar's unit, and of the outline's legend (0 for none).
+    bars
+        How many colour bars there are.
     """
 
     lines: int
     unit: float
     legend: float
+    bars: int = 1
 
 
 @dataclass(frozen=True)
@@ -110,9 +115,9 @@ class Page:
         The pictures.
     headings, names
         The slices' texts above them, and the sequences' at the left, turned by a quarter.
-    bar, legend
-        Where the colour bar goes, and beside it the legend of the outline (of no width where
-        there is none).
+    bars, legend
+        Where the colour bars go, one below the other, and beside the first the legend of the
+        outline (of no width where there is none).
     lines
         Where the method's first line begins.
     """
@@ -122,7 +127,7 @@ class Page:
     panels: tuple[Panel, ...]
     headings: tuple[Words, ...]
     names: tuple[Words, ...]
-    bar: Rectangle
+    bars: tuple[Rectangle, ...]
     legend: Rectangle
     lines: float
 
@@ -167,16 +172,16 @@ def lay_out(
         headings += placed.headings()
         names += placed.names()
         top = placed.bottom + GAP
-    bar, legend = _bar_and_legend(settings.width, top + BAR_GAP, sizes)
-    below = LEGEND if legend.top > bar.top else 0.0
-    text = bar.top + BAR + BAR_TEXT + below + LINE_GAP
+    bars, legend = _bars_and_legend(settings.width, top + BAR_GAP, sizes)
+    below = LEGEND if legend.top > bars[-1].top else 0.0
+    text = bars[-1].top + BAR + BAR_TEXT + below + LINE_GAP
     return Page(
         width=settings.width,
         height=text + sizes.lines * LINE + EDGE,
         panels=tuple(panels),
         headings=tuple(headings),
         names=tuple(names),
-        bar=bar,
+        bars=bars,
         legend=legend,
         lines=text,
     )
@@ -293,17 +298,20 @@ def _scale_by_width(bands: Sequence[Sequence[Slice]], width: float, pair: int) -
     )
 
 
-def _bar_and_legend(width: float, top: float, sizes: Sizes) -> tuple[Rectangle, Rectangle]:
-    """Return where the colour bar goes, and the legend at its right or, without room, below."""
+def _bars_and_legend(
+    width: float, top: float, sizes: Sizes
+) -> tuple[tuple[Rectangle, ...], Rectangle]:
+    """Return where the colour bars go, and the legend at their right or, without room, below."""
     beside = sizes.legend + LEGEND_GAP if sizes.legend else 0.0
     room = width - 2 * EDGE
     bar = min(0.5 * width, LONGEST_BAR)
+    tops = [top + number * (BAR + BAR_TEXT + BARS_GAP) for number in range(sizes.bars)]
     if max(SHORTEST_BAR, sizes.unit) + beside > room:
-        place = Rectangle((width - bar) / 2, top, bar, BAR)
-        down = top + BAR + BAR_TEXT + (LEGEND - BAR) / 2
-        return place, Rectangle((width - sizes.legend) / 2, down, sizes.legend, BAR)
+        down = tops[-1] + BAR + BAR_TEXT + (LEGEND - BAR) / 2
+        legend = Rectangle((width - sizes.legend) / 2, down, sizes.legend, BAR)
+        return tuple(Rectangle((width - bar) / 2, each, bar, BAR) for each in tops), legend
     bar = max(min(bar, room - beside), SHORTEST_BAR)
     taken = max(bar, sizes.unit)
     left = (width - taken - beside) / 2
-    place = Rectangle(left + (taken - bar) / 2, top, bar, BAR)
-    return place, Rectangle(left + taken + LEGEND_GAP, top, sizes.legend, BAR)
+    legend = Rectangle(left + taken + LEGEND_GAP, top, sizes.legend, BAR)
+    return tuple(Rectangle(left + (taken - bar) / 2, each, bar, BAR) for each in tops), legend

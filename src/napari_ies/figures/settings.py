@@ -11,6 +11,7 @@ from napari_ies.errors import FigureError
 LAYOUTS = ("planes", "montage")
 THEMES = ("light", "dark")
 INTERPOLATIONS = ("linear", "nearest")
+LIMITS = ("shared", "own")
 FORMATS = ("png", "svg", "pdf")
 
 ONE_COLUMN_MM, TWO_COLUMNS_MM = 88.0, 180.0
@@ -26,22 +27,30 @@ class FigureSettings:
     Parameters
     ----------
     layout
-        ``"planes"``: the axial, coronal and sagittal slice at the lesion's centre;
-        ``"montage"``: axial slices through the lesion.
+        ``"planes"``: the axial, coronal and sagittal slice at the centre; ``"montage"``: axial
+        slices through it.
     theme
         ``"light"`` or ``"dark"``: the page around the images, which are always on black.
     width
         Of the page, in mm: 88 for one column of a journal, 180 for two.
     margin
-        How far the images reach around the lesion, in mm; None for whole slices.
+        How far the images reach around the lesion, in mm; None for whole slices. Around a centre
+        that is chosen they are as large.
+    at
+        The centre in the scanner's coordinates (x, y, z towards right, anterior and superior, as
+        the affine gives them), in mm; None for the lesion's.
     sequences
         The sequences to show, in order; None for all.
     plain
         Whether each image is shown without overlay too, beside or above.
     slices
         Montage only: number of slices.
+    limits
+        ``"shared"``: the colours of all sequences end at one magnitude and can be compared;
+        ``"own"``: each sequence has a limit and a colour bar of its own.
     limit
-        Magnitude at which the colours end, in the map's unit; None for the map's own.
+        Magnitude at which the colours of all sequences end, in the map's unit; None for what the
+        map itself gives, see :func:`~napari_ies.colour_maps.colour_limit`.
     threshold
         Magnitude up to which the overlay is clear, as a fraction of the limit.
     opacity
@@ -64,9 +73,11 @@ class FigureSettings:
     theme: str = "light"
     width: float = TWO_COLUMNS_MM
     margin: float | None = 15.0
+    at: tuple[float, float, float] | None = None
     sequences: tuple[str, ...] | None = None
     plain: bool = True
     slices: int = 6
+    limits: str = "shared"
     limit: float | None = None
     threshold: float = 0.1
     opacity: float = 1.0
@@ -80,6 +91,7 @@ class FigureSettings:
             ("layout", self.layout, LAYOUTS),
             ("theme", self.theme, THEMES),
             ("interpolation", self.interpolation, INTERPOLATIONS),
+            ("kind of limits", self.limits, LIMITS),
             ("signed colour map", self.signed_map, tuple(SIGNED_MAPS.values())),
             ("sequential colour map", self.sequential_map, tuple(SEQUENTIAL_MAPS.values())),
         ):
@@ -96,6 +108,8 @@ class FigureSettings:
             raise FigureError(
                 f"The margin around the lesion is {self.margin:g} mm; expected at least 0 mm."
             )
+        if self.at is not None and not all(map(math.isfinite, self.at)):
+            raise FigureError(f"The centre is {self.at}; expected three finite numbers in mm.")
         if self.sequences is not None and not self.sequences:
             raise FigureError("No sequence is to be shown; choose at least one.")
         if not 1 <= self.slices <= MOST_SLICES:
@@ -105,6 +119,11 @@ class FigureSettings:
         if self.limit is not None and not (math.isfinite(self.limit) and self.limit > 0):
             raise FigureError(
                 f"The colour limit is {self.limit:g}; expected a finite number above 0."
+            )
+        if self.limit is not None and self.limits == "own":
+            raise FigureError(
+                f"One limit of {self.limit:g} was given for sequences with limits of their own; "
+                "leave one of the two out."
             )
         if not 0 <= self.threshold < 1:
             raise FigureError(

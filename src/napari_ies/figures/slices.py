@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_ies.errors import FigureError
 from napari_ies.orientation import Reorientation
 from napari_ies.outline import box_of, outline_segments
 
@@ -74,7 +75,7 @@ class Slice:
     window
         What is shown of it, in mm.
     position
-        Where it lies in the scanner, in mm along `plane.coordinate`, at the lesion.
+        Where it lies in the scanner, in mm along `plane.coordinate`, at the figure's centre.
     """
 
     plane: Plane
@@ -104,6 +105,11 @@ class Slicing:
         What the figure shows.
     settings
         How.
+
+    Raises
+    ------
+    FigureError
+        If the centre asked for lies outside the images.
     """
 
     def __init__(self, content: FigureContent, settings: FigureSettings) -> None:
@@ -174,9 +180,36 @@ class Slicing:
 
     @cached_property
     def _centre(self) -> tuple[int, int, int]:
-        """The explained voxel nearest to the centre of mass, as displayed."""
+        """The displayed voxel that the figure is about.
+
+        The one that holds the point asked for, or else the explained voxel nearest to the centre of
+        mass.
+        """
+        if self._settings.at is not None:
+            return self._turn.to_displayed(self._voxel_at(self._settings.at))
         offset = (self._lesion - self._lesion.mean(axis=0)) * self.spacing
         i, j, k = (int(index) for index in self._lesion[np.argmin((offset**2).sum(axis=1))])
+        return i, j, k
+
+    def _voxel_at(self, point: tuple[float, float, float]) -> tuple[int, int, int]:
+        """Return the stored voxel that holds a point in the scanner's coordinates."""
+        affine, shape = self._content.saliency.affine, self._content.saliency.shape
+        exact = np.linalg.solve(affine[:3, :3], np.asarray(point) - affine[:3, 3])
+        voxel = np.floor(exact + 0.5).astype(int)
+        if np.any(voxel < 0) or np.any(voxel >= shape):
+            ends = np.array(np.meshgrid(*([0, n - 1] for n in shape))).reshape(3, -1).T
+            corners = ends @ affine[:3, :3].T + affine[:3, 3]
+            low, high = corners.min(axis=0), corners.max(axis=0)
+            reach = ", ".join(
+                f"{axis} from {a:.0f} to {b:.0f}"
+                for axis, a, b in zip("xyz", low, high, strict=True)
+            )
+            x, y, z = point
+            raise FigureError(
+                f"The point {x:g}, {y:g}, {z:g} mm lies outside the images ({reach} mm); choose "
+                "one inside them."
+            )
+        i, j, k = (int(index) for index in voxel)
         return i, j, k
 
     @cached_property
@@ -192,9 +225,11 @@ class Slicing:
         box = list(zip(low * self.spacing, high * self.spacing, strict=True))
         # A square of one size, so that the three planes have one scale.
         reach = max(high - low for low, high in box) + 2 * self._settings.margin
+        middles = [(low + high) / 2 for low, high in box]
+        if self._settings.at is not None:
+            middles = [index * s for index, s in zip(self._centre, self.spacing, strict=True)]
         return tuple(
-            _within((low + high) / 2, reach, edge)
-            for (low, high), edge in zip(box, edges, strict=True)
+            _within(middle, reach, edge) for middle, edge in zip(middles, edges, strict=True)
         )
 
     def _head_box(self) -> list[tuple[float, float]]:
@@ -213,8 +248,13 @@ class Slicing:
         return self._turn.displayed_shape
 
     def _montage(self) -> Sequence[int]:
-        """Choose slices evenly through the lesion, or neighbours where it has fewer."""
+        """Choose slices evenly through the lesion, or neighbours where it has fewer.
+
+        About a point they are neighbours, its own in the middle.
+        """
         start, stop = int(self._lesion[:, 0].min()), int(self._lesion[:, 0].max()) + 1
+        if self._settings.at is not None:
+            start, stop = self._centre[0], self._centre[0] + 1
         present, wanted = stop - start, min(self._settings.slices, self._shape[0])
         if present >= wanted:
             middles = (np.arange(wanted) + 0.5) * present / wanted

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LAYOUT_NAMES = {"Three planes": "planes", "Axial slices": "montage"}
+CENTRE_NAMES = {"Lesion": False, "Crosshair": True}
+LIMIT_NAMES = {"Shared by the sequences": "shared", "Each sequence its own": "own"}
 THEME_NAMES = {"Light": "light", "Dark": "dark"}
 WIDTH_NAMES = {"One column (88 mm)": ONE_COLUMN_MM, "Two columns (180 mm)": TWO_COLUMNS_MM}
 PREVIEW_SIZE = QSize(640, 480)
@@ -90,8 +92,14 @@ class FigureDialog(QDialog):
             sequences=chosen or None,
             plain=self._plain.isChecked(),
             slices=self._slices.value(),
+            limits=LIMIT_NAMES[self._limits.currentText()],
             outline=self._outline.isChecked(),
         )
+
+    @property
+    def at_crosshair(self) -> bool:
+        """Whether the figure is centred on the viewer's crosshair, not on the lesion."""
+        return CENTRE_NAMES[self._centre.currentText()]
 
     def set_sequences(self, names: Sequence[str]) -> None:
         """Offer these sequences, all of them chosen; those that stay keep their choice."""
@@ -133,7 +141,13 @@ class FigureDialog(QDialog):
             self.changed.emit()
 
     def _make_controls(self) -> None:
-        self._layout = _choice(LAYOUT_NAMES, "Slices at the lesion.", "figure_layout")
+        self._layout = _choice(LAYOUT_NAMES, "Which slices are shown.", "figure_layout")
+        self._centre = _choice(
+            CENTRE_NAMES,
+            "What the figure is centred on: the lesion, or the point at which the viewer's slices "
+            "cross now.",
+            "figure_centre",
+        )
         self._slices = QSpinBox()
         self._slices.setRange(1, MOST_SLICES)
         self._slices.setValue(6)
@@ -144,11 +158,21 @@ class FigureDialog(QDialog):
         self._margin.setSingleStep(5)
         self._margin.setValue(15)
         self._margin.setSuffix(" mm")
-        describe(self._margin, "How far the images reach around the lesion.", "figure_margin")
+        describe(
+            self._margin,
+            "How far the images reach around the lesion; about the crosshair they are as large.",
+            "figure_margin",
+        )
         self._whole = QCheckBox("whole slices")
         describe(self._whole, "Show whole slices instead.", "figure_whole")
         self._width = _choice(WIDTH_NAMES, "Width of the page.", "figure_width")
         self._width.setCurrentIndex(1)
+        self._limits = _choice(
+            LIMIT_NAMES,
+            "Where the colours end: at one magnitude, so that sequences can be compared by eye, or "
+            "at one for each sequence, with a colour bar each, so that faint maps show too.",
+            "figure_limits",
+        )
         self._theme = _choice(THEME_NAMES, "The page around the images.", "figure_theme")
         self._plain = QCheckBox("images without overlay too")
         self._plain.setChecked(True)
@@ -169,10 +193,12 @@ class FigureDialog(QDialog):
         self._sequence_row = QHBoxLayout()
         self._sequence_row.addStretch(1)
         form.addRow("Layout", self._layout)
+        form.addRow("Centre", self._centre)
         form.addRow("Slices", self._slices)
         form.addRow("Sequences", self._sequence_row)
         form.addRow("Around the lesion", self._margin)
         form.addRow("", self._whole)
+        form.addRow("Colour limits", self._limits)
         form.addRow("Width", self._width)
         form.addRow("Page", self._theme)
         form.addRow("", self._plain)
@@ -198,7 +224,7 @@ class FigureDialog(QDialog):
         return row
 
     def _connect(self) -> None:
-        for box in (self._layout, self._width, self._theme):
+        for box in (self._layout, self._centre, self._limits, self._width, self._theme):
             box.currentIndexChanged.connect(self.changed)
         for number in (self._slices, self._margin):
             number.valueChanged.connect(self.changed)

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QApplication, QPushButton
 
@@ -22,7 +23,6 @@ from napari_ies.viewer.titles import subject_title
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     from numpy.typing import NDArray
     from qtpy.QtGui import QImage
 
@@ -86,15 +86,30 @@ class FigureMaking(QObject):
         """Return what the dialog says, with the colours on screen and their limit."""
         assert self.dialog is not None  # noqa: S101 - only the dialog asks for figures
         overlays = self._host.scene.overlays
-        look = overlays.look
+        look, asked = overlays.look, self.dialog.settings
+        shared = asked.limits == "shared"
         return replace(
-            self.dialog.settings,
-            limit=overlays.limit or self._host.shown.limit,
+            asked,
+            at=self._crosshair() if self.dialog.at_crosshair else None,
+            limit=(overlays.limit or self._host.shown.limit) if shared else None,
             threshold=look.threshold / 100,
             opacity=look.opacity,
             signed_map=SIGNED_MAPS[look.signed],
             sequential_map=SEQUENTIAL_MAPS[look.sequential],
         )
+
+    def _crosshair(self) -> tuple[float, float, float]:
+        """Return where the viewer's slices cross, in mm of the scanner: a voxel's centre.
+
+        Outside the images it is the nearest voxel of them.
+        """
+        reading = self._host.reading
+        frame, affine = reading.frame, reading.case.affine
+        last = np.array(frame.reorientation.displayed_shape) - 1
+        i, j, k = np.clip(frame.displayed_index(self._host.viewer.dims.point), 0, last).tolist()
+        voxel = np.array(frame.reorientation.to_stored((i, j, k)))
+        x, y, z = (affine[:3, :3] @ voxel + affine[:3, 3]).tolist()
+        return x, y, z
 
     def _on_open(self) -> None:
         if self.dialog is None:
