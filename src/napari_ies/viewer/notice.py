@@ -20,7 +20,7 @@ class Notice(QFrame):
         super().__init__(parent)
         self.setObjectName(name)
         # Amber, as the lesions' outlines: napari's themes draw no frame of their own.
-        self.setStyleSheet(f"#{name} {{ border: 1px solid #d9a441; border-radius: 3px; }}")
+        self.setStyleSheet(f"#{name} {{ border: none; border-left: 4px solid #d9a441; }}")
         self._text = QLabel()
         self._text.setObjectName(f"{name}_text")
         self._text.setWordWrap(True)

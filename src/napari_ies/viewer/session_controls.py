@@ -47,10 +47,8 @@ class SessionControls(QObject):
         describe(self.button, "Open a saved session, or choose where this one is saved.", "session")
         self.line = QElidingLabel()
         self.line.setElideMode(Qt.TextElideMode.ElideMiddle)
+        self.line.setEllipsesWidth(12)  # napari's themes indent labels, which elision does not know
         describe(self.line, "Where this session is saved.", "session_place")
-        font = self.line.font()
-        font.setPointSizeF(font.pointSizeF() * 0.85)
-        self.line.setFont(font)
         self.line.hide()
         menu = QMenu(self.button)
         menu.setToolTipsVisible(True)

@@ -123,7 +123,7 @@ class Recording:
         ResultsError
             If the disk refuses. The session is whole, and the next snapshot tries again.
         """
-        if self.writer is None:
+        if self.writer is None or self.writer.made_way:
             self.begin()
         writer = self.writer
         assert writer is not None  # noqa: S101 - begun just now

@@ -243,6 +243,11 @@ class SessionWriter:
         if (request, selected) != (self.record.request, self.record.selected):
             self._put(replace(self.record, request=request, selected=selected))
 
+    @property
+    def made_way(self) -> bool:
+        """Whether it held nothing but a segmentation and was removed, as another window may."""
+        return not (self.record.holds_work or (self.folder / SESSION_FILE).exists())
+
     def discard(self) -> None:
         """Remove a session that holds nothing but a segmentation, and its folder if empty then.
 
