@@ -16,6 +16,8 @@ from napari_ies.figures import FigureContent, FigureSettings, figure_bytes
 from napari_ies.results import load_saliency, save_saliency
 from napari_ies.saliency import explain
 
+pytestmark = pytest.mark.xdist_group("results to draw")  # made once, by one worker
+
 
 def run(*arguments: object):
     return CliRunner().invoke(app, ["figure", *(str(argument) for argument in arguments)])

@@ -1,8 +1,20 @@
 """One synthetic patient for all tests of this folder: making it takes some seconds."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
 import pytest
 
 from napari_ies.demo import synthetic_patient
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.parent == here and "patient" in getattr(item, "fixturenames", []):
+            # Of several workers, one makes the patient and runs all of these.
+            item.add_marker(pytest.mark.xdist_group("synthetic patient"))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,10 @@ import torch
 from napari_ies import explain, load_case, load_checkpoint, segment
 from napari_ies.saliency.noise import standard_noise
 
-pytestmark = pytest.mark.real_data
+pytestmark = [
+    pytest.mark.real_data,
+    pytest.mark.xdist_group("real patient"),  # segmented once, by one worker
+]
 
 
 @pytest.fixture(scope="module")
