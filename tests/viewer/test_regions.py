@@ -10,8 +10,8 @@ from napari_ies import Edit, explain, what_if
 from napari_ies.progress import finish
 from napari_ies.viewer import region_choice
 from napari_ies.viewer.frame import Frame
+from napari_ies.viewer.layer_mask import layer_mask
 from napari_ies.viewer.layers import key_of
-from napari_ies.viewer.region_choice import layer_mask
 from napari_ies.viewer.sources import source_of
 
 both_grids = pytest.mark.parametrize("patient", ["anisotropic", "oblique"], indirect=True)

@@ -132,27 +132,6 @@ def assemble_case(sources: Mapping[str, Source]) -> Case:
     return _case_of_arrays(sources)
 
 
-def assemble_mask(source: Source, case: Case) -> NDArray[np.bool_]:
-    """Make a mask on a case's grid of a file's layer or of a Labels layer.
-
-    Raises
-    ------
-    CaseError
-        If it is not on the case's grid and has no file to be resampled from.
-    """
-    from napari_ies.case import load_mask
-
-    if source.path is not None:
-        return load_mask(source.path, case)
-    stored = source.stored
-    if stored.shape != case.shape:
-        raise CaseError(
-            f"The layer {source.name} has {_size(stored.shape)} voxels and the images have "
-            f"{_size(case.shape)}; expected a mask on the grid of {case.sequences[0]}."
-        )
-    return np.asarray(stored > 0)
-
-
 def _case_of_arrays(sources: Mapping[str, Source]) -> Case:
     from napari_ies.case import Case
 
@@ -222,7 +201,3 @@ def _axis_aligned(layer: Any) -> bool:
         and np.allclose(layer.affine.translate, 0)
         and np.all(np.asarray(layer.scale[-3:]) > 0)
     )
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return " × ".join(map(str, shape))

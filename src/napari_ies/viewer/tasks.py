@@ -12,9 +12,10 @@ import numpy as np
 from napari_ies.colour_maps import colour_limit
 from napari_ies.errors import NapariIESError
 from napari_ies.progress import Progress
+from napari_ies.viewer.layer_mask import reference_mask
 from napari_ies.viewer.reader import read_image
 from napari_ies.viewer.reading import Answer, Reading, lesion_places, model_key
-from napari_ies.viewer.sources import Source, assemble_case, assemble_mask
+from napari_ies.viewer.sources import Source, assemble_case
 from napari_ies.viewer.titles import model_title
 
 if TYPE_CHECKING:
@@ -124,13 +125,17 @@ def segment_sources(
     yield Progress("Reading the images", 0, 0, "")
     case = assemble_case(sources)
     first = next(iter(sources.values()))
-    reference = None if settings.reference is None else assemble_mask(settings.reference, case)
+    mask: NDArray[np.bool_] | None = None
+    reference: Path | NDArray[np.bool_] | None = None
+    if settings.reference is not None:
+        mask, reference, notes = reference_mask(settings.reference, case, first.frame)
+        yield Progress("Reading the images", 0, 0, "", note=" ".join(notes))
     reports = segment_progressively(
         model,
         case,
         threshold=settings.threshold,
         smallest=settings.smallest,
-        reference=reference,
+        reference=mask,
         keep_logits=True,
     )
     try:
@@ -146,7 +151,7 @@ def segment_sources(
                     resampled=tuple(
                         name for name, source in sources.items() if _differs(source, first)
                     ),
-                    reference=_reference(settings.reference, reference),
+                    reference=reference,
                 )
             yield Progress(
                 report.step, report.done, report.total, report.unit, reading, report.note
@@ -233,11 +238,6 @@ def _loaded(path: str, device: str) -> LoadedModel:
     except NapariIESError:
         default = ""
     return LoadedModel(model, device_label(model.device), available_devices(), layers, default)
-
-
-def _reference(source: Source | None, mask: NDArray[np.bool_] | None) -> Any:
-    """Return the reference's file, or the mask of one that has none."""
-    return mask if source is None or source.path is None else source.path
 
 
 def _differs(source: Source, first: Source) -> bool:
