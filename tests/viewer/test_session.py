@@ -352,6 +352,27 @@ def test_layers_without_files_are_saved_with_the_session(segmented, tmp_path, mo
     assert load_session(session.folder).maps
 
 
+def test_a_region_painted_anew_takes_the_place_of_the_one_before(segmented):
+    panel, case = segmented.panel, segmented.panel.reading.case
+    files = []
+    for start in (10, 20):
+        mask = np.zeros(case.shape, dtype=bool)
+        mask[start : start + 3, 8:11, 10] = True
+        panel.explain_region(Region.of_mask("rim", mask, case.spacing))
+        segmented.wait(lambda: segmented.answered("rim"))
+        saved(segmented)
+        folder = panel.session.folder
+        files.append(len([path for path in folder.iterdir() if "region-rim" in path.name]))
+    assert files[0] == files[1] > 5
+    session = load_session(folder)
+    assert not [text for text in session.problems if "rim" in text]
+    np.testing.assert_array_equal(session.regions["rim"], mask)
+    (one,) = session.maps
+    np.testing.assert_array_equal(one.load().maps, segmented.answer("rim").saliency.maps)
+    named = set(session.record.own_files) | {"session.json", "dataset_description.json"}
+    assert {path.name for path in folder.iterdir()} == named
+
+
 def test_another_folder_and_no_saving_at_all(segmented, tmp_path, monkeypatch):
     from napari_ies.viewer import dialogs
 

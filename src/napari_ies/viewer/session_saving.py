@@ -131,12 +131,15 @@ class Recording:
         writer.set_regions(now.regions)
         writer.set_notes(now.notes)
         held = {answer.key: answer.saliency for answer, _ in now.answers}
-        self._drop_forgotten(writer, held)
-        known = {key for key, _ in self.known}
+        forgotten = self._forgotten(held)
+        known = {key for number, (key, _) in enumerate(self.known) if number not in forgotten}
         for answer, model in now.answers:
             if answer.key not in known:
                 writer.add_map(answer.subject, answer.saliency, model, answer.request)
                 self.known.append((answer.key, answer.saliency))
+        # Last, so that at no moment neither a map nor the one in its place is there.
+        writer.drop_maps(forgotten)
+        self.known = [one for number, one in enumerate(self.known) if number not in forgotten]
         writer.set_view(now.request, now.selected)
         return writer.record is not before
 
@@ -173,19 +176,18 @@ class Recording:
             self.writer.discard()
             self.writer = None
 
-    def _drop_forgotten(self, writer: SessionWriter, held: Mapping[Key, Saliency]) -> None:
-        """Take out maps that the panel forgot, or holds another one in place of."""
-        read_back = [
+    def _forgotten(self, held: Mapping[Key, Saliency]) -> set[int]:
+        """Return which maps the panel forgot, or holds another one in place of."""
+        # A map that was read back since is the one that was saved.
+        self.known = [
             (key, held.get(key) if key is not None and saliency is None else saliency)
             for key, saliency in self.known
         ]
-        dropped = [
+        return {
             number
-            for number, (key, saliency) in enumerate(read_back)
+            for number, (key, saliency) in enumerate(self.known)
             if key is not None and saliency is not None and held.get(key) is not saliency
-        ]
-        writer.drop_maps(dropped)
-        self.known = [one for number, one in enumerate(read_back) if number not in dropped]
+        }
 
 
 def _remove_unfinished(folder: Path, subject: str) -> None:
