@@ -214,3 +214,28 @@ def test_anything_may_be_closed_while_side_by_side(comparing, what):
         return there() is None
 
     comparing.wait(collected, seconds=20)
+
+
+def test_three_planes_and_the_second_view_make_way_for_each_other(comparing):
+    panel = comparing.panel
+    row = comparing.viewer.window._qt_window.centralWidget().layout()
+    comparing.press("three_planes_button")
+    comparing.settle()
+    assert row.count() == 2
+    comparing.press("side_by_side")
+    comparing.settle()
+    assert "three planes were closed" in panel.status.text
+    assert row.count() == 1
+    assert second(comparing) is not None
+    assert not comparing.control("three_planes_button").isChecked()
+
+    comparing.press("three_planes_button")
+    comparing.settle()
+    assert "second view was closed" in panel.status.text
+    assert row.count() == 2
+    assert second(comparing) is None
+    assert "Second view" not in comparing.viewer.window.dock_widgets
+    assert not comparing.control("side_by_side").isChecked()
+    comparing.press("three_planes_button")
+    comparing.settle()
+    assert row.count() == 1

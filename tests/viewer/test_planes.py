@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QLineEdit
 
 from napari_ies.viewer.planes.marks import UPRIGHT, Marks, marks_of
 from napari_ies.viewer.planes.surfaces import head_surface, lesion_surfaces
@@ -323,3 +323,49 @@ def test_surfaces_lie_where_the_voxels_are():
         assert np.all(own >= low - frame.scale)
         assert np.all(own <= high + frame.scale)
         np.testing.assert_allclose(own.mean(axis=0), (low + high) / 2, atol=0.5)
+
+
+def test_every_key_works_after_a_click_in_a_side_plane(segmented):
+    panel, viewer = segmented.panel, segmented.viewer
+    shift = Qt.KeyboardModifier.ShiftModifier
+    three = opened(segmented)
+    reading = panel.reading
+    side = three.sides[0]
+    here = reading.frame.to_world(reading.places[2].centre)
+    segmented.go(here)
+    click(segmented, side.canvas, pixel_in(side.view, side.model, here))
+    segmented.finish()
+    assert panel.shown.subject == 2
+    focused = viewer.window._qt_window.focusWidget()
+    assert focused is not side.canvas
+
+    def press_key(letter, modifier=Qt.KeyboardModifier.NoModifier):
+        segmented.qtbot.keyClick(focused, letter, modifier)
+        segmented.settle()
+
+    (top,) = [layer for layer in segmented.overlays() if layer.visible]
+    press_key("h")
+    assert not any(layer.visible for layer in segmented.overlays())
+    press_key("h")
+    press_key("k")
+    press_key("k")
+    press_key("k", shift)
+    assert top.opacity == pytest.approx(0.9)
+    press_key("n", shift)
+    segmented.wait(lambda: panel.selected == 1 and segmented.answered(1))
+    press_key("n")
+    segmented.wait(lambda: panel.selected == 2)
+    segmented.finish()
+    panel.saliency.samples.setValue(2)
+    press_key("w")
+    segmented.wait(lambda: segmented.answered(2))
+    press_key("w", shift)
+    segmented.wait(lambda: segmented.answered(1))
+    segmented.finish()
+    press_key("j")
+    assert panel.lesions.view.viewport().findChildren(QLineEdit)
+    segmented.qtbot.keyClick(
+        panel.lesions.view.viewport().findChildren(QLineEdit)[0], Qt.Key.Key_Escape
+    )
+    press_key("g")
+    assert panel._planes.three is None

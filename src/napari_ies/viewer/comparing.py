@@ -69,6 +69,7 @@ class Comparing(QObject):
         host.answer_shown.connect(self._on_shown)
         host.answer_kept.connect(self._on_kept)
         host.reading_changed.connect(self._on_reading)
+        host.room_taken.connect(self._on_room_taken)
         self._offer()
 
     def attach(self) -> None:
@@ -93,6 +94,11 @@ class Comparing(QObject):
     def _on_reading(self, _: Any) -> None:
         self._go_back()
         self._set_pair(None, None)
+
+    def _on_room_taken(self, part: QObject) -> None:
+        if part is not self and self._second is not None:
+            self._go_back()
+            self._host.say("The second view was closed: there is no room beside three planes.")
 
     def _on_kept(self, _: Answer) -> None:
         self._offer()
@@ -172,6 +178,7 @@ class Comparing(QObject):
     def _open_second(self) -> None:
         if self._second is not None or self._host.reading is None:
             return
+        self._host.room_taken.emit(self)
         images = [layer for layer in self._host.scene.images() if layer.visible]
         self._second = SecondView(self._host.viewer, images)
         self._context = OwnContext(self._second.model, self._second.canvas.canvas.native)

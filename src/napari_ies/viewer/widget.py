@@ -79,6 +79,8 @@ class LesionSaliencyWidget(Panel):
     """The lesion or region whose note in ``reading.notes`` is another one now."""
     triple_view_requested = Signal()
     """A person asks for the three planes side by side, or for one again."""
+    room_taken = Signal(object)
+    """The part that takes the room beside the image now; another one that has it gives it back."""
     model_changed = Signal(object)
     """The :class:`~napari_ies.viewer.tasks.LoadedModel` that was loaded."""
 

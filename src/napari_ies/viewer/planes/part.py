@@ -59,6 +59,7 @@ class Planes(QObject):
         host.triple_view_requested.connect(self.toggle)
         host.selection_changed.connect(self._space.colour)
         host.reading_changed.connect(self._on_reading)
+        host.room_taken.connect(self._on_room_taken)
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self._on_window)
@@ -138,6 +139,7 @@ class Planes(QObject):
             return
         if self._viewer.dims.ndisplay != 2:
             self._viewer.dims.ndisplay = 2
+        self._host.room_taken.emit(self)
         outline_of = self._host.scene.lesions.outline
         self._three = ThreePlanes(self._viewer, window, self._overlay, outline_of)
         self._three.set_lines(self._cross_button.isChecked())
@@ -196,6 +198,12 @@ class Planes(QObject):
     def _on_reading(self, _: Any = None) -> None:
         self._space.leave()
         self._refresh()
+
+    def _on_room_taken(self, part: QObject) -> None:
+        if part is not self and self._three is not None:
+            self._close_planes()
+            self._refresh()
+            self._host.say("The three planes were closed: there is no room beside a second view.")
 
     def _on_lines(self, shown: bool) -> None:
         if self._three is not None:
