@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from qtpy.QtCore import QObject, Signal
 
+from napari_ies.saliency.request import SaliencyRequest
+from napari_ies.saliency.saliency import Saliency
 from napari_ies.viewer import map_memory
-from napari_ies.viewer.map_memory import MapMemory
+from napari_ies.viewer.map_memory import MapMemory, written
+from napari_ies.viewer.reading import Answer
 
 
 @pytest.fixture
@@ -81,14 +85,40 @@ def test_a_map_that_made_room_comes_back_bit_by_bit(segmented, cache, monkeypatc
     assert len(written) >= 4
 
 
-def test_what_cannot_be_written_stays_in_memory(segmented, cache, monkeypatch):
+class Host(QObject):
+    """As much of the panel as keeps maps."""
+
+    answer_shown, answer_kept, reading_changed = Signal(object), Signal(object), Signal(object)
+
+    def __init__(self):
+        super().__init__()
+        self.answers, self.shown = [], None
+
+    def keep(self, answer):
+        self.answers.append(answer)
+        self.answer_kept.emit(answer)
+
+
+def test_what_cannot_be_written_stays_in_memory(qtbot, cache, monkeypatch):
     cache.write_text("a file where the folder should be")
-    memory = next(part for part in segmented.panel._parts if isinstance(part, MapMemory))
     monkeypatch.setattr(map_memory, "HELD_BYTES", 0)
-    for lesion in (1, 2):
-        segmented.panel.explain(lesion)
-        segmented.finish()
-    segmented.wait(lambda: not memory.busy)
-    first = segmented.panel.answers.of(1)[-1].saliency
-    assert not is_mapped(first.cropped)
-    assert np.abs(first.cropped).max() > 0
+    values = np.arange(48, dtype=np.float32).reshape(2, 2, 3, 4)
+    footprint = values[0] > 3
+    saliency = Saliency(
+        SaliencyRequest(), ("FLAIR", "T1"), (4, 4, 4), np.eye(4),
+        (slice(0, 2), slice(0, 3), slice(0, 4)), values, None, footprint, 1,
+    )  # fmt: skip
+    host = Host()
+    memory = MapMemory(host)
+    host.keep(Answer(1, saliency.request, saliency, 1.0, "network", "key"))
+    assert memory.busy
+    qtbot.waitUntil(lambda: not memory.busy, timeout=20_000)
+    assert saliency.cropped is values
+    assert memory.held_bytes == values.nbytes + footprint.nbytes
+
+    # Where there is room for a file, it is the same there.
+    moved = written(saliency, cache.with_name("elsewhere"))
+    assert sorted(moved) == ["cropped", "footprint"]
+    np.testing.assert_array_equal(moved["cropped"], values)
+    np.testing.assert_array_equal(moved["footprint"], footprint)
+    assert is_mapped(moved["cropped"])
