@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -200,6 +200,7 @@ def tiling(profile: Profile, shape: Triple, forward: str) -> Tiling:
     return Tiling(shape, (window,), blended=False)
 
 
+@lru_cache(maxsize=1)
 def _sliding(shape: Triple, size: Triple, overlap: float) -> Tiling:
     """Place windows as `monai.inferers.sliding_window_inference` does (tested against it)."""
     starts = []

@@ -106,36 +106,6 @@ def test_the_overlay_is_seen_on_the_canvas(segmented, patient):
     assert blue > red + 40
 
 
-def test_outlines_follow_the_plane_and_leave_the_3d_view(segmented):
-    segmented.panel.explain(2)
-    segmented.finish()
-    outline = segmented.layer("Selected lesion")
-    inside = segmented.lesions_layer().data == 2
-
-    def expected(plane):
-        across = {
-            axis: int(np.sum(np.diff(np.pad(inside, 1).astype(int), axis=axis) != 0))
-            for axis in plane
-        }
-        return sum(across.values())
-
-    assert len(outline.data) == expected((1, 2))
-    segmented.viewer.dims.order = (1, 0, 2)
-    segmented.settle()
-    assert len(outline.data) == expected((0, 2))
-    segmented.into_space()
-    assert not outline.visible
-    segmented.viewer.dims.ndisplay = 2
-    segmented.viewer.dims.order = (2, 0, 1)
-    segmented.settle()
-    assert outline.visible
-    assert len(outline.data) == expected((0, 1))
-    outline.visible = False
-    segmented.panel.explain(1)
-    segmented.finish()
-    assert not outline.visible
-
-
 def test_background_and_drags_do_nothing(segmented, patient):
     flair = segmented.layer("sub-01_FLAIR")
     background = segmented.world_of(patient.volumes["FLAIR"], flair, patient.background)
@@ -216,7 +186,7 @@ def test_twenty_clicks_leave_no_clutter(segmented):
         segmented.panel.explain(1 + round_ % 2)
     segmented.finish()
     assert len(segmented.overlays()) == 2
-    assert len(segmented.viewer.layers) == 2 + 2 + 2 + 2  # images, segmentation, outlines, overlays
+    assert len(segmented.viewer.layers) == 2 + 2 + 2  # images, segmentation, overlays
 
 
 def test_a_row_selects_and_the_slices_move_there(segmented, patient):
@@ -372,12 +342,13 @@ def test_errors_are_one_sentence(hands, tmp_path, content):
 
 
 def test_a_runtime_error_of_the_network_arrives(segmented, monkeypatch):
-    network = segmented.panel.reading.model.network
+    from torch import nn
 
-    def out_of_memory(*_):
+    def out_of_memory(*_, **__):
         raise RuntimeError("CUDA out of memory. Tried to allocate 3 GiB.")
 
-    monkeypatch.setattr(network, "forward", out_of_memory)
+    # Whichever engine runs, it runs convolutions.
+    monkeypatch.setattr(nn.functional, "conv3d", out_of_memory)
     segmented.panel.explain(1)
     segmented.finish()
     assert "not enough memory" in segmented.control("status").text()

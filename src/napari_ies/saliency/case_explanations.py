@@ -76,6 +76,11 @@ class CaseExplanations:
         if self._provenance["precision"] != request.precision:
             logger.info("TF32 is there on CUDA only: computing in float32.")
 
+    def prepare(self) -> None:
+        """Do now what the first footprint would wait for besides the engine and the input."""
+        if self._problem.tiles.blended:
+            _ = self._problem.tiles.total
+
     def footprints_together(self, aggregations: int) -> int:
         """Return how many footprints are explained at once, each in so many aggregations."""
         if not self._problem.engine.shares_forwards:

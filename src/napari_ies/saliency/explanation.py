@@ -145,6 +145,20 @@ def explain_request(
             yield report
 
 
+def prepare(model: SegmentationModel, case: Case, request: SaliencyRequest) -> None:
+    """Do once what the first explanation of a case waits for, and no later one.
+
+    The engine is chosen and certified, the images are normalised and the windows weighed.
+
+    Raises
+    ------
+    SaliencyError
+        If nothing can be explained by this request.
+    """
+    with _within_memory():
+        CaseExplanations(model, case, request, "auto", None).prepare()
+
+
 def explain_together(
     model: SegmentationModel,
     case: Case,

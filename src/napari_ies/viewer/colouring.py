@@ -23,7 +23,7 @@ class Colouring(QObject):
 
     def __init__(self, host: Any) -> None:
         super().__init__(host)
-        self._overlays, self._lesions = host.scene.overlays, host.scene.lesions
+        self._overlays, self._outlines = host.scene.overlays, host.scene.lesions.outlines
         self.view = ViewForm()
         self.view.set_look(self._overlays.look)
         self._soon = QTimer(self)
@@ -32,20 +32,22 @@ class Colouring(QObject):
         host.add_tab("View", self.view, "How maps are coloured, and what is shown.")
         self.view.look_changed.connect(self._on_look)
         self.view.overlay_toggled.connect(self._overlays.set_on_show)
-        self.view.outlines_toggled.connect(self._lesions.set_outlined)
+        self.view.outlines_toggled.connect(self._outlines.set_shown)
         self.view.follow_requested.connect(self._on_follow)
         host.link.layers_changed.connect(self._overlays.refresh)
 
     def attach(self) -> None:
         """Follow the layers."""
-        if self._on_layers not in self._overlays.watchers:
-            self._overlays.watchers.append(self._on_layers)
+        for watched in (self._overlays, self._outlines):
+            if self._on_layers not in watched.watchers:
+                watched.watchers.append(self._on_layers)
         self._overlays.attach()
 
     def release(self) -> None:
         """Leave the layers to themselves."""
-        if self._on_layers in self._overlays.watchers:
-            self._overlays.watchers.remove(self._on_layers)
+        for watched in (self._overlays, self._outlines):
+            if self._on_layers in watched.watchers:
+                watched.watchers.remove(self._on_layers)
         self._soon.stop()
         self._overlays.release()
 
@@ -64,5 +66,5 @@ class Colouring(QObject):
         limit = self._overlays.limit
         if limit is not None:
             self.view.set_limit(limit, self._overlays.unit)
-        self.view.set_shown(overlay=self._overlays.on_show, outlines=self._lesions.outlined)
+        self.view.set_shown(overlay=self._overlays.on_show, outlines=self._outlines.shown)
         self.view.set_by_hand(self._overlays.by_hand())

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from napari.utils.colormaps import Colormap, DirectLabelColormap
     from numpy.typing import NDArray
 
-FILL_OPACITY = 0.18
-"""How much a lesion is tinted in a slice."""
 OUTLINE = (1.0, 0.85, 0.25, 0.9)
 """Outline of a lesion the network marked: amber."""
 OUTLINE_MISSED = (0.80, 0.55, 1.0, 0.9)
@@ -54,10 +52,8 @@ def sequential(name: str, threshold: int) -> Colormap:
     return _colormap(name, threshold, signed=False)
 
 
-def lesion_fill(
-    missed: Sequence[int], selected: int | None = None, *, filled: bool = False
-) -> DirectLabelColormap:
-    """Return the colours of the lesions' Labels layer.
+def lesion_fill(missed: Sequence[int], selected: int | None = None) -> DirectLabelColormap:
+    """Return the colours of the lesions' Labels layer: those of their outlines.
 
     Parameters
     ----------
@@ -65,17 +61,13 @@ def lesion_fill(
         Reference lesions that the network missed.
     selected
         The selected lesion.
-    filled
-        Whether the lesions are coloured in full, as in 3-d; in slices they are tinted faintly,
-        and the selected one is clear so that its saliency shows: outlines say where they are.
     """
     from napari.utils.colormaps import DirectLabelColormap
 
-    alpha = 1.0 if filled else FILL_OPACITY
-    table: dict[int | None, tuple[float, ...]] = {None: (*OUTLINE[:3], alpha), 0: _CLEAR}
-    table.update(dict.fromkeys(missed, (*OUTLINE_MISSED[:3], alpha)))
+    table: dict[int | None, tuple[float, ...]] = {None: (*OUTLINE[:3], 1.0), 0: _CLEAR}
+    table.update(dict.fromkeys(missed, (*OUTLINE_MISSED[:3], 1.0)))
     if selected is not None:
-        table[selected] = OUTLINE_SELECTED if filled else _CLEAR
+        table[selected] = OUTLINE_SELECTED
     return DirectLabelColormap(color_dict=table)
 
 

@@ -128,7 +128,7 @@ class Keyboard(QObject):
             "explain": host.explain_selected,
             "explain_all": host.lesions.filter.explain_all.click,
             "overlay": host.scene.overlays.toggle,
-            "outline": host.scene.lesions.toggle_outlines,
+            "outline": host.scene.lesions.outlines.toggle,
             "fainter": partial(host.scene.overlays.change_opacity, -OPACITY_STEP),
             "stronger": partial(host.scene.overlays.change_opacity, OPACITY_STEP),
             "planes": host.triple_view_requested.emit,

@@ -90,7 +90,8 @@ class Preparing(QObject):
             host.segmentation.threshold.value(), host.segmentation.smallest.value(), mask
         )
         host.jobs.cancel("explain")
-        work = partial(tasks.segment_sources, host.model.model, sources, settings)
+        request = host.saliency.request()
+        work = partial(tasks.segment_sources, host.model.model, sources, settings, request)
         host.jobs.submit(Job("segment", "Segmenting", work, host.show_reading))
 
     def _source(self, key: str) -> Source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.viewer.reader import LayerDataTuple
@@ -117,9 +119,12 @@ def load_model(path: str, device: str) -> Iterator[Progress[LoadedModel]]:
 
 
 def segment_sources(
-    model: SegmentationModel, sources: Mapping[str, Source], settings: SegmentationSettings
+    model: SegmentationModel,
+    sources: Mapping[str, Source],
+    settings: SegmentationSettings,
+    request: SaliencyRequest,
 ) -> Iterator[Progress[Reading]]:
-    """Make a case of layers and segment it."""
+    """Make a case of layers and segment it; make ready to explain by a request."""
     from napari_ies.segmentation import segment_progressively
 
     yield Progress("Reading the images", 0, 0, "")
@@ -153,11 +158,21 @@ def segment_sources(
                     ),
                     reference=reference,
                 )
+                yield Progress("Preparing explanations", 0, 0, "")
+                _prepare(model, case, request)
             yield Progress(
                 report.step, report.done, report.total, report.unit, reading, report.note
             )
     finally:
         _close(reports)
+
+
+def _prepare(model: SegmentationModel, case: Case, request: SaliencyRequest) -> None:
+    """Make ready for the first click; what goes wrong here is said when a lesion is explained."""
+    from napari_ies.saliency.explanation import prepare
+
+    with suppress(NapariIESError, RuntimeError, MemoryError):
+        prepare(model, case, request)
 
 
 def explain_subject(

@@ -319,6 +319,7 @@ class LesionSaliencyWidget(Panel):
         self.status.cancel_requested.connect(self.jobs.cancel)
         self.link.clicked.connect(self._on_clicked)
         self.link.view_changed.connect(self._on_view_changed)
+        self.link.layers_changed.connect(self.scene.lesions.follow_layers)
         self.jobs.started.connect(self._on_started)
         self.jobs.reported.connect(self.status.show_report)
         self.jobs.noted.connect(show_warning)
@@ -365,7 +366,7 @@ class LesionSaliencyWidget(Panel):
 
     def _on_view_changed(self) -> None:
         if self.reading is not None:
-            self.scene.lesions.draw()
+            self.scene.lesions.follow_view()
 
     def _on_running_answer(self, reading: Reading, answer: Answer) -> None:
         if reading is self.reading:

@@ -111,10 +111,7 @@ class CounterfactualLayers:
         self._change = self._marked = self._image = None
 
     def _make(self, kind: str, what: str, data: Any, **arguments: Any) -> str:
-        key = self._stack.make(kind, what, data, blending="translucent_no_depth", **arguments)
-        # The outlines of what was marked before stay in sight.
-        self._stack.put_below(key, ("outline", "selected"))
-        return key
+        return self._stack.make(kind, what, data, blending="translucent_no_depth", **arguments)
 
     def _hide_saliency(self) -> None:
         """Two maps over each other cannot be told apart."""

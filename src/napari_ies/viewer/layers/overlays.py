@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
 from napari_ies.viewer import colours
 from napari_ies.viewer.layers.colour_bar import ColourBar
@@ -13,7 +15,7 @@ from napari_ies.viewer.layers.stack import key_of
 from napari_ies.viewer.look import Kind, Look, ShownLimits, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.viewer.frame import Frame
@@ -23,6 +25,9 @@ BY_LOOK = ("colormap", "contrast_limits", "opacity")
 """What a look decides of a layer, unless a person set it on the layer itself."""
 
 WATCHED = (*BY_LOOK, "visible")
+
+_NOWHERE = (slice(0, 1), slice(0, 1), slice(0, 1))
+"""The box of a map of nothing."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,28 @@ class SaliencyOverlays:
         finally:
             self._busy = False
         self.refresh()
+
+    def prepare(self, sequences: Sequence[str], frame: Frame) -> None:
+        """Make the layers before there is a map, empty: the first map then need not wait for them.
+
+        Parameters
+        ----------
+        sequences, frame
+            Of the case that is to be explained.
+        """
+        placement = frame.placement(_NOWHERE)
+        wanted = _attributes(self._look, limit=1.0, signed=True)
+        empty = np.zeros((1, 1, 1), np.float32)
+        self._busy = True
+        try:
+            for number, name in reversed(list(enumerate(sequences))):
+                placed = {**placement, "name": f"Saliency on {name}"}
+                self._make(name, empty, placed, wanted, first=number == 0)
+            # Its first time is the slow one.
+            self._bar.show(self._overlays[sequences[0]].key)
+            self._bar.show(None)
+        finally:
+            self._busy = False
 
     def set_look(self, look: Look, *, by_person: bool = True) -> None:
         """Colour the map on screen and later ones otherwise.
@@ -275,14 +302,7 @@ class SaliencyOverlays:
         return self._common or self._limits.limit(look, shown.kind, shown.title)
 
     def _wanted(self, look: Look, shown: _Shown) -> dict[str, Any]:
-        limit = self._limit(look, shown)
-        colormap = (
-            colours.diverging(SIGNED_MAPS[look.signed], look.threshold)
-            if shown.signed
-            else colours.sequential(SEQUENTIAL_MAPS[look.sequential], look.threshold)
-        )
-        limits = (-limit if shown.signed else 0.0, limit)
-        return {"colormap": colormap, "contrast_limits": limits, "opacity": look.opacity}
+        return _attributes(look, self._limit(look, shown), signed=shown.signed)
 
     def _show_one(self, name: str, data: Any, placement: dict[str, Any], *, first: bool) -> None:
         overlay = self._overlays.setdefault(name, Followed())
@@ -299,14 +319,24 @@ class SaliencyOverlays:
             overlay.apply(layer, self._wanted(self._look, self._shown))
 
     def _add(self, name: str, data: Any, placement: dict[str, Any], *, first: bool) -> None:
-        if self._shown is None:
-            return
-        overlay = self._overlays[name]
+        if self._shown is not None:
+            wanted = self._wanted(self._look, self._shown)
+            self._make(name, data, placement, wanted, first=first)
+
+    def _make(
+        self,
+        name: str,
+        data: Any,
+        placement: dict[str, Any],
+        wanted: dict[str, Any],
+        *,
+        first: bool,
+    ) -> None:
+        overlay = self._overlays.setdefault(name, Followed())
         visible = first if overlay.visible is None else overlay.visible
         if self._off is not None and visible:
             self._off.add(name)
             visible = False
-        wanted = self._wanted(self._look, self._shown)
         arguments = {**placement, **wanted, **overlay.by_hand, "visible": visible}
         key = self._stack.make(
             "image",
@@ -319,8 +349,8 @@ class SaliencyOverlays:
             **arguments,
         )
         overlay.added(key, wanted)
-        # The outlines stay in sight, or the overlay's colours would hide them.
-        self._stack.put_below(key, ("lesions", "outline", "selected"))
+        # The filled lesions, where a person shows them, lie over the overlay's colours.
+        self._stack.put_below(key, ("lesions",))
         layer = self._stack.find(key)
         if layer is not None and self._attached:
             self._listen(layer)
@@ -352,3 +382,14 @@ class SaliencyOverlays:
         if self._off is not None and self._visible():
             self._off = None
         self.refresh()
+
+
+def _attributes(look: Look, limit: float, *, signed: bool) -> dict[str, Any]:
+    """Return what a look says of a layer, in the order of `BY_LOOK`."""
+    colormap = (
+        colours.diverging(SIGNED_MAPS[look.signed], look.threshold)
+        if signed
+        else colours.sequential(SEQUENTIAL_MAPS[look.sequential], look.threshold)
+    )
+    limits = (-limit if signed else 0.0, limit)
+    return {"colormap": colormap, "contrast_limits": limits, "opacity": look.opacity}

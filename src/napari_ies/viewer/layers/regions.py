@@ -44,8 +44,6 @@ class RegionLayers:
             **frame.placement(),
         )
         key = key_of(layer)
-        # Over the saliency, so that strokes are seen, and under the outlines.
-        self._stack.put_below(key, ("outline", "selected"))
         layer.brush_size = max(round(BRUSH_MM / min(frame.scale)), 1)
         self._stack.viewer.layers.selection.active = self._stack.find(key)
         layer.mode = "paint"

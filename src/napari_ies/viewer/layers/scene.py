@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_ies.viewer.reader import LayerDataTuple
     from napari_ies.viewer.reading import Reading
 
-ABOVE_IMAGES = ("probability", "lesions", "overlay", "outline", "selected")
+ABOVE_IMAGES = ("probability", "lesions", "overlay")
 
 
 class Scene:
@@ -37,7 +37,7 @@ class Scene:
     Attributes
     ----------
     lesions
-        The lesions, their outlines and their probability.
+        The lesions and their probability, and what is outlined.
     overlays
         The saliency of the selected lesion.
     space
@@ -103,13 +103,14 @@ class Scene:
         self.overlays.clear()
         self.lesions.show(reading.segmentation, reading.case, reading.frame)
         self._show_resampled(reading.case, reading.frame, reading.resampled)
+        self.overlays.prepare(reading.case.sequences, reading.frame)
 
     def frame_all(self) -> None:
         """Show the middle slices, the whole head and a scale bar in mm."""
         self._viewer.canvas.overlays.scale_bar.visible = True
         dims = self._viewer.dims
         for axis, (start, stop, step) in enumerate(dims.range):
-            # On a slice: between two of them, the outlines of both would be drawn.
+            # On a slice, as the slider would put it.
             dims.set_point(axis, start + step * int((stop - start) / 2 / step))
         self._viewer.reset_view()
 
@@ -134,6 +135,7 @@ class Scene:
         In space, surfaces stand for them.
         """
         hidden = []
+        self.lesions.replaced = True
         for layer in (*self.images(), *self.masks(), self.lesions.layer):
             if layer is not None and layer.visible:
                 layer.visible = False
@@ -142,6 +144,7 @@ class Scene:
 
     def show_images(self, keys: Sequence[str]) -> None:
         """Show layers again that were hidden; those that are gone are left out."""
+        self.lesions.replaced = False
         for key in keys:
             layer = self.find(key)
             if layer is not None:

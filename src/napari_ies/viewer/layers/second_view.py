@@ -12,10 +12,10 @@ from napari.qt import QtViewer
 from qtpy.QtCore import QEvent, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_ies.colour_maps import OUTLINE_SELECTED
-from napari_ies.outline import outline_segments
 from napari_ies.viewer.layers.overlays import SaliencyOverlays
 from napari_ies.viewer.layers.stack import LayerStack
+from napari_ies.viewer.outlines.lines import OutlineLines
+from napari_ies.viewer.outlines.outlines import Outlines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 LINKED = ("contrast_limits", "colormap", "gamma", "opacity", "visible")
 """What an image has in common in both views."""
-
-OUTLINE_WIDTH_MM = 0.25
 
 
 class SecondView(QWidget):
@@ -61,8 +59,8 @@ class SecondView(QWidget):
         layout.addWidget(self.canvas)
         self._stack = LayerStack(self.model)
         self.overlays = SaliencyOverlays(self._stack)
-        self._outline: str | None = None
-        self._subject: tuple[NDArray[np.bool_], Voxel, Frame] | None = None
+        self._outlines = Outlines()
+        self._lines = OutlineLines(self.model, self.canvas.canvas, self._outlines)
         self._links: list[list[Any]] = []
         self._pairs: list[tuple[Any, Any]] = []
         for image in images:
@@ -99,8 +97,7 @@ class SecondView(QWidget):
         frame
             Where the grid lies.
         """
-        self._subject = mask, origin, frame
-        self._draw()
+        self._outlines.select(mask, origin, frame)
 
     def event(self, event: QEvent) -> bool:
         """Say that the dock was closed: its widget then loses its parent (napari#8071)."""
@@ -118,6 +115,7 @@ class SecondView(QWidget):
             unlink_layers(pair, LINKED)
         self._links = []
         self.overlays.release()
+        self._lines.release()
         self.model.layers.clear()
         self.canvas.close()
 
@@ -144,9 +142,8 @@ class SecondView(QWidget):
             order = [axis - (leader.dims.ndim - 3) for axis in leader.dims.order[-3:]]
             lead = follower.dims.ndim - 3
             wanted = (*range(lead), *(axis + lead for axis in order))
-            turned = follower.dims.ndisplay != leader.dims.ndisplay
             if tuple(follower.dims.order) != wanted:
-                follower.dims.order, turned = wanted, True
+                follower.dims.order = wanted
             if follower.dims.ndisplay != leader.dims.ndisplay:
                 follower.dims.ndisplay = leader.dims.ndisplay
             point = np.asarray(leader.dims.point[-3:]) + offset
@@ -159,8 +156,6 @@ class SecondView(QWidget):
             camera.angles = leader.scene.camera.angles
         finally:
             self._busy = False
-        if turned and follower is self.model:
-            self._draw()
 
     def _copy(self, image: Any) -> None:
         image = getattr(image, "__wrapped__", image)
@@ -169,23 +164,3 @@ class SecondView(QWidget):
         self.model.add_layer(copy)
         self._links.append([image, copy])
         link_layers([image, copy], LINKED)
-
-    def _draw(self) -> None:
-        self._stack.remove(self._outline)
-        self._outline = None
-        dims = self.model.dims
-        if self._subject is None or dims.ndisplay == 3:
-            return
-        mask, origin, frame = self._subject
-        plane = tuple(axis - (dims.ndim - 3) for axis in dims.displayed)
-        self._outline = self._stack.make(
-            "vectors",
-            "selected",
-            outline_segments(mask, plane, origin),
-            edge_color=[OUTLINE_SELECTED],
-            edge_width=OUTLINE_WIDTH_MM,
-            vector_style="line",
-            opacity=1.0,
-            blending="translucent_no_depth",
-            **frame.placement(),
-        )

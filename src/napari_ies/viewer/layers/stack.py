@@ -55,19 +55,16 @@ class LayerStack:
         Parameters
         ----------
         kind
-            ``"image"``, ``"labels"``, ``"surface"`` or ``"vectors"``.
+            ``"image"``, ``"labels"`` or ``"surface"``.
         what
-            ``"overlay"``, ``"lesions"``, ``"probability"``, ``"outline"``, ``"selected"`` (the
-            selected lesion's outline), ``"resampled"``, ``"head"``, ``"space"`` (the surfaces of
-            the lesions), or what a counterfactual shows: ``"changed image"``, ``"marked then"``,
-            ``"change of probability"``.
+            ``"overlay"``, ``"lesions"``, ``"probability"``, ``"resampled"``, ``"head"``,
+            ``"space"`` (the surfaces of the lesions), or what a counterfactual shows:
+            ``"changed image"``, ``"marked then"``, ``"change of probability"``.
         data, arguments
             Of the layer.
         """
         metadata = {METADATA_KEY: {"made": what, **arguments.pop("known", {})}}
         layer = Layer.create(data, {**arguments, "metadata": metadata}, kind)
-        if kind == "vectors":
-            spare_thumbnail(layer)
         key = key_of(self.viewer.add_layer(layer))
         self._made[key] = what
         kept = self.find(self.stays_selected)
@@ -98,7 +95,7 @@ class LayerStack:
 
 
 def spare_thumbnail(layer: Any) -> None:
-    """Draw no thumbnail of a layer: napari draws one at every slice, of outlines line by line.
+    """Draw no thumbnail of a layer: napari draws one at every slice.
 
     It is a private method of napari's that is replaced; where it is called otherwise, thumbnails
     are drawn again and cost their time.

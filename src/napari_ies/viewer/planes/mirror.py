@@ -12,7 +12,6 @@ from napari.layers import Image, Labels, Layer, Vectors
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ies.viewer.layers.stack import key_of, spare_thumbnail
-from napari_ies.viewer.reader import METADATA_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,9 +42,6 @@ class LayerMirror(QObject):
         The viewer whose layers are shown.
     model
         The viewer model that shows them in another plane; its layers belong to this.
-    outline
-        Gives the segments and colours of an outline (``"outline"`` or ``"selected"``) in the
-        model's plane: outlines are drawn for one plane.
 
     Attributes
     ----------
@@ -56,9 +52,9 @@ class LayerMirror(QObject):
     changed = Signal()
     """Layers came, went or moved."""
 
-    def __init__(self, viewer: Any, model: Any, outline: Callable[[str], tuple[Any, Any]]) -> None:
+    def __init__(self, viewer: Any, model: Any) -> None:
         super().__init__()
-        self._viewer, self._model, self._outline = viewer, model, outline
+        self._viewer, self._model = viewer, model
         self.changing = False
         self._copies: dict[str, _Copy] = {}
         # A refining map changes its place, data and limits: one repaint for all of them.
@@ -87,20 +83,13 @@ class LayerMirror(QObject):
         copy = self._copies.get(key_of(layer))
         return None if copy is None else copy.layer
 
-    def redraw(self) -> None:
-        """Draw the outlines anew: the model shows another plane."""
-        for copy in self._copies.values():
-            if copy.made in ("outline", "selected"):
-                copy.dirty.add("data")
-        self._soon.start(0)
-
     def _on_layers(self, _: Any = None) -> None:
         present = {key_of(layer): layer for layer in self._viewer.layers}
         for key in set(self._copies) - set(present):
             self._copies.pop(key).release()
         for key in present:
             if key not in self._copies:
-                self._copies[key] = _Copy(present[key], self._model, self._outline, self._later)
+                self._copies[key] = _Copy(present[key], self._model, self._later)
         self._soon.start(0)
 
     def _later(self) -> None:
@@ -130,16 +119,8 @@ class LayerMirror(QObject):
 class _Copy:
     """One layer and its copy, and what differs between them."""
 
-    def __init__(
-        self,
-        source: Any,
-        model: Any,
-        outline: Callable[[str], tuple[Any, Any]],
-        changed: Callable[[], None],
-    ) -> None:
-        self._source, self._model, self._outline = source, model, outline
-        self._changed = changed
-        self.made = str(source.metadata.get(METADATA_KEY, {}).get("made", ""))
+    def __init__(self, source: Any, model: Any, changed: Callable[[], None]) -> None:
+        self._source, self._model, self._changed = source, model, changed
         self.layer: Any | None = None
         self.dirty: set[str] = set()
         events = source.events
@@ -172,29 +153,15 @@ class _Copy:
         for name in _ORDER:
             if name not in dirty:
                 continue
-            if name == "data" and self.made in ("outline", "selected"):
-                self._redraw()
-            elif not (self.made == "outline" and name == "edge_color"):
-                setattr(self.layer, name, _plain(getattr(self._source, name)))
+            setattr(self.layer, name, _plain(getattr(self._source, name)))
         return False
 
     def _make(self) -> None:
         data, state, kind = self._source.as_layer_data_tuple()
-        if self.made in ("outline", "selected"):
-            data, state["edge_color"] = self._outline(self.made)
-            state.pop("features", None)
         self.layer = Layer.create(data, {k: _plain(v) for k, v in state.items()}, kind)
         spare_thumbnail(self.layer)
         self._model.add_layer(self.layer)
         self.dirty.clear()
-
-    def _redraw(self) -> None:
-        if self.layer is None:
-            return
-        segments, colour = self._outline(self.made)
-        self.layer.data = segments
-        if len(segments) and self.made == "outline":
-            self.layer.edge_color = colour
 
     def _on_changed(self, event: Any) -> None:
         self.dirty.add(str(event.type))

@@ -1,4 +1,4 @@
-"""Planes: the part that shows marks, three planes or the 3-d view, and gives way in order."""
+"""Planes: the part that shows marks and outlines, three planes or the 3-d view."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QMainWindow, QPushButton
 
 from napari_ies.viewer.availability import allow, describe
+from napari_ies.viewer.outlines.lines import OutlineLines
 from napari_ies.viewer.own_context import OwnContext
 from napari_ies.viewer.planes.canvas import main_window_of, qt_viewer_of
 from napari_ies.viewer.planes.overlay import PlaneOverlay
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Planes(QObject):
-    """Marks on the viewer's plane; three planes, a crosshair and the 3-d view at a button.
+    """Marks and outlines on the viewer's plane; at a button three planes or the 3-d view.
 
     Parameters
     ----------
@@ -32,6 +33,7 @@ class Planes(QObject):
         self._host = host
         self._viewer = host.viewer
         self._overlay: PlaneOverlay | None = None
+        self._outlines: OutlineLines | None = None
         self._three: ThreePlanes | None = None
         self._window: QMainWindow | None = None
         self._context: OwnContext | None = None
@@ -69,6 +71,11 @@ class Planes(QObject):
     def overlay(self) -> PlaneOverlay | None:
         """What is drawn over the viewer's own canvas, or None while there is no window."""
         return self._overlay
+
+    @property
+    def outlines(self) -> OutlineLines | None:
+        """The outlines on the viewer's own canvas, or None while there is no window."""
+        return self._outlines
 
     @property
     def three(self) -> ThreePlanes | None:
@@ -140,8 +147,8 @@ class Planes(QObject):
         if self._viewer.dims.ndisplay != 2:
             self._viewer.dims.ndisplay = 2
         self._host.room_taken.emit(self)
-        outline_of = self._host.scene.lesions.outline
-        self._three = ThreePlanes(self._viewer, window, self._overlay, outline_of)
+        outlines = self._host.scene.lesions.outlines
+        self._three = ThreePlanes(self._viewer, window, self._overlay, outlines)
         self._three.set_lines(self._cross_button.isChecked())
         self._three.clicked.connect(self._on_side_clicked)
 
@@ -169,6 +176,8 @@ class Planes(QObject):
             window.installEventFilter(self)
             self._overlay = PlaneOverlay(self._viewer, view.canvas.native)
             self._context = OwnContext(self._viewer, view.canvas.native)
+            outlines = self._host.scene.lesions.outlines
+            self._outlines = OutlineLines(self._viewer, view.canvas, outlines)
             self._refresh()
 
     def _leave_window(self) -> None:
@@ -181,6 +190,9 @@ class Planes(QObject):
         if self._context is not None:
             self._context.release()
             self._context = None
+        if self._outlines is not None:
+            self._outlines.release()
+            self._outlines = None
 
     def _on_ndisplay(self, _: Any = None) -> None:
         if self._viewer.dims.ndisplay == 2 and self._space.entered:

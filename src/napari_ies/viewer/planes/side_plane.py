@@ -9,6 +9,7 @@ from napari.qt import QtViewer
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_ies.viewer.outlines.lines import OutlineLines
 from napari_ies.viewer.own_context import OwnContext
 from napari_ies.viewer.picking import ClickPicker
 from napari_ies.viewer.planes.canvas import pixel_at, shown_axes
@@ -18,10 +19,9 @@ from napari_ies.viewer.planes.overlay import PlaneOverlay
 from napari_ies.viewer.planes.wheel import Wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Generator, Sequence
 
-    OutlineOf = Callable[[str, tuple[int, ...]], tuple[Any, Any]]
-    """Segments and colours of an outline (``"outline"`` or ``"selected"``) in a plane."""
+    from napari_ies.viewer.outlines.outlines import Outlines
 
 
 class SidePlane(QWidget):
@@ -33,8 +33,8 @@ class SidePlane(QWidget):
         The viewer whose layers are shown.
     plane
         Which: 0 axial, 1 coronal, 2 sagittal.
-    outline_of
-        Gives the segments and colours of an outline in a plane.
+    outlines
+        What is outlined.
     """
 
     clicked = Signal(object)
@@ -43,10 +43,10 @@ class SidePlane(QWidget):
     """The plane shows another slice: its axis (0 to 2) and where on it, in mm."""
 
     def __init__(
-        self, viewer: Any, plane: int, outline_of: OutlineOf, parent: QWidget | None = None
+        self, viewer: Any, plane: int, outlines: Outlines, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
-        self._plane, self._outline_of = plane, outline_of
+        self._plane = plane
         self._position: tuple[float, ...] = (0.0, 0.0, 0.0)
         self._touched = False
         self._shown = 0
@@ -56,7 +56,8 @@ class SidePlane(QWidget):
         self._context = OwnContext(self.model, self.canvas)
         self.overlay = PlaneOverlay(self.model, self.canvas)
         self.overlay.set_named(True)
-        self.mirror = LayerMirror(viewer, self.model, self._outline)
+        self.outlines = OutlineLines(self.model, self.view.canvas, outlines)
+        self.mirror = LayerMirror(viewer, self.model)
         self.mirror.changed.connect(self._on_layers)
         self._wheel = Wheel(self.model, self._on_touch)
         self.model.mouse_drag_callbacks.append(ClickPicker(self._on_click))
@@ -88,7 +89,6 @@ class SidePlane(QWidget):
             return
         self._plane, self._touched = plane, False
         self.show_at(self._position)
-        self.mirror.redraw()
         self._fit_soon.start(0)
 
     def show_at(self, position: Sequence[float]) -> None:
@@ -111,6 +111,7 @@ class SidePlane(QWidget):
         self.canvas.removeEventFilter(self)
         self.model.dims.events.point.disconnect(self._on_point)
         self._wheel.release()
+        self.outlines.release()
         self.overlay.release()
         self.mirror.release()
         self._context.release()
@@ -121,10 +122,6 @@ class SidePlane(QWidget):
         if event.type() == QEvent.Type.Resize:
             self._fit_soon.start(0)
         return bool(super().eventFilter(watched, event))
-
-    def _outline(self, what: str) -> tuple[Any, Any]:
-        rows, columns = UPRIGHT[self._plane][1:]
-        return self._outline_of(what, (rows, columns))
 
     def _keep_in_sight(self) -> None:
         width, height = self.canvas.width(), self.canvas.height()

@@ -13,8 +13,8 @@ from napari_ies.viewer.planes.side_plane import SidePlane
 from napari_ies.viewer.planes.wheel import Wheel
 
 if TYPE_CHECKING:
+    from napari_ies.viewer.outlines.outlines import Outlines
     from napari_ies.viewer.planes.overlay import PlaneOverlay
-    from napari_ies.viewer.planes.side_plane import OutlineOf
 
 MAIN_SHARE, SIDE_SHARE = 4, 3
 """How the width is shared between the viewer's own plane and the two beside it."""
@@ -31,15 +31,15 @@ class ThreePlanes(QObject):
         Its main window; the planes stand beside its canvas.
     overlay
         What is drawn over the viewer's own canvas.
-    outline_of
-        Gives the segments and colours of an outline in a plane.
+    outlines
+        What is outlined.
     """
 
     clicked = Signal(object)
     """A click in one of the two planes: world position in mm."""
 
     def __init__(
-        self, viewer: Any, window: QMainWindow, overlay: PlaneOverlay, outline_of: OutlineOf
+        self, viewer: Any, window: QMainWindow, overlay: PlaneOverlay, outlines: Outlines
     ) -> None:
         super().__init__()
         self._viewer, self._overlay = viewer, overlay
@@ -50,8 +50,8 @@ class ThreePlanes(QObject):
         self._wheel = Wheel(viewer)
         first, second = self._others()
         self.sides: tuple[SidePlane, ...] = (
-            SidePlane(viewer, first, outline_of),
-            SidePlane(viewer, second, outline_of),
+            SidePlane(viewer, first, outlines),
+            SidePlane(viewer, second, outlines),
         )
         self._splitter = QSplitter(Qt.Orientation.Vertical)
         self._splitter.setObjectName("three_planes")
