@@ -6,7 +6,8 @@ Needs a screen, such as ``xvfb-run`` gives::
 
 A timer of the GUI thread beats every 5 ms; a gap between two beats is time in which a click or a
 key would have waited. Slices are stepped all the while. The baseline is the same viewer with the
-same layers and nothing computed: what napari needs to paint a slice.
+same layers and nothing computed; the floor is napari alone with the two images: what it needs to
+slice and paint them, whatever plugin is there.
 """
 
 from __future__ import annotations
@@ -93,9 +94,17 @@ class Gaps:
 
 
 class Bench:
-    """A viewer with the panel and a reading in it."""
+    """A viewer with a reading's images in it, and with the panel and the reading if it is to be.
 
-    def __init__(self, reading: Reading) -> None:
+    Parameters
+    ----------
+    reading
+        What is shown.
+    panel
+        Whether the panel is there; without it this is napari alone.
+    """
+
+    def __init__(self, reading: Reading, *, panel: bool = True) -> None:
         import napari
         from qtpy.QtWidgets import QApplication
 
@@ -104,7 +113,9 @@ class Bench:
         self.viewer: Any = napari.Viewer(show=True)
         self.viewer.window.resize(1500, 950)
         self.app = QApplication.instance()
-        _, self.panel = self.viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
+        if panel:
+            name = "Lesion saliency"
+            _, self.panel = self.viewer.window.add_plugin_dock_widget("napari-ies", name)
         for volume, name in zip(reading.case.data[::-1], reading.case.sequences[::-1], strict=True):
             self.viewer.add_image(
                 reading.frame.reorientation.apply(volume),
@@ -113,7 +124,8 @@ class Bench:
                 contrast_limits=window_of(volume),
                 **reading.frame.placement(),
             )
-        self.panel.show_reading(reading)
+        if panel:
+            self.panel.show_reading(reading)
         self.settle(1.0)
 
     def settle(self, seconds: float = 0.3) -> None:
@@ -228,11 +240,15 @@ def cold_start() -> float:
 
 def measure(bench: Bench, seconds: float) -> list[Result]:
     """Measure one viewer."""
+    from napari_ies.saliency.explanation import prepare
+
     reading = bench.panel.reading
     sizes = reading.segmentation.lesions["voxels"].sort_values()
     small, large = int(sizes.index[-2]), int(sizes.index[-1])
     results = []
     bench.ask("mean", 2)
+    # As segmenting does at its end.
+    prepare(reading.model, reading.case, bench.panel.saliency.request())
     first = bench.first_pixels(small)
     bench.until(lambda: not bench.panel.jobs.busy, 300)
     again = bench.first_pixels(large)
@@ -320,6 +336,10 @@ def main(
     report.results.append(
         Result("panel open from a cold start", duration(opening), "", opening, target)
     )
+    alone = Bench(reading, panel=False)
+    floor = alone.gaps(seconds)
+    alone.viewer.close()
+    report.results.append(Result("gaps of napari alone, the two images", "", str(floor)))
     bench = Bench(reading)
     try:
         report.results += measure(bench, seconds)

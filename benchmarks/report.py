@@ -74,7 +74,8 @@ class Result:
     def cells(self) -> tuple[str, ...]:
         """Return the row's texts, as many as `HEADINGS`."""
         unit = "×" if self.target is None else self.target.unit
-        value = "not measured" if self.value is None else f"{self.value:.3g}{unit}"
+        nothing = "" if self.target is None else "not measured"
+        value = nothing if self.value is None else f"{self.value:.3g}{unit}"
         reached = ""
         if self.value is not None and self.target is not None:
             reached = "yes" if self.target.reached_by(self.value) else "no"

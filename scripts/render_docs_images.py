@@ -7,6 +7,8 @@ pictures of the help.
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,7 @@ from napari_ies.viewer.demo import (
     telling_lesion,
     wait_until,
 )
+from napari_ies.viewer.session_place import FOLDER_VARIABLE
 
 if TYPE_CHECKING:
     from napari_ies.viewer.widget import LesionSaliencyWidget
@@ -32,6 +35,13 @@ SMALL_MM3 = 300
 
 
 def main() -> None:
+    # Nobody's own sessions, and no folder of theirs in a picture.
+    with tempfile.TemporaryDirectory(prefix="napari-ies-") as folder:
+        os.environ[FOLDER_VARIABLE] = folder
+        render()
+
+
+def render() -> None:
     viewer = napari.Viewer(title="napari-ies demo", show=True)
     panel = open_demo(viewer)
     segment_demo(viewer, panel)
