@@ -13,27 +13,21 @@ from qtpy.QtGui import QDesktopServices
 from napari_ies.viewer import dialogs
 from napari_ies.viewer.background import Background, Errand
 from napari_ies.viewer.jobs import Job, sentence
-from napari_ies.viewer.layers import key_of
 from napari_ies.viewer.notice import Notice
 from napari_ies.viewer.reader import METADATA_KEY
 from napari_ies.viewer.reading import model_key
 from napari_ies.viewer.session_controls import SessionControls
-from napari_ies.viewer.session_opening import (
-    Reopened,
-    key_of_map,
-    known_maps,
-    open_session,
-    read_map,
-)
+from napari_ies.viewer.session_layers import set_segmentation, show_layers
+from napari_ies.viewer.session_maps import SavedMaps
+from napari_ies.viewer.session_opening import Reopened, known_maps, open_session
 from napari_ies.viewer.session_place import saves_itself, session_roots
 from napari_ies.viewer.session_saving import Recording, Snapshot
-from napari_ies.viewer.titles import subject_title
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_ies.results.session import SavedCheckpoint, SavedMap, SessionSummary
-    from napari_ies.viewer.reading import Answer, Reading, Subject
+    from napari_ies.results.session import SavedCheckpoint, SessionSummary
+    from napari_ies.viewer.reading import Reading
     from napari_ies.viewer.tasks import LoadedModel
     from napari_ies.viewer.widget import LesionSaliencyWidget
 
@@ -62,7 +56,7 @@ class SessionKeeping(QObject):
         self._recording: Recording | None = None
         self._reopened: Reopened | None = None
         self._noticed: set[str] = set()
-        self._waiting: list[SavedMap] = []
+        self._maps = SavedMaps(host, self._background)
         self.notice = Notice("session_notice")
         host.add_notice(self.notice)
         self.controls = SessionControls(saves_itself(), self)
@@ -75,7 +69,6 @@ class SessionKeeping(QObject):
         host.reading_changed.connect(self._on_reading)
         for changed in (host.answer_kept, host.note_changed, host.selection_changed):
             changed.connect(self._on_changed)
-        host.selection_changed.connect(self._on_selected)
         host.model_changed.connect(self._on_model)
         host.session_dropped.connect(self.open)
         host.link.layers_changed.connect(self._on_layers)
@@ -96,7 +89,7 @@ class SessionKeeping(QObject):
 
     def release(self) -> None:
         """Save what is left to save, in the background, and be silent."""
-        self._waiting = []
+        self._maps.stop()
         if self._recording is not None:
             try:
                 self._save()
@@ -167,7 +160,7 @@ class SessionKeeping(QObject):
         self._background.add(Errand(work, lambda _: None, lambda _: None))
 
     def _on_reading(self, reading: Reading | None) -> None:
-        self._waiting = []
+        self._maps.stop()
         self._background.drop_later()
         reopened = self._reopened
         if reading is None or (reopened is not None and reading is reopened.reading):
@@ -244,18 +237,16 @@ class SessionKeeping(QObject):
         if before is not None:
             self._add_quiet(before.give_way)
         self._reopened = reopened
-        self._show_layers(reopened)
+        show_layers(host, reopened)
         host.show_reading(reopened.reading)
-        maps = {key_of_map(saved, reopened): saved for saved in session.maps}
-        host.answers.await_saved(maps)
-        self._waiting = list(maps.values())
+        self._maps.announce(reopened)
         self._resume(reopened)
         if session.record.request is not None:
             host.saliency.set_request(session.record.request)
-        self._set_segmentation(reopened)
+        set_segmentation(host, reopened)
         if session.record.selected is not None:
             host.reopen_subject(session.record.selected)
-        self._read_next()
+        self._maps.read_next(reopened)
         self._tell_reopened(reopened)
         self._load_checkpoint(session.checkpoints[0], reopened.device)
 
@@ -282,39 +273,6 @@ class SessionKeeping(QObject):
             Errand(partial(recording.resume, session), self._on_saved, self._on_not_saved)
         )
 
-    def _show_layers(self, reopened: Reopened) -> None:
-        """Show the images and the reference, each once, and take them as the sequences."""
-        host = self._host
-        host.images.set_sequences([image.sequence for image in reopened.session.images])
-        keys = {}
-        for sequence, layer_data in reversed(reopened.images.items()):
-            keys[sequence] = self._layer_of(layer_data) or host.scene.add(layer_data)
-        reference = reopened.reference
-        if reference is not None:
-            reference_key = self._layer_of(reference) or host.scene.add(reference)
-        host.preparing.offer_layers()
-        for sequence, key in keys.items():
-            host.images.assign(sequence, key)
-        if reference is not None:
-            host.segmentation.choose_mask(reference_key)
-
-    def _layer_of(self, layer_data: Any) -> str | None:
-        """Return the key of a layer that shows the same file already."""
-        _, arguments, kind = layer_data
-        path = Path(arguments["metadata"][METADATA_KEY]["path"]).absolute()
-        scene = self._host.scene
-        for layer in scene.images() if kind == "image" else scene.masks():
-            known = layer.metadata.get(METADATA_KEY)
-            own = known.get("path") if isinstance(known, dict) else None
-            if own is not None and Path(own).absolute() == path:
-                return key_of(layer)
-        return None
-
-    def _set_segmentation(self, reopened: Reopened) -> None:
-        record = reopened.session.record
-        self._host.segmentation.threshold.setValue(record.threshold)
-        self._host.segmentation.smallest.setValue(record.smallest)
-
     def _on_model(self, loaded: LoadedModel) -> None:
         """Give a reopened reading its network, once that is loaded."""
         reopened, model = self._reopened, loaded.model
@@ -322,41 +280,12 @@ class SessionKeeping(QObject):
             return
         if model.sha256 and model.sha256 == reopened.session.checkpoints[0].sha256:
             reopened.reading.model = model
-            self._set_segmentation(reopened)
+            set_segmentation(self._host, reopened)
             # What was said of the session is still worth knowing when its network is there.
             self._host.say(f"{reopened.session.text} {self._host.status.text}")
             request = reopened.session.record.request
             if request is not None and request.layer is not None:
                 self._host.saliency.set_request(request)
-
-    def _on_selected(self, subject: Subject | None) -> None:
-        """Read the maps of what a person looks at first."""
-        first = [saved for saved in self._waiting if saved.subject == subject]
-        rest = [saved for saved in self._waiting if saved.subject != subject]
-        self._waiting = [*first, *rest]
-
-    def _read_next(self) -> None:
-        reopened = self._reopened
-        if not self._waiting or reopened is None:
-            return
-        saved = self._waiting.pop(0)
-        errand = Errand(
-            partial(read_map, saved, reopened),
-            partial(self._on_map, reopened),
-            partial(self._on_map_lost, reopened, saved),
-        )
-        self._background.add(errand, later=True)
-
-    def _on_map(self, reopened: Reopened, answer: Answer) -> None:
-        if reopened.reading is self._host.reading:
-            self._host.keep_answer(answer)
-            self._read_next()
-
-    def _on_map_lost(self, reopened: Reopened, saved: SavedMap, error: Exception) -> None:
-        if reopened.reading is self._host.reading:
-            self._host.answers.await_no_more(key_of_map(saved, reopened))
-            show_warning(f"A map of {subject_title(saved.subject)} is left out: {sentence(error)}")
-            self._read_next()
 
     def _tell_reopened(self, reopened: Reopened) -> None:
         session = reopened.session
