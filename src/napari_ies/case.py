@@ -16,6 +16,7 @@ import numpy as np
 from nibabel.affines import apply_affine
 
 from napari_ies.errors import CaseError
+from napari_ies.identity import identify
 from napari_ies.normalisation import scaling
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Case:
     missing
         Sequences whose image is not there, such as in a reopened session: 0 everywhere, to be
         shown as empty and never computed with.
+    visit
+        Label of the visit (the BIDS session) for file names; empty if there is none.
     """
 
     sequences: tuple[str, ...]
@@ -68,6 +71,7 @@ class Case:
     notes: tuple[str, ...] = ()
     normalised_as: Case | None = None
     missing: tuple[str, ...] = ()
+    visit: str = ""
     _normalised: dict[str, NDArray[np.float32]] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -186,6 +190,7 @@ def load_case(
     images: Mapping[str, str | Path],
     *,
     subject: str | None = None,
+    visit: str | None = None,
     grid: tuple[tuple[int, int, int], NDArray[np.float64]] | None = None,
 ) -> Case:
     """Load one patient's sequences from NIfTI files onto the grid of the first one.
@@ -197,9 +202,9 @@ def load_case(
     ----------
     images
         File (``.nii`` or ``.nii.gz``) of each sequence, by name.
-    subject
-        Label of the patient; by default taken from a ``sub-…`` entity in the first path or from
-        the name of its folder.
+    subject, visit
+        Labels of patient and visit; by default taken from the paths, see
+        :func:`napari_ies.identity.identify`. An empty visit means that there is none.
     grid
         Size and affine of another grid to bring all of them onto, such as a result's.
 
@@ -231,14 +236,18 @@ def load_case(
         if note:
             logger.warning(note)
             notes.append(note)
+    identity = identify(paths.values(), subject=subject, visit=visit)
+    for note in identity.notes:
+        logger.warning(note)
     return Case(
         sequences=tuple(volumes),
         data=np.stack(stacked),
         affine=affine,
-        subject=_subject_label(paths[first]) if subject is None else _letters(subject),
+        subject=identity.subject,
+        visit=identity.visit,
         paths=tuple(paths.values()),
         sha256=tuple(_sha256(path) for path in paths.values()),
-        notes=tuple(notes),
+        notes=(*notes, *identity.notes),
     )
 
 
@@ -413,18 +422,6 @@ def _grid_words(shape: tuple[int, ...], affine: NDArray[np.float64]) -> str:
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     sizes = " × ".join(f"{size:.2f}".rstrip("0").rstrip(".") for size in spacing)
     return f"{' × '.join(map(str, shape))} voxels of {sizes} mm"
-
-
-def _subject_label(path: Path) -> str:
-    for part in reversed(path.resolve().parts):
-        for entity in part.split("_"):
-            if entity.startswith("sub-"):
-                return _letters(entity[4:])
-    return _letters(path.resolve().parent.name)
-
-
-def _letters(text: str) -> str:
-    return "".join(c for c in text if c.isascii() and c.isalnum()) or "patient"
 
 
 def _sha256(path: Path) -> str:
