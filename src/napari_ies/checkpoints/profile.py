@@ -49,6 +49,11 @@ class Profile:
         The sizes the network takes are multiples of these, one per axis.
     fixed_size
         The only size the network takes, or None if it takes any multiple of `divisor`.
+    brain_extracted
+        Whether it was trained on images without skull.
+    resample
+        Whether it runs at `spacing`, with its results brought back to the stored voxels; otherwise
+        a difference is only said.
     guessed
         What the file did not say and was filled in by the habits of the architecture's family:
         one plain sentence each.
@@ -69,4 +74,6 @@ class Profile:
     smallest_lesion: int = 6
     divisor: tuple[int, int, int] = (16, 16, 16)
     fixed_size: tuple[int, int, int] | None = None
+    brain_extracted: bool = True
+    resample: bool = False
     guessed: tuple[str, ...] = field(default=())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ies.errors import ResultsError
+from napari_ies.geometry.grid import Grid
 from napari_ies.lesions import COLUMNS
 from napari_ies.results.belonging import told_apart
 from napari_ies.results.dataset import anat_folder, describe_dataset, source_uris
@@ -169,9 +170,7 @@ def load_segmentation(path: str | Path, case: Case | None = None) -> Segmentatio
             "notes": tuple(str(note) for note in content["SegmentationNotes"]),
             "smallest": int(content["SmallestLesion"]) if "SmallestLesion" in content else None,
         }
-    if case is not None and not (
-        shape == case.shape and np.allclose(affine, case.affine, atol=1e-3)
-    ):
+    if case is not None and not case.grid.same_as(Grid.of(shape, affine)):
         raise ResultsError(
             f"{path.name} (size {shape}) does not lie on the grid of the images (size "
             f"{case.shape}); give the images that were segmented, the same one first."
