@@ -28,6 +28,7 @@ IGNORE = (
     "*_profile.*",
     "*_method-*_mask.*",
     "*_figure.*",
+    "/figures/",
     "# Sessions of the viewer, and files as version 0.1 laid them",
     "session.json",
     "/napari-ies/",
