@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +32,7 @@ from napari_ies.cli.options import (
     Reference,
     Subject,
     Threshold,
+    Visit,
     parse_images,
 )
 from napari_ies.cli.terminal import Terminal, reporting
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.segmentation import Segmentation
+
+logger = logging.getLogger("napari_ies")
 
 app = typer.Typer(
     name="napari-ies",
@@ -101,6 +105,7 @@ def segment(
     forward: ForwardOption = "sliding-window",
     device: Device = "auto",
     subject: Subject = None,
+    visit: Visit = None,
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
@@ -108,10 +113,16 @@ def segment(
     images = parse_images(image)
     with reporting(debug) as terminal:
         from napari_ies.cli.tables import lesions_table
-        from napari_ies.results import prepare, save_segmentation, segmentation_files
+        from napari_ies.results import (
+            anat_folder,
+            prepare,
+            save_segmentation,
+            segmentation_files,
+        )
 
-        model, case = _open(terminal, checkpoint, images, device, subject)
-        prepare(out, segmentation_files(case.subject).values(), overwrite=overwrite)
+        model, case = _open(terminal, checkpoint, images, device, subject, visit, out)
+        names = segmentation_files(case.subject, case.visit).values()
+        prepare(out, [str(anat_folder("", case) / name) for name in names], overwrite=overwrite)
         segmentation = _segment(
             terminal, model, case, threshold, reference, forward=forward, smallest=smallest
         )
@@ -190,6 +201,7 @@ def explain(
     memory_gib: MemoryGib = None,
     device: Device = "auto",
     subject: Subject = None,
+    visit: Visit = None,
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
@@ -202,9 +214,10 @@ def explain(
     with reporting(debug) as terminal:
         from napari_ies.cli import explaining
         from napari_ies.cli.tables import measures_table, zones_table
+        from napari_ies.results import anat_folder
         from napari_ies.saliency.request import SaliencyRequest
 
-        model, case = _open(terminal, checkpoint, images, device, subject)
+        model, case = _open(terminal, checkpoint, images, device, subject, visit, out)
         request = SaliencyRequest(
             method=method,
             aggregation=aggregation,
@@ -234,7 +247,7 @@ def explain(
         )
         terminal.show(measures_table(saliencies))
         terminal.show(zones_table(saliencies))
-        terminal.show(f"{len(saliencies)} explained; written to {out}")
+        terminal.show(f"{len(saliencies)} explained; written to {anat_folder(out, case)}")
 
 
 @app.command(epilog=EXAMPLES["figure"])
@@ -379,18 +392,27 @@ def demo(
 
 
 def _open(
-    terminal: Terminal, checkpoint: Path, images: dict[str, Path], device: str, subject: str | None
+    terminal: Terminal,
+    checkpoint: Path,
+    images: dict[str, Path],
+    device: str,
+    subject: str | None,
+    visit: str | None,
+    out: Path,
 ) -> tuple[SegmentationModel, Case]:
-    """Load network and patient, and say where the work is done."""
+    """Load network and patient, and say where the work is done and whose results come to `out`."""
     from napari_ies.assumptions import notes_on
     from napari_ies.checkpoints import device_label, load_checkpoint
     from napari_ies.cli.images import open_case
+    from napari_ies.identity import Identity
+    from napari_ies.results import told_apart
 
     model = load_checkpoint(checkpoint, device=device)
-    case = open_case(images, model.profile.sequences, subject)
-    terminal.note(
-        f"{model.profile.architecture} on {device_label(model.device)}, sub-{case.subject}"
-    )
+    case, note = told_apart(out, open_case(images, model.profile.sequences, subject, visit))
+    if note:
+        logger.warning(note)
+    whose = Identity(case.subject, case.visit).text
+    terminal.note(f"{model.profile.architecture} on {device_label(model.device)}, {whose}")
     # What loading the images had to say was said then.
     for note in notes_on(model, case)[len(case.notes) :]:
         terminal.note(note)
