@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_ies.checkpoints.profile import DEFAULT_SPACING
 from napari_ies.geometry.grid import size_words
 from napari_ies.orientation import Reorientation
 
 if TYPE_CHECKING:
     from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
-
-ASSUMED_SPACING = (1.0, 1.0, 1.0)
-"""Voxel size in mm that is taken for the training images' where nothing states it."""
 
 STATED_TOLERANCE, ASSUMED_TOLERANCE = 0.1, 0.3
 """Relative difference from the stated, or assumed, voxel size from which a note says so."""
@@ -64,7 +62,7 @@ def _orientation_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
 
 def _spacing_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
     stated = model.profile.spacing
-    trained = ASSUMED_SPACING if stated is None else stated
+    trained = DEFAULT_SPACING if stated is None else stated
     tolerance = ASSUMED_TOLERANCE if stated is None else STATED_TOLERANCE
     turned = case.spacing
     if model.profile.orientation is not None:

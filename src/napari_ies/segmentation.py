@@ -70,6 +70,8 @@ def segment(
     smallest: int | None = None,
     reference: NDArray[np.bool_] | None = None,
     forward: str = "sliding-window",
+    lesions: NDArray[np.int32] | None = None,
+    said: tuple[str, ...] = (),
 ) -> Segmentation:
     """Segment a case; see :func:`segment_progressively`, which this runs to its end."""
     return finish(
@@ -80,6 +82,8 @@ def segment(
             smallest=smallest,
             reference=reference,
             forward=forward,
+            lesions=lesions,
+            said=said,
         )
     )
 

@@ -26,7 +26,7 @@ _ACTIVATION_IS_GUESSED = (
 )
 _STRIDE_IS_GUESSED = (
     "The first stride is 1, which makes the output as large as the input: the weights do not "
-    "tell it."
+    "tell it; the kernels are not dilated, as in MONAI's class."
 )
 
 
@@ -104,6 +104,17 @@ def _divisor(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
 
 FAMILY = Family(
     architecture=_NAME,
+    parts=frozenset(
+        {
+            "input_block",
+            "downsamples",
+            "bottleneck",
+            "upsamples",
+            "output_block",
+            "deep_supervision_heads",
+            "skip_layers",
+        }
+    ),
     recognise=recognise,
     argument_names=frozenset(
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.checkpoints.family import (
@@ -20,9 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _NAME = "UNet"
+_LAYERS = {"norm": ".adn.N.", "act": ".adn.A."}
 _STRIDES_ARE_GUESSED = (
     "The strides, {strides} from the top level down, are the usual 2 wherever the weights do not "
-    "tell them."
+    "tell them; the kernels are not dilated, as in MONAI's class."
+)
+_ORDER_IS_GUESSED = (
+    "Normalisation comes before activation, as is MONAI's default: one of the two leaves no trace "
+    "in the file, so their order does not either."
 )
 _ACTIVATION_IS_GUESSED = "The activation, ReLU, leaves no trace in the file; it is not PReLU."
 
@@ -113,17 +119,24 @@ def _stride(shapes: Shapes, level: str, residual: bool) -> int:
 def _activation(shapes: Shapes, block: str, guessed: dict[str, str]) -> dict[str, Any]:
     """Return what is not MONAI's default, one PReLU slope per layer, after the normalisation."""
     slope = shapes.get(f"{block}.adn.A.weight")
+    keys = list(shapes)
+    norm = next((key for key in keys if key.startswith(f"{block}.adn.N.")), None)
+    if slope is None or norm is None:
+        guessed["adn_ordering"] = _ORDER_IS_GUESSED
     if slope is None:
         guessed["act"] = _ACTIVATION_IS_GUESSED
         return {"act": "RELU"}
     arguments: dict[str, Any] = {}
     if slope != (1,):
         arguments["act"] = ("PRELU", {"num_parameters": slope[0]})
-    keys = list(shapes)
-    scale = f"{block}.adn.N.weight"
-    if scale in shapes and keys.index(f"{block}.adn.A.weight") < keys.index(scale):
+    if norm is not None and keys.index(f"{block}.adn.A.weight") < keys.index(norm):
         arguments["adn_ordering"] = "ADN"
     return arguments
+
+
+def _renamed(key: str) -> str:
+    """Return a key of MONAI 0.4 and later: up to 0.3, normalisation and activation had no block."""
+    return re.sub(r"\.(norm|act)\.(?=[^.]+$)", lambda old: _LAYERS[old.group(1)], key)
 
 
 def _divisor(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
@@ -132,6 +145,7 @@ def _divisor(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
 
 FAMILY = Family(
     architecture=_NAME,
+    parts=frozenset({"model"}),
     recognise=recognise,
     argument_names=frozenset(
         {
@@ -155,4 +169,5 @@ FAMILY = Family(
     inert=lambda arguments: None,
     required=("in_channels", "out_channels", "channels", "strides"),
     threshold=0.3,
+    renamed=_renamed,
 )

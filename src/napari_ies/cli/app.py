@@ -26,10 +26,12 @@ from napari_ies.cli.options import (
     Images,
     MemoryGib,
     Method,
+    Orientation,
     Out,
     Overwrite,
     PrecisionOption,
     Reference,
+    Spacing,
     Subject,
     Threshold,
     Visit,
@@ -80,14 +82,19 @@ def napari_ies(
 
 
 @app.command(epilog=EXAMPLES["inspect"])
-def inspect(checkpoint: Checkpoint, debug: Debug = False) -> None:
+def inspect(
+    checkpoint: Checkpoint,
+    orientation: Orientation = None,
+    spacing: Spacing = None,
+    debug: Debug = False,
+) -> None:
     """Say what a checkpoint is: architecture, inputs, classes, profile and what was guessed."""
     with reporting(debug) as terminal:
         from napari_ies.checkpoints import load_checkpoint
         from napari_ies.cli.tables import model_table
         from napari_ies.saliency.gradcam import candidate_layers, default_layer
 
-        model = load_checkpoint(checkpoint, device="cpu")
+        model = load_checkpoint(checkpoint, device="cpu", orientation=orientation, spacing=spacing)
         terminal.show(model_table(model, candidate_layers(model), default_layer(model)))
 
 
@@ -103,6 +110,8 @@ def segment(
         typer.Option(min=1, help="Smallest lesion, in voxels (default: the network's)."),
     ] = None,
     forward: ForwardOption = "sliding-window",
+    orientation: Orientation = None,
+    spacing: Spacing = None,
     device: Device = "auto",
     subject: Subject = None,
     visit: Visit = None,
@@ -120,7 +129,17 @@ def segment(
             segmentation_files,
         )
 
-        model, case = _open(terminal, checkpoint, images, device, subject, visit, out)
+        model, case = _open(
+            terminal,
+            checkpoint,
+            images,
+            out,
+            device,
+            subject=subject,
+            visit=visit,
+            orientation=orientation,
+            spacing=spacing,
+        )
         names = segmentation_files(case.subject, case.visit).values()
         prepare(out, [str(anat_folder("", case) / name) for name in names], overwrite=overwrite)
         segmentation = _segment(
@@ -199,6 +218,8 @@ def explain(
     ] = None,
     precision: PrecisionOption = "float32",
     memory_gib: MemoryGib = None,
+    orientation: Orientation = None,
+    spacing: Spacing = None,
     device: Device = "auto",
     subject: Subject = None,
     visit: Visit = None,
@@ -217,7 +238,17 @@ def explain(
         from napari_ies.results import anat_folder
         from napari_ies.saliency.request import SaliencyRequest
 
-        model, case = _open(terminal, checkpoint, images, device, subject, visit, out)
+        model, case = _open(
+            terminal,
+            checkpoint,
+            images,
+            out,
+            device,
+            subject=subject,
+            visit=visit,
+            orientation=orientation,
+            spacing=spacing,
+        )
         request = SaliencyRequest(
             method=method,
             aggregation=aggregation,
@@ -395,27 +426,35 @@ def _open(
     terminal: Terminal,
     checkpoint: Path,
     images: dict[str, Path],
+    out: Path,
     device: str,
+    *,
     subject: str | None,
     visit: str | None,
-    out: Path,
+    orientation: str | None,
+    spacing: tuple[float, float, float] | None,
 ) -> tuple[SegmentationModel, Case]:
-    """Load network and patient, and say where the work is done and whose results come to `out`."""
+    """Load network and patient; say where the work is done, for whom, and what was assumed."""
     from napari_ies.assumptions import notes_on
-    from napari_ies.checkpoints import device_label, load_checkpoint
+    from napari_ies.checkpoints import device_label, load_checkpoint, profile_path
     from napari_ies.cli.images import open_case
     from napari_ies.identity import Identity
     from napari_ies.results import told_apart
 
-    model = load_checkpoint(checkpoint, device=device)
+    model = load_checkpoint(checkpoint, device=device, orientation=orientation, spacing=spacing)
     case, note = told_apart(out, open_case(images, model.profile.sequences, subject, visit))
     if note:
         logger.warning(note)
     whose = Identity(case.subject, case.visit).text
     terminal.note(f"{model.profile.architecture} on {device_label(model.device)}, {whose}")
+    if model.profile.guessed:
+        beside = profile_path(checkpoint).name
+        terminal.note(f"Not told by {checkpoint.name} and assumed ({beside} can state it):")
+    for text in model.profile.guessed:
+        terminal.note(f"- {text}")
     # What loading the images had to say was said then.
-    for note in notes_on(model, case)[len(case.notes) :]:
-        terminal.note(note)
+    for text in notes_on(model, case)[len(case.notes) :]:
+        terminal.note(text)
     return model, case
 
 
