@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,6 +34,7 @@ from napari_ies.cli.options import (
     Spacing,
     Subject,
     Threshold,
+    Visit,
     parse_images,
 )
 from napari_ies.cli.terminal import Terminal, reporting
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.segmentation import Segmentation
+
+logger = logging.getLogger("napari_ies")
 
 app = typer.Typer(
     name="napari-ies",
@@ -110,6 +114,7 @@ def segment(
     spacing: Spacing = None,
     device: Device = "auto",
     subject: Subject = None,
+    visit: Visit = None,
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
@@ -117,12 +122,26 @@ def segment(
     images = parse_images(image)
     with reporting(debug) as terminal:
         from napari_ies.cli.tables import lesions_table
-        from napari_ies.results import prepare, save_segmentation, segmentation_files
+        from napari_ies.results import (
+            anat_folder,
+            prepare,
+            save_segmentation,
+            segmentation_files,
+        )
 
         model, case = _open(
-            terminal, checkpoint, images, device, subject, orientation=orientation, spacing=spacing
+            terminal,
+            checkpoint,
+            images,
+            out,
+            device,
+            subject=subject,
+            visit=visit,
+            orientation=orientation,
+            spacing=spacing,
         )
-        prepare(out, segmentation_files(case.subject).values(), overwrite=overwrite)
+        names = segmentation_files(case.subject, case.visit).values()
+        prepare(out, [str(anat_folder("", case) / name) for name in names], overwrite=overwrite)
         segmentation = _segment(
             terminal, model, case, threshold, reference, forward=forward, smallest=smallest
         )
@@ -152,7 +171,9 @@ def explain(
     labels: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Take the lesions of an earlier segment (its …_dseg.nii.gz)."
+            metavar="FILE",
+            help="Take the lesions of an earlier segment (its …_dseg.nii.gz), or of any mask or "
+            "label image: an expert's, another program's.",
         ),
     ] = None,
     reference: Reference = None,
@@ -201,6 +222,7 @@ def explain(
     spacing: Spacing = None,
     device: Device = "auto",
     subject: Subject = None,
+    visit: Visit = None,
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
@@ -213,11 +235,19 @@ def explain(
     with reporting(debug) as terminal:
         from napari_ies.cli import explaining
         from napari_ies.cli.tables import measures_table, zones_table
-        from napari_ies.results import load_segmentation
+        from napari_ies.results import anat_folder
         from napari_ies.saliency.request import SaliencyRequest
 
         model, case = _open(
-            terminal, checkpoint, images, device, subject, orientation=orientation, spacing=spacing
+            terminal,
+            checkpoint,
+            images,
+            out,
+            device,
+            subject=subject,
+            visit=visit,
+            orientation=orientation,
+            spacing=spacing,
         )
         request = SaliencyRequest(
             method=method,
@@ -233,13 +263,13 @@ def explain(
         )
         targets = [explaining.region_target(file, case) for file in mask or ()]
         if lesion or all_lesions:
-            segmentation = (
-                _segment(terminal, model, case, threshold, reference, forward=forward)
+            found, notes = (
+                (_segment(terminal, model, case, threshold, reference, forward=forward).labels, ())
                 if labels is None
-                else load_segmentation(labels, case)
+                else explaining.labels_from(labels, case)
             )
             targets = [
-                *explaining.lesion_targets(segmentation.labels, lesion or (), all_lesions),
+                *explaining.lesion_targets(found, lesion or (), all_lesions, notes),
                 *targets,
             ]
         explaining.check_files(out, targets, case, request, overwrite)
@@ -248,7 +278,7 @@ def explain(
         )
         terminal.show(measures_table(saliencies))
         terminal.show(zones_table(saliencies))
-        terminal.show(f"{len(saliencies)} explained; written to {out}")
+        terminal.show(f"{len(saliencies)} explained; written to {anat_folder(out, case)}")
 
 
 @app.command(epilog=EXAMPLES["figure"])
@@ -396,26 +426,35 @@ def _open(
     terminal: Terminal,
     checkpoint: Path,
     images: dict[str, Path],
+    out: Path,
     device: str,
-    subject: str | None,
     *,
+    subject: str | None,
+    visit: str | None,
     orientation: str | None,
     spacing: tuple[float, float, float] | None,
 ) -> tuple[SegmentationModel, Case]:
-    """Load network and patient, and say where the work is done and what was guessed."""
+    """Load network and patient; say where the work is done, for whom, and what was assumed."""
+    from napari_ies.assumptions import notes_on
     from napari_ies.checkpoints import device_label, load_checkpoint, profile_path
     from napari_ies.cli.images import open_case
+    from napari_ies.identity import Identity
+    from napari_ies.results import told_apart
 
     model = load_checkpoint(checkpoint, device=device, orientation=orientation, spacing=spacing)
-    case = open_case(images, model.profile.sequences, subject)
-    terminal.note(
-        f"{model.profile.architecture} on {device_label(model.device)}, sub-{case.subject}"
-    )
+    case, note = told_apart(out, open_case(images, model.profile.sequences, subject, visit))
+    if note:
+        logger.warning(note)
+    whose = Identity(case.subject, case.visit).text
+    terminal.note(f"{model.profile.architecture} on {device_label(model.device)}, {whose}")
     if model.profile.guessed:
         beside = profile_path(checkpoint).name
         terminal.note(f"Not told by {checkpoint.name} and assumed ({beside} can state it):")
     for text in model.profile.guessed:
         terminal.note(f"- {text}")
+    # What loading the images had to say was said then.
+    for text in notes_on(model, case)[len(case.notes) :]:
+        terminal.note(text)
     return model, case
 
 
@@ -429,16 +468,21 @@ def _segment(
     forward: Forward,
     smallest: int | None = None,
 ) -> Segmentation:
-    from napari_ies.case import load_mask
+    from napari_ies.masks import read_mask
     from napari_ies.segmentation import segment_progressively
 
+    known = None if reference is None else read_mask(reference, case, lesions=True)
+    said = () if known is None else known.notes
+    for note in said:
+        terminal.note(note)
     reports = segment_progressively(
         model,
         case,
         threshold=threshold,
         smallest=smallest,
-        reference=None if reference is None else load_mask(reference, case),
+        reference=None if known is None else known.values,
         forward=forward,
+        said=said,
     )
     return terminal.follow(reports, "Segmentation")
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from napari_ies.case import Case
 
-BIDS_VERSION = "1.10.0"
 STAGING_PREFIX = ".napari-ies-"
 """Of the folders in which files are written before they are moved to their place."""
 SCANNER_SPACE = 1
@@ -49,7 +48,7 @@ def prepare(folder: str | Path, files: Iterable[str], *, overwrite: bool = False
     folder
         Where results go; made with its parents if it is not there.
     files
-        Names of the files to come.
+        Names of the files to come, or their paths in the folder.
     overwrite
         Whether files of these names may be there already.
 
@@ -144,27 +143,18 @@ def image_writer(
 
 def json_writer(content: Mapping[str, Any]) -> Callable[[Path], None]:
     """Return what writes a sidecar, UTF-8 and indented."""
-    text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return text_writer(
+        json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    )
+
+
+def text_writer(text: str) -> Callable[[Path], None]:
+    """Return what writes a text as UTF-8."""
 
     def writer(path: Path) -> None:
         path.write_text(text, encoding="utf-8")
 
     return writer
-
-
-def dataset_description(folder: Path) -> dict[str, Callable[[Path], None]]:
-    """Return the ``dataset_description.json`` of a BIDS derivative if the folder has none."""
-    from napari_ies import __version__
-
-    if (folder / "dataset_description.json").exists():
-        return {}
-    content = {
-        "Name": "Lesion saliency",
-        "BIDSVersion": BIDS_VERSION,
-        "DatasetType": "derivative",
-        "GeneratedBy": [{"Name": "napari-ies", "Version": __version__}],
-    }
-    return {"dataset_description.json": json_writer(content)}
 
 
 def read_image(path: Path, dtype: type[np.generic], shape: Sequence[int]) -> NDArray[Any]:
@@ -238,22 +228,8 @@ def expected_content(path: Path) -> Iterator[None]:
 
 
 def space_code(case: Case) -> int:
-    """Return NIfTI's code for what the case's millimetres refer to (1 scanner, 4 MNI, …).
-
-    A case keeps the affine alone, so the code is read from the image that it came from; where
-    that is gone, scanner coordinates are assumed.
-    """
-    for path in case.paths:
-        if path is None:
-            continue
-        try:
-            header = nib.load(path).header
-            affine = header.get_best_affine()
-        except _UNREADABLE:
-            continue
-        if np.array_equal(affine, case.affine):
-            return int(header["sform_code"]) or int(header["qform_code"]) or SCANNER_SPACE
-    return SCANNER_SPACE
+    """Return NIfTI's code for what the case's millimetres refer to (1 scanner, 4 MNI, …)."""
+    return case.space or SCANNER_SPACE
 
 
 def _flush(path: Path) -> None:
