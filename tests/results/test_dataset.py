@@ -22,6 +22,8 @@ from napari_ies.results.explained import load_explained, load_images
 from napari_ies.results.session import SessionWriter, find_session, load_session, new_session_folder
 from napari_ies.segmentation import segment
 
+pytestmark = pytest.mark.xdist_group("a folder of results")  # made once, by one worker
+
 FORMER = Path(__file__).parents[1] / "data" / "written_by_0_1_0"
 
 
