@@ -183,9 +183,9 @@ def what_else(tables: Tables, group: Group, groups: list[Group]) -> dict[str, st
     others = [other for other in groups if not _same(other, group)]
     if others:
         names = [named(group, groups), *(named(other, groups) for other in others)]
-        shown = [name or TOP_LEVEL for name in dict.fromkeys(names)]
+        shown = [f'"{name}"' if name else TOP_LEVEL for name in dict.fromkeys(names)]
         said["weights"] = (
-            f"The file holds the networks {_and(sorted(shown))}: {shown[0]} is used; weights in "
+            f"The file holds the networks {_and(sorted(shown))}; {shown[0]} is used: weights in "
             "the profile file chooses another."
         )
     known = {
