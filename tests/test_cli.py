@@ -290,8 +290,9 @@ def test_a_pipe_gets_few_plain_lines(small, tmp_path):
     assert "\x1b" not in result.stdout + result.stderr
     assert "\r" not in result.stderr
     said = [line for line in result.stderr.splitlines() if not line.startswith("- ")]
-    # What computes and for whom, what was assumed, the voxel size, and how long it took.
-    assert len(said) == 4
+    # What computes and for whom, what was assumed, the voxel size, what testing the guesses
+    # showed, and how long it took.
+    assert len(said) == 5
 
 
 @pytest.fixture
