@@ -66,8 +66,8 @@ def agreements(model: SegmentationModel, case: Case) -> tuple[Agreement, ...]:
     try:
         orientation = orientation_agreement(model, case)
         others = guess_agreements(model, case)
-    except (RuntimeError, MemoryError) as error:
-        # A test that the memory does not allow is no reason to give up the segmentation.
+    except (RuntimeError, ValueError, MemoryError) as error:
+        # A test that memory or the network does not allow is no reason to give up the result.
         logger.info("The guesses about the network could not be tested (%s).", error)
         return ()
     return others if orientation is None else (orientation, *others)

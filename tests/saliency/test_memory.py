@@ -6,6 +6,7 @@ import torch
 from cases import ball, random_case
 from networks import small_model
 
+from napari_ies.assumptions import notes_on
 from napari_ies.errors import SaliencyError
 from napari_ies.saliency import explain, explain_progressively
 from napari_ies.saliency.certification import choose_engine
@@ -42,6 +43,7 @@ def test_less_memory_gives_smaller_chunks_and_the_same_map(engine, forward):
 def test_less_memory_explains_fewer_footprints_together():
     model, case = small_model("dynunet"), random_case(SHAPE)
     masks = {1: ball(SHAPE, (1, 1, 3), 0.5), 2: ball(SHAPE, (2, 0, 1), 0.5)}
+    notes_on(model, case)  # tests the guesses about the network, once
     passes = []
     model.network.register_forward_hook(lambda *_: passes.append(1))
     for memory_gib in (1.0, 1e-9):

@@ -9,6 +9,7 @@ import torch
 from cases import OBLIQUE, ball, random_case
 from networks import small_model
 
+from napari_ies.assumptions import notes_on
 from napari_ies.errors import SaliencyError
 from napari_ies.orientation import Reorientation
 from napari_ies.progress import finish
@@ -456,6 +457,7 @@ def test_lesions_explained_together_are_the_same_as_alone():
 def test_one_forward_serves_all_lesions_of_a_window():
     model, case = small_model("dynunet"), random_case(SHAPE)
     masks = {1: ball(SHAPE, (1, 1, 3), 0.5), 2: ball(SHAPE, (2, 0, 1), 0.5)}
+    notes_on(model, case)  # tests the guesses about the network, once
     passes = []
     model.network.register_forward_hook(lambda *_: passes.append(1))
     request = SaliencyRequest(n_samples=3)
