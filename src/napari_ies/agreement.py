@@ -14,8 +14,9 @@ turned. They do tell strides and, less, activations: see :mod:`napari_ies.guess_
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
+
+T = TypeVar("T")
 
 AXIAL_ORDERS = ("LAS", "RAS", "LPS", "RPS", "LAI", "RAI", "LPI", "RPI")
 """Orders of an axial volume, the commonest first: which one is named where several agree alike."""
@@ -91,7 +94,30 @@ class Agreement:
     suggestion: str | None = None
 
 
+Testing = Generator[None, None, T]
+"""A test under way: it yields after each pass of the network and returns what it found."""
+
+
+def ended(testing: Testing[T]) -> T:
+    """Run a test to its end."""
+    while True:
+        try:
+            next(testing)
+        except StopIteration as end:
+            return cast("T", end.value)
+
+
 def orientation_agreement(model: SegmentationModel, case: Case) -> Agreement | None:
+    """Run :func:`testing_orientation` to its end."""
+    return ended(testing_orientation(model, case))
+
+
+def guess_agreements(model: SegmentationModel, case: Case) -> tuple[Agreement, ...]:
+    """Run :func:`testing_guesses` to its end."""
+    return ended(testing_guesses(model, case))
+
+
+def testing_orientation(model: SegmentationModel, case: Case) -> Testing[Agreement | None]:
     """Test whether a network agrees better with another order of the axes than with the stored.
 
     The stored order and the eight axial ones are compared on a window in the middle of the head.
@@ -114,11 +140,11 @@ def orientation_agreement(model: SegmentationModel, case: Case) -> Agreement | N
         return None
     kept = model.derive("orientation agreement", WeakKeyDictionary[object, Agreement | None])
     if case not in kept:
-        kept[case] = _tested_orientation(model, case)
+        kept[case] = yield from _tested_orientation(model, case)
     return kept[case]
 
 
-def guess_agreements(model: SegmentationModel, case: Case) -> tuple[Agreement, ...]:
+def testing_guesses(model: SegmentationModel, case: Case) -> Testing[tuple[Agreement, ...]]:
     """Test guessed strides and activation of a U-Net by the running statistics of its batch norms.
 
     The stride of the top level is not tested: no batch norm comes after its transposed
@@ -144,14 +170,14 @@ def guess_agreements(model: SegmentationModel, case: Case) -> tuple[Agreement, .
         found: list[Agreement | None] = []
         # Residual connections show the strides, so there is nothing to test.
         if "The strides" in guessed and not model.profile.arguments.get("num_res_units"):
-            found.append(tested_strides(model, case))
+            found.append((yield from tested_strides(model, case)))
         if "The activation" in guessed:
-            found.append(tested_activation(model, case))
+            found.append((yield from tested_activation(model, case)))
         kept[case] = tuple(each for each in found if each is not None)
     return kept[case]
 
 
-def _tested_orientation(model: SegmentationModel, case: Case) -> Agreement | None:
+def _tested_orientation(model: SegmentationModel, case: Case) -> Testing[Agreement | None]:
     window = central_window(model, case, _LARGEST_WINDOW)
     if window is None:
         return None
@@ -160,6 +186,7 @@ def _tested_orientation(model: SegmentationModel, case: Case) -> Agreement | Non
     for codes in (stored, *(order for order in AXIAL_ORDERS if order != stored)):
         turn = Reorientation.between(case.affine, size, tuple(codes))
         entropy, marked = _entropy_and_marked(model, turn.apply(window))
+        yield
         if marked < LEAST_MARKED:
             return None
         scores[codes] = entropy / marked

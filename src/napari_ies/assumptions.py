@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_ies.agreement import guess_agreements, orientation_agreement
+from napari_ies.agreement import testing_guesses, testing_orientation
 from napari_ies.checkpoints.profile import DEFAULT_SPACING
 from napari_ies.geometry.grid import size_words
 from napari_ies.network_grid import resampling_notes, runs_resampled
 from napari_ies.orientation import Reorientation
+from napari_ies.progress import Progress, finish
 
 if TYPE_CHECKING:
-    from napari_ies.agreement import Agreement
+    from collections.abc import Iterator
+
+    from napari_ies.agreement import Agreement, Testing
     from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
 
@@ -50,26 +53,45 @@ def notes_on(model: SegmentationModel, case: Case) -> tuple[str, ...]:
 
 
 def agreements(model: SegmentationModel, case: Case) -> tuple[Agreement, ...]:
-    """Return what testing the guesses about a network on a case showed, computed once.
+    """Run :func:`agreements_progressively` to its end."""
+    return finish(agreements_progressively(model, case))
+
+
+def agreements_progressively(
+    model: SegmentationModel, case: Case
+) -> Iterator[Progress[tuple[Agreement, ...]]]:
+    """Test the guesses about a network on a case, once.
 
     Parameters
     ----------
     model, case
         The network and the patient.
 
-    Returns
-    -------
-    Orientation, strides and activation, as far as each was guessed and can be tested.
+    Yields
+    ------
+    A report after each pass of the network; the last one holds what was found on orientation,
+    strides and activation, as far as each was guessed and can be tested.
     """
-    if case.missing or len(case.sequences) != len(model.profile.sequences):
-        return ()
-    try:
-        orientation = orientation_agreement(model, case)
-        others = guess_agreements(model, case)
-    except (RuntimeError, ValueError, MemoryError) as error:
-        # A test that memory or the network does not allow is no reason to give up the result.
-        logger.info("The guesses about the network could not be tested (%s).", error)
-        return ()
+    step, done = "Testing what was guessed", 0
+    found: tuple[Agreement, ...] = ()
+    if not case.missing and len(case.sequences) == len(model.profile.sequences):
+        testing = _tested(model, case)
+        try:
+            while True:
+                next(testing)
+                done += 1
+                yield Progress(step, done, 0, "passes")
+        except StopIteration as end:
+            found = end.value
+        except (RuntimeError, ValueError, MemoryError) as error:
+            # A test that memory or the network does not allow is no reason to give up the result.
+            logger.info("The guesses about the network could not be tested (%s).", error)
+    yield Progress(step, done, done, "passes", found)
+
+
+def _tested(model: SegmentationModel, case: Case) -> Testing[tuple[Agreement, ...]]:
+    orientation = yield from testing_orientation(model, case)
+    others = yield from testing_guesses(model, case)
     return others if orientation is None else (orientation, *others)
 
 

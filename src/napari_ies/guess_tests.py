@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_ies.agreement import Agreement, central_window
+from napari_ies.agreement import Agreement, Testing, central_window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,7 +97,7 @@ def channel_disagreement(
     return tuple(found)
 
 
-def tested_strides(model: SegmentationModel, case: Case) -> Agreement | None:
+def tested_strides(model: SegmentationModel, case: Case) -> Testing[Agreement | None]:
     """Compare a U-Net's strides with those that have one lower level at 1; None: no window."""
     strides = tuple(model.profile.arguments["strides"])
     wanted = {strides} | {
@@ -106,6 +106,7 @@ def tested_strides(model: SegmentationModel, case: Case) -> Agreement | None:
     scores: dict[str, float] = {}
     for candidate in sorted(wanted, key=lambda each: each != strides):
         layers = _as_if(model, case, strides=candidate)
+        yield
         if layers is None:
             return None
         # One wrong stride shows in one layer.
@@ -114,11 +115,12 @@ def tested_strides(model: SegmentationModel, case: Case) -> Agreement | None:
     return _judged_guess("strides", _listed(strides), scores, beyond)
 
 
-def tested_activation(model: SegmentationModel, case: Case) -> Agreement | None:
+def tested_activation(model: SegmentationModel, case: Case) -> Testing[Agreement | None]:
     """Compare ReLU with other activations that leave no trace in a file; None without a window."""
     scores: dict[str, float] = {}
     for name, act in _ACTIVATIONS.items():
         layers = _as_if(model, case, act=act)
+        yield
         if layers is None:
             return None
         scores[name] = float(np.concatenate(layers).mean())

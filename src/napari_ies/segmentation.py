@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_ies.assumptions import agreements, notes_on
+from napari_ies.assumptions import agreements_progressively, notes_on
 from napari_ies.checkpoints.device import device_label
 from napari_ies.errors import SegmentationError
 from napari_ies.inference import logit_map, probability_of
@@ -161,8 +161,10 @@ def segment_progressively(
             f"The lesions from elsewhere have the size {lesions.shape}, the images {case.shape}; "
             "bring them onto the images' grid."
         )
-    yield Progress("Testing what was guessed", 0, 0, "")
-    tested = agreements(model, case)
+    tested: tuple[Agreement, ...] = ()
+    for testing in agreements_progressively(model, case):
+        tested = testing.result or ()
+        yield Progress(testing.step, testing.done, testing.total, testing.unit)
     notes: list[str] = list(said)
     for report in logit_map(model, case, forward):
         if report.note:
