@@ -115,8 +115,8 @@ def _as_in_file(source: Source, path: Path) -> bool:
 def _same_display(source: Source, frame: Frame) -> bool:
     return (
         source.displayed.shape == frame.reorientation.displayed_shape
-        and np.allclose(source.scale, frame.scale, rtol=0, atol=1e-6)
-        and np.allclose(source.translate, frame.translate, rtol=0, atol=GRID_TOLERANCE_MM)
+        and np.allclose(source.place.scale, frame.scale, rtol=0, atol=1e-6)
+        and np.allclose(source.place.translate, frame.translate, rtol=0, atol=GRID_TOLERANCE_MM)
     )
 
 
@@ -136,7 +136,8 @@ def _by_display(shown: NDArray[np.bool_], source: Source, frame: Frame) -> NDArr
     indices, inside = [], []
     for axis, size in enumerate(frame.reorientation.displayed_shape):
         world = frame.translate[axis] + np.arange(size) * frame.scale[axis]
-        index = np.floor((world - source.translate[axis]) / source.scale[axis] + 0.5).astype(int)
+        first, step = source.place.translate[axis], source.place.scale[axis]
+        index = np.floor((world - first) / step + 0.5).astype(int)
         inside.append((index >= 0) & (index < shown.shape[axis]))
         indices.append(np.clip(index, 0, shown.shape[axis] - 1))
     mask = shown[np.ix_(*indices)]

@@ -63,9 +63,14 @@ class Preparing(QObject):
 
     def offer_layers(self) -> None:
         """Offer the layers that are in the viewer now as images and masks."""
-        host = self._host
-        host.images.set_images({key_of(layer): layer.name for layer in host.scene.images()})
-        host.segmentation.set_masks({key_of(layer): layer.name for layer in host.scene.masks()})
+        host, scene = self._host, self._host.scene
+        images = {key_of(layer): layer.name for layer in scene.images()}
+        # A mask may have been opened as an image.
+        masks = {key_of(layer): layer.name for layer in scene.masks()} | images
+        flat = [(layer.name, reason) for layer, reason in scene.unsuitable_images()]
+        flat_masks = [(layer.name, reason) for layer, reason in scene.unsuitable_masks()]
+        host.images.set_images(images, flat)
+        host.segmentation.set_masks(masks, [*flat_masks, *flat])
         host.refresh()
 
     def load_checkpoint(self, path: str, device: str = "auto") -> None:

@@ -18,9 +18,10 @@ from qtpy.QtWidgets import (
 
 from napari_ies.viewer import dialogs
 from napari_ies.viewer.availability import describe
+from napari_ies.viewer.combo_entries import Unsuitable, add_unsuitable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 NO_REFERENCE = "no reference"
 
@@ -87,12 +88,21 @@ class SegmentationForm(QWidget):
         index = self.reference.currentIndex() - 1
         return self._keys[index] if 0 <= index < len(self._keys) else None
 
-    def set_masks(self, masks: Mapping[str, str]) -> None:
-        """Offer other masks, by key; the choice stays while it is there."""
+    def set_masks(self, masks: Mapping[str, str], unsuitable: Sequence[Unsuitable] = ()) -> None:
+        """Offer other masks, by key; the choice stays while it is there.
+
+        Parameters
+        ----------
+        masks
+            Name of each mask by its key.
+        unsuitable
+            Name of each that cannot be chosen, and what it is instead.
+        """
         chosen = self.reference_key
         self._keys = tuple(masks)
         self.reference.clear()
         self.reference.addItems([NO_REFERENCE, *masks.values()])
+        add_unsuitable(self.reference, unsuitable)
         self.choose_mask(chosen)
 
     def choose_mask(self, key: str | None) -> None:

@@ -13,10 +13,10 @@ import numpy as np
 from napari_ies.colour_maps import colour_limit
 from napari_ies.errors import NapariIESError
 from napari_ies.progress import Progress
+from napari_ies.viewer.assembling import assemble_case
 from napari_ies.viewer.layer_mask import reference_mask
 from napari_ies.viewer.reader import read_image
 from napari_ies.viewer.reading import Answer, Reading, lesion_places, model_key
-from napari_ies.viewer.sources import Source, assemble_case
 from napari_ies.viewer.titles import model_title
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.viewer.reader import LayerDataTuple
     from napari_ies.viewer.reading import Answers, Subject
+    from napari_ies.viewer.sources import Source
 
 IMAGE_ONLY = ("colormap", "contrast_limits", "interpolation2d")
 """Layer arguments that a Labels layer does not take."""
@@ -256,7 +257,7 @@ def _loaded(path: str, device: str) -> LoadedModel:
 
 
 def _differs(source: Source, first: Source) -> bool:
-    return source.displayed.shape != first.displayed.shape or not np.allclose(
+    return source.stored_shape != first.stored_shape or not np.allclose(
         source.stored_affine, first.stored_affine, atol=1e-3
     )
 

@@ -360,7 +360,9 @@ class LesionSaliencyWidget(Panel):
         if self.reading is None:
             return
         labels = self.reading.segmentation.labels
-        pick = pick_lesion(labels, self.reading.frame, position, direction)
+        here = self.scene.in_mm(position)
+        sight = None if direction is None else self.scene.in_mm(direction)
+        pick = pick_lesion(labels, self.reading.frame, here, sight)
         if pick is not None:
             self.explain(*pick)
 
