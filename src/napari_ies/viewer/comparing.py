@@ -273,7 +273,8 @@ class Comparing(QObject):
         if None in places:
             return 0.0, 0.0, 0.0
         here, there = (np.array(frame.to_world(place.centre)) for place in places)
-        return self._host.scene.in_world(there - here)
+        x, y, z = self._host.scene.in_world(there - here)
+        return x, y, z
 
     def _go_back(self) -> None:
         """Close the second view; everything else is as it was before."""

@@ -34,7 +34,7 @@ def mm_per(unit: Any) -> float | None:
 def _mm_per(name: str) -> float | None:
     import pint  # napari's own units are pint's, of the application's registry
 
-    registry = pint.get_application_registry()
+    registry: Any = pint.get_application_registry()  # type: ignore[no-untyped-call]
     try:
         return float(registry.Quantity(1.0, name).to("millimeter").magnitude)
     except (pint.errors.DimensionalityError, pint.errors.UndefinedUnitError):
@@ -74,7 +74,5 @@ def share_world_units(model: Any, viewer: Any) -> None:
     own = model.layers.extent.units if len(model.layers) else None
     if world is None or own is None or len(world) != len(own) or tuple(world) == tuple(own):
         return
-    if all(
-        mm_per(a) is not None and mm_per(b) is not None for a, b in zip(world, own, strict=True)
-    ):
+    if all(mm_per(unit) is not None for unit in (*world, *own)):
         model.layers.units = tuple(world)
