@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from napari_ies import explain, load_saliency, segment
+from napari_ies import explain, load_saliency, segment, with_geometry
 from napari_ies.case import load_mask
 from napari_ies.cli import app, options
 from napari_ies.cli.images import assign
@@ -54,6 +55,47 @@ def test_inspect_says_what_the_checkpoint_is(small):
     assert result.exit_code == 0
     for expected in ("UNet", "FLAIR, T1", "16 × 16 × 16", "model.1.submodule", "strides"):
         assert expected in result.stdout
+
+
+@pytest.mark.parametrize("command", ["segment", "explain"])
+def test_what_was_guessed_is_said_with_the_result(command, small, tmp_path):
+    asked = ("--all", "--samples", 1) if command == "explain" else ()
+
+    result = run(command, *small.arguments, *asked, "--out", tmp_path)
+
+    guessed = small.model().profile.guessed
+    assert result.exit_code == 0, result.output
+    assert [line[2:] for line in result.stderr.splitlines() if line.startswith("- ")] == [*guessed]
+    assert "unet.profile.json can state it" in result.stderr
+    for sidecar in tmp_path.glob("*.json"):
+        content = json.loads(sidecar.read_text())
+        known = content.get("Checkpoint") or content.get("Provenance", {}).get("checkpoint")
+        if known is not None:
+            assert (known.get("Guessed") or known["guessed"]) == [*guessed], sidecar.name
+    assert len(list(tmp_path.glob("*.json"))) > 1
+
+
+def test_orientation_and_voxel_size_are_options(small, tmp_path):
+    stated = ("--orientation", "ras", "--spacing", 2, 2, 2.5)
+
+    shown = run("inspect", small.checkpoint, *stated).stdout
+
+    assert re.search(r"Orientation\s+RAS", shown)
+    assert re.search(r"Trained at\s+2 × 2 × 2.5 mm, and run at that size", shown)
+    assert "as it is stored" not in shown
+    for wrong, words in ((("--orientation", "RAX"), "such as LAS"), (("--spacing", 1, 1, 0), "mm")):
+        assert words in one_line(run("segment", *small.arguments, *wrong, "--out", tmp_path))
+
+
+def test_a_stated_orientation_is_that_of_the_profile(small, tmp_path):
+    turned = run("segment", *small.arguments, "--orientation", "PSR", "--out", tmp_path)
+
+    assert turned.exit_code == 0, turned.output
+    case = small.case()
+    expected = segment(with_geometry(small.model(), "PSR"), case)
+    written = load_segmentation(next(tmp_path.glob("*dseg.nii.gz")), case)
+    np.testing.assert_array_equal(written.probability, expected.probability)
+    assert not np.array_equal(expected.probability, segment(small.model(), case).probability)
 
 
 def test_segment_writes_what_segment_returns(small, tmp_path):
@@ -245,7 +287,8 @@ def test_a_pipe_gets_few_plain_lines(small, tmp_path):
     assert result.exit_code == 0, result.output
     assert "\x1b" not in result.stdout + result.stderr
     assert "\r" not in result.stderr
-    assert len(result.stderr.splitlines()) == 2
+    said = [line for line in result.stderr.splitlines() if not line.startswith("- ")]
+    assert len(said) == 3
 
 
 @pytest.fixture

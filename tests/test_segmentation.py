@@ -48,6 +48,18 @@ def test_one_output_channel_is_a_sigmoid():
     np.testing.assert_allclose(segment(single, case).probability, expected.numpy(), atol=1e-5)
 
 
+def test_several_outputs_that_do_not_exclude_each_other_take_the_sigmoid():
+    model, case = small_model(), random_case(SHAPE)
+    profile = dataclasses.replace(model.profile, activation="sigmoid")
+    labelled = dataclasses.replace(model, profile=profile)
+    image = torch.from_numpy(case.normalised("zscore-nonzero").copy())
+    logits = naive.logits(model.network, image, profile, "sliding-window")
+
+    probability = segment(labelled, case).probability
+
+    np.testing.assert_allclose(probability, 1 / (1 + np.exp(-logits[1].numpy())), atol=1e-5)
+
+
 def test_constant_windows_are_computed_once_and_change_nothing():
     model = small_model(window=(8, 8, 8))
     case = random_case((40, 10, 14))

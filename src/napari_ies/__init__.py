@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_ies.case import Case, load_case, load_mask
-    from napari_ies.checkpoints import load_checkpoint
+    from napari_ies.checkpoints import load_checkpoint, with_geometry
     from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.checkpoints.profile import Profile
     from napari_ies.counterfactual import Counterfactual, what_if, what_if_progressively
@@ -52,6 +52,7 @@ _SOURCES = {
     "segment_progressively": "segmentation",
     "what_if": "counterfactual",
     "what_if_progressively": "counterfactual",
+    "with_geometry": "checkpoints",
 }
 
 __all__ = [
@@ -78,6 +79,7 @@ __all__ = [
     "segment_progressively",
     "what_if",
     "what_if_progressively",
+    "with_geometry",
 ]
 __version__ = "0.1.0"
 

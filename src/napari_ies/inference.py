@@ -174,15 +174,18 @@ def probability_of(
 
     Returns
     -------
-    float32 (X, Y, Z): the softmax over the classes, or the sigmoid for a network with a single
-    output channel.
+    float32 (X, Y, Z): the softmax over the classes, or the sigmoid of the explained class's logit
+    where the profile's `activation` says so or there is a single output channel.
     """
     turn = network_turn(model, case)
     values = torch.from_numpy(np.ascontiguousarray(turn.apply(logits)))
+    profile = model.profile
     if len(values) == 1:
         probability = values[0].sigmoid()
+    elif profile.activation == "sigmoid":
+        probability = values[profile.explained_class].sigmoid()
     else:
-        probability = values.softmax(dim=0)[model.profile.explained_class]
+        probability = values.softmax(dim=0)[profile.explained_class]
     return np.ascontiguousarray(turn.invert(probability.numpy()))
 
 

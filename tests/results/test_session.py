@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from pandas.testing import assert_frame_equal
 
-from napari_ies import explain, load_checkpoint
+from napari_ies import explain, load_checkpoint, with_geometry
 from napari_ies.case import Case, load_case
 from napari_ies.errors import CaseError, CheckpointError, ResultsError
 from napari_ies.results import storage
@@ -277,6 +277,44 @@ def test_without_its_checkpoint_the_network_is_named_and_computes_nothing(begun,
         with pytest.raises(CheckpointError, match=r"open its checkpoint unet\.pth") as caught:
             compute()
         assert one_sentence(str(caught.value))
+
+
+def test_all_that_was_known_of_the_network_comes_back(tmp_path, images, model, marked):
+    profile = dataclasses.replace(
+        with_geometry(model, "LAS", (1, 1, 2.5)).profile,
+        activation="sigmoid",
+        brain_extracted=False,
+        weights="ema_state_dict",
+        guessed=("The strides are guessed.",),
+    )
+    known = model.with_profile(profile)
+    folder = tmp_path / "known"
+    SessionWriter.begin(folder, marked, case=load_case(images), model=known)
+
+    absent = load_session(folder).absent_model().profile
+
+    for name in (
+        *("activation", "brain_extracted", "orientation", "spacing", "resample", "weights"),
+        *("guessed", "classes"),
+    ):
+        assert getattr(absent, name) == getattr(profile, name), name
+    assert absent.arguments == json.loads(json.dumps(profile.arguments))
+
+
+def test_a_session_of_before_more_was_kept_of_the_network_is_read(begun):
+    sidecar = next(begun.folder.glob("*dseg.json"))
+    content = json.loads(sidecar.read_text())
+    for key in ("BrainExtracted", "Orientation", "Spacing", "Resample", "Activation"):
+        del content[key]
+    for key in ("Arguments", "Weights", "Classes", "Guessed"):
+        del content["Checkpoint"][key]
+    sidecar.write_text(json.dumps(content))
+
+    absent = load_session(begun.folder).absent_model().profile
+
+    assert absent.classes[absent.explained_class] == "lesion"
+    assert (absent.activation, absent.brain_extracted) == ("softmax", True)
+    assert (absent.orientation, absent.spacing, absent.guessed) == (None, None, ())
 
 
 def test_a_map_taken_out_is_gone_from_the_session(begun, images, model):

@@ -20,6 +20,7 @@ from napari_ies.checkpoints.sidecar import (
     read_profile,
     write_profile,
 )
+from napari_ies.checkpoints.trained_grid import with_geometry
 
 __all__ = [
     "Inspection",
@@ -35,5 +36,6 @@ __all__ = [
     "profile_to_json",
     "read_profile",
     "resolve_device",
+    "with_geometry",
     "write_profile",
 ]

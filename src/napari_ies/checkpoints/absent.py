@@ -34,7 +34,8 @@ def absent_model(
         What it took as its input.
     facts
         What a sidecar of its results says: ``Checkpoint``, ``Normalisation``, ``Class``,
-        ``Window``, ``Overlap``, ``Threshold``.
+        ``Window``, ``Overlap``, ``Threshold``; and, unless an earlier version wrote it,
+        ``BrainExtracted``, ``Activation``, ``Orientation``, ``Spacing`` and ``Resample``.
 
     Returns
     -------
@@ -60,24 +61,55 @@ def absent_model(
         "compute more."
     )
     index = int(facts["Class"]["Index"])
-    classes = [f"class {number}" for number in range(max(index + 1, 2))]
-    classes[index] = str(facts["Class"]["Name"])
+    checkpoint = facts["Checkpoint"]
     x, y, z = (int(size) for size in facts["Window"])
     profile = Profile(
         name=name,
-        architecture=str(facts["Checkpoint"]["Architecture"]),
-        arguments={},
+        architecture=str(checkpoint["Architecture"]),
+        arguments=dict(checkpoint.get("Arguments", {})),
         sequences=sequences,
-        classes=tuple(classes),
+        classes=_classes(facts, index),
         explained_class=index,
         normalisation=str(facts["Normalisation"]),
         window=(x, y, z),
         overlap=float(facts["Overlap"]),
         threshold=float(facts["Threshold"]),
+        weights=checkpoint.get("Weights"),
+        guessed=tuple(str(text) for text in checkpoint.get("Guessed", ())),
+        **_later_facts(facts),
     )
     network = AbsentNetwork()
     network.absent = sentence
     return SegmentationModel(network, profile, torch.device("cpu"), path, sha256)
+
+
+def _classes(facts: Mapping[str, Any], index: int) -> tuple[str, ...]:
+    """Return the classes; earlier versions wrote the explained one alone."""
+    classes = [str(name) for name in facts["Checkpoint"].get("Classes", ())]
+    if not classes:
+        classes = [f"class {number}" for number in range(max(index + 1, 2))]
+        classes[index] = str(facts["Class"]["Name"])
+    if classes[index] != str(facts["Class"]["Name"]):
+        raise ValueError(f"class {index} is {classes[index]} and {facts['Class']['Name']}")
+    return tuple(classes)
+
+
+def _later_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a profile that earlier versions did not write, where they are there."""
+    fields: dict[str, Any] = {}
+    for field, key in (("brain_extracted", "BrainExtracted"), ("resample", "Resample")):
+        if key in facts:
+            fields[field] = bool(facts[key])
+    if facts.get("Activation") is not None:
+        if facts["Activation"] not in ("softmax", "sigmoid"):
+            raise ValueError(f"the activation {facts['Activation']!r} is not known")
+        fields["activation"] = facts["Activation"]
+    if facts.get("Orientation") is not None:
+        fields["orientation"] = str(facts["Orientation"])
+    if facts.get("Spacing") is not None:
+        x, y, z = (float(size) for size in facts["Spacing"])
+        fields["spacing"] = (x, y, z)
+    return fields
 
 
 def why_absent(model: SegmentationModel) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.checkpoints.profile import Profile
+from napari_ies.checkpoints.profile import ORIENTATION_IS_GUESSED, SPACING_IS_GUESSED, Profile
 from napari_ies.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -54,9 +54,27 @@ def make_profile(
         "sequences": f"The input sequences are taken to be {_and(fields['sequences'])}, in this "
         "order: the weights tell only how many there are.",
         "normalisation": "Each sequence is z-scored over its nonzero voxels, as in the paper.",
+        "brain_extracted": _skull(stated.get("normalisation", "zscore-nonzero")),
+        "orientation": ORIENTATION_IS_GUESSED,
+        "spacing": SPACING_IS_GUESSED,
         "threshold": f"The threshold {family.threshold} is the paper's for this architecture.",
     }
-    if n_outputs > 2:
+    if fixed_size is None:
+        assumptions["window"] = (
+            f"Windows of {_size(fields['window'])} voxels are the paper's, or the next larger size "
+            "that the network takes: the size it was trained on is not in the file."
+        )
+    if n_outputs > 1:
+        assumptions["activation"] = (
+            f"The {n_outputs} outputs are taken to exclude each other (softmax): the weights do "
+            "not tell; a multi-label network takes the sigmoid."
+        )
+    if n_outputs == 2:
+        assumptions["classes"] = (
+            "Output 0 is taken to be the background and output 1 the lesion: the weights do not "
+            "tell which is what."
+        )
+    elif n_outputs > 2:
         assumptions["explained_class"] = (
             f"Class 1 of {n_outputs} is explained: the weights do not tell which class is what."
         )
@@ -71,6 +89,15 @@ def make_profile(
         guessed=tuple(text for key, text in assumptions.items() if key not in stated),
         **fields,
     )
+
+
+def _skull(normalisation: str) -> str:
+    if normalisation == "zscore-nonzero":
+        return (
+            "The training images are taken to be brain-extracted, since only then are the nonzero "
+            "voxels the brain."
+        )
+    return "The training images are taken to show the whole head: the file does not tell."
 
 
 def _sequence_names(number: int) -> tuple[str, ...]:
@@ -130,6 +157,16 @@ def _check(
         raise CheckpointError(
             f"window is {_size(window)}, expected {_size(fixed_size)}, the only size that this "
             "network takes"
+        )
+    if n_outputs == 1 and fields.get("activation") == "softmax":
+        raise CheckpointError(
+            'activation is "softmax", expected "sigmoid": the network has a single output, whose '
+            "softmax is 1 everywhere"
+        )
+    if fields.get("resample") and fields.get("spacing") is None:
+        raise CheckpointError(
+            "resample is true without a spacing, expected the voxel size in mm that the network is "
+            "to be run at"
         )
     if any(edge % size for edge, size in zip(window, divisor, strict=True)):
         raise CheckpointError(

@@ -26,7 +26,7 @@ _ACTIVATION_IS_GUESSED = (
 )
 _STRIDE_IS_GUESSED = (
     "The first stride is 1, which makes the output as large as the input: the weights do not "
-    "tell it."
+    "tell it; the kernels are not dilated, as in MONAI's class."
 )
 
 

@@ -17,11 +17,12 @@ Shapes = Mapping[str, tuple[int, ...]]
 """Keys of a state dict, in its order, with the shapes of their tensors."""
 
 _NORM_IS_GUESSED = (
-    "The normalisation layers, instance normalisation without weights, leave no trace in the file."
+    "The normalisation layers are taken to be instance normalisation without weights: they leave "
+    "no trace in the file."
 )
 _AFFINE_IS_GUESSED = (
     "The normalisation layers have weights but no running statistics: instance normalisation is "
-    "assumed, group normalisation would look the same."
+    "assumed, group normalisation with any number of groups would look the same."
 )
 
 

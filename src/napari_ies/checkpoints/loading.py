@@ -18,10 +18,11 @@ from napari_ies.checkpoints.device import resolve_device
 from napari_ies.checkpoints.model import SegmentationModel
 from napari_ies.checkpoints.sidecar import profile_path, read_profile
 from napari_ies.checkpoints.state_dict import file_sha256, read_state_dict
+from napari_ies.checkpoints.trained_grid import stated_geometry
 from napari_ies.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import torch
     from torch import nn
@@ -58,7 +59,13 @@ class Inspection:
     profile_file: Path | None
 
 
-def load_checkpoint(path: str | Path, *, device: str | torch.device = "auto") -> SegmentationModel:
+def load_checkpoint(
+    path: str | Path,
+    *,
+    device: str | torch.device = "auto",
+    orientation: str | None = None,
+    spacing: Sequence[float] | None = None,
+) -> SegmentationModel:
     """Load a network from a checkpoint file.
 
     The file is a state dict of MONAI's UNet, DynUNet, SwinUNETR or UNETR as training scripts save
@@ -73,6 +80,9 @@ def load_checkpoint(path: str | Path, *, device: str | torch.device = "auto") ->
         The file.
     device
         ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``: see `resolve_device`.
+    orientation, spacing
+        Axis codes and voxel size of the images it was trained on, in place of the profile's: see
+        `with_geometry`.
 
     Returns
     -------
@@ -86,6 +96,7 @@ def load_checkpoint(path: str | Path, *, device: str | torch.device = "auto") ->
     path = Path(path)
     chosen = resolve_device(device)
     network, profile, _ = _load(path)
+    profile = stated_geometry(profile, orientation, spacing)
     return SegmentationModel(network, profile, chosen, path=path, sha256=file_sha256(path))
 
 

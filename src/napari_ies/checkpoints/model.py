@@ -54,6 +54,16 @@ class SegmentationModel:
         """Return this model on another device; the network itself moves."""
         return replace(self, device=device)
 
+    def with_profile(self, profile: Profile) -> SegmentationModel:
+        """Return this network under another profile, with all that was derived from it.
+
+        What is derived follows from the network, its inputs and the sizes it takes: only fields
+        other than `sequences`, `divisor` and `fixed_size` may differ.
+        """
+        model = replace(self, profile=profile)
+        object.__setattr__(model, "_derived", self._derived)
+        return model
+
     def derive(self, name: str, make: Callable[[], T]) -> T:
         """Return what `make` returns, made once per model: what follows from the network alone.
 

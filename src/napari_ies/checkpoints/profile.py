@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+Activation = Literal["softmax", "sigmoid"]
+
+DEFAULT_SPACING = (1.0, 1.0, 1.0)
+"""Voxel size in mm that a network is taken to be trained on where nothing states it."""
+ORIENTATION_IS_GUESSED = (
+    "Which way the training images were stored is not in the file: each case is taken as it is "
+    "stored."
+)
+SPACING_IS_GUESSED = (
+    "The voxel size of the training images is not in the file: 1 × 1 × 1 mm is assumed."
+)
+
+_FOLLOWS: Any = None  # from other fields
 
 
 @dataclass(frozen=True)
@@ -32,8 +46,18 @@ class Profile:
         ``"zscore-nonzero"`` (mean 0, standard deviation 1 over the nonzero voxels, zeros stay
         zero), ``"zscore"`` (over all voxels), ``"minmax"`` (to [0, 1]) or ``"none"``; each
         sequence on its own.
+    brain_extracted
+        Whether the network was trained on brains without skull. Follows from `normalisation` if
+        left out: only of such images are the nonzero voxels the brain.
+    activation
+        What makes probabilities of logits: ``"softmax"`` over the outputs, which exclude each
+        other, or ``"sigmoid"`` of each output on its own. If left out, the sigmoid for a single
+        output and the softmax for several.
     spacing
         Voxel size in mm of the images the network was trained on, or None if not known.
+    resample
+        Whether the network is run at `spacing`, whatever voxels the images have, and its results
+        are brought back to the images' grid. A difference is only noted if False.
     orientation
         Axis codes of the images it was trained on, such as ``"LAS"``, or None to use each case
         as it is stored.
@@ -49,6 +73,9 @@ class Profile:
         The sizes the network takes are multiples of these, one per axis.
     fixed_size
         The only size the network takes, or None if it takes any multiple of `divisor`.
+    weights
+        Which of several networks in the file this is, by the table or the start of the keys, such
+        as ``"ema_state_dict"``; None if there was no choice.
     guessed
         What the file did not say and was filled in by the habits of the architecture's family:
         one plain sentence each.
@@ -61,7 +88,10 @@ class Profile:
     classes: tuple[str, ...] = ("background", "lesion")
     explained_class: int = 1
     normalisation: str = "zscore-nonzero"
+    brain_extracted: bool = _FOLLOWS
+    activation: Activation = _FOLLOWS
     spacing: tuple[float, float, float] | None = None
+    resample: bool = False
     orientation: str | None = None
     window: tuple[int, int, int] = (96, 96, 96)
     overlap: float = 0.25
@@ -69,4 +99,14 @@ class Profile:
     smallest_lesion: int = 6
     divisor: tuple[int, int, int] = (16, 16, 16)
     fixed_size: tuple[int, int, int] | None = None
+    weights: str | None = None
     guessed: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        follow = {
+            "brain_extracted": self.normalisation == "zscore-nonzero",
+            "activation": "softmax" if len(self.classes) > 1 else "sigmoid",
+        }
+        for name, value in follow.items():
+            if getattr(self, name) is _FOLLOWS:
+                object.__setattr__(self, name, value)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.checkpoints.architectures import FAMILIES
+from napari_ies.checkpoints.trained_grid import is_orientation
 from napari_ies.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from napari_ies.checkpoints.profile import Profile
 
 NORMALISATIONS = ("zscore-nonzero", "zscore", "minmax", "none")
+ACTIVATIONS = ("softmax", "sigmoid")
 
 
 def profile_path(checkpoint: str | Path) -> Path:
@@ -150,12 +152,7 @@ def _is_spacing(value: Any) -> bool:
 
 
 def _is_orientation(value: Any) -> bool:
-    axes = ({"R", "L"}, {"A", "P"}, {"S", "I"})
-    return value is None or (
-        isinstance(value, str)
-        and len(value) == 3
-        and all(len(axis & set(value)) == 1 for axis in axes)
-    )
+    return value is None or (isinstance(value, str) and is_orientation(value))
 
 
 def _is_window(value: Any) -> bool:
@@ -186,7 +183,13 @@ _CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
         f"one of {', '.join(NORMALISATIONS)}",
         lambda value: isinstance(value, str) and value in NORMALISATIONS,
     ),
+    "brain_extracted": ("true or false", lambda value: isinstance(value, bool)),
+    "activation": (
+        f"one of {', '.join(ACTIVATIONS)}",
+        lambda value: isinstance(value, str) and value in ACTIVATIONS,
+    ),
     "spacing": ("null or three voxel sizes in mm above 0", _is_spacing),
+    "resample": ("true or false", lambda value: isinstance(value, bool)),
     "orientation": ("null or three axis codes such as LAS", _is_orientation),
     "window": ("one or three whole numbers of voxels above 0", _is_window),
     "overlap": (
@@ -200,6 +203,10 @@ _CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "smallest_lesion": (
         "a whole number of voxels, 1 or more",
         lambda value: _is_whole(value) and value >= 1,
+    ),
+    "weights": (
+        "null, or the name of a table in the file or the start of its keys",
+        lambda value: value is None or isinstance(value, str),
     ),
 }
 

@@ -24,6 +24,10 @@ _MERGING_IS_GUESSED = (
     'The merging of patches is MONAI\'s default, "merging": the weights do not tell it from '
     '"mergingv2".'
 )
+_NORMALISE_IS_GUESSED = (
+    "The features of each stage are normalised, as is MONAI's default: it leaves no trace in the "
+    "file."
+)
 _WINDOW_IS_GUESSED = "The attention window is MONAI's default, 7 voxels: its index is not a cube."
 
 
@@ -48,7 +52,7 @@ def recognise(shapes: Shapes) -> Recognition | None:
         return None
     embedding = shape_of(shapes, _NAME, "swinViT.patch_embed.proj.weight")
     require_three_axes(embedding, _NAME)
-    guessed = {"downsample": _MERGING_IS_GUESSED}
+    guessed = {"downsample": _MERGING_IS_GUESSED, "normalize": _NORMALISE_IS_GUESSED}
     arguments: dict[str, Any] = {
         "in_channels": embedding[1],
         "out_channels": shape_of(shapes, _NAME, "out.conv.conv.weight")[0],

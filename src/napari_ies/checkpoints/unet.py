@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 _NAME = "UNet"
 _STRIDES_ARE_GUESSED = (
     "The strides, {strides} from the top level down, are the usual 2 wherever the weights do not "
-    "tell them."
+    "tell them; the kernels are not dilated, as in MONAI's class."
+)
+_ORDER_IS_GUESSED = (
+    "Normalisation comes before activation, as is MONAI's default: one of the two leaves no trace "
+    "in the file, so their order does not either."
 )
 _ACTIVATION_IS_GUESSED = "The activation, ReLU, leaves no trace in the file; it is not PReLU."
 
@@ -113,15 +117,17 @@ def _stride(shapes: Shapes, level: str, residual: bool) -> int:
 def _activation(shapes: Shapes, block: str, guessed: dict[str, str]) -> dict[str, Any]:
     """Return what is not MONAI's default, one PReLU slope per layer, after the normalisation."""
     slope = shapes.get(f"{block}.adn.A.weight")
+    keys = list(shapes)
+    norm = next((key for key in keys if key.startswith(f"{block}.adn.N.")), None)
+    if slope is None or norm is None:
+        guessed["adn_ordering"] = _ORDER_IS_GUESSED
     if slope is None:
         guessed["act"] = _ACTIVATION_IS_GUESSED
         return {"act": "RELU"}
     arguments: dict[str, Any] = {}
     if slope != (1,):
         arguments["act"] = ("PRELU", {"num_parameters": slope[0]})
-    keys = list(shapes)
-    scale = f"{block}.adn.N.weight"
-    if scale in shapes and keys.index(f"{block}.adn.A.weight") < keys.index(scale):
+    if norm is not None and keys.index(f"{block}.adn.A.weight") < keys.index(norm):
         arguments["adn_ordering"] = "ADN"
     return arguments
 

@@ -25,10 +25,12 @@ from napari_ies.cli.options import (
     Images,
     MemoryGib,
     Method,
+    Orientation,
     Out,
     Overwrite,
     PrecisionOption,
     Reference,
+    Spacing,
     Subject,
     Threshold,
     parse_images,
@@ -76,14 +78,19 @@ def napari_ies(
 
 
 @app.command(epilog=EXAMPLES["inspect"])
-def inspect(checkpoint: Checkpoint, debug: Debug = False) -> None:
+def inspect(
+    checkpoint: Checkpoint,
+    orientation: Orientation = None,
+    spacing: Spacing = None,
+    debug: Debug = False,
+) -> None:
     """Say what a checkpoint is: architecture, inputs, classes, profile and what was guessed."""
     with reporting(debug) as terminal:
         from napari_ies.checkpoints import load_checkpoint
         from napari_ies.cli.tables import model_table
         from napari_ies.saliency.gradcam import candidate_layers, default_layer
 
-        model = load_checkpoint(checkpoint, device="cpu")
+        model = load_checkpoint(checkpoint, device="cpu", orientation=orientation, spacing=spacing)
         terminal.show(model_table(model, candidate_layers(model), default_layer(model)))
 
 
@@ -99,6 +106,8 @@ def segment(
         typer.Option(min=1, help="Smallest lesion, in voxels (default: the network's)."),
     ] = None,
     forward: ForwardOption = "sliding-window",
+    orientation: Orientation = None,
+    spacing: Spacing = None,
     device: Device = "auto",
     subject: Subject = None,
     overwrite: Overwrite = False,
@@ -110,7 +119,9 @@ def segment(
         from napari_ies.cli.tables import lesions_table
         from napari_ies.results import prepare, save_segmentation, segmentation_files
 
-        model, case = _open(terminal, checkpoint, images, device, subject)
+        model, case = _open(
+            terminal, checkpoint, images, device, subject, orientation=orientation, spacing=spacing
+        )
         prepare(out, segmentation_files(case.subject).values(), overwrite=overwrite)
         segmentation = _segment(
             terminal, model, case, threshold, reference, forward=forward, smallest=smallest
@@ -186,6 +197,8 @@ def explain(
     ] = None,
     precision: PrecisionOption = "float32",
     memory_gib: MemoryGib = None,
+    orientation: Orientation = None,
+    spacing: Spacing = None,
     device: Device = "auto",
     subject: Subject = None,
     overwrite: Overwrite = False,
@@ -203,7 +216,9 @@ def explain(
         from napari_ies.results import load_segmentation
         from napari_ies.saliency.request import SaliencyRequest
 
-        model, case = _open(terminal, checkpoint, images, device, subject)
+        model, case = _open(
+            terminal, checkpoint, images, device, subject, orientation=orientation, spacing=spacing
+        )
         request = SaliencyRequest(
             method=method,
             aggregation=aggregation,
@@ -378,17 +393,29 @@ def demo(
 
 
 def _open(
-    terminal: Terminal, checkpoint: Path, images: dict[str, Path], device: str, subject: str | None
+    terminal: Terminal,
+    checkpoint: Path,
+    images: dict[str, Path],
+    device: str,
+    subject: str | None,
+    *,
+    orientation: str | None,
+    spacing: tuple[float, float, float] | None,
 ) -> tuple[SegmentationModel, Case]:
-    """Load network and patient, and say where the work is done."""
-    from napari_ies.checkpoints import device_label, load_checkpoint
+    """Load network and patient, and say where the work is done and what was guessed."""
+    from napari_ies.checkpoints import device_label, load_checkpoint, profile_path
     from napari_ies.cli.images import open_case
 
-    model = load_checkpoint(checkpoint, device=device)
+    model = load_checkpoint(checkpoint, device=device, orientation=orientation, spacing=spacing)
     case = open_case(images, model.profile.sequences, subject)
     terminal.note(
         f"{model.profile.architecture} on {device_label(model.device)}, sub-{case.subject}"
     )
+    if model.profile.guessed:
+        beside = profile_path(checkpoint).name
+        terminal.note(f"Not told by {checkpoint.name} and assumed ({beside} can state it):")
+    for text in model.profile.guessed:
+        terminal.note(f"- {text}")
     return model, case
 
 

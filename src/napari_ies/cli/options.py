@@ -89,6 +89,21 @@ Subject = Annotated[
         help="The patient's label in file names (default: from the first image's path).",
     ),
 ]
+Orientation = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LAS",
+        help="Axis codes of the images the network was trained on: each case is turned to them, "
+        "exactly (default: the profile's, else as stored).",
+    ),
+]
+Spacing = Annotated[
+    tuple[float, float, float] | None,
+    typer.Option(
+        metavar="X Y Z",
+        help="Voxel size in mm that the network is run at, along its axes (default: the images').",
+    ),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback if something fails.")]
 
 

@@ -98,7 +98,9 @@ def model_table(model: SegmentationModel, layers: tuple[str, ...], default: str)
         ("Smallest lesion", f"{profile.smallest_lesion} voxels"),
         ("Window", f"{_times(profile.window)} voxels, overlap {profile.overlap:g}"),
         ("Input sizes", _sizes(profile.fixed_size, profile.divisor)),
-        ("Trained at", "not known" if profile.spacing is None else f"{_times(profile.spacing)} mm"),
+        ("Brain-extracted", "yes" if profile.brain_extracted else "no"),
+        ("Probability", profile.activation),
+        ("Trained at", _trained_at(profile.spacing, profile.resample)),
         ("Orientation", profile.orientation or "as each image is stored"),
         ("SHA-256", model.sha256),
     ]
@@ -144,6 +146,12 @@ def _percent(fraction: float) -> str:
 
 def _times(sizes: tuple[float, ...]) -> str:
     return " × ".join(f"{size:g}" for size in sizes)
+
+
+def _trained_at(spacing: tuple[float, float, float] | None, resample: bool) -> str:
+    if spacing is None:
+        return "not known"
+    return f"{_times(spacing)} mm{', and run at that size' if resample else ''}"
 
 
 def _sizes(fixed: tuple[int, int, int] | None, divisor: tuple[int, int, int]) -> str:

@@ -31,15 +31,26 @@ def case_provenance(case: Case) -> dict[str, Any]:
 
 
 def checkpoint_provenance(model: SegmentationModel) -> dict[str, Any]:
-    """Return name, SHA-256 and architecture of a checkpoint, and how its input is made."""
+    """Return which checkpoint it is, how its input is made, and what was guessed about it."""
     profile = model.profile
     return {
         "Checkpoint": {
             "Name": profile.name if model.path is None else model.path.name,
             "SHA256": model.sha256 or None,
             "Architecture": profile.architecture,
+            "Arguments": dict(profile.arguments),
+            "Weights": profile.weights,
+            "Classes": list(profile.classes),
+            "Guessed": list(profile.guessed),
         },
         "Normalisation": profile.normalisation,
+        "BrainExtracted": profile.brain_extracted,
+        "Orientation": profile.orientation,
+        "Spacing": None if profile.spacing is None else list(profile.spacing),
+        "Resample": profile.resample,
+        "Window": list(profile.window),
+        "Overlap": profile.overlap,
+        "Activation": profile.activation,
     }
 
 

@@ -181,8 +181,6 @@ def _description(
             "Index": model.profile.explained_class,
             "Name": model.profile.classes[model.profile.explained_class],
         },
-        "Window": list(model.profile.window),
-        "Overlap": model.profile.overlap,
         **checkpoint_provenance(model),
         **case_provenance(case),
         "Versions": versions(),

@@ -45,12 +45,22 @@ def provenance(model: SegmentationModel, case: Case, precision: str) -> dict[str
 
 
 def network_provenance(model: SegmentationModel) -> dict[str, object]:
-    """Say which network it is, how its input is made, and what its classes are."""
+    """Say which network it is, how its input is made, what its classes are and what was guessed."""
     profile = model.profile
     return {
         "name": profile.name if model.path is None else model.path.name,
         "sha256": model.sha256,
         "architecture": profile.architecture,
+        "arguments": dict(profile.arguments),
+        "weights": profile.weights,
         "normalisation": profile.normalisation,
+        "brain_extracted": profile.brain_extracted,
+        "orientation": profile.orientation,
+        "spacing": None if profile.spacing is None else list(profile.spacing),
+        "resample": profile.resample,
+        "window": list(profile.window),
+        "overlap": profile.overlap,
+        "activation": profile.activation,
         "class": list(profile.classes),
+        "guessed": list(profile.guessed),
     }

@@ -1,0 +1,98 @@
+"""The grid a network was trained on, as a person states it: orientation and voxel size."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from napari_ies.checkpoints.profile import ORIENTATION_IS_GUESSED, SPACING_IS_GUESSED
+from napari_ies.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.checkpoints.profile import Profile
+
+_AXES = ({"R", "L"}, {"A", "P"}, {"S", "I"})
+
+
+def with_geometry(
+    model: SegmentationModel,
+    orientation: str | None = None,
+    spacing: Sequence[float] | None = None,
+) -> SegmentationModel:
+    """Say which grid a network was trained on.
+
+    Parameters
+    ----------
+    model
+        The network. It stays as it is and is shared, with what has been derived from it.
+    orientation
+        Axis codes of the images it was trained on, such as ``"LAS"``: each case is turned to them,
+        exactly. None leaves what the profile says.
+    spacing
+        Voxel size in mm, one for each of those axes: the network is run on voxels of that size.
+        None leaves what the profile says.
+
+    Returns
+    -------
+    The same network with a profile that says so and calls it guessed no more.
+
+    Raises
+    ------
+    CheckpointError
+        If these are no axis codes, or no three voxel sizes.
+    """
+    profile = stated_geometry(model.profile, orientation, spacing)
+    return model if profile is model.profile else model.with_profile(profile)
+
+
+def stated_geometry(
+    profile: Profile, orientation: str | None, spacing: Sequence[float] | None
+) -> Profile:
+    """Return a profile with another orientation or spacing; see `with_geometry`."""
+    if orientation is not None:
+        orientation = _checked_orientation(orientation)
+        profile = replace(
+            profile,
+            orientation=orientation,
+            guessed=tuple(text for text in profile.guessed if text != ORIENTATION_IS_GUESSED),
+        )
+    if spacing is not None:
+        profile = replace(
+            profile,
+            spacing=_checked_spacing(spacing),
+            resample=True,
+            guessed=tuple(text for text in profile.guessed if text != SPACING_IS_GUESSED),
+        )
+    return profile
+
+
+def is_orientation(text: str) -> bool:
+    """Return whether a text names one direction of each axis, such as ``"LAS"``."""
+    return len(text) == 3 and all(len(axis & set(text)) == 1 for axis in _AXES)
+
+
+def _checked_orientation(text: str) -> str:
+    codes = text.strip().upper() if isinstance(text, str) else ""
+    if not is_orientation(codes):
+        raise CheckpointError(
+            f"The orientation is {text!r}, expected three axis codes, one each of R or L, A or P, "
+            "S or I, such as LAS."
+        )
+    return codes
+
+
+def _checked_spacing(values: Sequence[float]) -> tuple[float, float, float]:
+    try:
+        sizes = [float(value) for value in values]
+    except (TypeError, ValueError):
+        sizes = []
+    if len(sizes) != 3 or not all(0 < size < math.inf for size in sizes):
+        raise CheckpointError(
+            f"The voxel size is {values!r}, expected three sizes in mm above 0, such as 1 1 1."
+        )
+    x, y, z = sizes
+    return (x, y, z)
