@@ -303,7 +303,7 @@ def test_open_layers_serve_as_sequences(segmented, hands, patient):
     reading = hands.panel.reading
     assert reading is not files
     assert sorted(reading.segmentation.lesions["voxels"]) == sorted(expected)
-    assert "taken as displayed" in hands.control("status").text()
+    assert "taken as displayed" in hands.panel.notes.sentences.text
 
 
 def test_the_reference_adds_matches(segmented, patient):

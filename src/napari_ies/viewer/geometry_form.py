@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QSizePolicy, QWidget
 
+from napari_ies.checkpoints.trained_grid import is_orientation
 from napari_ies.viewer.availability import describe
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ class GeometryForm(QWidget):
         super().__init__(parent)
         self._orientation = _editable("orientation", ORIENTATION_TOOLTIP)
         self._spacing = _editable("spacing", SPACING_TOOLTIP)
-        self._stated: str | None = None
         self._taken: tuple[str | None, Spacing | None] = (None, None)
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -63,12 +63,10 @@ class GeometryForm(QWidget):
 
     def set_profile(self, profile: Profile) -> None:
         """Show what a checkpoint says by itself."""
-        spacing = profile.spacing if getattr(profile, "resample", False) else None
-        self.set_stated(profile.orientation, spacing)
+        self.set_stated(profile.orientation, profile.spacing if profile.resample else None)
 
     def set_stated(self, orientation: str | None, spacing: Spacing | None) -> None:
         """Show an orientation and a voxel size that are a checkpoint's own, None for as stored."""
-        self._stated = orientation
         self._taken = (None, None)
         first = AS_STORED if orientation is None else f"{orientation} (checkpoint)"
         _fill(self._orientation, (first, *ORIENTATIONS))
@@ -145,8 +143,7 @@ def _orientation(text: str) -> str | None:
     codes = text.upper()
     if not codes:
         return None
-    pairs = [{"R": "RL", "L": "RL", "A": "AP", "P": "AP"}.get(code, "SI") for code in codes]
-    if len(codes) != 3 or set(codes) - set("RLAPSI") or len(set(pairs)) != 3:
+    if not is_orientation(codes):
         raise ValueError(
             f"{text} is no orientation; expected three letters, one each of R or L, A or P, S or "
             "I, such as LAS."

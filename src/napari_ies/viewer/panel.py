@@ -26,6 +26,7 @@ from napari_ies.viewer.first_steps import FirstSteps
 from napari_ies.viewer.images_form import ImagesForm
 from napari_ies.viewer.lesion_table import LesionTable
 from napari_ies.viewer.reader import may_be_session
+from napari_ies.viewer.result_notes import ResultNotesView
 from napari_ies.viewer.saliency_form import SaliencyForm
 from napari_ies.viewer.segmentation_form import SegmentationForm
 from napari_ies.viewer.status import StatusLine
@@ -56,6 +57,7 @@ class Panel(QWidget):
         self.segmentation = SegmentationForm()
         self.lesions = LesionTable()
         self.saliency = SaliencyForm()
+        self.notes = ResultNotesView()
         self.status = StatusLine()
         self.save = QPushButton("Save…")
         describe(self.save, "Save the lesions and every finished map to a folder.", "save")
@@ -70,6 +72,7 @@ class Panel(QWidget):
         column.setSpacing(2)
         column.addWidget(self.first_steps)
         column.addWidget(self.preparation)
+        column.addWidget(self.notes)
         column.addWidget(_section("Lesions", self.lesions), 1)
         column.addWidget(self.tabs)
         scroll = _Column(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +13,13 @@ from napari_ies.errors import NapariIESError
 from napari_ies.viewer import tasks
 from napari_ies.viewer.jobs import Job
 from napari_ies.viewer.layers import key_of
+from napari_ies.viewer.reading import model_key
 from napari_ies.viewer.sources import Source, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_ies.checkpoints.profile import Profile
     from napari_ies.viewer.reader import LayerDataTuple
     from napari_ies.viewer.tasks import LoadedModel
     from napari_ies.viewer.widget import LesionSaliencyWidget
@@ -34,11 +37,15 @@ class Preparing(QObject):
     def __init__(self, host: LesionSaliencyWidget) -> None:
         super().__init__(host)
         self._host = host
+        self._loaded: LoadedModel | None = None
         host.images.file_chosen.connect(self.open_image)
         host.checkpoint.chosen.connect(self.load_checkpoint)
         host.segmentation.file_chosen.connect(self.open_reference)
         host.segmentation.segment_requested.connect(self.segment)
         host.link.layers_changed.connect(self.offer_layers)
+        host.checkpoint.geometry.changed.connect(self._on_geometry)
+        host.checkpoint.geometry.refused.connect(host.say)
+        host.notes.offer_taken.connect(self.segment_as_offered)
         host.model_changed.connect(self._on_model)
 
     def open_image(self, sequence: str, path: str) -> None:
@@ -99,6 +106,13 @@ class Preparing(QObject):
         work = partial(tasks.segment_sources, host.model.model, sources, settings, request)
         host.jobs.submit(Job("segment", "Segmenting", work, host.show_reading))
 
+    def segment_as_offered(self) -> None:
+        """Segment again with the orientation that the network agrees better with."""
+        offered = self._host.notes.offered
+        if offered:
+            self._host.checkpoint.geometry.choose(offered, self._host.checkpoint.geometry.spacing)
+            self.segment()
+
     def _source(self, key: str) -> Source:
         return source_of(self._host.scene.find(key))
 
@@ -116,10 +130,42 @@ class Preparing(QObject):
         self._host.segmentation.choose_mask(key)
         self._host.say(f"Opened {layer_data[1]['name']} as the reference.")
 
+    def restore_geometry(self, profile: Profile) -> None:
+        """Turn and scale the images for the loaded network as a saved profile says."""
+        if self._loaded is None:
+            return
+        own = self._loaded.model.profile
+        orientation = None if profile.orientation == own.orientation else profile.orientation
+        resampled = profile.resample and (not own.resample or profile.spacing != own.spacing)
+        spacing = profile.spacing if resampled else None
+        self._host.checkpoint.geometry.choose(orientation, spacing)
+
+    def _on_geometry(self) -> None:
+        """Turn and scale the images otherwise for the network that is loaded."""
+        from napari_ies.checkpoints import with_geometry
+
+        host, loaded = self._host, self._loaded
+        if loaded is None or host.model is None:
+            return
+        asked = host.checkpoint.geometry
+        try:
+            model = with_geometry(loaded.model, asked.orientation, asked.spacing)
+        except NapariIESError as error:
+            host.say(str(error))
+            return
+        host.model = replace(loaded, model=model)
+        host.checkpoint.set_model(model, loaded.device)
+        host.refresh()
+
     def _on_model(self, loaded: LoadedModel) -> None:
         host, profile = self._host, loaded.model.profile
+        before, self._loaded = self._loaded, loaded
         host.checkpoint.set_devices(loaded.devices)
         host.checkpoint.set_model(loaded.model, loaded.device)
+        if before is None or model_key(before.model) != model_key(loaded.model):
+            host.checkpoint.geometry.set_profile(profile)
+        else:
+            self._on_geometry()
         host.images.set_sequences(profile.sequences)
         host.segmentation.set_profile(profile.threshold, profile.smallest_lesion)
         host.saliency.set_layers(loaded.layers, loaded.default_layer)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFrame, QPushButton, QVBoxLayout, QWidget
 
+from napari_ies.checkpoints.trained_grid import is_orientation
 from napari_ies.viewer.availability import allow, describe
+from napari_ies.viewer.reading import model_key
 from napari_ies.viewer.sentence_list import AMBER, SentenceList
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ class ResultNotesView(QFrame):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("result_notes_frame")
+        self.offered = ""
         self._notes: tuple[str, ...] = ()
         self._on_map: tuple[str, ...] = ()
         self.sentences = SentenceList("result_notes", TOOLTIP)
@@ -63,10 +66,11 @@ class ResultNotesView(QFrame):
             self._on_map = on_map
             self._show(keep_height=True)
 
-    def set_offer(self, title: str, hindrance: str = "") -> None:
-        """Offer something to put right, or nothing (an empty title)."""
-        self.offer.setText(title)
-        self.offer.setVisible(bool(title))
+    def set_offer(self, orientation: str, hindrance: str = "") -> None:
+        """Offer to segment again in another orientation, or nothing (an empty text)."""
+        self.offered = orientation
+        self.offer.setText(f"Segment again as {orientation}")
+        self.offer.setVisible(bool(orientation))
         allow(self.offer, hindrance)
 
     def _show(self, *, keep_height: bool) -> None:
@@ -94,15 +98,32 @@ class ResultNotes(QObject):
 
     def __init__(self, host: LesionSaliencyWidget) -> None:
         super().__init__(host)
-        self._view = host.notes
+        self._host, self._view = host, host.notes
         host.reading_changed.connect(self._on_reading)
         host.answer_shown.connect(self._on_answer)
+        host.model_changed.connect(self._offer)
+        host.link.layers_changed.connect(self._offer)
+
+    def _offer(self, _: object = None) -> None:
+        """Offer the orientation that the network agrees better with, while it is loaded."""
+        reading, model = self._host.reading, self._host.model
+        found: tuple[Any, ...] = ()
+        if reading is not None:
+            found = getattr(reading.segmentation, "agreements", ())
+        suggested = [one.suggestion for one in found if is_orientation(one.suggestion or "")]
+        hindrance = ""
+        if reading is None or model is None or model_key(model.model) != model_key(reading.model):
+            hindrance = "Load the checkpoint that segmented first."
+        elif self._host.images.why_not_complete:
+            hindrance = self._host.images.why_not_complete
+        self._view.set_offer(str(suggested[0]) if suggested else "", hindrance)
 
     def _on_reading(self, reading: Reading | None) -> None:
         if reading is None:
             self._view.hide()
             return
         self._view.set_notes(reading.segmentation.notes)
+        self._offer()
 
     def _on_answer(self, answer: Answer) -> None:
         notes = answer.saliency.provenance.get("notes", ())

@@ -279,7 +279,8 @@ class SessionKeeping(QObject):
         if reopened is None or reopened.reading is not self._host.reading:
             return
         if model.sha256 and model.sha256 == reopened.session.checkpoints[0].sha256:
-            reopened.reading.model = model
+            self._host.preparing.restore_geometry(reopened.reading.model.profile)
+            reopened.reading.model = self._host.model.model if self._host.model else model
             set_segmentation(self._host, reopened)
             # What was said of the session is still worth knowing when its network is there.
             self._host.say(f"{reopened.session.text} {self._host.status.text}")

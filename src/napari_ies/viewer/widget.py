@@ -30,6 +30,7 @@ from napari_ies.viewer.preparing import Preparing
 from napari_ies.viewer.reading import Answer, Answers, Key, Reading, Region, Subject, model_key
 from napari_ies.viewer.readout import Readout
 from napari_ies.viewer.regions import Regions
+from napari_ies.viewer.result_notes import ResultNotes
 from napari_ies.viewer.session import SessionKeeping
 from napari_ies.viewer.titles import request_title, subject_title
 from napari_ies.viewer.viewer_link import ViewerLink
@@ -228,6 +229,11 @@ class LesionSaliencyWidget(Panel):
         """
         if self.model is None:
             return reading.model
+        if model_key(self.model.model) == model_key(reading.model):
+            # Turned and scaled as it was when it segmented, whatever the form says since.
+            same_device = self.model.model.device == reading.model.device
+            profile = reading.model.profile
+            return reading.model if same_device else self.model.model.with_profile(profile)
         takes, given = self.model.model.profile.sequences, reading.case.sequences
         if tuple(takes) != tuple(given):
             raise CheckpointError(
@@ -291,6 +297,7 @@ class LesionSaliencyWidget(Panel):
         self._planes = Planes(self)
         return [
             Preferring(self),
+            ResultNotes(self),
             LesionList(self),
             ExplainAll(self),
             Readout(self),
