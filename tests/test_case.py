@@ -6,8 +6,9 @@ import pytest
 from cases import OBLIQUE
 from scipy import ndimage
 
-from napari_ies.case import Case, load_case, load_mask
+from napari_ies.case import Case, load_case
 from napari_ies.errors import CaseError
+from napari_ies.masks import load_mask
 
 
 def write(path, data=None, affine=OBLIQUE, seed=0, shape=(9, 8, 7), **header):
@@ -182,8 +183,11 @@ def test_images_of_different_places_are_refused(tmp_path):
 def test_wrong_names_and_no_images_are_refused(tmp_path):
     write(tmp_path / "scan.dcm.nii.gz")
     (tmp_path / "scan.dcm").write_bytes(b"DICM")
-    with pytest.raises(CaseError, match="not a NIfTI file"):
+    with pytest.raises(CaseError, match=r"is a DICOM file, .* with dcm2niix"):
         load_case({"FLAIR": tmp_path / "scan.dcm"})
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(CaseError, match="not a NIfTI file"):
+        load_case({"FLAIR": tmp_path / "notes.txt"})
     with pytest.raises(CaseError, match="No image was given"):
         load_case({})
     with pytest.raises(CaseError, match="repeat"):

@@ -302,7 +302,7 @@ def test_impossible_regions_are_refused():
     for region, edit, marked, sentence in (
         (np.zeros(SHAPE), Edit("FLAIR"), None, "holds no voxel"),
         (np.ones((2, 2, 2)), Edit("FLAIR"), None, r"size \(2, 2, 2\)"),
-        (outside, Edit("FLAIR"), None, "outside the brain: FLAIR is 0"),
+        (outside, Edit("FLAIR"), None, "outside the brain: FLAIR is background"),
         (REGION, Edit("T2"), None, "no sequence T2; it holds FLAIR, T1"),
         (REGION, Edit("FLAIR"), crowded, "only 0 voxels of healthy-appearing tissue"),
     ):

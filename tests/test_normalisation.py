@@ -36,7 +36,7 @@ def test_minmax_spans_zero_to_one_and_none_changes_nothing():
 
 
 def test_unusable_images_and_methods_are_refused():
-    with pytest.raises(CaseError, match="Every voxel of the image is 0"):
+    with pytest.raises(CaseError, match="Every voxel of the image is background"):
         normalise(np.zeros((2, 2, 2), np.float32), "zscore-nonzero")
     with pytest.raises(CaseError, match="one single value"):
         normalise(np.ones((2, 2, 2), np.float32), "minmax")

@@ -12,7 +12,7 @@ from nibabel.affines import from_matvec
 from nibabel.eulerangles import euler2mat
 from pandas.testing import assert_frame_equal
 
-from napari_ies.case import Case
+from napari_ies.case import Case, load_case
 from napari_ies.errors import ResultsError
 from napari_ies.profile import profile
 from napari_ies.results import (
@@ -159,14 +159,13 @@ def test_a_sheared_affine_is_kept_in_the_sform_alone(tmp_path, case):
     assert int(image.header["qform_code"]) == 0
 
 
-def test_the_code_of_the_space_is_that_of_the_image_the_case_came_from(tmp_path, case):
+def test_the_code_of_the_space_is_that_of_the_image_the_case_came_from(tmp_path):
     source = tmp_path / "flair.nii.gz"
-    image = nib.Nifti1Image(case.data[0], AFFINE)
+    values = np.random.default_rng(0).random((9, 8, 7)).astype(np.float32)
+    image = nib.Nifti1Image(values, AFFINE)
     image.set_sform(AFFINE, code=4)  # MNI
     nib.save(image, source)
-    case = dataclasses.replace(
-        case, affine=np.asarray(nib.load(source).affine), paths=(source, None)
-    )
+    case = load_case({"FLAIR": source, "T1 w": source})
     first, *_ = save_saliency(tmp_path / "out", smoothgrad(case), case=case, lesion=1)
     assert int(nib.load(first).header["sform_code"]) == 4
 

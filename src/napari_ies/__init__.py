@@ -10,13 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_ies.case import Case, load_case, load_mask
+    from napari_ies.case import Case, load_case
     from napari_ies.checkpoints import load_checkpoint, with_geometry
     from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.checkpoints.profile import Profile
     from napari_ies.counterfactual import Counterfactual, what_if, what_if_progressively
     from napari_ies.edit import Edit
     from napari_ies.errors import NapariIESError
+    from napari_ies.masks import load_mask
     from napari_ies.results import (
         load_saliency,
         load_segmentation,
@@ -43,7 +44,7 @@ _SOURCES = {
     "explain_together": "saliency",
     "load_case": "case",
     "load_checkpoint": "checkpoints",
-    "load_mask": "case",
+    "load_mask": "masks",
     "load_saliency": "results",
     "load_segmentation": "results",
     "save_saliency": "results",

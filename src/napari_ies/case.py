@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import logging
-import zlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import nibabel as nib
 import numpy as np
-from nibabel.affines import apply_affine
 
+from napari_ies.background import find_background, inside
 from napari_ies.errors import CaseError
+from napari_ies.geometry.grid import Grid
+from napari_ies.geometry.resampling import onto
+from napari_ies.image_notes import background_notes
 from napari_ies.normalisation import scaling
+from napari_ies.volume import read_volume
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from napari_ies.background import Background
     from napari_ies.midline import Midline
 
 logger = logging.getLogger("napari_ies")
 
-GRID_TOLERANCE_MM = 1e-3
-"""Two grids are the same when no corner of the volume lies further apart than this."""
+LEAST_COVERED = 0.05
+"""Share of the first sequence's field of view that another one must cover."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +58,13 @@ class Case:
     missing
         Sequences whose image is not there, such as in a reopened session: 0 everywhere, to be
         shown as empty and never computed with.
+    visit
+        Label of the visit for file names, letters and digits only; empty where none is known.
+    space
+        NIfTI's code for what the millimetres refer to: 1 the scanner, 4 the MNI template, …
+    backgrounds
+        The background of each sequence, found in `data` where it is not given; None for a
+        sequence without one.
     """
 
     sequences: tuple[str, ...]
@@ -68,6 +76,9 @@ class Case:
     notes: tuple[str, ...] = ()
     normalised_as: Case | None = None
     missing: tuple[str, ...] = ()
+    visit: str = ""
+    space: int = 1
+    backgrounds: tuple[Background | None, ...] = ()
     _normalised: dict[str, NDArray[np.float32]] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -86,6 +97,23 @@ class Case:
             object.__setattr__(self, "paths", (None,) * len(self.sequences))
         if not self.sha256:
             object.__setattr__(self, "sha256", ("",) * len(self.sequences))
+        if not self.backgrounds:
+            found = tuple(find_background(volume) for volume in self.data)
+            object.__setattr__(self, "backgrounds", found)
+
+    @property
+    def grid(self) -> Grid:
+        """The voxels and where they lie."""
+        return Grid(self.shape, self.affine)
+
+    @cached_property
+    def inside(self) -> NDArray[np.bool_]:
+        """Which voxels of each sequence show the patient and not background, bool (C, X, Y, Z).
+
+        A copy with changed voxels has the background of the case that it was made from.
+        """
+        values = zip(self.data, self.backgrounds, strict=True)
+        return np.stack([inside(volume, background) for volume, background in values])
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -96,13 +124,12 @@ class Case:
     @property
     def spacing(self) -> tuple[float, float, float]:
         """Voxel size along each stored axis, in mm."""
-        x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
-        return float(x), float(y), float(z)
+        return self.grid.spacing
 
     @property
     def orientation(self) -> str:
         """Axis codes of the stored grid, such as ``"LAS"``."""
-        return "".join(nib.aff2axcodes(self.affine))
+        return self.grid.orientation
 
     @cached_property
     def midline(self) -> Midline | None:
@@ -144,8 +171,10 @@ class Case:
             origin = self if self.normalised_as is None else self.normalised_as
             values = np.stack(
                 [
-                    scaling(statistics, method).apply(volume)
-                    for statistics, volume in zip(origin.data, self.data, strict=True)
+                    scaling(statistics, method, known).apply(volume, own)
+                    for statistics, known, volume, own in zip(
+                        origin.data, origin.inside, self.data, self.inside, strict=True
+                    )
                 ]
             )
             values.setflags(write=False)
@@ -175,6 +204,7 @@ class Case:
             data=np.ascontiguousarray(self.data[order]),
             paths=tuple(self.paths[i] for i in order),
             sha256=tuple(self.sha256[i] for i in order),
+            backgrounds=tuple(self.backgrounds[i] for i in order),
             normalised_as=None
             if self.normalised_as is None
             else self.normalised_as.select(sequences),
@@ -188,15 +218,16 @@ def load_case(
     subject: str | None = None,
     grid: tuple[tuple[int, int, int], NDArray[np.float64]] | None = None,
 ) -> Case:
-    """Load one patient's sequences from NIfTI files onto the grid of the first one.
+    """Load one patient's sequences from image files onto the grid of the first one.
 
     A sequence on another grid is resampled linearly onto the first one's through the two files'
-    affines (`nibabel.processing.resample_from_to`), and the case's notes say so.
+    affines, and the case's notes say so; one that is only stored in another order is turned,
+    exactly.
 
     Parameters
     ----------
     images
-        File (``.nii`` or ``.nii.gz``) of each sequence, by name.
+        File of each sequence, by name; see :func:`napari_ies.volume.read_volume`.
     subject
         Label of the patient; by default taken from a ``sub-…`` entity in the first path or from
         the name of its folder.
@@ -214,205 +245,88 @@ def load_case(
     """
     if not images:
         raise CaseError("No image was given; give at least one NIfTI file as NAME=FILE.")
-    paths = {name: Path(path).expanduser() for name, path in images.items()}
-    volumes = {name: read_volume(path) for name, path in paths.items()}
-    first, *others = volumes
+    volumes = {name: read_volume(path) for name, path in images.items()}
+    first = next(iter(volumes))
+    target, onto_name = volumes[first].grid, first
+    if grid is not None:
+        target, onto_name = Grid.of(*grid), "the result"
+    notes = [note for volume in volumes.values() for note in volume.notes]
+    found: list[Background | None] = []
     stacked: list[NDArray[np.float32]] = []
-    notes: list[str] = []
-    if grid is None:
-        data, affine = volumes[first]
-        stacked, onto = [data], first
-    else:
-        data, affine = np.empty(grid[0], dtype=np.float32), np.asarray(grid[1], dtype=np.float64)
-        onto, others = "the result", list(volumes)
-    for name in others:
-        aligned, note = _onto_grid(volumes[name], name, (data, affine), onto)
-        stacked.append(aligned)
-        if note:
-            logger.warning(note)
-            notes.append(note)
+    for name, volume in volumes.items():
+        background = find_background(volume.data, volume.step)
+        data, note = align(volume.data, volume.grid, target, name, onto_name, background)
+        notes += [*([note] if note else []), *background_notes(volume.data, background, name)]
+        found.append(background)
+        stacked.append(data)
+    for note in notes:
+        logger.warning(note)
+    paths = [volume.path for volume in volumes.values()]
     return Case(
         sequences=tuple(volumes),
         data=np.stack(stacked),
-        affine=affine,
-        subject=_subject_label(paths[first]) if subject is None else _letters(subject),
-        paths=tuple(paths.values()),
-        sha256=tuple(_sha256(path) for path in paths.values()),
+        affine=target.affine,
+        subject=_subject_label(paths[0]) if subject is None else _letters(subject),
+        paths=tuple(paths),
+        sha256=tuple(volume.sha256 for volume in volumes.values()),
         notes=tuple(notes),
+        space=volumes[first].space,
+        backgrounds=tuple(found),
     )
 
 
-def load_mask(path: str | Path, case: Case) -> NDArray[np.bool_]:
-    """Load a mask (a reference segmentation, a region) onto the grid of a case.
-
-    Parameters
-    ----------
-    path
-        NIfTI file; every voxel above 0 belongs to the mask.
-    case
-        The case whose grid the mask must be on; a mask on another grid is resampled with
-        nearest neighbour.
-
-    Returns
-    -------
-    bool (X, Y, Z)
-
-    Raises
-    ------
-    CaseError
-        If the file cannot be read or does not overlap the case.
-    """
-    path = Path(path).expanduser()
-    data, affine = read_volume(path, constant_is_error=False)
-    grid = (np.empty(case.shape, dtype=np.float32), case.affine)
-    aligned, note = _onto_grid((data, affine), path.name, grid, case.sequences[0], order=0)
-    if note:
-        logger.warning(note)
-    return np.asarray(aligned > 0)
-
-
-def read_volume(
-    path: Path, *, constant_is_error: bool = True
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Read one 3-d NIfTI volume.
-
-    Parameters
-    ----------
-    path
-        ``.nii`` or ``.nii.gz`` file. A fourth dimension of length 1 is dropped.
-    constant_is_error
-        Whether a volume with one single value is refused.
-
-    Returns
-    -------
-    data, affine
-        float32 (X, Y, Z) and float64 (4, 4).
-
-    Raises
-    ------
-    CaseError
-        If there is no such file, or it is not one finite, real 3-d volume with a position in
-        space.
-    """
-    image = _open(path)
-    what = path.name
-    dtype = image.get_data_dtype()
-    if dtype.names is not None:
-        raise CaseError(f"{what} is a colour (RGB) image; expected a grey-value MR sequence.")
-    if np.issubdtype(dtype, np.complexfloating):
-        raise CaseError(f"{what} holds complex numbers; expected magnitudes, so convert it first.")
-    shape = image.shape
-    if len(shape) > 3 and all(size == 1 for size in shape[3:]):
-        shape = shape[:3]
-    if len(shape) > 3:
-        raise CaseError(
-            f"{what} holds {int(np.prod(shape[3:]))} volumes; expected one 3-d volume, so "
-            "extract the one to use."
-        )
-    if len(shape) < 3 or min(shape) < 2:
-        raise CaseError(
-            f"{what} has the size {' x '.join(map(str, shape))}; expected a 3-d volume."
-        )
-    affine = _affine(image, what)
-    try:
-        data = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
-    except (OSError, EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
-        raise CaseError(
-            f"{what} is damaged or cut short and cannot be read; copy it again from its source."
-        ) from error
-    if not np.isfinite(data).all():
-        bad = int(np.count_nonzero(~np.isfinite(data)))
-        raise CaseError(
-            f"{what} holds {bad} voxels that are not finite numbers (NaN or infinity); replace "
-            "them, for example by 0, before loading."
-        )
-    if constant_is_error and data.min() == data.max():
-        raise CaseError(
-            f"Every voxel of {what} has the same value ({data.flat[0]:g}); expected an MR image."
-        )
-    return data, affine
-
-
-def _open(path: Path) -> Any:
-    if not path.exists():
-        raise CaseError(f"There is no file {path}; check the path.")
-    if path.is_dir():
-        raise CaseError(f"{path} is a folder; expected a NIfTI file (.nii or .nii.gz).")
-    if not path.name.lower().endswith((".nii", ".nii.gz")):
-        raise CaseError(f"{path.name} is not a NIfTI file; expected .nii or .nii.gz.")
-    if path.stat().st_size == 0:
-        raise CaseError(f"{path.name} is empty; copy it again from its source.")
-    try:
-        image = nib.load(path)
-    except (nib.filebasedimages.ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
-        raise CaseError(
-            f"{path.name} cannot be read as NIfTI; it is damaged or another kind of file."
-        ) from error
-    return image
-
-
-def _affine(image: Any, what: str) -> NDArray[np.float64]:
-    header = image.header
-    if int(header.get("sform_code", 0)) == 0 and int(header.get("qform_code", 0)) == 0:
-        raise CaseError(
-            f"{what} does not say where it lies in space (neither sform nor qform is set); "
-            "convert it again from DICOM with its geometry."
-        )
-    affine = np.asarray(image.affine, dtype=np.float64)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise CaseError(f"The affine of {what} is not invertible; convert the image again.")
-    return affine
-
-
-def _onto_grid(
-    moving: tuple[NDArray[np.float32], NDArray[np.float64]],
+def align(
+    data: NDArray[np.float32],
+    source: Grid,
+    target: Grid,
     name: str,
-    grid: tuple[NDArray[np.float32], NDArray[np.float64]],
     first: str,
-    order: int = 1,
+    background: Background | None,
 ) -> tuple[NDArray[np.float32], str]:
-    """Return a volume on another grid, and a note where that took resampling."""
-    data, affine = moving
-    reference, reference_affine = grid
-    if data.shape == reference.shape and _same_grid(affine, reference_affine, data.shape):
-        return data, ""
-    from nibabel.processing import resample_from_to  # scipy: only where it is needed
+    """Bring a sequence onto the grid of the first one, and say how.
 
-    covered = resample_from_to(
-        nib.Nifti1Image(np.ones(data.shape, dtype=np.uint8), affine),
-        (reference.shape, reference_affine),
-        order=0,
-    )
-    share = float(np.mean(np.asarray(covered.dataobj) > 0))
-    if share == 0:
+    Parameters
+    ----------
+    data, source
+        float32 (X, Y, Z), and where it lies.
+    target
+        Where it is wanted.
+    name, first
+        Of the sequence, and of what gave the grid, for sentences.
+    background
+        Of the sequence: the new grid holds its value where the sequence does not reach.
+
+    Returns
+    -------
+    data, note
+        The sequence there, and a plain sentence; empty if it lay there.
+
+    Raises
+    ------
+    CaseError
+        If the sequence covers less than a twentieth of the grid.
+    """
+    fill = 0.0 if background is None else background.value
+    moved = onto(data, source, target, fill=fill)
+    if moved.covered < LEAST_COVERED:
+        how = "does not overlap" if moved.covered == 0 else f"covers {moved.covered:.1%} of"
         raise CaseError(
-            f"The field of view of {name} does not overlap that of {first}; expected images of "
+            f"The field of view of {name} {how} that of {first}; expected images of "
             "the same patient in one space, so register them first."
         )
-    resampled = resample_from_to(
-        nib.Nifti1Image(data, affine), (reference.shape, reference_affine), order=order
+    if moved.how == "same":
+        return moved.data, ""
+    covers = f"it covers {100 * moved.covered:.0f} % of it"
+    if moved.how == "turned":
+        return moved.data, (
+            f"{name} was stored on other voxels ({source.orientation}, {source.words}) and was "
+            f"put in the order of {first} ({target.orientation}, {target.words}) exactly, without "
+            f"interpolation; {covers}."
+        )
+    return moved.data, (
+        f"{name} lay on another grid ({source.words}) and was resampled (linear) onto that of "
+        f"{first} ({target.words}), by the positions in the files; {covers}."
     )
-    how = "linear" if order else "nearest-neighbour"
-    note = (
-        f"{name} lay on another grid ({_grid_words(data.shape, affine)}) and was resampled "
-        f"({how}) onto that of {first} ({_grid_words(reference.shape, reference_affine)}), by "
-        f"the positions in the files; it covers {100 * share:.0f} % of it."
-    )
-    return np.asarray(resampled.dataobj, dtype=np.float32), note
-
-
-def _same_grid(
-    one: NDArray[np.float64], other: NDArray[np.float64], shape: tuple[int, ...]
-) -> bool:
-    corners = np.array([[0, 0, 0], *np.diag(shape), shape], dtype=float)
-    distance = apply_affine(one, corners) - apply_affine(other, corners)
-    return bool(np.linalg.norm(distance, axis=1).max() <= GRID_TOLERANCE_MM)
-
-
-def _grid_words(shape: tuple[int, ...], affine: NDArray[np.float64]) -> str:
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    sizes = " × ".join(f"{size:.2f}".rstrip("0").rstrip(".") for size in spacing)
-    return f"{' × '.join(map(str, shape))} voxels of {sizes} mm"
 
 
 def _subject_label(path: Path) -> str:
@@ -425,8 +339,3 @@ def _subject_label(path: Path) -> str:
 
 def _letters(text: str) -> str:
     return "".join(c for c in text if c.isascii() and c.isalnum()) or "patient"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

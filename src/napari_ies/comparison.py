@@ -81,7 +81,7 @@ def compare(a: Saliency, b: Saliency) -> Comparison:
     SaliencyError
         If they do not lie on one grid, or have no sequence in common.
     """
-    if a.shape != b.shape or not np.allclose(a.affine, b.affine, atol=1e-3):
+    if not a.grid.same_as(b.grid):
         raise SaliencyError(
             f"One map lies on a grid of {a.shape} voxels, the other on {b.shape}, or elsewhere; "
             "expected two maps of the same images."

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_ies.background import Background
 from napari_ies.errors import CaseError
 from napari_ies.healthy_fill import healthy_fill
 from napari_ies.inference import changed_logits, logit_map, probability_of
@@ -171,8 +172,8 @@ def edit_case(
     case
         The patient.
     region
-        Mask (X, Y, Z) on the case's grid. Voxels that are 0 in the sequence, the background, are
-        not changed.
+        Mask (X, Y, Z) on the case's grid. Voxels that are background in the sequence are not
+        changed.
     edit
         The change.
     segmentation
@@ -194,16 +195,16 @@ def edit_case(
             f"The case has no sequence {edit.sequence}; it holds {', '.join(case.sequences)}."
         )
     channel = case.sequences.index(edit.sequence)
-    volume = case.data[channel]
-    changed = _within(_mask(region, case), edit.margin_mm, case.spacing) & (volume != 0)
+    inside, background = case.inside[channel], case.backgrounds[channel]
+    changed = _within(_mask(region, case), edit.margin_mm, case.spacing) & inside
     if not changed.any():
         raise CaseError(
-            f"The region lies outside the brain: {edit.sequence} is 0 in all of it; choose or "
-            "paint a place in the brain."
+            f"The region lies outside the brain: {edit.sequence} is background in all of it; "
+            "choose or paint a place in the brain."
         )
     values = _changed_values(case, edit, changed, segmentation)
-    # Exactly 0 means background to the normalisation; a changed voxel is none.
-    values[values == 0] = np.finfo(np.float32).tiny
+    # The background's own value means background to the normalisation; a changed voxel is none.
+    values = (background or Background(0.0)).kept_apart(values)
     data = case.data.copy()
     data[channel][changed] = values
     count = int(np.count_nonzero(changed))
@@ -226,12 +227,15 @@ def _changed_values(
         return healthy_fill(
             case, edit.sequence, changed, segmentation.probability, segmentation.labels
         )
-    volume = case.data[case.sequences.index(edit.sequence)]
+    channel = case.sequences.index(edit.sequence)
+    volume = case.data[channel]
     values = volume[changed].astype(np.float64)
     if edit.unit == "percent":
         step = np.abs(values) * edit.amount / 100
     else:
-        step = np.full(values.shape, edit.amount * volume[volume != 0].std(dtype=np.float64))
+        step = np.full(
+            values.shape, edit.amount * volume[case.inside[channel]].std(dtype=np.float64)
+        )
     return np.asarray(values + (step if edit.kind == "brighten" else -step), dtype=np.float32)
 
 

@@ -39,12 +39,12 @@ def healthy_fill(
 ) -> NDArray[np.float32]:
     """Interpolate a sequence into a region from the healthy-appearing tissue around it.
 
-    A voxel counts as healthy-appearing if it lies 2 to 20 mm from the region, in the brain (not
-    0 in any sequence), in no lesion, at a lesion probability below 0.05, and if its intensity
-    lies, in every sequence, within 2 robust standard deviations (1.4826 times the median absolute
-    deviation) of the median of such voxels: fluid and vessels are thus not mixed in. Each voxel
-    of the region gets the mean of the 64 such voxels nearest to it in mm, weighted by
-    ``((R - d) / (R d))²`` with the distance ``d`` and ``R`` that of the farthest of them (the
+    A voxel counts as healthy-appearing if it lies 2 to 20 mm from the region, in the brain
+    (background in no sequence), in no lesion, at a lesion probability below 0.05, and if its
+    intensity lies, in every sequence, within 2 robust standard deviations (1.4826 times the
+    median absolute deviation) of the median of such voxels: fluid and vessels are thus not mixed
+    in. Each voxel of the region gets the mean of the 64 such voxels nearest to it in mm, weighted
+    by ``((R - d) / (R d))²`` with the distance ``d`` and ``R`` that of the farthest of them (the
     modified Shepard interpolation of Franke and Nielson, 1980): smooth, without noise, and the
     same whenever it is computed.
 
@@ -114,7 +114,11 @@ def healthy_tissue(
     distance = distance_transform_edt(~region[box], sampling=case.spacing)
     values = case.data[(slice(None), *box)]
     near = (distance > NEAREST_MM) & (distance <= FARTHEST_MM)
-    near &= (values != 0).all(axis=0) & (labels[box] == 0) & (probability[box] < LIKELY_LESION)
+    near &= (
+        case.inside[(slice(None), *box)].all(axis=0)
+        & (labels[box] == 0)
+        & (probability[box] < LIKELY_LESION)
+    )
     if not near.any():
         return np.asarray(near)
     common = np.ones(near.shape, dtype=bool)

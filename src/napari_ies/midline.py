@@ -198,12 +198,22 @@ def _shrunk(case: Case) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     ]
     counts = [length // factor for length, factor in zip(case.shape, factors, strict=True)]
     a, b, c = (count * factor for count, factor in zip(counts, factors, strict=True))
-    blocks = case.data[:, :a, :b, :c].reshape(
+    blocks = above_background(case)[:, :a, :b, :c].reshape(
         -1, counts[0], factors[0], counts[1], factors[1], counts[2], factors[2]
     )
     middle = [(factor - 1) / 2 for factor in factors]
     block = from_matvec(np.diag([float(f) for f in factors]), middle)
     return blocks.mean(axis=(2, 4, 6)), case.affine @ block
+
+
+def above_background(case: Case) -> NDArray[np.float32]:
+    """Return how far the intensities lie above the background, (C, X, Y, Z): 0 in it."""
+    data = case.data
+    if any(one is not None and not one.is_zero for one in case.backgrounds):
+        values = [0.0 if one is None else one.value for one in case.backgrounds]
+        offset = np.array(values, dtype=np.float32).reshape(-1, 1, 1, 1)
+        data = np.where(case.inside, data - offset, np.float32(0))
+    return data
 
 
 def head_mask(volume: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -23,23 +23,38 @@ class Scaling:
     ----------
     offset, divisor
         In the unit of the intensities.
-    zeros_stay
-        Whether voxels that are exactly 0, the background, are left alone.
+    background_is_zero
+        Whether voxels of the background become 0 instead of being scaled.
     """
 
     offset: float = 0.0
     divisor: float = 1.0
-    zeros_stay: bool = False
+    background_is_zero: bool = False
 
-    def apply(self, volume: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the changed intensities, float32, same shape."""
+    def apply(
+        self, volume: NDArray[np.float32], inside: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.float32]:
+        """Return the changed intensities, float32, same shape.
+
+        Parameters
+        ----------
+        volume
+            Intensities (X, Y, Z).
+        inside
+            bool (X, Y, Z), which voxels are not background; by default those that are not 0.
+        """
         values = volume.astype(np.float64)
-        inside = values != 0 if self.zeros_stay else np.ones(values.shape, dtype=bool)
+        if not self.background_is_zero:
+            return ((values - self.offset) / self.divisor).astype(np.float32)
+        inside = volume != 0 if inside is None else inside
         values[inside] = (values[inside] - self.offset) / self.divisor
+        values[~inside] = 0
         return values.astype(np.float32)
 
 
-def normalise(volume: NDArray[np.float32], method: str) -> NDArray[np.float32]:
+def normalise(
+    volume: NDArray[np.float32], method: str, inside: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
     """Normalise the intensities of one sequence.
 
     Parameters
@@ -47,9 +62,12 @@ def normalise(volume: NDArray[np.float32], method: str) -> NDArray[np.float32]:
     volume
         Intensities (X, Y, Z).
     method
-        ``"zscore-nonzero"``: mean 0 and standard deviation 1 over the nonzero voxels, which
-        alone change, so that the background stays 0 (MONAI's ``NormalizeIntensity(nonzero=True)``);
+        ``"zscore-nonzero"``: mean 0 and standard deviation 1 over the voxels that are not
+        background, which is 0 then (where the background is 0, MONAI's
+        ``NormalizeIntensity(nonzero=True)``);
         ``"zscore"``: the same over all voxels; ``"minmax"``: linearly to [0, 1]; ``"none"``.
+    inside
+        bool (X, Y, Z), which voxels are not background; by default those that are not 0.
 
     Returns
     -------
@@ -60,17 +78,19 @@ def normalise(volume: NDArray[np.float32], method: str) -> NDArray[np.float32]:
     CaseError
         If there is no such method or the voxels in question have one single value.
     """
-    return scaling(volume, method).apply(volume)
+    return scaling(volume, method, inside).apply(volume, inside)
 
 
-def scaling(volume: NDArray[np.float32], method: str) -> Scaling:
+def scaling(
+    volume: NDArray[np.float32], method: str, inside: NDArray[np.bool_] | None = None
+) -> Scaling:
     """Return what :func:`normalise` does to a volume, so that it can be done to another one.
 
     Parameters
     ----------
     volume
         Intensities (X, Y, Z); their statistics are taken.
-    method
+    method, inside
         See :func:`normalise`.
 
     Raises
@@ -91,9 +111,10 @@ def scaling(volume: NDArray[np.float32], method: str) -> Scaling:
             raise CaseError("The image has one single value, so it cannot be scaled to [0, 1].")
         return Scaling(low, high - low)
     nonzero = method == "zscore-nonzero"
-    inside = values[values != 0] if nonzero else values
-    if not inside.size:
-        raise CaseError("Every voxel of the image is 0, so it cannot be normalised.")
-    deviation = float(inside.std())
+    if nonzero:
+        values = values[volume != 0 if inside is None else inside]
+    if not values.size:
+        raise CaseError("Every voxel of the image is background, so it cannot be normalised.")
+    deviation = float(values.std())
     # MONAI leaves the scale alone where all values are equal; so does this.
-    return Scaling(float(inside.mean()), deviation if deviation > 0 else 1.0, nonzero)
+    return Scaling(float(values.mean()), deviation if deviation > 0 else 1.0, nonzero)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_ies.assumptions import notes_on
 from napari_ies.checkpoints.device import device_label
 from napari_ies.errors import SegmentationError
-from napari_ies.inference import logit_map, network_turn, probability_of
+from napari_ies.inference import logit_map, probability_of
 from napari_ies.lesions import find_lesions, lesion_table, match_reference
 from napari_ies.progress import Progress, finish
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
     from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
-
-SPACING_TOLERANCE = 0.1
-"""Relative difference from the training voxel size from which a note says so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +93,8 @@ def segment_progressively(
     reference: NDArray[np.bool_] | None = None,
     forward: str = "sliding-window",
     keep_logits: bool = False,
+    lesions: NDArray[np.int32] | None = None,
+    said: tuple[str, ...] = (),
 ) -> Iterator[Progress[Segmentation]]:
     """Segment a case window by window.
 
@@ -115,6 +115,12 @@ def segment_progressively(
         ``"sliding-window"`` (Gaussian blend of the profile's windows) or ``"whole-volume"``.
     keep_logits
         Whether the result holds its logits; they take 4 bytes per voxel and class.
+    lesions
+        Lesions from elsewhere, int32 labels (X, Y, Z), such as those of
+        :func:`napari_ies.masks.read_lesions`: taken as they are, whatever threshold and smallest
+        lesion say, with the network's probability in them.
+    said
+        What must be said about reference and lesions: plain sentences for the notes.
 
     Yields
     ------
@@ -142,7 +148,12 @@ def segment_progressively(
             f"The reference mask has the size {reference.shape}, the images {case.shape}; "
             "resample the mask onto the images' grid."
         )
-    notes: list[str] = []
+    if lesions is not None and lesions.shape != case.shape:
+        raise SegmentationError(
+            f"The lesions from elsewhere have the size {lesions.shape}, the images {case.shape}; "
+            "bring them onto the images' grid."
+        )
+    notes: list[str] = list(said)
     for report in logit_map(model, case, forward):
         if report.note:
             notes.append(report.note)
@@ -150,7 +161,9 @@ def segment_progressively(
             yield Progress("Segmenting", report.done, report.total, "windows", note=report.note)
             continue
         probability = probability_of(model, case, report.result)
-        labels, match = find_lesions(probability, threshold, smallest), None
+        labels, match = lesions, None
+        if labels is None:
+            labels = find_lesions(probability, threshold, smallest)
         if reference is not None:
             labels, match = match_reference(labels, reference)
         result = Segmentation(
@@ -160,23 +173,8 @@ def segment_progressively(
             threshold=threshold,
             forward=forward,
             device=device_label(model.device),
-            notes=(*case.notes, *_spacing_note(model, case), *notes),
+            notes=(*notes_on(model, case), *notes),
             smallest=smallest,
             logits=report.result if keep_logits else None,
         )
         yield Progress("Segmenting", report.total, report.total, "windows", result)
-
-
-def _spacing_note(model: SegmentationModel, case: Case) -> tuple[str, ...]:
-    """Say so where the images' voxels differ from those the network was trained on."""
-    trained = model.profile.spacing
-    if trained is None:
-        return ()
-    turned = network_turn(model, case).displayed_spacing(case.spacing)
-    if all(abs(a / b - 1) <= SPACING_TOLERANCE for a, b in zip(turned, trained, strict=True)):
-        return ()
-    words = [" × ".join(f"{size:.3g}" for size in sizes) for sizes in (trained, turned)]
-    return (
-        f"The network was trained on voxels of {words[0]} mm and these images have {words[1]} mm: "
-        "its marks may be wrong; resample the images first.",
-    )

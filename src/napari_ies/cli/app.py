@@ -152,7 +152,9 @@ def explain(
     labels: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Take the lesions of an earlier segment (its …_dseg.nii.gz)."
+            metavar="FILE",
+            help="Take the lesions of an earlier segment (its …_dseg.nii.gz), or of any mask or "
+            "label image: an expert's, another program's.",
         ),
     ] = None,
     reference: Reference = None,
@@ -213,7 +215,6 @@ def explain(
     with reporting(debug) as terminal:
         from napari_ies.cli import explaining
         from napari_ies.cli.tables import measures_table, zones_table
-        from napari_ies.results import load_segmentation
         from napari_ies.saliency.request import SaliencyRequest
 
         model, case = _open(
@@ -233,13 +234,13 @@ def explain(
         )
         targets = [explaining.region_target(file, case) for file in mask or ()]
         if lesion or all_lesions:
-            segmentation = (
-                _segment(terminal, model, case, threshold, reference, forward=forward)
+            found, notes = (
+                (_segment(terminal, model, case, threshold, reference, forward=forward).labels, ())
                 if labels is None
-                else load_segmentation(labels, case)
+                else explaining.labels_from(labels, case)
             )
             targets = [
-                *explaining.lesion_targets(segmentation.labels, lesion or (), all_lesions),
+                *explaining.lesion_targets(found, lesion or (), all_lesions, notes),
                 *targets,
             ]
         explaining.check_files(out, targets, case, request, overwrite)
@@ -403,6 +404,7 @@ def _open(
     spacing: tuple[float, float, float] | None,
 ) -> tuple[SegmentationModel, Case]:
     """Load network and patient, and say where the work is done and what was guessed."""
+    from napari_ies.assumptions import notes_on
     from napari_ies.checkpoints import device_label, load_checkpoint, profile_path
     from napari_ies.cli.images import open_case
 
@@ -416,6 +418,9 @@ def _open(
         terminal.note(f"Not told by {checkpoint.name} and assumed ({beside} can state it):")
     for text in model.profile.guessed:
         terminal.note(f"- {text}")
+    # What loading the images had to say was said then.
+    for note in notes_on(model, case)[len(case.notes) :]:
+        terminal.note(note)
     return model, case
 
 
@@ -429,16 +434,21 @@ def _segment(
     forward: Forward,
     smallest: int | None = None,
 ) -> Segmentation:
-    from napari_ies.case import load_mask
+    from napari_ies.masks import read_mask
     from napari_ies.segmentation import segment_progressively
 
+    known = None if reference is None else read_mask(reference, case, lesions=True)
+    said = () if known is None else known.notes
+    for note in said:
+        terminal.note(note)
     reports = segment_progressively(
         model,
         case,
         threshold=threshold,
         smallest=smallest,
-        reference=None if reference is None else load_mask(reference, case),
+        reference=None if known is None else known.values,
         forward=forward,
+        said=said,
     )
     return terminal.follow(reports, "Segmentation")
 

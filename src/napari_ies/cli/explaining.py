@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_ies.case import load_mask
-from napari_ies.errors import ResultsError, SaliencyError
-from napari_ies.results import every_name, label, prepare, saliency_files, save_saliency
+from napari_ies.errors import CaseError, ResultsError, SaliencyError
+from napari_ies.masks import read_lesions, read_mask
+from napari_ies.results import (
+    every_name,
+    label,
+    load_segmentation,
+    prepare,
+    saliency_files,
+    save_saliency,
+)
+from napari_ies.results.names import sidecar_name
+from napari_ies.results.storage import read_sidecar
 from napari_ies.saliency.explanation import explain_request, explain_together
+from napari_ies.volume import stem_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +38,8 @@ if TYPE_CHECKING:
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
 
+logger = logging.getLogger("napari_ies")
+
 
 @dataclass(frozen=True, eq=False)
 class Target:
@@ -38,11 +51,14 @@ class Target:
         The lesion's label, or the region's name; exactly one of them.
     footprint
         bool (X, Y, Z) on the case's grid.
+    notes
+        How it was taken from its file: plain sentences.
     """
 
     lesion: int | None
     region: str | None
     footprint: NDArray[np.bool_]
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -56,7 +72,10 @@ class Target:
 
 
 def lesion_targets(
-    labels: NDArray[np.int32], wanted: Sequence[int], everything: bool
+    labels: NDArray[np.int32],
+    wanted: Sequence[int],
+    everything: bool,
+    notes: tuple[str, ...] = (),
 ) -> list[Target]:
     """Give the lesions to explain.
 
@@ -77,15 +96,41 @@ def lesion_targets(
             f"{present[-1]}, listed by the command segment."
         )
     chosen = present if everything else list(dict.fromkeys(wanted))
-    return [Target(value, None, labels == value) for value in chosen]
+    return [Target(value, None, labels == value, notes) for value in chosen]
 
 
 def region_target(file: Path, case: Case) -> Target:
     """Read the mask of a region, which is named after its file."""
-    name = file.name
-    for extension in (".nii.gz", ".nii"):
-        name = name.removesuffix(extension)
-    return Target(None, label(name), load_mask(file, case))
+    mask = read_mask(file, case)
+    for note in mask.notes:
+        logger.warning(note)
+    if not mask.values.any():
+        raise CaseError(f"{file.name} marks no voxel of the images; choose another mask.")
+    return Target(None, label(stem_of(file)), mask.values, mask.notes)
+
+
+def labels_from(file: Path, case: Case) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """Read the lesions to explain: of an earlier segmentation, an expert or another program.
+
+    Returns
+    -------
+    labels, notes
+        int32 (X, Y, Z), and how they were taken.
+    """
+    if sidecar_of_ours(file):
+        return load_segmentation(file, case).labels, ()
+    lesions = read_lesions(file, case)
+    for note in lesions.notes:
+        logger.warning(note)
+    return lesions.values, lesions.notes
+
+
+def sidecar_of_ours(file: Path) -> bool:
+    """Whether a file is one that the command segment wrote, by the JSON beside it."""
+    try:
+        return "SegmentationNotes" in read_sidecar(file.with_name(sidecar_name(file.name)))
+    except ResultsError:
+        return False
 
 
 def class_index(text: str | None, profile: Profile) -> int | None:
@@ -151,7 +196,8 @@ def explain_targets(
     """
     done: dict[str, Saliency] = {}
     reports = _reports(model, case, targets, request, memory_gib)
-    for target, saliency in terminal.follow_each(reports, lambda target: target.step):
+    for target, computed in terminal.follow_each(reports, lambda target: target.step):
+        saliency = _with_notes(computed, target.notes)
         save_saliency(
             folder,
             saliency,
@@ -163,6 +209,15 @@ def explain_targets(
         )
         done[target.name] = saliency
     return done
+
+
+def _with_notes(saliency: Saliency, notes: tuple[str, ...]) -> Saliency:
+    """Return a saliency whose provenance says how its footprint was taken."""
+    if not notes:
+        return saliency
+    known = saliency.provenance.get("notes", ())
+    said = [*known, *notes] if isinstance(known, list | tuple) else list(notes)
+    return replace(saliency, provenance={**saliency.provenance, "notes": said})
 
 
 def _reports(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_ies import __version__
+from napari_ies.colour_maps import window_of
 from napari_ies.errors import FigureError
 
 if TYPE_CHECKING:
@@ -51,9 +52,7 @@ class FigureContent:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.case.shape != self.saliency.shape or not np.allclose(
-            self.case.affine, self.saliency.affine, atol=1e-4
-        ):
+        if not self.case.grid.same_as(self.saliency.grid):
             raise FigureError(
                 f"The images (size {self.case.shape}) do not lie on the grid of the saliency "
                 f"(size {self.saliency.shape}); give the images that it was computed from."
@@ -120,6 +119,11 @@ class FigureContent:
         """Return the image of a sequence as stored, (X, Y, Z)."""
         image: NDArray[np.float32] = self.case.data[self.case.sequences.index(sequence)]
         return image
+
+    def window(self, sequence: str) -> tuple[float, float]:
+        """Return the grey values between which the image of a sequence is drawn."""
+        background = self.case.backgrounds[self.case.sequences.index(sequence)]
+        return window_of(self.image(sequence), background)
 
     def cropped_map(self, sequence: str) -> NDArray[np.float32]:
         """Return the saliency of a sequence on the saliency's box; the one there is for all."""

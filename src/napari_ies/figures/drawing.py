@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_ies.colour_maps import OUTLINE_SELECTED, overlay_colours, window_of
+from napari_ies.colour_maps import OUTLINE_SELECTED, overlay_colours
 from napari_ies.figures.marks import (
     draw_marks,
     draw_scale_bar,
@@ -107,7 +107,7 @@ class _Drawing:
         self.content, self.settings = content, settings
         self.theme = THEMES[settings.theme]
         self.slicing = Slicing(content, settings)
-        self.windows = {name: window_of(content.image(name)) for name in sequences}
+        self.windows = {name: content.window(name) for name in sequences}
         self.scales = scales_of(content, settings)
         self.colours = saliency_colours(content, settings)
         self.outlined = settings.outline and self._shows_footprint()

@@ -234,10 +234,10 @@ class Slicing:
 
     def _head_box(self) -> list[tuple[float, float]]:
         """Where any shown image differs from an empty background, with a margin, in mm."""
-        names = self._content.sequences(self._settings)
+        names, case = self._content.sequences(self._settings), self._content.case
         head = np.zeros(self._shape, dtype=bool)
         for name in names:
-            head |= self._turn.apply(self._content.image(name) != 0)
+            head |= self._turn.apply(case.inside[case.sequences.index(name)])
         return [
             ((side.start - 0.5) * s - HEAD_MARGIN_MM, (side.stop - 0.5) * s + HEAD_MARGIN_MM)
             for side, s in zip(box_of(head), self.spacing, strict=True)

@@ -147,7 +147,7 @@ def save_saliency(
         If a file is there and `overwrite` is not set, the case is another one, or the disk
         refuses. No file is half written then.
     """
-    if saliency.shape != case.shape or not np.array_equal(saliency.affine, case.affine):
+    if not saliency.grid.same_as(case.grid):
         raise ResultsError(
             f"The saliency (size {saliency.shape}) does not lie on the grid of the case (size "
             f"{case.shape}); give the case that it was computed on."

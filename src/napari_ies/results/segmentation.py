@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from napari_ies.errors import ResultsError
+from napari_ies.geometry.grid import Grid
 from napari_ies.lesions import COLUMNS
 from napari_ies.results.names import segmentation_stem, sidecar_name
 from napari_ies.results.provenance import case_provenance, checkpoint_provenance
@@ -150,9 +151,7 @@ def load_segmentation(path: str | Path, case: Case | None = None) -> Segmentatio
             "notes": tuple(str(note) for note in content["SegmentationNotes"]),
             "smallest": int(content["SmallestLesion"]) if "SmallestLesion" in content else None,
         }
-    if case is not None and not (
-        shape == case.shape and np.allclose(affine, case.affine, atol=1e-3)
-    ):
+    if case is not None and not case.grid.same_as(Grid.of(shape, affine)):
         raise ResultsError(
             f"{path.name} (size {shape}) does not lie on the grid of the images (size "
             f"{case.shape}); give the images that were segmented, the same one first."

@@ -238,22 +238,8 @@ def expected_content(path: Path) -> Iterator[None]:
 
 
 def space_code(case: Case) -> int:
-    """Return NIfTI's code for what the case's millimetres refer to (1 scanner, 4 MNI, …).
-
-    A case keeps the affine alone, so the code is read from the image that it came from; where
-    that is gone, scanner coordinates are assumed.
-    """
-    for path in case.paths:
-        if path is None:
-            continue
-        try:
-            header = nib.load(path).header
-            affine = header.get_best_affine()
-        except _UNREADABLE:
-            continue
-        if np.array_equal(affine, case.affine):
-            return int(header["sform_code"]) or int(header["qform_code"]) or SCANNER_SPACE
-    return SCANNER_SPACE
+    """Return NIfTI's code for what the case's millimetres refer to (1 scanner, 4 MNI, …)."""
+    return case.space or SCANNER_SPACE
 
 
 def _flush(path: Path) -> None:

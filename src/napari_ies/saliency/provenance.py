@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_ies.assumptions import notes_on
 from napari_ies.checkpoints.device import device_label
 from napari_ies.versions import versions
 
@@ -27,7 +28,7 @@ def provenance(model: SegmentationModel, case: Case, precision: str) -> dict[str
     precision
         What was asked for; TF32 is there on CUDA only, and elsewhere float32 is noted.
     """
-    notes = list(case.notes)
+    notes = list(notes_on(model, case))
     if precision == "tf32" and model.device.type != "cuda":
         notes.append("TF32 is there on CUDA only: the map was computed in float32.")
         precision = "float32"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_ies.geometry.grid import Grid
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -59,6 +61,11 @@ class Saliency:
     footprint: NDArray[np.bool_]
     n_used: int
     provenance: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def grid(self) -> Grid:
+        """The case's voxels and where they lie."""
+        return Grid(self.shape, self.affine)
 
     @property
     def maps(self) -> NDArray[np.float32]:

@@ -93,20 +93,21 @@ def reference_mask(
     CaseError
         If the layer does not overlap the images.
     """
-    from napari_ies.case import load_mask
+    from napari_ies.masks import read_mask
 
     if source.path is not None and _as_in_file(source, source.path):
-        return load_mask(source.path, case), source.path, ()
+        known = read_mask(source.path, case, lesions=True)
+        return known.values, source.path, known.notes
     mask, notes = layer_mask(source, None, case, frame)
     return mask, mask, notes
 
 
 def _as_in_file(source: Source, path: Path) -> bool:
     """Whether a file still holds what its layer shows: it may have been painted in since."""
-    from napari_ies.case import read_volume
+    from napari_ies.volume import read_volume
 
     try:
-        values, _ = read_volume(path, constant_is_error=False)
+        values = read_volume(path, constant_is_error=False).data
     except NapariIESError:
         return False
     return np.array_equal(values > 0, source.stored > 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_ies.background import find_background
 from napari_ies.colour_maps import window_of
 from napari_ies.viewer.frame import Frame
 
@@ -128,22 +129,21 @@ def read_image(path: str | Path) -> LayerDataTuple:
     CaseError
         If the file cannot be used, in one sentence that names it.
     """
-    from napari_ies.case import read_volume
+    from napari_ies.volume import read_volume
 
     path = Path(path).expanduser()
     # A mask with no lesion is a constant volume and still a reference.
-    volume, affine = read_volume(path, constant_is_error=False)
-    x, y, z = volume.shape
-    frame = Frame.of_grid(affine, (x, y, z))
+    volume = read_volume(path, constant_is_error=False)
+    frame = Frame.of_grid(volume.affine, volume.grid.shape)
     arguments = {
         **frame.placement(),
         "name": sequence_file_name(path),
         "colormap": "gray",
         "interpolation2d": "linear",
-        "contrast_limits": window_of(volume),
-        "metadata": {METADATA_KEY: {"path": str(path), "affine": affine}},
+        "contrast_limits": window_of(volume.data, find_background(volume.data, volume.step)),
+        "metadata": {METADATA_KEY: {"path": str(path), "affine": volume.affine}},
     }
-    return frame.reorientation.apply(volume), arguments, "image"
+    return frame.reorientation.apply(volume.data), arguments, "image"
 
 
 def sequence_file_name(path: Path) -> str:

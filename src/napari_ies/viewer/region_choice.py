@@ -153,11 +153,11 @@ def chosen_region(choice: RegionChoice, reading: Reading) -> ChosenRegion:
     if choice.only_part:
         x, y, z = region.place.centre
         region = Region(f"{name}, part at {x} {y} {z}", mask, region.place)
-    brain = (reading.case.data[:, mask] != 0).any(axis=0)
+    brain = reading.case.inside[:, mask].any(axis=0)
     if not brain.any():
         raise CaseError(
-            f"{_capital(name)} lies outside the brain: every sequence is 0 in all of it; choose "
-            "or paint a place in the brain."
+            f"{_capital(name)} lies outside the brain: every sequence is background in all of it; "
+            "choose or paint a place in the brain."
         )
     return ChosenRegion(region, notes)
 
@@ -202,7 +202,7 @@ def _size_notes(region: Region, case: Case) -> tuple[str, ...]:
     count = int(np.count_nonzero(region.mask))
     if count <= MANY_VOXELS:
         return ()
-    share = 100 * count / max(int(np.count_nonzero((case.data != 0).any(axis=0))), 1)
+    share = 100 * count / max(int(np.count_nonzero(case.inside.any(axis=0))), 1)
     return (
         f"{region.name} holds {count} voxels, as many as {share:.0f} % of the brain: its map "
         "takes long, a maximum map very long; Cancel stops it.",
@@ -215,8 +215,9 @@ def _seen(counterfactual: Counterfactual, region: Region) -> SeenChange:
     box = box_of(visible if visible.any() else counterfactual.changed)
     case = counterfactual.case
     original = case if case.normalised_as is None else case.normalised_as
-    volume = original.data[original.sequences.index(counterfactual.edit.sequence)]
-    return SeenChange(counterfactual, region, box, difference[box].copy(), window_of(volume))
+    channel = original.sequences.index(counterfactual.edit.sequence)
+    limits = window_of(original.data[channel], original.backgrounds[channel])
+    return SeenChange(counterfactual, region, box, difference[box].copy(), limits)
 
 
 def _file_safe(name: str) -> str:

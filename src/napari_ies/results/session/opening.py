@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_ies.errors import ResultsError
+from napari_ies.geometry.grid import Grid
 from napari_ies.results.names import sidecar_name
 from napari_ies.results.saliency import load_saliency
 from napari_ies.results.segmentation import load_segmentation
@@ -192,9 +193,7 @@ class Session:
         shape = self.segmentation.labels.shape
         found = {one.sequence: one.path for one in self.images if one.path is not None}
         case = load_case(found, subject=self.record.subject) if found else None
-        if case is not None and (
-            case.shape != shape or not np.allclose(case.affine, self.affine, atol=1e-3)
-        ):
+        if case is not None and not case.grid.same_as(Grid.of(shape, self.affine)):
             # The image that sets the grid is gone; the others cannot be brought onto it.
             case, found = None, {}
         if case is not None and self.complete:

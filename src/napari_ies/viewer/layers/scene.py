@@ -199,7 +199,8 @@ class Scene:
             self._stack.remove(key)
         self._resampled = []
         for sequence in sequences:
-            volume = case.data[case.sequences.index(sequence)]
+            channel = case.sequences.index(sequence)
+            volume = case.data[channel]
             key = self._stack.make(
                 "image",
                 "resampled",
@@ -207,7 +208,7 @@ class Scene:
                 name=f"{sequence} on the grid of {case.sequences[0]}",
                 colormap="gray",
                 interpolation2d="linear",
-                contrast_limits=window_of(volume),
+                contrast_limits=window_of(volume, case.backgrounds[channel]),
                 visible=False,
                 known={"affine": case.affine},
                 **frame.placement(),

@@ -41,9 +41,11 @@ class Surfaces:
 
 def surfaces_of(reading: Reading) -> Surfaces:
     """Compute the surfaces of a reading."""
+    from napari_ies.midline import above_background
+
     frame = reading.frame
     lesions, labels = lesion_surfaces(reading.segmentation.labels, frame)
-    return Surfaces(head_surface(reading.case.data[0], frame), lesions, labels)
+    return Surfaces(head_surface(above_background(reading.case)[0], frame), lesions, labels)
 
 
 def head_surface(volume: NDArray[np.float32], frame: Frame) -> Mesh | None:
@@ -52,7 +54,7 @@ def head_surface(volume: NDArray[np.float32], frame: Frame) -> Mesh | None:
     Parameters
     ----------
     volume
-        (X, Y, Z), as stored.
+        (X, Y, Z), as stored; 0 in the background.
     frame
         Where it lies in the viewer.
 

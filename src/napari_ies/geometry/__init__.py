@@ -1,0 +1,8 @@
+"""Where voxels lie: grids, and the way of a volume from one to another."""
+
+from __future__ import annotations
+
+from napari_ies.geometry.grid import Grid
+from napari_ies.geometry.resampling import Resampled, onto
+
+__all__ = ["Grid", "Resampled", "onto"]

@@ -1,0 +1,167 @@
+"""Volume: one image file as what it means, in millimetres; or one sentence on why it is none."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from nibabel.spatialimages import HeaderDataError
+
+from napari_ies.errors import CaseError
+from napari_ies.geometry.grid import Grid
+from napari_ies.image_files import Content, open_image
+from napari_ies.volume_position import position_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """One 3-d image.
+
+    Parameters
+    ----------
+    path
+        The file.
+    data
+        float32 (X, Y, Z), voxels as stored, values with the file's scale and offset applied.
+    grid
+        Where they lie, in mm.
+    step
+        Difference between neighbouring values that the file can hold; 0 for floating point.
+    space
+        NIfTI's code for what the millimetres refer to: 1 the scanner, 4 the MNI template, …
+    sha256
+        Of the bytes that were read, in hexadecimal.
+    notes
+        What a reader must know about how the file was taken: plain sentences.
+    """
+
+    path: Path
+    data: NDArray[np.float32]
+    grid: Grid
+    step: float = 0.0
+    space: int = 1
+    sha256: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def affine(self) -> NDArray[np.float64]:
+        """Voxel indices to mm (RAS+), 4 x 4."""
+        return self.grid.affine
+
+
+def read_volume(path: str | Path, *, constant_is_error: bool = True) -> Volume:
+    """Read one 3-d image in a format that nibabel reads.
+
+    Parameters
+    ----------
+    path
+        NIfTI (``.nii``, ``.nii.gz``, ``.img`` with ``.hdr``), FreeSurfer (``.mgz``, ``.mgh``) and
+        what else nibabel reads; known by content where that says it, whatever the file's name
+        and whether or not it is compressed. Dimensions beyond the third are dropped where their
+        length is 1.
+    constant_is_error
+        Whether a volume with one single value is refused.
+
+    Returns
+    -------
+    Volume
+
+    Raises
+    ------
+    CaseError
+        If there is no such file, or it is not one finite, real 3-d volume with a position in
+        space, in one sentence that names it.
+    """
+    path = Path(path).expanduser()
+    content = open_image(path)
+    shape = _shape_of(content, path.name)
+    position = position_of(content, shape, path.name)
+    data = _values_of(content, shape, path.name)
+    if constant_is_error and data.min() == data.max():
+        raise CaseError(
+            f"Every voxel of {path.name} has the same value ({data.flat[0]:g}); expected an MR "
+            "image."
+        )
+    return Volume(
+        path=path,
+        data=data,
+        grid=Grid.of(shape, position.affine),
+        step=_step_of(content.image),
+        space=position.space,
+        sha256=content.sha256,
+        notes=(*content.notes, *position.notes),
+    )
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal, read piece by piece."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _shape_of(content: Content, what: str) -> tuple[int, int, int]:
+    dtype = content.image.get_data_dtype()
+    if dtype.names is not None:
+        raise CaseError(f"{what} is a colour (RGB) image; expected a grey-value MR sequence.")
+    if np.issubdtype(dtype, np.complexfloating):
+        raise CaseError(f"{what} holds complex numbers; expected magnitudes, so convert it first.")
+    shape = tuple(int(size) for size in content.image.shape)
+    if len(shape) > 3 and all(size == 1 for size in shape[3:]):
+        shape = shape[:3]
+    if len(shape) > 3:
+        raise CaseError(
+            f"{what} holds {int(np.prod(shape[3:]))} volumes; expected one 3-d volume, so "
+            "extract the one to use."
+        )
+    if len(shape) < 3 or min(shape) < 2:
+        raise CaseError(
+            f"{what} has the size {' x '.join(map(str, shape))}; expected a 3-d volume."
+        )
+    return shape[0], shape[1], shape[2]
+
+
+def _values_of(content: Content, shape: tuple[int, int, int], what: str) -> NDArray[np.float32]:
+    try:
+        data = np.asarray(content.image.dataobj, dtype=np.float32).reshape(shape)
+    except (OSError, EOFError, ValueError, zlib.error, HeaderDataError) as error:
+        raise CaseError(
+            f"{what} is damaged or cut short and cannot be read; copy it again from its source."
+        ) from error
+    if not np.isfinite(data).all():
+        bad = int(np.count_nonzero(~np.isfinite(data)))
+        raise CaseError(
+            f"{what} holds {bad} voxels that are not finite numbers (NaN or infinity); replace "
+            "them, for example by 0, before loading."
+        )
+    return data
+
+
+def _step_of(image: Any) -> float:
+    """Return the difference between neighbouring values of a file of whole numbers, else 0."""
+    if not np.issubdtype(image.get_data_dtype(), np.integer):
+        return 0.0
+    slope = getattr(image.dataobj, "slope", 1.0)
+    return abs(float(np.max(slope)))
+
+
+READABLE = (
+    ".nii", ".nii.gz", ".mgz", ".mgh", ".mgh.gz", ".img", ".img.gz", ".hdr", ".hdr.gz", ".mnc",
+    ".par", ".rec", ".head", ".brik", ".brik.gz",
+)  # fmt: skip
+"""Endings, in lower case, of files that are read; others are, if their content is NIfTI's."""
+
+
+def stem_of(path: str | Path) -> str:
+    """Return the name of an image file without its ending: ``flair`` of ``flair.nii.gz``."""
+    name = Path(path).name
+    for ending in sorted(READABLE, key=len, reverse=True):
+        if name.lower().endswith(ending) and len(name) > len(ending):
+            return name[: -len(ending)]
+    return Path(path).stem or name

@@ -1,0 +1,167 @@
+"""Where the voxels of a file lie, in mm, and what its header says that contradicts itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.affines import apply_affine
+from nibabel.spatialimages import HeaderDataError
+
+from napari_ies.errors import CaseError
+from napari_ies.geometry.grid import Grid, size_words
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_ies.image_files import Content
+
+SCANNER = 1
+"""NIfTI's code for coordinates of the scanner."""
+
+_SPACES = {1: "the scanner's", 2: "another image's", 3: "Talairach", 4: "MNI", 5: "a template's"}
+
+_MILLIMETRES = {"mm": 1.0, "meter": 1000.0, "micron": 0.001, "unknown": 1.0}
+_UNIT_WORDS = {"meter": "metres", "micron": "micrometres"}
+
+SMALLEST_MM, LARGEST_MM = 3.0, 2000.0
+"""Extents of the field of view between which a patient's image lies."""
+
+
+@dataclass(frozen=True, eq=False)
+class Position:
+    """Where the voxels of a file lie.
+
+    Parameters
+    ----------
+    affine
+        Voxel indices to mm (RAS+), 4 x 4.
+    space
+        NIfTI's code for what they refer to.
+    notes
+        What the header says that a reader must know: plain sentences.
+    """
+
+    affine: NDArray[np.float64]
+    space: int
+    notes: tuple[str, ...]
+
+
+def position_of(content: Content, shape: tuple[int, int, int], what: str) -> Position:
+    """Return where the voxels of an opened file lie.
+
+    Of a NIfTI file's two affines the sform counts if it is set and the qform otherwise, as in
+    nibabel.
+
+    Parameters
+    ----------
+    content
+        The file.
+    shape
+        Its three sizes.
+    what
+        Its name, for sentences.
+
+    Raises
+    ------
+    CaseError
+        If it does not say where it lies.
+    """
+    header = content.image.header
+    space, notes = SCANNER, []
+    if isinstance(header, nib.Nifti1Header):
+        space = int(header["sform_code"]) or int(header["qform_code"])
+        notes += _contradiction(header, shape, what)
+    elif isinstance(header, nib.AnalyzeHeader) and not _has_matrix(content.image):
+        space = 0  # left and right of plain Analyze are anybody's guess
+    if space == 0:
+        raise CaseError(
+            f"{what} does not say where it lies in space (neither sform nor qform is set); "
+            "convert it again from DICOM with its geometry."
+        )
+    affine = np.array(content.image.affine, dtype=np.float64)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-30:
+        raise CaseError(f"The affine of {what} is not invertible; convert the image again.")
+    affine, said = _in_millimetres(header, affine, shape, what)
+    if abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise CaseError(
+            f"The voxels of {what} measure {size_words(Grid.of(shape, affine).spacing)} mm; "
+            "expected an image of a patient, so convert it again."
+        )
+    return Position(affine, space, (*notes, *said))
+
+
+def _has_matrix(image: Any) -> bool:
+    """Whether an Analyze image came with a matrix of SPM in a file beside it."""
+    holder = image.file_map.get("mat")
+    return holder is not None and holder.filename is not None and Path(holder.filename).is_file()
+
+
+def _in_millimetres(
+    header: Any, affine: NDArray[np.float64], shape: tuple[int, int, int], what: str
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    unit = "mm"
+    if isinstance(header, nib.Nifti1Header):
+        try:
+            unit = header.get_xyzt_units()[0]
+        except KeyError:  # a code that NIfTI does not know
+            unit = "unknown"
+    scaled = np.diag([*[_MILLIMETRES[unit]] * 3, 1.0]) @ affine
+    stated, converted = Grid.of(shape, affine), Grid.of(shape, scaled)
+    if unit in _UNIT_WORDS and _is_patient(stated) and not _is_patient(converted):
+        return affine, (
+            f"{what} states its sizes in {_UNIT_WORDS[unit]}, which would make its voxels "
+            f"{' × '.join(f'{size:g}' for size in converted.spacing)} mm; they were taken as mm.",
+        )
+    if unit in _UNIT_WORDS:
+        return scaled, (
+            f"{what} states its sizes in {_UNIT_WORDS[unit]}; they were converted to mm (voxels "
+            f"of {size_words(converted.spacing)} mm).",
+        )
+    if not _is_patient(stated):
+        return affine, (
+            f"{what} {'has no unit of length' if unit == 'unknown' else 'is in mm'} and its field "
+            f"of view would be {size_words(np.multiply(shape, stated.spacing))} mm: volumes and "
+            "distances may be wrong; check its voxel size.",
+        )
+    return affine, ()
+
+
+def _is_patient(grid: Grid) -> bool:
+    extent = float(np.multiply(grid.shape, grid.spacing).max())
+    return SMALLEST_MM <= extent <= LARGEST_MM
+
+
+def _contradiction(header: Any, shape: tuple[int, int, int], what: str) -> list[str]:
+    """Say where the two affines of a NIfTI file disagree."""
+    try:
+        sform, sform_code = header.get_sform(coded=True)
+        qform, qform_code = header.get_qform(coded=True)
+    except (HeaderDataError, ValueError):
+        return []
+    if sform is None or qform is None or not np.isfinite([sform, qform]).all():
+        return []
+    if abs(np.linalg.det(sform[:3, :3])) < 1e-30 or abs(np.linalg.det(qform[:3, :3])) < 1e-30:
+        return []
+    if Grid.of(shape, sform).same_as(Grid.of(shape, qform)):
+        return []
+    spaces = [_SPACES.get(int(code), "unknown") for code in (sform_code, qform_code)]
+    said = f"sform ({spaces[0]} coordinates) and qform ({spaces[1]} coordinates)"
+    if _side(sform) != _side(qform):
+        return [
+            f"LEFT AND RIGHT ARE CONTRADICTORY in {what}: its {said} swap them; the sform counts "
+            "here, so check with another program which of them is true before trusting any side."
+        ]
+    ends = np.array([[0, 0, 0], *np.diag(shape), shape], dtype=float)
+    away = np.linalg.norm(apply_affine(sform, ends) - apply_affine(qform, ends), axis=1).max()
+    return [f"In {what}, {said} disagree by up to {away:.3g} mm; the sform counts here."]
+
+
+def _side(affine: NDArray[np.float64]) -> tuple[int, str]:
+    """Return which stored axis runs along left and right, and to which of them."""
+    codes = nib.aff2axcodes(affine)
+    axis = next(i for i, code in enumerate(codes) if code in "LR")
+    return axis, codes[axis]
