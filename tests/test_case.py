@@ -93,7 +93,7 @@ def test_a_mask_on_another_grid_is_resampled_by_nearest_neighbour(tmp_path):
     [
         ("patient07/FLAIR.nii.gz", "patient07"),
         ("sub-A1/anat/sub-A1_ses-2_FLAIR.nii.gz", "A1"),
-        ("Müller, Hans/f.nii.gz", "MllerHans"),
+        ("Müller, Hans/f.nii.gz", "MullerHans"),
     ],
 )
 def test_the_subject_is_read_from_the_path(tmp_path, path, subject):

@@ -103,7 +103,7 @@ def test_segment_writes_what_segment_returns(small, tmp_path):
     assert result.exit_code == 0, result.output
     case = small.case()
     expected = segment(small.model(), case, reference=load_mask(small.reference, case))
-    written = load_segmentation(next(tmp_path.glob("*dseg.nii.gz")), case)
+    written = load_segmentation(next(tmp_path.rglob("*dseg.nii.gz")), case)
     np.testing.assert_array_equal(written.labels, expected.labels)
     np.testing.assert_array_equal(written.probability, expected.probability)
     rows = [line.split() for line in result.stdout.splitlines()]
@@ -124,7 +124,7 @@ def test_explain_writes_what_explain_returns(small, tmp_path):
     settings = {"aggregation": "max", "n_samples": 2, "noise": 0.2, "seed": 4}
     expected = explain(model, case, labels == 4, **settings)
     name = "sub-X1_seq-FLAIR_lesion-004_method-smoothgrad_agg-max_saliency.nii.gz"
-    written = load_saliency(tmp_path / name)
+    written = load_saliency(tmp_path / "sub-X1" / "anat" / name)
     assert written.request == expected.request
     np.testing.assert_array_equal(written.mask, labels == 4)
     np.testing.assert_allclose(written.maps, expected.maps, rtol=1e-5, atol=1e-7)
@@ -133,7 +133,7 @@ def test_explain_writes_what_explain_returns(small, tmp_path):
 
 def test_explain_takes_an_earlier_segmentation_and_every_lesion_of_it(small, tmp_path):
     run("segment", *small.arguments, "--out", tmp_path)
-    labels = next(tmp_path.glob("*dseg.nii.gz"))
+    labels = next(tmp_path.rglob("*dseg.nii.gz"))
     result = run(
         *("explain", *small.arguments, "--labels", labels, "--all", "--samples", 1),
         *("--method", "gradcam++", "--out", tmp_path),
@@ -141,7 +141,7 @@ def test_explain_takes_an_earlier_segmentation_and_every_lesion_of_it(small, tmp
     assert result.exit_code == 0, result.output
     expected = load_segmentation(labels).labels
     for label in np.unique(expected[expected > 0]):
-        (written,) = tmp_path.glob(f"*_lesion-{label:03d}_method-gradcampp_saliency.nii.gz")
+        (written,) = tmp_path.rglob(f"*_lesion-{label:03d}_method-gradcampp_saliency.nii.gz")
         np.testing.assert_array_equal(load_saliency(written).mask, expected == label)
 
 
@@ -170,11 +170,11 @@ def test_each_of_several_is_the_same_as_alone_and_written_when_it_is_done(
     model, case = small.model(), small.case()
     labels = segment(model, case).labels
     for lesion in (2, 4):
-        written = load_saliency(next(tmp_path.glob(f"*_seq-T1_lesion-{lesion:03d}*saliency.json")))
+        written = load_saliency(next(tmp_path.rglob(f"*_seq-T1_lesion-{lesion:03d}*saliency.json")))
         expected = explain(model, case, labels == lesion, n_samples=2, precision="tf32")
         assert written.request == expected.request
         np.testing.assert_allclose(written.maps, expected.maps, rtol=1e-5, atol=1e-7)
-    assert not list(tmp_path.glob("*region*"))
+    assert not list(tmp_path.rglob("*region*"))
 
 
 def test_explain_takes_a_region_named_after_its_file(small, tmp_path):
@@ -183,7 +183,9 @@ def test_explain_takes_a_region_named_after_its_file(small, tmp_path):
         *("--forward", "whole-volume", "--class", "background", "--out", tmp_path),
     )
     assert result.exit_code == 0, result.output
-    (written,) = tmp_path.glob("*_seq-T1_region-lesions_method-smoothgrad_agg-mean_saliency.nii.gz")
+    (written,) = tmp_path.rglob(
+        "*_seq-T1_region-lesions_method-smoothgrad_agg-mean_saliency.nii.gz"
+    )
     saliency = load_saliency(written)
     np.testing.assert_array_equal(saliency.mask, load_mask(small.reference, small.case()))
     assert (saliency.request.class_index, saliency.request.forward) == (0, "whole-volume")
@@ -199,7 +201,7 @@ def test_a_missed_lesion_can_be_explained(small, tmp_path):
         *("--lesion", 2, "--samples", 1, "--out", tmp_path),
     )
     assert result.exit_code == 0, result.output
-    written = next(tmp_path.glob("*_lesion-002_*mask.nii.gz"))
+    written = next(tmp_path.rglob("*_lesion-002_*mask.nii.gz"))
     np.testing.assert_array_equal(load_saliency(written).mask, strict.labels == 2)
 
 
@@ -241,14 +243,14 @@ def test_a_result_that_is_there_is_refused_before_anything_is_computed(
 ):
     explained = ("explain", *small.arguments, "--mask", small.reference, "--samples", 1)
     assert run(*explained, "--out", tmp_path).exit_code == 0
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
     with monkeypatch.context() as patch:
         patch.setattr("napari_ies.cli.explaining.explain_together", None)
         assert "is there already" in one_line(run(*explained, "--out", tmp_path))
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
     again = run(*explained, "--seed", 3, "--overwrite", "--out", tmp_path)
     assert again.exit_code == 0, again.output
-    assert load_saliency(next(tmp_path.glob("*FLAIR*.json"))).request.seed == 3
+    assert load_saliency(next(tmp_path.rglob("*FLAIR*.json"))).request.seed == 3
 
 
 def test_a_defect_shows_its_traceback_only_with_debug(small, tmp_path, monkeypatch):
@@ -278,7 +280,7 @@ def test_the_order_of_the_images_does_not_matter(small, tmp_path):
     checkpoint, flair, t1 = small.arguments
     run("segment", checkpoint, flair, t1, "--out", tmp_path / "a")
     run("segment", checkpoint, t1, flair, "--out", tmp_path / "b")
-    one, other = (load_segmentation(next((tmp_path / n).glob("*dseg.nii.gz"))) for n in "ab")
+    one, other = (load_segmentation(next((tmp_path / n).rglob("*dseg.nii.gz"))) for n in "ab")
     np.testing.assert_array_equal(one.probability, other.probability)
 
 

@@ -51,7 +51,7 @@ def test_help_has_a_purpose_and_an_example():
 
 
 def test_each_result_gives_one_figure_of_its_own_images(small, results, tmp_path):
-    every_file = [path for path in (results / "results").iterdir() if "region" in path.name]
+    every_file = [path for path in (results / "results").rglob("*") if "region" in path.name]
     result = run(*every_file, "--out", tmp_path / "new", "--width", 88, "--sequence", "FLAIR")
     assert result.exit_code == 0, result.output
     written = sorted((tmp_path / "new").iterdir())
@@ -60,7 +60,7 @@ def test_each_result_gives_one_figure_of_its_own_images(small, results, tmp_path
         for method in ("gradcampp", "smoothgrad_agg-mean")
     ]
     assert sorted(result.stdout.split()) == [str(path) for path in written]
-    saliency = load_saliency(next((results / "results").glob("*FLAIR*_saliency.json")))
+    saliency = load_saliency(next((results / "results").rglob("*FLAIR*_saliency.json")))
     expected = FigureContent(small.case(), saliency, "region balls")
     settings = FigureSettings(width=88, sequences=("FLAIR",))
     assert written[1].read_bytes() == figure_bytes(expected, settings, "png")
@@ -69,7 +69,7 @@ def test_each_result_gives_one_figure_of_its_own_images(small, results, tmp_path
 
 
 def test_the_ending_says_the_format_and_nothing_is_overwritten(results, tmp_path):
-    saved = next((results / "results").glob("*FLAIR*_saliency.nii.gz"))
+    saved = next((results / "results").rglob("*FLAIR*_saliency.nii.gz"))
     out = tmp_path / "figure.svg"
     options = ("--out", out, "--layout", "montage", "--slices", 2, "--theme", "dark", "--no-plain")
     assert run(saved, *options).exit_code == 0
@@ -85,7 +85,7 @@ def test_the_ending_says_the_format_and_nothing_is_overwritten(results, tmp_path
 
 
 def test_a_figure_about_a_point_with_limits_of_each_sequence(small, results, tmp_path):
-    saved = next((results / "results").glob("*FLAIR*_saliency.nii.gz"))
+    saved = next((results / "results").rglob("*FLAIR*_saliency.nii.gz"))
     case, out = small.case(), tmp_path / "at.png"
     voxel = np.array([8, 13, 5, 1])
     at = [round(float(value), 2) for value in (case.affine @ voxel)[:3]]
@@ -105,7 +105,7 @@ def test_a_figure_about_a_point_with_limits_of_each_sequence(small, results, tmp
 def test_an_image_that_is_missing_or_changed_is_said(small, results, tmp_path):
     folder = tmp_path / "moved" / "a" / "b"
     shutil.copytree(results / "results", folder)
-    saved = next(folder.glob("*T1*_saliency.nii.gz"))
+    saved = next(folder.rglob("*T1*_saliency.nii.gz"))
     flair, t1 = small.images["FLAIR"], small.images["T1"]
     out = tmp_path / "figure.svg"
     assert "--image FLAIR=FILE" in one_line(run(saved, "--out", out))
@@ -135,7 +135,7 @@ def test_wrong_usage_ends_with_2(wrong, tmp_path):
 
 
 def test_what_cannot_be_drawn_is_one_line(results, tmp_path):
-    saved = sorted((results / "results").glob("*region*_saliency.nii.gz"))
+    saved = sorted((results / "results").rglob("*region*_saliency.nii.gz"))
     assert "give a folder" in one_line(run(*saved, "--out", tmp_path / "one.pdf"))
     assert "no sequence T2" in one_line(run(saved[0], "--sequence", "T2", "--out", tmp_path))
     assert "1000 mm" in one_line(run(saved[0], "--width", 1000, "--out", tmp_path))

@@ -61,7 +61,7 @@ def test_a_lesion_can_be_explained(small, tmp_path):
         "from napari_ies.cli import main\nmain()",
         *("explain", *small.arguments, "--lesion=1", "--samples=1", f"--out={tmp_path}"),
     )
-    assert len(list(tmp_path.glob("*_saliency.nii.gz"))) == 2
+    assert len(list(tmp_path.rglob("*_saliency.nii.gz"))) == 2
 
 
 def test_the_command_starts_without_torch_or_a_viewer():

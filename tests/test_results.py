@@ -86,14 +86,14 @@ def assert_same(one: Saliency, other: Saliency) -> None:
 
 
 def all_files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("make", [smoothgrad, gradcam])
 def test_any_file_of_a_saliency_brings_it_back_bit_for_bit(tmp_path, case, make):
     saliency = make(case)
     save_saliency(tmp_path, saliency, case=case, lesion=3)
-    parts = [path for path in tmp_path.iterdir() if path.name.startswith("sub-")]
+    parts = list((tmp_path / "sub-07" / "anat").iterdir())
     assert len(parts) == (14 if make is smoothgrad else 8)
     for path in parts:
         assert_same(load_saliency(path), saliency)
@@ -112,7 +112,7 @@ def test_maps_that_differ_in_their_settings_alone_lie_beside_each_other_as_runs(
 def test_files_are_named_as_bids_derivatives(tmp_path, case):
     save_saliency(tmp_path, smoothgrad(case), case=case, lesion=3)
     save_saliency(tmp_path, gradcam(case), case=case, region="brain-stem")
-    images = {path.name for path in tmp_path.glob("*.nii.gz")}
+    images = {path.name for path in tmp_path.rglob("*.nii.gz")}
     start, end = "sub-07_", "lesion-003_method-smoothgrad_agg-max"
     assert images == {
         f"{start}seq-FLAIR_{end}_saliency.nii.gz",
@@ -123,14 +123,14 @@ def test_files_are_named_as_bids_derivatives(tmp_path, case):
         f"{start}region-brainstem_method-gradcampp_saliency.nii.gz",
         f"{start}region-brainstem_method-gradcampp_desc-footprint_mask.nii.gz",
     }
-    tables = {path.name for path in tmp_path.glob("*.tsv")}
+    tables = {path.name for path in tmp_path.rglob("*.tsv")}
     assert tables == {
         f"{start}{end}_measures.tsv",
         f"{start}{end}_profile.tsv",
         f"{start}region-brainstem_method-gradcampp_measures.tsv",
         f"{start}region-brainstem_method-gradcampp_profile.tsv",
     }
-    assert {path.name for path in tmp_path.glob("sub-*.json")} == {
+    assert {path.name for path in (tmp_path / "sub-07" / "anat").glob("*.json")} == {
         name.replace(".nii.gz", ".json") for name in images
     } | {name.replace(".tsv", ".json") for name in tables}
     description = json.loads((tmp_path / "dataset_description.json").read_text())
@@ -230,7 +230,7 @@ def test_overwriting_leaves_nothing_of_the_former_result(tmp_path, case):
     later = smoothgrad(case, seed=8, cropped_standard_error=None)
     first, *_ = save_saliency(tmp_path, later, case=case, lesion=3, overwrite=True)
     assert_same(load_saliency(first), later)
-    assert not list(tmp_path.glob("*standarderror*"))
+    assert not list(tmp_path.rglob("*standarderror*"))
 
 
 def test_a_disk_that_fills_up_leaves_no_file(tmp_path, case, monkeypatch):
@@ -277,7 +277,7 @@ def damage_truncate(folder: Path, first: Path) -> None:
 
 
 def damage_remove(folder: Path, first: Path) -> None:
-    next(folder.glob("*mask.nii.gz")).unlink()
+    next(folder.rglob("*mask.nii.gz")).unlink()
 
 
 def damage_foreign_image(folder: Path, first: Path) -> None:
@@ -330,8 +330,9 @@ def test_an_image_without_sidecar_is_refused(tmp_path):
 
 def test_labels_hold_letters_and_digits_only():
     assert label("T1-w (3D)") == "T1w3D"
+    assert label("Müller-Łódź ß7") == "MullerLodzss7"
     with pytest.raises(ResultsError, match="no letter or digit"):
-        label("σ_-")
+        label("_-")
 
 
 def test_sequences_that_would_share_a_file_are_refused(tmp_path, case):
@@ -367,7 +368,7 @@ def segmentation() -> Segmentation:
 
 def test_any_file_of_a_segmentation_brings_it_back(tmp_path, small, segmentation, case):
     save_segmentation(tmp_path, segmentation, case=case, model=small.model())
-    parts = [path for path in tmp_path.iterdir() if path.name.startswith("sub-")]
+    parts = list((tmp_path / "sub-07" / "anat").iterdir())
     assert {path.name.removeprefix("sub-07_desc-lesions_") for path in parts} == {
         "dseg.nii.gz",
         "dseg.json",
@@ -384,21 +385,22 @@ def test_any_file_of_a_segmentation_brings_it_back(tmp_path, small, segmentation
             assert getattr(loaded, name) == getattr(segmentation, name)
 
 
-def test_the_lesion_table_starts_with_the_label_and_says_what_is_missing(
+def test_the_lesion_table_starts_with_index_and_name_and_says_what_is_missing(
     tmp_path, small, segmentation, case
 ):
     *_, table = save_segmentation(tmp_path, segmentation, case=case, model=small.model())
     heading, first, second = table.read_text().splitlines()
-    assert heading.split("\t")[:2] == ["label", "voxels"]
-    assert float(first.split("\t")[3]) == 1 / 3
-    assert second.split("\t")[3] == "n/a"
+    assert heading.split("\t")[:3] == ["index", "name", "voxels"]
+    assert first.split("\t")[:2] == ["1", "lesion 1"]
+    assert float(first.split("\t")[4]) == 1 / 3
+    assert second.split("\t")[4] == "n/a"
 
 
 def test_the_sidecar_of_the_lesion_table_says_what_each_column_is(
     tmp_path, small, segmentation, case
 ):
     labels, _, table = save_segmentation(tmp_path, segmentation, case=case, model=small.model())
-    columns = table.read_text().splitlines()[0].split("\t")[1:]
+    columns = table.read_text().splitlines()[0].split("\t")
     described = json.loads(labels.with_name("sub-07_desc-lesions_dseg.json").read_text())
     assert all(described[column]["Description"] for column in columns)
     assert described["centre_x_mm"]["Units"] == "mm"

@@ -13,6 +13,7 @@ from napari_ies.background import find_background, inside
 from napari_ies.errors import CaseError
 from napari_ies.geometry.grid import Grid
 from napari_ies.geometry.resampling import onto
+from napari_ies.identity import identify
 from napari_ies.image_notes import background_notes
 from napari_ies.normalisation import scaling
 from napari_ies.volume import read_volume
@@ -59,7 +60,8 @@ class Case:
         Sequences whose image is not there, such as in a reopened session: 0 everywhere, to be
         shown as empty and never computed with.
     visit
-        Label of the visit for file names, letters and digits only; empty where none is known.
+        Label of the visit (the BIDS session) for file names, letters and digits only; empty if
+        there is none.
     space
         NIfTI's code for what the millimetres refer to: 1 the scanner, 4 the MNI template, …
     backgrounds
@@ -216,6 +218,7 @@ def load_case(
     images: Mapping[str, str | Path],
     *,
     subject: str | None = None,
+    visit: str | None = None,
     grid: tuple[tuple[int, int, int], NDArray[np.float64]] | None = None,
 ) -> Case:
     """Load one patient's sequences from image files onto the grid of the first one.
@@ -228,9 +231,9 @@ def load_case(
     ----------
     images
         File of each sequence, by name; see :func:`napari_ies.volume.read_volume`.
-    subject
-        Label of the patient; by default taken from a ``sub-…`` entity in the first path or from
-        the name of its folder.
+    subject, visit
+        Labels of patient and visit; by default taken from the paths, see
+        :func:`napari_ies.identity.identify`. An empty visit means that there is none.
     grid
         Size and affine of another grid to bring all of them onto, such as a result's.
 
@@ -259,14 +262,17 @@ def load_case(
         notes += [*([note] if note else []), *background_notes(volume.data, background, name)]
         found.append(background)
         stacked.append(data)
+    paths = [volume.path for volume in volumes.values()]
+    identity = identify(paths, subject=subject, visit=visit)
+    notes += identity.notes
     for note in notes:
         logger.warning(note)
-    paths = [volume.path for volume in volumes.values()]
     return Case(
         sequences=tuple(volumes),
         data=np.stack(stacked),
         affine=target.affine,
-        subject=_subject_label(paths[0]) if subject is None else _letters(subject),
+        subject=identity.subject,
+        visit=identity.visit,
         paths=tuple(paths),
         sha256=tuple(volume.sha256 for volume in volumes.values()),
         notes=tuple(notes),
@@ -327,15 +333,3 @@ def align(
         f"{name} lay on another grid ({source.words}) and was resampled (linear) onto that of "
         f"{first} ({target.words}), by the positions in the files; {covers}."
     )
-
-
-def _subject_label(path: Path) -> str:
-    for part in reversed(path.resolve().parts):
-        for entity in part.split("_"):
-            if entity.startswith("sub-"):
-                return _letters(entity[4:])
-    return _letters(path.resolve().parent.name)
-
-
-def _letters(text: str) -> str:
-    return "".join(c for c in text if c.isascii() and c.isalnum()) or "patient"

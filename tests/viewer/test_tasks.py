@@ -33,7 +33,7 @@ def test_every_map_of_a_lesion_is_saved_whatever_its_settings(small, tmp_path):
         saliency = explain(model, case, segmentation.labels == 1, **chosen)
         answers.add(Answer(1, SaliencyRequest(**chosen), saliency, 1.0, "small", "key"))
     finish(tasks.save_answers(tmp_path, reading, answers, overwrite=False))
-    read = [load_saliency(path) for path in tmp_path.glob("*desc-footprint_mask.nii.gz")]
+    read = [load_saliency(path) for path in tmp_path.rglob("*desc-footprint_mask.nii.gz")]
     found = sorted(
         (s.request.method, s.request.aggregation, s.n_used, s.request.seed) for s in read
     )

@@ -321,7 +321,7 @@ def test_saving_writes_what_was_computed(segmented, tmp_path):
     folder = tmp_path / "out"
     segmented.panel.save_to(str(folder))
     segmented.finish()
-    (path,) = folder.glob("*seq-FLAIR_lesion-002*agg-mean_saliency.nii.gz")
+    (path,) = folder.rglob("*seq-FLAIR_lesion-002*agg-mean_saliency.nii.gz")
     image = nib.load(path)
     np.testing.assert_allclose(image.affine, segmented.panel.reading.case.affine, atol=1e-5)
     np.testing.assert_array_equal(np.asarray(image.dataobj), shown.saliency.maps[0])

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,6 +34,7 @@ from napari_ies.cli.options import (
     Spacing,
     Subject,
     Threshold,
+    Visit,
     parse_images,
 )
 from napari_ies.cli.terminal import Terminal, reporting
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.segmentation import Segmentation
+
+logger = logging.getLogger("napari_ies")
 
 app = typer.Typer(
     name="napari-ies",
@@ -110,6 +114,7 @@ def segment(
     spacing: Spacing = None,
     device: Device = "auto",
     subject: Subject = None,
+    visit: Visit = None,
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
@@ -117,12 +122,26 @@ def segment(
     images = parse_images(image)
     with reporting(debug) as terminal:
         from napari_ies.cli.tables import lesions_table
-        from napari_ies.results import prepare, save_segmentation, segmentation_files
+        from napari_ies.results import (
+            anat_folder,
+            prepare,
+            save_segmentation,
+            segmentation_files,
+        )
 
         model, case = _open(
-            terminal, checkpoint, images, device, subject, orientation=orientation, spacing=spacing
+            terminal,
+            checkpoint,
+            images,
+            device,
+            subject,
+            visit,
+            out,
+            orientation=orientation,
+            spacing=spacing,
         )
-        prepare(out, segmentation_files(case.subject).values(), overwrite=overwrite)
+        names = segmentation_files(case.subject, case.visit).values()
+        prepare(out, [str(anat_folder("", case) / name) for name in names], overwrite=overwrite)
         segmentation = _segment(
             terminal, model, case, threshold, reference, forward=forward, smallest=smallest
         )
@@ -203,6 +222,7 @@ def explain(
     spacing: Spacing = None,
     device: Device = "auto",
     subject: Subject = None,
+    visit: Visit = None,
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
@@ -215,10 +235,19 @@ def explain(
     with reporting(debug) as terminal:
         from napari_ies.cli import explaining
         from napari_ies.cli.tables import measures_table, zones_table
+        from napari_ies.results import anat_folder
         from napari_ies.saliency.request import SaliencyRequest
 
         model, case = _open(
-            terminal, checkpoint, images, device, subject, orientation=orientation, spacing=spacing
+            terminal,
+            checkpoint,
+            images,
+            device,
+            subject,
+            visit,
+            out,
+            orientation=orientation,
+            spacing=spacing,
         )
         request = SaliencyRequest(
             method=method,
@@ -249,7 +278,7 @@ def explain(
         )
         terminal.show(measures_table(saliencies))
         terminal.show(zones_table(saliencies))
-        terminal.show(f"{len(saliencies)} explained; written to {out}")
+        terminal.show(f"{len(saliencies)} explained; written to {anat_folder(out, case)}")
 
 
 @app.command(epilog=EXAMPLES["figure"])
@@ -399,20 +428,25 @@ def _open(
     images: dict[str, Path],
     device: str,
     subject: str | None,
+    visit: str | None,
+    out: Path,
     *,
     orientation: str | None,
     spacing: tuple[float, float, float] | None,
 ) -> tuple[SegmentationModel, Case]:
-    """Load network and patient, and say where the work is done and what was guessed."""
+    """Load network and patient; say where work is done, what was guessed, whose results `out` gets."""
     from napari_ies.assumptions import notes_on
     from napari_ies.checkpoints import device_label, load_checkpoint, profile_path
     from napari_ies.cli.images import open_case
+    from napari_ies.identity import Identity
+    from napari_ies.results import told_apart
 
     model = load_checkpoint(checkpoint, device=device, orientation=orientation, spacing=spacing)
-    case = open_case(images, model.profile.sequences, subject)
-    terminal.note(
-        f"{model.profile.architecture} on {device_label(model.device)}, sub-{case.subject}"
-    )
+    case, note = told_apart(out, open_case(images, model.profile.sequences, subject, visit))
+    if note:
+        logger.warning(note)
+    whose = Identity(case.subject, case.visit).text
+    terminal.note(f"{model.profile.architecture} on {device_label(model.device)}, {whose}")
     if model.profile.guessed:
         beside = profile_path(checkpoint).name
         terminal.note(f"Not told by {checkpoint.name} and assumed ({beside} can state it):")

@@ -19,23 +19,24 @@ EXAMPLES = {
 
   napari-ies explain unet.pth --image FLAIR=flair.nii.gz \
       --image T1=t1.nii.gz --all --aggregation max \
-      --labels results/sub-07_desc-lesions_dseg.nii.gz --out results
+      --labels results/sub-07/anat/sub-07_desc-lesions_dseg.nii.gz \
+      --out results
 
   napari-ies explain unet.pth --image FLAIR=flair.nii.gz \
       --image T1=t1.nii.gz --mask brainstem.nii.gz \
       --method gradcam++ --out results""",
     "figure": r"""[bold]Examples[/bold]
 
-  napari-ies figure results/sub-07_lesion-003_*_mask.nii.gz \
+  napari-ies figure results/sub-07/anat/*_lesion-003_*_mask.nii.gz \
       --image FLAIR=flair.nii.gz --image T1=t1.nii.gz --out lesion3.pdf
 
-  napari-ies figure results/*lesion-003*agg-max*_saliency.nii.gz \
+  napari-ies figure results/sub-*/anat/*lesion-003*agg-max*_saliency.nii.gz \
       --layout montage --slices 8 --theme dark --out figures
 
-  napari-ies figure results/*_saliency.nii.gz --whole --width 88 \
-      --sequence FLAIR --format svg --out figures
+  napari-ies figure results/sub-07/anat/*_saliency.nii.gz --whole \
+      --width 88 --sequence FLAIR --format svg --out figures
 
-  napari-ies figure results/*lesion-003*agg-mean*_saliency.nii.gz \
+  napari-ies figure results/sub-07/anat/*lesion-003*agg-mean*_saliency.nii.gz \
       --at -24.5 12 30 --limits own --out figures""",
     "demo": """[bold]Examples[/bold]
 

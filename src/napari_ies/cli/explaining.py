@@ -12,6 +12,7 @@ import numpy as np
 from napari_ies.errors import CaseError, ResultsError, SaliencyError
 from napari_ies.masks import read_lesions, read_mask
 from napari_ies.results import (
+    anat_folder,
     every_name,
     label,
     load_segmentation,
@@ -165,7 +166,12 @@ def check_files(
     sequences = case.sequences if request.method == "smoothgrad" else ("all",)
     for target in targets:
         names = saliency_files(
-            case.subject, request, sequences, lesion=target.lesion, region=target.region
+            case.subject,
+            request,
+            sequences,
+            visit=case.visit,
+            lesion=target.lesion,
+            region=target.region,
         )
         files += every_name(names)
     named = Counter((target.lesion, target.region) for target in targets)
@@ -175,7 +181,7 @@ def check_files(
             f"Two masks would both be named region-{repeated[0]}; give their files names that "
             "differ in letters or digits."
         )
-    prepare(folder, files, overwrite=overwrite)
+    prepare(folder, [str(anat_folder("", case) / name) for name in files], overwrite=overwrite)
 
 
 def explain_targets(

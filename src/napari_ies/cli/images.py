@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger("napari_ies")
 
 
-def open_case(images: Mapping[str, Path], sequences: Sequence[str], subject: str | None) -> Case:
+def open_case(
+    images: Mapping[str, Path],
+    sequences: Sequence[str],
+    subject: str | None = None,
+    visit: str | None = None,
+) -> Case:
     """Load the images that a network takes, in its order and under its names.
 
     Parameters
@@ -27,8 +32,8 @@ def open_case(images: Mapping[str, Path], sequences: Sequence[str], subject: str
         File by the name that was given; the first one gives the grid.
     sequences
         The network's inputs, in order.
-    subject
-        Label of the patient, or None to take it from the first path.
+    subject, visit
+        Labels of patient and visit as typed, or None to take them from the paths.
 
     Raises
     ------
@@ -45,9 +50,8 @@ def open_case(images: Mapping[str, Path], sequences: Sequence[str], subject: str
         logger.warning(
             "The network takes %s; not used: %s.", ", ".join(sequences), ", ".join(unused)
         )
-    return load_case(
-        {assigned[name]: images[name] for name in images if name in assigned}, subject=subject
-    ).select(sequences)
+    files = {assigned[name]: images[name] for name in images if name in assigned}
+    return load_case(files, subject=subject, visit=visit).select(sequences)
 
 
 def assign(names: Sequence[str], sequences: Sequence[str]) -> dict[str, str]:

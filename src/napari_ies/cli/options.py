@@ -86,7 +86,15 @@ Subject = Annotated[
     str | None,
     typer.Option(
         metavar="LABEL",
-        help="The patient's label in file names (default: from the first image's path).",
+        help="The patient's label in file names (default: from the images' paths).",
+    ),
+]
+Visit = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LABEL",
+        help="The visit's label in file names, the session of BIDS (default: from the paths; '' "
+        "for none).",
     ),
 ]
 Orientation = Annotated[

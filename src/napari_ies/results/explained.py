@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_ies.case import load_case
 from napari_ies.errors import ResultsError
+from napari_ies.results.dataset import dataset_root, source_file
 from napari_ies.results.names import sidecar_name
 from napari_ies.results.saliency import load_saliency
 from napari_ies.results.session.record import file_digest
@@ -59,6 +60,8 @@ class Explained:
         What it was computed from.
     stem
         What the names of its files begin with, for more files of that name.
+    sources
+        Where the images were, as its sidecar says it: BIDS URIs or names.
     """
 
     path: Path
@@ -66,6 +69,7 @@ class Explained:
     subject: str
     images: tuple[ImageRecord, ...]
     stem: str
+    sources: tuple[str, ...] = ()
 
 
 def result_of(path: str | Path) -> Path:
@@ -114,6 +118,7 @@ def load_explained(path: str | Path) -> Explained:
             subject=f"region {region}" if lesion is None else f"lesion {int(lesion)}",
             images=tuple(_image_record(record) for record in content["Provenance"]["images"]),
             stem=footprint.removesuffix(".nii.gz").removesuffix("_desc-footprint_mask"),
+            sources=tuple(str(source) for source in content.get("Sources") or ()),
         )
 
 
@@ -124,9 +129,10 @@ def load_images(
 ) -> tuple[Case, tuple[str, ...]]:
     """Load the images that a saliency was computed from, onto its grid.
 
-    An image is taken from where it is given, or else by the name of its file from the folder of
-    the result, the two folders above it or the working folder: there only if its content is what
-    it was (SHA-256).
+    An image is taken from where it is given, or else from where the result says that it was (a
+    BIDS URI), or by the name of its file from the folder of the result, the folders above it up to
+    two above the folder of results, or the working folder: there only if its content is what it
+    was (SHA-256).
 
     Parameters
     ----------
@@ -186,12 +192,23 @@ def _image_record(record: Mapping[str, Any]) -> ImageRecord:
     return ImageRecord(str(record["sequence"]), name, str(digest))
 
 
+def _places(explained: Explained, image: ImageRecord) -> list[Path]:
+    """Return where an image may lie, the likeliest first."""
+    if not image.file:
+        return []
+    told = (source_file(source, explained.path) for source in explained.sources)
+    places = [place for place in told if place is not None and place.name == image.file]
+    folder = explained.path.absolute().parent
+    root = dataset_root(explained.path)
+    up = 0 if root is None or root == folder else len(folder.parts) - len(root.parts)
+    places += [place / image.file for place in (folder, *folder.parents[: up + 2], Path.cwd())]
+    return places
+
+
 def _found(explained: Explained, image: ImageRecord) -> Path:
     """Return where an image lies with the content it had."""
     option = f"--image {image.sequence}=FILE"
-    folder = explained.path.absolute().parent
-    places = [place / image.file for place in (folder, *folder.parents[:2], Path.cwd())]
-    there = [place for place in places if image.file and place.is_file()]
+    there = [place for place in _places(explained, image) if place.is_file()]
     for place in there:
         if file_digest(place) == image.sha256:
             return place

@@ -1,9 +1,10 @@
-"""File names as BIDS derivatives: ``sub-07_seq-FLAIR_lesion-003_…_saliency.nii.gz``."""
+"""File names as BIDS derivatives: ``sub-07_ses-1_seq-FLAIR_lesion-003_…_saliency.nii.gz``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_ies.bids_label import bids_label
 from napari_ies.errors import ResultsError
 
 if TYPE_CHECKING:
@@ -14,14 +15,14 @@ EXTENSIONS = (".nii.gz", ".json", ".tsv")
 
 
 def label(text: str) -> str:
-    """Reduce a text to the value of a BIDS entity: ASCII letters and digits.
+    """Reduce a text to the value of a BIDS entity, see :func:`~napari_ies.bids_label.bids_label`.
 
     Raises
     ------
     ResultsError
         If nothing is left.
     """
-    letters = "".join(c for c in text if c.isascii() and c.isalnum())
+    letters = bids_label(text)
     if not letters:
         raise ResultsError(
             f"{text!r} holds no letter or digit, so no file can be named after it; give a name "
@@ -34,6 +35,7 @@ def saliency_stem(
     subject: str,
     request: SaliencyRequest,
     *,
+    visit: str = "",
     sequence: str | None = None,
     lesion: int | None = None,
     region: str | None = None,
@@ -49,6 +51,8 @@ def saliency_stem(
         Label of the patient.
     request
         Gives method and, for SmoothGrad, aggregation.
+    visit
+        Label of the visit, if there is one.
     sequence
         The map's sequence; left out for Grad-CAM++, whose map belongs to all of them.
     lesion, region
@@ -67,6 +71,7 @@ def saliency_stem(
     smoothgrad = request.method == "smoothgrad"
     entities = {
         "sub": subject,
+        "ses": visit or None,
         "seq": sequence if smoothgrad else None,
         "lesion": None if lesion is None else f"{lesion:03d}",
         "region": region,
@@ -78,7 +83,7 @@ def saliency_stem(
     return _joined(entities, suffix)
 
 
-def segmentation_stem(subject: str, suffix: str) -> str:
+def segmentation_stem(subject: str, suffix: str, *, visit: str = "") -> str:
     """Name one file of a segmentation, without its extension.
 
     Parameters
@@ -87,17 +92,24 @@ def segmentation_stem(subject: str, suffix: str) -> str:
         Label of the patient.
     suffix
         ``"dseg"`` (lesion labels and their table) or ``"probseg"`` (probabilities).
+    visit
+        Label of the visit, if there is one.
     """
-    return _joined({"sub": subject, "desc": "lesions"}, suffix)
+    return _joined({"sub": subject, "ses": visit or None, "desc": "lesions"}, suffix)
 
 
-def image_stem(subject: str, sequence: str) -> str:
+def image_stem(subject: str, sequence: str, *, visit: str = "") -> str:
     """Name the file of an image that had none, without its extension."""
-    return _joined({"sub": subject, "seq": sequence}, "image")
+    return _joined({"sub": subject, "ses": visit or None, "seq": sequence}, "image")
 
 
 def mask_stem(
-    subject: str, *, region: str | None = None, desc: str | None = None, run: int | None = None
+    subject: str,
+    *,
+    visit: str = "",
+    region: str | None = None,
+    desc: str | None = None,
+    run: int | None = None,
 ) -> str:
     """Name the file of a mask that belongs to no map, without its extension.
 
@@ -105,6 +117,8 @@ def mask_stem(
     ----------
     subject
         Label of the patient.
+    visit
+        Label of the visit, if there is one.
     region
         Name of the region that it shows.
     desc
@@ -112,8 +126,14 @@ def mask_stem(
     run
         Tells regions apart whose names differ in other signs than letters and digits.
     """
-    run_label = None if run is None else str(run)
-    return _joined({"sub": subject, "region": region, "run": run_label, "desc": desc}, "mask")
+    entities = {
+        "sub": subject,
+        "ses": visit or None,
+        "region": region,
+        "run": None if run is None else str(run),
+        "desc": desc,
+    }
+    return _joined(entities, "mask")
 
 
 def sidecar_name(name: str) -> str:

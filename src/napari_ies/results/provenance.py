@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from numpy.typing import NDArray
 
     from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
@@ -18,16 +23,32 @@ def case_provenance(case: Case) -> dict[str, Any]:
     Names alone: folders tend to hold what identifies a patient.
     """
     return {
-        "Images": [
-            {
-                "Sequence": sequence,
-                "Name": None if path is None else path.name,
-                "SHA256": digest or None,
-            }
-            for sequence, path, digest in zip(case.sequences, case.paths, case.sha256, strict=True)
-        ],
+        "Images": image_records(case),
         "Notes": list(case.notes),
     }
+
+
+def image_records(case: Case) -> list[dict[str, Any]]:
+    """Return sequence, file name and SHA-256 of each image of a case.
+
+    An image without a file has the SHA-256 of its values instead: whose result it is can then be
+    told as well.
+    """
+    records = []
+    rows = zip(case.sequences, case.paths, case.sha256, case.data, strict=True)
+    for sequence, path, digest, values in rows:
+        record = {
+            "Sequence": sequence,
+            "Name": None if path is None else path.name,
+            "SHA256": digest or None,
+        }
+        records.append(record if digest else record | {"DataSHA256": data_digest(values)})
+    return records
+
+
+def data_digest(values: NDArray[np.float32]) -> str:
+    """Return the SHA-256 of an image's values, float32 (X, Y, Z), in hexadecimal."""
+    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
 
 
 def checkpoint_provenance(model: SegmentationModel) -> dict[str, Any]:

@@ -11,10 +11,11 @@ import numpy as np
 from napari_ies.errors import ResultsError, SaliencyError
 from napari_ies.measures import describe_measures, measure
 from napari_ies.profile import describe_profile, profile
+from napari_ies.results.belonging import told_apart
+from napari_ies.results.dataset import anat_folder, describe_dataset, source_uris
 from napari_ies.results.names import saliency_stem, sidecar_name
-from napari_ies.results.provenance import request_provenance
+from napari_ies.results.provenance import case_provenance, request_provenance
 from napari_ies.results.storage import (
-    dataset_description,
     expected_content,
     image_writer,
     json_writer,
@@ -42,6 +43,7 @@ def saliency_files(
     request: SaliencyRequest,
     sequences: Sequence[str],
     *,
+    visit: str = "",
     lesion: int | None = None,
     region: str | None = None,
     run: int | None = None,
@@ -56,6 +58,8 @@ def saliency_files(
         Method and aggregation enter the names.
     sequences
         The sequences of the maps; Grad-CAM++ has one map, whatever its name.
+    visit
+        Label of the visit, if there is one.
     lesion, region
         Label of the lesion or name of the region; at most one of them.
     run
@@ -78,7 +82,9 @@ def saliency_files(
         )
 
     def name(extension: str = ".nii.gz", **entities: Any) -> str:
-        stem = saliency_stem(subject, request, lesion=lesion, region=region, run=run, **entities)
+        stem = saliency_stem(
+            subject, request, visit=visit, lesion=lesion, region=region, run=run, **entities
+        )
         return f"{stem}{extension}"
 
     maps = [name(sequence=sequence) for sequence in sequences]
@@ -112,13 +118,16 @@ def save_saliency(
     region: str | None = None,
     run: int | None = None,
     overwrite: bool = False,
+    flat: bool = False,
 ) -> list[Path]:
     """Write a saliency to a folder, on the case's whole grid and with its affine.
 
     Parameters
     ----------
     folder
-        Made if it is not there.
+        Made if it is not there; the files go to ``sub-XX[/ses-YY]/anat`` in it, as BIDS has it.
+        Where results of other images lie under the same labels, the patient gets another one
+        (:func:`~napari_ies.results.belonging.told_apart`).
     saliency
         Its maps and standard errors are written as float32, its footprint as a mask of 0 and 1,
         its measures and its profile as tables (TSV, ``n/a`` where a value is missing); beside
@@ -135,6 +144,8 @@ def save_saliency(
         other settings, is kept beside this one.
     overwrite
         Whether files of the same names are replaced.
+    flat
+        Whether the files go into the folder itself, which is then no BIDS dataset: a session.
 
     Returns
     -------
@@ -152,12 +163,24 @@ def save_saliency(
             f"The saliency (size {saliency.shape}) does not lie on the grid of the case (size "
             f"{case.shape}); give the case that it was computed on."
         )
+    root = None if flat else Path(folder).expanduser()
+    if root is not None:
+        case, _ = told_apart(root, case)
     names = saliency_files(
-        case.subject, saliency.request, saliency.sequences, lesion=lesion, region=region, run=run
+        case.subject,
+        saliency.request,
+        saliency.sequences,
+        visit=case.visit,
+        lesion=lesion,
+        region=region,
+        run=run,
     )
     errors = saliency.standard_error
     obsolete = names.pop("standard_error") if errors is None else []
-    common = _description(saliency, case, model, lesion, region) | {"Files": names}
+    common = _description(saliency, case, model, lesion, region) | {
+        "Sources": source_uris(case, root),
+        "Files": names,
+    }
     space = space_code(case)
 
     files, sidecars = {}, {}
@@ -186,12 +209,14 @@ def save_saliency(
         files[names[group]] = table_writer(table)
         sidecars[sidecar_name(names[group])] = json_writer(columns | common)
 
-    folder = prepare(folder, [*files, *sidecars], overwrite=overwrite)
+    place = folder if root is None else anat_folder(root, case)
     written = write(
-        folder,
-        files | sidecars | dataset_description(folder),
+        prepare(place, [*files, *sidecars], overwrite=overwrite),
+        files | sidecars,
         obsolete=[stale for name in obsolete for stale in (name, sidecar_name(name))],
     )
+    if root is not None:
+        describe_dataset(root, case)
     return written[: len(files)]
 
 
@@ -278,7 +303,7 @@ def _description(
     if model is not None:
         provenance.setdefault("checkpoint", network_provenance(model))
     return {
-        "Sources": [path.name for path in case.paths if path is not None],
+        **case_provenance(case),
         "Lesion": lesion,
         "Region": region,
         "FootprintVoxels": int(np.count_nonzero(saliency.footprint)),

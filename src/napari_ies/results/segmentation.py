@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from napari_ies.errors import ResultsError
 from napari_ies.geometry.grid import Grid
 from napari_ies.lesions import COLUMNS
+from napari_ies.results.belonging import told_apart
+from napari_ies.results.dataset import anat_folder, describe_dataset, source_uris
 from napari_ies.results.names import segmentation_stem, sidecar_name
 from napari_ies.results.provenance import case_provenance, checkpoint_provenance
 from napari_ies.results.storage import (
-    dataset_description,
     expected_content,
     image_writer,
     json_writer,
@@ -24,26 +24,33 @@ from napari_ies.results.storage import (
     space_code,
     write,
 )
-from napari_ies.results.tables import table_writer
+from napari_ies.results.tables import read_table, table_writer
 from napari_ies.versions import versions
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.segmentation import Segmentation
 
 
-def segmentation_files(subject: str) -> dict[str, str]:
+def segmentation_files(subject: str, visit: str = "") -> dict[str, str]:
     """Name the files of a segmentation, without writing anything.
+
+    Parameters
+    ----------
+    subject, visit
+        Labels of patient and visit.
 
     Returns
     -------
     The names for ``"labels"``, ``"probability"`` and ``"lesions"`` (the table).
     """
-    labels = segmentation_stem(subject, "dseg")
+    labels = segmentation_stem(subject, "dseg", visit=visit)
     return {
         "labels": f"{labels}.nii.gz",
-        "probability": f"{segmentation_stem(subject, 'probseg')}.nii.gz",
+        "probability": f"{segmentation_stem(subject, 'probseg', visit=visit)}.nii.gz",
         "lesions": f"{labels}.tsv",
     }
 
@@ -55,21 +62,26 @@ def save_segmentation(
     case: Case,
     model: SegmentationModel,
     overwrite: bool = False,
+    flat: bool = False,
 ) -> list[Path]:
     """Write a segmentation to a folder, with the case's affine.
 
     Parameters
     ----------
     folder
-        Made if it is not there.
+        Made if it is not there; the files go to ``sub-XX[/ses-YY]/anat`` in it, as BIDS has it.
+        Where results of other images lie under the same labels, the patient gets another one
+        (:func:`~napari_ies.results.belonging.told_apart`).
     segmentation
         Its labels are written as int32, its probability as float32, its lesions as a table
-        (``dseg.tsv``, first column ``label``, ``n/a`` where a value is missing); the JSON beside
-        them says what each column is.
+        (``dseg.tsv``, first columns ``index`` and ``name``, ``n/a`` where a value is missing);
+        the JSON beside them says what each column is.
     case, model
         What it was made from; the JSON beside each image says so.
     overwrite
         Whether files of the same names are replaced.
+    flat
+        Whether the files go into the folder itself, which is then no BIDS dataset: a session.
 
     Returns
     -------
@@ -86,29 +98,36 @@ def save_segmentation(
             f"The segmentation has the size {segmentation.labels.shape}, the case {case.shape}; "
             "give the case that was segmented."
         )
-    names = segmentation_files(case.subject)
-    common = _description(segmentation, case, model) | {"Files": names}
+    root = None if flat else Path(folder).expanduser()
+    if root is not None:
+        case, _ = told_apart(root, case)
+    names = segmentation_files(case.subject, case.visit)
+    common = _description(segmentation, case, model, root) | {"Files": names}
     space = space_code(case)
     labels = segmentation.labels.astype(np.int32, copy=False)
     probability = segmentation.probability.astype(np.float32, copy=False)
     files = {
         names["labels"]: image_writer(labels, case.affine, space),
         names["probability"]: image_writer(probability, case.affine, space),
-        names["lesions"]: table_writer(segmentation.lesions.rename_axis("label")),
+        names["lesions"]: table_writer(_lookup_table(segmentation.lesions)),
     }
     sidecars = {
         sidecar_name(names["labels"]): json_writer(
             {"Description": "Lesion instances, 0 is background"}
             | common
             # Image and table share a stem, so this is the sidecar of both.
+            | _LOOKUP_COLUMNS
             | {name: COLUMNS[str(name)] for name in segmentation.lesions if name in COLUMNS}
         ),
         sidecar_name(names["probability"]): json_writer(
             {"Description": "Probability of the explained class", "Units": "1"} | common
         ),
     }
-    folder = prepare(folder, [*files, *sidecars], overwrite=overwrite)
-    return write(folder, files | sidecars | dataset_description(folder))[: len(files)]
+    place = folder if root is None else anat_folder(root, case)
+    written = write(prepare(place, [*files, *sidecars], overwrite=overwrite), files | sidecars)
+    if root is not None:
+        describe_dataset(root, case)
+    return written[: len(files)]
 
 
 def load_segmentation(path: str | Path, case: Case | None = None) -> Segmentation:
@@ -164,12 +183,29 @@ def load_segmentation(path: str | Path, case: Case | None = None) -> Segmentatio
     )
 
 
+_LOOKUP_COLUMNS = {
+    "index": {"Description": "Label of the lesion in the image of labels"},
+    "name": {"Description": "Name of the lesion"},
+}
+"""Of the table, before those of :data:`~napari_ies.lesions.COLUMNS`: BIDS asks for them."""
+
+
+def _lookup_table(lesions: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of lesions as BIDS has the table of an image of labels."""
+    table = lesions.rename_axis("index")
+    table.insert(0, "name", [f"lesion {label}" for label in table.index])
+    return table
+
+
 def _description(
-    segmentation: Segmentation, case: Case, model: SegmentationModel
+    segmentation: Segmentation, case: Case, model: SegmentationModel, root: Path | None
 ) -> dict[str, Any]:
     """Return what the sidecars of labels and probability say alike."""
+    sources = source_uris(case, root)
     return {
-        "Sources": [path.name for path in case.paths if path is not None],
+        "Sources": sources,
+        # The grid is that of the first image; "orig" is BIDS's word for an image's own space.
+        "SpatialReference": "orig" if case.paths[0] is None else sources[0],
         "Lesions": len(segmentation.lesions),
         "Threshold": segmentation.threshold,
         "Forward": segmentation.forward,
@@ -189,7 +225,12 @@ def _description(
 
 def _read_table(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, sep="\t", index_col="label", na_values=["n/a"])
+        table = read_table(path)
+        # Version 0.1 wrote the column "label" and no names.
+        key = "index" if "index" in table else "label"
+        if key not in table:
+            raise ValueError("no column names the lesions")
+        return table.drop(columns="name", errors="ignore").set_index(key).rename_axis("label")
     except FileNotFoundError as error:
         raise ResultsError(
             f"{path} is missing; the files of one result belong together, so copy them all."

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from napari_ies.case import Case
 
-BIDS_VERSION = "1.10.0"
 STAGING_PREFIX = ".napari-ies-"
 """Of the folders in which files are written before they are moved to their place."""
 SCANNER_SPACE = 1
@@ -49,7 +48,7 @@ def prepare(folder: str | Path, files: Iterable[str], *, overwrite: bool = False
     folder
         Where results go; made with its parents if it is not there.
     files
-        Names of the files to come.
+        Names of the files to come, or their paths in the folder.
     overwrite
         Whether files of these names may be there already.
 
@@ -144,27 +143,18 @@ def image_writer(
 
 def json_writer(content: Mapping[str, Any]) -> Callable[[Path], None]:
     """Return what writes a sidecar, UTF-8 and indented."""
-    text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return text_writer(
+        json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    )
+
+
+def text_writer(text: str) -> Callable[[Path], None]:
+    """Return what writes a text as UTF-8."""
 
     def writer(path: Path) -> None:
         path.write_text(text, encoding="utf-8")
 
     return writer
-
-
-def dataset_description(folder: Path) -> dict[str, Callable[[Path], None]]:
-    """Return the ``dataset_description.json`` of a BIDS derivative if the folder has none."""
-    from napari_ies import __version__
-
-    if (folder / "dataset_description.json").exists():
-        return {}
-    content = {
-        "Name": "Lesion saliency",
-        "BIDSVersion": BIDS_VERSION,
-        "DatasetType": "derivative",
-        "GeneratedBy": [{"Name": "napari-ies", "Version": __version__}],
-    }
-    return {"dataset_description.json": json_writer(content)}
 
 
 def read_image(path: Path, dtype: type[np.generic], shape: Sequence[int]) -> NDArray[Any]:

@@ -205,6 +205,7 @@ class FigureMaking(QObject):
         return saliency_stem(
             content.case.subject,
             answer.request,
+            visit=content.case.visit,
             lesion=lesion,
             region=None if lesion is not None else str(answer.subject),
             desc=self.settings().layout,

@@ -147,7 +147,7 @@ class Recording:
         from napari_ies.results.session import SessionWriter, new_session_folder
 
         reading = self.reading
-        folder = new_session_folder(root, reading.case.subject)
+        folder = new_session_folder(root, reading.case.subject, reading.case.visit)
         try:
             return SessionWriter.begin(
                 folder,

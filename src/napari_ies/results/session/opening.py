@@ -188,11 +188,11 @@ class Session:
         CaseError
             If an image cannot be read.
         """
-        from napari_ies.case import Case, load_case
+        from napari_ies.case import Case
 
         shape = self.segmentation.labels.shape
         found = {one.sequence: one.path for one in self.images if one.path is not None}
-        case = load_case(found, subject=self.record.subject) if found else None
+        case = self._load(found) if found else None
         if case is not None and not case.grid.same_as(Grid.of(shape, self.affine)):
             # The image that sets the grid is gone; the others cannot be brought onto it.
             case, found = None, {}
@@ -208,11 +208,17 @@ class Session:
             data=data,
             affine=self.affine,
             subject=self.record.subject,
+            visit=self.record.visit,
             paths=tuple(found.get(image.sequence) for image in self.images),
             sha256=tuple(image.sha256 for image in self.images),
             notes=case.notes if case is not None else (),
             missing=tuple(image.sequence for image in self.images if image.sequence not in found),
         )
+
+    def _load(self, found: Mapping[str, Path]) -> Case:
+        from napari_ies.case import load_case
+
+        return load_case(found, subject=self.record.subject, visit=self.record.visit)
 
     def absent_model(self) -> SegmentationModel:
         """Stand in for the network that segmented, until its checkpoint is loaded.

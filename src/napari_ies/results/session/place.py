@@ -1,4 +1,4 @@
-"""Where sessions lie under a root: one folder each, ``sub-XX``, ``sub-XX_2``, …"""
+"""Where sessions lie under a root: a folder each, ``sub-XX``, ``sub-XX_ses-YY``, ``sub-XX_2``, …"""
 
 from __future__ import annotations
 
@@ -7,32 +7,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_ies.errors import ResultsError
+from napari_ies.identity import Identity
 from napari_ies.results.session.record import SESSION_FILE, SessionSummary, read_summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def new_session_folder(root: str | Path, subject: str) -> Path:
+def new_session_folder(root: str | Path, subject: str, visit: str = "") -> Path:
     """Make a folder for a new session; never one that holds anything.
 
     Parameters
     ----------
     root
         Made with its parents if it is not there.
-    subject
-        Label of the patient.
+    subject, visit
+        Labels of patient and visit.
 
     Raises
     ------
     ResultsError
         If no folder can be made there.
     """
-    root = Path(root).expanduser()
+    root, name = Path(root).expanduser(), Identity(subject, visit).stem
     try:
         root.mkdir(parents=True, exist_ok=True)
         for number in itertools.count(1):
-            folder = root / (f"sub-{subject}" if number == 1 else f"sub-{subject}_{number}")
+            folder = root / (name if number == 1 else f"{name}_{number}")
             try:
                 folder.mkdir()
             except FileExistsError:

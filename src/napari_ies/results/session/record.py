@@ -117,6 +117,8 @@ class SessionRecord:
         SHA-256 of each file that was the session's and is to be removed, by name.
     versions
         Of the programs that wrote it.
+    visit
+        Label of the visit; empty if there is none.
     """
 
     subject: str
@@ -135,6 +137,7 @@ class SessionRecord:
     maps: tuple[MapRecord, ...] = ()
     obsolete: Mapping[str, str] = field(default_factory=dict)
     versions: tuple[tuple[str, str], ...] = ()
+    visit: str = ""
 
     @property
     def holds_work(self) -> bool:
@@ -273,6 +276,7 @@ def to_json(record: SessionRecord) -> dict[str, Any]:
         "FormatVersion": FORMAT_VERSION,
         "Saved": record.saved,
         "Subject": record.subject,
+        "Visit": record.visit or None,
         "Images": [
             {"Sequence": image.sequence, "File": _file_to_json(image.file)}
             for image in record.images
@@ -343,6 +347,7 @@ def from_json(content: Mapping[str, Any]) -> SessionRecord:
         # Sessions of 0.1 have none.
         obsolete=_digests_by_name(content.get("Obsolete", {})),
         versions=tuple((str(k), str(v)) for k, v in content["Versions"].items()),
+        visit=_text(content["Visit"]) if content.get("Visit") is not None else "",
     )
     if not record.images or not record.checkpoints:
         raise ValueError("it names no image or no checkpoint")

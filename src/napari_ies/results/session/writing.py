@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_ies.bids_label import bids_label
 from napari_ies.errors import ResultsError
 from napari_ies.results.names import image_stem, label, mask_stem, sidecar_name
 from napari_ies.results.saliency import every_name, saliency_files, save_saliency
@@ -104,6 +105,7 @@ class SessionWriter:
         images = _save_images(folder, case)
         record = SessionRecord(
             subject=case.subject,
+            visit=case.visit,
             saved="",
             images=images,
             checkpoints=(_checkpoint_record(folder, model, device),),
@@ -114,7 +116,9 @@ class SessionWriter:
             segmentation={},
         )
         writer = cls(folder, case, record)
-        labels, probability, table = save_segmentation(folder, segmentation, case=case, model=model)
+        labels, probability, table = save_segmentation(
+            folder, segmentation, case=case, model=model, flat=True
+        )
         paths = [*_with_sidecars([labels, probability]), table]
         writer._put(replace(record, segmentation=_digests(paths)))
         return writer
@@ -187,6 +191,7 @@ class SessionWriter:
             case=case,
             model=model,
             run=self._free_run(saliency, entities),
+            flat=True,
             **entities,  # type: ignore[arg-type]
         )
         added = MapRecord(
@@ -307,6 +312,7 @@ class SessionWriter:
                 self._case.subject,
                 saliency.request,
                 saliency.sequences,
+                visit=self._case.visit,
                 run=run,
                 **entities,  # type: ignore[arg-type]
             )
@@ -317,7 +323,9 @@ class SessionWriter:
     def _save_mask(self, name: str, mask: NDArray[np.bool_]) -> str:
         file = _free_name(
             self.folder,
-            lambda run: mask_stem(self._case.subject, region=_entity(name), run=run),
+            lambda run: mask_stem(
+                self._case.subject, visit=self._case.visit, region=_entity(name), run=run
+            ),
         )
         data = mask.astype(np.uint8)
         write(self.folder, {file: image_writer(data, self._case.affine, space_code(self._case))})
@@ -332,7 +340,7 @@ def _save_images(folder: Path, case: Case) -> tuple[ImageRecord, ...]:
         if path is not None:
             file = _file_record(folder, path, digest or file_digest(path))
         else:
-            name = f"{image_stem(case.subject, label(sequence))}.nii.gz"
+            name = f"{image_stem(case.subject, label(sequence), visit=case.visit)}.nii.gz"
             writer = image_writer(case.data[number], case.affine, space_code(case))
             file = _made_here(folder, name, writer)
         images.append(ImageRecord(sequence, file))
@@ -347,7 +355,8 @@ def _save_reference(
     if isinstance(reference, Path):
         return _file_record(folder, reference, file_digest(reference))
     writer = image_writer(reference.astype(np.uint8), case.affine, space_code(case))
-    return _made_here(folder, f"{mask_stem(case.subject, desc='reference')}.nii.gz", writer)
+    stem = mask_stem(case.subject, visit=case.visit, desc="reference")
+    return _made_here(folder, f"{stem}.nii.gz", writer)
 
 
 def _made_here(folder: Path, name: str, writer: Callable[[Path], None]) -> FileRecord:
@@ -376,7 +385,7 @@ def _identity(checkpoint: CheckpointRecord) -> str:
 
 def _entity(name: str) -> str:
     """Return a region's name as file names know it; the full name stands in ``session.json``."""
-    return "".join(c for c in name if c.isascii() and c.isalnum()) or "unnamed"
+    return bids_label(name) or "unnamed"
 
 
 def _free_name(folder: Path, stem: Callable[[int | None], str]) -> str:

@@ -1,0 +1,46 @@
+"""The value of a BIDS entity, ASCII letters and digits alone, of any name in any script."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+
+_SPELLED = {
+    "ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O",
+    "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "TH",
+    "ħ": "h", "Ħ": "H", "ı": "i", "ŋ": "n", "Ŋ": "N", "ĸ": "k", "ŧ": "t", "Ŧ": "T",
+}  # fmt: skip
+"""Latin letters that Unicode does not take apart into a letter and its mark."""
+_DIGITS = 8
+"""Hexadecimal digits of the SHA-256 that stands for letters with no counterpart."""
+
+
+def bids_label(text: str) -> str:
+    """Reduce a name to the value of a BIDS entity.
+
+    Marks are left out (``Müller`` → ``Muller``), letters that are no ASCII letter with a mark are
+    spelled (``ß`` → ``ss``), and what is neither letter nor digit is dropped. Where a letter has
+    no counterpart (``ФЛЕР``, ``患者7``), ``x`` and eight hexadecimal digits of the name's SHA-256
+    (in UTF-8, composed) come after what is left, so that two such names never share a label.
+
+    Parameters
+    ----------
+    text
+        Any name.
+
+    Returns
+    -------
+    ASCII letters and digits; empty for a text without any letter or digit of any script.
+    """
+    composed = unicodedata.normalize("NFC", text).strip()
+    spelled = "".join(_SPELLED.get(letter, letter) for letter in composed)
+    kept, lost = [], False
+    for sign in unicodedata.normalize("NFKD", spelled):
+        if sign.isascii():
+            kept.append(sign if sign.isalnum() else "")
+        else:
+            lost = lost or sign.isalnum()
+    label = "".join(kept)
+    if lost:
+        label += "x" + hashlib.sha256(composed.encode()).hexdigest()[:_DIGITS]
+    return label
