@@ -434,7 +434,7 @@ def _open(
     orientation: str | None,
     spacing: tuple[float, float, float] | None,
 ) -> tuple[SegmentationModel, Case]:
-    """Load network and patient; say where work is done, what was guessed, whose results `out` gets."""
+    """Load network and patient; say where the work is done, what was guessed, and whose it is."""
     from napari_ies.assumptions import notes_on
     from napari_ies.checkpoints import device_label, load_checkpoint, profile_path
     from napari_ies.cli.images import open_case

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_ies.geometry.grid import Grid
 from napari_ies.orientation import Reorientation
 from napari_ies.viewer.units import MM, mm_of_axes
 
@@ -74,6 +75,13 @@ class Frame:
     def mm(self) -> NDArray[np.float64]:
         """How many millimetres 1 is in the units of the layers, along each axis."""
         return mm_of_axes(self.units)
+
+    @property
+    def grid(self) -> Grid:
+        """The grid as displayed: its axes are the viewer's, whatever the patient's are."""
+        affine = np.diag([*self.scale, 1.0])
+        affine[:3, 3] = self.translate
+        return Grid(self.reorientation.displayed_shape, affine)
 
     def to_world(self, voxel: Sequence[int]) -> Point:
         """Return the position in mm of the centre of a stored voxel."""

@@ -25,6 +25,8 @@ from napari_ies.viewer.checkpoint_form import CheckpointForm
 from napari_ies.viewer.first_steps import FirstSteps
 from napari_ies.viewer.images_form import ImagesForm
 from napari_ies.viewer.lesion_table import LesionTable
+from napari_ies.viewer.naming import typed_label
+from napari_ies.viewer.patient_form import PatientForm
 from napari_ies.viewer.reader import may_be_session
 from napari_ies.viewer.result_notes import ResultNotesView
 from napari_ies.viewer.saliency_form import SaliencyForm
@@ -53,6 +55,7 @@ class Panel(QWidget):
         self.setAcceptDrops(True)
         self.first_steps = FirstSteps()
         self.images = ImagesForm(DEFAULT_SEQUENCES)
+        self.patient = PatientForm(typed_label)
         self.checkpoint = CheckpointForm()
         self.segmentation = SegmentationForm()
         self.lesions = LesionTable()
@@ -146,7 +149,7 @@ class Panel(QWidget):
         section.layout().setContentsMargins(0, 0, 0, 0)
         section.content().layout().setContentsMargins(0, 0, 0, 0)
         section.content().layout().setSpacing(2)
-        section.addWidget(_section("Images", self.images))
+        section.addWidget(_section("Images", self.images, self.patient))
         section.addWidget(_section("Checkpoint", self.checkpoint))
         section.addWidget(_section("Segmentation", self.segmentation))
         section.expand(animate=False)
@@ -203,9 +206,11 @@ def _dragged_session(event: QDropEvent) -> str:
     return path if path and may_be_session(path) else ""
 
 
-def _section(title: str, widget: QWidget) -> QGroupBox:
+def _section(title: str, *widgets: QWidget) -> QGroupBox:
     box = QGroupBox(title)
     layout = QVBoxLayout(box)
     layout.setContentsMargins(4, 2, 4, 4)
-    layout.addWidget(widget)
+    layout.setSpacing(3)
+    for widget in widgets:
+        layout.addWidget(widget)
     return box

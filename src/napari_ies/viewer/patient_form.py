@@ -23,12 +23,12 @@ class PatientForm(QWidget):
     """
 
     changed = Signal()
-    """Another patient or visit."""
+    """A person typed another patient or visit."""
 
     def __init__(self, label: Callable[[str], str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._label = label
-        self._of: Hashable = None
+        self._images: Hashable = None
         self._guessed = ("", "")
         self._patient, self._visit = QLineEdit(), QLineEdit()
         describe(
@@ -52,16 +52,26 @@ class PatientForm(QWidget):
         layout.addWidget(self._visit, 2)
         self._patient.editingFinished.connect(self._on_edited)
         self._visit.editingFinished.connect(self._on_edited)
+        self._shown = ("", "")
 
     @property
     def patient(self) -> str:
-        """Label of the patient, letters and digits only; empty where nothing is known."""
-        return str(self._patient.text())
+        """Label of the patient; empty while there are no images."""
+        return self._shown[0]
 
     @property
     def visit(self) -> str:
         """Label of the visit, or an empty text."""
-        return str(self._visit.text())
+        return self._shown[1]
+
+    @property
+    def typed(self) -> tuple[str | None, str | None]:
+        """Patient and visit where they are not what the names say; None where they are."""
+        patient, visit = (
+            None if shown == guessed else shown
+            for shown, guessed in zip(self._shown, self._guessed, strict=True)
+        )
+        return patient, visit
 
     def set_guess(self, images: Hashable, patient: str, visit: str) -> None:
         """Show what the names of images say; what was typed for the same images stays.
@@ -73,16 +83,20 @@ class PatientForm(QWidget):
         patient, visit
             Labels.
         """
-        if images == self._of:
-            return
-        self._of, self._guessed = images, (patient, visit)
-        self._show(patient, visit)
+        if images != self._images:
+            self._images, self._guessed = images, (patient, visit)
+            self.show_labels(patient, visit)
+
+    def show_labels(self, patient: str, visit: str) -> None:
+        """Show labels, such as those of a saved session, as if they had been typed."""
+        self._shown = patient, visit
+        self._patient.setText(patient)
+        self._visit.setText(visit)
 
     def _on_edited(self) -> None:
         patient = self._label(self._patient.text()) or self._guessed[0]
-        self._show(patient, self._label(self._visit.text()))
-        self.changed.emit()
-
-    def _show(self, patient: str, visit: str) -> None:
-        self._patient.setText(patient)
-        self._visit.setText(visit)
+        labels = patient, self._label(self._visit.text())
+        changed = labels != self._shown
+        self.show_labels(*labels)
+        if changed:
+            self.changed.emit()

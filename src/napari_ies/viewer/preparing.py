@@ -11,9 +11,11 @@ from qtpy.QtCore import QObject
 
 from napari_ies.errors import NapariIESError
 from napari_ies.viewer import tasks
+from napari_ies.viewer.assembling import Whose
 from napari_ies.viewer.jobs import Job
 from napari_ies.viewer.layers import key_of
 from napari_ies.viewer.reading import model_key
+from napari_ies.viewer.segmenting import SegmentationSettings, segment_sources
 from napari_ies.viewer.sources import Source, source_of
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class Preparing(QObject):
         host.images.file_chosen.connect(self.open_image)
         host.checkpoint.chosen.connect(self.load_checkpoint)
         host.segmentation.file_chosen.connect(self.open_reference)
+        host.segmentation.lesions_chosen.connect(self.open_lesions)
         host.segmentation.segment_requested.connect(self.segment)
         host.link.layers_changed.connect(self.offer_layers)
         host.checkpoint.geometry.changed.connect(self._on_geometry)
@@ -58,6 +61,11 @@ class Preparing(QObject):
         """Open a NIfTI file as the reference mask."""
         work, title = partial(tasks.open_mask, path), f"Opening {Path(path).name}"
         self._host.jobs.submit(Job("open reference", title, work, self._on_reference))
+
+    def open_lesions(self, path: str) -> None:
+        """Open a file as the lesions to explain."""
+        work, title = partial(tasks.open_mask, path), f"Opening {Path(path).name}"
+        self._host.jobs.submit(Job("open lesions", title, work, self._on_lesions))
 
     def open_layers(self, layers: Sequence[LayerDataTuple]) -> None:
         """Add images, the last of them on top, and masks, hidden; frame all of it."""
@@ -95,15 +103,21 @@ class Preparing(QObject):
             sources = {s: self._source(k) for s, k in host.images.assignment().items()}
             reference = host.segmentation.reference_key
             mask = None if reference is None else self._source(reference)
+            given = host.segmentation.lesions.key
+            lesions = None if given is None else self._source(given)
         except NapariIESError as error:
             host.fail("segment", str(error))
             return
-        settings = tasks.SegmentationSettings(
-            host.segmentation.threshold.value(), host.segmentation.smallest.value(), mask
+        settings = SegmentationSettings(
+            host.segmentation.threshold.value(),
+            host.segmentation.smallest.value(),
+            mask,
+            lesions,
+            Whose(*host.patient.typed),
         )
         host.jobs.cancel("explain")
         request = host.saliency.request()
-        work = partial(tasks.segment_sources, host.model.model, sources, settings, request)
+        work = partial(segment_sources, host.model.model, sources, settings, request)
         host.jobs.submit(Job("segment", "Segmenting", work, host.show_reading))
 
     def segment_as_offered(self) -> None:
@@ -129,6 +143,12 @@ class Preparing(QObject):
         self.offer_layers()
         self._host.segmentation.choose_mask(key)
         self._host.say(f"Opened {layer_data[1]['name']} as the reference.")
+
+    def _on_lesions(self, layer_data: LayerDataTuple) -> None:
+        key = self._host.scene.add(layer_data)
+        self.offer_layers()
+        self._host.segmentation.lesions.choose(key)
+        self._host.say(f"Opened {layer_data[1]['name']} as the lesions to explain.")
 
     def restore_geometry(self, profile: Profile) -> None:
         """Turn and scale the images for the loaded network as a saved profile says."""

@@ -107,9 +107,8 @@ class ResultNotes(QObject):
     def _offer(self, _: object = None) -> None:
         """Offer the orientation that the network agrees better with, while it is loaded."""
         reading, model = self._host.reading, self._host.model
-        found: tuple[Any, ...] = ()
-        if reading is not None:
-            found = getattr(reading.segmentation, "agreements", ())
+        segmentation: Any = None if reading is None else reading.segmentation
+        found = getattr(segmentation, "agreements", ())
         suggested = [one.suggestion for one in found if is_orientation(one.suggestion or "")]
         hindrance = ""
         if reading is None or model is None or model_key(model.model) != model_key(reading.model):
@@ -126,5 +125,5 @@ class ResultNotes(QObject):
         self._offer()
 
     def _on_answer(self, answer: Answer) -> None:
-        notes = answer.saliency.provenance.get("notes", ())
+        notes: Any = answer.saliency.provenance.get("notes", ())
         self._view.set_map_notes([str(note) for note in notes])

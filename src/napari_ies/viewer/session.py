@@ -119,6 +119,19 @@ class SessionKeeping(QObject):
             self.controls.automatic.setChecked(True)
             self._begin(reading, Path(root))
 
+    def rename(self, reading: Reading) -> None:
+        """Go on saving under another name; what was saved under the one before stays there."""
+        before = self.folder
+        if self._recording is None:
+            return
+        self._reopened = None
+        self._begin(reading)
+        if before is not None:
+            self._host.say(
+                f"From now on saved as patient {reading.case.subject}; maps and notes that were "
+                f"saved before stay in {before}."
+            )
+
     # Saving
 
     def _begin(self, reading: Reading, root: Path | None = None) -> None:

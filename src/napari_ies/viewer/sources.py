@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ies.errors import CaseError
+from napari_ies.geometry.grid import Grid
 from napari_ies.orientation import Reorientation
 from napari_ies.viewer.frame import Frame
 from napari_ies.viewer.layer_place import LayerPlace, place_of
@@ -78,6 +79,11 @@ class Source:
         return self.place.affine if self.affine is None else self.affine
 
     @property
+    def grid(self) -> Grid:
+        """The stored grid."""
+        return Grid(self.stored_shape, self.stored_affine)
+
+    @property
     def frame(self) -> Frame:
         """Where the stored grid lies in the viewer's world."""
         place = self.place
@@ -112,11 +118,7 @@ class Source:
         shape = self.place.turn.shape
         if self.affine is None:
             return Reorientation.identity(shape)
-        axes = Reorientation.for_display(self.affine, shape).axes
-        stored = [0, 0, 0]
-        for size, axis in zip(shape, axes, strict=True):
-            stored[axis] = size
-        return Reorientation.for_display(self.affine, (stored[0], stored[1], stored[2]))
+        return turned_by_reader(self.affine, shape)
 
 
 def source_of(layer: Any) -> Source:
@@ -164,6 +166,16 @@ def why_unsuitable(layer: Any) -> str:
     if len(shape) > 4:
         return f"a picture of {len(shape)} dimensions"
     return ""
+
+
+def turned_by_reader(affine: NDArray[np.float64], displayed: tuple[int, int, int]) -> Reorientation:
+    """Return how the reader turned an array of an affine to one of a size as displayed."""
+    stored = [0, 0, 0]
+    for size, axis in zip(
+        displayed, Reorientation.for_display(affine, displayed).axes, strict=True
+    ):
+        stored[axis] = size
+    return Reorientation.for_display(affine, (stored[0], stored[1], stored[2]))
 
 
 def _one_after_the_other(first: Reorientation, second: Reorientation) -> Reorientation:

@@ -22,6 +22,7 @@ from napari_ies.viewer.keys import Keyboard
 from napari_ies.viewer.layers import Scene
 from napari_ies.viewer.lesion_list import LesionList
 from napari_ies.viewer.map_memory import MapMemory
+from napari_ies.viewer.naming import Naming
 from napari_ies.viewer.panel import Panel
 from napari_ies.viewer.picking import pick_lesion
 from napari_ies.viewer.planes.part import Planes
@@ -293,6 +294,7 @@ class LesionSaliencyWidget(Panel):
     def _make_parts(self) -> list[QObject]:
         """Make what stands on its own: each adds its view and listens to the signals here."""
         self.preparing = Preparing(self)
+        self.naming = Naming(self)
         self.session = SessionKeeping(self)
         self._planes = Planes(self)
         return [
