@@ -33,7 +33,7 @@ CONVENTIONS = {
     "255": (lambda m: 255 * m.astype(np.uint8), None),
     "minus one for nothing": (lambda m: m.astype(np.int16) * 2 - 1, None),
     "soft": (lambda m: np.where(m, 0.9, 0.2).astype(np.float32), None),
-    "scaled int16": (lambda m: m.astype(np.float64), (1 / 30000, 2e-5)),
+    "scaled int16": (lambda m: 30000 * m.astype(np.int16), (1 / 30000, 2e-5)),
 }
 
 
@@ -48,7 +48,6 @@ def test_a_mask_means_the_same_in_a_file_a_labels_layer_and_an_image_layer(patie
     path = tmp_path / "expert.nii.gz"
     image = nib.Nifti1Image(make(truth), patient.affine)
     if scaling is not None:
-        image.header.set_data_dtype(np.int16)
         image.header.set_slope_inter(*scaling)
     nib.save(image, path)
     case = load_case(patient.images)

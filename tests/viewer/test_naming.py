@@ -31,7 +31,7 @@ def typed(hands, name, text):
     edit = hands.control(name)
     edit.setFocus()
     edit.clear()
-    hands.qtbot.keyClicks(edit, text)
+    edit.insert(text)
     hands.qtbot.keyClick(edit, Qt.Key.Key_Return)
     hands.settle()
 
