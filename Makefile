@@ -1,13 +1,15 @@
 # Everything a fresh machine needs, one command each. PYTHON=python3.12 chooses another Python.
 VENV := .venv
 BIN := $(VENV)/bin
+LOWEST := .venv-lowest
 PICTURE := napari-ies-demo.png
 
-.PHONY: help demo test lint clean libraries
+.PHONY: help demo test test-lowest lint clean libraries
 
 help:
 	@echo "make demo   open the viewer with a synthetic patient (without a display: write $(PICTURE))"
 	@echo "make test   run the tests; make test ARGS='-n 0 -k name' runs some of them"
+	@echo "make test-lowest  run all tests but the viewer's with the lowest versions allowed (6 GB on Linux: that torch has CUDA)"
 	@echo "make lint   check style and types"
 	@echo "make clean  remove the virtual environment and all caches"
 
@@ -20,6 +22,9 @@ demo: libraries $(VENV)/.ready-demo
 
 test: libraries $(VENV)/.ready-dev
 	@scripts/on_screen.sh --own $(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
+
+test-lowest: libraries
+	@scripts/test_lowest.sh $(LOWEST) $(ARGS)
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check
@@ -35,5 +40,5 @@ $(VENV)/.ready-%: pyproject.toml constraints.txt scripts/setup.sh
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache $(PICTURE)
+	rm -rf $(VENV) $(LOWEST) build dist .mypy_cache .pytest_cache .ruff_cache $(PICTURE)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

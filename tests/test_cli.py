@@ -14,10 +14,10 @@ import pytest
 from typer.testing import CliRunner
 
 from napari_ies import explain, load_saliency, segment, with_geometry
-from napari_ies.case import load_mask
 from napari_ies.cli import app, options
 from napari_ies.cli.images import assign
 from napari_ies.errors import CaseError, SaliencyError
+from napari_ies.masks import load_mask
 from napari_ies.results import load_segmentation
 from napari_ies.saliency import explain_together, request
 from napari_ies.segmentation import segment_progressively
@@ -67,12 +67,12 @@ def test_what_was_guessed_is_said_with_the_result(command, small, tmp_path):
     assert result.exit_code == 0, result.output
     assert [line[2:] for line in result.stderr.splitlines() if line.startswith("- ")] == [*guessed]
     assert "unet.profile.json can state it" in result.stderr
-    for sidecar in tmp_path.glob("*.json"):
+    for sidecar in tmp_path.rglob("*.json"):
         content = json.loads(sidecar.read_text())
         known = content.get("Checkpoint") or content.get("Provenance", {}).get("checkpoint")
         if known is not None:
             assert (known.get("Guessed") or known["guessed"]) == [*guessed], sidecar.name
-    assert len(list(tmp_path.glob("*.json"))) > 1
+    assert len(list(tmp_path.rglob("*.json"))) > 1
 
 
 def test_orientation_and_voxel_size_are_options(small, tmp_path):
@@ -93,7 +93,7 @@ def test_a_stated_orientation_is_that_of_the_profile(small, tmp_path):
     assert turned.exit_code == 0, turned.output
     case = small.case()
     expected = segment(with_geometry(small.model(), "PSR"), case)
-    written = load_segmentation(next(tmp_path.glob("*dseg.nii.gz")), case)
+    written = load_segmentation(next(tmp_path.rglob("*dseg.nii.gz")), case)
     np.testing.assert_array_equal(written.probability, expected.probability)
     assert not np.array_equal(expected.probability, segment(small.model(), case).probability)
 
@@ -290,7 +290,9 @@ def test_a_pipe_gets_few_plain_lines(small, tmp_path):
     assert "\x1b" not in result.stdout + result.stderr
     assert "\r" not in result.stderr
     said = [line for line in result.stderr.splitlines() if not line.startswith("- ")]
-    assert len(said) == 3
+    # What computes and for whom, what was assumed, the voxel size, what testing the guesses
+    # showed, and how long it took.
+    assert len(said) == 5
 
 
 @pytest.fixture

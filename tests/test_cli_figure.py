@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from napari_ies.case import load_mask
 from napari_ies.cli import app
 from napari_ies.figures import FigureContent, FigureSettings, figure_bytes
+from napari_ies.masks import load_mask
 from napari_ies.results import load_saliency, save_saliency
 from napari_ies.saliency import explain
 

@@ -10,7 +10,9 @@ from networks import small_model
 
 from napari_ies import inference
 from napari_ies.errors import CheckpointError, SegmentationError
+from napari_ies.inference import probability_map
 from napari_ies.orientation import Reorientation
+from napari_ies.progress import finish
 from napari_ies.segmentation import segment, segment_progressively
 
 SHAPE = (12, 10, 14)
@@ -67,7 +69,7 @@ def test_constant_windows_are_computed_once_and_change_nothing():
     seen = []
     model.network.register_forward_hook(lambda _module, inputs, _output: seen.append(inputs[0]))
     image = torch.from_numpy(case.normalised("zscore-nonzero").copy())
-    probability = segment(model, case).probability
+    probability = finish(probability_map(model, case))
     passes = sum(len(batch) for batch in seen)
     expected = sliding_window_inference(
         image[None], (8, 8, 8), 1, model.network, overlap=0.25, mode="gaussian"
@@ -112,7 +114,8 @@ def test_voxel_sizes_other_than_the_trained_are_noted():
 
 def test_every_window_is_reported_and_only_the_last_report_has_a_result():
     model, case = small_model(), random_case(SHAPE)
-    reports = list(segment_progressively(model, case))
+    tested, *reports = segment_progressively(model, case)
+    assert (tested.step, tested.result) == ("Testing what was guessed", None)
     assert [report.done for report in reports] == list(range(1, len(reports) + 1))
     assert [report.finished for report in reports] == [False] * (len(reports) - 1) + [True]
 

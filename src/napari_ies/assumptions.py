@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_ies.agreement import guess_agreements, orientation_agreement
+from napari_ies.checkpoints.profile import DEFAULT_SPACING
 from napari_ies.geometry.grid import size_words
 from napari_ies.orientation import Reorientation
 
 if TYPE_CHECKING:
+    from napari_ies.agreement import Agreement
     from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
 
-ASSUMED_SPACING = (1.0, 1.0, 1.0)
-"""Voxel size in mm that is taken for the training images' where nothing states it."""
+logger = logging.getLogger("napari_ies")
 
 STATED_TOLERANCE, ASSUMED_TOLERANCE = 0.1, 0.3
 """Relative difference from the stated, or assumed, voxel size from which a note says so."""
@@ -41,7 +44,32 @@ def notes_on(model: SegmentationModel, case: Case) -> tuple[str, ...]:
         *_orientation_notes(model, case),
         *_spacing_notes(model, case),
         *_intensity_notes(model, case),
+        *(one.sentence for one in agreements(model, case) if one.sentence),
     )
+
+
+def agreements(model: SegmentationModel, case: Case) -> tuple[Agreement, ...]:
+    """Return what testing the guesses about a network on a case showed, computed once.
+
+    Parameters
+    ----------
+    model, case
+        The network and the patient.
+
+    Returns
+    -------
+    Orientation, strides and activation, as far as each was guessed and can be tested.
+    """
+    if case.missing or len(case.sequences) != len(model.profile.sequences):
+        return ()
+    try:
+        orientation = orientation_agreement(model, case)
+        others = guess_agreements(model, case)
+    except (RuntimeError, MemoryError) as error:
+        # A test that the memory does not allow is no reason to give up the segmentation.
+        logger.info("The guesses about the network could not be tested (%s).", error)
+        return ()
+    return others if orientation is None else (orientation, *others)
 
 
 def _orientation_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
@@ -64,7 +92,7 @@ def _orientation_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
 
 def _spacing_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
     stated = model.profile.spacing
-    trained = ASSUMED_SPACING if stated is None else stated
+    trained = DEFAULT_SPACING if stated is None else stated
     tolerance = ASSUMED_TOLERANCE if stated is None else STATED_TOLERANCE
     turned = case.spacing
     if model.profile.orientation is not None:

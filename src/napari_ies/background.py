@@ -16,6 +16,9 @@ LEAST_OF_BORDER = 0.4
 LEAST_OF_VOLUME = 0.1
 """Share of the volume that a background fills at the least."""
 
+SMALLEST_PART = 27
+"""Voxels that a connected part of a background other than 0 has at the least."""
+
 NEARLY_CONSTANT = 1e-3
 """A background that interpolation made uneven varies by less than this share of the values."""
 
@@ -90,14 +93,24 @@ def inside(volume: NDArray[np.float32], background: Background | None) -> NDArra
     Parameters
     ----------
     volume
-        (..., X, Y, Z).
+        (X, Y, Z).
     background
-        From :func:`find_background`; where there is none, only exact zeros count as background,
-        as in MONAI's ``NormalizeIntensity(nonzero=True)``.
+        From :func:`find_background`. Where there is none or it is 0, every exact 0 counts as
+        background, as in MONAI's ``NormalizeIntensity(nonzero=True)``; of another value only
+        connected parts of some size do, since a voxel of the patient may have it by chance.
     """
     if background is None:
         return np.asarray(volume != 0)
-    return ~background.holds(volume)
+    outside = background.holds(volume)
+    if background.is_zero:
+        return ~outside
+    from scipy.ndimage import label  # only where it is needed
+
+    # A voxel of the patient may have the background's value by chance, as by rounding.
+    parts, _ = label(outside)
+    small = np.bincount(parts.ravel()) < SMALLEST_PART
+    small[0] = True
+    return np.asarray(small[parts])
 
 
 def _border(volume: NDArray[np.float32]) -> NDArray[np.float32]:

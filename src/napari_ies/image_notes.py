@@ -34,9 +34,8 @@ def background_notes(
     if background is not None and not background.is_zero:
         what = "about " if background.uneven else ""
         notes.append(
-            f"The background of {name} is {what}{background.value:.3g}, not 0: it fills "
-            f"{100 * background.share:.0f} % of the image, was left out of the statistics and is 0 "
-            "for the network."
+            f"The background of {name} is {what}{background.value:.4g}, not 0: it fills "
+            f"{100 * background.share:.0f} % of the image and is treated as background."
         )
     values = volume[inside(volume, background)]
     if values.size and _is_normalised(values):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.checkpoints.profile import Profile
 
 logger = logging.getLogger("napari_ies")
 
@@ -179,14 +180,17 @@ def probability_of(
     """
     turn = network_turn(model, case)
     values = torch.from_numpy(np.ascontiguousarray(turn.apply(logits)))
-    profile = model.profile
-    if len(values) == 1:
-        probability = values[0].sigmoid()
-    elif profile.activation == "sigmoid":
-        probability = values[profile.explained_class].sigmoid()
-    else:
-        probability = values.softmax(dim=0)[profile.explained_class]
+    probability = class_probability(model.profile, values)
     return np.ascontiguousarray(turn.invert(probability.numpy()))
+
+
+def class_probability(profile: Profile, logits: torch.Tensor) -> torch.Tensor:
+    """Return the probability of the explained class, (x, y, z), of logits (classes, x, y, z)."""
+    if len(logits) == 1:
+        return logits[0].sigmoid()
+    if profile.activation == "sigmoid":
+        return logits[profile.explained_class].sigmoid()
+    return logits.softmax(dim=0)[profile.explained_class]
 
 
 def changed_logits(

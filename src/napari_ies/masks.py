@@ -268,8 +268,10 @@ def _are_whole(values: NDArray[Any]) -> bool:
 def _above_zero(values: NDArray[Any], name: str) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
     mask = np.asarray(values > SOFT_THRESHOLD)
     notes = []
-    if values.size and values.min() < -SOFT_THRESHOLD:
-        count = int(np.count_nonzero(values < -SOFT_THRESHOLD))
+    below = values < -SOFT_THRESHOLD
+    # Where nothing is 0, a value below is how a program writes "not marked".
+    if below.any() and not (below | mask).all():
+        count = int(np.count_nonzero(below))
         notes.append(
             f"{name} holds values below 0 in {count} voxels, which were taken as unmarked."
         )

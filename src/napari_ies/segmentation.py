@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_ies.assumptions import notes_on
+from napari_ies.assumptions import agreements, notes_on
 from napari_ies.checkpoints.device import device_label
 from napari_ies.errors import SegmentationError
 from napari_ies.inference import logit_map, probability_of
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from napari_ies.agreement import Agreement
     from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
 
@@ -49,6 +50,8 @@ class Segmentation:
     logits
         float32 (classes, X, Y, Z): the blended logits, or None where they were not kept. With
         them a :mod:`napari_ies.counterfactual` re-runs only the windows that it changes.
+    agreements
+        What testing the guesses about the network showed; of one read back from disk, nothing.
     """
 
     probability: NDArray[np.float32]
@@ -60,6 +63,7 @@ class Segmentation:
     notes: tuple[str, ...] = ()
     smallest: int | None = None
     logits: NDArray[np.float32] | None = None
+    agreements: tuple[Agreement, ...] = ()
 
 
 def segment(
@@ -70,6 +74,8 @@ def segment(
     smallest: int | None = None,
     reference: NDArray[np.bool_] | None = None,
     forward: str = "sliding-window",
+    lesions: NDArray[np.int32] | None = None,
+    said: tuple[str, ...] = (),
 ) -> Segmentation:
     """Segment a case; see :func:`segment_progressively`, which this runs to its end."""
     return finish(
@@ -80,6 +86,8 @@ def segment(
             smallest=smallest,
             reference=reference,
             forward=forward,
+            lesions=lesions,
+            said=said,
         )
     )
 
@@ -153,6 +161,8 @@ def segment_progressively(
             f"The lesions from elsewhere have the size {lesions.shape}, the images {case.shape}; "
             "bring them onto the images' grid."
         )
+    yield Progress("Testing what was guessed", 0, 0, "")
+    tested = agreements(model, case)
     notes: list[str] = list(said)
     for report in logit_map(model, case, forward):
         if report.note:
@@ -176,5 +186,6 @@ def segment_progressively(
             notes=(*notes_on(model, case), *notes),
             smallest=smallest,
             logits=report.result if keep_logits else None,
+            agreements=tested,
         )
         yield Progress("Segmenting", report.total, report.total, "windows", result)

@@ -369,7 +369,7 @@ def test_a_region_painted_anew_takes_the_place_of_the_one_before(segmented):
     np.testing.assert_array_equal(session.regions["rim"], mask)
     (one,) = session.maps
     np.testing.assert_array_equal(one.load().maps, segmented.answer("rim").saliency.maps)
-    named = set(session.record.own_files) | {"session.json", "dataset_description.json"}
+    named = set(session.record.own_files) | {"session.json"}
     assert {path.name for path in folder.iterdir()} == named
 
 

@@ -1,4 +1,4 @@
-"""From a state dict to the network it belongs to, and its weights into it."""
+"""The families of networks: how one is built, and how weights get into it."""
 
 from __future__ import annotations
 
@@ -14,55 +14,21 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from napari_ies.checkpoints.family import Family, Recognition, Shapes
+    from napari_ies.checkpoints.family import Family
 
 FAMILIES: Mapping[str, Family] = {
     family.architecture: family
     for family in (unet.FAMILY, dynunet.FAMILY, swin_unetr.FAMILY, unetr.FAMILY)
 }
 
-_OUTER_NAMES = ("model.", "network.", "net.", "_model.")  # of a training class's attribute
 _SHOWN = 3
-
-
-def recognise(
-    tensors: Mapping[str, torch.Tensor],
-) -> tuple[Family, Recognition, dict[str, torch.Tensor]] | None:
-    """Recognise a network from its state dict.
-
-    Parameters
-    ----------
-    tensors
-        State dict, without wrappers.
-
-    Returns
-    -------
-    family, recognition, tensors
-        The family, the arguments that keys and shapes tell, and the tensors under the keys of
-        the network itself (an outer ``model.`` or ``net.`` of a training class is stripped).
-        None if no family knows the keys.
-
-    Raises
-    ------
-    CheckpointError
-        If a family knows them but finds a tensor missing, or a network that is not 3-d.
-    """
-    for start in ("", *_OUTER_NAMES):
-        if not all(key.startswith(start) for key in tensors):
-            continue
-        inner = {key.removeprefix(start): tensor for key, tensor in tensors.items()}
-        shapes: Shapes = {key: tuple(tensor.shape) for key, tensor in inner.items()}
-        for family in FAMILIES.values():
-            if recognition := family.recognise(shapes):
-                return family, recognition, inner
-    return None
 
 
 def describe_unknown(keys: Collection[str]) -> str:
     """Say in a clause what a state dict of no known architecture looks like."""
-    if any(key.startswith("encoder.stages.") for key in keys):
+    if any(".encoder.stages." in f".{key}" for key in keys):
         return "it is a network of nnU-Net itself, not MONAI's DynUNet"
-    return f"its {len(keys)} tensors ({_some(keys)}) are those of none of {', '.join(FAMILIES)}"
+    return f"its {len(keys)} tensors ({some(keys)}) are those of none of {', '.join(FAMILIES)}"
 
 
 def build_network(family: Family, arguments: Mapping[str, Any]) -> nn.Module:
@@ -125,9 +91,9 @@ def load_weights(
     reshaped = [k for k in wanted if k in tensors and tensors[k].shape != wanted[k].shape]
     clauses = []
     if missing:
-        clauses.append(f"{len(missing)} of its tensors are missing ({_some(missing)})")
+        clauses.append(f"{len(missing)} of its tensors are missing ({some(missing)})")
     if surplus:
-        clauses.append(f"{len(surplus)} are surplus ({_some(surplus)})")
+        clauses.append(f"{len(surplus)} are surplus ({some(surplus)})")
     if reshaped:
         key = reshaped[0]
         clauses.append(
@@ -141,7 +107,7 @@ def load_weights(
     infinite = [k for k, t in tensors.items() if t.is_floating_point() and not _finite(t)]
     if infinite:
         raise CheckpointError(
-            f"{len(infinite)} of its tensors ({_some(infinite)}) hold NaN or infinity"
+            f"{len(infinite)} of its tensors ({some(infinite)}) hold NaN or infinity"
         )
     network.load_state_dict({k: t for k, t in tensors.items() if k in wanted}, strict=False)
 
@@ -150,7 +116,8 @@ def _finite(tensor: torch.Tensor) -> bool:
     return bool(tensor.isfinite().all())
 
 
-def _some(keys: Collection[str]) -> str:
+def some(keys: Collection[str]) -> str:
+    """List the first few of many keys."""
     shown = ", ".join(list(keys)[:_SHOWN])
     return shown if len(keys) <= _SHOWN else f"{shown}, …"
 

@@ -22,6 +22,7 @@ def make_profile(
     arguments: Mapping[str, Any],
     guessed: Mapping[str, str],
     stated: Mapping[str, Any],
+    weights: str | None = None,
 ) -> Profile:
     """Put a profile together.
 
@@ -35,6 +36,8 @@ def make_profile(
         Sentences on arguments that the weights do not tell, by argument.
     stated
         Fields that a profile file sets; they hold, and nothing is said to be guessed about them.
+    weights
+        Which of several networks in the file it is.
 
     Raises
     ------
@@ -49,6 +52,7 @@ def make_profile(
         "classes": _class_names(n_outputs),
         "window": fixed_size or _default_window(divisor),
         "threshold": family.threshold,
+        "weights": weights,
     }
     assumptions = dict(guessed) | {
         "sequences": f"The input sequences are taken to be {_and(fields['sequences'])}, in this "

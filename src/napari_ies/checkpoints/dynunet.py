@@ -104,6 +104,17 @@ def _divisor(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
 
 FAMILY = Family(
     architecture=_NAME,
+    parts=frozenset(
+        {
+            "input_block",
+            "downsamples",
+            "bottleneck",
+            "upsamples",
+            "output_block",
+            "deep_supervision_heads",
+            "skip_layers",
+        }
+    ),
     recognise=recognise,
     argument_names=frozenset(
         {

@@ -51,6 +51,8 @@ class Family:
     ----------
     architecture
         Name of the class in `monai.networks.nets`.
+    parts
+        Names of the parts that its networks are made of: each key starts with one.
     recognise
         From keys and shapes to a `Recognition`, or None for another family's. Raises
         `CheckpointError` for this family's when a tensor it needs is missing.
@@ -68,9 +70,12 @@ class Family:
     threshold
         Probability from which the authors of Spagnolo et al. 2026 (doi:10.1038/s41598-026-36560-9)
         count a voxel as lesion with such a network.
+    renamed
+        From a key as earlier versions of MONAI saved it to that of today.
     """
 
     architecture: str
+    parts: frozenset[str]
     recognise: Callable[[Shapes], Recognition | None]
     argument_names: frozenset[str]
     divisor: Callable[[Mapping[str, Any]], tuple[int, int, int]]
@@ -78,6 +83,7 @@ class Family:
     inert: Callable[[Mapping[str, Any]], re.Pattern[str] | None]
     required: tuple[str, ...]
     threshold: float
+    renamed: Callable[[str], str] = str
 
 
 def shape_of(shapes: Shapes, architecture: str, *keys: str) -> tuple[int, ...]:

@@ -11,13 +11,19 @@ from napari_ies.checkpoints.architectures import (
     build_network,
     describe_unknown,
     load_weights,
-    recognise,
 )
 from napari_ies.checkpoints.defaults import make_profile
 from napari_ies.checkpoints.device import resolve_device
+from napari_ies.checkpoints.groups import (
+    chosen_tables,
+    find_groups,
+    groups_for,
+    named,
+    what_else,
+)
 from napari_ies.checkpoints.model import SegmentationModel
 from napari_ies.checkpoints.sidecar import profile_path, read_profile
-from napari_ies.checkpoints.state_dict import file_sha256, read_state_dict
+from napari_ies.checkpoints.state_dict import file_sha256, read_tables
 from napari_ies.checkpoints.trained_grid import stated_geometry
 from napari_ies.errors import CheckpointError
 
@@ -28,7 +34,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from napari_ies.checkpoints.family import Family
+    from napari_ies.checkpoints.groups import Tables
     from napari_ies.checkpoints.profile import Profile
+
+_TRIED = 3  # groups of tensors, where a person states the whole network
 
 
 @dataclass(frozen=True)
@@ -69,10 +78,10 @@ def load_checkpoint(
     """Load a network from a checkpoint file.
 
     The file is a state dict of MONAI's UNet, DynUNet, SwinUNETR or UNETR as training scripts save
-    it. The architecture is recognised from the keys and shapes, and proved by loading every
-    tensor strictly; ``NAME.profile.json`` beside ``NAME.pth`` overrides what is recognised or
-    assumed. Nothing in the file is executed. A network with a single output channel is read with
-    the sigmoid, any other with the softmax.
+    it, wherever in the file and under whatever start of its keys. The architecture is recognised
+    from the keys and shapes, and proved by loading every tensor strictly; what else the file
+    holds is named in the profile's `guessed`. ``NAME.profile.json`` beside ``NAME.pth`` overrides
+    what is recognised or assumed. Nothing in the file is executed.
 
     Parameters
     ----------
@@ -126,22 +135,119 @@ def inspect_checkpoint(path: str | Path) -> Inspection:
     )
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """One way to read a file: which of its tensors are which network.
+
+    Parameters
+    ----------
+    family, arguments, tensors
+        The network and its weights.
+    guessed
+        What the file leaves open, a sentence each.
+    weights
+        Which of several networks in the file it is, or None.
+    """
+
+    family: Family
+    arguments: dict[str, Any]
+    tensors: dict[str, torch.Tensor]
+    guessed: dict[str, str]
+    weights: str | None = None
+
+
 def _load(path: Path) -> tuple[nn.Module, Profile, tuple[str, ...]]:
-    tensors = read_state_dict(path)
+    """Read a file in the first way that is proved by loading every tensor strictly."""
+    tables = read_tables(path)
     beside = profile_path(path)
     stated = read_profile(beside) if beside.exists() else {}
     try:
-        family, arguments, guessed, tensors = _architecture(tensors, stated)
+        if stated.get("weights") is not None:
+            tables = chosen_tables(tables, stated["weights"])
+    except CheckpointError as error:
+        raise CheckpointError(f"{beside.name}: {error}.") from error
+    try:
+        readings = _readings(tables, stated)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path.name} cannot be loaded: {error}.") from error
+    reasons = []
+    for reading in readings:
+        try:
+            network, profile = _built(path, beside, reading, stated)
+        except CheckpointError as error:
+            reasons.append(error)
+        else:
+            return network, profile, tuple(reading.tensors)
+    raise reasons[0]
+
+
+def _readings(tables: Tables, stated: Mapping[str, Any]) -> list[_Reading]:
+    """Settle what to try, the likeliest first: what is stated holds, the rest is recognised.
+
+    Arguments that are complete hold whatever is recognised.
+    """
+    architecture = stated.get("architecture")
+    said: dict[str, Any] = stated.get("arguments", {})
+    groups = find_groups(tables)
+    readings = [
+        _Reading(
+            group.family,
+            {**group.recognition.arguments, **said},
+            group.tensors,
+            {k: v for k, v in group.recognition.guessed.items() if k not in said}
+            | what_else(tables, group, groups),
+            named(group, groups) if len(groups) > 1 else None,
+        )
+        for group in groups
+        if group.recognition and architecture in (None, group.family.architecture)
+    ]
+    reasons = [group.error for group in groups if group.error]
+    if architecture is not None:
+        family = FAMILIES[architecture]
+        if all(name in said for name in family.required):
+            readings += [
+                _Reading(family, dict(said), one.tensors, what_else(tables, one, []))
+                for one in groups_for(tables, family)[:_TRIED]
+            ]
+            reasons = []
+        if not (readings or reasons):
+            readings = [_Reading(family, dict(said), _largest(tables), {})]
+    if not (readings or reasons):
+        raise CheckpointError(
+            f"{describe_unknown(_largest(tables))}; choose the checkpoint of such a network of "
+            "MONAI"
+        )
+    if not readings:
+        raise reasons[0]
+    return readings
+
+
+def _largest(tables: Tables) -> dict[str, torch.Tensor]:
+    """Return the largest table, what DataParallel and torch.compile put before its keys removed."""
+    tensors = max(tables.values(), key=len)
+    for wrapper in ("module.", "_orig_mod.") * 2:
+        if all(key.startswith(wrapper) for key in tensors):
+            tensors = {key.removeprefix(wrapper): tensor for key, tensor in tensors.items()}
+    return tensors
+
+
+def _built(
+    path: Path, beside: Path, reading: _Reading, stated: Mapping[str, Any]
+) -> tuple[nn.Module, Profile]:
+    family, arguments = reading.family, reading.arguments
+    try:
         _check_arguments(family, arguments, beside.name)
     except CheckpointError as error:
         raise CheckpointError(f"{path.name} cannot be loaded: {error}.") from error
     try:
-        profile = make_profile(path.stem, family, arguments, guessed, stated)
+        profile = make_profile(
+            path.stem, family, arguments, reading.guessed, stated, reading.weights
+        )
     except CheckpointError as error:
         raise CheckpointError(f"{beside.name}: {error}.") from error
     try:
         network = build_network(family, arguments)
-        load_weights(network, tensors, family, arguments)
+        load_weights(network, reading.tensors, family, arguments)
     except CheckpointError as error:
         remedy = (
             f"correct {beside.name}"
@@ -149,25 +255,7 @@ def _load(path: Path) -> tuple[nn.Module, Profile, tuple[str, ...]]:
             else f"choose another file, or state the arguments in {beside.name} beside it"
         )
         raise CheckpointError(f"{path.name} cannot be loaded: {error}; {remedy}.") from error
-    return network, profile, tuple(tensors)
-
-
-def _architecture(
-    tensors: dict[str, torch.Tensor], stated: Mapping[str, Any]
-) -> tuple[Family, dict[str, Any], dict[str, str], dict[str, torch.Tensor]]:
-    """Settle the architecture and its arguments: what is stated holds, the rest is recognised."""
-    named = stated.get("architecture")
-    said: dict[str, Any] = stated.get("arguments", {})
-    found = recognise(tensors)
-    if found is None or (named is not None and named != found[0].architecture):
-        if named is None:
-            raise CheckpointError(
-                f"{describe_unknown(tensors)}; choose the checkpoint of such a network of MONAI"
-            )
-        return FAMILIES[named], dict(said), {}, tensors
-    family, recognition, tensors = found
-    guessed = {name: text for name, text in recognition.guessed.items() if name not in said}
-    return family, {**recognition.arguments, **said}, guessed, tensors
+    return network, profile
 
 
 def _check_arguments(family: Family, arguments: Mapping[str, Any], profile_file: str) -> None:

@@ -1,4 +1,4 @@
-"""A checkpoint file read as what it has to be: a table of tensors, and no code."""
+"""A checkpoint file read as what it has to be: tables of tensors, and no code."""
 
 from __future__ import annotations
 
@@ -13,22 +13,13 @@ from typing import TYPE_CHECKING, Any
 from napari_ies.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
     from pathlib import Path
 
     import torch
 
-_NESTED_UNDER = (
-    "state_dict",
-    "model_state_dict",
-    "model",
-    "network",
-    "network_state_dict",
-    "network_weights",
-    "net",
-    "weights",
-)
-_WRAPPERS = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
+    from napari_ies.checkpoints.groups import Tables
+
 _DEEPEST = 3
 _ZIP_MAGIC = b"PK\x03\x04"
 _PICKLE_MAGIC = b"\x80"
@@ -41,13 +32,10 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
-    """Read the tensors of a checkpoint file.
+def read_tables(path: Path) -> Tables:
+    """Read the tables of tensors in a checkpoint file.
 
-    Nothing in the file is executed: it is read with ``weights_only=True`` and nothing else. The
-    tensors are looked for at the top and under the names that training scripts use
-    (``state_dict``, ``model``, ``network``, …); ``module.`` and ``_orig_mod.`` are stripped from
-    their keys.
+    Nothing in the file is executed: it is read with ``weights_only=True`` and nothing else.
 
     Parameters
     ----------
@@ -56,8 +44,8 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
 
     Returns
     -------
-    Tensors on the CPU by key, in the file's order; where the file allows they are mapped from
-    it, so copy them before it may change.
+    Each table's tensors on the CPU by key, in the file's order; where the file allows they are
+    mapped from it, so copy them before it may change.
 
     Raises
     ------
@@ -66,13 +54,13 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
         holds no tensors.
     """
     _check_container(path)
-    tensors = _find_tensors(_load(path), _DEEPEST)
-    if not tensors:
+    tables = dict(_tables(_load(path), "", _DEEPEST))
+    if not tables:
         raise CheckpointError(
             f"{path.name} holds no tensors, where the weights of a network were expected: choose "
             "another file."
         )
-    return _without_wrappers(tensors)
+    return tables
 
 
 def _check_container(path: Path) -> None:
@@ -171,31 +159,16 @@ def _not_a_checkpoint(path: Path) -> CheckpointError:
     )
 
 
-def _find_tensors(content: Any, depth: int) -> dict[str, torch.Tensor]:
-    """Return the tensors of `content` or of the mapping in it that holds a network's."""
+def _tables(content: Any, name: str, depth: int) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
+    """Give each mapping in `content` that holds tensors, by its place."""
     import torch
 
     if not isinstance(content, Mapping):
-        return {}
+        return
     tensors = {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor)}
-    nested = {str(k): v for k, v in content.items() if isinstance(v, Mapping)}
-    for name in _NESTED_UNDER:
-        if depth and name in nested and (found := _find_tensors(nested[name], depth - 1)):
-            return found
-    # Under an unusual name it is taken only if there is no doubt which one it is.
-    tables = [
-        {str(k): v for k, v in table.items()}
-        for table in nested.values()
-        if table and all(isinstance(v, torch.Tensor) for v in table.values())
-    ]
-    return tables[0] if len(tables) == 1 and len(tables[0]) > len(tensors) else tensors
-
-
-def _without_wrappers(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    while (wrapper := _shared_start(tensors, _WRAPPERS)) is not None:
-        tensors = {key.removeprefix(wrapper): tensor for key, tensor in tensors.items()}
-    return tensors
-
-
-def _shared_start(keys: Iterable[str], starts: tuple[str, ...]) -> str | None:
-    return next((start for start in starts if all(key.startswith(start) for key in keys)), None)
+    if tensors:
+        yield name, tensors
+    for key, value in content.items():
+        # Numbers lead to the states of an optimizer, a table for each parameter.
+        if depth and isinstance(key, str):
+            yield from _tables(value, f"{name}.{key}" if name else key, depth - 1)

@@ -113,6 +113,14 @@ def _divisor(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
 
 FAMILY = Family(
     architecture=_NAME,
+    parts=frozenset(
+        {
+            "swinViT",
+            *(f"encoder{i}" for i in (1, 2, 3, 4, 10)),
+            *(f"decoder{i}" for i in range(1, 6)),
+            "out",
+        }
+    ),
     recognise=recognise,
     argument_names=frozenset(
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.checkpoints.family import (
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _NAME = "UNet"
+_LAYERS = {"norm": ".adn.N.", "act": ".adn.A."}
 _STRIDES_ARE_GUESSED = (
     "The strides, {strides} from the top level down, are the usual 2 wherever the weights do not "
     "tell them; the kernels are not dilated, as in MONAI's class."
@@ -132,12 +134,18 @@ def _activation(shapes: Shapes, block: str, guessed: dict[str, str]) -> dict[str
     return arguments
 
 
+def _renamed(key: str) -> str:
+    """Return a key of MONAI 0.4 and later: up to 0.3, normalisation and activation had no block."""
+    return re.sub(r"\.(norm|act)\.(?=[^.]+$)", lambda old: _LAYERS[old.group(1)], key)
+
+
 def _divisor(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
     return total_stride(arguments["strides"][: len(arguments["channels"]) - 1])
 
 
 FAMILY = Family(
     architecture=_NAME,
+    parts=frozenset({"model"}),
     recognise=recognise,
     argument_names=frozenset(
         {
@@ -161,4 +169,5 @@ FAMILY = Family(
     inert=lambda arguments: None,
     required=("in_channels", "out_channels", "channels", "strides"),
     threshold=0.3,
+    renamed=_renamed,
 )

@@ -99,6 +99,14 @@ def _image_size(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
 
 FAMILY = Family(
     architecture=_NAME,
+    parts=frozenset(
+        {
+            "vit",
+            *(f"encoder{i}" for i in range(1, 5)),
+            *(f"decoder{i}" for i in range(2, 6)),
+            "out",
+        }
+    ),
     recognise=recognise,
     argument_names=frozenset(
         {

@@ -133,10 +133,10 @@ def segment(
             terminal,
             checkpoint,
             images,
-            device,
-            subject,
-            visit,
             out,
+            device,
+            subject=subject,
+            visit=visit,
             orientation=orientation,
             spacing=spacing,
         )
@@ -242,10 +242,10 @@ def explain(
             terminal,
             checkpoint,
             images,
-            device,
-            subject,
-            visit,
             out,
+            device,
+            subject=subject,
+            visit=visit,
             orientation=orientation,
             spacing=spacing,
         )
@@ -426,15 +426,15 @@ def _open(
     terminal: Terminal,
     checkpoint: Path,
     images: dict[str, Path],
+    out: Path,
     device: str,
+    *,
     subject: str | None,
     visit: str | None,
-    out: Path,
-    *,
     orientation: str | None,
     spacing: tuple[float, float, float] | None,
 ) -> tuple[SegmentationModel, Case]:
-    """Load network and patient; say where the work is done, what was guessed, and whose it is."""
+    """Load network and patient; say where the work is done, for whom, and what was assumed."""
     from napari_ies.assumptions import notes_on
     from napari_ies.checkpoints import device_label, load_checkpoint, profile_path
     from napari_ies.cli.images import open_case
@@ -453,8 +453,8 @@ def _open(
     for text in model.profile.guessed:
         terminal.note(f"- {text}")
     # What loading the images had to say was said then.
-    for note in notes_on(model, case)[len(case.notes) :]:
-        terminal.note(note)
+    for text in notes_on(model, case)[len(case.notes) :]:
+        terminal.note(text)
     return model, case
 
 

@@ -102,6 +102,7 @@ def model_table(model: SegmentationModel, layers: tuple[str, ...], default: str)
         ("Probability", profile.activation),
         ("Trained at", _trained_at(profile.spacing, profile.resample)),
         ("Orientation", profile.orientation or "as each image is stored"),
+        ("Weights", _weights(profile.weights)),
         ("SHA-256", model.sha256),
     ]
     if model.path is not None:
@@ -152,6 +153,12 @@ def _trained_at(spacing: tuple[float, float, float] | None, resample: bool) -> s
     if spacing is None:
         return "not known"
     return f"{_times(spacing)} mm{', and run at that size' if resample else ''}"
+
+
+def _weights(chosen: str | None) -> str:
+    if chosen is None:
+        return "the only network in the file"
+    return chosen or "the file's top level"
 
 
 def _sizes(fixed: tuple[int, int, int] | None, divisor: tuple[int, int, int]) -> str:

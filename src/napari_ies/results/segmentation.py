@@ -184,7 +184,7 @@ def load_segmentation(path: str | Path, case: Case | None = None) -> Segmentatio
 
 
 _LOOKUP_COLUMNS = {
-    "index": {"Description": "Label of the lesion in the image of labels"},
+    "index": {"Description": "Label of the lesion in the image of labels", "Format": "integer"},
     "name": {"Description": "Name of the lesion"},
 }
 """Of the table, before those of :data:`~napari_ies.lesions.COLUMNS`: BIDS asks for them."""

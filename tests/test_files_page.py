@@ -1,0 +1,244 @@
+"""docs/files.md says of each kind of file what is really said."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import re
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from cases import ball
+from networks import small_model
+from nibabel.affines import from_matvec
+
+from napari_ies.assumptions import notes_on
+from napari_ies.case import load_case
+from napari_ies.errors import CaseError
+from napari_ies.masks import read_lesions, read_mask
+
+PAGE = Path(__file__).parents[1] / "docs" / "files.md"
+SHAPE = (20, 18, 16)
+BRAIN = ball(SHAPE, (10, 9, 8), 6)
+LAS = from_matvec(np.diag([-1.0, 1.0, 1.0]), [9, -8, -7])
+PSR = from_matvec([[0, 0, 1.0], [-1, 0, 0], [0, 1, 0]], [-8, 9, -7])
+FLAIR = np.where(BRAIN, np.random.default_rng(0).normal(100, 15, SHAPE), 0).astype(np.float32)
+MARKED = ball(SHAPE, (10, 9, 8), 2)
+
+
+def page(section: str) -> dict[str, str]:
+    """Return the third column of a table by its first one."""
+    text = PAGE.read_text(encoding="utf-8").partition(f"## {section}")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    return {row[0]: row[2] for row in rows[2:]}
+
+
+def pattern(sentence: str) -> re.Pattern[str]:
+    parts = [re.escape(part) for part in sentence.split("…")]
+    return re.compile(".+?".join(parts) + "$")
+
+
+class Files:
+    """Writes one image after the other to a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, values=FLAIR, affine=LAS, name="flair.nii.gz", units="mm", **forms):
+        image = nib.Nifti1Image(values, None if forms else affine)
+        image.header.set_xyzt_units(units)
+        for form, (matrix, code) in forms.items():
+            getattr(image.header, f"set_{form}")(matrix, code=code)
+        nib.save(image, self.folder / name)
+        return self.folder / name
+
+    def raw(self, name, content):
+        (self.folder / name).write_bytes(content)
+        return self.folder / name
+
+
+def said(first, second=None, **profile):
+    """Return what is said of one image, or two, with a small network."""
+    images = {"FLAIR": first} | ({} if second is None else {"T1": second})
+    model = small_model()
+    model = dataclasses.replace(model, profile=dataclasses.replace(model.profile, **profile))
+    try:
+        return list(notes_on(model, load_case(images)))
+    except CaseError as error:
+        return [str(error)]
+
+
+def quaternion(files):
+    turn = np.diag([-1.0, -1.0, 1.0, 1.0])
+    path = files.save(name="flair.nii", sform=(None, 0), qform=(turn, 1))
+    content = bytearray(path.read_bytes())
+    content[256:268] = np.array([0, 0, 1 + 1e-5], dtype="<f4").tobytes()
+    return files.raw("flair.nii", bytes(content))
+
+
+def annex(files):
+    path = files.folder / "flair.nii.gz"
+    path.symlink_to(".git/annex/objects/a/b/key/key")
+    return path
+
+
+def all_formats(files):
+    plain = files.save(name="a.nii")
+    nib.save(nib.MGHImage(FLAIR, LAS), files.folder / "b.mgz")
+    nib.save(nib.MGHImage(FLAIR, LAS), files.folder / "c.mgh")
+    nib.save(nib.Nifti1Pair(FLAIR, LAS), files.folder / "d.img")
+    nib.save(nib.Nifti2Image(FLAIR, LAS), files.folder / "e.nii")
+    files.raw("f.nii.gz", plain.read_bytes())
+    files.raw("g.nii", gzip.compress(plain.read_bytes()))
+    names = ("b.mgz", "c.mgh", "d.img", "d.hdr", "e.nii", "f.nii.gz", "g.nii")
+    return [note for name in names for note in said(files.folder / name)]
+
+
+def analyze(files):
+    nib.save(nib.Spm99AnalyzeImage(FLAIR, np.diag([2.0, 2, 2, 1])), files.folder / "a.img")
+    (files.folder / "a.mat").unlink()
+    return said(files.folder / "a.img")
+
+
+def damaged(files):
+    content = files.save().read_bytes()
+    return said(files.raw("flair.nii.gz", content[:-5] + b"\0" + content[-4:]))
+
+
+def zscored():
+    values = FLAIR[BRAIN]
+    return np.where(BRAIN, (FLAIR - values.mean()) / values.std(), 0).astype(np.float32)
+
+
+def shifted(*by):
+    return LAS @ from_matvec(np.eye(3), by)
+
+
+def sagittal(image):
+    turn = nib.orientations.ornt_transform(
+        nib.io_orientation(LAS), nib.orientations.axcodes2ornt("PSR")
+    )
+    return image.as_reoriented(turn)
+
+
+def turned(files):
+    nib.save(sagittal(nib.Nifti1Image(FLAIR, LAS)), files.folder / "t1.nii.gz")
+    return said(files.save(), files.folder / "t1.nii.gz")
+
+
+MINUS = np.where(BRAIN, FLAIR, -1000).astype(np.float32)
+RINGING = (FLAIR + np.random.default_rng(1).normal(0, 1e-3, SHAPE)).astype(np.float32)
+COARSE = np.diag([16.0, 16, 16, 1])
+
+IMAGES = {
+    "background is one": lambda f: said(f.save(MINUS)),
+    "background is almost": lambda f: said(f.save(RINGING)),
+    "normalised already": lambda f: said(f.save(zscored())),
+    "skull on": lambda f: said(f.save(affine=LAS @ COARSE), spacing=(16.0,) * 3),
+    "background other than 0, and": lambda f: said(f.save(MINUS), normalisation="minmax"),
+    "stored along other axes": lambda f: said(f.save(affine=PSR)),
+    "stored otherwise": lambda f: said(f.save(affine=PSR), orientation="LAS"),
+    "voxels of another size": lambda f: said(f.save(affine=LAS @ np.diag([0.4, 0.4, 6, 1]))),
+    "the same with a stated": lambda f: said(
+        f.save(affine=LAS @ np.diag([1, 1, 3, 1])), spacing=(1.0, 1.0, 1.0), resample=True
+    ),
+    "sizes in micrometres": lambda f: said(
+        f.save(affine=np.diag([1000.0, 1000, 1000, 1]) @ LAS, units="micron")
+    ),
+    "sizes in mm under": lambda f: said(f.save(units="micron")),
+    "no unit, and": lambda f: said(f.save(affine=LAS @ np.diag([900] * 3 + [1]), units="unknown")),
+    "qform and sform disagree": lambda f: said(f.save(sform=(shifted(3, 0, 0), 4), qform=(LAS, 1))),
+    "qform and sform swap": lambda f: said(
+        f.save(sform=(np.diag([-1, 1, 1, 1]) @ LAS, 1), qform=(LAS, 1))
+    ),
+    "a quaternion": lambda f: said(quaternion(f)),
+    "a second sequence on another": lambda f: said(
+        f.save(), f.save(affine=shifted(0.5, 0.3, 0), name="t1.nii.gz")
+    ),
+    "a second sequence stored": turned,
+    "a second sequence whose": lambda f: said(
+        f.save(), f.save(affine=shifted(0.002, 0, 0), name="t1.nii.gz")
+    ),
+    "a second sequence that": lambda f: said(
+        f.save(), f.save(affine=shifted(18.4, 12, 0), name="t1.nii.gz")
+    ),
+    "`.mgz`": all_formats,
+    "Analyze": analyze,
+    "DICOM": lambda f: said(f.raw("i1", bytes(128) + b"DICM" + bytes(400))),
+    "NRRD": lambda f: said(f.raw("a.nrrd", b"NRRD0004\n")),
+    "MetaImage": lambda f: said(f.raw("a.mha", b"ObjectType = Image\n")),
+    "a git-annex link": lambda f: said(annex(f)),
+    "a Git LFS": lambda f: said(f.raw("a.nii", b"version https://git-lfs.github.com/spec/v1\n")),
+    "damaged": damaged,
+}
+
+
+def mask(files, values, affine=LAS, lesions=False, read=read_mask):
+    case = load_case({"FLAIR": files.save()})
+    path = files.save(values, affine, "mask.nii.gz")
+    try:
+        known = read(path, case) if read is read_lesions else read(path, case, lesions=lesions)
+    except CaseError as error:
+        return [str(error)]
+    return list(known.notes)
+
+
+def plain_masks(files):
+    kinds = [MARKED * 1, MARKED * 255, MARKED * 2 - 1]
+    return [note for values in kinds for note in mask(files, values.astype(np.int16))]
+
+
+def labels():
+    values = MARKED.astype(np.int16)
+    values[10:] *= 5
+    return values
+
+
+def one_below():
+    values = MARKED.astype(np.int16)
+    values[0, 0, 0] = -1
+    return values
+
+
+def turned_mask(files):
+    case = load_case({"FLAIR": files.save()})
+    nib.save(sagittal(nib.Nifti1Image(MARKED.astype(np.uint8), LAS)), files.folder / "mask.nii.gz")
+    return list(read_mask(files.folder / "mask.nii.gz", case).notes)
+
+
+MASKS = {
+    "0 and 1": plain_masks,
+    "fractions from": lambda f: mask(f, (MARKED * 0.7).astype(np.float32)),
+    "other fractions": lambda f: mask(f, FLAIR),
+    "some voxels": lambda f: mask(f, one_below()),
+    "255 beside": lambda f: mask(f, np.where(labels() == 5, 255, labels()).astype(np.int16)),
+    "marks (nearly)": lambda f: mask(f, (~MARKED).astype(np.uint8)),
+    "a reference that": lambda f: mask(f, BRAIN.astype(np.uint8), lesions=True),
+    "lesions from elsewhere: a mask": lambda f: mask(f, MARKED.astype(np.uint8), read=read_lesions),
+    "lesions from elsewhere: a label": lambda f: mask(f, labels(), read=read_lesions),
+    "stored in another": turned_mask,
+    "on another grid": lambda f: mask(f, MARKED.astype(np.uint8), shifted(0.4, 0, 0)),
+}
+
+ROWS = [
+    pytest.param(sentence, next((make for start, make in makers.items() if row.startswith(start))),
+                 id=f"{section}: {row[:40]}")
+    for section, makers in (("Images", IMAGES), ("Masks", MASKS))
+    for row, sentence in page(section).items()
+]  # fmt: skip
+
+
+def test_every_kind_has_its_row():
+    assert len(page("Images")) == len(IMAGES)
+    assert len(page("Masks")) == len(MASKS)
+
+
+@pytest.mark.parametrize(("sentence", "make"), ROWS)
+def test_what_the_page_says_is_said(sentence, make, tmp_path):
+    notes = make(Files(tmp_path))
+    if sentence == "nothing":
+        assert notes == []
+    else:
+        assert any(pattern(sentence).match(note) for note in notes), notes
