@@ -38,8 +38,9 @@ class GeometryForm(QWidget):
         self._taken: tuple[str | None, Spacing | None] = (None, None)
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setColumnStretch(1, 4)
-        layout.setColumnStretch(3, 5)
+        layout.setHorizontalSpacing(4)
+        layout.setColumnStretch(1, 1)
+        layout.setColumnStretch(3, 1)
         layout.addWidget(QLabel("Orientation"), 0, 0)
         layout.addWidget(self._orientation, 0, 1)
         layout.addWidget(QLabel("Voxel size"), 0, 2)
@@ -68,10 +69,11 @@ class GeometryForm(QWidget):
     def set_stated(self, orientation: str | None, spacing: Spacing | None) -> None:
         """Show an orientation and a voxel size that are a checkpoint's own, None for as stored."""
         self._taken = (None, None)
-        first = AS_STORED if orientation is None else f"{orientation} (checkpoint)"
-        _fill(self._orientation, (first, *ORIENTATIONS))
-        first = AS_STORED if spacing is None else f"{_words(spacing)} (checkpoint)"
-        _fill(self._spacing, (first, *SPACINGS))
+        own = AS_STORED if orientation is None else orientation
+        _fill(self._orientation, (own, *(one for one in ORIENTATIONS if one != own)))
+        own = AS_STORED if spacing is None else _words(spacing)
+        _fill(self._spacing, (own, *(one for one in SPACINGS if one != own)))
+        _show_beginnings(self._orientation, self._spacing)
 
     def choose(self, orientation: str | None, spacing: Spacing | None = None) -> None:
         """Choose an orientation and a voxel size; None for the checkpoint's own."""
@@ -108,6 +110,7 @@ class GeometryForm(QWidget):
         self._orientation.setCurrentText(own if orientation is None else orientation)
         own = self._spacing.itemText(0)
         self._spacing.setCurrentText(own if spacing is None else _words(spacing))
+        _show_beginnings(self._orientation, self._spacing)
 
 
 ORIENTATION_TOOLTIP = (
@@ -137,6 +140,14 @@ def _fill(combo: QComboBox, entries: tuple[str, ...]) -> None:
     combo.addItems(list(entries))
     combo.setCurrentIndex(0)
     combo.blockSignals(False)
+
+
+def _show_beginnings(*combos: QComboBox) -> None:
+    """Show a text that does not fit from its beginning on."""
+    for combo in combos:
+        edit = combo.lineEdit()
+        if edit is not None and not edit.hasFocus():
+            edit.setCursorPosition(0)
 
 
 def _orientation(text: str) -> str | None:

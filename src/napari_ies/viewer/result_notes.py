@@ -107,8 +107,7 @@ class ResultNotes(QObject):
     def _offer(self, _: object = None) -> None:
         """Offer the orientation that the network agrees better with, while it is loaded."""
         reading, model = self._host.reading, self._host.model
-        segmentation: Any = None if reading is None else reading.segmentation
-        found = getattr(segmentation, "agreements", ())
+        found = () if reading is None else reading.segmentation.agreements
         suggested = [one.suggestion for one in found if is_orientation(one.suggestion or "")]
         hindrance = ""
         if reading is None or model is None or model_key(model.model) != model_key(reading.model):
