@@ -429,6 +429,9 @@ def test_the_panel_is_not_cut_off(hands):
         assert right <= hands.panel.width(), name
         text = control.text() if hasattr(control, "text") else ""
         assert control.width() > control.fontMetrics().horizontalAdvance(text), name
+    for name in ("orientation", "spacing"):
+        edit = hands.control(name).lineEdit()
+        assert edit.width() >= edit.fontMetrics().horizontalAdvance("as stored"), name
 
 
 def test_a_region_that_is_no_lesion_is_explained_like_one(segmented):

@@ -43,7 +43,7 @@ class GeometryForm(QWidget):
         layout.setColumnStretch(3, 1)
         layout.addWidget(QLabel("Orientation"), 0, 0)
         layout.addWidget(self._orientation, 0, 1)
-        layout.addWidget(QLabel("Voxel size"), 0, 2)
+        layout.addWidget(QLabel("Voxels"), 0, 2)
         layout.addWidget(self._spacing, 0, 3)
         self.set_stated(None, None)
         for combo in (self._orientation, self._spacing):
@@ -130,6 +130,8 @@ def _editable(name: str, tooltip: str) -> QComboBox:
     combo.setEditable(True)
     combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
     combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    # Room for the arrow and what napari's themes leave free around the text.
+    combo.setMinimumWidth(combo.fontMetrics().horizontalAdvance(AS_STORED) + 56)
     describe(combo, tooltip, name)
     return combo
 
