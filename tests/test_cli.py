@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import get_args
 
+import nibabel as nib
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -332,3 +333,35 @@ def test_the_module_is_the_command():
 def test_demo_without_the_viewer_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "napari_ies.viewer.demo", None)
     assert "pip install 'napari-ies[all]'" in one_line(run("demo"))
+
+
+def test_whose_result_it_is_is_said_and_can_be_typed(small, tmp_path):
+    typed = run("segment", *small.arguments, "--out", tmp_path, "--subject", "P07", "--visit", "b")
+    assert typed.exit_code == 0, typed.output
+    assert "sub-P07, ses-b" in typed.stderr
+    assert (
+        tmp_path / "sub-P07" / "ses-b" / "anat" / "sub-P07_ses-b_desc-lesions_dseg.tsv"
+    ).exists()
+    guessed = run("segment", *small.arguments, "--out", tmp_path)
+    assert f"sub-{small.case().subject}\n" in guessed.stderr
+
+
+def test_overwriting_never_replaces_another_patient(small, tmp_path):
+    checkpoint, *images = small.arguments
+    out = tmp_path / "out"
+    given = ("--out", out, "--subject", "P07", "--overwrite")
+    assert run("segment", checkpoint, *images, *given).exit_code == 0
+    before = {path: path.read_bytes() for path in (out / "sub-P07").rglob("*.*")}
+    others = []
+    for name, path in small.images.items():
+        image = nib.load(path)
+        values = np.asarray(image.dataobj) * np.float32(1.5)
+        nib.save(nib.Nifti1Image(values, image.affine), tmp_path / f"{name}.nii.gz")
+        others.append(f"--image={name}={tmp_path / name}.nii.gz")
+    result = run("segment", checkpoint, *others, *given)
+    assert result.exit_code == 0, result.output
+    assert "out holds results of other images as sub-P07, so these are named sub-P07x2" in (
+        " ".join(result.stderr.split())
+    )
+    assert {path: path.read_bytes() for path in (out / "sub-P07").rglob("*.*")} == before
+    assert (out / "sub-P07x2" / "anat" / "sub-P07x2_desc-lesions_dseg.nii.gz").exists()

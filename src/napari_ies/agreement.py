@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from napari_ies.network_grid import network_case
 from napari_ies.orientation import Reorientation
 
 if TYPE_CHECKING:
@@ -218,6 +219,7 @@ def central_window(
 ) -> NDArray[np.float32] | None:
     """Return a cube (C, n, n, n) in the middle of the patient, as the network sees it."""
     profile = model.profile
+    case = network_case(model, case)
     if len(case.sequences) != len(profile.sequences):
         return None
     multiple = math.lcm(*profile.divisor)

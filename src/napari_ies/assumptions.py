@@ -10,6 +10,7 @@ import numpy as np
 from napari_ies.agreement import guess_agreements, orientation_agreement
 from napari_ies.checkpoints.profile import DEFAULT_SPACING
 from napari_ies.geometry.grid import size_words
+from napari_ies.network_grid import resampling_notes, runs_resampled
 from napari_ies.orientation import Reorientation
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ def _orientation_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
 
 
 def _spacing_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
+    if runs_resampled(model, case):
+        return resampling_notes(model, case)
     stated = model.profile.spacing
     trained = DEFAULT_SPACING if stated is None else stated
     tolerance = ASSUMED_TOLERANCE if stated is None else STATED_TOLERANCE
@@ -101,12 +104,6 @@ def _spacing_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
     ratios = np.divide(turned, trained)
     if np.maximum(ratios, 1 / ratios).max() <= 1 + tolerance:
         return ()
-    if model.profile.resample:
-        return (
-            f"The network ran at voxels of {size_words(trained)} mm: the images, which have "
-            f"{size_words(turned)} mm, were resampled to them (linear), and probabilities and maps "
-            "back.",
-        )
     said = (
         f"was trained on voxels of {size_words(trained)} mm"
         if stated is not None

@@ -65,8 +65,7 @@ def channel_disagreement(
     For each batch norm, in the order they run, float64 (channels,): the symmetric
     Kullback-Leibler divergence ``((v/V + V/v) + (m - M)² (1/v + 1/V) - 2) / 4`` of the normal
     distributions with the window's mean m and variance v and with the running M and V, the
-    layer's epsilon
-    added to both variances.
+    layer's epsilon added to both variances.
     """
     import torch
     from torch.nn import functional

@@ -13,6 +13,7 @@ import torch
 from napari_ies.checkpoints.device import device_label, exact_float32
 from napari_ies.checkpoints.model import check_channels
 from napari_ies.errors import CheckpointError, SegmentationError
+from napari_ies.network_grid import network_case, to_stored
 from napari_ies.orientation import Reorientation
 from napari_ies.progress import Progress
 from napari_ies.windows import Tiling, tiling
@@ -143,22 +144,25 @@ def logit_map(
     Yields
     ------
     A report per batch of windows, with a note when GPU memory ran out; the last one holds the
-    logits, float32 (classes, X, Y, Z) on the stored grid.
+    logits, float32 (classes, X, Y, Z) on the stored grid, brought there linearly where the network
+    ran at its own voxel size (:func:`napari_ies.network_grid.network_case`).
 
     Raises
     ------
     SegmentationError
         If the network cannot run on the volume.
     """
-    image = network_input(model, case)
-    turn = network_turn(model, case)
+    seen = network_case(model, case)
+    image = network_input(model, seen)
+    turn = network_turn(model, seen)
     tiles = tiling(model.profile, turn.displayed_shape, forward)
     blend = torch.zeros((len(model.profile.classes), *turn.displayed_shape))
     total = len(tiles.windows)
     for done, note in _blend_windows(model, image, tiles, blend):
         yield Progress("Segmenting", done, total + 1, "windows", note=note)
     blend /= tiles.total.to(blend)
-    yield Progress("Segmenting", total + 1, total + 1, "windows", turn.invert(blend.numpy()))
+    logits = to_stored(turn.invert(blend.numpy()), seen.grid, case.grid)
+    yield Progress("Segmenting", total + 1, total + 1, "windows", logits)
 
 
 def probability_of(
@@ -207,6 +211,7 @@ def changed_logits(
     part of the other windows in it is known only as the rest,
     ``y'[v] = y[v] + Σ_{w changed} b_w[v] (f(x'_w)[v] - f(x_w)[v])``. That equals a run of all
     windows up to the rounding of float32, and wherever no change reaches, nothing changes at all.
+    At the network's own voxel size the change of the logits is computed there and brought back.
 
     Parameters
     ----------
@@ -230,13 +235,19 @@ def changed_logits(
     SegmentationError
         If the network cannot run on the volume.
     """
-    old, new = network_input(model, before), network_input(model, after)
-    turn = network_turn(model, before)
+    seen = network_case(model, before)
+    old, new = network_input(model, seen), network_input(model, network_case(model, after))
+    turn = network_turn(model, seen)
     every = tiling(model.profile, turn.displayed_shape, forward)
     changed = (old != new).any(dim=0)
     windows = tuple(w for w in every.windows if changed[every.visible(w)].any())
     some = Tiling(every.shape, windows, every.blended)
-    result = torch.from_numpy(np.array(turn.apply(logits), order="C"))
+    resampled = seen is not before
+    if resampled:
+        # On the network's grid the logits are not known: the change alone is brought back.
+        result = torch.zeros((len(logits), *turn.displayed_shape))
+    else:
+        result = torch.from_numpy(np.array(turn.apply(logits), order="C"))
     # Where every window changes there is no rest to keep.
     images = (new,) if len(windows) == len(every.windows) else (new, old)
     steps, blends = len(images) * len(windows) + 1, []
@@ -249,7 +260,10 @@ def changed_logits(
         result = blends[0] / every.total.to(result)
     elif blends:
         result += blends[0].sub_(blends[1]).div_(every.total.to(result))
-    yield Progress("Re-running", steps, steps, "windows", turn.invert(result.numpy()))
+    changed_to = to_stored(turn.invert(result.numpy()), seen.grid, before.grid)
+    if resampled and len(blends) != 1:
+        changed_to = logits + changed_to
+    yield Progress("Re-running", steps, steps, "windows", changed_to)
 
 
 def _blend_windows(

@@ -11,6 +11,12 @@ import torch
 
 from napari_ies.errors import SaliencyError
 from napari_ies.inference import network_input, network_turn
+from napari_ies.network_grid import (
+    footprint_on,
+    map_to_stored,
+    network_case,
+    touched_box,
+)
 from napari_ies.progress import Progress
 from napari_ies.saliency.certification import choose_engine
 from napari_ies.saliency.footprint import footprint_mask, footprint_voxels
@@ -20,7 +26,7 @@ from napari_ies.saliency.problem import Estimate, Problem, Target
 from napari_ies.saliency.provenance import provenance
 from napari_ies.saliency.saliency import Saliency
 from napari_ies.saliency.smoothgrad import smoothgrad
-from napari_ies.windows import tiling
+from napari_ies.windows import enclosing, tiling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,7 +63,8 @@ class CaseExplanations:
         jacobian: str,
         memory_gib: float | None,
     ) -> None:
-        self._turn = network_turn(model, case)
+        self._seen = network_case(model, case)
+        self._turn = network_turn(model, self._seen)
         self._case = case
         self._request = _completed(request, model)
         self._peak = PeakMemory(model.device)
@@ -65,7 +72,7 @@ class CaseExplanations:
             network=model.network,
             engine=choose_engine(model, jacobian, request.precision),
             device=model.device,
-            image=network_input(model, case),
+            image=network_input(model, self._seen),
             tiles=tiling(model.profile, self._turn.displayed_shape, request.forward),
             class_index=_class_index(self._request),
             turn=self._turn,
@@ -93,8 +100,10 @@ class CaseExplanations:
         self, wanted: Sequence[tuple[ArrayLike, str]]
     ) -> Iterator[tuple[int, Progress[Saliency]]]:
         """Explain footprints, each in its aggregation; yield the number of each and a report."""
+        masks = [footprint_mask(footprint, self._case.shape) for footprint, _ in wanted]
         targets = [
-            Target(self._voxels(footprint), aggregation) for footprint, aggregation in wanted
+            Target(self._voxels(mask), aggregation)
+            for mask, (_, aggregation) in zip(masks, wanted, strict=True)
         ]
         if self._request.method == "smoothgrad":
             self._provenance["jacobian"] = self._problem.engine.name
@@ -108,25 +117,41 @@ class CaseExplanations:
             target = targets[estimate.target]
             result = None
             if estimate.mean is not None:
-                result = self._saliency(estimate, target, sequences)
+                mask = masks[estimate.target]
+                result = self._saliency(estimate, target.aggregation, mask, sequences)
             report = Progress("Explaining", estimate.done, estimate.total, unit, result)
             yield estimate.target, report
 
-    def _voxels(self, footprint: ArrayLike) -> NDArray[np.int64]:
-        return footprint_voxels(self._turn.apply(footprint_mask(footprint, self._case.shape)))
+    def _voxels(self, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+        if self._seen is not self._case:
+            mask = footprint_on(mask, self._case.grid, self._seen.grid)
+        return footprint_voxels(self._turn.apply(mask))
 
-    def _saliency(self, estimate: Estimate, target: Target, sequences: tuple[str, ...]) -> Saliency:
+    def _saliency(
+        self,
+        estimate: Estimate,
+        aggregation: str,
+        mask: NDArray[np.bool_],
+        sequences: tuple[str, ...],
+    ) -> Saliency:
         error, turn = estimate.standard_error, self._turn
-        footprint = _footprint_on(estimate.box, target.voxels)
+        box = turn.box_to_stored(estimate.box)
+        mean = _stored(estimate.mean, turn)
+        deviation = None if error is None else _stored(error, turn)
+        if self._seen is not self._case:
+            grids = self._seen.grid, self._case.grid
+            own, box = box, enclosing([touched_box(box, *grids), _around(mask)])
+            mean = map_to_stored(mean, own, *grids, box)
+            deviation = None if deviation is None else map_to_stored(deviation, own, *grids, box)
         return Saliency(
-            request=dataclasses.replace(self._request, aggregation=target.aggregation),
+            request=dataclasses.replace(self._request, aggregation=aggregation),
             sequences=sequences,
             shape=self._case.shape,
             affine=self._case.affine,
-            box=turn.box_to_stored(estimate.box),
-            cropped=_stored(estimate.mean, turn),
-            cropped_standard_error=None if error is None else _stored(error, turn),
-            footprint=np.ascontiguousarray(turn.invert(footprint)),
+            box=box,
+            cropped=mean,
+            cropped_standard_error=deviation,
+            footprint=np.ascontiguousarray(mask[box]),
             n_used=estimate.n_used,
             provenance={
                 **self._provenance,
@@ -163,7 +188,11 @@ def _stored(tensor: torch.Tensor | None, turn: Reorientation) -> NDArray[np.floa
     return np.ascontiguousarray(turn.invert(values))
 
 
-def _footprint_on(box: Box, voxels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    mask = np.zeros([axis.stop - axis.start for axis in box], dtype=bool)
-    mask[tuple((voxels - [axis.start for axis in box]).T)] = True
-    return mask
+def _around(mask: NDArray[np.bool_]) -> Box:
+    """Return the smallest box that holds a mask."""
+    voxels = np.argwhere(mask)
+    x, y, z = (
+        slice(int(low), int(high) + 1)
+        for low, high in zip(voxels.min(axis=0), voxels.max(axis=0), strict=True)
+    )
+    return x, y, z

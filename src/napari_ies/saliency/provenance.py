@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_ies.assumptions import notes_on
 from napari_ies.checkpoints.device import device_label
+from napari_ies.network_grid import map_notes, network_case
 from napari_ies.versions import versions
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def provenance(model: SegmentationModel, case: Case, precision: str) -> dict[str
     precision
         What was asked for; TF32 is there on CUDA only, and elsewhere float32 is noted.
     """
-    notes = list(notes_on(model, case))
+    notes = [*notes_on(model, case), *map_notes(model, case)]
     if precision == "tf32" and model.device.type != "cuda":
         notes.append("TF32 is there on CUDA only: the map was computed in float32.")
         precision = "float32"
@@ -40,9 +41,18 @@ def provenance(model: SegmentationModel, case: Case, precision: str) -> dict[str
             {"sequence": name, "file": "" if path is None else path.name, "sha256": digest}
             for name, path, digest in zip(case.sequences, case.paths, case.sha256, strict=True)
         ],
+        "network_grid": _network_grid(model, case),
         "notes": notes,
         "versions": versions(),
     }
+
+
+def _network_grid(model: SegmentationModel, case: Case) -> dict[str, object] | None:
+    """Return the voxels that the network ran on where they are not the images'."""
+    seen = network_case(model, case)
+    if seen is case:
+        return None
+    return {"shape": list(seen.shape), "affine": seen.affine.tolist(), "interpolation": "linear"}
 
 
 def network_provenance(model: SegmentationModel) -> dict[str, object]:
