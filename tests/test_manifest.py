@@ -6,6 +6,8 @@ from pathlib import Path
 
 from npe2 import PluginManifest
 
+from napari_ies.volume import READABLE
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -16,11 +18,7 @@ def test_napari_finds_the_widget_the_reader_and_the_samples():
     assert [widget.display_name for widget in contributions.widgets] == ["Lesion saliency"]
     assert {
         pattern for reader in contributions.readers for pattern in reader.filename_patterns
-    } == {
-        "*.nii",
-        "*.nii.gz",
-        "*session.json",
-    }
+    } == {*(f"*{ending}" for ending in READABLE), "*session.json"}
     assert {sample.key for sample in contributions.sample_data} == {
         "synthetic_patient",
         "segmented_patient",

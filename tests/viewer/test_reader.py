@@ -74,3 +74,22 @@ def test_opening_the_panel_does_not_wait_for_pytorch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_nibabel_reads_is_opened_and_the_files_of_others_are_left_alone(tmp_path):
+    """FreeSurfer and Analyze images are read upright; ENVI's .img and .hdr are not ours."""
+    volume = np.random.default_rng(1).normal(size=(5, 6, 7)).astype(np.float32)
+    affine = np.diag([-1.0, 1, 2, 1])
+    nib.save(nib.MGHImage(volume, affine), tmp_path / "flair.mgz")
+    nib.save(nib.Nifti1Pair(volume, affine), tmp_path / "t1.img")
+    for name in ("flair.mgz", "t1.img", "t1.hdr"):
+        read = napari_get_reader(str(tmp_path / name))
+        assert read is not None, name
+        ((data, arguments, _),) = read(str(tmp_path / name))
+        assert arguments["name"] == name.partition(".")[0]
+        assert sorted(arguments["scale"]) == [1, 1, 2]
+        np.testing.assert_allclose(np.sort(data.ravel()), np.sort(volume.ravel()))
+    (tmp_path / "map.hdr").write_text("ENVI\nsamples = 4\nlines = 4\nbands = 1\n")
+    (tmp_path / "map.img").write_bytes(bytes(16))
+    for name in ("map.hdr", "map.img", "missing.rec"):
+        assert napari_get_reader(str(tmp_path / name)) is None, name

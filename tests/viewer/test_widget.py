@@ -303,7 +303,7 @@ def test_open_layers_serve_as_sequences(segmented, hands, patient):
     reading = hands.panel.reading
     assert reading is not files
     assert sorted(reading.segmentation.lesions["voxels"]) == sorted(expected)
-    assert "taken as displayed" in hands.control("status").text()
+    assert "taken as displayed" in hands.panel.notes.sentences.text
 
 
 def test_the_reference_adds_matches(segmented, patient):
@@ -429,6 +429,9 @@ def test_the_panel_is_not_cut_off(hands):
         assert right <= hands.panel.width(), name
         text = control.text() if hasattr(control, "text") else ""
         assert control.width() > control.fontMetrics().horizontalAdvance(text), name
+    for name in ("orientation", "spacing"):
+        edit = hands.control(name).lineEdit()
+        assert edit.width() >= edit.fontMetrics().horizontalAdvance("as stored"), name
 
 
 def test_a_region_that_is_no_lesion_is_explained_like_one(segmented):

@@ -9,6 +9,8 @@ from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QLineEdit, QPushButto
 
 from napari_ies.viewer import dialogs
 from napari_ies.viewer.availability import describe
+from napari_ies.viewer.geometry_form import GeometryForm
+from napari_ies.viewer.sentence_list import SentenceList
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class CheckpointForm(QWidget):
-    """The checkpoint's file, one line on what it is, and the device."""
+    """The checkpoint's file, one line on what it is, the device, and what was assumed of it."""
 
     chosen = Signal(str, str)
     """A checkpoint's file and a device to load it on."""
@@ -39,6 +41,12 @@ class CheckpointForm(QWidget):
         self._description.setWordWrap(True)
         self._description.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         describe(self._description, "What the checkpoint is.", "checkpoint_description")
+        self.geometry = GeometryForm()
+        self._assumptions = SentenceList(
+            "assumptions",
+            "What the checkpoint's file does not say and was taken from the habits of its family; "
+            "a profile beside the file can state it.",
+        )
         self.set_devices(("cpu",))
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -48,6 +56,8 @@ class CheckpointForm(QWidget):
         layout.addWidget(self._browse, 0, 1)
         layout.addWidget(self._device, 1, 1)
         layout.addWidget(self._description, 1, 0)
+        layout.addWidget(self.geometry, 2, 0, 1, 2)
+        layout.addWidget(self._assumptions, 3, 0, 1, 2)
         self._loaded: tuple[str, str] | None = None
         self._file.editingFinished.connect(self._on_edited)
         self._device.activated.connect(self._on_edited)
@@ -84,6 +94,7 @@ class CheckpointForm(QWidget):
         if model is None:
             self._description.setText("No checkpoint yet.")
             self._description.setToolTip("Choose a checkpoint file to go on.")
+            self._assume(())
             return
         profile = model.profile
         auto = "auto: " if self._device.currentText() == "auto" else ""
@@ -91,21 +102,23 @@ class CheckpointForm(QWidget):
             f"{profile.architecture}, {' + '.join(profile.sequences)} → "
             f"{profile.classes[profile.explained_class]} · {auto}{device}"
         )
-        guessed = "\n".join(profile.guessed)
         self._description.setToolTip(
             f"{profile.name}: window {' × '.join(map(str, profile.window))} voxels, "
             f"threshold {profile.threshold:g}, normalisation {profile.normalisation}."
-            + (
-                f"\nNot in the file, taken from the habits of its family:\n{guessed}"
-                if guessed
-                else ""
-            )
         )
+        self._assume(profile.guessed)
 
     def set_failed(self) -> None:
         """Say that the file could not be loaded; choosing it again tries anew."""
         self._loaded = None
         self._description.setText("No checkpoint yet.")
+        self._assume(())
+
+    def _assume(self, guessed: Sequence[str]) -> None:
+        """List what was guessed: its number always, the rest one click away."""
+        title = f"{len(guessed)} assumption{'s' if len(guessed) != 1 else ''}"
+        self._assumptions.set_sentences(title, guessed, keep_height=False)
+        self._assumptions.setVisible(bool(guessed))
 
     def _on_browse(self) -> None:
         path = dialogs.choose_file(self, "Open a checkpoint", dialogs.CHECKPOINTS)

@@ -273,7 +273,7 @@ class Comparing(QObject):
         if None in places:
             return 0.0, 0.0, 0.0
         here, there = (np.array(frame.to_world(place.centre)) for place in places)
-        x, y, z = (float(value) for value in there - here)
+        x, y, z = self._host.scene.in_world(there - here)
         return x, y, z
 
     def _go_back(self) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
-IMAGES = "NIfTI images (*.nii *.nii.gz)"
+from napari_ies.volume import READABLE
+
+IMAGES = f"Images ({' '.join(f'*{ending}' for ending in READABLE)});;All files (*)"
+"""Files of other names are opened, too, if their content is an image's."""
+
 CHECKPOINTS = "Checkpoints (*.pth *.pt *.ckpt *.bin *.safetensors);;All files (*)"
 
 

@@ -106,7 +106,7 @@ class FigureMaking(QObject):
         reading = self._host.reading
         frame, affine = reading.frame, reading.case.affine
         last = np.array(frame.reorientation.displayed_shape) - 1
-        i, j, k = np.clip(frame.displayed_index(self._host.viewer.dims.point), 0, last).tolist()
+        i, j, k = np.clip(frame.displayed_index(self._host.scene.crosshair), 0, last).tolist()
         voxel = np.array(frame.reorientation.to_stored((i, j, k)))
         x, y, z = (affine[:3, :3] @ voxel + affine[:3, 3]).tolist()
         return x, y, z

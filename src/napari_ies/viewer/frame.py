@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_ies.geometry.grid import Grid
 from napari_ies.orientation import Reorientation
+from napari_ies.viewer.units import MM, mm_of_axes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,13 +22,12 @@ if TYPE_CHECKING:
 Point = tuple[float, float, float]
 Voxel = tuple[int, int, int]
 
-UNITS = ("mm", "mm", "mm")
 AXIS_LABELS = ("inferior", "posterior", "left")
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Stored voxels to viewer millimetres and back, along the axes (inferior, posterior, left).
+    """Stored voxels to millimetres and back, along the axes (inferior, posterior, left).
 
     Layers are shown axis-aligned, because napari picks wrongly on an oblique layer; an oblique
     grid keeps its true affine on the case and in the files.
@@ -39,11 +40,15 @@ class Frame:
         Voxel size in mm along each displayed axis.
     translate
         Where the centre of the first displayed voxel lies, in mm.
+    units
+        In which layers are placed here, those of the images they lie on: napari draws layers
+        whose units contradict each other by their bare numbers.
     """
 
     reorientation: Reorientation
     scale: Point
     translate: Point = (0.0, 0.0, 0.0)
+    units: tuple[str, str, str] = MM
 
     @classmethod
     def of_grid(cls, affine: NDArray[np.float64], shape: Voxel) -> Frame:
@@ -66,14 +71,26 @@ class Frame:
         translate = np.array([-top, -front, -right]) - half * scale
         return cls(reorientation, _point(scale), _point(translate))
 
+    @property
+    def mm(self) -> NDArray[np.float64]:
+        """How many millimetres 1 is in the units of the layers, along each axis."""
+        return mm_of_axes(self.units)
+
+    @property
+    def grid(self) -> Grid:
+        """The grid as displayed: its axes are the viewer's, whatever the patient's are."""
+        affine = np.diag([*self.scale, 1.0])
+        affine[:3, 3] = self.translate
+        return Grid(self.reorientation.displayed_shape, affine)
+
     def to_world(self, voxel: Sequence[int]) -> Point:
-        """Return the world position in mm of the centre of a stored voxel."""
+        """Return the position in mm of the centre of a stored voxel."""
         x, y, z = (int(index) for index in voxel)
         displayed = self.reorientation.to_displayed((x, y, z))
         return _point(np.array(displayed) * self.scale + self.translate)
 
     def to_stored(self, position: Sequence[float]) -> Voxel | None:
-        """Return the stored voxel that holds a world position, or None outside the grid."""
+        """Return the stored voxel that holds a position in mm, or None outside the grid."""
         indices = self.displayed_index(position)
         if np.any(indices < 0) or np.any(indices >= self.reorientation.displayed_shape):
             return None
@@ -81,7 +98,7 @@ class Frame:
         return self.reorientation.to_stored((i, j, k))
 
     def displayed_index(self, position: Sequence[float]) -> NDArray[np.int64]:
-        """Return the displayed index nearest to a world position, inside the grid or not."""
+        """Return the displayed index nearest to a position in mm, inside the grid or not."""
         offset = (np.asarray(position, dtype=float)[-3:] - self.translate) / self.scale
         return np.asarray(np.floor(offset + 0.5), dtype=np.int64)
 
@@ -93,7 +110,7 @@ class Frame:
         return i, j, k
 
     def placement(self, box: Box | None = None) -> dict[str, Any]:
-        """Return the napari layer arguments that place the grid, or a box of it.
+        """Return the napari layer arguments that place the grid, or a box of it, in its units.
 
         Parameters
         ----------
@@ -104,10 +121,11 @@ class Frame:
         if box is not None:
             first = [part.start for part in self.displayed_box(box)]
             translate = translate + np.array(first) * self.scale
+        mm = self.mm
         return {
-            "scale": self.scale,
-            "translate": _point(translate),
-            "units": UNITS,
+            "scale": _point(np.array(self.scale) / mm),
+            "translate": _point(translate / mm),
+            "units": self.units,
             "axis_labels": AXIS_LABELS,
         }
 

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QPushButton, QSizePol
 from napari_ies.sequence_names import guess_sequences
 from napari_ies.viewer import dialogs
 from napari_ies.viewer.availability import describe
+from napari_ies.viewer.combo_entries import Unsuitable, add_unsuitable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,6 +46,7 @@ class ImagesForm(QWidget):
         describe(self, "The patient's images, one per sequence that the network takes.", "images")
         self._rows: dict[str, _Row] = {}
         self._images: dict[str, str] = {}
+        self._unsuitable: tuple[Unsuitable, ...] = ()
         self._layout = QGridLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setVerticalSpacing(3)
@@ -72,15 +74,21 @@ class ImagesForm(QWidget):
                 self.assign(name, key)
         self.changed.emit()
 
-    def set_images(self, images: Mapping[str, str]) -> None:
+    def set_images(
+        self, images: Mapping[str, str], unsuitable: Sequence[Unsuitable] | None = None
+    ) -> None:
         """Offer other images; what a person chose stays, the rest is guessed anew.
 
         Parameters
         ----------
         images
             Name of each image by its key.
+        unsuitable
+            Name of each that cannot be chosen, and what it is instead; None for those of before.
         """
         before = self.assignment()
+        if unsuitable is not None:
+            self._unsuitable = tuple(unsuitable)
         self._images = dict(images)
         kept = {
             name: row.key
@@ -139,6 +147,7 @@ class ImagesForm(QWidget):
         row.combo.clear()
         row.combo.addItem(NOT_CHOSEN)
         row.combo.addItems(list(self._images.values()))
+        add_unsuitable(row.combo, self._unsuitable)
         row.keys = tuple(self._images)
         row.combo.setCurrentIndex(0 if key is None else row.keys.index(key) + 1)
         row.combo.blockSignals(False)

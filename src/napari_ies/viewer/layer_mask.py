@@ -1,12 +1,13 @@
-"""A Labels layer as a mask on a case's stored grid: for regions and for references alike.
+"""A layer as a mask or as lesions on a case's stored grid: for regions, references and lesions.
 
-What is seen is what is taken: the layer's voxels as they are painted now, where they lie now.
-Runs in the worker thread.
+What is seen is what is taken: the layer's voxels as they are painted now, where they lie now; what
+they mean is said by the one rule for files and layers (:mod:`napari_ies.masks`). Runs in the worker
+thread.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,20 +22,20 @@ if TYPE_CHECKING:
     from napari_ies.viewer.frame import Frame
     from napari_ies.viewer.sources import Source
 
-GRID_TOLERANCE_MM = 1e-3
+Notes = tuple[str, ...]
 
 
 def layer_mask(
     source: Source, value: int | None, case: Case, frame: Frame
-) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-    """Return the voxels of a Labels layer on a case's stored grid.
+) -> tuple[NDArray[np.bool_], Notes]:
+    """Return the voxels of a mask's layer on a case's stored grid.
 
     Parameters
     ----------
     source
         The layer as it is now.
     value
-        The label; None for all of them.
+        The label; None for all that it marks, see :func:`napari_ies.masks.mask_of`.
     case, frame
         The stored grid, and where it lies in the viewer.
 
@@ -48,31 +49,21 @@ def layer_mask(
     Raises
     ------
     CaseError
-        If the layer does not overlap the images.
+        If the layer does not overlap the images, or marks (nearly) all of them.
     """
-    shown = source.displayed != 0 if value is None else source.displayed == value
-    if _same_display(source, frame):
-        return np.ascontiguousarray(frame.reorientation.invert(shown)), ()
-    if source.affine is not None:
-        mask = _by_affine(source.frame.reorientation.invert(shown), source.affine, case)
-    else:
-        mask = _by_display(shown, source, frame)
-    if shown.any() and not mask.any():
-        raise CaseError(
-            f"What is painted in {source.name} does not overlap the images; expected a layer of "
-            "the same patient in the same space."
-        )
-    note = (
-        f"{source.name} lies on another grid than {case.sequences[0]} and was brought to it with "
-        f"nearest neighbour: {np.count_nonzero(shown)} of its voxels became "
-        f"{np.count_nonzero(mask)}."
+    from napari_ies.masks import check_mask, mask_of
+
+    marked, notes = (
+        mask_of(source.stored, source.name) if value is None else (source.stored == value, ())
     )
-    return mask, (note,)
+    mask, said = _onto_case(marked, source, case, frame)
+    check_mask(mask, case, source.name)
+    return mask, (*notes, *said)
 
 
 def reference_mask(
     source: Source, case: Case, frame: Frame
-) -> tuple[NDArray[np.bool_], Path | NDArray[np.bool_], tuple[str, ...]]:
+) -> tuple[NDArray[np.bool_], Path | NDArray[np.bool_], Notes]:
     """Return a reference on a case's stored grid, and what is remembered of it.
 
     Parameters
@@ -91,15 +82,71 @@ def reference_mask(
     Raises
     ------
     CaseError
-        If the layer does not overlap the images.
+        If the layer does not overlap the images, or marks no lesions but most of the brain.
     """
-    from napari_ies.masks import read_mask
+    from napari_ies.masks import check_mask, read_mask
 
     if source.path is not None and _as_in_file(source, source.path):
         known = read_mask(source.path, case, lesions=True)
         return known.values, source.path, known.notes
     mask, notes = layer_mask(source, None, case, frame)
+    check_mask(mask, case, source.name, lesions=True)
     return mask, mask, notes
+
+
+def layer_lesions(source: Source, case: Case, frame: Frame) -> tuple[NDArray[np.int32], Notes]:
+    """Return the lesions that a layer marks, as labels on a case's stored grid.
+
+    Parameters
+    ----------
+    source
+        A mask, whose connected components are the lesions, or a label map.
+    case, frame
+        The stored grid, and where it lies in the viewer.
+
+    Returns
+    -------
+    labels, notes
+        int32 (X, Y, Z), 0 for none; what a reader must know, in plain sentences.
+
+    Raises
+    ------
+    CaseError
+        If the layer does not overlap the images, or marks nothing or most of the brain.
+    """
+    from napari_ies.masks import check_mask, lesions_of, read_lesions
+
+    if source.path is not None and _as_in_file(source, source.path):
+        known = read_lesions(source.path, case)
+        return known.values, known.notes
+    labels, notes = lesions_of(source.stored, source.name)
+    moved, said = _onto_case(labels, source, case, frame)
+    check_mask(moved > 0, case, source.name, lesions=True, may_be_empty=False)
+    return moved, (*notes, *said)
+
+
+def labels_shown(values: NDArray[Any], name: str) -> NDArray[Any]:
+    """Return a mask's or label map's values as a Labels layer shows them.
+
+    Parameters
+    ----------
+    values
+        (X, Y, Z), of any type; labels keep their numbers, and what is no part of the mask is 0.
+    name
+        What they are called in sentences.
+
+    Raises
+    ------
+    CaseError
+        If they are no mask.
+    """
+    from napari_ies.masks import WHOLE, mask_of
+
+    mask, _ = mask_of(values, name)
+    whole = np.rint(values)
+    if np.abs(values - whole).max() > WHOLE or whole.max() <= 1:
+        return mask.astype(np.uint8)
+    return np.where(mask, whole, 0).astype(np.int32)
 
 
 def _as_in_file(source: Source, path: Path) -> bool:
@@ -108,38 +155,41 @@ def _as_in_file(source: Source, path: Path) -> bool:
 
     try:
         values = read_volume(path, constant_is_error=False).data
+        if values.shape != source.stored_shape:
+            return False
+        return np.array_equal(values, source.stored) or np.array_equal(
+            labels_shown(values, path.name), source.stored
+        )
     except NapariIESError:
         return False
-    return np.array_equal(values > 0, source.stored > 0)
 
 
-def _same_display(source: Source, frame: Frame) -> bool:
-    return (
-        source.displayed.shape == frame.reorientation.displayed_shape
-        and np.allclose(source.scale, frame.scale, rtol=0, atol=1e-6)
-        and np.allclose(source.translate, frame.translate, rtol=0, atol=GRID_TOLERANCE_MM)
+def _onto_case(
+    marked: NDArray[Any], source: Source, case: Case, frame: Frame
+) -> tuple[NDArray[Any], Notes]:
+    """Bring what a layer marks, axes as stored, onto the case's grid, voxel for voxel if it can."""
+    from napari_ies.geometry.resampling import onto
+
+    numbers = marked.astype(np.uint8) if marked.dtype == bool else marked
+    if source.affine is not None:
+        moved = onto(numbers, source.grid, case.grid, order=0)
+        data = moved.data
+    else:
+        shown = source.frame.reorientation.apply(numbers)
+        moved = onto(shown, source.frame.grid, frame.grid, order=0)
+        data = frame.reorientation.invert(moved.data)
+    data = np.ascontiguousarray(data.astype(marked.dtype, copy=False))
+    if marked.any() and not data.any():
+        raise CaseError(
+            f"What is painted in {source.name} does not overlap the images; expected a layer of "
+            "the same patient in the same space."
+        )
+    if moved.how == "same":
+        return data, ()
+    if moved.how == "turned" and np.count_nonzero(data) == np.count_nonzero(marked):
+        return data, (f"{source.name} lies in another order and was turned, exactly.",)
+    return data, (
+        f"{source.name} lies on another grid than {case.sequences[0]} and was brought to it with "
+        f"nearest neighbour: {np.count_nonzero(marked)} of its voxels became "
+        f"{np.count_nonzero(data)}.",
     )
-
-
-def _by_affine(
-    stored: NDArray[np.bool_], affine: NDArray[np.float64], case: Case
-) -> NDArray[np.bool_]:
-    import nibabel as nib
-    from nibabel.processing import resample_from_to
-
-    image = nib.Nifti1Image(stored.astype(np.uint8), affine)
-    moved = resample_from_to(image, (case.shape, case.affine), order=0)
-    return np.asarray(np.asarray(moved.dataobj) > 0)
-
-
-def _by_display(shown: NDArray[np.bool_], source: Source, frame: Frame) -> NDArray[np.bool_]:
-    """Look up each displayed voxel of the case where it lies in the layer."""
-    indices, inside = [], []
-    for axis, size in enumerate(frame.reorientation.displayed_shape):
-        world = frame.translate[axis] + np.arange(size) * frame.scale[axis]
-        index = np.floor((world - source.translate[axis]) / source.scale[axis] + 0.5).astype(int)
-        inside.append((index >= 0) & (index < shown.shape[axis]))
-        indices.append(np.clip(index, 0, shown.shape[axis] - 1))
-    mask = shown[np.ix_(*indices)]
-    mask &= inside[0][:, None, None] & inside[1][:, None] & inside[2]
-    return np.ascontiguousarray(frame.reorientation.invert(mask))

@@ -25,7 +25,10 @@ from napari_ies.viewer.checkpoint_form import CheckpointForm
 from napari_ies.viewer.first_steps import FirstSteps
 from napari_ies.viewer.images_form import ImagesForm
 from napari_ies.viewer.lesion_table import LesionTable
+from napari_ies.viewer.naming import typed_label
+from napari_ies.viewer.patient_form import PatientForm
 from napari_ies.viewer.reader import may_be_session
+from napari_ies.viewer.result_notes import ResultNotesView
 from napari_ies.viewer.saliency_form import SaliencyForm
 from napari_ies.viewer.segmentation_form import SegmentationForm
 from napari_ies.viewer.status import StatusLine
@@ -52,10 +55,12 @@ class Panel(QWidget):
         self.setAcceptDrops(True)
         self.first_steps = FirstSteps()
         self.images = ImagesForm(DEFAULT_SEQUENCES)
+        self.patient = PatientForm(typed_label)
         self.checkpoint = CheckpointForm()
         self.segmentation = SegmentationForm()
         self.lesions = LesionTable()
         self.saliency = SaliencyForm()
+        self.notes = ResultNotesView()
         self.status = StatusLine()
         self.save = QPushButton("Save…")
         describe(self.save, "Save the lesions and every finished map to a folder.", "save")
@@ -70,6 +75,7 @@ class Panel(QWidget):
         column.setSpacing(2)
         column.addWidget(self.first_steps)
         column.addWidget(self.preparation)
+        column.addWidget(self.notes)
         column.addWidget(_section("Lesions", self.lesions), 1)
         column.addWidget(self.tabs)
         scroll = _Column(content)
@@ -143,7 +149,7 @@ class Panel(QWidget):
         section.layout().setContentsMargins(0, 0, 0, 0)
         section.content().layout().setContentsMargins(0, 0, 0, 0)
         section.content().layout().setSpacing(2)
-        section.addWidget(_section("Images", self.images))
+        section.addWidget(_section("Images", self.images, self.patient))
         section.addWidget(_section("Checkpoint", self.checkpoint))
         section.addWidget(_section("Segmentation", self.segmentation))
         section.expand(animate=False)
@@ -200,9 +206,11 @@ def _dragged_session(event: QDropEvent) -> str:
     return path if path and may_be_session(path) else ""
 
 
-def _section(title: str, widget: QWidget) -> QGroupBox:
+def _section(title: str, *widgets: QWidget) -> QGroupBox:
     box = QGroupBox(title)
     layout = QVBoxLayout(box)
     layout.setContentsMargins(4, 2, 4, 4)
-    layout.addWidget(widget)
+    layout.setSpacing(3)
+    for widget in widgets:
+        layout.addWidget(widget)
     return box

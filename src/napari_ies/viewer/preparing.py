@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,13 +11,17 @@ from qtpy.QtCore import QObject
 
 from napari_ies.errors import NapariIESError
 from napari_ies.viewer import tasks
+from napari_ies.viewer.assembling import Whose
 from napari_ies.viewer.jobs import Job
 from napari_ies.viewer.layers import key_of
+from napari_ies.viewer.reading import model_key
+from napari_ies.viewer.segmenting import SegmentationSettings, segment_sources
 from napari_ies.viewer.sources import Source, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_ies.checkpoints.profile import Profile
     from napari_ies.viewer.reader import LayerDataTuple
     from napari_ies.viewer.tasks import LoadedModel
     from napari_ies.viewer.widget import LesionSaliencyWidget
@@ -34,11 +39,16 @@ class Preparing(QObject):
     def __init__(self, host: LesionSaliencyWidget) -> None:
         super().__init__(host)
         self._host = host
+        self._loaded: LoadedModel | None = None
         host.images.file_chosen.connect(self.open_image)
         host.checkpoint.chosen.connect(self.load_checkpoint)
         host.segmentation.file_chosen.connect(self.open_reference)
+        host.segmentation.lesions_chosen.connect(self.open_lesions)
         host.segmentation.segment_requested.connect(self.segment)
         host.link.layers_changed.connect(self.offer_layers)
+        host.checkpoint.geometry.changed.connect(self._on_geometry)
+        host.checkpoint.geometry.refused.connect(host.say)
+        host.notes.offer_taken.connect(self.segment_as_offered)
         host.model_changed.connect(self._on_model)
 
     def open_image(self, sequence: str, path: str) -> None:
@@ -52,6 +62,11 @@ class Preparing(QObject):
         work, title = partial(tasks.open_mask, path), f"Opening {Path(path).name}"
         self._host.jobs.submit(Job("open reference", title, work, self._on_reference))
 
+    def open_lesions(self, path: str) -> None:
+        """Open a file as the lesions to explain."""
+        work, title = partial(tasks.open_mask, path), f"Opening {Path(path).name}"
+        self._host.jobs.submit(Job("open lesions", title, work, self._on_lesions))
+
     def open_layers(self, layers: Sequence[LayerDataTuple]) -> None:
         """Add images, the last of them on top, and masks, hidden; frame all of it."""
         scene = self._host.scene
@@ -63,9 +78,14 @@ class Preparing(QObject):
 
     def offer_layers(self) -> None:
         """Offer the layers that are in the viewer now as images and masks."""
-        host = self._host
-        host.images.set_images({key_of(layer): layer.name for layer in host.scene.images()})
-        host.segmentation.set_masks({key_of(layer): layer.name for layer in host.scene.masks()})
+        host, scene = self._host, self._host.scene
+        images = {key_of(layer): layer.name for layer in scene.images()}
+        # A mask may have been opened as an image.
+        masks = {key_of(layer): layer.name for layer in scene.masks()} | images
+        flat = [(layer.name, reason) for layer, reason in scene.unsuitable_images()]
+        flat_masks = [(layer.name, reason) for layer, reason in scene.unsuitable_masks()]
+        host.images.set_images(images, flat)
+        host.segmentation.set_masks(masks, [*flat_masks, *flat])
         host.refresh()
 
     def load_checkpoint(self, path: str, device: str = "auto") -> None:
@@ -83,16 +103,29 @@ class Preparing(QObject):
             sources = {s: self._source(k) for s, k in host.images.assignment().items()}
             reference = host.segmentation.reference_key
             mask = None if reference is None else self._source(reference)
+            given = host.segmentation.lesions.key
+            lesions = None if given is None else self._source(given)
         except NapariIESError as error:
             host.fail("segment", str(error))
             return
-        settings = tasks.SegmentationSettings(
-            host.segmentation.threshold.value(), host.segmentation.smallest.value(), mask
+        settings = SegmentationSettings(
+            host.segmentation.threshold.value(),
+            host.segmentation.smallest.value(),
+            mask,
+            lesions,
+            Whose(*host.patient.typed),
         )
         host.jobs.cancel("explain")
         request = host.saliency.request()
-        work = partial(tasks.segment_sources, host.model.model, sources, settings, request)
+        work = partial(segment_sources, host.model.model, sources, settings, request)
         host.jobs.submit(Job("segment", "Segmenting", work, host.show_reading))
+
+    def segment_as_offered(self) -> None:
+        """Segment again with the orientation that the network agrees better with."""
+        offered = self._host.notes.offered
+        if offered:
+            self._host.checkpoint.geometry.choose(offered, self._host.checkpoint.geometry.spacing)
+            self.segment()
 
     def _source(self, key: str) -> Source:
         return source_of(self._host.scene.find(key))
@@ -111,10 +144,48 @@ class Preparing(QObject):
         self._host.segmentation.choose_mask(key)
         self._host.say(f"Opened {layer_data[1]['name']} as the reference.")
 
+    def _on_lesions(self, layer_data: LayerDataTuple) -> None:
+        key = self._host.scene.add(layer_data)
+        self.offer_layers()
+        self._host.segmentation.lesions.choose(key)
+        self._host.say(f"Opened {layer_data[1]['name']} as the lesions to explain.")
+
+    def restore_geometry(self, profile: Profile) -> None:
+        """Turn and scale the images for the loaded network as a saved profile says."""
+        if self._loaded is None:
+            return
+        own = self._loaded.model.profile
+        orientation = None if profile.orientation == own.orientation else profile.orientation
+        resampled = profile.resample and (not own.resample or profile.spacing != own.spacing)
+        spacing = profile.spacing if resampled else None
+        self._host.checkpoint.geometry.choose(orientation, spacing)
+
+    def _on_geometry(self) -> None:
+        """Turn and scale the images otherwise for the network that is loaded."""
+        from napari_ies.checkpoints import with_geometry
+
+        host, loaded = self._host, self._loaded
+        if loaded is None or host.model is None:
+            return
+        asked = host.checkpoint.geometry
+        try:
+            model = with_geometry(loaded.model, asked.orientation, asked.spacing)
+        except NapariIESError as error:
+            host.say(str(error))
+            return
+        host.model = replace(loaded, model=model)
+        host.checkpoint.set_model(model, loaded.device)
+        host.refresh()
+
     def _on_model(self, loaded: LoadedModel) -> None:
         host, profile = self._host, loaded.model.profile
+        before, self._loaded = self._loaded, loaded
         host.checkpoint.set_devices(loaded.devices)
         host.checkpoint.set_model(loaded.model, loaded.device)
+        if before is None or model_key(before.model) != model_key(loaded.model):
+            host.checkpoint.geometry.set_profile(profile)
+        else:
+            self._on_geometry()
         host.images.set_sequences(profile.sequences)
         host.segmentation.set_profile(profile.threshold, profile.smallest_lesion)
         host.saliency.set_layers(loaded.layers, loaded.default_layer)

@@ -22,23 +22,28 @@ LayerDataTuple = tuple["NDArray[Any]", dict[str, Any], str]
 METADATA_KEY = "napari_ies"
 """Key of this package's entry in a layer's metadata: ``path``, ``affine`` and ``shape``."""
 
-SUFFIXES = (".nii", ".nii.gz")
+OWN = (".nii", ".nii.gz", ".mgz", ".mgh", ".mgh.gz")
+"""Endings that no other kind of file has."""
 
 
 def napari_get_reader(
     path: str | Sequence[str],
 ) -> Callable[[str | Sequence[str]], list[LayerDataTuple]] | None:
-    """Return a function that reads NIfTI files or a session as layers, or None for others."""
+    """Return a function that reads images or a session as layers, or None for other files.
+
+    Endings that other programs use for files of their own (``.img``, ``.hdr``, ``.rec`` …) are
+    ours only where the content is an image that nibabel knows.
+    """
     paths = [path] if isinstance(path, str) else list(path)
     if len(paths) == 1 and may_be_session(str(paths[0])):
         return read_session
-    if paths and all(str(one).lower().endswith(SUFFIXES) for one in paths):
+    if paths and all(_is_image(str(one)) for one in paths):
         return read_images
     return None
 
 
 def read_images(path: str | Sequence[str]) -> list[LayerDataTuple]:
-    """Read one or several NIfTI files as layers.
+    """Read one or several image files as layers.
 
     Raises
     ------
@@ -47,6 +52,22 @@ def read_images(path: str | Sequence[str]) -> list[LayerDataTuple]:
     """
     paths = [path] if isinstance(path, str) else list(path)
     return [read_image(one) for one in paths]
+
+
+def _is_image(path: str) -> bool:
+    if path.lower().endswith(OWN):
+        return True
+    from napari_ies.volume import READABLE
+
+    if not path.lower().endswith(READABLE):
+        return False
+    import nibabel as nib
+
+    try:
+        nib.load(path)  # the header alone
+    except Exception:
+        return False
+    return True
 
 
 def may_be_session(path: str) -> bool:
@@ -111,12 +132,12 @@ def _open_panel_soon(folder: Path) -> None:
 
 
 def read_image(path: str | Path) -> LayerDataTuple:
-    """Read a NIfTI file as an upright image layer.
+    """Read an image file as an upright image layer.
 
     Parameters
     ----------
     path
-        ``.nii`` or ``.nii.gz``.
+        A file that :func:`napari_ies.volume.read_volume` reads.
 
     Returns
     -------
@@ -129,7 +150,7 @@ def read_image(path: str | Path) -> LayerDataTuple:
     CaseError
         If the file cannot be used, in one sentence that names it.
     """
-    from napari_ies.volume import read_volume
+    from napari_ies.volume import read_volume, stem_of
 
     path = Path(path).expanduser()
     # A mask with no lesion is a constant volume and still a reference.
@@ -137,19 +158,10 @@ def read_image(path: str | Path) -> LayerDataTuple:
     frame = Frame.of_grid(volume.affine, volume.grid.shape)
     arguments = {
         **frame.placement(),
-        "name": sequence_file_name(path),
+        "name": stem_of(path),
         "colormap": "gray",
         "interpolation2d": "linear",
         "contrast_limits": window_of(volume.data, find_background(volume.data, volume.step)),
         "metadata": {METADATA_KEY: {"path": str(path), "affine": volume.affine}},
     }
     return frame.reorientation.apply(volume.data), arguments, "image"
-
-
-def sequence_file_name(path: Path) -> str:
-    """Return the name of a file without its NIfTI suffix."""
-    name = path.name
-    for suffix in reversed(SUFFIXES):
-        if name.lower().endswith(suffix):
-            return name[: -len(suffix)]
-    return path.stem

@@ -125,7 +125,7 @@ class Reading:
 
     @property
     def summary(self) -> str:
-        """What was found, and what a reader must know about it."""
+        """What was found, and how much there is to know about it."""
         segmentation = self.segmentation
         count = len(segmentation.lesions)
         found = (
@@ -134,7 +134,8 @@ class Reading:
             else f"No lesion above the probability {segmentation.threshold:g}; a lower threshold "
             "may find some."
         )
-        return " ".join((found, *segmentation.notes))
+        told = len(segmentation.notes)
+        return f"{found} {told} note{'s' if told != 1 else ''} above the table." if told else found
 
     def displayed(self, subject: Subject) -> tuple[NDArray[np.bool_], Voxel]:
         """Return a subject's voxels in a displayed box, and that box's first displayed index."""

@@ -112,7 +112,7 @@ class Regions(QObject):
         reading = host.reading
         if reading is None:
             return None
-        crosshair = reading.frame.to_stored(host.viewer.dims.point)
+        crosshair = reading.frame.to_stored(host.scene.crosshair)
         if form.key == SELECTED:
             return None if host.selected is None else RegionChoice(subject=host.selected)
         if form.key == VOXEL:

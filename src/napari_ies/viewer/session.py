@@ -119,6 +119,19 @@ class SessionKeeping(QObject):
             self.controls.automatic.setChecked(True)
             self._begin(reading, Path(root))
 
+    def rename(self, reading: Reading) -> None:
+        """Go on saving under another name; what was saved under the one before stays there."""
+        before = self.folder
+        if self._recording is None:
+            return
+        self._reopened = None
+        self._begin(reading)
+        if before is not None:
+            self._host.say(
+                f"From now on saved as patient {reading.case.subject}; maps and notes that were "
+                f"saved before stay in {before}."
+            )
+
     # Saving
 
     def _begin(self, reading: Reading, root: Path | None = None) -> None:
@@ -279,7 +292,8 @@ class SessionKeeping(QObject):
         if reopened is None or reopened.reading is not self._host.reading:
             return
         if model.sha256 and model.sha256 == reopened.session.checkpoints[0].sha256:
-            reopened.reading.model = model
+            self._host.preparing.restore_geometry(reopened.reading.model.profile)
+            reopened.reading.model = self._host.model.model if self._host.model else model
             set_segmentation(self._host, reopened)
             # What was said of the session is still worth knowing when its network is there.
             self._host.say(f"{reopened.session.text} {self._host.status.text}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_ies.colour_maps import colour_limit
+from napari_ies.geometry.grid import Grid
 from napari_ies.progress import Progress
 from napari_ies.viewer.frame import Frame
 from napari_ies.viewer.reader import METADATA_KEY, read_image
@@ -16,6 +17,7 @@ from napari_ies.viewer.reading import (
     lesion_places,
     model_key,
 )
+from napari_ies.viewer.sources import turned_by_reader
 from napari_ies.viewer.tasks import open_mask
 
 if TYPE_CHECKING:
@@ -144,8 +146,11 @@ def _resampled(images: dict[str, LayerDataTuple], first: str) -> tuple[str, ...]
     if first not in images:
         return ()
 
-    def grid(layer: LayerDataTuple) -> tuple[Any, ...]:
-        data, arguments, _ = layer
-        return data.shape, arguments["metadata"][METADATA_KEY]["affine"].round(3).tolist()
+    def grid(layer_data: LayerDataTuple) -> Grid:
+        data, arguments, _ = layer_data
+        affine = arguments["metadata"][METADATA_KEY]["affine"]
+        a, b, c = data.shape
+        return Grid(turned_by_reader(affine, (a, b, c)).shape, affine)
 
-    return tuple(name for name, layer in images.items() if grid(layer) != grid(images[first]))
+    target = grid(images[first])
+    return tuple(name for name, layer in images.items() if not grid(layer).same_as(target))

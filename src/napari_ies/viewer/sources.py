@@ -1,27 +1,30 @@
-"""Sources: what the viewer's images are, and the case they make together.
+"""Sources: what the viewer's images are, each as a volume with a place.
 
-A source is taken from a layer on the GUI thread (only references, nothing is copied) and turned
-into a case in the worker thread.
+A source is taken from a layer on the GUI thread: only references, nothing is read or copied. Its
+voxels are read in the worker thread, so that an array that lies on a disk or is yet to be computed
+(dask, zarr) costs nobody's patience.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_ies.errors import CaseError
+from napari_ies.geometry.grid import Grid
 from napari_ies.orientation import Reorientation
 from napari_ies.viewer.frame import Frame
+from napari_ies.viewer.layer_place import LayerPlace, place_of
 from napari_ies.viewer.reader import METADATA_KEY
+from napari_ies.viewer.units import mm_per
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from napari_ies.case import Case
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +35,11 @@ class Source:
     ----------
     name
         The layer's name, for messages.
-    displayed
-        The layer's array, axes as displayed.
-    scale, translate
-        The layer's, in mm.
+    data
+        The layer's array or what stands for it: three axes, or four of which the first has length
+        1.
+    place
+        Where the layer lies.
     path
         The file it was read from, or None.
     affine
@@ -43,161 +47,141 @@ class Source:
     """
 
     name: str
-    displayed: NDArray[Any]
-    scale: tuple[float, float, float]
-    translate: tuple[float, float, float]
+    data: Any
+    place: LayerPlace
     path: Path | None = None
     affine: NDArray[np.float64] | None = None
 
-    @property
-    def stored_affine(self) -> NDArray[np.float64]:
-        """The affine of the stored array; of a layer that does not say, that of the display."""
-        return _displayed_affine(self.scale, self.translate) if self.affine is None else self.affine
+    @cached_property
+    def array(self) -> NDArray[Any]:
+        """The layer's voxels (I, J, K), read now: in the worker thread."""
+        values = np.asarray(self.data)
+        return values[0] if values.ndim == 4 else values
 
     @property
-    def frame(self) -> Frame:
-        """Where the stored grid lies in the viewer's world."""
-        return Frame(self._reorientation, self.scale, self.translate)
+    def displayed(self) -> NDArray[Any]:
+        """A view of the array with the axes of the world: inferior, posterior, left."""
+        return self.place.turn.apply(self.array)
 
     @property
     def stored(self) -> NDArray[Any]:
         """A view of the array with its axes as stored."""
-        return self._reorientation.invert(self.displayed)
+        return self._read_turn.invert(self.array)
 
     @property
-    def identity(self) -> tuple[object, ...]:
-        """Equal for two sources that hold the same array at the same place."""
-        return (str(self.path), id(self.displayed), self.scale, self.translate)
+    def stored_shape(self) -> tuple[int, int, int]:
+        """Size of the stored array; nothing is read."""
+        return self._read_turn.shape
 
     @property
-    def _reorientation(self) -> Reorientation:
-        affine = self.stored_affine
-        a, b, c = self.displayed.shape
-        axes = Reorientation.for_display(affine, (a, b, c)).axes
-        shape = [0, 0, 0]
-        for displayed_size, axis in zip((a, b, c), axes, strict=True):
-            shape[axis] = displayed_size
-        return Reorientation.for_display(affine, (shape[0], shape[1], shape[2]))
+    def stored_affine(self) -> NDArray[np.float64]:
+        """The affine of the stored array; of a layer that does not say, that of its place."""
+        return self.place.affine if self.affine is None else self.affine
+
+    @property
+    def grid(self) -> Grid:
+        """The stored grid."""
+        return Grid(self.stored_shape, self.stored_affine)
+
+    @property
+    def frame(self) -> Frame:
+        """Where the stored grid lies in the viewer's world."""
+        place = self.place
+        turn = _one_after_the_other(self._read_turn, place.turn)
+        return Frame(turn, place.scale, place.translate, place.units)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was taken for granted of the layer, or converted: plain sentences."""
+        told = []
+        units = sorted({str(unit) for unit in self.place.units})
+        if self.affine is None:
+            told.append(
+                f"The layer {self.name} did not say how the patient lies in it: its axes were "
+                "taken as displayed, (inferior, posterior, left)."
+            )
+        if not self.place.has_units:
+            told.append(
+                f"The layer {self.name} does not say its units ({', '.join(units)}): its voxel "
+                "sizes were taken as millimetres."
+            )
+        elif any(mm_per(unit) != 1.0 for unit in self.place.units):
+            told.append(
+                f"The layer {self.name} is in {', '.join(units)}: its voxel sizes were converted "
+                "to millimetres."
+            )
+        return tuple(told)
+
+    @property
+    def _read_turn(self) -> Reorientation:
+        """The stored axes to those of the layer's array, as the reader turned them."""
+        shape = self.place.turn.shape
+        if self.affine is None:
+            return Reorientation.identity(shape)
+        return turned_by_reader(self.affine, shape)
 
 
 def source_of(layer: Any) -> Source:
-    """Describe an image or labels layer.
+    """Describe an image or labels layer; its voxels are not touched.
 
     Raises
     ------
     CaseError
         If the layer cannot be one patient's volume, in one sentence.
     """
-    data = layer.data
-    # A leading axis of length 1 is how other readers hand over a single volume.
-    squeezed = data[0] if data.ndim == 4 and data.shape[0] == 1 else data
-    if squeezed.ndim != 3 or getattr(layer, "rgb", False) or getattr(layer, "multiscale", False):
-        raise CaseError(f"The layer {layer.name} is not a single 3-d volume; choose a 3-d image.")
-    if not _axis_aligned(layer):
+    reason = why_unsuitable(layer)
+    if reason:
         raise CaseError(
-            f"The layer {layer.name} is rotated or sheared in the viewer; open its NIfTI file "
-            "with this panel instead."
+            f"The layer {layer.name} is {reason}, not a single 3-d volume; choose a 3-d image."
         )
     known = layer.metadata.get(METADATA_KEY, {}) if isinstance(layer.metadata, Mapping) else {}
     path = known.get("path")
     affine = known.get("affine")
-    a, b, c = (float(value) for value in layer.scale[-3:])
-    i, j, k = (float(value) for value in layer.translate[-3:])
     return Source(
         name=str(layer.name),
-        displayed=np.asarray(squeezed),
-        scale=(a, b, c),
-        translate=(i, j, k),
+        data=layer.data,
+        place=place_of(layer),
         path=None if path is None else Path(path),
         affine=None if affine is None else np.asarray(affine, dtype=np.float64),
     )
 
 
-def assemble_case(sources: Mapping[str, Source]) -> Case:
-    """Make a case of layers, one per sequence, in this order.
+def why_unsuitable(layer: Any) -> str:
+    """Say what an image or labels layer is if it is no single volume of grey values; else nothing.
 
-    Files are read anew, so that what is computed is what the file holds, with its hash; layers
-    without a file are taken as they are.
-
-    Raises
-    ------
-    CaseError
-        If they do not belong together, in one sentence.
+    Returns
+    -------
+    Such as ``"an RGB picture"``, or an empty string.
     """
-    from napari_ies.case import load_case
+    if getattr(layer, "rgb", False):
+        return "an RGB picture"
+    if getattr(layer, "multiscale", False):
+        return "a multiscale picture"
+    shape = tuple(layer.data.shape)
+    if len(shape) < 3:
+        return f"a {len(shape)}-d picture"
+    # A leading axis of length 1 is how other readers hand over a single volume.
+    if len(shape) == 4 and shape[0] > 1:
+        return f"a series of {shape[0]} volumes"
+    if len(shape) > 4:
+        return f"a picture of {len(shape)} dimensions"
+    return ""
 
-    paths = {name: source.path for name, source in sources.items() if source.path is not None}
-    if len(paths) == len(sources):
-        return load_case(paths)
-    return _case_of_arrays(sources)
+
+def turned_by_reader(affine: NDArray[np.float64], displayed: tuple[int, int, int]) -> Reorientation:
+    """Return how the reader turned an array of an affine to one of a size as displayed."""
+    stored = [0, 0, 0]
+    for size, axis in zip(
+        displayed, Reorientation.for_display(affine, displayed).axes, strict=True
+    ):
+        stored[axis] = size
+    return Reorientation.for_display(affine, (stored[0], stored[1], stored[2]))
 
 
-def _case_of_arrays(sources: Mapping[str, Source]) -> Case:
-    from napari_ies.case import Case
-
-    first_name, first = next(iter(sources.items()))
-    for name, source in sources.items():
-        same = source.stored.shape == first.stored.shape and np.allclose(
-            source.stored_affine, first.stored_affine, atol=1e-3
-        )
-        if not same:
-            raise CaseError(
-                f"The layers {first.name} and {source.name} do not lie on one grid; expected "
-                f"{first_name} and {name} on the same one, so open both from their NIfTI files."
-            )
-        _check_finite(source)
-    guessed = [source.name for source in sources.values() if source.affine is None]
-    notes = (
-        (
-            f"The layer{'s' if len(guessed) > 1 else ''} {' and '.join(guessed)} did not say how "
-            "the patient lies in it: its axes were taken as displayed, (inferior, posterior, "
-            "left).",
-        )
-        if guessed
-        else ()
+def _one_after_the_other(first: Reorientation, second: Reorientation) -> Reorientation:
+    """Return the one reorientation that does both."""
+    a, b, c = (first.axes[axis] for axis in second.axes)
+    x, y, z = (
+        first.flips[axis] != flip for axis, flip in zip(second.axes, second.flips, strict=True)
     )
-    return Case(
-        sequences=tuple(sources),
-        data=np.stack([np.asarray(s.stored, dtype=np.float32) for s in sources.values()]),
-        affine=first.stored_affine,
-        paths=tuple(source.path for source in sources.values()),
-        notes=notes,
-    )
-
-
-def _check_finite(source: Source) -> None:
-    values = source.displayed
-    if np.issubdtype(values.dtype, np.complexfloating):
-        raise CaseError(f"The layer {source.name} holds complex numbers; expected grey values.")
-    if not np.isfinite(values).all():
-        raise CaseError(
-            f"The layer {source.name} holds values that are not finite numbers; replace them, "
-            "for example by 0, first."
-        )
-    if values.min() == values.max():
-        raise CaseError(
-            f"Every voxel of the layer {source.name} has the same value; expected an MR image."
-        )
-
-
-def _displayed_affine(
-    scale: tuple[float, float, float], translate: tuple[float, float, float]
-) -> NDArray[np.float64]:
-    affine = np.zeros((4, 4))
-    for displayed_axis, patient_axis in enumerate((2, 1, 0)):
-        affine[patient_axis, displayed_axis] = -scale[displayed_axis]
-        affine[patient_axis, 3] = -translate[displayed_axis]
-    affine[3, 3] = 1.0
-    return affine
-
-
-def _axis_aligned(layer: Any) -> bool:
-    linear = np.asarray(layer.affine.linear_matrix)
-    rotation = np.asarray(layer.rotate)
-    return bool(
-        np.allclose(linear, np.eye(len(linear)))
-        and np.allclose(rotation, np.eye(len(rotation)))
-        and np.allclose(layer.shear, 0)
-        and np.allclose(layer.affine.translate, 0)
-        and np.all(np.asarray(layer.scale[-3:]) > 0)
-    )
+    return replace(first, axes=(a, b, c), flips=(x, y, z))

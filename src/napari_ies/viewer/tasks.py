@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_ies.colour_maps import colour_limit
 from napari_ies.errors import NapariIESError
 from napari_ies.progress import Progress
-from napari_ies.viewer.layer_mask import reference_mask
+from napari_ies.viewer.layer_mask import labels_shown
 from napari_ies.viewer.reader import read_image
-from napari_ies.viewer.reading import Answer, Reading, lesion_places, model_key
-from napari_ies.viewer.sources import Source, assemble_case
+from napari_ies.viewer.reading import Answer, Reading, model_key
 from napari_ies.viewer.titles import model_title
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
-    from numpy.typing import NDArray
-
-    from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.viewer.reader import LayerDataTuple
@@ -60,25 +53,6 @@ class LoadedModel:
     default_layer: str
 
 
-@dataclass(frozen=True, eq=False)
-class SegmentationSettings:
-    """What the segmentation form asks for.
-
-    Parameters
-    ----------
-    threshold
-        Probability above which a voxel counts as lesion.
-    smallest
-        Smallest number of voxels of a lesion.
-    reference
-        An expert's mask, or None.
-    """
-
-    threshold: float
-    smallest: int
-    reference: Source | None = None
-
-
 def once(step: str, function: Callable[[], Any]) -> Iterator[Progress[Any]]:
     """Make a task of work that reports nothing until it is done."""
     yield Progress(step, 0, 0, "")
@@ -91,12 +65,13 @@ def open_file(path: str) -> Iterator[Progress[LayerDataTuple]]:
 
 
 def open_mask(path: str) -> Iterator[Progress[LayerDataTuple]]:
-    """Read a NIfTI file as a Labels layer."""
+    """Read a mask or a label map as a Labels layer; labels keep their numbers."""
 
     def read() -> LayerDataTuple:
         data, arguments, _ = read_image(path)
         kept = {k: v for k, v in arguments.items() if k not in IMAGE_ONLY}
-        return (data > 0).astype(np.uint8), {**kept, "opacity": 0.4, "visible": False}, "labels"
+        shown = labels_shown(data, Path(path).name)
+        return shown, {**kept, "opacity": 0.4, "visible": False}, "labels"
 
     return once(f"Opening {Path(path).name}", read)
 
@@ -116,63 +91,6 @@ def make_demo() -> Iterator[Progress[tuple[list[LayerDataTuple], str]]]:
 def load_model(path: str, device: str) -> Iterator[Progress[LoadedModel]]:
     """Load a checkpoint onto a device."""
     return once(f"Loading {Path(path).name}", lambda: _loaded(path, device))
-
-
-def segment_sources(
-    model: SegmentationModel,
-    sources: Mapping[str, Source],
-    settings: SegmentationSettings,
-    request: SaliencyRequest,
-) -> Iterator[Progress[Reading]]:
-    """Make a case of layers and segment it; make ready to explain by a request."""
-    from napari_ies.segmentation import segment_progressively
-
-    yield Progress("Reading the images", 0, 0, "")
-    case = assemble_case(sources)
-    first = next(iter(sources.values()))
-    mask: NDArray[np.bool_] | None = None
-    reference: Path | NDArray[np.bool_] | None = None
-    if settings.reference is not None:
-        mask, reference, notes = reference_mask(settings.reference, case, first.frame)
-        yield Progress("Reading the images", 0, 0, "", note=" ".join(notes))
-    reports = segment_progressively(
-        model,
-        case,
-        threshold=settings.threshold,
-        smallest=settings.smallest,
-        reference=mask,
-        keep_logits=True,
-    )
-    try:
-        for report in reports:
-            reading = None
-            if report.result is not None:
-                reading = Reading(
-                    model=model,
-                    case=case,
-                    segmentation=report.result,
-                    frame=first.frame,
-                    places=lesion_places(report.result.labels, case.spacing),
-                    resampled=tuple(
-                        name for name, source in sources.items() if _differs(source, first)
-                    ),
-                    reference=reference,
-                )
-                yield Progress("Preparing explanations", 0, 0, "")
-                _prepare(model, case, request)
-            yield Progress(
-                report.step, report.done, report.total, report.unit, reading, report.note
-            )
-    finally:
-        _close(reports)
-
-
-def _prepare(model: SegmentationModel, case: Case, request: SaliencyRequest) -> None:
-    """Make ready for the first click; what goes wrong here is said when a lesion is explained."""
-    from napari_ies.saliency.explanation import prepare
-
-    with suppress(NapariIESError, RuntimeError, MemoryError):
-        prepare(model, case, request)
 
 
 def explain_subject(
@@ -253,12 +171,6 @@ def _loaded(path: str, device: str) -> LoadedModel:
     except NapariIESError:
         default = ""
     return LoadedModel(model, device_label(model.device), available_devices(), layers, default)
-
-
-def _differs(source: Source, first: Source) -> bool:
-    return source.displayed.shape != first.displayed.shape or not np.allclose(
-        source.stored_affine, first.stored_affine, atol=1e-3
-    )
 
 
 def _close(reports: Iterator[Any]) -> None:

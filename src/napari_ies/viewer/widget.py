@@ -22,6 +22,7 @@ from napari_ies.viewer.keys import Keyboard
 from napari_ies.viewer.layers import Scene
 from napari_ies.viewer.lesion_list import LesionList
 from napari_ies.viewer.map_memory import MapMemory
+from napari_ies.viewer.naming import Naming
 from napari_ies.viewer.panel import Panel
 from napari_ies.viewer.picking import pick_lesion
 from napari_ies.viewer.planes.part import Planes
@@ -30,6 +31,7 @@ from napari_ies.viewer.preparing import Preparing
 from napari_ies.viewer.reading import Answer, Answers, Key, Reading, Region, Subject, model_key
 from napari_ies.viewer.readout import Readout
 from napari_ies.viewer.regions import Regions
+from napari_ies.viewer.result_notes import ResultNotes
 from napari_ies.viewer.session import SessionKeeping
 from napari_ies.viewer.titles import request_title, subject_title
 from napari_ies.viewer.viewer_link import ViewerLink
@@ -228,6 +230,11 @@ class LesionSaliencyWidget(Panel):
         """
         if self.model is None:
             return reading.model
+        if model_key(self.model.model) == model_key(reading.model):
+            # Turned and scaled as it was when it segmented, whatever the form says since.
+            same_device = self.model.model.device == reading.model.device
+            profile = reading.model.profile
+            return reading.model if same_device else self.model.model.with_profile(profile)
         takes, given = self.model.model.profile.sequences, reading.case.sequences
         if tuple(takes) != tuple(given):
             raise CheckpointError(
@@ -287,10 +294,12 @@ class LesionSaliencyWidget(Panel):
     def _make_parts(self) -> list[QObject]:
         """Make what stands on its own: each adds its view and listens to the signals here."""
         self.preparing = Preparing(self)
+        self.naming = Naming(self)
         self.session = SessionKeeping(self)
         self._planes = Planes(self)
         return [
             Preferring(self),
+            ResultNotes(self),
             LesionList(self),
             ExplainAll(self),
             Readout(self),
@@ -360,7 +369,9 @@ class LesionSaliencyWidget(Panel):
         if self.reading is None:
             return
         labels = self.reading.segmentation.labels
-        pick = pick_lesion(labels, self.reading.frame, position, direction)
+        here = self.scene.in_mm(position)
+        sight = None if direction is None else self.scene.in_mm(direction)
+        pick = pick_lesion(labels, self.reading.frame, here, sight)
         if pick is not None:
             self.explain(*pick)
 

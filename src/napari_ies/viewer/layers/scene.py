@@ -14,9 +14,13 @@ from napari_ies.viewer.layers.overlays import SaliencyOverlays
 from napari_ies.viewer.layers.regions import RegionLayers
 from napari_ies.viewer.layers.space import SpaceLayers
 from napari_ies.viewer.layers.stack import LayerStack, key_of
+from napari_ies.viewer.sources import why_unsuitable
+from napari_ies.viewer.units import MM, mm_of_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from napari_ies.case import Case
     from napari_ies.viewer.frame import Frame, Point
@@ -52,6 +56,7 @@ class Scene:
         self._viewer = viewer
         self._stack = LayerStack(viewer)
         self._resampled: list[str] = []
+        self._frame: Frame | None = None
         self.lesions = LesionLayers(self._stack)
         self.overlays = SaliencyOverlays(self._stack)
         self.space = SpaceLayers(self._stack)
@@ -60,17 +65,19 @@ class Scene:
 
     def images(self) -> Iterator[Any]:
         """Yield the image layers that may be a sequence: 3-d, grey, not made here."""
-        for layer in self._stack:
-            if not isinstance(layer, Image) or self._stack.is_made_here(layer):
-                continue
-            if not layer.rgb and not layer.multiscale and layer.ndim in (3, 4):
-                yield layer
+        return self._suitable(Image)
 
     def masks(self) -> Iterator[Any]:
-        """Yield the layers that may be a reference mask: Labels not made here."""
-        for layer in self._stack:
-            if isinstance(layer, Labels) and not self._stack.is_made_here(layer):
-                yield layer
+        """Yield the Labels layers that may be a mask: 3-d, not made here."""
+        return self._suitable(Labels)
+
+    def unsuitable_images(self) -> Iterator[tuple[Any, str]]:
+        """Yield the image layers that cannot be a sequence, and what each of them is instead."""
+        return self._unsuitable(Image)
+
+    def unsuitable_masks(self) -> Iterator[tuple[Any, str]]:
+        """Yield the Labels layers that cannot be a mask, and what each of them is instead."""
+        return self._unsuitable(Labels)
 
     def find(self, key: str | None) -> Any | None:
         """Return the layer with a key, or None if it is gone."""
@@ -99,6 +106,7 @@ class Scene:
 
     def show_reading(self, reading: Reading) -> None:
         """Show what was found; the overlays of what was found before go."""
+        self._frame = reading.frame
         self.counterfactual.clear()
         self.overlays.clear()
         self.lesions.show(reading.segmentation, reading.case, reading.frame)
@@ -114,16 +122,34 @@ class Scene:
             dims.set_point(axis, start + step * int((stop - start) / 2 / step))
         self._viewer.reset_view()
 
-    def look_at(self, position: Point) -> None:
-        """Move the slices to a world position in mm, and the view if it is out of sight."""
+    def in_mm(self, position: Sequence[float]) -> Point:
+        """Return a position, or a direction, of the viewer's world in mm."""
+        a, b, c = (float(p) for p in np.asarray(position, dtype=float)[-3:] * self._mm_of_world())
+        return a, b, c
+
+    def in_world(self, position: Sequence[float]) -> Point:
+        """Return a position, or a distance, in mm as the viewer's world counts it."""
+        a, b, c = (float(p) for p in np.asarray(position, dtype=float) / self._mm_of_world())
+        return a, b, c
+
+    @property
+    def crosshair(self) -> Point:
+        """Where the viewer's slices meet, in mm."""
+        return self.in_mm((0.0, 0.0, 0.0, *self._viewer.dims.point))
+
+    def look_at(self, place: Point) -> None:
+        """Move the slices to a position in mm, and the view if it is out of sight."""
         dims = self._viewer.dims
         axes = range(dims.ndim - 3, dims.ndim)
+        position = self.in_world(place)
         dims.set_point(list(axes), list(position))
         layer = self.lesions.layer
         if layer is None or dims.ndisplay == 3:
             return
         shown = [axis - (dims.ndim - 3) for axis in dims.displayed]
-        index = np.asarray(layer.world_to_data(position))[shown]
+        # napari takes a position in the layer's own units here.
+        own = np.asarray(place) / (np.ones(3) if self._frame is None else self._frame.mm)
+        index = np.asarray(layer.world_to_data(own))[shown]
         low, high = np.asarray(layer.corner_pixels)[:, shown]
         if np.any(index < low) or np.any(index > high):
             centre = [position[axis] if axis in shown else 0.0 for axis in range(3)]
@@ -149,6 +175,23 @@ class Scene:
             layer = self.find(key)
             if layer is not None:
                 layer.visible = True
+
+    def _mm_of_world(self) -> NDArray[np.float64]:
+        units = MM if self._frame is None else self._frame.units
+        return mm_of_world(self._viewer, units)
+
+    def _suitable(self, kind: type) -> Iterator[Any]:
+        return (layer for layer in self._own(kind) if not why_unsuitable(layer))
+
+    def _unsuitable(self, kind: type) -> Iterator[tuple[Any, str]]:
+        reasons = ((layer, why_unsuitable(layer)) for layer in self._own(kind))
+        return ((layer, reason) for layer, reason in reasons if reason)
+
+    def _own(self, kind: type) -> Iterator[Any]:
+        """Yield the layers of a kind that were not made here."""
+        for layer in self._stack:
+            if isinstance(layer, kind) and not self._stack.is_made_here(layer):
+                yield layer
 
     def _show_resampled(self, case: Case, frame: Frame, sequences: Sequence[str]) -> None:
         """Add, hidden, the sequences that were resampled onto the case's grid."""

@@ -16,6 +16,7 @@ from napari_ies.viewer.layers.overlays import SaliencyOverlays
 from napari_ies.viewer.layers.stack import LayerStack
 from napari_ies.viewer.outlines.lines import OutlineLines
 from napari_ies.viewer.outlines.outlines import Outlines
+from napari_ies.viewer.units import share_world_units
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,6 +66,7 @@ class SecondView(QWidget):
         self._pairs: list[tuple[Any, Any]] = []
         for image in images:
             self._copy(image)
+        share_world_units(self.model, viewer)
         self._pairs = self._paired_events()
         for event, follow in self._pairs:
             event.connect(follow)
@@ -81,8 +83,8 @@ class SecondView(QWidget):
         Parameters
         ----------
         offset
-            From the place the viewer shows to the one shown here, in mm along (inferior,
-            posterior, left); not 0 for two lesions at different places.
+            From the place the viewer shows to the one shown here, in the viewer's world along
+            (inferior, posterior, left); not 0 for two lesions at different places.
         """
         self._offset = np.asarray(offset, dtype=float)
         self._on_viewer()

@@ -12,9 +12,11 @@ import numpy as np
 
 from napari_ies.colour_maps import OUTLINE_SELECTED
 from napari_ies.viewer import colours
-from napari_ies.viewer.frame import AXIS_LABELS, UNITS
+from napari_ies.viewer.frame import AXIS_LABELS
+from napari_ies.viewer.units import MM
 
 if TYPE_CHECKING:
+    from napari_ies.viewer.frame import Frame
     from napari_ies.viewer.layers.stack import LayerStack
     from napari_ies.viewer.planes.surfaces import Surfaces
 
@@ -39,21 +41,24 @@ class SpaceLayers:
         self._head: str | None = None
         self._lesions: str | None = None
         self._surfaces: Surfaces | None = None
+        self._frame: Frame | None = None
 
-    def show(self, surfaces: Surfaces, missed: tuple[int, ...], selected: object) -> None:
+    def show(
+        self, surfaces: Surfaces, frame: Frame, missed: tuple[int, ...], selected: object
+    ) -> None:
         """Show surfaces in place of those before.
 
         Parameters
         ----------
-        surfaces
-            Of the head and of the lesions.
+        surfaces, frame
+            Of the head and of the lesions, and the frame of the grid they were found on.
         missed
             Reference lesions that the network missed.
         selected
             The selected lesion's label, or anything else where none is selected.
         """
         self.hide()
-        self._surfaces = surfaces
+        self._surfaces, self._frame = surfaces, frame
         if surfaces.head is not None:
             vertices, triangles = surfaces.head
             self._head = self._make(
@@ -91,16 +96,17 @@ class SpaceLayers:
     def _make(
         self, what: str, name: str, vertices: Any, triangles: Any, values: Any, opacity: float
     ) -> str:
+        units, mm = (MM, 1.0) if self._frame is None else (self._frame.units, self._frame.mm)
         return self._stack.make(
             "surface",
             what,
-            (vertices, triangles, values.astype(np.float32)),
+            (vertices / mm, triangles, values.astype(np.float32)),
             name=name,
             colormap="gray",
             contrast_limits=(0.0, 1.0),
             opacity=opacity,
             shading="smooth",
             blending="translucent_no_depth",
-            units=UNITS,
+            units=units,
             axis_labels=AXIS_LABELS,
         )

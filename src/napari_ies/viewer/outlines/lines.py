@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_ies.viewer.outlines.outlines import NO_LINES
 from napari_ies.viewer.outlines.segments import Segments
 from napari_ies.viewer.planes.canvas import shown_axes
+from napari_ies.viewer.units import mm_of_world
 
 if TYPE_CHECKING:
     from napari_ies.viewer.outlines.outlines import Outlines
@@ -38,7 +41,7 @@ class OutlineLines:
         self._node: Any = Segments(WIDTH, parent=canvas.view.scene)
         self._node.order = _OVER_LAYERS
         dims = model.dims.events
-        self._events: tuple[Any, ...] = (dims.point, dims.order, dims.ndisplay)
+        self._events: tuple[Any, ...] = (dims.point, dims.order, dims.ndisplay, dims.units)
         for event in self._events:
             event.connect(self.draw)
         outlines.watchers.append(self.draw)
@@ -57,7 +60,10 @@ class OutlineLines:
             return
         plane = shown_axes(dims)
         (depth,) = {0, 1, 2} - set(plane)
-        ends, colours = self._outlines.lines(plane, float(dims.point[dims.ndim - 3 + depth]))
+        mm = mm_of_world(self._model, self._outlines.units)
+        position = float(dims.point[dims.ndim - 3 + depth]) * mm[depth]
+        ends, colours = self._outlines.lines(plane, position)
+        ends = (ends / mm[list(plane)]).astype(np.float32)
         # vispy's x goes along the columns.
         self._node.set_segments(ends[:, :, ::-1], colours)
 

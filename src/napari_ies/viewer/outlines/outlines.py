@@ -9,6 +9,7 @@ import numpy as np
 from napari_ies.colour_maps import OUTLINE_SELECTED
 from napari_ies.outline import box_of, outline_segments
 from napari_ies.viewer.colours import OUTLINE, OUTLINE_MISSED
+from napari_ies.viewer.units import MM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,6 +35,11 @@ class Outlines:
         self._shown = True
         self.watchers: list[Callable[[], None]] = []
         """Called when anything else is to be outlined, or nothing."""
+
+    @property
+    def units(self) -> tuple[str, str, str]:
+        """Of the layers that what is outlined lies on."""
+        return MM if self._frame is None else self._frame.units
 
     @property
     def shown(self) -> bool:

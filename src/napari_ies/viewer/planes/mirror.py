@@ -12,6 +12,7 @@ from napari.layers import Image, Labels, Layer, Vectors
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ies.viewer.layers.stack import key_of, spare_thumbnail
+from napari_ies.viewer.units import share_world_units
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,6 +105,7 @@ class LayerMirror(QObject):
                     self._later()
                     break
             self._sort()
+            share_world_units(self._model, self._viewer)
         finally:
             self.changing = False
         self.changed.emit()

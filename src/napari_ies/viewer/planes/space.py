@@ -100,4 +100,5 @@ class SpaceView:
 
     def _on_surfaces(self, reading: Reading, surfaces: Surfaces) -> None:
         if self._slices is not None and reading is self._reading:
-            self._scene.space.show(surfaces, self._scene.lesions.missed, self._selected)
+            missed = self._scene.lesions.missed
+            self._scene.space.show(surfaces, reading.frame, missed, self._selected)

@@ -1,0 +1,170 @@
+"""Notes and guesses are seen where the result is seen, and hold still while maps refine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel
+
+from .conftest import small_model
+
+NOTES = ("The background of FLAIR is −0.81, not 0.", "T1 lay on another grid and was resampled.")
+
+
+@pytest.fixture
+def noted(segmented):
+    """The same reading, with notes on it."""
+    reading = segmented.panel.reading
+    shown = replace(reading, segmentation=replace(reading.segmentation, notes=NOTES))
+    segmented.panel.show_reading(shown)
+    segmented.settle()
+    return segmented
+
+
+def text_of(hands, name):
+    return hands.panel.findChild(QLabel, name)
+
+
+def test_notes_stand_above_the_table_though_the_preparation_is_folded(noted):
+    panel = noted.panel
+    assert not panel.preparation.isExpanded()
+    title, text = noted.control("result_notes"), text_of(noted, "result_notes_text")
+    assert "Notes on this result (2)" in title.text()
+    assert all(note in text.text() for note in NOTES)
+    assert text.isVisible()
+    table = noted.control("lesions")
+    bottom = text.mapTo(panel, text.rect().bottomLeft()).y()
+    assert bottom <= table.mapTo(panel, table.rect().topLeft()).y()
+    # Folded away by a person, still counted; the same notes do not unfold it again.
+    noted.press("result_notes")
+    noted.settle()
+    assert not text.isVisible()
+    assert "(2)" in title.text()
+    panel.show_reading(panel.reading)
+    noted.settle()
+    assert not text.isVisible()
+    assert "(2)" in title.text()
+
+
+def test_a_result_without_notes_says_so_and_the_status_counts_them(segmented):
+    segmented.panel.show_reading(
+        replace(
+            segmented.panel.reading,
+            segmentation=replace(segmented.panel.reading.segmentation, notes=()),
+        )
+    )
+    assert segmented.control("result_notes").text() == "No notes on this result"
+    assert "note" not in segmented.panel.status.text
+
+
+def test_nothing_moves_while_a_map_refines_and_says_more(noted):
+    panel, table = noted.panel, noted.control("lesions")
+    before = table.mapTo(panel, table.rect().topLeft())
+    seen = []
+    panel.answer_shown.connect(
+        lambda _: seen.append(table.mapTo(panel, table.rect().topLeft()) == before)
+    )
+    panel.explain(1)
+    noted.wait(lambda: noted.answered(1))
+    answer = noted.answer(1)
+    said = "The network's own window was wider than the images."
+    provenance = {**answer.saliency.provenance, "notes": [*NOTES, said]}
+    panel.show_answer(replace(answer, saliency=replace(answer.saliency, provenance=provenance)))
+    noted.settle()
+    assert len(seen) > 1
+    assert all(seen)
+    assert table.mapTo(panel, table.rect().topLeft()) == before
+    assert "(2), on this map (1)" in noted.control("result_notes").text()
+    text = text_of(noted, "result_notes_text").text()
+    assert f"This map: {said}" in text
+    assert text.count(NOTES[0]) == 1
+
+
+def test_guesses_are_counted_beside_the_checkpoint(hands):
+    from napari_ies.viewer.tasks import LoadedModel
+
+    model = small_model()
+    guessed = ("orientation: each case as it is stored.", "strides: 2, 2, 2, 2.")
+    model = model.with_profile(replace(model.profile, guessed=guessed))
+    hands.panel.take_model(LoadedModel(model, "CPU", ("cpu",), (), ""))
+    hands.settle()
+    title, text = hands.control("assumptions"), text_of(hands, "assumptions_text")
+    assert title.isVisible()
+    assert "2 assumptions" in title.text()
+    assert not text.isVisible()
+    hands.press("assumptions")
+    hands.settle()
+    assert text.isVisible()
+    assert all(sentence in text.text() for sentence in guessed)
+    hands.panel.take_model(LoadedModel(small_model(), "CPU", ("cpu",), (), ""))
+    hands.settle()
+
+
+def type_into(hands, name, text):
+    hands.unfold()
+    edit = hands.control(name).lineEdit()
+    edit.setFocus()
+    edit.selectAll()
+    edit.clear()
+    hands.qtbot.keyClicks(edit, text)
+    hands.qtbot.keyClick(edit, Qt.Key.Key_Return)
+    hands.settle()
+
+
+def test_orientation_and_voxel_size_are_typed_and_apply_to_the_loaded_network(hands):
+    from napari_ies.viewer.tasks import LoadedModel
+
+    panel = hands.panel
+    panel.take_model(LoadedModel(small_model(), "CPU", ("cpu",), (), ""))
+    network = panel.model.model.network
+    assert hands.control("orientation").currentText() == "as stored"
+    type_into(hands, "orientation", "lps")
+    assert hands.control("orientation").currentText() == "LPS"
+    assert panel.model.model.profile.orientation == "LPS"
+    type_into(hands, "spacing", "1 1 2,5 mm")
+    profile = panel.model.model.profile
+    assert (profile.orientation, profile.spacing, profile.resample) == ("LPS", (1, 1, 2.5), True)
+    assert panel.model.model.network is network
+    # What is no orientation is said, and the one before stays.
+    type_into(hands, "orientation", "LRS")
+    assert "LRS is no orientation" in panel.status.text
+    assert hands.control("orientation").currentText() == "LPS"
+    type_into(hands, "spacing", "1 1 2 3")
+    assert "is no voxel size" in panel.status.text
+    type_into(hands, "spacing", "as stored")
+    assert not panel.model.model.profile.resample
+    type_into(hands, "orientation", "")
+    assert panel.model.model.profile.orientation is None
+    # The settings of the segmentation stay as they were.
+    assert panel.segmentation.threshold.value() == 0.5
+
+
+def test_one_click_segments_again_in_the_orientation_the_network_agrees_with(segmented):
+    panel = segmented.panel
+    offer = segmented.control("offer")
+    assert not offer.isVisible()
+    reading = panel.reading
+    first = reading.segmentation
+    object.__setattr__(
+        first,
+        "agreements",
+        (SimpleNamespace(suggestion="LPS", sentence="The network agrees better with LPS."),),
+    )
+    panel.show_reading(reading)
+    segmented.settle()
+    assert offer.isVisible()
+    assert offer.text() == "Segment again as LPS"
+    segmented.qtbot.mouseClick(offer, Qt.MouseButton.LeftButton)
+    segmented.finish()
+    assert panel.reading is not reading
+    assert panel.reading.model.profile.orientation == "LPS"
+    assert segmented.control("orientation").currentText() == "LPS"
+    assert not offer.isVisible()
+    # A map is then one of the network as it segmented, whatever the field says since.
+    type_into(segmented, "orientation", "RAS")
+    assert panel.explained_model(panel.reading).profile.orientation == "LPS"
+    np.testing.assert_array_equal(panel.reading.case.data, reading.case.data)
