@@ -18,6 +18,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from napari_ies.errors import ResultsError
+from napari_ies.geometry.grid import Grid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -131,7 +132,7 @@ def image_writer(
         image = nib.Nifti1Image(data, affine, dtype=data.dtype)
         image.set_sform(affine, code=space)
         image.set_qform(affine, code=space)
-        if not np.allclose(image.get_qform(), affine, atol=1e-3):
+        if not Grid.of(data.shape, image.get_qform()).same_as(Grid.of(data.shape, affine)):
             # A sheared affine has no quaternion form; readers then take the sform alone.
             image.set_qform(None, code=0)
             image.set_sform(affine, code=space)
