@@ -93,7 +93,7 @@ def _place_of(image, layer, voxel):
 def test_patient12_oblique_with_another_grid_for_t1(hands, real_file):
     files = {"FLAIR": "FLAIR.nii.gz", "T1": "T1W.nii.gz"}
     _open(hands, real_file, "open_ms_raw/patient12", files)
-    assert "resampled" in hands.control("status").text()
+    assert "resampled" in hands.panel.notes.sentences.text
     reading = hands.panel.reading
     if reading.segmentation.lesions.empty:
         # Raw scans are not what this network was trained on: take what it finds most likely.

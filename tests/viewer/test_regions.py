@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
@@ -119,15 +121,13 @@ def test_a_voxel_a_lesion_the_network_missed_and_what_cannot_be_explained(
     assert last_said().startswith("The crosshair does not lie in Region 1; move the slices")
     segmented.control("only_part").setChecked(False)
     # The patient has no background; this one is given some.
-    panel.reading.case.data[:, :, :, :] = np.where(
-        panel.reading.frame.reorientation.invert(np.asarray(region.data)),
-        0,
-        panel.reading.case.data,
-    )
+    case = panel.reading.case
+    painted = panel.reading.frame.reorientation.invert(np.asarray(region.data))
+    panel.reading.case = replace(case, data=np.where(painted, 0, case.data).astype(np.float32))
     segmented.press("explain_region")
     segmented.finish()
     assert last_said().startswith(
-        "Region 1 lies outside the brain: every sequence is 0 in all of it"
+        "Region 1 lies outside the brain: every sequence is background in all of it"
     )
 
     # With a reference, what the network missed is a row of the table: it is explained by a click.

@@ -119,6 +119,16 @@ class Reading:
             return np.asarray(self.segmentation.labels == subject)
         return self.regions[subject].mask
 
+    def own_network(self, loaded: SegmentationModel) -> SegmentationModel:
+        """Return a loaded network, turned and scaled as when it segmented if it is the same one.
+
+        What the form says since counts when it segments again.
+        """
+        if model_key(loaded) != model_key(self.model) or why_absent(self.model):
+            return loaded
+        same = loaded.device == self.model.device
+        return self.model if same else loaded.with_profile(self.model.profile)
+
     def why_not_computable(self, model: SegmentationModel) -> str:
         """Why a network cannot explain anything here now, or an empty string."""
         return self.case.why_incomplete or why_absent(model)

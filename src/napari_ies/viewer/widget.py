@@ -230,18 +230,13 @@ class LesionSaliencyWidget(Panel):
         """
         if self.model is None:
             return reading.model
-        if model_key(self.model.model) == model_key(reading.model):
-            # Turned and scaled as it was when it segmented, whatever the form says since.
-            same_device = self.model.model.device == reading.model.device
-            profile = reading.model.profile
-            return reading.model if same_device else self.model.model.with_profile(profile)
         takes, given = self.model.model.profile.sequences, reading.case.sequences
         if tuple(takes) != tuple(given):
             raise CheckpointError(
                 f"The loaded checkpoint takes {', '.join(takes)}, but {', '.join(given)} were "
                 "segmented; segment again with it, or load the checkpoint that segmented."
             )
-        return self.model.model
+        return reading.own_network(self.model.model)
 
     def toggle_planes(self) -> None:
         """Show axial, coronal and sagittal instead of one plane, or one again."""
