@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel
+
+from napari_ies.agreement import Agreement
 
 from .conftest import small_model
 
@@ -152,7 +153,7 @@ def test_one_click_segments_again_in_the_orientation_the_network_agrees_with(seg
     object.__setattr__(
         first,
         "agreements",
-        (SimpleNamespace(suggestion="LPS", sentence="The network agrees better with LPS."),),
+        (Agreement("orientation", "RAS", "LPS", {}, "Better with LPS.", True, "LPS"),),
     )
     panel.show_reading(reading)
     segmented.settle()
@@ -168,3 +169,18 @@ def test_one_click_segments_again_in_the_orientation_the_network_agrees_with(seg
     type_into(segmented, "orientation", "RAS")
     assert panel.explained_model(panel.reading).profile.orientation == "LPS"
     np.testing.assert_array_equal(panel.reading.case.data, reading.case.data)
+
+
+def test_what_confirms_a_guess_is_no_warning(qtbot):
+    from napari_ies.viewer.result_notes import ResultNotesView
+
+    view = ResultNotesView()
+    qtbot.addWidget(view)
+    confirmed, odd = "The strides were tested: they agree.", "The images are stored PSR."
+    view.set_notes([confirmed], reassuring=[confirmed])
+    assert view.sentences.text == f"• {confirmed}"
+    assert not view.sentences.unfolded
+    assert "border-left" not in view.styleSheet()
+    view.set_notes([confirmed, odd], reassuring=[confirmed])
+    assert view.sentences.unfolded
+    assert "border-left" in view.styleSheet()

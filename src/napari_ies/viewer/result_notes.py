@@ -13,7 +13,7 @@ from napari_ies.viewer.reading import model_key
 from napari_ies.viewer.sentence_list import AMBER, SentenceList
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from napari_ies.viewer.reading import Answer, Reading
     from napari_ies.viewer.widget import LesionSaliencyWidget
@@ -36,6 +36,7 @@ class ResultNotesView(QFrame):
         self.offered = ""
         self._notes: tuple[str, ...] = ()
         self._on_map: tuple[str, ...] = ()
+        self._warning = False
         self.sentences = SentenceList("result_notes", TOOLTIP)
         self.offer = QPushButton()
         describe(self.offer, "Set this in the checkpoint's form and segment again.", "offer")
@@ -48,15 +49,22 @@ class ResultNotesView(QFrame):
         self.offer.clicked.connect(self.offer_taken)
         self.hide()
 
-    def set_notes(self, notes: Sequence[str]) -> None:
-        """Show the notes on a result; those that were not on show before are unfolded."""
-        news = not set(notes) <= set(self._notes)
+    def set_notes(self, notes: Sequence[str], reassuring: Collection[str] = ()) -> None:
+        """Show the notes on a result; those that were not on show before are unfolded.
+
+        Parameters
+        ----------
+        notes
+            Plain sentences.
+        reassuring
+            Those of them that confirm what was assumed: no reason to warn or to unfold.
+        """
+        self._warning = not set(notes) <= set(reassuring)
+        news = not set(notes) <= {*self._notes, *reassuring}
         self._notes, self._on_map = tuple(notes), ()
         self._show(keep_height=False)
-        if not notes:
-            self.sentences.unfold(False)
-        elif news:
-            self.sentences.unfold(True)
+        if news or not self._warning:
+            self.sentences.unfold(news)
         self.show()
 
     def set_map_notes(self, notes: Sequence[str]) -> None:
@@ -80,11 +88,13 @@ class ResultNotesView(QFrame):
             title = f"Notes on this result ({count}), on this map ({more})"
         self.setStyleSheet(
             f"#result_notes_frame {{ border: none; border-left: 4px solid {AMBER}; }}"
-            if count or more
+            if self._warning or more
             else "#result_notes_frame { border: none; }"
         )
         told = (*self._notes, *(f"This map: {note}" for note in self._on_map))
-        self.sentences.set_sentences(title, told, keep_height=keep_height)
+        self.sentences.set_sentences(
+            title, told, keep_height=keep_height, warning=self._warning or bool(more)
+        )
 
 
 class ResultNotes(QObject):
@@ -120,7 +130,9 @@ class ResultNotes(QObject):
         if reading is None:
             self._view.hide()
             return
-        self._view.set_notes(reading.segmentation.notes)
+        agreements = reading.segmentation.agreements
+        reassuring = [one.sentence for one in agreements if one.sure and one.best == one.assumed]
+        self._view.set_notes(reading.segmentation.notes, reassuring)
         self._offer()
 
     def _on_answer(self, answer: Answer) -> None:

@@ -75,7 +75,9 @@ class SentenceList(QFrame):
         """Whether the sentences are on show."""
         return self._unfolded
 
-    def set_sentences(self, title: str, sentences: Sequence[str], *, keep_height: bool) -> None:
+    def set_sentences(
+        self, title: str, sentences: Sequence[str], *, keep_height: bool, warning: bool = True
+    ) -> None:
         """Show other sentences.
 
         Parameters
@@ -86,13 +88,15 @@ class SentenceList(QFrame):
             Plain text, one each.
         keep_height
             Whether this keeps its height, whatever the sentences need.
+        warning
+            Whether there is a warning among them, which the sign before the title shows.
         """
         text = "\n".join(f"• {sentence}" for sentence in sentences)
         if (title, text) == (self._title, self._text.text()):
             return
         self._title = title
         self._text.setText(text)
-        self._button.setIcon(_warning() if sentences else QIcon())
+        self._button.setIcon(_warning() if sentences and warning else QIcon())
         self._button.setIconSize(QSize(14, 14))
         self._button.setEnabled(bool(sentences))
         self._show_title()
