@@ -121,3 +121,86 @@ def test_what_is_found_in_the_images_does_not_depend_on_the_background():
     np.testing.assert_allclose(other.normal, plane.normal, atol=5e-3)
     assert np.array_equal(changed, other_changed)
     np.testing.assert_allclose(values, other_values, rtol=1e-5)
+
+
+BIG = (40, 36, 32)
+HEAD = ball(BIG, (20, 18, 16), 12)
+
+
+def head(background=0.0):
+    values = np.random.default_rng(0).normal(100, 15, BIG)
+    return np.where(HEAD, values, background).astype(np.float32)
+
+
+def with_border(volume, value, width=3):
+    """The outermost voxels with another value, as a padding adds."""
+    middle = tuple(slice(width, -width) for _ in range(3))
+    padded = np.full_like(volume, value)
+    padded[middle] = volume[middle]
+    return padded
+
+
+@pytest.mark.parametrize(
+    ("volume", "values"),
+    [
+        (with_border(head(-40), 0.0), {-40, 0.0}),
+        (with_border(head(-1000), -1024), {-1000, -1024}),
+        (with_border(head(), -2000), {0.0, -2000}),
+    ],
+    ids=["corners filled with 0", "two paddings", "around the field of view"],
+)
+def test_every_constant_value_around_the_patient_is_background(volume, values):
+    found = find_background(volume)
+    assert {found.value, *found.others} == {float(np.float32(value)) for value in values}
+    assert np.array_equal(inside(volume, found), HEAD)
+    (note,) = background_notes(volume, found, "T1")
+    assert "has several values" in note
+
+
+def test_a_cubic_spline_leaves_a_background_about_zero():
+    """Ringing of both signs around exact zeros: what nibabel's resampling writes by default."""
+    from scipy.ndimage import shift
+
+    volume = shift(head(), 0.4, order=3).astype(np.float32)
+    exact = np.mean(volume == 0)
+    found = find_background(volume)
+    assert found.uneven
+    assert found.share > exact + 0.1
+    # What rings by more than a hundredth of the intensities lies within three voxels of the head.
+    far = ~ball(BIG, (20.4, 18.4, 16.4), 16)
+    assert not inside(volume, found)[far].any()
+
+
+@pytest.mark.parametrize("value", [-1000.0, -0.81])
+def test_a_little_background_in_a_tight_crop_is_found(value):
+    crop = (slice(9, 31), slice(7, 29), slice(10, 22))
+    volume = head(value)[crop]
+    found = find_background(volume)
+    assert found.share < 0.2
+    assert np.array_equal(inside(volume, found), HEAD[crop])
+
+
+def test_saturated_tissue_is_no_background():
+    volume = head()
+    volume[ball(BIG, (20, 18, 16), 4)] = 255
+    volume = np.clip(volume, 0, 255)
+    assert np.array_equal(inside(volume, find_background(volume)), HEAD)
+
+
+def test_a_value_that_only_fills_is_not_mixed_into_the_patient():
+    """Interpolation between a patient of 100 and a background of -1000 gives 100 or -1000."""
+    from nibabel.affines import from_matvec
+
+    from napari_ies.case import align
+    from napari_ies.geometry import Grid
+
+    volume = np.where(HEAD, 100, -1000).astype(np.float32)
+    volume[20, 18, 16] = 101  # a range of more than nothing
+    source = Grid.of(BIG, np.eye(4))
+    target = Grid.of(BIG, from_matvec(np.eye(3), [0.4, -0.3, 0.2]))
+    moved, note = align(volume, source, target, "T1", "FLAIR", find_background(volume))
+    assert "resampled (linear)" in note
+    assert ((np.abs(moved - 100) < 1.1) | (moved == -1000)).all()
+    share, _ = align(HEAD.astype(np.float32), source, target, "mask", "FLAIR", None)
+    told = np.abs(share - 0.5) > 1e-5
+    assert np.array_equal(moved[told] > 0, share[told] > 0.5)

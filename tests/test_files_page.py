@@ -78,6 +78,14 @@ def quaternion(files):
     return files.raw("flair.nii", bytes(content))
 
 
+def other_sizes(files):
+    image = nib.Nifti1Image(FLAIR, None)
+    image.header.set_sform(LAS, code=1)
+    image.header["pixdim"][1:4] = 0.5, 0.5, 3
+    nib.save(image, files.folder / "flair.nii.gz")
+    return files.folder / "flair.nii.gz"
+
+
 def annex(files):
     path = files.folder / "flair.nii.gz"
     path.symlink_to(".git/annex/objects/a/b/key/key")
@@ -130,11 +138,13 @@ def turned(files):
 
 MINUS = np.where(BRAIN, FLAIR, -1000).astype(np.float32)
 RINGING = (FLAIR + np.random.default_rng(1).normal(0, 1e-3, SHAPE)).astype(np.float32)
+CORNERS = np.where(np.indices(SHAPE)[0] < 3, -2000, MINUS).astype(np.float32)
 COARSE = np.diag([16.0, 16, 16, 1])
 
 IMAGES = {
     "background is one": lambda f: said(f.save(MINUS)),
     "background is almost": lambda f: said(f.save(RINGING)),
+    "background of several": lambda f: said(f.save(CORNERS)),
     "normalised already": lambda f: said(f.save(zscored())),
     "skull on": lambda f: said(f.save(affine=LAS @ COARSE), spacing=(16.0,) * 3),
     "background other than 0, and": lambda f: said(f.save(MINUS), normalisation="minmax"),
@@ -153,6 +163,7 @@ IMAGES = {
     "qform and sform swap": lambda f: said(
         f.save(sform=(np.diag([-1, 1, 1, 1]) @ LAS, 1), qform=(LAS, 1))
     ),
+    "an sform without qform": lambda f: said(other_sizes(f)),
     "a quaternion": lambda f: said(quaternion(f)),
     "a second sequence on another": lambda f: said(
         f.save(), f.save(affine=shifted(0.5, 0.3, 0), name="t1.nii.gz")

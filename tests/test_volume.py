@@ -82,6 +82,23 @@ def test_left_and_right_swapped_between_them_is_loudest(tmp_path):
     assert note.startswith("LEFT AND RIGHT ARE CONTRADICTORY in a.nii.gz")
 
 
+def test_forms_of_other_axes_are_no_swap_of_sides(tmp_path):
+    turned = RIGID @ np.array([[0, 0, 1.0, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
+    path = save(tmp_path / "a.nii.gz", sform=(turned, 1), qform=(RIGID, 1))
+    (note,) = read_volume(path).notes
+    assert note.startswith("In a.nii.gz, sform")
+
+
+def test_a_disagreement_is_told_in_millimetres_whatever_the_unit(tmp_path):
+    scale = np.diag([1000.0, 1000, 1000, 1])
+    moved = RIGID.copy()
+    moved[0, 3] += 5
+    path = save(
+        tmp_path / "a.nii.gz", units="micron", sform=(scale @ moved, 1), qform=(scale @ RIGID, 1)
+    )
+    assert "disagree by up to 5 mm" in read_volume(path).notes[0]
+
+
 def test_equal_positions_are_not_worth_a_word(tmp_path):
     path = save(tmp_path / "a.nii.gz", sform=(RIGID, 1), qform=(RIGID, 1))
     assert read_volume(path).notes == ()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_ies.background import find_background, inside
+from napari_ies.background import find_background, inside, only_fills
 from napari_ies.errors import CaseError
 from napari_ies.geometry.grid import Grid
 from napari_ies.geometry.resampling import onto
@@ -281,6 +281,17 @@ def load_case(
     )
 
 
+def _unmixed(
+    data: NDArray[np.float32], source: Grid, target: Grid, background: Background
+) -> NDArray[np.float32]:
+    """Interpolate the patient's voxels alone; where they have less than half, it is background."""
+    patient = inside(data, background)
+    share = onto(patient.astype(np.float32), source, target).data
+    values = onto(np.where(patient, data, np.float32(0)), source, target).data
+    mean = values / np.maximum(share, np.float32(0.5))
+    return np.where(share >= 0.5, mean, np.float32(background.value)).astype(np.float32)
+
+
 def align(
     data: NDArray[np.float32],
     source: Grid,
@@ -314,6 +325,8 @@ def align(
     """
     fill = 0.0 if background is None else background.value
     moved = onto(data, source, target, fill=fill)
+    if background is not None and moved.how == "linear" and only_fills(data, background):
+        moved = replace(moved, data=_unmixed(data, source, target, background))
     if moved.covered < LEAST_COVERED:
         how = "does not overlap" if moved.covered == 0 else f"covers {moved.covered:.1%} of"
         raise CaseError(

@@ -32,11 +32,19 @@ def background_notes(
     """
     notes = []
     if background is not None and not background.is_zero:
-        what = "about " if background.uneven else ""
-        notes.append(
-            f"The background of {name} is {what}{background.value:.4g}, not 0: it fills "
-            f"{100 * background.share:.0f} % of the image and is treated as background."
-        )
+        share = f"{100 * background.share:.0f} % of the image"
+        if background.others:
+            every = " and ".join(f"{v:.4g}" for v in (background.value, *background.others))
+            notes.append(
+                f"The background of {name} has several values ({every}): together they fill "
+                f"{share} and are treated as background."
+            )
+        else:
+            what = "about " if background.uneven else ""
+            notes.append(
+                f"The background of {name} is {what}{background.value:.4g}, not 0: it fills "
+                f"{share} and is treated as background."
+            )
     values = volume[inside(volume, background)]
     if values.size and _is_normalised(values):
         notes.append(

@@ -103,12 +103,7 @@ def _has_matrix(image: Any) -> bool:
 def _in_millimetres(
     header: Any, affine: NDArray[np.float64], shape: tuple[int, int, int], what: str
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-    unit = "mm"
-    if isinstance(header, nib.Nifti1Header):
-        try:
-            unit = header.get_xyzt_units()[0]
-        except KeyError:  # a code that NIfTI does not know
-            unit = "unknown"
+    unit = _unit_of(header) if isinstance(header, nib.Nifti1Header) else "mm"
     scaled = np.diag([*[_MILLIMETRES[unit]] * 3, 1.0]) @ affine
     stated, converted = Grid.of(shape, affine), Grid.of(shape, scaled)
     if unit in _UNIT_WORDS and _is_patient(stated) and not _is_patient(converted):
@@ -142,6 +137,8 @@ def _contradiction(header: Any, shape: tuple[int, int, int], what: str) -> list[
         qform, qform_code = header.get_qform(coded=True)
     except (HeaderDataError, ValueError):
         return []
+    if sform is not None and qform is None and np.isfinite(sform).all():
+        return _sizes_contradiction(header, sform, shape, what)
     if sform is None or qform is None or not np.isfinite([sform, qform]).all():
         return []
     if abs(np.linalg.det(sform[:3, :3])) < 1e-30 or abs(np.linalg.det(qform[:3, :3])) < 1e-30:
@@ -150,18 +147,34 @@ def _contradiction(header: Any, shape: tuple[int, int, int], what: str) -> list[
         return []
     spaces = [_SPACES.get(int(code), "unknown") for code in (sform_code, qform_code)]
     said = f"sform ({spaces[0]} coordinates) and qform ({spaces[1]} coordinates)"
-    if _side(sform) != _side(qform):
+    axes = [nib.aff2axcodes(one) for one in (sform, qform)]
+    if any({a, b} == {"L", "R"} for a, b in zip(*axes, strict=True)):
         return [
             f"LEFT AND RIGHT ARE CONTRADICTORY in {what}: its {said} swap them; the sform counts "
             "here, so check with another program which of them is true before trusting any side."
         ]
     ends = np.array([[0, 0, 0], *np.diag(shape), shape], dtype=float)
     away = np.linalg.norm(apply_affine(sform, ends) - apply_affine(qform, ends), axis=1).max()
+    away *= _MILLIMETRES[_unit_of(header)]
     return [f"In {what}, {said} disagree by up to {away:.3g} mm; the sform counts here."]
 
 
-def _side(affine: NDArray[np.float64]) -> tuple[int, str]:
-    """Return which stored axis runs along left and right, and to which of them."""
-    codes = nib.aff2axcodes(affine)
-    axis = next(i for i, code in enumerate(codes) if code in "LR")
-    return axis, codes[axis]
+def _unit_of(header: Any) -> str:
+    """Return NIfTI's word for the unit of length."""
+    try:
+        return str(header.get_xyzt_units()[0])
+    except KeyError:  # a code that NIfTI does not know
+        return "unknown"
+
+
+def _sizes_contradiction(
+    header: Any, sform: NDArray[np.float64], shape: tuple[int, int, int], what: str
+) -> list[str]:
+    """Say where the voxel sizes beside an sform without a qform are others than its own."""
+    stated, own = np.array(header["pixdim"][1:4], dtype=float), Grid.of(shape, sform).spacing
+    if (stated <= 0).any() or np.allclose(stated, own, rtol=0.01):
+        return []
+    return [
+        f"In {what}, the voxel sizes beside the sform ({size_words(stated)}) are others than its "
+        f"own ({size_words(own)}); the sform counts here."
+    ]
