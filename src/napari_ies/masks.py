@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_ies.errors import CaseError
 from napari_ies.geometry.resampling import onto
+from napari_ies.mask_values import lesions_of, mask_of
 from napari_ies.volume import read_volume
 
 if TYPE_CHECKING:
@@ -20,22 +21,15 @@ if TYPE_CHECKING:
     from napari_ies.case import Case
     from napari_ies.geometry.grid import Grid
 
+__all__ = ["Mask", "check_mask", "lesions_of", "load_mask", "mask_of", "read_lesions", "read_mask"]
+
 logger = logging.getLogger("napari_ies")
-
-SOFT_THRESHOLD = 0.5
-"""From which value on a voxel of a soft mask belongs to it."""
-
-WHOLE = 1e-3
-"""How far a value may be from a whole number and still be one, rounded by the file's scale."""
 
 MOST_OF_IMAGE = 0.9
 """A mask that covers more of the image than this marks nothing in it."""
 
 MOST_OF_BRAIN = 0.5
 """Lesions that cover more of the brain than this are none."""
-
-MOST_LABELS = 100_000
-"""Labels above this are numbered anew: some of what follows takes memory by the highest one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +44,14 @@ class Mask:
         How it was taken: plain sentences.
     sha256
         Of the file, or empty.
+    name
+        Of the file, or empty.
     """
 
     values: NDArray[Any]
     notes: tuple[str, ...] = ()
     sha256: str = ""
+    name: str = ""
 
 
 def load_mask(path: str | Path, case: Case) -> NDArray[np.bool_]:
@@ -99,12 +96,12 @@ def read_mask(path: str | Path, case: Case, *, lesions: bool = False) -> Mask:
     CaseError
         As :func:`load_mask` does.
     """
-    volume = read_volume(path, constant_is_error=False)
+    volume = read_volume(path, constant_is_error=False, own_type=True)
     name = volume.path.name
     marked, notes = mask_of(volume.data, name)
     moved, said = _on_case(marked, volume.grid, case, name)
     check_mask(moved, case, name, lesions=lesions)
-    return Mask(moved, (*volume.notes, *notes, *said), volume.sha256)
+    return Mask(moved, (*volume.notes, *notes, *said), volume.sha256, name)
 
 
 def read_lesions(path: str | Path, case: Case) -> Mask:
@@ -128,89 +125,12 @@ def read_lesions(path: str | Path, case: Case) -> Mask:
     CaseError
         If the file cannot be read, does not overlap the case, or marks nothing or all of it.
     """
-    volume = read_volume(path, constant_is_error=False)
+    volume = read_volume(path, constant_is_error=False, own_type=True)
     name = volume.path.name
     labels, notes = lesions_of(volume.data, name)
     moved, said = _on_case(labels, volume.grid, case, name)
     check_mask(moved > 0, case, name, lesions=True, may_be_empty=False)
-    return Mask(moved, (*volume.notes, *notes, *said), volume.sha256)
-
-
-def mask_of(values: NDArray[Any], name: str) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-    """Say which voxels of an array a person means by it, by the one rule for files and layers.
-
-    Of whole numbers, those above 0: -1 is none, 255 is one. Of others, between 0 and 1, those
-    from 0.5 on: a soft mask, or one that a file's scale and offset moved off the whole numbers.
-
-    Parameters
-    ----------
-    values
-        (X, Y, Z), of any type.
-    name
-        What they are called in sentences.
-
-    Returns
-    -------
-    mask, notes
-        bool (X, Y, Z), and what must be said about it.
-
-    Raises
-    ------
-    CaseError
-        If they are fractions that are not between 0 and 1.
-    """
-    if values.dtype == bool:
-        return np.asarray(values), ()
-    if _are_whole(values):
-        return _above_zero(values, name)
-    low, high = float(np.min(values)), float(np.max(values))
-    if high > 1 + 2 * WHOLE or low < -1 - 2 * WHOLE:
-        raise CaseError(
-            f"{name} holds fractions from {low:.4g} to {high:.4g}; expected a mask of whole "
-            "numbers or of probabilities from 0 to 1."
-        )
-    mask = np.asarray(values >= SOFT_THRESHOLD)
-    return mask, (
-        f"{name} holds fractions ({low:.4g} to {high:.4g}): its voxels from {SOFT_THRESHOLD:g} "
-        f"on were taken, {np.count_nonzero(mask)} of them.",
-    )
-
-
-def lesions_of(values: NDArray[Any], name: str) -> tuple[NDArray[np.int32], tuple[str, ...]]:
-    """Take an array as a set of lesions: connected components of a mask, or its own labels.
-
-    Parameters
-    ----------
-    values
-        (X, Y, Z), of any type, see :func:`mask_of`.
-    name
-        What they are called in sentences.
-
-    Returns
-    -------
-    labels, notes
-        int32 (X, Y, Z), 0 for none; and how they were taken.
-    """
-    from napari_ies.lesions import instances  # pandas: only where lesions are made
-
-    mask, notes = mask_of(values, name)
-    marked = np.rint(values[mask]).astype(np.int64)
-    present, order = np.unique(marked, return_inverse=True)
-    labels = np.zeros(values.shape, dtype=np.int32)
-    if not _are_whole(values) or len(present) < 2:
-        labels = instances(mask)
-        count = int(labels.max(initial=0))
-        said = f"{name} is a mask: its {count} connected parts (18 neighbours) are the lesions."
-    elif present[-1] <= MOST_LABELS:
-        labels[mask] = marked
-        said = f"{name} holds {len(present)} labels; each is taken as one lesion."
-    else:
-        labels[mask] = order + 1
-        said = (
-            f"{name} holds {len(present)} labels; each is taken as one lesion, numbered anew from "
-            f"1 to {len(present)}, since the highest label is {present[-1]}."
-        )
-    return labels, (*notes, said)
+    return Mask(moved, (*volume.notes, *notes, *said), volume.sha256, name)
 
 
 def check_mask(
@@ -256,31 +176,6 @@ def check_mask(
             f"{name} marks {100 * of_brain:.0f} % of the brain; expected lesions, so check whether "
             "it is a brain mask or an inverted one."
         )
-
-
-def _are_whole(values: NDArray[Any]) -> bool:
-    if values.dtype == bool or np.issubdtype(values.dtype, np.integer):
-        return True
-    # A scale and an offset may move 0 and 1 by a hair; labels above that are exact.
-    return bool((np.abs(values - np.rint(values)) <= WHOLE).all())
-
-
-def _above_zero(values: NDArray[Any], name: str) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-    mask = np.asarray(values > SOFT_THRESHOLD)
-    notes = []
-    below = values < -SOFT_THRESHOLD
-    # Where nothing is 0, a value below is how a program writes "not marked".
-    if below.any() and not (below | mask).all():
-        count = int(np.count_nonzero(below))
-        notes.append(
-            f"{name} holds values below 0 in {count} voxels, which were taken as unmarked."
-        )
-    present = np.unique(np.rint(values[mask]))
-    if len(present) > 1 and present[-1] == 255:
-        notes.append(
-            f"{name} holds 255 beside other values above 0; all of them were taken as marked."
-        )
-    return mask, tuple(notes)
 
 
 def _on_case(

@@ -140,13 +140,14 @@ def labels_shown(values: NDArray[Any], name: str) -> NDArray[Any]:
     CaseError
         If they are no mask.
     """
-    from napari_ies.masks import WHOLE, mask_of
+    from napari_ies.mask_values import WHOLE, mask_of
 
     mask, _ = mask_of(values, name)
     whole = np.rint(values)
     if np.abs(values - whole).max() > WHOLE or whole.max() <= 1:
         return mask.astype(np.uint8)
-    return np.where(mask, whole, 0).astype(np.int32)
+    small = whole.max() <= np.iinfo(np.int32).max
+    return np.where(mask, whole, 0).astype(np.int32 if small else np.int64)
 
 
 def _as_in_file(source: Source, path: Path) -> bool:
