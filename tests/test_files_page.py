@@ -248,6 +248,9 @@ MASKS = {
     "lesions from elsewhere: a mask": lambda f: mask(f, MARKED.astype(np.uint8), read=read_lesions),
     "lesions from elsewhere: a label": lambda f: mask(f, labels(), read=read_lesions),
     "stored in another": turned_mask,
+    "on other voxels": lambda f: mask(f, np.pad(MARKED, 2).astype(np.uint8), shifted(-2, -2, -2)),
+    "a part of what": lambda f: mask(f, MARKED.astype(np.uint8), shifted(9, 0, 0)),
+    "a reference on": lambda f: mask(f, MARKED[:12].astype(np.uint8), lesions=True),
     "on another grid": lambda f: mask(f, MARKED.astype(np.uint8), shifted(0.4, 0, 0)),
 }
 

@@ -197,3 +197,50 @@ def test_labels_that_single_precision_cannot_tell_apart_stay_apart(tmp_path, cas
     assert np.array_equal(lesions.values, ndimage.label(TRUTH)[0])
     assert lesions.notes[0].endswith("since the highest label is 16777217.")
     assert np.array_equal(read_mask(tmp_path / "m.nii.gz", case).values, TRUTH)
+
+
+def test_a_mask_on_a_crop_is_placed_and_said_to_cover_a_part(tmp_path, case):
+    """Stored on the lower half along x: the second ball is cut off by the crop, not by us."""
+    crop = save(tmp_path / "m.nii.gz", TRUTH[:10].astype(np.uint8))
+    for reference, words in ((True, ": lesions found outside it count as FP"), (False, "")):
+        mask = read_mask(crop, case, lesions=reference)
+        assert np.array_equal(mask.values[:10], TRUTH[:10])
+        assert not mask.values[10:].any()
+        assert mask.notes == (
+            "m.nii.gz lies on other voxels (10 × 18 × 16 voxels of 1 × 1 × 1 mm) of the same "
+            "lattice and was placed on those of FLAIR (20 × 18 × 16 voxels of 1 × 1 × 1 mm) "
+            f"exactly; it covers 50 % of the image{words}.",
+        )
+
+
+def test_marked_voxels_outside_the_images_are_counted(tmp_path, case):
+    """Padded: nothing is lost. Shifted by whole voxels, and turned besides: some are."""
+    padded = np.pad(TRUTH, 3).astype(np.uint8)
+    affine = AFFINE @ nib.affines.from_matvec(np.eye(3), (-3, -3, -3))
+    mask = read_mask(save(tmp_path / "m.nii.gz", padded, affine), case)
+    assert np.array_equal(mask.values, TRUTH)
+    assert mask.notes[0].endswith("of 1 × 1 × 1 mm) exactly.")
+
+    affine = AFFINE @ nib.affines.from_matvec(np.eye(3), (5, 0, 0))
+    image = nib.Nifti1Image(TRUTH.astype(np.uint8), affine)
+    turn = nib.orientations.ornt_transform(
+        nib.io_orientation(AFFINE), nib.orientations.axcodes2ornt("PSR")
+    )
+    lost, marked = np.count_nonzero(TRUTH[15:]), np.count_nonzero(TRUTH)
+    assert lost > 0
+    said = f"; {lost} of its {marked} marked voxels lie outside the images; it covers 75 % of the"
+    for number, stored in enumerate((image, image.as_reoriented(turn))):
+        nib.save(stored, tmp_path / f"{number}.nii.gz")
+        mask = read_mask(tmp_path / f"{number}.nii.gz", case)
+        assert np.array_equal(mask.values[5:], TRUTH[:15])
+        assert said in mask.notes[0]
+        assert ("was turned, exactly" in mask.notes[0]) == (number == 1)
+        assert ("of the same lattice" in mask.notes[0]) == (number == 0)
+
+
+def test_a_resampled_mask_says_what_it_does_not_reach(tmp_path, case):
+    fine = np.diag([-0.5, 0.5, 0.5, 1.0])
+    values = np.repeat(np.repeat(np.repeat(TRUTH[:10], 2, 0), 2, 1), 2, 2).astype(np.uint8)
+    (note,) = read_mask(save(tmp_path / "m.nii.gz", values, fine), case, lesions=True).notes
+    assert "was resampled (nearest neighbour)" in note
+    assert note.endswith("% of the image: lesions found outside it count as FP.")

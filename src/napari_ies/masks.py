@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from nibabel.affines import apply_affine
 
 from napari_ies.errors import CaseError
 from napari_ies.geometry.resampling import onto
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from napari_ies.case import Case
     from napari_ies.geometry.grid import Grid
+    from napari_ies.geometry.resampling import Resampled
 
 __all__ = ["Mask", "check_mask", "lesions_of", "load_mask", "mask_of", "read_lesions", "read_mask"]
 
@@ -99,7 +101,7 @@ def read_mask(path: str | Path, case: Case, *, lesions: bool = False) -> Mask:
     volume = read_volume(path, constant_is_error=False, own_type=True)
     name = volume.path.name
     marked, notes = mask_of(volume.data, name)
-    moved, said = _on_case(marked, volume.grid, case, name)
+    moved, said = _on_case(marked, volume.grid, case, name, reference=lesions)
     check_mask(moved, case, name, lesions=lesions)
     return Mask(moved, (*volume.notes, *notes, *said), volume.sha256, name)
 
@@ -178,8 +180,88 @@ def check_mask(
         )
 
 
+def placement_notes(
+    marked: NDArray[Any],
+    moved: Resampled,
+    source: Grid,
+    target: Grid,
+    names: tuple[str, str],
+    *,
+    reference: bool = False,
+) -> tuple[str, ...]:
+    """Say how what a file or layer marks came to lie on the grid of a case.
+
+    Parameters
+    ----------
+    marked
+        (X, Y, Z) on `source`: above 0 is marked.
+    moved
+        The same on `target`.
+    source, target
+        The grids.
+    names
+        What the mask and the case's grid are called in sentences.
+    reference
+        Whether what is found beyond it counts as false.
+
+    Returns
+    -------
+    Nothing where both are the same grid; else one sentence, which names what was lost too.
+    """
+    name, there = names
+    if moved.how == "same":
+        return ()
+    counts = int(np.count_nonzero(marked)), int(np.count_nonzero(moved.data))
+    axes = source.to_voxels(target)[:3, :3]
+    # Every second voxel of a finer grid is none of the same lattice.
+    if moved.how != "turned" or abs(np.linalg.det(axes)) != 1:
+        said = (
+            f"{name} lay on another grid ({source.words}) and was resampled (nearest neighbour) "
+            f"onto that of {there} ({target.words}): {counts[0]} of its voxels became {counts[1]}"
+        )
+    elif not np.array_equal(axes, np.eye(3)):
+        said = f"{name} was stored in another order and was turned, exactly"
+    else:
+        said = (
+            f"{name} lies on other voxels ({source.words}) of the same lattice and was placed on "
+            f"those of {there} ({target.words}) exactly"
+        )
+    return (f"{said}{_outside_words(marked, source, target, moved.covered, reference)}.",)
+
+
+def _outside_words(
+    marked: NDArray[Any], source: Grid, target: Grid, covered: float, reference: bool = False
+) -> str:
+    """Return what to add to a sentence about a mask that does not lie in the images entirely.
+
+    Parameters
+    ----------
+    marked, source, target
+        See :func:`placement_notes`.
+    covered
+        Share of `target` that lies in the field of view of `source`.
+    reference
+        See :func:`placement_notes`.
+
+    Returns
+    -------
+    Such as ``"; 7 of its 33 marked voxels lie outside the images; it covers 30 % of the image"``,
+    or nothing.
+    """
+    where = apply_affine(target.to_voxels(source), np.argwhere(marked > 0))
+    # A hair's breadth more, as in resampling.
+    outside = ((where < -0.5 - 1e-6) | (where > np.array(target.shape) - 0.5 + 1e-6)).any(axis=-1)
+    count = int(np.count_nonzero(outside))
+    words = f"; {count} of its {len(where)} marked voxels lie outside the images" if count else ""
+    if covered < 1:
+        # Never rounded up to all of it.
+        words += f"; it covers {min(100 * covered, 99.9):.3g} % of the image"
+        words += ": lesions found outside it count as FP" if reference else ""
+    return words
+
+
 def _on_case(
-    values: NDArray[Any], grid: Grid, case: Case, name: str
+    values: NDArray[Any], grid: Grid, case: Case, name: str, *, reference: bool = False
 ) -> tuple[NDArray[Any], tuple[str, ...]]:
     """Bring a mask or labels onto the grid of a case with nearest neighbour; say so."""
     as_numbers = values.astype(np.uint8) if values.dtype == bool else values
@@ -189,14 +271,6 @@ def _on_case(
             f"What {name} marks does not overlap {case.sequences[0]}; expected a mask of the same "
             "patient in the same space."
         )
-    data = moved.data.astype(values.dtype, copy=False)
-    if moved.how == "same":
-        return data, ()
-    if moved.how == "turned":
-        return data, (f"{name} was stored in another order and was turned, exactly.",)
-    counts = int(np.count_nonzero(values)), int(np.count_nonzero(data))
-    return data, (
-        f"{name} lay on another grid ({grid.words}) and was resampled (nearest neighbour) onto "
-        f"that of {case.sequences[0]} ({case.grid.words}): {counts[0]} of its voxels became "
-        f"{counts[1]}.",
-    )
+    names = name, case.sequences[0]
+    said = placement_notes(values, moved, grid, case.grid, names, reference=reference)
+    return moved.data.astype(values.dtype, copy=False), said
