@@ -13,6 +13,7 @@ import pytest
 from cases import ball
 from networks import small_model
 from nibabel.affines import from_matvec
+from scipy import ndimage
 
 from napari_ies.assumptions import notes_on
 from napari_ies.case import load_case
@@ -219,7 +220,35 @@ def turned_mask(files):
     return list(read_mask(files.folder / "mask.nii.gz", case).notes)
 
 
+def graded():
+    return np.rint(100 * ndimage.gaussian_filter(MARKED.astype(float), 0.7)).astype(np.uint8)
+
+
+def many():
+    values = np.zeros(SHAPE, np.uint8)
+    values[::4, 8, 8] = np.arange(1, 6)
+    values[::4, 4, 8] = np.arange(6, 11)
+    return values
+
+
+def kinds():
+    values = np.zeros(SHAPE, np.uint8)
+    values[::4, 8, 8], values[8:10, 4, 8] = 1, 2
+    return values
+
+
+def high():
+    values = MARKED.astype(np.int32) * 2**24
+    values[10:][MARKED[10:]] += 1
+    return values
+
+
 MASKS = {
+    "graded whole": lambda f: mask(f, graded()),
+    "a few values": lambda f: mask(f, labels()),
+    "many values": lambda f: mask(f, many()),
+    "lesions from elsewhere: up to": lambda f: mask(f, kinds(), read=read_lesions),
+    "lesions from elsewhere: labels above": lambda f: mask(f, high(), read=read_lesions),
     "0 and 1": plain_masks,
     "fractions from": lambda f: mask(f, (MARKED * 0.7).astype(np.float32)),
     "other fractions": lambda f: mask(f, FLAIR),
@@ -230,6 +259,9 @@ MASKS = {
     "lesions from elsewhere: a mask": lambda f: mask(f, MARKED.astype(np.uint8), read=read_lesions),
     "lesions from elsewhere: a label": lambda f: mask(f, labels(), read=read_lesions),
     "stored in another": turned_mask,
+    "on other voxels": lambda f: mask(f, np.pad(MARKED, 2).astype(np.uint8), shifted(-2, -2, -2)),
+    "a part of what": lambda f: mask(f, MARKED.astype(np.uint8), shifted(9, 0, 0)),
+    "a reference on": lambda f: mask(f, MARKED[:12].astype(np.uint8), lesions=True),
     "on another grid": lambda f: mask(f, MARKED.astype(np.uint8), shifted(0.4, 0, 0)),
 }
 

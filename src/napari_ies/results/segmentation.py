@@ -28,6 +28,8 @@ from napari_ies.results.tables import read_table, table_writer
 from napari_ies.versions import versions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from napari_ies.case import Case
@@ -63,6 +65,7 @@ def save_segmentation(
     model: SegmentationModel,
     overwrite: bool = False,
     flat: bool = False,
+    reference: Mapping[str, str | None] | None = None,
 ) -> list[Path]:
     """Write a segmentation to a folder, with the case's affine.
 
@@ -82,6 +85,9 @@ def save_segmentation(
         Whether files of the same names are replaced.
     flat
         Whether the files go into the folder itself, which is then no BIDS dataset: a session.
+    reference
+        Record of the reference's file, see
+        :func:`~napari_ies.results.provenance.file_record`; None without one.
 
     Returns
     -------
@@ -103,6 +109,8 @@ def save_segmentation(
         case, _ = told_apart(root, case)
     names = segmentation_files(case.subject, case.visit)
     common = _description(segmentation, case, model, root) | {"Files": names}
+    if reference is not None:
+        common["Reference"] = dict(reference)
     space = space_code(case)
     labels = segmentation.labels.astype(np.int32, copy=False)
     probability = segmentation.probability.astype(np.float32, copy=False)
