@@ -1,4 +1,4 @@
-"""Which image is which sequence, guessed from names; a person can always change the guess."""
+"""Which image is which sequence, guessed from names, and the words by which names tell of images."""
 
 from __future__ import annotations
 
@@ -16,6 +16,37 @@ _SYNONYMS = (
     ("pd", "pdw"),
 )
 """Names of the same contrast, letters and digits in lower case."""
+
+
+def words(text: str) -> frozenset[str]:
+    """Return the words of a text."""
+    return frozenset(text.split())
+
+
+SEQUENCES = words(
+    "flair t1 t1w t1n t2 t2w t2f t2flair t1ce t1c t1gd t1post mprage mp2rage spgr tfe bravo space "
+    "vista pd pdw pdt2 swi dwi adc dti trace t2s t2star dir psir gre tof cor sag tra ax axial "
+    "sagittal coronal 3d 2d uni inv1 inv2 gd ce pre post"
+)
+"""Words of a file name that tell the sequence, the plane or the protocol."""
+PROCESSING = words(
+    "brain bet n4 hdbet skullstripped stripped reg registered coreg coregistered mni mni152 rigid "
+    "affine native norm normalised normalized zscore zscored bias corrected biascorrected pp "
+    "preproc preprocessed resampled iso isovox 1mm image img volume vol scan mri mr nii nifti head "
+    "orig original raw final defaced masked cropped seg mask lesion lesions consensus gt"
+)
+"""Words of a file name that tell how the image was made, not of whom."""
+CONTRASTS = words("flair t1 t1w t2 t2w t1ce t1c pd pdw mprage mp2rage dir psir swi dwi")
+"""Words that make a folder one of a sequence, whatever else its protocol's name says."""
+PARTS = words(
+    "anat nifti niftis nii nifty scan scans mri mr mris raw preproc preprocessed preprocessing "
+    "processed registered coregistered reg native mni brain images image imgs img sequences "
+    "lesions seg"
+)
+"""Folders within the folder of a patient or visit: the one above it counts."""
+
+_COPY = re.compile(r"^(run|acq|rec|echo|e|ser|series|scan|img|image|copy|version|v)\d+$", re.I)
+"""Words that number the images of one patient."""
 
 
 def guess_sequences(wanted: Sequence[str], names: Mapping[str, str]) -> dict[str, str]:
@@ -64,3 +95,8 @@ def _score(sequence: str, name: str) -> int:
 
 def _letters(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def of_an_image(word: str) -> bool:
+    """Return whether a word of a file's name, in lower case, tells of the image, not of whom."""
+    return word in SEQUENCES or word in PROCESSING or "flair" in word or bool(_COPY.fullmatch(word))
