@@ -1,4 +1,4 @@
-"""Which image is which sequence, guessed from names, and the words by which names tell of images."""
+"""Which image is which sequence, guessed from names, and the words that names tell of images by."""
 
 from __future__ import annotations
 
