@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from napari_ies import explain, load_saliency, segment, with_geometry
 from napari_ies.cli import app, options
+from napari_ies.cli.explaining import labels_from
 from napari_ies.cli.images import assign
 from napari_ies.errors import CaseError, SaliencyError
 from napari_ies.masks import load_mask
@@ -444,3 +445,14 @@ def test_lesions_that_were_found_in_other_images_are_said_to_be(small, tmp_path)
     assert said in " ".join(result.stderr.split())
     for content in sidecars(tmp_path / "b", "*method-*.json"):
         assert said in content["Provenance"]["notes"]
+
+
+def test_an_earlier_segmentation_that_names_neither_images_nor_reference_is_read(small, tmp_path):
+    run("segment", *small.arguments, "--out", tmp_path)
+    labels = next(tmp_path.rglob("*dseg.nii.gz"))
+    sidecar = next(tmp_path.rglob("*dseg.json"))
+    content = json.loads(sidecar.read_text())
+    sidecar.write_text(json.dumps({k: v for k, v in content.items() if k != "Images"}))
+    found = labels_from(labels, small.case())
+    assert found.notes == tuple(content["SegmentationNotes"])
+    assert found.files == {"labels": {"Name": labels.name, "SHA256": sha256(labels)}}
