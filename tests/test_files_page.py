@@ -267,6 +267,7 @@ MASKS = {
     "some voxels": lambda f: mask(f, one_below()),
     "255 beside": lambda f: mask(f, np.where(labels() == 5, 255, labels()).astype(np.int16)),
     "marks (nearly)": lambda f: mask(f, (~MARKED).astype(np.uint8)),
+    "a reference or": lambda f: mask(f, (FLAIR == 0).astype(np.uint8), lesions=True),
     "a reference that": lambda f: mask(f, BRAIN.astype(np.uint8), lesions=True),
     "lesions from elsewhere: a mask": lambda f: mask(f, MARKED.astype(np.uint8), read=read_lesions),
     "lesions from elsewhere: a label": lambda f: mask(f, labels(), read=read_lesions),

@@ -68,6 +68,7 @@ def test_what_cannot_be_a_mask_is_refused(tmp_path, case):
     for name, values, sentence in (
         ("all", np.ones(SHAPE, np.uint8), "marks 100 % of the image"),
         ("inverted", (~TRUTH).astype(np.uint8), "marks 9. % of the image"),
+        ("air", (case.data[0] == 0).astype(np.uint8), "marks mostly what lies outside the brain"),
         ("brain", (case.data[0] > 0).astype(np.uint8), "marks 100 % of the brain"),
         ("grey", case.data[0], "holds fractions from 0 to 1"),
     ):

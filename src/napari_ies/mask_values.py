@@ -60,6 +60,11 @@ def mask_of(values: NDArray[Any], name: str) -> tuple[NDArray[np.bool_], tuple[s
 def _marked(values: NDArray[Any], name: str) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
     if values.dtype == bool:
         return np.asarray(values), ()
+    if not np.isfinite(values).all():
+        raise CaseError(
+            f"{name} holds values that are not finite numbers (NaN or infinity); replace them, for "
+            "example by 0, first."
+        )
     if _are_whole(values):
         mask, notes = _above_zero(values, name)
         _refuse_graded(values, mask, name)

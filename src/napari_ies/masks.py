@@ -30,6 +30,9 @@ logger = logging.getLogger("napari_ies")
 MOST_OF_IMAGE = 0.9
 """A mask that covers more of the image than this marks nothing in it."""
 
+MOST_OUTSIDE = 0.5
+"""Lesions lie in the brain: no more of them than this share lies outside."""
+
 MOST_OF_BRAIN = 0.5
 """Lesions that cover more of the brain than this are none."""
 
@@ -172,6 +175,14 @@ def check_mask(
     if not lesions:
         return
     brain = case.inside.any(axis=0)
+    marked = int(np.count_nonzero(mask))
+    outside = int(np.count_nonzero(mask & ~brain))
+    if outside > MOST_OUTSIDE * marked:
+        raise CaseError(
+            f"{name} marks mostly what lies outside the brain ({100 * outside / marked:.0f} % of "
+            "its voxels); expected lesions, so check whether it is an inverted mask or lies "
+            "elsewhere."
+        )
     of_brain = float(np.count_nonzero(mask & brain)) / max(int(np.count_nonzero(brain)), 1)
     if of_brain > MOST_OF_BRAIN:
         raise CaseError(

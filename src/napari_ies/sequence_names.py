@@ -1,12 +1,15 @@
-"""Which image is which sequence, guessed from names, and the words that names tell of images by."""
+"""Which image is which sequence, guessed from names, and the words that tell of an image."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
+from napari_ies.bids_label import name_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import PurePath
 
 _SYNONYMS = (
     ("flair", "t2flair"),
@@ -84,7 +87,7 @@ def _score(sequence: str, name: str) -> int:
         return 4
     if whole in own:
         return 3
-    words = [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
+    words = _words_of(name)
     # "T2_FLAIR" is a FLAIR: the more telling word wins over the weighting it is based on.
     if "flair" not in own and any("flair" in word for word in words):
         return 0
@@ -95,6 +98,49 @@ def _score(sequence: str, name: str) -> int:
 
 def _letters(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def contradicted(files: Mapping[str, PurePath]) -> list[str]:
+    """Say which files are given as one sequence though their names say another of them.
+
+    Where a file's own name says nothing of any of them, its folder's does, if each file has a
+    folder of its own. A name that says both, such as ``T1_to_FLAIR.nii.gz``, contradicts nothing.
+
+    Parameters
+    ----------
+    files
+        File of each sequence, by name.
+
+    Returns
+    -------
+    Plain sentences.
+    """
+    own_folders = len({path.parent for path in files.values()}) == len(files)
+    said = []
+    for sequence, path in files.items():
+        names = [name_of(path), *([path.parent.name] if own_folders else [])]
+        name = next((n for n in names if any(_score(other, n) for other in files)), names[0])
+        others = [other for other in files if other != sequence and _score(other, name) >= 3]
+        if others and not _mentions(sequence, name):
+            shown = path.name if name == names[0] else f"{path.parent.name}/{path.name}"
+            said.append(
+                f"{shown} is given as {sequence}, though its name says {others[0]}; it was taken "
+                "as given, so check that the images are not swapped."
+            )
+    return said
+
+
+def _mentions(sequence: str, name: str) -> bool:
+    """Return whether a name may say a sequence, in one word or more (``T1w_post``)."""
+    wanted, whole = _letters(sequence), _letters(name)
+    own = next((names for names in _SYNONYMS if wanted in names), (wanted,))
+    return any(one in _words_of(name) for one in own) or any(
+        len(one) > 2 and (one in whole or one in whole.replace("t1w", "t1")) for one in own
+    )
+
+
+def _words_of(name: str) -> list[str]:
+    return [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
 
 
 def of_an_image(word: str) -> bool:
