@@ -90,6 +90,15 @@ def other_sizes(files):
     return files.folder / "flair.nii.gz"
 
 
+def two_patients(files):
+    paths = []
+    for patient, name, factor in (("P07", "flair.nii.gz", 1), ("P19", "t1.nii.gz", 2)):
+        folder = files.folder / patient / "ses1"
+        folder.mkdir(parents=True)
+        paths.append(Files(folder).save(FLAIR * factor, name=name))
+    return said(*paths)
+
+
 def annex(files):
     path = files.folder / "flair.nii.gz"
     path.symlink_to(".git/annex/objects/a/b/key/key")
@@ -179,6 +188,11 @@ IMAGES = {
     "a second sequence that": lambda f: said(
         f.save(), f.save(affine=shifted(18.4, 12, 0), name="t1.nii.gz")
     ),
+    "one file, or": lambda f: said(f.save(), f.save(name="t1.nii.gz")),
+    "two files whose": lambda f: said(
+        f.save(name="t1.nii.gz"), f.save(FLAIR * 2, name="flair2.nii.gz")
+    ),
+    "two files in": two_patients,
     "`.mgz`": all_formats,
     "Analyze": analyze,
     "DICOM": lambda f: said(f.raw("i1", bytes(128) + b"DICM" + bytes(400))),

@@ -82,3 +82,21 @@ def test_no_axis_codes(orientation, checkpoint):
 def test_no_voxel_size(spacing, checkpoint):
     with pytest.raises(CheckpointError, match=r"^The voxel size is .*, such as 1 1 1\.$"):
         load_checkpoint(checkpoint, device="cpu", spacing=spacing)
+
+
+def test_a_spacing_that_is_given_serves_a_profile_that_asks_to_resample(tmp_path):
+    import json
+
+    import torch
+    from monai.networks.nets import UNet
+
+    from napari_ies.checkpoints import load_checkpoint
+    from napari_ies.errors import CheckpointError
+
+    network = UNet(3, 2, 2, channels=(4, 8), strides=(2,), norm="batch")
+    torch.save(network.state_dict(), tmp_path / "unet.pth")
+    (tmp_path / "unet.profile.json").write_text(json.dumps({"resample": True}))
+    with pytest.raises(CheckpointError, match="without"):
+        load_checkpoint(tmp_path / "unet.pth", device="cpu")
+    profile = load_checkpoint(tmp_path / "unet.pth", device="cpu", spacing=(1, 1, 2)).profile
+    assert (profile.spacing, profile.resample) == ((1, 1, 2), True)
