@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_ies.checkpoints.state_dict import file_sha256
 from napari_ies.errors import CaseError, ResultsError, SaliencyError
 from napari_ies.masks import read_lesions, read_mask
 from napari_ies.results import (
@@ -24,7 +25,7 @@ from napari_ies.results.names import sidecar_name
 from napari_ies.results.provenance import file_record, other_images
 from napari_ies.results.storage import expected_content, read_sidecar
 from napari_ies.saliency.explanation import explain_request, explain_together
-from napari_ies.volume import file_sha256, stem_of
+from napari_ies.volume import stem_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
