@@ -16,7 +16,7 @@ from napari_ies.viewer.jobs import Job
 from napari_ies.viewer.layers import key_of
 from napari_ies.viewer.reading import model_key
 from napari_ies.viewer.segmenting import SegmentationSettings, segment_sources
-from napari_ies.viewer.sources import Source, source_of
+from napari_ies.viewer.sources import Source, placed, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,7 +100,8 @@ class Preparing(QObject):
         if host.model is None or host.images.why_not_complete:
             return
         try:
-            sources = {s: self._source(k) for s, k in host.images.assignment().items()}
+            chosen = host.images.assignment().items()
+            sources = placed({sequence: self._source(key) for sequence, key in chosen})
             reference = host.segmentation.reference_key
             mask = None if reference is None else self._source(reference)
             given = host.segmentation.lesions.key
