@@ -6,6 +6,10 @@ import shutil
 
 import numpy as np
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLineEdit
+
+from napari_ies.viewer.naming import typed_label
+from napari_ies.viewer.patient_form import PatientForm
 
 from .conftest import small_model
 
@@ -82,3 +86,23 @@ def test_another_name_after_segmenting_names_what_is_saved(segmented, tmp_path):
     assert written
     assert all(name.startswith("sub-P44_ses-02_") for name in written)
     np.testing.assert_array_equal(panel.reading.segmentation.labels, labels)
+
+
+def test_what_is_typed_with_its_entity_is_the_label_in_its_own_field_only(qtbot):
+    """As ``--subject`` and ``--visit`` take it."""
+    form = PatientForm(typed_label)
+    qtbot.addWidget(form)
+    patient, visit = form.findChild(QLineEdit, "patient"), form.findChild(QLineEdit, "visit")
+
+    def enter(who, when):
+        for field, text in ((patient, who), (visit, when)):
+            field.clear()
+            qtbot.keyClicks(field, text)
+            qtbot.keyClick(field, Qt.Key.Key_Return)
+        return form.patient, form.visit
+
+    assert enter("sub-P07", "ses-2") == ("P07", "2")
+    assert enter("P-07", " ses-02") == ("P07", "02")
+    assert enter("ses-1", "sub-3") == ("ses1", "sub3")
+    form.set_guess("images", "guess", "")
+    assert enter("sub-", "ses-") == ("guess", "")

@@ -19,13 +19,14 @@ class PatientForm(QWidget):
     Parameters
     ----------
     label
-        Makes a label for file names of what is typed.
+        Makes a label for file names of what is typed in the field of an entity, ``"sub-"`` or
+        ``"ses-"``.
     """
 
     changed = Signal()
     """A person typed another patient or visit."""
 
-    def __init__(self, label: Callable[[str], str], parent: QWidget | None = None) -> None:
+    def __init__(self, label: Callable[[str, str], str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._label = label
         self._images: Hashable = None
@@ -94,8 +95,8 @@ class PatientForm(QWidget):
         self._visit.setText(visit)
 
     def _on_edited(self) -> None:
-        patient = self._label(self._patient.text()) or self._guessed[0]
-        labels = patient, self._label(self._visit.text())
+        patient = self._label(self._patient.text(), "sub-") or self._guessed[0]
+        labels = patient, self._label(self._visit.text(), "ses-")
         changed = labels != self._shown
         self.show_labels(*labels)
         if changed:
