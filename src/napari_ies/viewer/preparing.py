@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from napari_ies.checkpoints.profile import Profile
     from napari_ies.viewer.reader import LayerDataTuple
+    from napari_ies.viewer.reading import Reading
     from napari_ies.viewer.tasks import LoadedModel
     from napari_ies.viewer.widget import LesionSaliencyWidget
 
@@ -114,12 +115,12 @@ class Preparing(QObject):
             host.segmentation.smallest.value(),
             mask,
             lesions,
-            Whose(*host.patient.typed),
+            Whose(*host.patient.ask()),
         )
         host.jobs.cancel("explain")
         request = host.saliency.request()
         work = partial(segment_sources, host.model.model, sources, settings, request)
-        host.jobs.submit(Job("segment", "Segmenting", work, host.show_reading))
+        host.jobs.submit(Job("segment", "Segmenting", work, self._on_segmented))
 
     def segment_as_offered(self) -> None:
         """Segment again with the orientation that the network agrees better with."""
@@ -127,6 +128,17 @@ class Preparing(QObject):
         if offered:
             self._host.checkpoint.geometry.choose(offered, self._host.checkpoint.geometry.spacing)
             self.segment()
+
+    def _on_segmented(self, reading: Reading) -> None:
+        """Show what was segmented, named as a person typed meanwhile."""
+        typed, case = self._host.patient.ask_again(), reading.case
+        subject, visit = (
+            own if label is None else label
+            for label, own in zip(typed, (case.subject, case.visit), strict=True)
+        )
+        if (subject, visit) != (case.subject, case.visit):
+            reading.case = replace(case, subject=subject, visit=visit)
+        self._host.show_reading(reading)
 
     def _source(self, key: str) -> Source:
         return source_of(self._host.scene.find(key))
