@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 
+import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
@@ -110,7 +111,8 @@ def test_an_image_that_is_missing_or_changed_is_said(small, results, tmp_path):
     out = tmp_path / "figure.svg"
     assert "--image FLAIR=FILE" in one_line(run(saved, "--out", out))
     # A file of the right name and another content lies beside the result.
-    shutil.copy(t1, folder / flair.name)
+    image = nib.load(t1)
+    nib.save(nib.Nifti1Image(image.get_fdata() + 1, image.affine), folder / flair.name)
     changed = one_line(run(saved, "--out", out))
     assert "SHA-256 differs" in changed
     assert "--image FLAIR=FILE" in changed

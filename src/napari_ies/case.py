@@ -252,6 +252,36 @@ def load_case(
     if not images:
         raise CaseError("No image was given; give at least one NIfTI file as NAME=FILE.")
     volumes = {name: read_volume(path) for name, path in images.items()}
+    case = case_of_volumes(volumes, subject=subject, visit=visit, grid=grid)
+    for note in case.notes:
+        logger.warning(note)
+    return case
+
+
+def case_of_volumes(
+    volumes: Mapping[str, Volume],
+    *,
+    subject: str | None = None,
+    visit: str | None = None,
+    grid: tuple[tuple[int, int, int], NDArray[np.float64]] | None = None,
+    named: Sequence[Path | None] | None = None,
+) -> Case:
+    """Make a case of volumes that were read, or of what stands for them; see :func:`load_case`.
+
+    Parameters
+    ----------
+    volumes
+        Of each sequence, by name.
+    subject, visit, grid
+        As there.
+    named
+        The files whose paths name the patient; by default those of the volumes.
+
+    Raises
+    ------
+    CaseError
+        If they do not belong together.
+    """
     _check_different(volumes)
     first = next(iter(volumes))
     target, onto_name = volumes[first].grid, first
@@ -267,10 +297,10 @@ def load_case(
         found.append(background)
         stacked.append(data)
     paths = [volume.path for volume in volumes.values()]
-    identity = identify(paths, subject=subject, visit=visit)
-    notes += [*identity.notes, *contradicted(dict(zip(volumes, paths, strict=True)))]
-    for note in notes:
-        logger.warning(note)
+    places = paths if named is None else list(named)
+    identity = identify(places, subject=subject, visit=visit)
+    files = {name: path for name, path in zip(volumes, places, strict=True) if path is not None}
+    notes += [*identity.notes, *contradicted(files)]
     return Case(
         sequences=tuple(volumes),
         data=np.stack(stacked),
@@ -300,9 +330,9 @@ def _check_different(volumes: Mapping[str, Volume]) -> None:
     """Refuse one file, or a copy of it, for two sequences."""
     given: dict[str, str] = {}
     for name, volume in volumes.items():
-        other = given.setdefault(volume.sha256, name)
-        if other != name:
-            one, path = volumes[other].path, volume.path
+        other = given.setdefault(volume.sha256 or name, name)
+        one, path = volumes[other].path, volume.path
+        if other != name and one is not None and path is not None:
             same = path.name if one == path else f"{path.name}, whose content is that of {one.name}"
             raise CaseError(
                 f"{other} and {name} are given the same image ({same}); expected a file of its own "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +16,6 @@ from napari_ies.mask_values import lesions_of, mask_of
 from napari_ies.volume import read_volume
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from napari_ies.case import Case
@@ -102,7 +101,7 @@ def read_mask(path: str | Path, case: Case, *, lesions: bool = False) -> Mask:
         As :func:`load_mask` does.
     """
     volume = read_volume(path, constant_is_error=False, own_type=True)
-    name = volume.path.name
+    name = Path(path).name
     marked, notes = mask_of(volume.data, name)
     moved, said = _on_case(marked, volume.grid, case, name, reference=lesions)
     check_mask(moved, case, name, lesions=lesions)
@@ -131,7 +130,7 @@ def read_lesions(path: str | Path, case: Case) -> Mask:
         If the file cannot be read, does not overlap the case, or marks nothing or all of it.
     """
     volume = read_volume(path, constant_is_error=False, own_type=True)
-    name = volume.path.name
+    name = Path(path).name
     labels, notes = lesions_of(volume.data, name)
     moved, said = _on_case(labels, volume.grid, case, name)
     check_mask(moved > 0, case, name, lesions=True, may_be_empty=False)

@@ -26,7 +26,7 @@ class Volume:
     Parameters
     ----------
     path
-        The file.
+        The file, or None for what came from none, such as a layer of the viewer.
     data
         float32 (X, Y, Z), voxels as stored, values with the file's scale and offset applied; of
         the file's own type where that was asked for.
@@ -42,7 +42,7 @@ class Volume:
         What a reader must know about how the file was taken: plain sentences.
     """
 
-    path: Path
+    path: Path | None
     data: NDArray[Any]
     grid: Grid
     step: float = 0.0

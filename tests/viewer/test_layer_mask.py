@@ -68,3 +68,45 @@ def test_a_painted_layer_is_a_reference_like_its_file(segmented, patient):
         "What is painted in away does not overlap the images; expected a layer of the same patient "
         "in the same space."
     )
+
+
+@pytest.mark.parametrize("patient", ["anisotropic", "oblique"], indirect=True)
+def test_a_mask_that_was_moved_is_taken_where_it_is_shown(patient):
+    """Its values are still the file's; as a reference, as lesions and as a region."""
+    from napari.layers import Image, Labels
+
+    from napari_ies.viewer.assembling import assemble_case
+    from napari_ies.viewer.layer_mask import layer_lesions, layer_mask, reference_mask
+    from napari_ies.viewer.reader import read_image
+    from napari_ies.viewer.sources import source_of
+    from napari_ies.viewer.tasks import open_mask
+
+    data, arguments, _ = read_image(patient.images["FLAIR"])
+    image = source_of(Image(data, **arguments))
+    case, frame = assemble_case({"FLAIR": image}), image.frame
+    truth = nib.load(patient.reference).get_fdata() > 0
+    data, arguments, _ = list(open_mask(str(patient.reference)))[-1].result
+    layer = Labels(data, **arguments)
+
+    mask, reference, notes = reference_mask(source_of(layer), case, frame)
+    np.testing.assert_array_equal(mask, truth)
+    assert reference == patient.reference
+    assert not notes
+
+    layer.translate = np.add(layer.translate, [0, 3 * layer.scale[1], 0])
+    shown = np.roll(frame.reorientation.apply(truth), 3, axis=1)
+    expected = frame.reorientation.invert(shown)
+    mask, reference, notes = reference_mask(source_of(layer), case, frame)
+    np.testing.assert_array_equal(mask, expected)
+    np.testing.assert_array_equal(reference, expected)
+    said = (
+        "The layer reference was changed since it was read from reference.nii.gz: its place as "
+        "shown was taken."
+    )
+    assert said in notes
+    lesions, notes = layer_lesions(source_of(layer), case, frame)
+    np.testing.assert_array_equal(lesions > 0, expected)
+    assert said in notes
+    region, notes = layer_mask(source_of(layer), None, case, frame)
+    np.testing.assert_array_equal(region, expected)
+    assert said in notes

@@ -6,6 +6,10 @@ import shutil
 
 import numpy as np
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLineEdit
+
+from napari_ies.viewer.naming import typed_label
+from napari_ies.viewer.patient_form import PatientForm
 
 from .conftest import small_model
 
@@ -82,3 +86,73 @@ def test_another_name_after_segmenting_names_what_is_saved(segmented, tmp_path):
     assert written
     assert all(name.startswith("sub-P44_ses-02_") for name in written)
     np.testing.assert_array_equal(panel.reading.segmentation.labels, labels)
+
+
+def test_what_is_typed_with_its_entity_is_the_label_in_its_own_field_only(qtbot):
+    """As ``--subject`` and ``--visit`` take it."""
+    form = PatientForm(typed_label)
+    qtbot.addWidget(form)
+    patient, visit = form.findChild(QLineEdit, "patient"), form.findChild(QLineEdit, "visit")
+
+    def enter(who, when):
+        for field, text in ((patient, who), (visit, when)):
+            field.clear()
+            qtbot.keyClicks(field, text)
+            qtbot.keyClick(field, Qt.Key.Key_Return)
+        return form.patient, form.visit
+
+    assert enter("sub-P07", "ses-2") == ("P07", "2")
+    assert enter("P-07", " ses-02") == ("P07", "02")
+    assert enter("ses-1", "sub-3") == ("ses1", "sub3")
+    form.set_guess("images", "guess", "")
+    assert enter("sub-", "ses-") == ("guess", "")
+
+
+def test_what_is_typed_while_segmenting_names_what_is_segmented(segmented):
+    """Typed to its end or not; what was typed for other images meanwhile is not taken."""
+    panel = segmented.panel
+    segmented.unfold()
+
+    def while_segmenting(name, text, *, finished):
+        before = panel.reading
+        edit = segmented.control(name)
+        panel.preparing.segment()
+        edit.setFocus()
+        edit.selectAll()
+        segmented.qtbot.keyClicks(edit, text)
+        if finished:
+            segmented.qtbot.keyClick(edit, Qt.Key.Key_Return)
+        assert panel.reading is before
+        segmented.finish()
+        assert panel.reading is not before
+        segmented.unfold()
+        return panel.reading.case.subject, panel.reading.case.visit
+
+    assert while_segmenting("patient", "sub-P44", finished=True) == ("P44", "")
+    assert fields(segmented) == ("P44", "")
+    assert while_segmenting("visit", "2", finished=False) == ("P44", "2")
+    assert fields(segmented) == ("P44", "2")
+    segmented.wait(lambda: panel.session.folder is not None and not panel.session.busy)
+    assert "sub-P44" in str(panel.session.folder)
+
+
+def test_only_what_was_typed_for_the_same_images_counts(qtbot):
+    form = PatientForm(typed_label)
+    qtbot.addWidget(form)
+    field = form.findChild(QLineEdit, "patient")
+
+    def enter(text):
+        field.selectAll()
+        qtbot.keyClicks(field, text)
+        qtbot.keyClick(field, Qt.Key.Key_Return)
+
+    form.set_guess("first", "P07", "")
+    assert form.ask() == (None, None)
+    form.set_guess("second", "P19", "")
+    enter("P20")
+    assert form.ask_again() == (None, None)
+    assert form.ask() == ("P20", None)
+    enter("P21")
+    assert form.ask_again() == ("P21", None)
+    assert form.ask() == ("P21", None)
+    assert form.ask_again() == (None, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -11,8 +12,10 @@ pytest.importorskip("napari")
 
 from napari.layers import Image, Labels
 
+from napari_ies.case import load_case
 from napari_ies.errors import CaseError
 from napari_ies.viewer.assembling import assemble_case
+from napari_ies.viewer.reader import read_image
 from napari_ies.viewer.sources import source_of
 
 SHAPE = (5, 6, 7)
@@ -139,3 +142,104 @@ def test_a_mask_of_another_reader_in_micrometres_lies_where_it_is_shown():
     )
     mask, _ = layer_mask(source_of(layer), None, case, image.frame)
     assert case.data[0][mask] == pytest.approx(VALUES[1, 2, 3])
+
+
+def oblique(shift=(0, 0, 0)):
+    """A grid of unequal voxels, rotated by some 15 degrees."""
+    a = 0.25
+    rotation = np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1.0]])
+    return matrix(rotation @ np.diag([-2.0, 3.0, 4.0]), np.array([5.0, -7.0, 9.0]) + shift)
+
+
+AFFINES = {"straight": matrix(np.diag([-2.0, 3.0, 4.0]), (5, -7, 9)), "oblique": oblique()}
+
+
+def opened(folder, name="flair", values=VALUES, affine=AFFINES["straight"]):
+    """A file, opened as the panel opens it."""
+    path = folder / f"{name}.nii.gz"
+    nib.save(nib.Nifti1Image(values, affine), path)
+    data, arguments, _ = read_image(path)
+    return Image(data, **arguments)
+
+
+@pytest.mark.parametrize("affine", AFFINES)
+def test_a_layer_that_still_shows_its_file_is_that_file(tmp_path, affine):
+    layer = opened(tmp_path, affine=AFFINES[affine])
+    case = assemble_case({"FLAIR": source_of(layer)})
+    known = load_case({"FLAIR": tmp_path / "flair.nii.gz"})
+    np.testing.assert_array_equal(case.data, known.data)
+    np.testing.assert_array_equal(case.affine, known.affine)
+    assert (case.paths, case.sha256, case.notes) == (known.paths, known.sha256, known.notes)
+    assert (case.subject, case.space) == (known.subject, known.space)
+
+
+def test_values_that_were_changed_count_as_shown(tmp_path):
+    layer = opened(tmp_path)
+    layer.name = "FLAIR"
+    layer.data = layer.data * 2
+    case = assemble_case({"FLAIR": source_of(layer)})
+    np.testing.assert_array_equal(case.data[0], VALUES * 2)
+    np.testing.assert_array_equal(case.affine, AFFINES["straight"])
+    assert (case.paths, case.sha256) == ((None,), ("",))
+    assert case.subject == load_case({"FLAIR": tmp_path / "flair.nii.gz"}).subject
+    assert (
+        "The layer FLAIR was changed since it was read from flair.nii.gz: its values as shown were "
+        "taken." in case.notes
+    )
+    # A copy with the metadata of another layer's file.
+    copy = Image(layer.data, metadata=layer.metadata, scale=layer.scale, translate=layer.translate)
+    assert assemble_case({"FLAIR": source_of(copy)}).paths == (None,)
+
+
+@pytest.mark.parametrize("affine", AFFINES)
+def test_a_place_that_was_changed_counts_as_shown(tmp_path, affine):
+    layer = opened(tmp_path, affine=AFFINES[affine])
+    layer.translate = np.add(layer.translate, [0, 0, 15])
+    case = assemble_case({"FLAIR": source_of(layer)})
+    moved = AFFINES[affine].copy()
+    moved[0, 3] -= 15  # the world's last axis runs towards the left
+    np.testing.assert_allclose(case.affine, moved, atol=1e-5)
+    np.testing.assert_array_equal(case.data[0], VALUES)
+    assert case.paths == (None,)
+    assert (
+        "The layer flair was changed since it was read from flair.nii.gz: its place as shown was "
+        "taken." in case.notes
+    )
+    layer.scale = np.asarray(layer.scale) * 2
+    spacing = assemble_case({"FLAIR": source_of(layer)}).spacing
+    np.testing.assert_allclose(spacing, [4, 6, 8], rtol=1e-6)
+
+
+@pytest.mark.parametrize("affine", AFFINES)
+@pytest.mark.parametrize("first", ["FLAIR", "T1"])
+def test_a_layer_made_of_another_lies_on_it_voxel_for_voxel(tmp_path, affine, first):
+    """However the file lies: what is displayed on the same voxels is on the same voxels."""
+    flair = opened(tmp_path, affine=AFFINES[affine])
+    t1 = Image(flair.data * 3, name="t1", scale=flair.scale, translate=flair.translate)
+    t1.units = flair.units
+    layers = {"FLAIR": flair, "T1": t1}
+    order = [first, *(name for name in layers if name != first)]
+    case = assemble_case({name: source_of(layers[name]) for name in order})
+    one, other = (case.data[order.index(name)] for name in ("FLAIR", "T1"))
+    np.testing.assert_allclose(other, one * 3, rtol=1e-6)
+    assert not [note for note in case.notes if "resampled" in note]
+    # Every voxel where the file says.
+    for voxel in [(0, 0, 0), (4, 5, 6), (1, 2, 3)]:
+        (stored,) = np.argwhere(one == VALUES[voxel])
+        np.testing.assert_allclose(
+            (case.affine @ [*stored, 1])[:3], (AFFINES[affine] @ [*voxel, 1])[:3], atol=1e-5
+        )
+    said = [note for note in case.notes if "placed as displayed beside flair" in note]
+    assert len(said) == (affine == "oblique")
+
+
+def test_a_moved_layer_lies_over_an_oblique_one_as_it_is_seen(tmp_path):
+    """By two whole voxels along a displayed axis: exact, without interpolation."""
+    flair = opened(tmp_path, affine=AFFINES["oblique"])
+    t1 = opened(tmp_path, "t1", VALUES * 3, AFFINES["oblique"])
+    t1.translate = np.add(t1.translate, [2 * t1.scale[0], 0, 0])
+    case = assemble_case({"FLAIR": source_of(flair), "T1": source_of(t1)})
+    # Two voxels towards the feet: down along the stored third axis.
+    np.testing.assert_allclose(case.data[1][:, :, :-2], 3 * VALUES[:, :, 2:], rtol=1e-6)
+    np.testing.assert_array_equal(case.data[0], VALUES)
+    assert case.paths == (tmp_path / "flair.nii.gz", None)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_ies.errors import CaseError
+from napari_ies.viewer.sources import changed_note, placed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from numpy.typing import NDArray
+    from pathlib import Path
 
     from napari_ies.case import Case
-    from napari_ies.geometry.grid import Grid
     from napari_ies.viewer.sources import Source
+    from napari_ies.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,9 @@ NOBODY_TYPED = Whose()
 def assemble_case(sources: Mapping[str, Source], whose: Whose = NOBODY_TYPED) -> Case:
     """Make a case of layers, one per sequence, in this order, on the grid of the first.
 
-    Files are read anew, so that what is computed is what the file holds, with its hash; layers
-    without a file are taken as they are.
+    A layer that still shows the file it was read from, values and place, is that file, with its
+    hash. What was changed since, and what has no file, counts as it is shown, see
+    :func:`napari_ies.viewer.sources.placed`; the case's notes say so.
 
     Parameters
     ----------
@@ -54,72 +55,55 @@ def assemble_case(sources: Mapping[str, Source], whose: Whose = NOBODY_TYPED) ->
     CaseError
         If they do not belong together, in one sentence.
     """
-    from napari_ies.case import load_case
+    from napari_ies.case import case_of_volumes
 
-    paths = {name: source.path for name, source in sources.items() if source.path is not None}
-    if len(paths) == len(sources):
-        return load_case(paths, subject=whose.patient, visit=whose.visit)
-    case = _case_of_layers(sources)
-    from napari_ies.identity import identify
-
-    identity = identify(case.paths, subject=whose.patient, visit=whose.visit)
-    return replace(
-        case,
-        subject=identity.subject,
-        visit=identity.visit,
-        notes=(*case.notes, *identity.notes),
+    volumes = {name: _volume_of(source) for name, source in placed(sources).items()}
+    return case_of_volumes(
+        volumes,
+        subject=whose.patient,
+        visit=whose.visit,
+        # A layer that was changed still shows its file's patient.
+        named=[source.path for source in sources.values()],
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Volume:
-    """A layer's voxels as stored, from its file where it has one."""
-
-    data: NDArray[np.float32]
-    grid: Grid
-    step: float
-    sha256: str
-    notes: tuple[str, ...]
-
-
-def _case_of_layers(sources: Mapping[str, Source]) -> Case:
-    from napari_ies.background import find_background
-    from napari_ies.case import Case, align
-    from napari_ies.image_notes import background_notes
-
-    volumes = {name: _volume_of(source) for name, source in sources.items()}
-    first = next(iter(volumes))
-    target = volumes[first].grid
-    notes = [note for volume in volumes.values() for note in volume.notes]
-    stacked, backgrounds = [], []
-    for name, volume in volumes.items():
-        background = find_background(volume.data, volume.step)
-        data, note = align(volume.data, volume.grid, target, name, first, background)
-        notes += [*([note] if note else []), *background_notes(volume.data, background, name)]
-        stacked.append(data)
-        backgrounds.append(background)
-    return Case(
-        sequences=tuple(sources),
-        data=np.stack(stacked),
-        affine=target.affine,
-        paths=tuple(source.path for source in sources.values()),
-        sha256=tuple(volume.sha256 for volume in volumes.values()),
-        notes=tuple(notes),
-        backgrounds=tuple(backgrounds),
-    )
-
-
-def _volume_of(source: Source) -> _Volume:
-    from napari_ies.volume import read_volume
-
-    if source.path is not None:
-        read = read_volume(source.path)
-        return _Volume(read.data, read.grid, read.step, read.sha256, read.notes)
+def _volume_of(source: Source) -> Volume:
     _check(source)
+    if source.path is not None:
+        return _volume_of_file(source, source.path)
+    from napari_ies.volume import Volume
+
     data = np.asarray(source.stored, dtype=np.float32)
+    return Volume(None, data, source.grid, _step_of(source), notes=source.notes)
+
+
+def _volume_of_file(source: Source, path: Path) -> Volume:
+    """Take the file where its layer still shows it, and else what the layer shows."""
+    from napari_ies.volume import Volume, read_volume
+
+    read = read_volume(path, constant_is_error=False)
+    shown = np.asarray(source.stored, dtype=np.float32)
+    same_values = np.array_equal(read.data, shown)
+    same_place = not source.moved and (
+        source.affine is None or read.grid.same_as(source.grid) or shown.shape != read.data.shape
+    )
+    if same_values and same_place:
+        return read
+    changed = [("its values", same_values), ("its place", same_place)]
+    note = changed_note(source, " and ".join(what for what, same in changed if not same))
+    return Volume(
+        None,
+        shown,
+        source.grid,
+        step=read.step if same_values else _step_of(source),
+        space=read.space if same_place else 1,
+        notes=(*read.notes, *source.notes, note),
+    )
+
+
+def _step_of(source: Source) -> float:
     # Whole numbers are met exactly; floating point has no step.
-    step = 1.0 if np.issubdtype(source.array.dtype, np.integer) else 0.0
-    return _Volume(data, source.grid, step, "", source.notes)
+    return 1.0 if np.issubdtype(source.array.dtype, np.integer) else 0.0
 
 
 def _check(source: Source) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ies.errors import CaseError, NapariIESError
+from napari_ies.viewer.sources import changed_note
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +47,7 @@ def layer_mask(
     mask, notes
         bool (X, Y, Z), and what a reader must know: a layer on the case's grid is taken voxel by
         voxel, one on another grid with nearest neighbour, by the affine of its file where it has
-        one and by its place in the viewer otherwise.
+        one and was not moved, and by its place in the viewer otherwise.
 
     Raises
     ------
@@ -153,12 +154,15 @@ def labels_shown(values: NDArray[Any], name: str) -> NDArray[Any]:
 
 
 def _as_in_file(source: Source, path: Path) -> bool:
-    """Whether a file still holds what its layer shows: it may have been painted in since."""
+    """Whether a file still holds what its layer shows: it may have been painted in or moved."""
     from napari_ies.volume import read_volume
 
+    if source.moved:
+        return False
     try:
-        values = read_volume(path, constant_is_error=False).data
-        if values.shape != source.stored_shape:
+        volume = read_volume(path, constant_is_error=False)
+        values = volume.data
+        if values.shape != source.stored_shape or not volume.grid.same_as(source.grid):
             return False
         return np.array_equal(values, source.stored) or np.array_equal(
             labels_shown(values, path.name), source.stored
@@ -175,7 +179,7 @@ def _onto_case(
     from napari_ies.masks import placement_notes
 
     numbers = marked.astype(np.uint8) if marked.dtype == bool else marked
-    if source.affine is not None:
+    if source.affine is not None and not source.moved:
         grids = source.grid, case.grid
         moved = onto(numbers, *grids, order=0)
         data = moved.data
@@ -189,5 +193,8 @@ def _onto_case(
             f"What is painted in {source.name} does not overlap the images; expected a layer of "
             "the same patient in the same space."
         )
+    # Without a file it is no news that a layer is taken where it is shown.
+    was_moved = source.moved and source.path is not None
+    said = (changed_note(source, "its place"),) if was_moved else ()
     names = source.name, case.sequences[0]
-    return data, placement_notes(numbers, moved, *grids, names, reference=reference)
+    return data, (*said, *placement_notes(numbers, moved, *grids, names, reference=reference))

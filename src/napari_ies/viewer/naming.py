@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
+from napari_ies.bids_label import bids_label
 from napari_ies.identity import identify
 from napari_ies.viewer.reader import METADATA_KEY
 
@@ -15,9 +16,17 @@ if TYPE_CHECKING:
     from napari_ies.viewer.widget import LesionSaliencyWidget
 
 
-def typed_label(text: str) -> str:
-    """Return the label for file names of what is typed, empty for nothing."""
-    return identify((), visit=text).visit if text.strip() else ""
+def typed_label(text: str, entity: str) -> str:
+    """Return the label for file names of what is typed, empty for nothing.
+
+    Parameters
+    ----------
+    text
+        With or without the entity.
+    entity
+        What the field is for: ``"sub-"`` or ``"ses-"``.
+    """
+    return bids_label(text.strip().removeprefix(entity))
 
 
 class Naming(QObject):

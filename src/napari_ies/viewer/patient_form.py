@@ -19,13 +19,14 @@ class PatientForm(QWidget):
     Parameters
     ----------
     label
-        Makes a label for file names of what is typed.
+        Makes a label for file names of what is typed in the field of an entity, ``"sub-"`` or
+        ``"ses-"``.
     """
 
     changed = Signal()
     """A person typed another patient or visit."""
 
-    def __init__(self, label: Callable[[str], str], parent: QWidget | None = None) -> None:
+    def __init__(self, label: Callable[[str, str], str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._label = label
         self._images: Hashable = None
@@ -53,6 +54,8 @@ class PatientForm(QWidget):
         self._patient.editingFinished.connect(self._on_edited)
         self._visit.editingFinished.connect(self._on_edited)
         self._shown = ("", "")
+        self._asked: Hashable = None
+        self._since: tuple[str | None, str | None] = (None, None)
 
     @property
     def patient(self) -> str:
@@ -72,6 +75,20 @@ class PatientForm(QWidget):
             for shown, guessed in zip(self._shown, self._guessed, strict=True)
         )
         return patient, visit
+
+    def ask(self) -> tuple[str | None, str | None]:
+        """Return what was typed, and remember what is typed for these images from now on.
+
+        Text that is still being typed counts.
+        """
+        self._on_edited()
+        self._asked, self._since = self._images, (None, None)
+        return self.typed
+
+    def ask_again(self) -> tuple[str | None, str | None]:
+        """Return patient and visit where they were typed for the images last asked about, since."""
+        self._on_edited()
+        return self._since
 
     def set_guess(self, images: Hashable, patient: str, visit: str) -> None:
         """Show what the names of images say; what was typed for the same images stays.
@@ -94,9 +111,15 @@ class PatientForm(QWidget):
         self._visit.setText(visit)
 
     def _on_edited(self) -> None:
-        patient = self._label(self._patient.text()) or self._guessed[0]
-        labels = patient, self._label(self._visit.text())
-        changed = labels != self._shown
+        patient = self._label(self._patient.text(), "sub-") or self._guessed[0]
+        labels = patient, self._label(self._visit.text(), "ses-")
+        before = self._shown
         self.show_labels(*labels)
-        if changed:
+        if labels != before:
+            if self._images == self._asked:
+                patient_since, visit_since = (
+                    label if label != shown else known
+                    for label, shown, known in zip(labels, before, self._since, strict=True)
+                )
+                self._since = patient_since, visit_since
             self.changed.emit()

@@ -16,13 +16,14 @@ from napari_ies.viewer.jobs import Job
 from napari_ies.viewer.layers import key_of
 from napari_ies.viewer.reading import model_key
 from napari_ies.viewer.segmenting import SegmentationSettings, segment_sources
-from napari_ies.viewer.sources import Source, source_of
+from napari_ies.viewer.sources import Source, placed, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_ies.checkpoints.profile import Profile
     from napari_ies.viewer.reader import LayerDataTuple
+    from napari_ies.viewer.reading import Reading
     from napari_ies.viewer.tasks import LoadedModel
     from napari_ies.viewer.widget import LesionSaliencyWidget
 
@@ -100,7 +101,8 @@ class Preparing(QObject):
         if host.model is None or host.images.why_not_complete:
             return
         try:
-            sources = {s: self._source(k) for s, k in host.images.assignment().items()}
+            chosen = host.images.assignment().items()
+            sources = placed({sequence: self._source(key) for sequence, key in chosen})
             reference = host.segmentation.reference_key
             mask = None if reference is None else self._source(reference)
             given = host.segmentation.lesions.key
@@ -113,12 +115,12 @@ class Preparing(QObject):
             host.segmentation.smallest.value(),
             mask,
             lesions,
-            Whose(*host.patient.typed),
+            Whose(*host.patient.ask()),
         )
         host.jobs.cancel("explain")
         request = host.saliency.request()
         work = partial(segment_sources, host.model.model, sources, settings, request)
-        host.jobs.submit(Job("segment", "Segmenting", work, host.show_reading))
+        host.jobs.submit(Job("segment", "Segmenting", work, self._on_segmented))
 
     def segment_as_offered(self) -> None:
         """Segment again with the orientation that the network agrees better with."""
@@ -126,6 +128,17 @@ class Preparing(QObject):
         if offered:
             self._host.checkpoint.geometry.choose(offered, self._host.checkpoint.geometry.spacing)
             self.segment()
+
+    def _on_segmented(self, reading: Reading) -> None:
+        """Show what was segmented, named as a person typed meanwhile."""
+        typed, case = self._host.patient.ask_again(), reading.case
+        subject, visit = (
+            own if label is None else label
+            for label, own in zip(typed, (case.subject, case.visit), strict=True)
+        )
+        if (subject, visit) != (case.subject, case.visit):
+            reading.case = replace(case, subject=subject, visit=visit)
+        self._host.show_reading(reading)
 
     def _source(self, key: str) -> Source:
         return source_of(self._host.scene.find(key))

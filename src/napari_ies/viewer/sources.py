@@ -19,7 +19,7 @@ from napari_ies.errors import CaseError
 from napari_ies.geometry.grid import Grid
 from napari_ies.orientation import Reorientation
 from napari_ies.viewer.frame import Frame
-from napari_ies.viewer.layer_place import LayerPlace, place_of
+from napari_ies.viewer.layer_place import STRAIGHT, LayerPlace, place_of
 from napari_ies.viewer.reader import METADATA_KEY
 from napari_ies.viewer.units import mm_per
 
@@ -44,6 +44,11 @@ class Source:
         The file it was read from, or None.
     affine
         The affine of the stored array, or None for a layer that does not say.
+    world
+        The millimetres that are displayed to the patient's, 4 x 4, where the layer counts as it is
+        displayed beside another one, see :func:`placed`; None for its own.
+    beside
+        The name of that other layer.
     """
 
     name: str
@@ -51,6 +56,8 @@ class Source:
     place: LayerPlace
     path: Path | None = None
     affine: NDArray[np.float64] | None = None
+    world: NDArray[np.float64] | None = None
+    beside: str = ""
 
     @cached_property
     def array(self) -> NDArray[Any]:
@@ -73,10 +80,44 @@ class Source:
         """Size of the stored array; nothing is read."""
         return self._read_turn.shape
 
+    @cached_property
+    def moved(self) -> bool:
+        """Whether the layer lies elsewhere than the reader put its affine; nothing is read."""
+        if self.affine is None:
+            return False
+        read = Frame.of_grid(self.affine, self.stored_shape)
+        shape = read.reorientation.displayed_shape
+        placed = LayerPlace(Reorientation.identity(shape), read.scale, read.translate)
+        return not Grid(shape, self.place.affine).same_as(Grid(shape, placed.affine))
+
     @property
     def stored_affine(self) -> NDArray[np.float64]:
-        """The affine of the stored array; of a layer that does not say, that of its place."""
-        return self.place.affine if self.affine is None else self.affine
+        """The affine of the stored array; of a layer that does not say, that of its place.
+
+        A layer that was moved has that of the place where it is displayed now.
+        """
+        if self.affine is not None and not self.moved:
+            return self.affine
+        frame = self.frame
+        shown = LayerPlace(frame.reorientation, frame.scale, frame.translate).affine
+        return (self.own_world if self.world is None else self.world) @ shown
+
+    @property
+    def own_world(self) -> NDArray[np.float64]:
+        """The millimetres that are displayed to the patient's, 4 x 4.
+
+        An oblique grid is displayed turned upright about its centre; this turns back.
+        """
+        world = np.eye(4)
+        if self.affine is None:
+            return world
+        read = Frame.of_grid(self.affine, self.stored_shape)
+        upright = LayerPlace(read.reorientation, read.scale, read.translate).affine
+        world[:3, :3] = self.affine[:3, :3] @ np.linalg.inv(upright[:3, :3])
+        half = (np.array(self.place.turn.displayed_shape) - 1) / 2
+        centre = -(np.array(self.place.translate) + half * self.place.scale)[::-1]
+        world[:3, 3] = centre - world[:3, :3] @ centre
+        return world
 
     @property
     def grid(self) -> Grid:
@@ -95,7 +136,12 @@ class Source:
         """What was taken for granted of the layer, or converted: plain sentences."""
         told = []
         units = sorted({str(unit) for unit in self.place.units})
-        if self.affine is None:
+        if self.affine is None and self.beside:
+            told.append(
+                f"The layer {self.name} did not say how the patient lies in it: it was placed as "
+                f"displayed beside {self.beside}."
+            )
+        elif self.affine is None:
             told.append(
                 f"The layer {self.name} did not say how the patient lies in it: its axes were "
                 "taken as displayed, (inferior, posterior, left)."
@@ -143,6 +189,55 @@ def source_of(layer: Any) -> Source:
         place=place_of(layer),
         path=None if path is None else Path(path),
         affine=None if affine is None else np.asarray(affine, dtype=np.float64),
+    )
+
+
+def placed(sources: Mapping[str, Source]) -> dict[str, Source]:
+    """Place what counts as displayed by the frame of a layer that knows where the patient lies.
+
+    An oblique file is displayed upright. A layer that does not say how the patient lies in it, or
+    that was moved by hand, is meant to lie over the others as it is seen over them: it has the
+    obliquity of the first layer that lies where its file says, or else of the first that says any.
+
+    Parameters
+    ----------
+    sources
+        By name; nothing is read.
+
+    Returns
+    -------
+    The same sources, those that count as displayed with the other's ``world``.
+    """
+    known = [source for source in sources.values() if source.affine is not None]
+    fixed = next((source for source in known if not source.moved), known[0] if known else None)
+    if fixed is None:
+        return dict(sources)
+    world = fixed.own_world
+    # Files along the scanner's axes are displayed where they are.
+    oblique = not np.allclose(world[:3, :3], np.eye(3), atol=STRAIGHT)
+    return {
+        name: replace(source, world=world, beside=fixed.name if oblique else "")
+        if oblique and source is not fixed and (source.affine is None or source.moved)
+        else source
+        for name, source in sources.items()
+    }
+
+
+def changed_note(source: Source, what: str) -> str:
+    """Say that a layer counts as shown and not as in its file.
+
+    Parameters
+    ----------
+    source
+        A layer that was read from a file.
+    what
+        What is taken as shown, such as ``"its values"``.
+    """
+    origin = "" if source.path is None else f" from {source.path.name}"
+    verb = "were" if what.endswith("values") or " and " in what else "was"
+    return (
+        f"The layer {source.name} was changed since it was read{origin}: {what} as shown {verb} "
+        "taken."
     )
 
 
