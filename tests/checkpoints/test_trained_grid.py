@@ -82,3 +82,14 @@ def test_no_axis_codes(orientation, checkpoint):
 def test_no_voxel_size(spacing, checkpoint):
     with pytest.raises(CheckpointError, match=r"^The voxel size is .*, such as 1 1 1\.$"):
         load_checkpoint(checkpoint, device="cpu", spacing=spacing)
+
+
+def test_as_stored_can_be_stated_against_a_profile(checkpoint):
+    model = load_checkpoint(checkpoint, device="cpu", orientation="LAS", spacing=(1, 1, 3))
+
+    stored = with_geometry(model, "as stored", "as stored")
+
+    assert (stored.profile.orientation, stored.profile.resample) == (None, False)
+    assert stored.profile.spacing == (1, 1, 3), "what it was trained on is still known"
+    assert stored.network is model.network
+    assert (model.profile.orientation, model.profile.resample) == ("LAS", True)
