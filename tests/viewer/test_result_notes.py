@@ -171,6 +171,56 @@ def test_one_click_segments_again_in_the_orientation_the_network_agrees_with(seg
     np.testing.assert_array_equal(panel.reading.case.data, reading.case.data)
 
 
+def test_a_geometry_chosen_after_segmenting_says_that_it_counts_next_time(segmented):
+    panel = segmented.panel
+    type_into(segmented, "orientation", "LAS")
+    assert panel.status.text == (
+        "Orientation LAS counts when you segment again; the result on screen is as stored."
+    )
+    type_into(segmented, "spacing", "1 1 2")
+    assert panel.status.text == (
+        "Voxels 1 × 1 × 2 mm count when you segment again; the result on screen is as stored."
+    )
+    type_into(segmented, "orientation", "as stored")
+    assert panel.status.text == "Orientation as stored, as in the result on screen."
+    # A refusal stays until something valid is entered, even if that is the one before.
+    type_into(segmented, "orientation", "LRS")
+    assert "LRS is no orientation" in panel.status.text
+    segmented.control("spacing").setFocus()
+    segmented.settle()
+    assert "LRS is no orientation" in panel.status.text
+    type_into(segmented, "orientation", "as stored")
+    assert panel.status.text == "Orientation: as stored, as before."
+    type_into(segmented, "spacing", "1 1 2 3")
+    assert "is no voxel size" in panel.status.text
+    type_into(segmented, "spacing", "as stored")
+    assert panel.status.text == "Voxels as stored, as in the result on screen."
+
+
+def test_as_stored_can_be_chosen_where_the_checkpoint_states_its_own(hands):
+    from napari_ies.viewer.tasks import LoadedModel
+
+    panel, model = hands.panel, small_model()
+    stated = replace(model.profile, orientation="LPS", spacing=(1, 1, 3), resample=True)
+    panel.take_model(LoadedModel(model.with_profile(stated), "CPU", ("cpu",), (), ""))
+    hands.settle()
+    for name, own in (("orientation", "LPS"), ("spacing", "1 × 1 × 3")):
+        control = hands.control(name)
+        assert control.currentText() == own
+        assert [control.itemText(i) for i in range(control.count())].count("as stored") == 1
+        type_into(hands, name, "as stored")
+        assert control.currentText() == "as stored"
+        assert panel.status.text.startswith(f"{'Orientation' if own == 'LPS' else 'Voxels'} as st")
+    profile = panel.model.model.profile
+    assert (profile.orientation, profile.resample) == (None, False)
+    # A session that was segmented so is restored so.
+    panel.checkpoint.geometry.choose(None, None)
+    assert panel.model.model.profile.orientation == "LPS"
+    panel.preparing.restore_geometry(profile)
+    profile = panel.model.model.profile
+    assert (profile.orientation, profile.resample) == (None, False)
+
+
 def test_what_confirms_a_guess_is_no_warning(qtbot):
     from napari_ies.viewer.result_notes import ResultNotesView
 
