@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -219,6 +220,56 @@ def test_as_stored_can_be_chosen_where_the_checkpoint_states_its_own(hands):
     panel.preparing.restore_geometry(profile)
     profile = panel.model.model.profile
     assert (profile.orientation, profile.resample) == (None, False)
+
+
+def test_the_offer_is_for_the_images_of_the_result_alone(segmented, patient, tmp_path):
+    panel, offer = segmented.panel, segmented.control("offer")
+    reading = panel.reading
+    object.__setattr__(
+        reading.segmentation,
+        "agreements",
+        (Agreement("orientation", "RAS", "LPS", {}, "Better with LPS.", True, "LPS"),),
+    )
+    panel.show_reading(reading)
+    segmented.settle()
+    segmented.unfold()
+    assert offer.isEnabled()
+    # Another patient's FLAIR.
+    other = tmp_path / "sub-02_FLAIR.nii.gz"
+    shutil.copy(patient.images["FLAIR"], other)
+    own = panel.images.assignment()["FLAIR"]
+    panel.preparing.open_image("FLAIR", str(other))
+    segmented.finish()
+    assert panel.images.assignment()["FLAIR"] != own
+    assert not offer.isEnabled()
+    assert "Other images are chosen now than those of this result" in offer.toolTip()
+    panel.images.assign("FLAIR", own)
+    assert offer.isEnabled()
+    # None chosen: nothing is set, whoever asks.
+    segmented.control("image_FLAIR").setCurrentIndex(0)
+    assert not offer.isEnabled()
+    assert "Choose an image for FLAIR first." in offer.toolTip()
+    panel.notes.offer_taken.emit()
+    assert segmented.control("orientation").currentText() == "as stored"
+    assert not panel.jobs.busy
+
+
+def test_the_offer_knows_layers_without_files(hands, patient):
+    from napari_ies.viewer.tasks import LoadedModel
+
+    panel = hands.panel
+    panel.take_model(LoadedModel(small_model(), "CPU", ("cpu",), ("0", "2"), "0"))
+    for name, volume in patient.volumes.items():
+        hands.viewer.add_image(volume, name=name)
+    hands.settle()
+    hands.segment()
+    assert panel.reading.case.paths == (None, None)
+    assert panel.preparing.why_other_images(panel.reading) == ""
+    hands.viewer.add_image(patient.volumes["FLAIR"] + 1, name="other")
+    hands.settle()
+    combo = hands.control("image_FLAIR")
+    combo.setCurrentIndex(combo.findText("other"))
+    assert "Other images are chosen" in panel.preparing.why_other_images(panel.reading)
 
 
 def test_what_confirms_a_guess_is_no_warning(qtbot):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from qtpy.QtCore import QObject
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from napari_ies.checkpoints.profile import Profile
     from napari_ies.viewer.reader import LayerDataTuple
+    from napari_ies.viewer.reading import Reading
     from napari_ies.viewer.tasks import LoadedModel
     from napari_ies.viewer.widget import LesionSaliencyWidget
 
@@ -41,6 +43,9 @@ class Preparing(QObject):
         super().__init__(host)
         self._host = host
         self._loaded: LoadedModel | None = None
+        # The last one segmented here, and the keys of its layers: they may have no files.
+        self._segmented: ref[Reading] | None = None
+        self._chosen: dict[str, str] = {}
         host.images.file_chosen.connect(self.open_image)
         host.checkpoint.chosen.connect(self.load_checkpoint)
         host.segmentation.file_chosen.connect(self.open_reference)
@@ -101,8 +106,9 @@ class Preparing(QObject):
         host = self._host
         if host.model is None or host.images.why_not_complete:
             return
+        chosen = host.images.assignment()
         try:
-            sources = {s: self._source(k) for s, k in host.images.assignment().items()}
+            sources = {s: self._source(k) for s, k in chosen.items()}
             reference = host.segmentation.reference_key
             mask = None if reference is None else self._source(reference)
             given = host.segmentation.lesions.key
@@ -120,14 +126,40 @@ class Preparing(QObject):
         host.jobs.cancel("explain")
         request = host.saliency.request()
         work = partial(segment_sources, host.model.model, sources, settings, request)
-        host.jobs.submit(Job("segment", "Segmenting", work, host.show_reading))
+        done = partial(self._on_segmented, chosen)
+        host.jobs.submit(Job("segment", "Segmenting", work, done))
 
     def segment_as_offered(self) -> None:
         """Segment again with the orientation that the network agrees better with."""
         offered = self._host.notes.offered
-        if offered:
+        if offered and self._host.notes.offer.isEnabled():
             self._host.checkpoint.geometry.choose(offered, self._host.checkpoint.geometry.spacing)
             self.segment()
+
+    def why_other_images(self, reading: Reading) -> str:
+        """Why the chosen images are not those of a reading, or an empty string."""
+        host = self._host
+        if host.images.why_not_complete:
+            return host.images.why_not_complete
+        chosen, case = host.images.assignment(), reading.case
+        if self._segmented is not None and self._segmented() is reading:
+            if chosen == self._chosen:
+                return ""
+        other = [
+            name
+            for name, path in zip(case.sequences, case.paths, strict=True)
+            if path is None or name not in chosen or not _shows(host.scene.find(chosen[name]), path)
+        ]
+        if not other and len(chosen) == len(case.sequences):
+            return ""
+        return (
+            "Other images are chosen now than those of this result; choose its images again, or "
+            "press Segment for these."
+        )
+
+    def _on_segmented(self, chosen: dict[str, str], reading: Reading) -> None:
+        self._segmented, self._chosen = ref(reading), chosen
+        self._host.show_reading(reading)
 
     def _source(self, key: str) -> Source:
         return source_of(self._host.scene.find(key))
@@ -243,6 +275,17 @@ def geometry_said(old: Profile, new: Profile, shown: Profile | None) -> str:
                 f"{there or AS_STORED}."
             )
     return " ".join(told) or "Orientation and voxels are as before."
+
+
+def _shows(layer: Any, path: Path) -> bool:
+    """Return whether a layer was read from a file."""
+    if layer is None:
+        return False
+    try:
+        shown = source_of(layer).path
+    except NapariIESError:
+        return False
+    return shown is not None and shown.absolute() == path.absolute()
 
 
 def _voxels(profile: Profile) -> tuple[float, float, float] | None:

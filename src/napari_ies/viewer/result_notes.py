@@ -113,6 +113,7 @@ class ResultNotes(QObject):
         host.answer_shown.connect(self._on_answer)
         host.model_changed.connect(self._offer)
         host.link.layers_changed.connect(self._offer)
+        host.images.changed.connect(self._offer)
 
     def _offer(self, _: object = None) -> None:
         """Offer the orientation that the network agrees better with, while it is loaded."""
@@ -122,8 +123,8 @@ class ResultNotes(QObject):
         hindrance = ""
         if reading is None or model is None or model_key(model.model) != model_key(reading.model):
             hindrance = "Load the checkpoint that segmented first."
-        elif self._host.images.why_not_complete:
-            hindrance = self._host.images.why_not_complete
+        else:
+            hindrance = self._host.preparing.why_other_images(reading)
         self._view.set_offer(str(suggested[0]) if suggested else "", hindrance)
 
     def _on_reading(self, reading: Reading | None) -> None:
