@@ -142,9 +142,9 @@ class Preparing(QObject):
         if host.images.why_not_complete:
             return host.images.why_not_complete
         chosen, case = host.images.assignment(), reading.case
-        if self._segmented is not None and self._segmented() is reading:
-            if chosen == self._chosen:
-                return ""
+        segmented = None if self._segmented is None else self._segmented()
+        if segmented is reading and chosen == self._chosen:
+            return ""
         other = [
             name
             for name, path in zip(case.sequences, case.paths, strict=True)

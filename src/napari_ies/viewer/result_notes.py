@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QFrame, QPushButton, QVBoxLayout, QWidget
 
 from napari_ies.checkpoints.trained_grid import is_orientation
 from napari_ies.viewer.availability import allow, describe
-from napari_ies.viewer.reading import model_key
+from napari_ies.viewer.reading import REGION_NOTES, model_key
 from napari_ies.viewer.sentence_list import AMBER, SentenceList
 
 if TYPE_CHECKING:
@@ -138,4 +138,13 @@ class ResultNotes(QObject):
 
     def _on_answer(self, answer: Answer) -> None:
         notes: Any = answer.saliency.provenance.get("notes", ())
-        self._view.set_map_notes([str(note) for note in notes])
+        told = [str(note) for note in notes]
+        reading, subject = self._host.reading, answer.subject
+        kept = self._host.answers.get(answer.key) if answer.finished else None
+        more: Any = ()
+        # Of a region's map, what is kept says how the region was taken; one that runs does not.
+        if kept is not None:
+            more = kept.saliency.provenance.get(REGION_NOTES, ())
+        elif reading is not None and isinstance(subject, str) and subject in reading.regions:
+            more = reading.regions[subject].notes
+        self._view.set_map_notes([*told, *(str(note) for note in more if str(note) not in told)])
