@@ -192,3 +192,23 @@ def test_wrong_names_and_no_images_are_refused(tmp_path):
         load_case({})
     with pytest.raises(CaseError, match="repeat"):
         Case(("A", "A"), np.zeros((2, 2, 2, 2), np.float32), np.eye(4))
+
+
+def test_swapped_images_are_noted(tmp_path):
+    flair, t1 = write(tmp_path / "FLAIR.nii.gz", seed=1), write(tmp_path / "T1.nii.gz", seed=2)
+    assert load_case({"FLAIR": flair, "T1": t1}).notes == ()
+    first, second = load_case({"FLAIR": t1, "T1": flair}).notes
+    assert first.startswith("T1.nii.gz is given as FLAIR, though its name says T1; ")
+    assert second.startswith("FLAIR.nii.gz is given as T1, though its name says FLAIR; ")
+
+
+def test_one_image_for_two_sequences_is_refused(tmp_path):
+    one = write(tmp_path / "a.nii.gz")
+    copy = tmp_path / "b.nii.gz"
+    copy.write_bytes(one.read_bytes())
+    for other, words in (
+        (one, r"\(a.nii.gz\)"),
+        (copy, "b.nii.gz, whose content is that of a.nii"),
+    ):
+        with pytest.raises(CaseError, match=f"^FLAIR and T1 are given the same image .*{words}"):
+            load_case({"FLAIR": one, "T1": other})

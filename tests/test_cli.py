@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 
 from napari_ies import explain, load_saliency, segment, with_geometry
 from napari_ies.cli import app, options
+from napari_ies.cli.explaining import labels_from
 from napari_ies.cli.images import assign
 from napari_ies.errors import CaseError, SaliencyError
 from napari_ies.masks import load_mask
@@ -365,3 +367,92 @@ def test_overwriting_never_replaces_another_patient(small, tmp_path):
     )
     assert {path: path.read_bytes() for path in (out / "sub-P07").rglob("*.*")} == before
     assert (out / "sub-P07x2" / "anat" / "sub-P07x2_desc-lesions_dseg.nii.gz").exists()
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def sidecars(folder, pattern):
+    return [json.loads(path.read_text()) for path in sorted(folder.rglob(pattern))]
+
+
+def test_results_name_their_reference_and_what_was_said_of_it(small, tmp_path):
+    """From segment, from explain, and from explain that takes the lesions of segment."""
+    image = nib.load(small.reference)
+    values = np.asarray(image.dataobj).copy()
+    values[13:] *= 2
+    reference = tmp_path / "two.nii.gz"
+    nib.save(nib.Nifti1Image(values, image.affine), reference)
+    said = "two.nii.gz holds the values 1 and 2; all of them were taken as marked."
+    record = {"Name": "two.nii.gz", "SHA256": sha256(reference)}
+    gradcam = ("--lesion", 1, "--method", "gradcam++")
+
+    done = run("segment", *small.arguments, "--reference", reference, "--out", tmp_path / "a")
+    assert done.exit_code == 0, done.output
+    (segmented,) = sidecars(tmp_path / "a", "*dseg.json")
+    assert segmented["Reference"] == record
+    assert said in segmented["SegmentationNotes"]
+    labels = next((tmp_path / "a").rglob("*dseg.nii.gz"))
+
+    given = ("--reference", reference, "--out", tmp_path / "b")
+    done = run("explain", *small.arguments, *gradcam, *given)
+    assert done.exit_code == 0, done.output
+    earlier = run(
+        *("explain", *small.arguments, *gradcam, "--labels", labels, "--out", tmp_path / "c")
+    )
+    assert earlier.exit_code == 0, earlier.output
+    assert "other images" not in earlier.stderr
+    of_labels = {"Name": labels.name, "SHA256": sha256(labels)}
+    for folder, files in (
+        ("b", {"reference": record}),
+        ("c", {"labels": of_labels, "reference": record}),
+    ):
+        for content in sidecars(tmp_path / folder, "*method-*.json"):
+            notes = content["Provenance"]["notes"]
+            assert said in notes
+            assert len(set(notes)) == len(notes)
+            assert content["Provenance"]["footprint_from"] == files
+
+
+def test_maps_name_the_mask_or_label_image_of_their_footprint(small, tmp_path):
+    shared = ("explain", *small.arguments, "--method", "gradcam++", "--out", tmp_path)
+    done = run(*shared, "--mask", small.reference, "--labels", small.reference, "--lesion", 1)
+    assert done.exit_code == 0, done.output
+    record = {"Name": small.reference.name, "SHA256": sha256(small.reference)}
+    for pattern, kind in (("*region-*saliency.json", "mask"), ("*lesion-*saliency.json", "labels")):
+        (content,) = sidecars(tmp_path, pattern)
+        assert content["Provenance"]["footprint_from"] == {kind: record}
+
+
+def test_lesions_that_were_found_in_other_images_are_said_to_be(small, tmp_path):
+    run("segment", *small.arguments, "--out", tmp_path / "a")
+    labels = next((tmp_path / "a").rglob("*dseg.nii.gz"))
+    image = nib.load(small.images["FLAIR"])
+    other = tmp_path / "later.nii.gz"
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj) * np.float32(1.1), image.affine), other)
+    result = run(
+        *("explain", small.checkpoint, "--image", f"FLAIR={other}"),
+        *("--image", f"T1={small.images['T1']}", "--labels", labels, "--lesion", 1),
+        *("--method", "gradcam++", "--out", tmp_path / "b"),
+    )
+    assert result.exit_code == 0, result.output
+    said = (
+        f"The lesions of {labels.name} were found in other images (FLAIR of FLAIR.nii.gz differs "
+        "by SHA-256) than those that are explained; check that both are of the same patient and "
+        "visit, or segment these images."
+    )
+    assert said in " ".join(result.stderr.split())
+    for content in sidecars(tmp_path / "b", "*method-*.json"):
+        assert said in content["Provenance"]["notes"]
+
+
+def test_an_earlier_segmentation_that_names_neither_images_nor_reference_is_read(small, tmp_path):
+    run("segment", *small.arguments, "--out", tmp_path)
+    labels = next(tmp_path.rglob("*dseg.nii.gz"))
+    sidecar = next(tmp_path.rglob("*dseg.json"))
+    content = json.loads(sidecar.read_text())
+    sidecar.write_text(json.dumps({k: v for k, v in content.items() if k != "Images"}))
+    found = labels_from(labels, small.case())
+    assert found.notes == tuple(content["SegmentationNotes"])
+    assert found.files == {"labels": {"Name": labels.name, "SHA256": sha256(labels)}}

@@ -56,6 +56,32 @@ from napari_ies.identity import Identity, identify
         ("patient07/other_name.nii.gz", "patient07", ""),
         ("Müller, Hans/flair.nii.gz", "MullerHans", ""),
         ("data/v1/flair.nii.gz", "v1", ""),
+        # A folder of images, whatever its words, and one that numbers series.
+        ("MSSEG/Center_01/Patient_03/Preprocessed_Data/FLAIR_preprocessed.nii", "Patient03", ""),
+        ("P07/t1_mpr_sag_p2_iso/img.nii.gz", "P07", ""),
+        ("P07/T1/5/img.nii.gz", "P07", ""),
+        ("P07/output/flair.nii.gz", "P07", ""),
+        # A visit that is only numbered, in the folder of a patient.
+        ("data/P07/1/flair.nii.gz", "P07", "1"),
+        ("data/P07/MRI_2020/flair.nii.gz", "P07", "2020"),
+        ("data/07/1/flair.nii.gz", "07", "1"),
+        ("data/07/flair.nii.gz", "07", ""),
+        ("data/2020/07/flair.nii.gz", "07", ""),
+        # A file's name that is clearly a patient's.
+        ("ljubljana/patient01_study1_FLAIR.nii.gz", "patient01", "study1"),
+        ("ljubljana/patient_01_FLAIR.nii.gz", "patient01", ""),
+        ("eyes1/P07_ses-01_FLAIR.nii.gz", "P07", "01"),
+        ("eyes1/Meier_ses-b_FLAIR.nii.gz", "Meier", "b"),
+        ("data/P07_visit2_FLAIR.nii.gz", "P07", "visit2"),
+        ("converted/case001_0000.nii.gz", "case001", ""),
+        ("P07/case1_FLAIR.nii.gz", "P07", ""),
+        # Entities in capitals.
+        ("Sub-07/flair.nii.gz", "07", ""),
+        ("SUB-07/Ses-02/anat/flair.nii.gz", "07", "02"),
+        # Nothing says whose.
+        ("data/ses-1/flair.nii.gz", "patient", "1"),
+        ("output/flair.nii.gz", "patient", ""),
+        ("data/T1/image.nii.gz", "patient", ""),
     ],
 )
 def test_patient_and_visit_are_read_from_the_path(path, subject, visit):
@@ -103,6 +129,57 @@ def test_images_named_after_two_patients_are_noted():
     assert note.startswith("sub-2_T1.nii.gz is named as of patient 2, sub-1_FLAIR.nii.gz as of")
     assert note.endswith(".")
     assert identify(["/x/sub-1_FLAIR.nii.gz", "/x/sub-2_T1.nii.gz"], subject="1").notes == ()
+
+
+OTHERS = [
+    ("data/P07/ses1/flair.nii.gz", "data/P19/ses1/t1.nii.gz", "patient", "P07", "P19"),
+    ("P07/FLAIR/i.nii.gz", "P19/T1/i.nii.gz", "patient", "P07", "P19"),
+    ("Anna/flair.nii.gz", "Berta/t1.nii.gz", "patient", "Anna", "Berta"),
+    ("d/imagesTs/case001_0000.nii", "d/imagesTs/case002_0001.nii", "patient", "case001", "case002"),
+    ("d/imagesTs/012_0000.nii", "d/imagesTs/013_0001.nii", "patient", "012", "013"),
+    ("data/P07_FLAIR.nii", "data/P19_T1.nii", "patient", "P07", "P19"),
+    ("a/patient01_FLAIR.nii", "a/patient02_T1.nii", "patient", "patient01", "patient02"),
+    ("P07/ses1/flair.nii.gz", "P07/ses2/t1.nii.gz", "visit", "1", "2"),
+    ("P07/1/flair.nii.gz", "P07/2/t1.nii.gz", "visit", "1", "2"),
+    ("sub-07/visit1/flair.nii.gz", "sub-07/visit2/t1.nii.gz", "visit", "visit1", "visit2"),
+    ("a/P07_visit1_f.nii", "a/P07_visit2_t1.nii", "visit", "visit1", "visit2"),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "what", "one", "other"), OTHERS)
+def test_images_in_the_places_of_two_patients_or_visits_are_noted(first, second, what, one, other):
+    for root in ("/", "/home/anna/"):
+        whose = identify([root + first, root + second])
+        assert one in (whose.subject if what == "patient" else whose.visit)
+        (note,) = whose.notes
+        assert f"of {what} {other}, " in note
+        assert f" of {what} {one}; the result is named after {one}, so check" in note
+        assert note.split(" ")[0] in second
+        assert note.endswith(".")
+        typed = {"subject": "A"} if what == "patient" else {"visit": "1"}
+        assert identify([root + first, root + second], **typed).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("P07/flair/img.nii.gz", "P07/t1/img.nii.gz"),
+        ("P07/t2_tirm_dark-fluid/i.nii", "P07/t1_mpr_ns/i.nii"),
+        ("P07/FLAIR/3/i.nii", "P07/T1/5/i.nii"),
+        ("data/series3/flair.nii", "data/series5/t1.nii"),
+        ("sub-01/anat/flair.nii", "sub-01/perf/t1.nii"),
+        ("Downloads/flair.nii", "Desktop/t1.nii"),
+        ("P07/ses1/flair.nii", "P07/t1.nii"),
+        ("P07/FLAIR.nii", "P07/T1.nii"),
+        ("data/P07_FLAIR.nii", "data/P07_T1_3Dgrappa.nii"),
+        ("data/FLAIR_te90.nii", "data/T1_te3.nii"),
+        ("data/301_FLAIR.nii", "data/401_T1.nii"),
+        ("d/imagesTs/case001_0000.nii.gz", "d/imagesTs/case001_0001.nii.gz"),
+    ],
+)
+def test_one_patients_images_wherever_they_usually_lie_are_not_noted(first, second):
+    for root in ("/", "/home/anna/"):
+        assert identify([root + first, root + second]).notes == ()
 
 
 def test_the_words_of_an_identity():

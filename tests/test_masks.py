@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from cases import ball
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from napari_ies.case import Case
 from napari_ies.errors import CaseError
@@ -21,7 +22,7 @@ def case():
 
 
 def save(path, values, affine=AFFINE, slope=None):
-    image = nib.Nifti1Image(values, affine)
+    image = nib.Nifti1Image(values, affine, dtype=values.dtype)
     if slope is not None:
         image.header.set_slope_inter(*slope)
     nib.save(image, path)
@@ -67,6 +68,7 @@ def test_what_cannot_be_a_mask_is_refused(tmp_path, case):
     for name, values, sentence in (
         ("all", np.ones(SHAPE, np.uint8), "marks 100 % of the image"),
         ("inverted", (~TRUTH).astype(np.uint8), "marks 9. % of the image"),
+        ("air", (case.data[0] == 0).astype(np.uint8), "marks mostly what lies outside the brain"),
         ("brain", (case.data[0] > 0).astype(np.uint8), "marks 100 % of the brain"),
         ("grey", case.data[0], "holds fractions from 0 to 1"),
     ):
@@ -117,3 +119,129 @@ def test_a_mask_of_another_place_is_refused(tmp_path, case):
     far[:3, 3] = 500
     with pytest.raises(CaseError, match="does not overlap FLAIR"):
         read_mask(save(tmp_path / "m.nii.gz", TRUTH.astype(np.uint8), far), case)
+
+
+@pytest.mark.parametrize("top", [100, 250, 255])
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_probabilities_in_whole_numbers_are_refused(tmp_path, case, top, kind):
+    soft = np.rint(top * ndimage.gaussian_filter(TRUTH.astype(np.float64), 0.7)).astype(kind)
+    path = save(tmp_path / "m.nii.gz", soft)
+    sentence = f"m.nii.gz holds graded whole numbers from 1 to {soft.max():.0f}, such as"
+    for read in (read_mask, read_lesions):
+        with pytest.raises(CaseError, match=sentence):
+            read(path, case)
+
+
+def test_many_lesions_are_not_taken_for_probabilities():
+    """Apart, touching each other on all sides, and single voxels."""
+    apart = np.zeros((24, 24, 24), dtype=np.int16)
+    apart[::2, ::2, ::2] = np.arange(1, 12**3 + 1).reshape(12, 12, 12)
+    x, y, z = np.indices(apart.shape) // 3
+    touching = 1 + x + 8 * y + 64 * z
+    touching[0] = 0
+    for values in (apart, touching):
+        labels, notes = lesions_of(values, "m")
+        assert np.array_equal(labels, values)
+        count = len(np.unique(values)) - 1
+        assert notes == (f"m holds {count} labels; each is taken as one lesion.",)
+        assert np.array_equal(mask_of(values, "m")[0], values > 0)
+
+
+@pytest.mark.parametrize("name", ["patient07", "patient19"])
+def test_lesions_of_patients_are_not_taken_for_probabilities(real_file, name):
+    file = real_file(f"data/open_ms/{name}/consensus_lesions.nii.gz")
+    mask = np.asarray(nib.load(file).dataobj) > 0
+    nearest = np.argwhere(mask)
+    seeds = np.random.default_rng(0).choice(len(nearest), 100, replace=False)
+    touching = np.zeros(mask.shape, dtype=np.int32)
+    touching[mask] = 1 + cKDTree(nearest[seeds]).query(nearest)[1]
+    for values in (ndimage.label(mask)[0], touching):
+        assert np.array_equal(lesions_of(values, "m")[0], values)
+    with pytest.raises(CaseError, match="graded whole numbers"):
+        mask_of(np.rint(100 * ndimage.gaussian_filter(mask.astype(np.float32), 1)), "m")
+
+
+def test_a_mask_of_several_values_names_them_or_says_how_many():
+    two = np.where(TRUTH, 1, 0)
+    two[10:] *= 2
+    assert mask_of(two, "m")[1] == (
+        "m holds the values 1 and 2; all of them were taken as marked.",
+    )
+    many = np.zeros(SHAPE, dtype=np.uint8)
+    many[::4, ::4, ::4] = np.arange(1, 101).reshape(5, 5, 4)
+    mask, (note,) = mask_of(many, "m")
+    assert (
+        note == "m holds 100 different values above 0 (1 to 100); all of them were taken as marked."
+    )
+    assert np.array_equal(mask, many > 0)
+    assert mask_of(TRUTH * 1, "m")[1] == ()
+
+
+def test_few_labels_of_many_parts_are_said_to_be_so():
+    kinds = np.zeros(SHAPE, dtype=np.uint8)
+    kinds[2::4, 2::4, 2] = 1
+    kinds[[1, 5, 9], 1, 8] = 2
+    parts = ndimage.label(kinds == 1)[1]
+    labels, notes = lesions_of(kinds, "m")
+    assert np.array_equal(labels, kinds)
+    assert notes == (
+        f"m holds 2 labels of {parts} and 3 separate parts; each label is taken as one lesion, "
+        "with all its parts.",
+    )
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.uint32, np.int64, np.uint64, np.float64, ">i4"])
+def test_labels_that_single_precision_cannot_tell_apart_stay_apart(tmp_path, case, kind):
+    values = np.where(TRUTH, 2**24, 0).astype(kind)
+    values[10:][TRUTH[10:]] += 1
+    lesions = read_lesions(save(tmp_path / "m.nii.gz", values), case)
+    assert np.array_equal(lesions.values, ndimage.label(TRUTH)[0])
+    assert lesions.notes[0].endswith("since the highest label is 16777217.")
+    assert np.array_equal(read_mask(tmp_path / "m.nii.gz", case).values, TRUTH)
+
+
+def test_a_mask_on_a_crop_is_placed_and_said_to_cover_a_part(tmp_path, case):
+    """Stored on the lower half along x: the second ball is cut off by the crop, not by us."""
+    crop = save(tmp_path / "m.nii.gz", TRUTH[:10].astype(np.uint8))
+    for reference, words in ((True, ": lesions found outside it count as FP"), (False, "")):
+        mask = read_mask(crop, case, lesions=reference)
+        assert np.array_equal(mask.values[:10], TRUTH[:10])
+        assert not mask.values[10:].any()
+        assert mask.notes == (
+            "m.nii.gz lies on other voxels (10 × 18 × 16 voxels of 1 × 1 × 1 mm) of the same "
+            "lattice and was placed on those of FLAIR (20 × 18 × 16 voxels of 1 × 1 × 1 mm) "
+            f"exactly; it covers 50 % of the image{words}.",
+        )
+
+
+def test_marked_voxels_outside_the_images_are_counted(tmp_path, case):
+    """Padded: nothing is lost. Shifted by whole voxels, and turned besides: some are."""
+    padded = np.pad(TRUTH, 3).astype(np.uint8)
+    affine = AFFINE @ nib.affines.from_matvec(np.eye(3), (-3, -3, -3))
+    mask = read_mask(save(tmp_path / "m.nii.gz", padded, affine), case)
+    assert np.array_equal(mask.values, TRUTH)
+    assert mask.notes[0].endswith("of 1 × 1 × 1 mm) exactly.")
+
+    affine = AFFINE @ nib.affines.from_matvec(np.eye(3), (5, 0, 0))
+    image = nib.Nifti1Image(TRUTH.astype(np.uint8), affine)
+    turn = nib.orientations.ornt_transform(
+        nib.io_orientation(AFFINE), nib.orientations.axcodes2ornt("PSR")
+    )
+    lost, marked = np.count_nonzero(TRUTH[15:]), np.count_nonzero(TRUTH)
+    assert lost > 0
+    said = f"; {lost} of its {marked} marked voxels lie outside the images; it covers 75 % of the"
+    for number, stored in enumerate((image, image.as_reoriented(turn))):
+        nib.save(stored, tmp_path / f"{number}.nii.gz")
+        mask = read_mask(tmp_path / f"{number}.nii.gz", case)
+        assert np.array_equal(mask.values[5:], TRUTH[:15])
+        assert said in mask.notes[0]
+        assert ("was turned, exactly" in mask.notes[0]) == (number == 1)
+        assert ("of the same lattice" in mask.notes[0]) == (number == 0)
+
+
+def test_a_resampled_mask_says_what_it_does_not_reach(tmp_path, case):
+    fine = np.diag([-0.5, 0.5, 0.5, 1.0])
+    values = np.repeat(np.repeat(np.repeat(TRUTH[:10], 2, 0), 2, 1), 2, 2).astype(np.uint8)
+    (note,) = read_mask(save(tmp_path / "m.nii.gz", values, fine), case, lesions=True).notes
+    assert "was resampled (nearest neighbour)" in note
+    assert note.endswith("% of the image: lesions found outside it count as FP.")

@@ -167,7 +167,9 @@ def test_the_code_of_the_space_is_that_of_the_image_the_case_came_from(tmp_path)
     image = nib.Nifti1Image(values, AFFINE)
     image.set_sform(AFFINE, code=4)  # MNI
     nib.save(image, source)
-    case = load_case({"FLAIR": source, "T1 w": source})
+    other = tmp_path / "t1.nii.gz"
+    nib.save(nib.Nifti1Image(values[::-1], AFFINE), other)
+    case = load_case({"FLAIR": source, "T1 w": other})
     first, *_ = save_saliency(tmp_path / "out", smoothgrad(case), case=case, lesion=1)
     assert int(nib.load(first).header["sform_code"]) == 4
 

@@ -1,9 +1,16 @@
-"""The value of a BIDS entity, ASCII letters and digits alone, of any name in any script."""
+"""The values of BIDS entities: those in a path, and one of any name in any script."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import PurePath
+
+_EXTENSIONS = re.compile(r"(\.nii|\.mgz|\.mgh|\.img|\.hdr|\.mnc)?(\.gz|\.bz2|\.zst)?$", re.I)
 
 _SPELLED = {
     "ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O",
@@ -44,3 +51,29 @@ def bids_label(text: str) -> str:
     if lost:
         label += "x" + hashlib.sha256(composed.encode()).hexdigest()[:_DIGITS]
     return label
+
+
+def name_of(path: PurePath) -> str:
+    """Return the name of an image's file without its extensions."""
+    return _EXTENSIONS.sub("", path.name)
+
+
+def entity_of(path: PurePath, entity: str) -> str:
+    """Return the value of an entity in a file's name or else its folders', nearest first.
+
+    Parameters
+    ----------
+    path
+        Of a file.
+    entity
+        With its hyphen, such as ``"sub-"``; in the path it may be in capitals.
+
+    Returns
+    -------
+    The value as a label; empty where the path has none.
+    """
+    for part in (name_of(path), *(parent.name for parent in path.parents)):
+        for word in part.split("_"):
+            if word.casefold().startswith(entity) and (value := bids_label(word[len(entity) :])):
+                return value
+    return ""

@@ -16,6 +16,7 @@ from napari_ies.geometry.resampling import onto
 from napari_ies.identity import identify
 from napari_ies.image_notes import background_notes
 from napari_ies.normalisation import scaling
+from napari_ies.sequence_names import contradicted
 from napari_ies.volume import read_volume
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from napari_ies.background import Background
     from napari_ies.midline import Midline
+    from napari_ies.volume import Volume
 
 logger = logging.getLogger("napari_ies")
 
@@ -244,11 +246,13 @@ def load_case(
     Raises
     ------
     CaseError
-        If a file cannot be used, in one sentence that names it.
+        If a file cannot be used, or two sequences are given the same one, in one sentence that
+        names it.
     """
     if not images:
         raise CaseError("No image was given; give at least one NIfTI file as NAME=FILE.")
     volumes = {name: read_volume(path) for name, path in images.items()}
+    _check_different(volumes)
     first = next(iter(volumes))
     target, onto_name = volumes[first].grid, first
     if grid is not None:
@@ -264,7 +268,7 @@ def load_case(
         stacked.append(data)
     paths = [volume.path for volume in volumes.values()]
     identity = identify(paths, subject=subject, visit=visit)
-    notes += identity.notes
+    notes += [*identity.notes, *contradicted(dict(zip(volumes, paths, strict=True)))]
     for note in notes:
         logger.warning(note)
     return Case(
@@ -290,6 +294,20 @@ def _unmixed(
     values = onto(np.where(patient, data, np.float32(0)), source, target).data
     mean = values / np.maximum(share, np.float32(0.5))
     return np.where(share >= 0.5, mean, np.float32(background.value)).astype(np.float32)
+
+
+def _check_different(volumes: Mapping[str, Volume]) -> None:
+    """Refuse one file, or a copy of it, for two sequences."""
+    given: dict[str, str] = {}
+    for name, volume in volumes.items():
+        other = given.setdefault(volume.sha256, name)
+        if other != name:
+            one, path = volumes[other].path, volume.path
+            same = path.name if one == path else f"{path.name}, whose content is that of {one.name}"
+            raise CaseError(
+                f"{other} and {name} are given the same image ({same}); expected a file of its own "
+                "for each sequence, so choose another one."
+            )
 
 
 def align(

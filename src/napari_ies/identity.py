@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from napari_ies.bids_label import bids_label
+from napari_ies.bids_label import bids_label, entity_of, name_of
+from napari_ies.sequence_names import CONTRASTS, PARTS, PROCESSING, SEQUENCES, of_an_image, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,47 +17,18 @@ if TYPE_CHECKING:
 UNKNOWN = "patient"
 """Label of a patient of whom no path and no person says anything."""
 
-_EXTENSIONS = re.compile(r"(\.nii|\.mgz|\.mgh|\.img|\.hdr|\.mnc)?(\.gz|\.bz2|\.zst)?$", re.I)
 _SESSION_WORD = re.compile(r"^(sessions?|sess|ses)[-_ .]*(?=\w)", re.I)
 
 _NNUNET = re.compile(r"^(images|labels)(tr|ts|val)", re.I)
 _NNUNET_CHANNEL = re.compile(r"_\d{4}$")
 
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_CONTAINERS = _words(
+_CONTAINERS = words(
     "data dataset datasets database download downloads desktop documents input inputs output "
     "outputs images image imgs img in out test testing train training val validation tmp temp "
     "home root users user mnt media share shared work rawdata sourcedata derivatives bids nnunet "
     "cases patients subjects"
 )
 """Folders that hold many patients, or anything: their names say nothing of a patient."""
-_PARTS = _words(
-    "anat nifti niftis nii nifty scan scans mri mr mris raw preproc preprocessed preprocessing "
-    "processed registered coregistered reg native mni brain images image imgs img sequences "
-    "lesions seg"
-)
-"""Folders within the folder of a patient or visit: the one above it counts."""
-
-_SEQUENCES = _words(
-    "flair t1 t1w t1n t2 t2w t2f t2flair t1ce t1c t1gd t1post mprage mp2rage spgr tfe bravo space "
-    "vista pd pdw pdt2 swi dwi adc dti trace t2s t2star dir psir gre tof cor sag tra ax axial "
-    "sagittal coronal 3d 2d uni inv1 inv2 gd ce pre post"
-)
-_PROCESSING = _words(
-    "brain bet n4 hdbet skullstripped stripped reg registered coreg coregistered mni mni152 rigid "
-    "affine native norm normalised normalized zscore zscored bias corrected biascorrected pp "
-    "preproc preprocessed resampled iso isovox 1mm image img volume vol scan mri mr nii nifti head "
-    "orig original raw final defaced masked cropped seg mask lesion lesions consensus gt"
-)
-"""Words of a file name that tell how the image was made, not of whom."""
-
-_COPY = re.compile(r"^(run|acq|rec|echo|e|ser|series|scan|img|image|copy|version|v)\d+$", re.I)
-"""Words that number the images of one patient."""
-
 _LONG = (
     "ses|sess|session|visit|vis|tp|timepoint|time|months?|mo|weeks?|wk|years?|yr|days?|fu|"
     "followup|scan"
@@ -74,6 +46,23 @@ _VISIT = re.compile(
 """Names of folders that say when, not who."""
 _SHORT_VISIT = re.compile(r"^[vmwyd][-_ ]?\d+$", re.I)
 """``v1``, ``m12``: a visit only where the folder above may be a patient's."""
+_COUNTED_VISIT = re.compile(r"^(?:study|stud|mri?|scan|exam)?[-_ .]?(\d+)$", re.I)
+"""``1``, ``study1``, ``MRI_2020``: a visit only where the folder above is clearly a patient's."""
+_VISIT_WORD = re.compile(rf"^(?:(?:{_LONG}|study)-?\d+[a-z]?|baseline|followup\d*)$", re.I)
+"""Words of a file's name that say when, after one that says who."""
+
+_SERIES = re.compile(r"(?:run|acq|rec|echo|se|ser|series|img|image)[-_ ]?\d+", re.I)
+"""Folders that number the images of one patient."""
+_CLEARLY = re.compile(
+    r"(?:patients?|pat|pt|subjects?|subj|sub|cases?|participant|proband)[-_ .]?\d+[a-z]?"
+    r"|[pscm]\d{2,}",
+    re.I,
+)
+"""``patient01``, ``P07``: a patient, whatever lies around."""
+_BEGINS_CLEARLY = re.compile(rf"(?:{_CLEARLY.pattern})(?![a-z\d])", re.I)
+_PERSON_FIRST = re.compile(r"[a-z]+[-_]?\d+(?![a-z\d])", re.I)
+_NUMBERED = re.compile(r"(?!(?:19|20)\d\d$)[a-z]{0,3}[-_ .]?\d+", re.I)
+"""``MS012``, ``07``: a patient, where what lies below is numbered too."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +109,9 @@ def identify(
     name before its folders and in near folders before far ones, of the first path that has them;
     then the layout of the first path: nnU-Net's ``imagesTs/CASE_0000.nii.gz``, a folder per
     visit within one per patient (``P07/ses1/flair.nii.gz``), a file name that says more than a
-    sequence where its folder says nothing (``data/patient07_FLAIR.nii.gz``), and else the
-    folder's name (``patient07/FLAIR.nii.gz``).
+    sequence where its folder says nothing (``data/patient07_FLAIR.nii.gz``) or that is clearly a
+    patient's where its folder is not (``ljubljana/patient01_study1_FLAIR.nii.gz``), and else the
+    folder's name (``patient07/FLAIR.nii.gz``). Folders that hold anything name nobody.
 
     Paths are taken as they are given, relative ones from the working folder; links are not
     followed, because what they lead to may be named by a store (git-annex) or be another's.
@@ -137,7 +127,7 @@ def identify(
     Returns
     -------
     Labels of patient and visit; the notes name files that belong to another patient or visit by
-    their own names.
+    their own names, or by their place where they lie just as the first one does.
     """
     given = [_absolute(Path(path).expanduser()) for path in paths if path is not None]
     typed_subject = _typed(subject, "sub-") if subject else ""
@@ -145,15 +135,17 @@ def identify(
     found_subject = typed_subject or _first(given, "sub-")
     found_visit = typed_visit if typed_visit is not None else _first(given, "ses-")
     if given and not (found_subject and (found_visit or typed_visit is not None)):
-        laid_subject, laid_visit = _layout(given[0])
+        laid = _layout(given[0])
         if typed_visit is None and not found_visit:
-            found_visit = laid_visit
-        found_subject = found_subject or laid_subject
+            found_visit = laid.visit
+        found_subject = found_subject or laid.subject
     notes = []
     if not typed_subject:
         notes += _contradictions(given, "sub-", "patient", "--subject")
-    if typed_visit is None:
+        notes += _layouts_differ(given, "sub-", "patient", "--subject")
+    if typed_visit is None and not notes:
         notes += _contradictions(given, "ses-", "visit", "--visit")
+        notes += _layouts_differ(given, "ses-", "visit", "--visit")
     return Identity(found_subject or UNKNOWN, found_visit or "", tuple(notes))
 
 
@@ -162,60 +154,128 @@ def _absolute(path: Path) -> Path:
 
 
 def _typed(text: str, prefix: str) -> str:
-    return bids_label(text.strip().removeprefix(prefix))
+    text = text.strip()
+    return bids_label(text[len(prefix) :] if text.casefold().startswith(prefix) else text)
 
 
 def _first(paths: Iterable[Path], entity: str) -> str:
-    return next((value for path in paths if (value := _entity(path, entity))), "")
-
-
-def _entity(path: PurePath, entity: str) -> str:
-    """Return the value of an entity in a file's name or else its folders', nearest first."""
-    for part in (_stem(path), *(parent.name for parent in path.parents)):
-        for word in part.split("_"):
-            if word.startswith(entity) and (value := bids_label(word.removeprefix(entity))):
-                return value
-    return ""
+    return next((value for path in paths if (value := entity_of(path, entity))), "")
 
 
 def _contradictions(paths: list[Path], entity: str, what: str, option: str) -> list[str]:
     """Name the files that name another patient or visit than the first that names one."""
-    named = [(path.name, value) for path in paths if (value := _entity(path, entity))]
+    named = [(path.name, value) for path in paths if (value := entity_of(path, entity))]
     return [
-        f"{name} is named as of {what} {value}, {named[0][0]} as of {what} {named[0][1]}; the "
-        f"result is named after {named[0][1]}, so check that the images are one {what}'s, or say "
-        f"which with {option}."
+        f"{name} is named as of {what} {value}, {named[0][0]} as of {what} {named[0][1]}; "
+        + _check(named[0][1], what, option)
         for name, value in named[1:]
         if value != named[0][1]
     ]
 
 
-def _layout(path: PurePath) -> tuple[str, str]:
-    """Return patient and visit of a path without BIDS entities; either may be empty."""
-    stem, folders = _stem(path), [parent.name for parent in path.parents]
-    if _NNUNET.match(folders[0]):
-        return bids_label(_NNUNET_CHANNEL.sub("", stem)), ""
+def _layouts_differ(paths: list[Path], entity: str, what: str, option: str) -> list[str]:
+    """Name the files that lie as the first one does, but with another patient or visit."""
+    plain = [path for path in paths if not entity_of(path, entity)]
+    laid = [_layout(path) for path in plain]
+    said = []
+    for path, other in zip(plain[1:], laid[1:], strict=True):
+        (label, at), (first, first_at) = other.of(what), laid[0].of(what)
+        alike = len(path.parts) == len(plain[0].parts) and at == first_at
+        if not alike or not label or not first or label == first:
+            continue
+        if at == 0 and what == "patient" and not _names_differ(path, plain[0]):
+            continue
+        here, there = (
+            "/".join(file.parts[-1 - max(one.patient_at, one.visit_at) :])
+            for file, one in ((path, other), (plain[0], laid[0]))
+        )
+        how, as_well = ("lies in the folder", "in that") if at else ("is named as", "as")
+        said.append(
+            f"{here} {how} of {what} {label}, {there} {as_well} of {what} {first}; "
+            + _check(first, what, option)
+        )
+    return said
+
+
+def _check(first: str, what: str, option: str) -> str:
+    return (
+        f"the result is named after {first}, so check that the images are one {what}'s, or say "
+        f"which with {option}."
+    )
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Patient and visit of a path without BIDS entities, and how far above the file each is.
+
+    The file's own name is at 0, its folder at 1; labels may be empty.
+    """
+
+    subject: str = ""
+    visit: str = ""
+    patient_at: int = 0
+    visit_at: int = 0
+
+    def of(self, what: str) -> tuple[str, int]:
+        if what == "patient":
+            return self.subject, self.patient_at
+        return self.visit, self.visit_at
+
+
+def _layout(path: PurePath) -> _Layout:
+    stem, folders = name_of(path), [parent.name for parent in path.parents if parent.name]
+    if folders and _NNUNET.match(folders[0]):
+        return _Layout(bids_label(_NNUNET_CHANNEL.sub("", stem)))
+    own, own_visit = _of_a_person(stem)
     # A folder of images within that of a patient says nothing, unless it stands alone.
-    within = [name for name in folders if name]
-    while len(within) > 1 and _is_part(within[0]) and not _holds_many(within[1]):
-        within.pop(0)
-    nearest, above = ([*within, "", ""])[:2]
-    visit = ""
-    if _VISIT.match(nearest) or (_SHORT_VISIT.match(nearest) and above and not _holds_many(above)):
-        visit = bids_label(_SESSION_WORD.sub("", nearest))
-        nearest = above
-    own = _of_a_person(stem) if not nearest or _says_nothing(folders[0]) or visit else ""
-    if visit and not _says_nothing(nearest):
-        own = ""
-    return own or bids_label(nearest), visit
+    at = 0
+    while at + 1 < len(folders) and _is_within(*folders[at : at + 3]):
+        at += 1
+    nearest, above = ([*folders[at:], "", ""])[:2]
+    visit, visit_at = _visit_of(nearest, above), 0
+    if visit:
+        at, nearest, visit_at = at + 1, above, at + 1
+    visit = visit or own_visit
+    # Else the file's name counts where it is clear, or all that lies between says nothing.
+    clear = own_visit or _BEGINS_CLEARLY.match(stem) or (at and not visit_at)
+    if own and (_says_nothing(nearest) or (clear and not _CLEARLY.fullmatch(nearest))):
+        return _Layout(own, visit, 0, visit_at)
+    return _Layout("" if _says_nothing(nearest) else bids_label(nearest), visit, at + 1, visit_at)
 
 
-def _stem(path: PurePath) -> str:
-    return _EXTENSIONS.sub("", path.name)
+def _is_within(folder: str, above: str, upper: str = "") -> bool:
+    """Return whether a folder is a part of the one above it, which is a patient's or visit's."""
+    if _visit_of(folder, above):
+        return False
+    if folder.isdecimal() and _is_part(above):  # a number of a series
+        return bool(_CLEARLY.fullmatch(upper) or _visit_of(upper, ""))
+    clear = bool(_CLEARLY.fullmatch(above) or _VISIT.match(above))
+    return (_is_part(folder) and not _holds_many(above)) or (_says_nothing(folder) and clear)
+
+
+def _visit_of(folder: str, above: str) -> str:
+    """Return the label of the visit that a folder is for, or nothing."""
+    if _VISIT.match(folder) or (_SHORT_VISIT.match(folder) and above and not _says_nothing(above)):
+        return bids_label(_SESSION_WORD.sub("", folder))
+    counted = _COUNTED_VISIT.match(folder)
+    person = _NUMBERED.fullmatch(above) and not _says_nothing(above) and not _VISIT.match(above)
+    if counted and (person or _CLEARLY.fullmatch(above)):
+        return bids_label(counted.group(1) if folder[:3].casefold() != "stu" else folder)
+    return ""
+
+
+def _split(name: str) -> list[str]:
+    return [word for word in re.split(r"[-_. ]+", name.casefold()) if word]
 
 
 def _is_part(folder: str) -> bool:
-    return folder.casefold() in _PARTS or folder.casefold() in _SEQUENCES
+    said = set(_split(folder))
+    if _SERIES.fullmatch(folder) or (said & CONTRASTS and not any(map(_CLEARLY.fullmatch, said))):
+        return True
+    known = PARTS | SEQUENCES
+    if len(said) > 1:  # "Preprocessed_Data"
+        return bool(said & known) and said <= known | PROCESSING | _CONTAINERS
+    return said <= known
 
 
 def _holds_many(folder: str) -> bool:
@@ -226,16 +286,26 @@ def _says_nothing(folder: str) -> bool:
     return not folder or _is_part(folder) or _holds_many(folder)
 
 
-def _of_a_person(stem: str) -> str:
-    """Return what a file's name says besides sequence and processing, as a label."""
-    words = [word for word in re.split(r"[-_. ]+", stem) if word]
-    left = [word for word in words if not _of_an_image(word.casefold())]
+def _of_a_person(stem: str) -> tuple[str, str]:
+    """Return what a file's name says besides sequence and processing: patient and visit."""
+    who, *when = re.split(r"_ses-(?=\w)", stem, maxsplit=1, flags=re.I)
+    if _CLEARLY.match(who):
+        who = _NNUNET_CHANNEL.sub("", who)
+    said = [word for word in re.split(r"[-_. ]+", who) if word]
+    left = [word for word in said if not of_an_image(word.casefold())]
+    at = next((i for i, word in enumerate(left) if i and _VISIT_WORD.match(word)), len(left))
+    visit = when[0].partition("_")[0] if when else _SESSION_WORD.sub("", "".join(left[at : at + 1]))
     # Numbers alone are a patient's only where the name begins with them.
-    numbers = all(word.isdecimal() for word in left)
-    return "" if not left or (numbers and left[0] != words[0]) else bids_label("".join(left))
+    if not left or (left[0] != said[0] and all(word.isdecimal() for word in left)):
+        return "", ""
+    return bids_label("".join(left[:at])), bids_label(visit)
 
 
-def _of_an_image(word: str) -> bool:
-    return (
-        word in _SEQUENCES or word in _PROCESSING or "flair" in word or bool(_COPY.fullmatch(word))
-    )
+def _names_differ(one: Path, other: Path) -> bool:
+    """Return whether two files' names name two patients: numbers alone may be those of series."""
+    if _NNUNET.match(one.parent.name):
+        return True
+    first, second = _PERSON_FIRST.match(one.name), _PERSON_FIRST.match(other.name)
+    if first is None or second is None or of_an_image(_split(name_of(one))[0]):
+        return False
+    return first.group().casefold() != second.group().casefold()

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from nibabel.affines import apply_affine
 
 from napari_ies.errors import CaseError
 from napari_ies.geometry.resampling import onto
+from napari_ies.mask_values import lesions_of, mask_of
 from napari_ies.volume import read_volume
 
 if TYPE_CHECKING:
@@ -19,23 +21,20 @@ if TYPE_CHECKING:
 
     from napari_ies.case import Case
     from napari_ies.geometry.grid import Grid
+    from napari_ies.geometry.resampling import Resampled
+
+__all__ = ["Mask", "check_mask", "lesions_of", "load_mask", "mask_of", "read_lesions", "read_mask"]
 
 logger = logging.getLogger("napari_ies")
-
-SOFT_THRESHOLD = 0.5
-"""From which value on a voxel of a soft mask belongs to it."""
-
-WHOLE = 1e-3
-"""How far a value may be from a whole number and still be one, rounded by the file's scale."""
 
 MOST_OF_IMAGE = 0.9
 """A mask that covers more of the image than this marks nothing in it."""
 
+MOST_OUTSIDE = 0.5
+"""Lesions lie in the brain: no more of them than this share lies outside."""
+
 MOST_OF_BRAIN = 0.5
 """Lesions that cover more of the brain than this are none."""
-
-MOST_LABELS = 100_000
-"""Labels above this are numbered anew: some of what follows takes memory by the highest one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +49,14 @@ class Mask:
         How it was taken: plain sentences.
     sha256
         Of the file, or empty.
+    name
+        Of the file, or empty.
     """
 
     values: NDArray[Any]
     notes: tuple[str, ...] = ()
     sha256: str = ""
+    name: str = ""
 
 
 def load_mask(path: str | Path, case: Case) -> NDArray[np.bool_]:
@@ -99,12 +101,12 @@ def read_mask(path: str | Path, case: Case, *, lesions: bool = False) -> Mask:
     CaseError
         As :func:`load_mask` does.
     """
-    volume = read_volume(path, constant_is_error=False)
+    volume = read_volume(path, constant_is_error=False, own_type=True)
     name = volume.path.name
     marked, notes = mask_of(volume.data, name)
-    moved, said = _on_case(marked, volume.grid, case, name)
+    moved, said = _on_case(marked, volume.grid, case, name, reference=lesions)
     check_mask(moved, case, name, lesions=lesions)
-    return Mask(moved, (*volume.notes, *notes, *said), volume.sha256)
+    return Mask(moved, (*volume.notes, *notes, *said), volume.sha256, name)
 
 
 def read_lesions(path: str | Path, case: Case) -> Mask:
@@ -128,89 +130,12 @@ def read_lesions(path: str | Path, case: Case) -> Mask:
     CaseError
         If the file cannot be read, does not overlap the case, or marks nothing or all of it.
     """
-    volume = read_volume(path, constant_is_error=False)
+    volume = read_volume(path, constant_is_error=False, own_type=True)
     name = volume.path.name
     labels, notes = lesions_of(volume.data, name)
     moved, said = _on_case(labels, volume.grid, case, name)
     check_mask(moved > 0, case, name, lesions=True, may_be_empty=False)
-    return Mask(moved, (*volume.notes, *notes, *said), volume.sha256)
-
-
-def mask_of(values: NDArray[Any], name: str) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-    """Say which voxels of an array a person means by it, by the one rule for files and layers.
-
-    Of whole numbers, those above 0: -1 is none, 255 is one. Of others, between 0 and 1, those
-    from 0.5 on: a soft mask, or one that a file's scale and offset moved off the whole numbers.
-
-    Parameters
-    ----------
-    values
-        (X, Y, Z), of any type.
-    name
-        What they are called in sentences.
-
-    Returns
-    -------
-    mask, notes
-        bool (X, Y, Z), and what must be said about it.
-
-    Raises
-    ------
-    CaseError
-        If they are fractions that are not between 0 and 1.
-    """
-    if values.dtype == bool:
-        return np.asarray(values), ()
-    if _are_whole(values):
-        return _above_zero(values, name)
-    low, high = float(np.min(values)), float(np.max(values))
-    if high > 1 + 2 * WHOLE or low < -1 - 2 * WHOLE:
-        raise CaseError(
-            f"{name} holds fractions from {low:.4g} to {high:.4g}; expected a mask of whole "
-            "numbers or of probabilities from 0 to 1."
-        )
-    mask = np.asarray(values >= SOFT_THRESHOLD)
-    return mask, (
-        f"{name} holds fractions ({low:.4g} to {high:.4g}): its voxels from {SOFT_THRESHOLD:g} "
-        f"on were taken, {np.count_nonzero(mask)} of them.",
-    )
-
-
-def lesions_of(values: NDArray[Any], name: str) -> tuple[NDArray[np.int32], tuple[str, ...]]:
-    """Take an array as a set of lesions: connected components of a mask, or its own labels.
-
-    Parameters
-    ----------
-    values
-        (X, Y, Z), of any type, see :func:`mask_of`.
-    name
-        What they are called in sentences.
-
-    Returns
-    -------
-    labels, notes
-        int32 (X, Y, Z), 0 for none; and how they were taken.
-    """
-    from napari_ies.lesions import instances  # pandas: only where lesions are made
-
-    mask, notes = mask_of(values, name)
-    marked = np.rint(values[mask]).astype(np.int64)
-    present, order = np.unique(marked, return_inverse=True)
-    labels = np.zeros(values.shape, dtype=np.int32)
-    if not _are_whole(values) or len(present) < 2:
-        labels = instances(mask)
-        count = int(labels.max(initial=0))
-        said = f"{name} is a mask: its {count} connected parts (18 neighbours) are the lesions."
-    elif present[-1] <= MOST_LABELS:
-        labels[mask] = marked
-        said = f"{name} holds {len(present)} labels; each is taken as one lesion."
-    else:
-        labels[mask] = order + 1
-        said = (
-            f"{name} holds {len(present)} labels; each is taken as one lesion, numbered anew from "
-            f"1 to {len(present)}, since the highest label is {present[-1]}."
-        )
-    return labels, (*notes, said)
+    return Mask(moved, (*volume.notes, *notes, *said), volume.sha256, name)
 
 
 def check_mask(
@@ -250,6 +175,14 @@ def check_mask(
     if not lesions:
         return
     brain = case.inside.any(axis=0)
+    marked = int(np.count_nonzero(mask))
+    outside = int(np.count_nonzero(mask & ~brain))
+    if outside > MOST_OUTSIDE * marked:
+        raise CaseError(
+            f"{name} marks mostly what lies outside the brain ({100 * outside / marked:.0f} % of "
+            "its voxels); expected lesions, so check whether it is an inverted mask or lies "
+            "elsewhere."
+        )
     of_brain = float(np.count_nonzero(mask & brain)) / max(int(np.count_nonzero(brain)), 1)
     if of_brain > MOST_OF_BRAIN:
         raise CaseError(
@@ -258,33 +191,88 @@ def check_mask(
         )
 
 
-def _are_whole(values: NDArray[Any]) -> bool:
-    if values.dtype == bool or np.issubdtype(values.dtype, np.integer):
-        return True
-    # A scale and an offset may move 0 and 1 by a hair; labels above that are exact.
-    return bool((np.abs(values - np.rint(values)) <= WHOLE).all())
+def placement_notes(
+    marked: NDArray[Any],
+    moved: Resampled,
+    source: Grid,
+    target: Grid,
+    names: tuple[str, str],
+    *,
+    reference: bool = False,
+) -> tuple[str, ...]:
+    """Say how what a file or layer marks came to lie on the grid of a case.
+
+    Parameters
+    ----------
+    marked
+        (X, Y, Z) on `source`: above 0 is marked.
+    moved
+        The same on `target`.
+    source, target
+        The grids.
+    names
+        What the mask and the case's grid are called in sentences.
+    reference
+        Whether what is found beyond it counts as false.
+
+    Returns
+    -------
+    Nothing where both are the same grid; else one sentence, which names what was lost too.
+    """
+    name, there = names
+    if moved.how == "same":
+        return ()
+    counts = int(np.count_nonzero(marked)), int(np.count_nonzero(moved.data))
+    axes = source.to_voxels(target)[:3, :3]
+    # Every second voxel of a finer grid is none of the same lattice.
+    if moved.how != "turned" or abs(np.linalg.det(axes)) != 1:
+        said = (
+            f"{name} lay on another grid ({source.words}) and was resampled (nearest neighbour) "
+            f"onto that of {there} ({target.words}): {counts[0]} of its voxels became {counts[1]}"
+        )
+    elif not np.array_equal(axes, np.eye(3)):
+        said = f"{name} was stored in another order and was turned, exactly"
+    else:
+        said = (
+            f"{name} lies on other voxels ({source.words}) of the same lattice and was placed on "
+            f"those of {there} ({target.words}) exactly"
+        )
+    return (f"{said}{_outside_words(marked, source, target, moved.covered, reference)}.",)
 
 
-def _above_zero(values: NDArray[Any], name: str) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-    mask = np.asarray(values > SOFT_THRESHOLD)
-    notes = []
-    below = values < -SOFT_THRESHOLD
-    # Where nothing is 0, a value below is how a program writes "not marked".
-    if below.any() and not (below | mask).all():
-        count = int(np.count_nonzero(below))
-        notes.append(
-            f"{name} holds values below 0 in {count} voxels, which were taken as unmarked."
-        )
-    present = np.unique(np.rint(values[mask]))
-    if len(present) > 1 and present[-1] == 255:
-        notes.append(
-            f"{name} holds 255 beside other values above 0; all of them were taken as marked."
-        )
-    return mask, tuple(notes)
+def _outside_words(
+    marked: NDArray[Any], source: Grid, target: Grid, covered: float, reference: bool = False
+) -> str:
+    """Return what to add to a sentence about a mask that does not lie in the images entirely.
+
+    Parameters
+    ----------
+    marked, source, target
+        See :func:`placement_notes`.
+    covered
+        Share of `target` that lies in the field of view of `source`.
+    reference
+        See :func:`placement_notes`.
+
+    Returns
+    -------
+    Such as ``"; 7 of its 33 marked voxels lie outside the images; it covers 30 % of the image"``,
+    or nothing.
+    """
+    where = apply_affine(target.to_voxels(source), np.argwhere(marked > 0))
+    # A hair's breadth more, as in resampling.
+    outside = ((where < -0.5 - 1e-6) | (where > np.array(target.shape) - 0.5 + 1e-6)).any(axis=-1)
+    count = int(np.count_nonzero(outside))
+    words = f"; {count} of its {len(where)} marked voxels lie outside the images" if count else ""
+    if covered < 1:
+        # Never rounded up to all of it.
+        words += f"; it covers {min(100 * covered, 99.9):.3g} % of the image"
+        words += ": lesions found outside it count as FP" if reference else ""
+    return words
 
 
 def _on_case(
-    values: NDArray[Any], grid: Grid, case: Case, name: str
+    values: NDArray[Any], grid: Grid, case: Case, name: str, *, reference: bool = False
 ) -> tuple[NDArray[Any], tuple[str, ...]]:
     """Bring a mask or labels onto the grid of a case with nearest neighbour; say so."""
     as_numbers = values.astype(np.uint8) if values.dtype == bool else values
@@ -294,14 +282,6 @@ def _on_case(
             f"What {name} marks does not overlap {case.sequences[0]}; expected a mask of the same "
             "patient in the same space."
         )
-    data = moved.data.astype(values.dtype, copy=False)
-    if moved.how == "same":
-        return data, ()
-    if moved.how == "turned":
-        return data, (f"{name} was stored in another order and was turned, exactly.",)
-    counts = int(np.count_nonzero(values)), int(np.count_nonzero(data))
-    return data, (
-        f"{name} lay on another grid ({grid.words}) and was resampled (nearest neighbour) onto "
-        f"that of {case.sequences[0]} ({case.grid.words}): {counts[0]} of its voxels became "
-        f"{counts[1]}.",
-    )
+    names = name, case.sequences[0]
+    said = placement_notes(values, moved, grid, case.grid, names, reference=reference)
+    return moved.data.astype(values.dtype, copy=False), said

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,8 @@ class Volume:
     path
         The file.
     data
-        float32 (X, Y, Z), voxels as stored, values with the file's scale and offset applied.
+        float32 (X, Y, Z), voxels as stored, values with the file's scale and offset applied; of
+        the file's own type where that was asked for.
     grid
         Where they lie, in mm.
     step
@@ -43,7 +43,7 @@ class Volume:
     """
 
     path: Path
-    data: NDArray[np.float32]
+    data: NDArray[Any]
     grid: Grid
     step: float = 0.0
     space: int = 1
@@ -56,7 +56,9 @@ class Volume:
         return self.grid.affine
 
 
-def read_volume(path: str | Path, *, constant_is_error: bool = True) -> Volume:
+def read_volume(
+    path: str | Path, *, constant_is_error: bool = True, own_type: bool = False
+) -> Volume:
     """Read one 3-d image in a format that nibabel reads.
 
     Parameters
@@ -68,6 +70,9 @@ def read_volume(path: str | Path, *, constant_is_error: bool = True) -> Volume:
         length is 1.
     constant_is_error
         Whether a volume with one single value is refused.
+    own_type
+        Whether whole numbers without a scale, and float64, keep their type: for labels, of which
+        float32 tells those above 2**24 apart no more.
 
     Returns
     -------
@@ -83,7 +88,7 @@ def read_volume(path: str | Path, *, constant_is_error: bool = True) -> Volume:
     content = open_image(path)
     shape = _shape_of(content, path.name)
     position = position_of(content, shape, path.name)
-    data = _values_of(content, shape, path.name)
+    data = _values_of(content, shape, path.name, own_type)
     if constant_is_error and data.min() == data.max():
         raise CaseError(
             f"Every voxel of {path.name} has the same value ({data.flat[0]:g}); expected an MR "
@@ -98,12 +103,6 @@ def read_volume(path: str | Path, *, constant_is_error: bool = True) -> Volume:
         sha256=content.sha256,
         notes=(*content.notes, *position.notes),
     )
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal, read piece by piece."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _shape_of(content: Content, what: str) -> tuple[int, int, int]:
@@ -127,9 +126,12 @@ def _shape_of(content: Content, what: str) -> tuple[int, int, int]:
     return shape[0], shape[1], shape[2]
 
 
-def _values_of(content: Content, shape: tuple[int, int, int], what: str) -> NDArray[np.float32]:
+def _values_of(
+    content: Content, shape: tuple[int, int, int], what: str, own_type: bool
+) -> NDArray[Any]:
     try:
-        data = np.asarray(content.image.dataobj, dtype=np.float32).reshape(shape)
+        data = np.asarray(content.image.dataobj, dtype=_type_of(content.image, own_type))
+        data = data.reshape(shape)
     except (OSError, EOFError, ValueError, zlib.error, HeaderDataError) as error:
         raise CaseError(
             f"{what} is damaged or cut short and cannot be read; copy it again from its source."
@@ -141,6 +143,15 @@ def _values_of(content: Content, shape: tuple[int, int, int], what: str) -> NDAr
             "them, for example by 0, before loading."
         )
     return data
+
+
+def _type_of(image: Any, own_type: bool) -> np.dtype[Any]:
+    """Return the type to read values in: float32, or the file's own, in this machine's order."""
+    own = np.dtype(image.get_data_dtype()).newbyteorder("=")
+    slope, intercept = (getattr(image.dataobj, name, None) for name in ("slope", "inter"))
+    unscaled = (slope, intercept) == (1.0, 0.0) or (slope is None and intercept is None)
+    exact = np.issubdtype(own, np.integer) or own == np.float64
+    return own if own_type and exact and unscaled else np.dtype(np.float32)
 
 
 def _step_of(image: Any) -> float:

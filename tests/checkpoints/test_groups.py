@@ -180,6 +180,54 @@ def test_the_largest_network_that_loads_is_used(saved):
     assert any("teacher" in t and '"student" is used' in t for t in model.profile.guessed)
 
 
+LISTS = {
+    "a list of folds": (lambda s: {"folds": [averaged(s), s]}, "folds[{}]"),
+    "a tuple": (lambda s: {"folds": (averaged(s), s)}, "folds[{}]"),
+    "nothing but a list": (lambda s: [averaged(s), s], "[{}]"),
+    "a list of checkpoints": (
+        lambda s: {"folds": [{"state_dict": averaged(s), "epoch": 1}, {"state_dict": s}]},
+        "folds[{}].state_dict",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_networks_in_a_list_are_found_and_chosen_by_their_place(name, saved):
+    network = unet()
+    arrange, place = LISTS[name]
+    path = saved(network, arrange=arrange)
+    state = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+
+    model = load_checkpoint(path, device="cpu")
+
+    first, second = place.format(0), place.format(1)
+    assert computes(model, network, averaged(state))
+    assert model.profile.weights == first
+    (said,) = [text for text in model.profile.guessed if "holds the networks" in text]
+    assert f'"{first}" and "{second}"; "{first}" is used: ' in said
+
+    profile_path(path).write_text(json.dumps({"weights": second}))
+    assert computes(load_checkpoint(path, device="cpu"), network, state)
+
+
+def test_the_largest_network_of_a_list_is_used(saved):
+    smaller = UNet(3, 2, 2, (4, 8), (2,), norm="batch").state_dict()
+    network = UNet(3, 2, 2, (4, 8, 16), (2, 2), norm="batch")
+    path = saved(network, arrange=lambda s: {"folds": [smaller, s]})
+
+    assert load_checkpoint(path, device="cpu").profile.weights == "folds[1]"
+
+
+def test_a_choice_in_a_bare_file_is_refused_with_the_words_for_its_top_level(saved):
+    path = saved(unet())
+    profile_path(path).write_text('{"weights": "state"}')
+
+    with pytest.raises(CheckpointError) as caught:
+        load_checkpoint(path, device="cpu")
+
+    assert one_sentence(caught).endswith('it holds the top level ("").')
+
+
 def test_weights_that_are_not_there_are_refused_with_what_there_is(saved):
     path = saved(unet(), arrange=lambda s: {"state_dict": s, "ema_state_dict": averaged(s)})
     profile_path(path).write_text('{"weights": "swa"}')

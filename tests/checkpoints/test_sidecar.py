@@ -190,6 +190,19 @@ def test_each_field_is_checked(content, words, checkpoint):
     assert words in refusal(checkpoint)
 
 
+def test_a_mark_of_utf_8_at_the_beginning_is_read_over(checkpoint):
+    """As editors of Windows write it."""
+    profile_path(checkpoint).write_bytes(b"\xef\xbb\xbf" + b'{"overlap": 0.25}')
+
+    assert load_checkpoint(checkpoint, device="cpu").profile.overlap == 0.25
+
+
+def test_an_orientation_in_small_letters_is_the_same(checkpoint):
+    state(checkpoint, {"orientation": "las"})
+
+    assert load_checkpoint(checkpoint, device="cpu").profile.orientation == "LAS"
+
+
 def test_file_that_is_no_text(checkpoint):
     profile_path(checkpoint).write_bytes(b"\xff\xfe\x00")
 

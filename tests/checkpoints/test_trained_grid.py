@@ -93,3 +93,21 @@ def test_as_stored_can_be_stated_against_a_profile(checkpoint):
     assert stored.profile.spacing == (1, 1, 3), "what it was trained on is still known"
     assert stored.network is model.network
     assert (model.profile.orientation, model.profile.resample) == ("LAS", True)
+
+
+def test_a_spacing_that_is_given_serves_a_profile_that_asks_to_resample(tmp_path):
+    import json
+
+    import torch
+    from monai.networks.nets import UNet
+
+    from napari_ies.checkpoints import load_checkpoint
+    from napari_ies.errors import CheckpointError
+
+    network = UNet(3, 2, 2, channels=(4, 8), strides=(2,), norm="batch")
+    torch.save(network.state_dict(), tmp_path / "unet.pth")
+    (tmp_path / "unet.profile.json").write_text(json.dumps({"resample": True}))
+    with pytest.raises(CheckpointError, match="without"):
+        load_checkpoint(tmp_path / "unet.pth", device="cpu")
+    profile = load_checkpoint(tmp_path / "unet.pth", device="cpu", spacing=(1, 1, 2)).profile
+    assert (profile.spacing, profile.resample) == ((1, 1, 2), True)

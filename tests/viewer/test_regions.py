@@ -242,7 +242,8 @@ def test_layers_on_other_grids_are_brought_over_and_said_so(segmented, patient, 
     painted = np.zeros(flair.data.shape, dtype=bool)
     painted[8:18, 10:18, 12:24] = True
     np.testing.assert_array_equal(mask, stored_mask(segmented, patient, painted))
-    assert "lies on another grid than FLAIR and was brought to it with nearest neighbour" in note
+    assert note.startswith("coarse lay on another grid (")
+    assert "was resampled (nearest neighbour) onto that of FLAIR (" in note
     assert f"{half.astype(bool).sum()} of its voxels became {painted.sum()}" in note
     assert not layer_mask(source_of(layer), 2, reading.case, reading.frame)[0].any()
 

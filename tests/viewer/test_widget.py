@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from copy import deepcopy
 
 import nibabel as nib
@@ -312,6 +314,20 @@ def test_the_reference_adds_matches(segmented, patient):
     assert segmented.control("reference").currentText() == "reference"
     segmented.segment()
     assert segmented.panel.reading.segmentation.lesions["match"].tolist() == ["TP", "TP"]
+
+
+def test_what_is_saved_names_the_reference(segmented, patient, tmp_path):
+    segmented.panel.preparing.open_reference(str(patient.reference))
+    segmented.finish()
+    segmented.segment()
+    segmented.panel.save_to(str(tmp_path / "out"))
+    segmented.finish()
+    (path,) = (tmp_path / "out").rglob("*_dseg.json")
+    digest = hashlib.sha256(patient.reference.read_bytes()).hexdigest()
+    assert json.loads(path.read_text())["Reference"] == {
+        "Name": "reference.nii.gz",
+        "SHA256": digest,
+    }
 
 
 def test_saving_writes_what_was_computed(segmented, tmp_path):

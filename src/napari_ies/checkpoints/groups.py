@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 Tables = dict[str, dict[str, "torch.Tensor"]]
 """The tables of tensors in a file, each with its tensors by key: by where they lie in it, with
-dots, such as ``"state_dict"``; the file's top level has no name."""
+dots and places in lists, such as ``"state_dict"`` or ``"folds[0]"``; the file's top level has no
+name."""
 
 TOP_LEVEL = 'the top level ("")'
 _DEEPEST = 6
@@ -148,8 +149,9 @@ def chosen_tables(tables: Tables, weights: str) -> Tables:
         if under:
             found[table] = under
     if not found:
-        there = [named(group, find_groups(tables)) for group in find_groups(tables)]
-        holds = _and(there or [table or TOP_LEVEL for table in tables])
+        groups = find_groups(tables)
+        there = [named(group, groups) for group in groups] or list(tables)
+        holds = _and([name or TOP_LEVEL for name in there])
         raise CheckpointError(
             f"weights is {weights!r}, expected a table of the file or the start of its keys: it "
             f"holds {holds}"

@@ -104,7 +104,7 @@ def load_checkpoint(
     """
     path = Path(path)
     chosen = resolve_device(device)
-    network, profile, _ = _load(path)
+    network, profile, _ = _load(path, spacing)
     profile = stated_geometry(profile, orientation, spacing)
     return SegmentationModel(network, profile, chosen, path=path, sha256=file_sha256(path))
 
@@ -156,11 +156,15 @@ class _Reading:
     weights: str | None = None
 
 
-def _load(path: Path) -> tuple[nn.Module, Profile, tuple[str, ...]]:
+def _load(
+    path: Path, spacing: Sequence[float] | None = None
+) -> tuple[nn.Module, Profile, tuple[str, ...]]:
     """Read a file in the first way that is proved by loading every tensor strictly."""
     tables = read_tables(path)
     beside = profile_path(path)
     stated = read_profile(beside) if beside.exists() else {}
+    if stated.get("resample") and spacing is not None:
+        del stated["resample"]  # said with the spacing, by `stated_geometry`
     try:
         if stated.get("weights") is not None:
             tables = chosen_tables(tables, stated["weights"])

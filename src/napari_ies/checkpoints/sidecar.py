@@ -46,7 +46,7 @@ def read_profile(path: Path) -> dict[str, Any]:
         If it is not JSON, or a field is unknown or has a value it cannot have.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
         raise CheckpointError(
             f"{path.name} is not valid JSON ({error.msg}, line {error.lineno} column "
@@ -75,6 +75,8 @@ def read_profile(path: Path) -> dict[str, Any]:
         fields[name] = _tuples(value)
     if isinstance(fields.get("window"), int):
         fields["window"] = (fields["window"],) * 3
+    if fields.get("orientation") is not None:
+        fields["orientation"] = _codes(fields["orientation"])
     return fields
 
 
@@ -151,8 +153,12 @@ def _is_spacing(value: Any) -> bool:
     )
 
 
+def _codes(value: str) -> str:
+    return value.strip().upper()
+
+
 def _is_orientation(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and is_orientation(value))
+    return value is None or (isinstance(value, str) and is_orientation(_codes(value)))
 
 
 def _is_window(value: Any) -> bool:

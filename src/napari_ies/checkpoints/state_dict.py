@@ -160,9 +160,12 @@ def _not_a_checkpoint(path: Path) -> CheckpointError:
 
 
 def _tables(content: Any, name: str, depth: int) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
-    """Give each mapping in `content` that holds tensors, by its place."""
+    """Give each mapping in `content` that holds tensors, by its place: ``folds[0].model``."""
     import torch
 
+    if depth and isinstance(content, list | tuple):
+        for i, value in enumerate(content):
+            yield from _tables(value, f"{name}[{i}]", depth - 1)
     if not isinstance(content, Mapping):
         return
     tensors = {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor)}

@@ -42,6 +42,7 @@ from napari_ies.cli.terminal import Terminal, reporting
 if TYPE_CHECKING:
     from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.masks import Mask
     from napari_ies.segmentation import Segmentation
 
 logger = logging.getLogger("napari_ies")
@@ -128,6 +129,7 @@ def segment(
             save_segmentation,
             segmentation_files,
         )
+        from napari_ies.results.provenance import file_record
 
         model, case = _open(
             terminal,
@@ -142,10 +144,18 @@ def segment(
         )
         names = segmentation_files(case.subject, case.visit).values()
         prepare(out, [str(anat_folder("", case) / name) for name in names], overwrite=overwrite)
+        known = _reference(terminal, reference, case)
         segmentation = _segment(
-            terminal, model, case, threshold, reference, forward=forward, smallest=smallest
+            terminal, model, case, threshold, known, forward=forward, smallest=smallest
         )
-        written = save_segmentation(out, segmentation, case=case, model=model, overwrite=overwrite)
+        written = save_segmentation(
+            out,
+            segmentation,
+            case=case,
+            model=model,
+            overwrite=overwrite,
+            reference=None if known is None else file_record(known.name, known.sha256),
+        )
         terminal.show(lesions_table(segmentation.lesions))
         terminal.show(f"{len(segmentation.lesions)} lesions; written to {written[0]}")
 
@@ -263,15 +273,13 @@ def explain(
         )
         targets = [explaining.region_target(file, case) for file in mask or ()]
         if lesion or all_lesions:
-            found, notes = (
-                (_segment(terminal, model, case, threshold, reference, forward=forward).labels, ())
-                if labels is None
-                else explaining.labels_from(labels, case)
-            )
-            targets = [
-                *explaining.lesion_targets(found, lesion or (), all_lesions, notes),
-                *targets,
-            ]
+            if labels is None:
+                known = _reference(terminal, reference, case)
+                segmentation = _segment(terminal, model, case, threshold, known, forward=forward)
+                found = explaining.found_with(segmentation, known)
+            else:
+                found = explaining.labels_from(labels, case)
+            targets = [*explaining.lesion_targets(found, lesion or (), all_lesions), *targets]
         explaining.check_files(out, targets, case, request, overwrite)
         saliencies = explaining.explain_targets(
             terminal, model, case, targets, request, out, overwrite, memory_gib
@@ -458,23 +466,30 @@ def _open(
     return model, case
 
 
+def _reference(terminal: Terminal, file: Path | None, case: Case) -> Mask | None:
+    """Read a reference, if there is one, and say how it was taken."""
+    from napari_ies.masks import read_mask
+
+    if file is None:
+        return None
+    known = read_mask(file, case, lesions=True)
+    for note in known.notes:
+        terminal.note(note)
+    return known
+
+
 def _segment(
     terminal: Terminal,
     model: SegmentationModel,
     case: Case,
     threshold: float | None,
-    reference: Path | None,
+    known: Mask | None,
     *,
     forward: Forward,
     smallest: int | None = None,
 ) -> Segmentation:
-    from napari_ies.masks import read_mask
     from napari_ies.segmentation import segment_progressively
 
-    known = None if reference is None else read_mask(reference, case, lesions=True)
-    said = () if known is None else known.notes
-    for note in said:
-        terminal.note(note)
     reports = segment_progressively(
         model,
         case,
@@ -482,7 +497,7 @@ def _segment(
         smallest=smallest,
         reference=None if known is None else known.values,
         forward=forward,
-        said=said,
+        said=() if known is None else known.notes,
     )
     return terminal.follow(reports, "Segmentation")
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_ies.checkpoints.state_dict import file_sha256
 from napari_ies.errors import CaseError, ResultsError, SaliencyError
 from napari_ies.masks import read_lesions, read_mask
 from napari_ies.results import (
@@ -21,12 +22,13 @@ from napari_ies.results import (
     save_saliency,
 )
 from napari_ies.results.names import sidecar_name
-from napari_ies.results.storage import read_sidecar
+from napari_ies.results.provenance import file_record, other_images
+from napari_ies.results.storage import expected_content, read_sidecar
 from napari_ies.saliency.explanation import explain_request, explain_together
 from napari_ies.volume import stem_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -35,9 +37,13 @@ if TYPE_CHECKING:
     from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.checkpoints.profile import Profile
     from napari_ies.cli.terminal import Terminal
+    from napari_ies.masks import Mask
     from napari_ies.progress import Progress
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
+    from napari_ies.segmentation import Segmentation
+
+    FileRecord = Mapping[str, str | None]
 
 logger = logging.getLogger("napari_ies")
 
@@ -54,12 +60,16 @@ class Target:
         bool (X, Y, Z) on the case's grid.
     notes
         How it was taken from its file: plain sentences.
+    files
+        Records of the files it comes from by what they are: ``"labels"``, ``"mask"``,
+        ``"reference"``.
     """
 
     lesion: int | None
     region: str | None
     footprint: NDArray[np.bool_]
     notes: tuple[str, ...] = ()
+    files: Mapping[str, FileRecord] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -72,12 +82,24 @@ class Target:
         return f"Lesion {self.name}" if self.region is None else self.name.capitalize()
 
 
-def lesion_targets(
-    labels: NDArray[np.int32],
-    wanted: Sequence[int],
-    everything: bool,
-    notes: tuple[str, ...] = (),
-) -> list[Target]:
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The lesions that there are to explain.
+
+    Parameters
+    ----------
+    labels
+        int32 (X, Y, Z), 0 for none.
+    notes, files
+        See :class:`Target`.
+    """
+
+    labels: NDArray[np.int32]
+    notes: tuple[str, ...] = ()
+    files: Mapping[str, FileRecord] = field(default_factory=dict)
+
+
+def lesion_targets(found: Found, wanted: Sequence[int], everything: bool) -> list[Target]:
     """Give the lesions to explain.
 
     Raises
@@ -85,6 +107,7 @@ def lesion_targets(
     SaliencyError
         If a lesion is not in the segmentation.
     """
+    labels = found.labels
     present = [int(value) for value in np.unique(labels) if value > 0]
     if not present:
         raise SaliencyError(
@@ -97,7 +120,7 @@ def lesion_targets(
             f"{present[-1]}, listed by the command segment."
         )
     chosen = present if everything else list(dict.fromkeys(wanted))
-    return [Target(value, None, labels == value, notes) for value in chosen]
+    return [Target(value, None, labels == value, found.notes, found.files) for value in chosen]
 
 
 def region_target(file: Path, case: Case) -> Target:
@@ -107,23 +130,52 @@ def region_target(file: Path, case: Case) -> Target:
         logger.warning(note)
     if not mask.values.any():
         raise CaseError(f"{file.name} marks no voxel of the images; choose another mask.")
-    return Target(None, label(stem_of(file)), mask.values, mask.notes)
+    record = file_record(mask.name, mask.sha256)
+    return Target(None, label(stem_of(file)), mask.values, mask.notes, {"mask": record})
 
 
-def labels_from(file: Path, case: Case) -> tuple[NDArray[np.int32], tuple[str, ...]]:
-    """Read the lesions to explain: of an earlier segmentation, an expert or another program.
+def found_with(segmentation: Segmentation, reference: Mask | None) -> Found:
+    """Give the lesions that were found now, and what was said about their reference."""
+    if reference is None:
+        return Found(segmentation.labels)
+    record = file_record(reference.name, reference.sha256)
+    return Found(segmentation.labels, reference.notes, {"reference": record})
 
-    Returns
-    -------
-    labels, notes
-        int32 (X, Y, Z), and how they were taken.
-    """
+
+def labels_from(file: Path, case: Case) -> Found:
+    """Read the lesions to explain: of an earlier segmentation, an expert or another program."""
     if sidecar_of_ours(file):
-        return load_segmentation(file, case).labels, ()
+        return _earlier(file, case)
     lesions = read_lesions(file, case)
     for note in lesions.notes:
         logger.warning(note)
-    return lesions.values, lesions.notes
+    return Found(
+        lesions.values, lesions.notes, {"labels": file_record(lesions.name, lesions.sha256)}
+    )
+
+
+def _earlier(file: Path, case: Case) -> Found:
+    """Read an earlier segmentation, with what was said of it and whether it is of these images."""
+    earlier = load_segmentation(file, case)
+    sidecar = file.with_name(sidecar_name(file.name))
+    content = read_sidecar(sidecar)
+    with expected_content(sidecar):
+        labels = file.with_name(content["Files"]["labels"])
+        files = {"labels": file_record(labels.name, file_sha256(labels))}
+        if "Reference" in content:
+            files["reference"] = dict(content["Reference"])
+        others = other_images(case, content.get("Images") or ())
+    if not others:
+        return Found(earlier.labels, earlier.notes, files)
+    note = (
+        f"The lesions of {labels.name} were found in other images "
+        f"({', '.join(others)} {'differ' if len(others) > 1 else 'differs'} by SHA-256) than "
+        "those that are explained; check that both are of the same patient and visit, or segment "
+        "these images."
+    )
+    logger.warning(note)
+    notes = (note, *(f"Said of {labels.name}: {text}" for text in earlier.notes))
+    return Found(earlier.labels, notes, files)
 
 
 def sidecar_of_ours(file: Path) -> bool:
@@ -203,7 +255,7 @@ def explain_targets(
     done: dict[str, Saliency] = {}
     reports = _reports(model, case, targets, request, memory_gib)
     for target, computed in terminal.follow_each(reports, lambda target: target.step):
-        saliency = _with_notes(computed, target.notes)
+        saliency = _with_origin(computed, target)
         save_saliency(
             folder,
             saliency,
@@ -217,13 +269,16 @@ def explain_targets(
     return done
 
 
-def _with_notes(saliency: Saliency, notes: tuple[str, ...]) -> Saliency:
-    """Return a saliency whose provenance says how its footprint was taken."""
-    if not notes:
-        return saliency
+def _with_origin(saliency: Saliency, target: Target) -> Saliency:
+    """Return a saliency whose provenance says where its footprint is from and how it was taken."""
     known = saliency.provenance.get("notes", ())
-    said = [*known, *notes] if isinstance(known, list | tuple) else list(notes)
-    return replace(saliency, provenance={**saliency.provenance, "notes": said})
+    before = list(known) if isinstance(known, list | tuple) else []
+    added: dict[str, object] = {}
+    if target.notes:
+        added["notes"] = [*before, *(note for note in target.notes if note not in before)]
+    if target.files:
+        added["footprint_from"] = {kind: dict(record) for kind, record in target.files.items()}
+    return replace(saliency, provenance={**saliency.provenance, **added})
 
 
 def _reports(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -44,6 +44,38 @@ def image_records(case: Case) -> list[dict[str, Any]]:
         }
         records.append(record if digest else record | {"DataSHA256": data_digest(values)})
     return records
+
+
+def file_record(name: str, sha256: str) -> dict[str, str | None]:
+    """Return the record of a file that a result rests on: its name alone, and its SHA-256."""
+    return {"Name": name, "SHA256": sha256 or None}
+
+
+def other_images(case: Case, records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Name those images of a result that are none of a case, by their content.
+
+    Parameters
+    ----------
+    case
+        The case.
+    records
+        What :func:`image_records` gave for the result's own.
+
+    Returns
+    -------
+    Such as ``["FLAIR of flair.nii.gz"]``, or nothing where all are the case's.
+    """
+    files = set(case.sha256)
+    others = []
+    for record in records:
+        digest, data = record.get("SHA256"), record.get("DataSHA256")
+        if digest in files or not (digest or data):
+            continue
+        if data and data in {data_digest(values) for values in case.data}:
+            continue
+        name = record.get("Name")
+        others.append(f"{record.get('Sequence')}{f' of {name}' if name else ''}")
+    return others
 
 
 def data_digest(values: NDArray[np.float32]) -> str:

@@ -67,6 +67,7 @@ def save_segmentation(
     model: SegmentationModel,
     overwrite: bool = False,
     flat: bool = False,
+    reference: Mapping[str, str | None] | None = None,
 ) -> list[Path]:
     """Write a segmentation to a folder, with the case's affine.
 
@@ -86,6 +87,9 @@ def save_segmentation(
         Whether files of the same names are replaced.
     flat
         Whether the files go into the folder itself, which is then no BIDS dataset: a session.
+    reference
+        Record of the reference's file, see
+        :func:`~napari_ies.results.provenance.file_record`; None without one.
 
     Returns
     -------
@@ -107,6 +111,8 @@ def save_segmentation(
         case, _ = told_apart(root, case)
     names = segmentation_files(case.subject, case.visit)
     common = _description(segmentation, case, model, root) | {"Files": names}
+    if reference is not None:
+        common["Reference"] = dict(reference)
     space = space_code(case)
     labels = segmentation.labels.astype(np.int32, copy=False)
     probability = segmentation.probability.astype(np.float32, copy=False)

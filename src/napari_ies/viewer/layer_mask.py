@@ -26,7 +26,7 @@ Notes = tuple[str, ...]
 
 
 def layer_mask(
-    source: Source, value: int | None, case: Case, frame: Frame
+    source: Source, value: int | None, case: Case, frame: Frame, *, reference: bool = False
 ) -> tuple[NDArray[np.bool_], Notes]:
     """Return the voxels of a mask's layer on a case's stored grid.
 
@@ -38,6 +38,8 @@ def layer_mask(
         The label; None for all that it marks, see :func:`napari_ies.masks.mask_of`.
     case, frame
         The stored grid, and where it lies in the viewer.
+    reference
+        Whether what is found beyond it counts as false.
 
     Returns
     -------
@@ -56,7 +58,7 @@ def layer_mask(
     marked, notes = (
         mask_of(source.stored, source.name) if value is None else (source.stored == value, ())
     )
-    mask, said = _onto_case(marked, source, case, frame)
+    mask, said = _onto_case(marked, source, case, frame, reference=reference)
     check_mask(mask, case, source.name)
     return mask, (*notes, *said)
 
@@ -89,7 +91,7 @@ def reference_mask(
     if source.path is not None and _as_in_file(source, source.path):
         known = read_mask(source.path, case, lesions=True)
         return known.values, source.path, known.notes
-    mask, notes = layer_mask(source, None, case, frame)
+    mask, notes = layer_mask(source, None, case, frame, reference=True)
     check_mask(mask, case, source.name, lesions=True)
     return mask, mask, notes
 
@@ -140,13 +142,14 @@ def labels_shown(values: NDArray[Any], name: str) -> NDArray[Any]:
     CaseError
         If they are no mask.
     """
-    from napari_ies.masks import WHOLE, mask_of
+    from napari_ies.mask_values import WHOLE, mask_of
 
     mask, _ = mask_of(values, name)
     whole = np.rint(values)
     if np.abs(values - whole).max() > WHOLE or whole.max() <= 1:
         return mask.astype(np.uint8)
-    return np.where(mask, whole, 0).astype(np.int32)
+    small = whole.max() <= np.iinfo(np.int32).max
+    return np.where(mask, whole, 0).astype(np.int32 if small else np.int64)
 
 
 def _as_in_file(source: Source, path: Path) -> bool:
@@ -165,18 +168,20 @@ def _as_in_file(source: Source, path: Path) -> bool:
 
 
 def _onto_case(
-    marked: NDArray[Any], source: Source, case: Case, frame: Frame
+    marked: NDArray[Any], source: Source, case: Case, frame: Frame, *, reference: bool = False
 ) -> tuple[NDArray[Any], Notes]:
     """Bring what a layer marks, axes as stored, onto the case's grid, voxel for voxel if it can."""
     from napari_ies.geometry.resampling import onto
+    from napari_ies.masks import placement_notes
 
     numbers = marked.astype(np.uint8) if marked.dtype == bool else marked
     if source.affine is not None:
-        moved = onto(numbers, source.grid, case.grid, order=0)
+        grids = source.grid, case.grid
+        moved = onto(numbers, *grids, order=0)
         data = moved.data
     else:
-        shown = source.frame.reorientation.apply(numbers)
-        moved = onto(shown, source.frame.grid, frame.grid, order=0)
+        numbers, grids = source.frame.reorientation.apply(numbers), (source.frame.grid, frame.grid)
+        moved = onto(numbers, *grids, order=0)
         data = frame.reorientation.invert(moved.data)
     data = np.ascontiguousarray(data.astype(marked.dtype, copy=False))
     if marked.any() and not data.any():
@@ -184,12 +189,5 @@ def _onto_case(
             f"What is painted in {source.name} does not overlap the images; expected a layer of "
             "the same patient in the same space."
         )
-    if moved.how == "same":
-        return data, ()
-    if moved.how == "turned" and np.count_nonzero(data) == np.count_nonzero(marked):
-        return data, (f"{source.name} lies in another order and was turned, exactly.",)
-    return data, (
-        f"{source.name} lies on another grid than {case.sequences[0]} and was brought to it with "
-        f"nearest neighbour: {np.count_nonzero(marked)} of its voxels became "
-        f"{np.count_nonzero(data)}.",
-    )
+    names = source.name, case.sequences[0]
+    return data, placement_notes(numbers, moved, *grids, names, reference=reference)

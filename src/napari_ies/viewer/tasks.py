@@ -132,12 +132,28 @@ def save_answers(
     folder: Path, reading: Reading, answers: Answers, overwrite: bool
 ) -> Iterator[Progress[Path]]:
     """Save the segmentation and every finished map to a folder."""
+    from napari_ies.checkpoints.state_dict import file_sha256
     from napari_ies.results import save_saliency, save_segmentation
+    from napari_ies.results.provenance import file_record
 
     total = 1 + len(answers)
     yield Progress("Saving", 0, total, "results")
     case, model = reading.case, reading.model
-    save_segmentation(folder, reading.segmentation, case=case, model=model, overwrite=overwrite)
+    reference = None
+    if isinstance(reading.reference, Path):
+        there = reading.reference.is_file()
+        digest = file_sha256(reading.reference) if there else ""
+        reference = file_record(reading.reference.name, digest)
+    elif reading.reference is not None:
+        reference = file_record("painted in the viewer", "")
+    save_segmentation(
+        folder,
+        reading.segmentation,
+        case=case,
+        model=model,
+        overwrite=overwrite,
+        reference=reference,
+    )
     named: Counter[tuple[Subject, str, str]] = Counter()
     for done, answer in enumerate(answers, start=1):
         yield Progress("Saving", done, total, "results")
