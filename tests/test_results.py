@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import nibabel as nib
@@ -12,6 +13,7 @@ from nibabel.affines import from_matvec
 from nibabel.eulerangles import euler2mat
 from pandas.testing import assert_frame_equal
 
+from napari_ies.agreement import Agreement
 from napari_ies.case import Case, load_case
 from napari_ies.errors import ResultsError
 from napari_ies.profile import profile
@@ -385,6 +387,22 @@ def test_any_file_of_a_segmentation_brings_it_back(tmp_path, small, segmentation
         assert_frame_equal(loaded.lesions, segmentation.lesions, check_exact=True)
         for name in ("threshold", "forward", "device", "notes", "smallest"):
             assert getattr(loaded, name) == getattr(segmentation, name)
+
+
+def test_tested_guesses_come_back_and_older_files_have_none(tmp_path, small, segmentation, case):
+    tested = (
+        Agreement("orientation", "PSR", "LAS", {"PSR": 0.5, "LAS": 0.25}, "Better.", True, "LAS"),
+        Agreement("strides", "2, 2", "2, 2", {"2, 2": 0.125, "1, 2": math.inf}, "Agrees.", True),
+    )
+    segmentation = dataclasses.replace(segmentation, agreements=tested)
+    labels, *_ = save_segmentation(tmp_path, segmentation, case=case, model=small.model())
+    assert load_segmentation(labels).agreements == tested
+
+    sidecar = labels.with_name("sub-07_desc-lesions_dseg.json")
+    content = json.loads(sidecar.read_text())
+    del content["Agreements"]
+    sidecar.write_text(json.dumps(content))
+    assert load_segmentation(labels).agreements == ()
 
 
 def test_the_lesion_table_starts_with_index_and_name_and_says_what_is_missing(

@@ -84,6 +84,17 @@ def test_no_voxel_size(spacing, checkpoint):
         load_checkpoint(checkpoint, device="cpu", spacing=spacing)
 
 
+def test_as_stored_can_be_stated_against_a_profile(checkpoint):
+    model = load_checkpoint(checkpoint, device="cpu", orientation="LAS", spacing=(1, 1, 3))
+
+    stored = with_geometry(model, "as stored", "as stored")
+
+    assert (stored.profile.orientation, stored.profile.resample) == (None, False)
+    assert stored.profile.spacing == (1, 1, 3), "what it was trained on is still known"
+    assert stored.network is model.network
+    assert (model.profile.orientation, model.profile.resample) == ("LAS", True)
+
+
 def test_a_spacing_that_is_given_serves_a_profile_that_asks_to_resample(tmp_path):
     import json
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from napari_ies.viewer import region_choice
 from napari_ies.viewer.frame import Frame
 from napari_ies.viewer.layer_mask import layer_mask
 from napari_ies.viewer.layers import key_of
+from napari_ies.viewer.session_opening import open_session, read_map
 from napari_ies.viewer.sources import source_of
 
 both_grids = pytest.mark.parametrize("patient", ["anisotropic", "oblique"], indirect=True)
@@ -269,3 +271,42 @@ def test_layers_on_other_grids_are_brought_over_and_said_so(segmented, patient, 
     chosen = finish(region_choice.choose_region(choice, reading))
     share = round(100 * expected.sum() / expected.size)
     assert f"holds {expected.sum()} voxels, as many as {share} % of the brain" in chosen.notes[1]
+
+
+def test_how_a_region_was_taken_is_seen_and_saved_with_its_map(segmented, tmp_path):
+    panel = segmented.panel
+    flair = segmented.layer("sub-01_FLAIR")
+    half = np.zeros([n // 2 for n in flair.data.shape], dtype=np.int32)
+    half[6:9, 6:9, 6:9] = 1
+    segmented.viewer.add_labels(
+        half,
+        name="coarse",
+        scale=2 * np.array(flair.scale),
+        translate=np.array(flair.translate) + 0.5 * np.array(flair.scale),
+        units=flair.units,
+    )
+    open_tab(segmented)
+    segmented.control("region").setCurrentText("coarse")
+    said = "27 of its voxels became 216"
+    segmented.press("explain_region")
+    segmented.wait(lambda: segmented.answer("coarse") is not None)
+    segmented.finish()
+    assert any(said in note for note in segmented.answer("coarse").saliency.provenance["notes"])
+    assert said in segmented.panel.notes.sentences.text
+    # So it is in what is saved, by hand and by itself, and in the maps after reopening.
+    panel.save_to(str(tmp_path / "out"))
+    segmented.finish()
+    sidecar, *_ = (tmp_path / "out").rglob("*region-coarse*.json")
+    notes = json.loads(sidecar.read_text())["Provenance"]["notes"]
+    assert sum(said in note for note in notes) == 1
+    segmented.wait(lambda: not panel.session.busy and panel.session.folder)
+    reopened = finish(open_session(panel.session.folder))
+    (saved,) = reopened.session.maps
+    notes = read_map(saved, reopened).saliency.provenance["notes"]
+    assert sum(said in note for note in notes) == 1
+    assert any(said in note for note in reopened.reading.regions["coarse"].notes)
+    # What would be different: there as well.
+    segmented.press("see_changes")
+    segmented.wait(lambda: segmented.control("outcome").text() != "")
+    segmented.finish()
+    assert said in segmented.control("outcome").text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -169,6 +170,106 @@ def test_one_click_segments_again_in_the_orientation_the_network_agrees_with(seg
     type_into(segmented, "orientation", "RAS")
     assert panel.explained_model(panel.reading).profile.orientation == "LPS"
     np.testing.assert_array_equal(panel.reading.case.data, reading.case.data)
+
+
+def test_a_geometry_chosen_after_segmenting_says_that_it_counts_next_time(segmented):
+    panel = segmented.panel
+    type_into(segmented, "orientation", "LAS")
+    assert panel.status.text == (
+        "Orientation LAS counts when you segment again; the result on screen is as stored."
+    )
+    type_into(segmented, "spacing", "1 1 2")
+    assert panel.status.text == (
+        "Voxels 1 × 1 × 2 mm count when you segment again; the result on screen is as stored."
+    )
+    type_into(segmented, "orientation", "as stored")
+    assert panel.status.text == "Orientation as stored, as in the result on screen."
+    # A refusal stays until something valid is entered, even if that is the one before.
+    type_into(segmented, "orientation", "LRS")
+    assert "LRS is no orientation" in panel.status.text
+    segmented.control("spacing").setFocus()
+    segmented.settle()
+    assert "LRS is no orientation" in panel.status.text
+    type_into(segmented, "orientation", "as stored")
+    assert panel.status.text == "Orientation: as stored, as before."
+    type_into(segmented, "spacing", "1 1 2 3")
+    assert "is no voxel size" in panel.status.text
+    type_into(segmented, "spacing", "as stored")
+    assert panel.status.text == "Voxels as stored, as in the result on screen."
+
+
+def test_as_stored_can_be_chosen_where_the_checkpoint_states_its_own(hands):
+    from napari_ies.viewer.tasks import LoadedModel
+
+    panel, model = hands.panel, small_model()
+    stated = replace(model.profile, orientation="LPS", spacing=(1, 1, 3), resample=True)
+    panel.take_model(LoadedModel(model.with_profile(stated), "CPU", ("cpu",), (), ""))
+    hands.settle()
+    for name, own in (("orientation", "LPS"), ("spacing", "1 × 1 × 3")):
+        control = hands.control(name)
+        assert control.currentText() == own
+        assert [control.itemText(i) for i in range(control.count())].count("as stored") == 1
+        type_into(hands, name, "as stored")
+        assert control.currentText() == "as stored"
+        assert panel.status.text.startswith(f"{'Orientation' if own == 'LPS' else 'Voxels'} as st")
+    profile = panel.model.model.profile
+    assert (profile.orientation, profile.resample) == (None, False)
+    # A session that was segmented so is restored so.
+    panel.checkpoint.geometry.choose(None, None)
+    assert panel.model.model.profile.orientation == "LPS"
+    panel.preparing.restore_geometry(profile)
+    profile = panel.model.model.profile
+    assert (profile.orientation, profile.resample) == (None, False)
+
+
+def test_the_offer_is_for_the_images_of_the_result_alone(segmented, patient, tmp_path):
+    panel, offer = segmented.panel, segmented.control("offer")
+    reading = panel.reading
+    object.__setattr__(
+        reading.segmentation,
+        "agreements",
+        (Agreement("orientation", "RAS", "LPS", {}, "Better with LPS.", True, "LPS"),),
+    )
+    panel.show_reading(reading)
+    segmented.settle()
+    segmented.unfold()
+    assert offer.isEnabled()
+    # Another patient's FLAIR.
+    other = tmp_path / "sub-02_FLAIR.nii.gz"
+    shutil.copy(patient.images["FLAIR"], other)
+    own = panel.images.assignment()["FLAIR"]
+    panel.preparing.open_image("FLAIR", str(other))
+    segmented.finish()
+    assert panel.images.assignment()["FLAIR"] != own
+    assert not offer.isEnabled()
+    assert "Other images are chosen now than those of this result" in offer.toolTip()
+    panel.images.assign("FLAIR", own)
+    assert offer.isEnabled()
+    # None chosen: nothing is set, whoever asks.
+    segmented.control("image_FLAIR").setCurrentIndex(0)
+    assert not offer.isEnabled()
+    assert "Choose an image for FLAIR first." in offer.toolTip()
+    panel.notes.offer_taken.emit()
+    assert segmented.control("orientation").currentText() == "as stored"
+    assert not panel.jobs.busy
+
+
+def test_the_offer_knows_layers_without_files(hands, patient):
+    from napari_ies.viewer.tasks import LoadedModel
+
+    panel = hands.panel
+    panel.take_model(LoadedModel(small_model(), "CPU", ("cpu",), ("0", "2"), "0"))
+    for name, volume in patient.volumes.items():
+        hands.viewer.add_image(volume, name=name)
+    hands.settle()
+    hands.segment()
+    assert panel.reading.case.paths == (None, None)
+    assert panel.preparing.why_other_images(panel.reading) == ""
+    hands.viewer.add_image(patient.volumes["FLAIR"] + 1, name="other")
+    hands.settle()
+    combo = hands.control("image_FLAIR")
+    combo.setCurrentIndex(combo.findText("other"))
+    assert "Other images are chosen" in panel.preparing.why_other_images(panel.reading)
 
 
 def test_what_confirms_a_guess_is_no_warning(qtbot):

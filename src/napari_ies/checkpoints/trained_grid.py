@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.checkpoints.profile import Profile
 
+AS_STORED = "as stored"
+"""States that nothing is turned, or resampled, whatever the profile says."""
+
 _AXES = ({"R", "L"}, {"A", "P"}, {"S", "I"})
 
 
 def with_geometry(
     model: SegmentationModel,
     orientation: str | None = None,
-    spacing: Sequence[float] | None = None,
+    spacing: Sequence[float] | str | None = None,
 ) -> SegmentationModel:
     """Say which grid a network was trained on.
 
@@ -31,10 +34,10 @@ def with_geometry(
         The network. It stays as it is and is shared, with what has been derived from it.
     orientation
         Axis codes of the images it was trained on, such as ``"LAS"``: each case is turned to them,
-        exactly. None leaves what the profile says.
+        exactly. None leaves what the profile says; ``"as stored"`` turns nothing.
     spacing
         Voxel size in mm, one for each of those axes: the network is run on voxels of that size.
-        None leaves what the profile says.
+        None leaves what the profile says; ``"as stored"`` resamples nothing.
 
     Returns
     -------
@@ -50,17 +53,19 @@ def with_geometry(
 
 
 def stated_geometry(
-    profile: Profile, orientation: str | None, spacing: Sequence[float] | None
+    profile: Profile, orientation: str | None, spacing: Sequence[float] | str | None
 ) -> Profile:
     """Return a profile with another orientation or spacing; see `with_geometry`."""
     if orientation is not None:
-        orientation = _checked_orientation(orientation)
+        stored = orientation == AS_STORED
         profile = replace(
             profile,
-            orientation=orientation,
+            orientation=None if stored else _checked_orientation(orientation),
             guessed=tuple(text for text in profile.guessed if text != ORIENTATION_IS_GUESSED),
         )
-    if spacing is not None:
+    if isinstance(spacing, str) and spacing == AS_STORED:
+        profile = replace(profile, resample=False)
+    elif spacing is not None:
         profile = replace(
             profile,
             spacing=_checked_spacing(spacing),
@@ -85,7 +90,7 @@ def _checked_orientation(text: str) -> str:
     return codes
 
 
-def _checked_spacing(values: Sequence[float]) -> tuple[float, float, float]:
+def _checked_spacing(values: Sequence[float] | str) -> tuple[float, float, float]:
     try:
         sizes = [float(value) for value in values]
     except (TypeError, ValueError):

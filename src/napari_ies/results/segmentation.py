@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from napari_ies.agreement import Agreement
     from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.segmentation import Segmentation
@@ -177,6 +179,8 @@ def load_segmentation(path: str | Path, case: Case | None = None) -> Segmentatio
             "device": str(content["Device"]),
             "notes": tuple(str(note) for note in content["SegmentationNotes"]),
             "smallest": int(content["SmallestLesion"]) if "SmallestLesion" in content else None,
+            # Earlier versions did not write what they had tested.
+            "agreements": tuple(_agreement(one) for one in content.get("Agreements", ())),
         }
     if case is not None and not case.grid.same_as(Grid.of(shape, affine)):
         raise ResultsError(
@@ -220,6 +224,7 @@ def _description(
         "Device": segmentation.device,
         **({} if segmentation.smallest is None else {"SmallestLesion": segmentation.smallest}),
         "SegmentationNotes": list(segmentation.notes),
+        "Agreements": [_agreement_content(one) for one in segmentation.agreements],
         "Class": {
             "Index": model.profile.explained_class,
             "Name": model.profile.classes[model.profile.explained_class],
@@ -229,6 +234,41 @@ def _description(
         "Versions": versions(),
         "Grid": {"Shape": list(case.shape), "Affine": case.affine.tolist()},
     }
+
+
+def _agreement_content(agreement: Agreement) -> dict[str, Any]:
+    """Return a tested guess as a plain object; JSON has no infinity."""
+    return {
+        "What": agreement.what,
+        "Assumed": agreement.assumed,
+        "Best": agreement.best,
+        "Scores": {
+            name: float(score) if math.isfinite(score) else None
+            for name, score in agreement.scores.items()
+        },
+        "Sentence": agreement.sentence,
+        "Sure": bool(agreement.sure),
+        "Suggestion": agreement.suggestion,
+    }
+
+
+def _agreement(content: Mapping[str, Any]) -> Agreement:
+    # Here for the same reason as where it is called.
+    from napari_ies.agreement import Agreement
+
+    suggestion = content["Suggestion"]
+    return Agreement(
+        what=str(content["What"]),
+        assumed=str(content["Assumed"]),
+        best=str(content["Best"]),
+        scores={
+            str(name): math.inf if score is None else float(score)
+            for name, score in content["Scores"].items()
+        },
+        sentence=str(content["Sentence"]),
+        sure=bool(content["Sure"]),
+        suggestion=None if suggestion is None else str(suggestion),
+    )
 
 
 def _read_table(path: Path) -> pd.DataFrame:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QSizePolicy, QWidget
 
-from napari_ies.checkpoints.trained_grid import is_orientation
+from napari_ies.checkpoints.trained_grid import AS_STORED, is_orientation
 from napari_ies.viewer.availability import describe
 
 if TYPE_CHECKING:
     from napari_ies.checkpoints.profile import Profile
 
-AS_STORED = "as stored"
 ORIENTATIONS = ("LAS", "RAS", "LPS", "RPS", "LPI", "RPI", "LAI", "RAI")
 """On offer: axial storage, whichever way its axes run; any other can be typed."""
 
@@ -21,6 +21,8 @@ SPACINGS = ("1 × 1 × 1",)
 SMALLEST_MM, LARGEST_MM = 0.1, 20.0
 
 Spacing = tuple[float, float, float]
+Taken = tuple[str | None, Spacing | str | None]
+"""Orientation and voxel size: None for a checkpoint's own, or :data:`AS_STORED`."""
 
 
 class GeometryForm(QWidget):
@@ -28,6 +30,8 @@ class GeometryForm(QWidget):
 
     changed = Signal()
     """Another orientation or voxel size."""
+    kept = Signal(str)
+    """After a refusal the one before was entered: which that is, in one sentence."""
     refused = Signal(str)
     """What was typed is not possible: why, in one sentence; the field shows the one before."""
 
@@ -35,7 +39,9 @@ class GeometryForm(QWidget):
         super().__init__(parent)
         self._orientation = _editable("orientation", ORIENTATION_TOOLTIP)
         self._spacing = _editable("spacing", SPACING_TOOLTIP)
-        self._taken: tuple[str | None, Spacing | None] = (None, None)
+        self._taken: Taken = (None, None)
+        # Whether a refusal is the last that was said, and something was typed since.
+        self._refused = self._typed_since = False
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setHorizontalSpacing(4)
@@ -47,19 +53,20 @@ class GeometryForm(QWidget):
         layout.addWidget(self._spacing, 0, 3)
         self.set_stated(None, None)
         for combo in (self._orientation, self._spacing):
-            combo.activated.connect(self._on_edited)
+            combo.activated.connect(self._on_picked)
             edit = combo.lineEdit()
             assert edit is not None  # noqa: S101 - it is editable
-            edit.editingFinished.connect(self._on_edited)
+            edit.textEdited.connect(self._on_typing)
+            edit.editingFinished.connect(partial(self._on_edited, combo))
 
     @property
     def orientation(self) -> str | None:
-        """Axis codes to turn the images to, or None where the checkpoint's own word counts."""
+        """Axis codes to turn the images to, or "as stored"; None for the checkpoint's own."""
         return self._taken[0]
 
     @property
-    def spacing(self) -> Spacing | None:
-        """Voxel size in mm that the network runs at, or None where it runs at the stored one."""
+    def spacing(self) -> Spacing | str | None:
+        """Voxel size in mm to run the network at, or "as stored"; None for the checkpoint's own."""
         return self._taken[1]
 
     def set_profile(self, profile: Profile) -> None:
@@ -70,13 +77,13 @@ class GeometryForm(QWidget):
         """Show an orientation and a voxel size that are a checkpoint's own, None for as stored."""
         self._taken = (None, None)
         own = AS_STORED if orientation is None else orientation
-        _fill(self._orientation, (own, *(one for one in ORIENTATIONS if one != own)))
+        _fill(self._orientation, (own, *(e for e in (AS_STORED, *ORIENTATIONS) if e != own)))
         own = AS_STORED if spacing is None else _words(spacing)
-        _fill(self._spacing, (own, *(one for one in SPACINGS if one != own)))
+        _fill(self._spacing, (own, *(e for e in (AS_STORED, *SPACINGS) if e != own)))
         _show_beginnings(self._orientation, self._spacing)
 
-    def choose(self, orientation: str | None, spacing: Spacing | None = None) -> None:
-        """Choose an orientation and a voxel size; None for the checkpoint's own."""
+    def choose(self, orientation: str | None, spacing: Spacing | str | None = None) -> None:
+        """Choose an orientation and a voxel size, or "as stored"; None for the checkpoint's own."""
         for combo, text in (
             (self._orientation, orientation),
             (self._spacing, None if spacing is None else _words(spacing)),
@@ -84,7 +91,14 @@ class GeometryForm(QWidget):
             combo.setCurrentText(combo.itemText(0) if text is None else text)
         self._on_edited()
 
-    def _on_edited(self, _: object = None) -> None:
+    def _on_typing(self, _: str) -> None:
+        self._typed_since = True
+
+    def _on_picked(self, _: int) -> None:
+        self._typed_since = True
+        self._on_edited(self.sender())
+
+    def _on_edited(self, combo: QObject | None = None) -> None:
         try:
             taken = (
                 _orientation(self._typed(self._orientation)),
@@ -92,19 +106,24 @@ class GeometryForm(QWidget):
             )
         except ValueError as error:
             self._show(self._taken)
+            self._refused, self._typed_since = True, False
             self.refused.emit(str(error))
             return
         self._show(taken)
         if taken != self._taken:
-            self._taken = taken
+            self._taken, self._refused = taken, False
             self.changed.emit()
+        elif self._refused and self._typed_since and isinstance(combo, QComboBox):
+            self._refused = False
+            what = "Orientation" if combo is self._orientation else "Voxels"
+            self.kept.emit(f"{what}: {combo.currentText()}, as before.")
 
     def _typed(self, combo: QComboBox) -> str:
         """Return what is typed, empty where it is the checkpoint's own."""
         text = str(combo.currentText()).strip()
-        return "" if text.lower() in (combo.itemText(0).lower(), AS_STORED, "") else text
+        return "" if text.lower() == combo.itemText(0).lower() else text
 
-    def _show(self, taken: tuple[str | None, Spacing | None]) -> None:
+    def _show(self, taken: Taken) -> None:
         orientation, spacing = taken
         own = self._orientation.itemText(0)
         self._orientation.setCurrentText(own if orientation is None else orientation)
@@ -156,6 +175,8 @@ def _orientation(text: str) -> str | None:
     codes = text.upper()
     if not codes:
         return None
+    if text.lower() == AS_STORED:
+        return AS_STORED
     if not is_orientation(codes):
         raise ValueError(
             f"{text} is no orientation; expected three letters, one each of R or L, A or P, S or "
@@ -164,8 +185,10 @@ def _orientation(text: str) -> str | None:
     return codes
 
 
-def _spacing(text: str) -> Spacing | None:
+def _spacing(text: str) -> Spacing | str | None:
     """Read one number or three, however they are set apart."""
+    if text.lower() == AS_STORED:
+        return AS_STORED
     plain = text.lower().replace("mm", " ").replace("×", " ").replace("x", " ").replace(";", " ")
     parts = plain.split()
     if not parts:
@@ -185,5 +208,5 @@ def _spacing(text: str) -> Spacing | None:
     return sizes[0], sizes[1], sizes[2]
 
 
-def _words(spacing: Spacing) -> str:
-    return " × ".join(f"{size:g}" for size in spacing)
+def _words(spacing: Spacing | str) -> str:
+    return spacing if isinstance(spacing, str) else " × ".join(f"{size:g}" for size in spacing)

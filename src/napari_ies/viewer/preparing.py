@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from qtpy.QtCore import QObject
 
+from napari_ies.checkpoints.trained_grid import AS_STORED
 from napari_ies.errors import NapariIESError
 from napari_ies.viewer import tasks
 from napari_ies.viewer.assembling import Whose
@@ -41,6 +43,9 @@ class Preparing(QObject):
         super().__init__(host)
         self._host = host
         self._loaded: LoadedModel | None = None
+        # The last one segmented here, and the keys of its layers: they may have no files.
+        self._segmented: ref[Reading] | None = None
+        self._chosen: dict[str, str] = {}
         host.images.file_chosen.connect(self.open_image)
         host.checkpoint.chosen.connect(self.load_checkpoint)
         host.segmentation.file_chosen.connect(self.open_reference)
@@ -49,6 +54,7 @@ class Preparing(QObject):
         host.link.layers_changed.connect(self.offer_layers)
         host.checkpoint.geometry.changed.connect(self._on_geometry)
         host.checkpoint.geometry.refused.connect(host.say)
+        host.checkpoint.geometry.kept.connect(host.say)
         host.notes.offer_taken.connect(self.segment_as_offered)
         host.model_changed.connect(self._on_model)
 
@@ -100,9 +106,9 @@ class Preparing(QObject):
         host = self._host
         if host.model is None or host.images.why_not_complete:
             return
+        chosen = host.images.assignment()
         try:
-            chosen = host.images.assignment().items()
-            sources = placed({sequence: self._source(key) for sequence, key in chosen})
+            sources = placed({s: self._source(k) for s, k in chosen.items()})
             reference = host.segmentation.reference_key
             mask = None if reference is None else self._source(reference)
             given = host.segmentation.lesions.key
@@ -120,16 +126,38 @@ class Preparing(QObject):
         host.jobs.cancel("explain")
         request = host.saliency.request()
         work = partial(segment_sources, host.model.model, sources, settings, request)
-        host.jobs.submit(Job("segment", "Segmenting", work, self._on_segmented))
+        done = partial(self._on_segmented, chosen)
+        host.jobs.submit(Job("segment", "Segmenting", work, done))
 
     def segment_as_offered(self) -> None:
         """Segment again with the orientation that the network agrees better with."""
         offered = self._host.notes.offered
-        if offered:
+        if offered and self._host.notes.offer.isEnabled():
             self._host.checkpoint.geometry.choose(offered, self._host.checkpoint.geometry.spacing)
             self.segment()
 
-    def _on_segmented(self, reading: Reading) -> None:
+    def why_other_images(self, reading: Reading) -> str:
+        """Why the chosen images are not those of a reading, or an empty string."""
+        host = self._host
+        if host.images.why_not_complete:
+            return host.images.why_not_complete
+        chosen, case = host.images.assignment(), reading.case
+        segmented = None if self._segmented is None else self._segmented()
+        if segmented is reading and chosen == self._chosen:
+            return ""
+        other = [
+            name
+            for name, path in zip(case.sequences, case.paths, strict=True)
+            if path is None or name not in chosen or not _shows(host.scene.find(chosen[name]), path)
+        ]
+        if not other and len(chosen) == len(case.sequences):
+            return ""
+        return (
+            "Other images are chosen now than those of this result; choose its images again, or "
+            "press Segment for these."
+        )
+
+    def _on_segmented(self, chosen: dict[str, str], reading: Reading) -> None:
         """Show what was segmented, named as a person typed meanwhile."""
         typed, case = self._host.patient.ask_again(), reading.case
         subject, visit = (
@@ -138,6 +166,7 @@ class Preparing(QObject):
         )
         if (subject, visit) != (case.subject, case.visit):
             reading.case = replace(case, subject=subject, visit=visit)
+        self._segmented, self._chosen = ref(reading), chosen
         self._host.show_reading(reading)
 
     def _source(self, key: str) -> Source:
@@ -168,27 +197,46 @@ class Preparing(QObject):
         if self._loaded is None:
             return
         own = self._loaded.model.profile
-        orientation = None if profile.orientation == own.orientation else profile.orientation
-        resampled = profile.resample and (not own.resample or profile.spacing != own.spacing)
-        spacing = profile.spacing if resampled else None
-        self._host.checkpoint.geometry.choose(orientation, spacing)
+        same = profile.orientation == own.orientation
+        orientation = None if same else profile.orientation or AS_STORED
+        size, own_size = _voxels(profile), _voxels(own)
+        spacing = None if size == own_size else size or AS_STORED
+        geometry = self._host.checkpoint.geometry
+        # Nobody chose it now, so that there is nothing to say about it.
+        geometry.blockSignals(True)
+        geometry.choose(orientation, spacing)
+        geometry.blockSignals(False)
+        self._take_geometry()
 
     def _on_geometry(self) -> None:
-        """Turn and scale the images otherwise for the network that is loaded."""
+        """Turn and scale the images otherwise from now on, and say what that is for."""
+        before = self._host.model
+        if before is None:
+            self._host.say("A checkpoint sets orientation and voxels anew when it is loaded.")
+        elif self._take_geometry() and self._host.model is not None:
+            old, new = before.model.profile, self._host.model.model.profile
+            shown = self._host.reading
+            if shown is not None and model_key(shown.model) != model_key(before.model):
+                shown = None
+            self._host.say(geometry_said(old, new, None if shown is None else shown.model.profile))
+
+    def _take_geometry(self) -> bool:
+        """Turn and scale the images otherwise for the loaded network; return whether it does."""
         from napari_ies.checkpoints import with_geometry
 
         host, loaded = self._host, self._loaded
         if loaded is None or host.model is None:
-            return
+            return False
         asked = host.checkpoint.geometry
         try:
             model = with_geometry(loaded.model, asked.orientation, asked.spacing)
         except NapariIESError as error:
             host.say(str(error))
-            return
+            return False
         host.model = replace(loaded, model=model)
         host.checkpoint.set_model(model, loaded.device)
         host.refresh()
+        return True
 
     def _on_model(self, loaded: LoadedModel) -> None:
         host, profile = self._host, loaded.model.profile
@@ -198,8 +246,61 @@ class Preparing(QObject):
         if before is None or model_key(before.model) != model_key(loaded.model):
             host.checkpoint.geometry.set_profile(profile)
         else:
-            self._on_geometry()
+            self._take_geometry()
         host.images.set_sequences(profile.sequences)
         host.segmentation.set_profile(profile.threshold, profile.smallest_lesion)
         host.saliency.set_layers(loaded.layers, loaded.default_layer)
         host.say(f"Loaded {profile.name}; computing on {loaded.device}.")
+
+
+def geometry_said(old: Profile, new: Profile, shown: Profile | None) -> str:
+    """Say which orientation or voxel size was taken, and whether the result on screen has it.
+
+    Parameters
+    ----------
+    old, new
+        What the form asked for before, and asks for now.
+    shown
+        What the result on screen was segmented with, or None where the loaded network has none.
+    """
+    fields = (
+        ("Orientation", "counts", [one.orientation for one in (old, new)], "orientation"),
+        ("Voxels", "count", [_size(one) for one in (old, new)], "voxels"),
+    )
+    had = {} if shown is None else {"orientation": shown.orientation, "voxels": _size(shown)}
+    told = []
+    for name, counts, (before, now), field in fields:
+        if before == now:
+            continue
+        what, there = f"{name} {now or AS_STORED}", had.get(field)
+        if shown is None:
+            told.append(f"{what} {counts} when you segment.")
+        elif now == there:
+            told.append(f"{what}, as in the result on screen.")
+        else:
+            told.append(
+                f"{what} {counts} when you segment again; the result on screen is "
+                f"{there or AS_STORED}."
+            )
+    return " ".join(told) or "Orientation and voxels are as before."
+
+
+def _shows(layer: Any, path: Path) -> bool:
+    """Return whether a layer was read from a file."""
+    if layer is None:
+        return False
+    try:
+        shown = source_of(layer).path
+    except NapariIESError:
+        return False
+    return shown is not None and shown.absolute() == path.absolute()
+
+
+def _voxels(profile: Profile) -> tuple[float, float, float] | None:
+    """Return the voxel size that a network is run at, or None for the stored one."""
+    return profile.spacing if profile.resample else None
+
+
+def _size(profile: Profile) -> str | None:
+    size = _voxels(profile)
+    return None if size is None else f"{' × '.join(f'{part:g}' for part in size)} mm"

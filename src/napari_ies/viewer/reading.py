@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,11 +59,14 @@ class Region:
         bool (X, Y, Z) on the stored grid.
     place
         Where it lies.
+    notes
+        How it was taken from its layer: plain sentences.
     """
 
     name: str
     mask: NDArray[np.bool_]
     place: Place
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of_mask(
@@ -203,6 +206,8 @@ class Answer:
 class Answers:
     """The finished maps of one reading, by subject, request and network."""
 
+    regions: Mapping[str, Region] = field(default_factory=dict)
+    """Those of the reading: what is noted of a region is noted in its maps."""
     _answers: dict[Key, Answer] = field(default_factory=dict)
     _awaited: list[Key] = field(default_factory=list)
 
@@ -220,6 +225,9 @@ class Answers:
 
     def add(self, answer: Answer) -> None:
         """Keep a finished map; it becomes its subject's latest."""
+        region = self.regions.get(answer.subject) if isinstance(answer.subject, str) else None
+        if region is not None:
+            answer = replace(answer, saliency=with_region_notes(answer.saliency, region.notes))
         self.await_no_more(answer.key)
         self._answers.pop(answer.key, None)
         self._answers[answer.key] = answer
@@ -242,6 +250,21 @@ class Answers:
 
     def __len__(self) -> int:
         return len(self._answers)
+
+
+REGION_NOTES = "region_notes"
+"""Those of a map's notes that are its region's, in its provenance."""
+
+
+def with_region_notes(saliency: Saliency, notes: tuple[str, ...]) -> Saliency:
+    """Return a saliency whose provenance says how its region was taken; the same if it does."""
+    known = saliency.provenance.get("notes", ())
+    said = list(known) if isinstance(known, list | tuple) else []
+    new = [note for note in notes if note not in said]
+    if not new:
+        return saliency
+    told = {"notes": [*said, *new], REGION_NOTES: list(notes)}
+    return replace(saliency, provenance={**saliency.provenance, **told})
 
 
 def model_key(model: SegmentationModel) -> str:

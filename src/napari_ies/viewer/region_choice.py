@@ -6,7 +6,7 @@ the worker thread. What is seen is what is taken: the layer's voxels as they are
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -149,17 +149,18 @@ def chosen_region(choice: RegionChoice, reading: Reading) -> ChosenRegion:
         raise CaseError(f"{_capital(name)} holds no voxel; paint at least one, or choose another.")
     if choice.only_part:
         mask = _part_at(mask, choice.crosshair, name)
-    region = Region.of_mask(name, mask, reading.case.spacing)
+    region = replace(Region.of_mask(name, mask, reading.case.spacing), notes=notes)
     if choice.only_part:
         x, y, z = region.place.centre
-        region = Region(f"{name}, part at {x} {y} {z}", mask, region.place)
+        region = replace(region, name=f"{name}, part at {x} {y} {z}")
     brain = reading.case.inside[:, mask].any(axis=0)
     if not brain.any():
         raise CaseError(
             f"{_capital(name)} lies outside the brain: every sequence is background in all of it; "
             "choose or paint a place in the brain."
         )
-    return ChosenRegion(region, notes)
+    # Those of a region of the reading were told when it was chosen.
+    return ChosenRegion(region, notes if choice.subject is None else ())
 
 
 def _named_mask(
@@ -168,7 +169,8 @@ def _named_mask(
     if choice.subject is not None:
         name = choice.subject
         name = f"lesion {name}" if isinstance(name, int) else name
-        return name, reading.mask_of(choice.subject), ()
+        known = reading.regions.get(name)
+        return name, reading.mask_of(choice.subject), () if known is None else known.notes
     if choice.source is not None:
         name = _file_safe(choice.source.name)
         name = name if choice.value is None else f"{name}, label {choice.value}"

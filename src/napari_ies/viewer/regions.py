@@ -147,6 +147,8 @@ class Regions(QObject):
     def _on_reading(self, reading: Reading | None) -> None:
         self.undo()
         self._segmentation = None if reading is None else reading.segmentation
+        if reading is not None:
+            self._host.answers.regions = reading.regions
         self.view.what_if.set_sequences(() if reading is None else reading.case.sequences)
         self._refresh()
 
@@ -165,6 +167,6 @@ class Regions(QObject):
         form = self.view.what_if
         self._host.scene.counterfactual.show(seen, reading.frame, image=form.image.isChecked())
         self._host.scene.look_at(reading.frame.to_world(seen.region.place.centre))
-        form.say(seen.counterfactual.sentences)
+        form.say((*seen.counterfactual.sentences, *seen.region.notes))
         self._host.say(seen.counterfactual.sentences[0])
         self._refresh()

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QFrame, QPushButton, QVBoxLayout, QWidget
 
 from napari_ies.checkpoints.trained_grid import is_orientation
 from napari_ies.viewer.availability import allow, describe
-from napari_ies.viewer.reading import model_key
+from napari_ies.viewer.reading import REGION_NOTES, model_key
 from napari_ies.viewer.sentence_list import AMBER, SentenceList
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ class ResultNotes(QObject):
         host.answer_shown.connect(self._on_answer)
         host.model_changed.connect(self._offer)
         host.link.layers_changed.connect(self._offer)
+        host.images.changed.connect(self._offer)
 
     def _offer(self, _: object = None) -> None:
         """Offer the orientation that the network agrees better with, while it is loaded."""
@@ -122,8 +123,8 @@ class ResultNotes(QObject):
         hindrance = ""
         if reading is None or model is None or model_key(model.model) != model_key(reading.model):
             hindrance = "Load the checkpoint that segmented first."
-        elif self._host.images.why_not_complete:
-            hindrance = self._host.images.why_not_complete
+        else:
+            hindrance = self._host.preparing.why_other_images(reading)
         self._view.set_offer(str(suggested[0]) if suggested else "", hindrance)
 
     def _on_reading(self, reading: Reading | None) -> None:
@@ -137,4 +138,13 @@ class ResultNotes(QObject):
 
     def _on_answer(self, answer: Answer) -> None:
         notes: Any = answer.saliency.provenance.get("notes", ())
-        self._view.set_map_notes([str(note) for note in notes])
+        told = [str(note) for note in notes]
+        reading, subject = self._host.reading, answer.subject
+        kept = self._host.answers.get(answer.key) if answer.finished else None
+        more: Any = ()
+        # Of a region's map, what is kept says how the region was taken; one that runs does not.
+        if kept is not None:
+            more = kept.saliency.provenance.get(REGION_NOTES, ())
+        elif reading is not None and isinstance(subject, str) and subject in reading.regions:
+            more = reading.regions[subject].notes
+        self._view.set_map_notes([*told, *(str(note) for note in more if str(note) not in told)])

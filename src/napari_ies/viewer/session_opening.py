@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from napari_ies.colour_maps import colour_limit
@@ -11,6 +11,7 @@ from napari_ies.progress import Progress
 from napari_ies.viewer.frame import Frame
 from napari_ies.viewer.reader import METADATA_KEY, read_image
 from napari_ies.viewer.reading import (
+    REGION_NOTES,
     Answer,
     Reading,
     Region,
@@ -114,6 +115,11 @@ def read_map(saved: SavedMap, reopened: Reopened) -> Answer:
     saliency = saved.load()
     checkpoint = saved.checkpoint
     subject, request, network = key_of_map(saved, reopened)
+    regions, noted = reopened.reading.regions, saliency.provenance.get(REGION_NOTES)
+    region = regions.get(subject) if isinstance(subject, str) else None
+    if region is not None and not region.notes and isinstance(noted, list):
+        # Of the region, and so of every other map of it.
+        regions[region.name] = replace(region, notes=tuple(str(note) for note in noted))
     return Answer(
         subject=subject,
         request=request,
