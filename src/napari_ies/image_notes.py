@@ -40,10 +40,11 @@ def background_notes(
                 f"{share} and are treated as background."
             )
         else:
-            what = "about " if background.uneven else ""
+            value = f"{background.value:.4g}"
+            what = f"about {value}, not one value" if background.uneven else f"{value}, not 0"
             notes.append(
-                f"The background of {name} is {what}{background.value:.4g}, not 0: it fills "
-                f"{share} and is treated as background."
+                f"The background of {name} is {what}: it fills {share} and is treated as "
+                "background."
             )
     values = volume[inside(volume, background)]
     if values.size and _is_normalised(values):
