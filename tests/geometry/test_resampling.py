@@ -88,3 +88,11 @@ def test_labels_keep_their_values_and_type():
     moved = onto(labels, Grid.of(labels.shape, OBLIQUE), target, order=0)
     assert moved.data.dtype == np.int32
     assert set(np.unique(moved.data)) == {0, 7, 300}
+
+
+def test_every_second_voxel_is_no_other_order():
+    data = np.random.default_rng(0).random((6, 8, 4)).astype(np.float32)
+    coarse = Grid.of((3, 4, 2), OBLIQUE @ np.diag([2, 2, 2, 1.0]))
+    moved = onto(data, Grid.of(data.shape, OBLIQUE), coarse)
+    assert moved.how == "linear"
+    np.testing.assert_allclose(moved.data, data[::2, ::2, ::2], atol=1e-6)

@@ -60,7 +60,10 @@ def onto(
     from scipy.ndimage import affine_transform  # only where it is needed
 
     matrix = source.to_voxels(target)
-    exact = bool((matrix == np.rint(matrix)).all())
+    # Every voxel one of the source's, none left out in between.
+    exact = bool(
+        (matrix == np.rint(matrix)).all() and (np.abs(matrix[:3, :3]).sum(axis=0) == 1).all()
+    )
     seen = _field_of_view(matrix, source.shape, target.shape)
     moved = affine_transform(
         # A constant beyond the border would be mixed into it: the fill is subtracted first.

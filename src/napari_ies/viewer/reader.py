@@ -65,6 +65,7 @@ def _is_image(path: str) -> bool:
 
     try:
         nib.load(path)  # the header alone
+    # A foreign file makes nibabel's readers fail in whatever way its bytes happen to lead to.
     except Exception:
         return False
     return True
