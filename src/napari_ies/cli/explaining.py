@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -271,14 +271,9 @@ def explain_targets(
 
 def _with_origin(saliency: Saliency, target: Target) -> Saliency:
     """Return a saliency whose provenance says where its footprint is from and how it was taken."""
-    known = saliency.provenance.get("notes", ())
-    before = list(known) if isinstance(known, list | tuple) else []
-    added: dict[str, object] = {}
-    if target.notes:
-        added["notes"] = [*before, *(note for note in target.notes if note not in before)]
-    if target.files:
-        added["footprint_from"] = {kind: dict(record) for kind, record in target.files.items()}
-    return replace(saliency, provenance={**saliency.provenance, **added})
+    files = {kind: dict(record) for kind, record in target.files.items()}
+    origin = {"footprint_from": files} if files else {}
+    return saliency.told(target.notes, **origin)
 
 
 def _reports(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import tempfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 
 from napari_ies.errors import ResultsError
 from napari_ies.geometry.grid import Grid
+from napari_ies.image_files import UNREADABLE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,16 +26,6 @@ STAGING_PREFIX = ".napari-ies-"
 """Of the folders in which files are written before they are moved to their place."""
 SCANNER_SPACE = 1
 """NIfTI's code for coordinates of the scanner."""
-
-_UNREADABLE = (
-    ImageFileError,
-    HeaderDataError,
-    OSError,
-    EOFError,
-    ValueError,
-    zlib.error,
-    gzip.BadGzipFile,
-)
 
 
 def prepare(folder: str | Path, files: Iterable[str], *, overwrite: bool = False) -> Path:
@@ -180,7 +167,7 @@ def read_image(path: Path, dtype: type[np.generic], shape: Sequence[int]) -> NDA
     try:
         image = nib.load(path)
         data = np.asarray(image.dataobj)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise ResultsError(
             f"{path} is damaged or cut short and cannot be read; copy or compute it again."
         ) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import numpy as np
 from napari_ies.geometry.grid import Grid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -61,6 +61,14 @@ class Saliency:
     footprint: NDArray[np.bool_]
     n_used: int
     provenance: Mapping[str, object] = field(default_factory=dict)
+
+    def told(self, notes: Sequence[str], **facts: object) -> Saliency:
+        """Return this with more in its provenance: notes that are not there yet, and facts."""
+        known = self.provenance.get("notes", ())
+        before = list(known) if isinstance(known, list | tuple) else []
+        more = [note for note in notes if note not in before]
+        added = ({"notes": [*before, *more]} if more else {}) | facts
+        return replace(self, provenance={**self.provenance, **added}) if added else self
 
     @property
     def grid(self) -> Grid:

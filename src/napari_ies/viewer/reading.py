@@ -259,12 +259,9 @@ REGION_NOTES = "region_notes"
 def with_region_notes(saliency: Saliency, notes: tuple[str, ...]) -> Saliency:
     """Return a saliency whose provenance says how its region was taken; the same if it does."""
     known = saliency.provenance.get("notes", ())
-    said = list(known) if isinstance(known, list | tuple) else []
-    new = [note for note in notes if note not in said]
-    if not new:
+    if set(notes) <= set(known if isinstance(known, list | tuple) else ()):
         return saliency
-    told = {"notes": [*said, *new], REGION_NOTES: list(notes)}
-    return replace(saliency, provenance={**saliency.provenance, **told})
+    return saliency.told(notes, **{REGION_NOTES: list(notes)})
 
 
 def model_key(model: SegmentationModel) -> str:
