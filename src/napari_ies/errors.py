@@ -6,9 +6,18 @@ notification, the command line on standard error; a traceback is for developers 
 
 from __future__ import annotations
 
+from napari_ies.printable import printable
+
 
 class NapariIESError(Exception):
-    """Anything that napari-ies refuses or cannot do."""
+    """Anything that napari-ies refuses or cannot do.
+
+    What its message quotes of files and their names is made printable, see
+    :func:`~napari_ies.printable.printable`.
+    """
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class CaseError(NapariIESError):

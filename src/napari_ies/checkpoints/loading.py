@@ -23,9 +23,10 @@ from napari_ies.checkpoints.groups import (
 )
 from napari_ies.checkpoints.model import SegmentationModel
 from napari_ies.checkpoints.sidecar import profile_path, read_profile
-from napari_ies.checkpoints.state_dict import file_sha256, read_tables
+from napari_ies.checkpoints.state_dict import read_tables
 from napari_ies.checkpoints.trained_grid import stated_geometry
 from napari_ies.errors import CheckpointError
+from napari_ies.regular_files import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

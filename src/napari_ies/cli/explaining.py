@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_ies.checkpoints.state_dict import file_sha256
 from napari_ies.errors import CaseError, ResultsError, SaliencyError
 from napari_ies.masks import read_lesions, read_mask
+from napari_ies.regular_files import file_sha256
 from napari_ies.results import (
     anat_folder,
     every_name,

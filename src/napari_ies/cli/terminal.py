@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from napari_ies.errors import NapariIESError
+from napari_ies.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -41,12 +42,12 @@ class Terminal:
 
     def note(self, text: str) -> None:
         """Say something on standard error, in one line."""
-        self.err.print(" ".join(text.split()), markup=False, soft_wrap=True)
+        self.err.print(" ".join(printable(text).split()), markup=False, soft_wrap=True)
 
     def show(self, result: Table | str) -> None:
         """Print a result on standard output."""
         if isinstance(result, str):
-            self.out.print(result, markup=False, soft_wrap=True)
+            self.out.print(printable(result), markup=False, soft_wrap=True)
         else:
             self.out.print(result)
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from napari_ies.case import load_case
 from napari_ies.errors import ResultsError
+from napari_ies.regular_files import file_sha256
 from napari_ies.results.dataset import dataset_root, source_file
 from napari_ies.results.names import sidecar_name
 from napari_ies.results.saliency import load_saliency
-from napari_ies.results.session.record import file_digest
 from napari_ies.results.storage import expected_content, read_sidecar
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def _found(explained: Explained, image: ImageRecord) -> Path:
     option = f"--image {image.sequence}=FILE"
     there = [place for place in _places(explained, image) if place.is_file()]
     for place in there:
-        if file_digest(place) == image.sha256:
+        if file_sha256(place) == image.sha256:
             return place
     if there:
         raise ResultsError(

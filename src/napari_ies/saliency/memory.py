@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
 from napari_ies.errors import SaliencyError
+from napari_ies.free_memory import GIB, numbers_of
+from napari_ies.free_memory import free_memory as machine_free_memory
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-GIB = 2**30
 SHARE_OF_FREE = 0.5
 """Without a setting this part of what is free may be taken: others need memory too."""
-UNKNOWN_FREE = 4 * GIB
-"""What is assumed to be free where the system does not say."""
 
 
 def memory_limit(device: torch.device, memory_gib: float | None = None) -> int:
@@ -55,7 +49,7 @@ def free_memory(device: torch.device) -> int:
     if device.type == "cuda":
         reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + reusable
-    return min(_free_of_system(), _free_of_group())
+    return machine_free_memory()
 
 
 class PeakMemory:
@@ -91,26 +85,6 @@ class PeakMemory:
         return None if peak is None else round(peak / GIB, 3)
 
 
-def _free_of_system() -> int:
-    for name, value in _numbers(Path("/proc/meminfo")):
-        if name == "MemAvailable":
-            return value
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return UNKNOWN_FREE
-
-
-def _free_of_group() -> int:
-    """Return what a container or a batch system leaves this process, where it sets a limit."""
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit = int((group / "memory.max").read_text())
-        return max(limit - int((group / "memory.current").read_text()), 0)
-    except (OSError, ValueError):
-        return sys.maxsize
-
-
 def _reset_peak_of_process() -> bool:
     """Let the system count the process's peak memory from now on, if it can."""
     try:
@@ -121,7 +95,7 @@ def _reset_peak_of_process() -> bool:
 
 
 def _peak_of_process() -> int | None:
-    for name, value in _numbers(Path("/proc/self/status")):
+    for name, value in numbers_of(Path("/proc/self/status")):
         if name == "VmHWM":
             return value
     try:
@@ -130,15 +104,3 @@ def _peak_of_process() -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _numbers(file: Path) -> Iterator[tuple[str, int]]:
-    """Read what Linux says of memory: lines such as ``VmHWM:  123 kB``, in bytes."""
-    try:
-        lines = file.read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        name, _, value = line.partition(":")
-        if value.endswith(" kB"):
-            yield name, int(value[:-3]) * 1024

@@ -132,7 +132,7 @@ def save_answers(
     folder: Path, reading: Reading, answers: Answers, overwrite: bool
 ) -> Iterator[Progress[Path]]:
     """Save the segmentation and every finished map to a folder."""
-    from napari_ies.checkpoints.state_dict import file_sha256
+    from napari_ies.regular_files import file_sha256
     from napari_ies.results import save_saliency, save_segmentation
     from napari_ies.results.provenance import file_record
 

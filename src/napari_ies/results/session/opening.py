@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_ies.errors import ResultsError
 from napari_ies.geometry.grid import Grid
+from napari_ies.regular_files import file_sha256
 from napari_ies.results.names import sidecar_name
 from napari_ies.results.saliency import load_saliency
 from napari_ies.results.segmentation import load_segmentation
@@ -19,7 +20,6 @@ from napari_ies.results.session.record import (
     FileRecord,
     SessionRecord,
     Subject,
-    file_digest,
     read_summary,
 )
 from napari_ies.results.storage import expected_content, read_image, read_sidecar
@@ -317,7 +317,7 @@ def _find(folder: Path, file: FileRecord, problems: list[str], moved: list[str])
             # No device, pipe or folder: reading one would not end.
             if not place.is_file():
                 continue
-            digest = file_digest(place)
+            digest = file_sha256(place)
         except (OSError, ValueError):
             continue
         if digest != file.sha256:
@@ -366,7 +366,7 @@ def _segmentation(
     """Read the lesions; without them there is no session."""
     for name, digest in record.segmentation.items():
         # Missing ones are named by the reading itself.
-        if (folder / name).is_file() and file_digest(folder / name) != digest:
+        if (folder / name).is_file() and file_sha256(folder / name) != digest:
             problems.append(
                 f"{folder / name} has changed since the session was saved; the lesions are shown "
                 "as this file has them now."
@@ -421,7 +421,7 @@ def _fault(folder: Path, files: Mapping[str, str]) -> str:
         try:
             if not (folder / name).is_file():
                 return f"{name} is missing"
-            if file_digest(folder / name) != digest:
+            if file_sha256(folder / name) != digest:
                 return f"{name} has changed since the session was saved"
         except OSError as error:
             return f"{name} cannot be read ({error.strerror or error})"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.errors import ResultsError, SaliencyError
+from napari_ies.regular_files import file_sha256
 from napari_ies.results.storage import expected_content, read_sidecar
 from napari_ies.saliency.request import SaliencyRequest
 
@@ -264,7 +264,7 @@ def read_summary(path: str | Path) -> SessionSummary:
         )
     with expected_content(path):
         try:
-            return SessionSummary(path.parent, from_json(content), file_digest(path))
+            return SessionSummary(path.parent, from_json(content), file_sha256(path))
         except SaliencyError as error:
             raise ValueError(str(error)) from error
 
@@ -361,12 +361,6 @@ def from_json(content: Mapping[str, Any]) -> SessionRecord:
         for one in content["Maps"]
     )
     return replace(record, maps=maps)
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def session_folder(path: str | Path) -> Path:

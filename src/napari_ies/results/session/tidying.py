@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from napari_ies.errors import ResultsError
+from napari_ies.regular_files import file_sha256
 from napari_ies.results.session.record import (
     SESSION_FILE,
     SessionRecord,
     SessionSummary,
-    file_digest,
     read_summary,
 )
 from napari_ies.results.storage import STAGING_PREFIX
@@ -54,7 +54,7 @@ def remove_obsolete(folder: Path, record: SessionRecord) -> Mapping[str, str]:
             continue
         try:
             # Other content is somebody else's.
-            if path.is_file() and file_digest(path) == digest:
+            if path.is_file() and file_sha256(path) == digest:
                 path.unlink()
         except OSError:
             refused[name] = digest

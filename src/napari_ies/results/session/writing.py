@@ -19,6 +19,7 @@ import numpy as np
 
 from napari_ies.bids_label import bids_label
 from napari_ies.errors import ResultsError
+from napari_ies.regular_files import file_sha256
 from napari_ies.results.names import image_stem, label, mask_stem, sidecar_name
 from napari_ies.results.saliency import every_name, saliency_files, save_saliency
 from napari_ies.results.segmentation import save_segmentation
@@ -30,7 +31,6 @@ from napari_ies.results.session.record import (
     MapRecord,
     SessionRecord,
     Subject,
-    file_digest,
     to_json,
 )
 from napari_ies.results.session.tidying import discard, remove_cut_short, remove_obsolete
@@ -229,7 +229,7 @@ class SessionWriter:
             if name in saved and np.array_equal(self._masks.get(name, ()), mask):
                 continue
             file = self._save_mask(name, mask)
-            saved[name] = (name, file, file_digest(self.folder / file))
+            saved[name] = (name, file, file_sha256(self.folder / file))
         names = dict.fromkeys((*self._unread_regions, *regions))
         entries = tuple(saved[name] for name in names)
         if entries != self.record.regions:
@@ -269,7 +269,7 @@ class SessionWriter:
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         record = replace(record, saved=now, versions=tuple(versions().items()))
         write(self.folder, {SESSION_FILE: json_writer(to_json(record))})
-        self.record, self._digest = record, file_digest(self.folder / SESSION_FILE)
+        self.record, self._digest = record, file_sha256(self.folder / SESSION_FILE)
 
     def _put_without(self, record: SessionRecord, *gone: Mapping[str, str]) -> None:
         """Put a record that names some files no more, then remove these.
@@ -299,7 +299,7 @@ class SessionWriter:
 
     def _refuse_foreign_changes(self) -> None:
         path = self.folder / SESSION_FILE
-        if (file_digest(path) if path.is_file() else "") != self._digest:
+        if (file_sha256(path) if path.is_file() else "") != self._digest:
             raise ResultsError(
                 f"The session in {self.folder} was changed or removed by another window or "
                 "program, so nothing more is saved there; open it again, or choose another folder."
@@ -338,7 +338,7 @@ def _save_images(folder: Path, case: Case) -> tuple[ImageRecord, ...]:
     for number, sequence in enumerate(case.sequences):
         path, digest = case.paths[number], case.sha256[number]
         if path is not None:
-            file = _file_record(folder, path, digest or file_digest(path))
+            file = _file_record(folder, path, digest or file_sha256(path))
         else:
             name = f"{image_stem(case.subject, label(sequence), visit=case.visit)}.nii.gz"
             writer = image_writer(case.data[number], case.affine, space_code(case))
@@ -353,7 +353,7 @@ def _save_reference(
     if reference is None:
         return None
     if isinstance(reference, Path):
-        return _file_record(folder, reference, file_digest(reference))
+        return _file_record(folder, reference, file_sha256(reference))
     writer = image_writer(reference.astype(np.uint8), case.affine, space_code(case))
     stem = mask_stem(case.subject, visit=case.visit, desc="reference")
     return _made_here(folder, f"{stem}.nii.gz", writer)
@@ -361,7 +361,7 @@ def _save_reference(
 
 def _made_here(folder: Path, name: str, writer: Callable[[Path], None]) -> FileRecord:
     (path,) = write(folder, {name: writer})
-    return replace(_file_record(folder, path, file_digest(path)), made_here=True)
+    return replace(_file_record(folder, path, file_sha256(path)), made_here=True)
 
 
 def _checkpoint_record(folder: Path, model: SegmentationModel, device: str) -> CheckpointRecord:
@@ -398,4 +398,4 @@ def _with_sidecars(paths: Iterable[Path]) -> list[Path]:
 
 
 def _digests(paths: Iterable[Path]) -> dict[str, str]:
-    return {path.name: file_digest(path) for path in paths}
+    return {path.name: file_sha256(path) for path in paths}
