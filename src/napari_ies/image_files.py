@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import io
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
@@ -15,13 +11,29 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from napari_ies.errors import CaseError
+from napari_ies.file_stream import FileStream
+from napari_ies.image_claims import (
+    MOST_AFTER,
+    SMALLEST_HEAD,
+    Claim,
+    check_size,
+    check_volume,
+    damaged,
+    header_claim,
+    mgh_claim,
+)
+from napari_ies.image_sets import UnknownSetError, kind_of, open_set
+from napari_ies.regular_files import NotRegularError, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from io import BytesIO
+    from pathlib import Path
 
-_GZIP_MAGIC = b"\x1f\x8b"
 _HEAD = 544
 """Bytes that tell the format: more than a header of NIfTI-1 or NIfTI-2."""
+
+_HEADER_BYTES = {nib.Nifti1Image: SMALLEST_HEAD, nib.Nifti2Image: 540}
 
 QUATERNION_ROUNDING = 1e-3
 """How far a rotation's stored numbers may exceed a unit quaternion and still be rounding."""
@@ -56,12 +68,14 @@ class _LenientImage(nib.Nifti1Image):  # type: ignore[misc]
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """An opened image file.
+    """An image file as it was read.
 
     Parameters
     ----------
     image
-        nibabel's; its values are not read yet.
+        nibabel's, of one 3-d volume; its values are in memory, not in the file.
+    shape
+        Its three sizes.
     sha256
         Of the file that holds the values, in hexadecimal.
     notes
@@ -69,12 +83,13 @@ class Content:
     """
 
     image: Any
+    shape: tuple[int, int, int]
     sha256: str
     notes: tuple[str, ...] = ()
 
 
 def open_image(path: Path) -> Content:
-    """Open an image file.
+    """Read an image file, once and to its end.
 
     Parameters
     ----------
@@ -84,54 +99,82 @@ def open_image(path: Path) -> Content:
     Raises
     ------
     CaseError
-        If there is none, or it is none that nibabel reads, in one sentence that says what it is.
+        If there is none, it is none that nibabel reads, or none of one 3-d volume, in one
+        sentence that says what it is.
     """
-    _check_there(path)
     try:
-        raw = path.read_bytes()
-    except OSError as error:
+        with FileStream(path) as stream:
+            return _content_of(stream, path)
+    except MemoryError as error:
         raise CaseError(
-            f"{path.name} cannot be read ({error.strerror or error}); check that you may open it."
+            f"There is not enough memory to read {path.name}; close other programs."
         ) from error
-    digest = hashlib.sha256(raw).hexdigest()
-    _check_pointer(raw, path.name)
-    packed = raw.startswith(_GZIP_MAGIC)
-    try:
-        head = gzip.GzipFile(fileobj=io.BytesIO(raw)).read(_HEAD) if packed else raw[:_HEAD]
-        kind = _kind(head)
-        if kind is None:
-            image = _opened_by_name(path, head)
-            return Content(image, _values_digest(image, digest))
-        content = _unpacked(raw, kind, head) if packed else raw
-        image, notes = _image_of(content, kind, path.name)
-    except UNREADABLE as error:
-        raise CaseError(
-            f"{path.name} is damaged or cut short and cannot be read; copy it again from its "
-            "source."
-        ) from error
-    return Content(image, digest, notes)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise _refusal(path, error) from error
 
 
-def _check_there(path: Path) -> None:
-    if path.is_symlink() and not path.exists():
-        target = str(path.readlink())
-        if ".git/annex/objects" in target.replace("\\", "/"):
-            raise CaseError(
-                f"{path.name} is a git-annex link whose content is not on this computer; fetch it "
-                "with git annex get or datalad get."
-            )
-        raise CaseError(f"{path.name} is a link to {target}, which is not there; mend the link.")
-    if not path.exists():
-        raise CaseError(f"There is no file {path}; check the path.")
-    if path.is_dir():
-        raise CaseError(
-            f"{path} is a folder; expected an image file (for a folder of DICOM files, make one "
-            "with dcm2niix)."
-        )
-    if not path.is_file():
-        raise CaseError(f"{path} is no regular file; expected an image file.")
-    if path.stat().st_size == 0:
+def is_image(path: Path) -> bool:
+    """Whether a file begins as an image that is read here; no more of it is looked at."""
+    try:
+        with FileStream(path) as stream:
+            if _kind(stream.head(_HEAD)) is not None:
+                return True
+        return kind_of(path) is not None
+    except (UnknownSetError, OSError, EOFError, ValueError, zlib.error):
+        return False
+
+
+def _content_of(stream: FileStream, path: Path) -> Content:
+    if stream.size == 0:
         raise CaseError(f"{path.name} is empty; copy it again from its source.")
+    head = stream.head(_HEAD)
+    _check_pointer(head, path.name)
+    kind = _kind(head)
+    if kind is None:
+        return _opened_by_name(path, head)
+    claim = check_volume(_claim_of(kind, head, path.name), path.name)
+    check_size(claim, stream, path.name)
+    content = stream.content(claim.end + MOST_AFTER)
+    if content.getbuffer().nbytes < claim.end:
+        raise damaged(path.name)
+    image, notes = _image_of(content, kind, path.name)
+    return Content(image, claim.volume, stream.sha256, (*claim.notes, *notes))
+
+
+def _refusal(path: Path, error: Exception) -> CaseError:
+    """Say why a file cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        return _missing(path)
+    if isinstance(error, NotRegularError):
+        if path.is_dir():
+            return CaseError(
+                f"{path} is a folder; expected an image file (for a folder of DICOM files, make "
+                "one with dcm2niix)."
+            )
+        return CaseError(f"{path.name} cannot be read: {error.strerror}; give an image file.")
+    if isinstance(error, TooLargeError):
+        return damaged(path.name, str(error.strerror))
+    if isinstance(error, OSError) and error.errno is not None and error.strerror:
+        said = error.strerror[0].lower() + error.strerror[1:]
+        return CaseError(
+            f"{path.name} cannot be read ({said}); check its path and that you may open it."
+        )
+    if isinstance(error, ValueError) and "null" in str(error):
+        return CaseError("The name of an image holds a null character, as no file's does.")
+    return damaged(path.name)
+
+
+def _missing(path: Path) -> CaseError:
+    try:
+        target = str(path.readlink())
+    except (OSError, ValueError):
+        return CaseError(f"There is no file {path}; check the path.")
+    if ".git/annex/objects" in target.replace("\\", "/"):
+        return CaseError(
+            f"{path.name} is a git-annex link whose content is not on this computer; fetch it "
+            "with git annex get or datalad get."
+        )
+    return CaseError(f"{path.name} is a link to {target}, which is not there; mend the link.")
 
 
 def _check_pointer(raw: bytes, what: str) -> None:
@@ -152,49 +195,65 @@ def _kind(head: bytes) -> Any:
     """Return nibabel's class for a file that holds header and values, by its first bytes."""
     if head[344:348] == b"n+1\0":
         return nib.Nifti1Image
-    if head[4:8] == b"n+2\0":
+    if head[4:8] == b"n+2\0" and len(head) >= _HEADER_BYTES[nib.Nifti2Image]:
         return nib.Nifti2Image
     # FreeSurfer's files begin with the version, 1, and have three sizes and a count next.
-    if head[:4] == b"\0\0\0\1" and all(head[i : i + 4] > b"\0\0\0\0" for i in (4, 8, 12, 16)):
+    if head[:4] == b"\0\0\0\1" and all(
+        b"\0\0\0\0" < head[i : i + 4] < b"\x80" for i in (4, 8, 12, 16)
+    ):
         return nib.MGHImage
     return None
 
 
-def _opened_by_name(path: Path, head: bytes) -> Any:
+def _claim_of(kind: Any, head: bytes, what: str) -> Claim:
+    if kind is nib.MGHImage:
+        if len(head) < _HEAD:
+            raise damaged(what)
+        return mgh_claim(head, what)
+    return header_claim(kind.header_class(head[: _HEADER_BYTES[kind]], check=False), what)
+
+
+def _opened_by_name(path: Path, head: bytes) -> Content:
     """Let nibabel find out by the name; say what the file is where it cannot."""
     for matches, what, converter in _OTHER_FORMATS:
         if matches(head):
             raise _convert(path.name, what, converter)
     try:
-        # No memory map: another program may rewrite the file while it is looked at.
-        return nib.load(path, mmap=False) if _is_pair(path) else nib.load(path)
-    except UNREADABLE as error:
-        for endings, (what, converter) in _BY_SUFFIX.items():
-            if path.name.lower().endswith(endings):
-                raise _convert(path.name, what, converter) from error
-        if path.name.lower().endswith((".nii", ".nii.gz", ".mgz", ".mgh", ".img", ".hdr")):
-            raise CaseError(
-                f"{path.name} cannot be read as NIfTI or what its name says; it is damaged, a part "
-                "of it is missing or it is another kind of file."
-            ) from error
-        raise CaseError(
-            f"{path.name} is not a NIfTI file (.nii, .nii.gz) or another image that nibabel "
-            "reads; convert it to NIfTI."
-        ) from error
+        image, claim, digest = open_set(kind_of(path), path)
+    except (CaseError, MemoryError):
+        raise
+    # A foreign file makes nibabel's readers fail in whatever way its bytes happen to lead to.
+    except Exception as error:
+        raise _not_read(path, error) from error
+    return Content(image, claim.volume, digest, claim.notes)
 
 
-def _is_pair(path: Path) -> bool:
-    return path.name.lower().endswith((".hdr", ".img", ".hdr.gz", ".img.gz"))
-
-
-def _values_digest(image: Any, digest: str) -> str:
-    """Return the SHA-256 of the file of a pair that holds the values."""
-    holder = image.file_map.get("image")
-    name = None if holder is None else holder.filename
-    if name is None:
-        return digest
-    with Path(name).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _not_read(path: Path, error: Exception) -> CaseError:
+    for endings, (what, converter) in _BY_SUFFIX.items():
+        if path.name.lower().endswith(endings):
+            return _convert(path.name, what, converter)
+    if isinstance(error, ModuleNotFoundError):
+        return CaseError(
+            f"{path.name} needs {error.name}, which is not installed; convert it to NIfTI."
+        )
+    beside = getattr(error, "filename", None)
+    if isinstance(error, OSError) and beside is not None and str(beside) != str(path):
+        said = "is not there" if isinstance(error, FileNotFoundError) else str(error.strerror)
+        return CaseError(
+            f"{path.name} cannot be read as NIfTI or what its name says: the file that belongs to "
+            f"it, {beside}, {said}; the two must lie beside each other."
+        )
+    if not isinstance(error, UnknownSetError):
+        return damaged(path.name)
+    if path.name.lower().endswith((".nii", ".nii.gz", ".mgz", ".mgh", ".img", ".hdr")):
+        return CaseError(
+            f"{path.name} cannot be read as NIfTI or what its name says; it is damaged, a part "
+            "of it is missing or it is another kind of file."
+        )
+    return CaseError(
+        f"{path.name} is not a NIfTI file (.nii, .nii.gz) or another image that nibabel "
+        "reads; convert it to NIfTI."
+    )
 
 
 def _convert(name: str, what: str, converter: str) -> CaseError:
@@ -203,34 +262,22 @@ def _convert(name: str, what: str, converter: str) -> CaseError:
     )
 
 
-def _unpacked(raw: bytes, kind: Any, head: bytes) -> bytes:
-    """Return the content of a compressed file, its checksum verified at the end of the stream.
-
-    No more is kept than its own header claims; what follows is read and let go.
-    """
-    stream = gzip.GzipFile(fileobj=io.BytesIO(raw))
-    if kind is nib.MGHImage:
-        return stream.read()
-    header = kind.header_class.from_fileobj(io.BytesIO(head), check=False)
-    count = 1
-    for size in header["dim"][1 : 1 + max(int(header["dim"][0]), 0)]:
-        count *= max(int(size), 1)
-    claimed = int(header["vox_offset"]) + count * int(header["bitpix"]) // 8
-    content = stream.read(max(claimed, len(head)))
-    while stream.read(1 << 20):
-        pass
-    return content
-
-
-def _image_of(content: bytes, kind: Any, what: str) -> tuple[Any, tuple[str, ...]]:
+def _image_of(content: BytesIO, kind: Any, what: str) -> tuple[Any, tuple[str, ...]]:
     try:
-        return kind.from_bytes(content), ()
-    except ValueError:
+        return kind.from_stream(content), ()
+    except MemoryError:
+        raise
+    # As above: nibabel's checks of a header fail in many ways, each of them on a damaged file.
+    except Exception as error:
         # A quaternion longer than 1 has no rotation: by rounding, that is mended.
         if kind is not nib.Nifti1Image:
-            raise
-        note = (
-            f"The rotation stored in {what} (quaternion) is longer than 1 by rounding and was "
-            "scaled to 1."
-        )
-        return _LenientImage.from_bytes(content), (note,)
+            raise damaged(what) from error
+    note = (
+        f"The rotation stored in {what} (quaternion) is longer than 1 by rounding and was "
+        "scaled to 1."
+    )
+    try:
+        content.seek(0)
+        return _LenientImage.from_stream(content), (note,)
+    except Exception as error:
+        raise damaged(what) from error

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from nibabel.spatialimages import HeaderDataError
 
 from napari_ies.errors import CaseError
 from napari_ies.geometry.grid import Grid
-from napari_ies.image_files import Content, open_image
+from napari_ies.image_claims import damaged
+from napari_ies.image_files import open_image
 from napari_ies.volume_position import position_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from napari_ies.image_files import Content
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,11 +85,10 @@ def read_volume(
         If there is no such file, or it is not one finite, real 3-d volume with a position in
         space, in one sentence that names it.
     """
-    path = Path(path).expanduser()
+    path = _expanded(Path(path))
     content = open_image(path)
-    shape = _shape_of(content, path.name)
-    position = position_of(content, shape, path.name)
-    data = _values_of(content, shape, path.name, own_type)
+    position = position_of(content, path.name)
+    data = _values_of(content, path.name, own_type)
     if constant_is_error and data.min() == data.max():
         raise CaseError(
             f"Every voxel of {path.name} has the same value ({data.flat[0]:g}); expected an MR "
@@ -97,7 +97,7 @@ def read_volume(
     return Volume(
         path=path,
         data=data,
-        grid=Grid.of(shape, position.affine),
+        grid=Grid.of(content.shape, position.affine),
         step=_step_of(content.image),
         space=position.space,
         sha256=content.sha256,
@@ -105,37 +105,25 @@ def read_volume(
     )
 
 
-def _shape_of(content: Content, what: str) -> tuple[int, int, int]:
-    dtype = content.image.get_data_dtype()
-    if dtype.names is not None:
-        raise CaseError(f"{what} is a colour (RGB) image; expected a grey-value MR sequence.")
-    if np.issubdtype(dtype, np.complexfloating):
-        raise CaseError(f"{what} holds complex numbers; expected magnitudes, so convert it first.")
-    shape = tuple(int(size) for size in content.image.shape)
-    if len(shape) > 3 and all(size == 1 for size in shape[3:]):
-        shape = shape[:3]
-    if len(shape) > 3:
-        raise CaseError(
-            f"{what} holds {int(np.prod(shape[3:]))} volumes; expected one 3-d volume, so "
-            "extract the one to use."
-        )
-    if len(shape) < 3 or min(shape) < 2:
-        raise CaseError(
-            f"{what} has the size {' x '.join(map(str, shape))}; expected a 3-d volume."
-        )
-    return shape[0], shape[1], shape[2]
-
-
-def _values_of(
-    content: Content, shape: tuple[int, int, int], what: str, own_type: bool
-) -> NDArray[Any]:
+def _expanded(path: Path) -> Path:
     try:
-        data = np.asarray(content.image.dataobj, dtype=_type_of(content.image, own_type))
-        data = data.reshape(shape)
-    except (OSError, EOFError, ValueError, zlib.error, HeaderDataError) as error:
+        return path.expanduser()
+    except RuntimeError:  # a person of whom the system knows no home
+        return path
+
+
+def _values_of(content: Content, what: str, own_type: bool) -> NDArray[Any]:
+    try:
+        with np.errstate(all="ignore"):  # what does not fit single precision is told below
+            data = np.asarray(content.image.dataobj, dtype=_type_of(content.image, own_type))
+        data = data.reshape(content.shape)
+    except MemoryError as error:
         raise CaseError(
-            f"{what} is damaged or cut short and cannot be read; copy it again from its source."
+            f"There is not enough memory to read {what}; close other programs."
         ) from error
+    # A foreign file makes nibabel's readers fail in whatever way its bytes happen to lead to.
+    except Exception as error:
+        raise damaged(what) from error
     if not np.isfinite(data).all():
         bad = int(np.count_nonzero(~np.isfinite(data)))
         raise CaseError(

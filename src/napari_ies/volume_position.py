@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
@@ -30,6 +30,15 @@ _UNIT_WORDS = {"meter": "metres", "micron": "micrometres"}
 SMALLEST_MM, LARGEST_MM = 3.0, 2000.0
 """Extents of the field of view between which a patient's image lies."""
 
+SMALLEST_VOXEL_MM, LARGEST_VOXEL_MM = 1e-3, 1e3
+"""Sizes between which voxels lie: from microscopy to a header that counts in other units."""
+
+FARTHEST_VOXELS = 1e6
+"""How far from the origin, in voxels, a voxel may lie: single precision tells ten times more."""
+
+LEAST_UPRIGHT = 1e-3
+"""Volume of a voxel of unit edges below which its axes are taken to lie in a plane."""
+
 
 @dataclass(frozen=True, eq=False)
 class Position:
@@ -50,7 +59,7 @@ class Position:
     notes: tuple[str, ...]
 
 
-def position_of(content: Content, shape: tuple[int, int, int], what: str) -> Position:
+def position_of(content: Content, what: str) -> Position:
     """Return where the voxels of an opened file lie.
 
     Of a NIfTI file's two affines the sform counts if it is set and the qform otherwise, as in
@@ -60,8 +69,6 @@ def position_of(content: Content, shape: tuple[int, int, int], what: str) -> Pos
     ----------
     content
         The file.
-    shape
-        Its three sizes.
     what
         Its name, for sentences.
 
@@ -70,7 +77,7 @@ def position_of(content: Content, shape: tuple[int, int, int], what: str) -> Pos
     CaseError
         If it does not say where it lies.
     """
-    header = content.image.header
+    header, shape = content.image.header, content.shape
     space, notes = SCANNER, []
     if isinstance(header, nib.Nifti1Header):
         space = int(header["sform_code"]) or int(header["qform_code"])
@@ -83,21 +90,52 @@ def position_of(content: Content, shape: tuple[int, int, int], what: str) -> Pos
             "convert it again from DICOM with its geometry."
         )
     affine = np.array(content.image.affine, dtype=np.float64)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-30:
+    if affine.shape != (4, 4) or not np.isfinite(affine).all() or _is_flat(affine):
         raise CaseError(f"The affine of {what} is not invertible; convert the image again.")
     affine, said = _in_millimetres(header, affine, shape, what)
-    if abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise CaseError(
-            f"The voxels of {what} measure {size_words(Grid.of(shape, affine).spacing)} mm; "
-            "expected an image of a patient, so convert it again."
-        )
+    _check_sane(Grid.of(shape, affine), what)
     return Position(affine, space, (*notes, *said))
+
+
+def _is_flat(affine: NDArray[np.float64]) -> bool:
+    """Whether the axes of the voxels lie in a plane, or nearly."""
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    if not np.isfinite(lengths).all() or (lengths == 0).any():
+        return True
+    return abs(float(np.linalg.det(affine[:3, :3] / lengths))) < LEAST_UPRIGHT
+
+
+def _check_sane(grid: Grid, what: str) -> None:
+    """Refuse voxels of no patient, and places that no window and no single precision can hold.
+
+    Raises
+    ------
+    CaseError
+        If a voxel is smaller than a micrometre or larger than a metre, or the farthest lies more
+        than a million voxels from the origin.
+    """
+    smallest, largest = min(grid.spacing), max(grid.spacing)
+    if smallest < 0.99 * SMALLEST_VOXEL_MM or largest > 1.01 * LARGEST_VOXEL_MM:
+        sizes = " × ".join(f"{size:.3g}" for size in grid.spacing)
+        raise CaseError(
+            f"The voxels of {what} measure {sizes} mm; expected an image of a patient, with voxels "
+            f"of {SMALLEST_VOXEL_MM:g} to {LARGEST_VOXEL_MM:g} mm, so convert it again."
+        )
+    ends = [(0, size - 1) for size in grid.shape]
+    corners = np.array(np.meshgrid(*ends, indexing="ij"), dtype=float).reshape(3, -1).T
+    away = float(np.abs(apply_affine(grid.affine, corners)).max())
+    if away > FARTHEST_VOXELS * smallest:
+        raise CaseError(
+            f"{what} lies up to {away:.3g} mm from the origin of its coordinates, more than a "
+            f"million of its voxels ({smallest:.3g} mm); expected an image in a scanner's "
+            "coordinates, so convert it again."
+        )
 
 
 def _has_matrix(image: Any) -> bool:
     """Whether an Analyze image came with a matrix of SPM in a file beside it."""
     holder = image.file_map.get("mat")
-    return holder is not None and holder.filename is not None and Path(holder.filename).is_file()
+    return holder is not None and holder.fileobj.seek(0, io.SEEK_END) > 0
 
 
 def _in_millimetres(
