@@ -191,8 +191,8 @@ def _described(
     affine: NDArray[np.float64],
     midline: Midline | None,
 ) -> pd.DataFrame:
-    present = np.flatnonzero(np.bincount(labels.ravel()))
-    index = present[present > 0]
+    # By sorting: counting would take memory by the highest label.
+    index = np.unique(labels[labels > 0])
     voxels = ndimage.sum_labels(np.ones(labels.shape, np.uint8), labels, index).astype(int)
     centres = np.array(ndimage.center_of_mass(labels > 0, labels, index)).reshape(-1, 3)
     centres_mm = centres @ affine[:3, :3].T + affine[:3, 3]

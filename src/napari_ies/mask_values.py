@@ -20,6 +20,12 @@ WHOLE = 1e-3
 MOST_LABELS = 100_000
 """Labels above this are numbered anew: some of what follows takes memory by the highest one."""
 
+MOST_LESIONS = 10_000
+"""More lesions than these are noise: no brain has a tenth of them."""
+
+LARGEST_EXACT = 2.0**53
+"""Floating point tells whole numbers apart up to here."""
+
 MOST_CLASSES = 10
 """Up to so many different values are classes or lesions, whatever lies beside what."""
 
@@ -65,6 +71,12 @@ def _marked(values: NDArray[Any], name: str) -> tuple[NDArray[np.bool_], tuple[s
             f"{name} holds values that are not finite numbers (NaN or infinity); replace them, for "
             "example by 0, first."
         )
+    if not np.issubdtype(values.dtype, np.integer) and np.abs(values).max() > LARGEST_EXACT:
+        low, high = float(np.min(values)), float(np.max(values))
+        raise CaseError(
+            f"{name} holds values from {low:.4g} to {high:.4g}, which are no labels; expected a "
+            "mask or a label image."
+        )
     if _are_whole(values):
         mask, notes = _above_zero(values, name)
         _refuse_graded(values, mask, name)
@@ -108,9 +120,11 @@ def lesions_of(values: NDArray[Any], name: str) -> tuple[NDArray[np.int32], tupl
     marked = _whole_numbers(values[mask])
     present, order = np.unique(marked, return_inverse=True)
     labels = np.zeros(values.shape, dtype=np.int32)
+    check_count(len(present), name)
     if not _are_whole(values) or len(present) < 2:
         labels = instances(mask)
         count = int(labels.max(initial=0))
+        check_count(count, name)
         said = f"{name} is a mask: its {count} connected parts (18 neighbours) are the lesions."
     elif present[-1] <= MOST_LABELS:
         labels[mask] = marked
@@ -122,6 +136,28 @@ def lesions_of(values: NDArray[Any], name: str) -> tuple[NDArray[np.int32], tupl
             f"1 to {len(present)}, since the highest label is {present[-1]}."
         )
     return labels, (*notes, said)
+
+
+def check_count(count: int, name: str) -> None:
+    """Refuse more lesions than there can be.
+
+    Parameters
+    ----------
+    count
+        Of the lesions.
+    name
+        What marks them, for the sentence.
+
+    Raises
+    ------
+    CaseError
+        If there are more than :data:`MOST_LESIONS`.
+    """
+    if count > MOST_LESIONS:
+        raise CaseError(
+            f"{name} marks {count:,} separate lesions; expected at most {MOST_LESIONS:,}, so "
+            "check whether it is noise or a threshold that is too low."
+        )
 
 
 def _are_whole(values: NDArray[Any]) -> bool:

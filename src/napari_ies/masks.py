@@ -12,7 +12,7 @@ from nibabel.affines import apply_affine
 
 from napari_ies.errors import CaseError
 from napari_ies.geometry.resampling import onto
-from napari_ies.mask_values import lesions_of, mask_of
+from napari_ies.mask_values import check_count, lesions_of, mask_of
 from napari_ies.volume import read_volume
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def check_mask(
     Raises
     ------
     CaseError
-        If it marks (nearly) all of the image, or nothing.
+        If it marks (nearly) all of the image, nothing, or more lesions than there can be.
     """
     if not may_be_empty and not mask.any():
         raise CaseError(f"{name} marks no voxel of the images; choose another file or layer.")
@@ -173,6 +173,9 @@ def check_mask(
         )
     if not lesions:
         return
+    from scipy.ndimage import generate_binary_structure, label  # only where it is needed
+
+    check_count(label(mask, generate_binary_structure(3, 2))[1], name)
     brain = case.inside.any(axis=0)
     marked = int(np.count_nonzero(mask))
     outside = int(np.count_nonzero(mask & ~brain))

@@ -10,6 +10,7 @@ from napari_ies.checkpoints.device import device_label
 from napari_ies.errors import SegmentationError
 from napari_ies.inference import logit_map, probability_of
 from napari_ies.lesions import find_lesions, lesion_table, match_reference
+from napari_ies.mask_values import MOST_LABELS
 from napari_ies.progress import Progress, finish
 
 if TYPE_CHECKING:
@@ -64,6 +65,14 @@ class Segmentation:
     smallest: int | None = None
     logits: NDArray[np.float32] | None = None
     agreements: tuple[Agreement, ...] = ()
+
+    def __post_init__(self) -> None:
+        low, high = int(self.labels.min(initial=0)), int(self.labels.max(initial=0))
+        if low < 0 or high > MOST_LABELS:
+            raise SegmentationError(
+                f"The labels of the lesions reach from {low} to {high}; expected 1 to "
+                f"{MOST_LABELS:,}, so raise the threshold, or check the file that they come from."
+            )
 
 
 def segment(

@@ -85,7 +85,7 @@ def read_volume(
         If there is no such file, or it is not one finite, real 3-d volume with a position in
         space, in one sentence that names it.
     """
-    path = _expanded(Path(path))
+    path = expanded(path)
     content = open_image(path)
     position = position_of(content, path.name)
     data = _values_of(content, path.name, own_type)
@@ -105,7 +105,9 @@ def read_volume(
     )
 
 
-def _expanded(path: Path) -> Path:
+def expanded(path: str | Path) -> Path:
+    """Return a path with its ``~`` replaced by the person's home, where the system knows it."""
+    path = Path(path)
     try:
         return path.expanduser()
     except RuntimeError:  # a person of whom the system knows no home

@@ -38,6 +38,7 @@ from napari_ies.cli.options import (
     parse_images,
 )
 from napari_ies.cli.terminal import Terminal, reporting
+from napari_ies.cli.usage import Commands
 
 if TYPE_CHECKING:
     from napari_ies.case import Case
@@ -49,6 +50,7 @@ logger = logging.getLogger("napari_ies")
 
 app = typer.Typer(
     name="napari-ies",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 NOT_KNOWN = "n/a"
 
+MOST_ROWS = 1000
+"""Lesions that are listed in a terminal."""
+
 
 def lesions_table(lesions: pd.DataFrame) -> Table:
     """Lay out the table of lesions."""
@@ -30,12 +33,18 @@ def lesions_table(lesions: pd.DataFrame) -> Table:
     }
     # One column for three numbers, and one for side and distance: eighty characters are few.
     centres = lesions[[f"centre_{axis}_mm" for axis in "xyz"]].to_numpy()
+    rest = len(lesions) - MOST_ROWS
+    lesions = lesions.iloc[:MOST_ROWS]
+    centres = centres[:MOST_ROWS]
     lesions = lesions.assign(centre=[" ".join(f"{mm:.0f}" for mm in at) for at in centres])
     if "hemisphere" in lesions.columns:
         places = zip(lesions["hemisphere"], lesions["midline_mm"], strict=True)
         lesions = lesions.assign(place=[_place(str(side), mm) for side, mm in places])
     shown = {key: form for key, form in columns.items() if key in lesions.columns}
-    table = _table(["Lesion", *(heading for heading, _ in shown.values())])
+    caption = (
+        f"The first {MOST_ROWS:,}; {rest:,} more are in the table of lesions." if rest > 0 else None
+    )
+    table = _table(["Lesion", *(heading for heading, _ in shown.values())], caption=caption)
     cells = [[form.format(value) for value in lesions[key]] for key, (_, form) in shown.items()]
     for label, *row in zip(lesions.index, *cells, strict=True):
         table.add_row(str(label), *row)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+import traceback
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,13 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 from rich.console import Console
 
-from napari_ies.errors import NapariIESError
+from napari_ies.cli.failures import sentence_of
 from napari_ies.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
     from rich.table import Table
+    from rich.text import Text
 
     from napari_ies.progress import Progress
 
@@ -29,16 +31,29 @@ logger = logging.getLogger("napari_ies")
 
 PIPE_WIDTH = 200
 """Width of tables that go to a file or another program, where no column may be cut."""
+LONGEST_TRACE = 100_000
+"""Characters of a traceback."""
+LONGEST_STEP = 80
+"""Characters beside a progress bar."""
 INTERRUPTED = 130
 """Exit status of a program ended by Ctrl-C: 128 + SIGINT."""
+
+
+class _PlainConsole(Console):
+    """A console that takes a text as a text: no markup, no emoji codes, nothing unprintable."""
+
+    def render_str(self, text: str, *arguments: Any, **options: Any) -> Text:
+        options |= {"markup": False, "emoji": False}
+        return super().render_str(printable(text), *arguments, **options)
 
 
 class Terminal:
     """Standard output for results, standard error for progress, notes and errors."""
 
     def __init__(self) -> None:
-        self.out = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
-        self.err = Console(stderr=True, highlight=False)
+        width = None if sys.stdout.isatty() else PIPE_WIDTH
+        self.out = _PlainConsole(width=width, highlight=False)
+        self.err = _PlainConsole(stderr=True, highlight=False)
 
     def note(self, text: str) -> None:
         """Say something on standard error, in one line."""
@@ -50,6 +65,11 @@ class Terminal:
             self.out.print(printable(result), markup=False, soft_wrap=True)
         else:
             self.out.print(result)
+
+    def show_trace(self, error: BaseException) -> None:
+        """Show where an error comes from on standard error, for developers."""
+        text = "".join(traceback.format_exception(error))
+        self.err.print(printable(text, LONGEST_TRACE), markup=False, soft_wrap=True)
 
     def follow(self, reports: Iterator[Progress[T]], step: str) -> T:
         """Run a computation to its end, with a progress bar where there is a terminal.
@@ -129,7 +149,7 @@ class Terminal:
                     bar.reset(task)
                 bar.update(
                     task,
-                    description=step,
+                    description=" ".join(printable(step, LONGEST_STEP).split()),
                     completed=report.done,
                     total=report.total,
                     unit=report.unit,
@@ -157,28 +177,22 @@ def reporting(debug: bool) -> Iterator[Terminal]:
         with _logging_to(terminal), warnings.catch_warnings():
             if not debug:
                 warnings.simplefilter("ignore")  # of other libraries, and not for this reader
+            warnings.showwarning = lambda text, kind, *_: terminal.note(f"{kind.__name__}: {text}")
             yield terminal
     except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
         raise
     except KeyboardInterrupt:
         terminal.note("Interrupted; files that were written before are whole.")
         raise typer.Exit(INTERRUPTED) from None
-    except NapariIESError as error:
-        _show_error(terminal, str(error), debug)
-        raise typer.Exit(1) from error
-    except MemoryError as error:
-        _show_error(terminal, "There is not enough memory; close other programs.", debug)
-        raise typer.Exit(1) from error
-    except Exception as error:  # a defect of ours or of a library: still one line for the person
-        text = f"Unexpected {type(error).__name__}: {error}"
-        _show_error(terminal, text if debug else f"{text} (details: --debug)", debug)
+    except Exception as error:
+        _show_error(terminal, error, debug)
         raise typer.Exit(1) from error
 
 
-def _show_error(terminal: Terminal, text: str, debug: bool) -> None:
+def _show_error(terminal: Terminal, error: Exception, debug: bool) -> None:
     if debug:
-        terminal.err.print_exception()
-    terminal.note(f"Error: {text}")
+        terminal.show_trace(error)
+    terminal.note(f"Error: {sentence_of(error)}")
 
 
 @contextmanager

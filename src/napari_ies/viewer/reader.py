@@ -61,14 +61,9 @@ def _is_image(path: str) -> bool:
 
     if not path.lower().endswith(READABLE):
         return False
-    import nibabel as nib
+    from napari_ies.image_files import is_image
 
-    try:
-        nib.load(path)  # the header alone
-    # A foreign file makes nibabel's readers fail in whatever way its bytes happen to lead to.
-    except Exception:
-        return False
-    return True
+    return is_image(Path(path))
 
 
 def may_be_session(path: str) -> bool:
@@ -151,9 +146,9 @@ def read_image(path: str | Path) -> LayerDataTuple:
     CaseError
         If the file cannot be used, in one sentence that names it.
     """
-    from napari_ies.volume import read_volume, stem_of
+    from napari_ies.volume import expanded, read_volume, stem_of
 
-    path = Path(path).expanduser()
+    path = expanded(path)
     # A mask with no lesion is a constant volume and still a reference.
     volume = read_volume(path, constant_is_error=False)
     frame = Frame.of_grid(volume.affine, volume.grid.shape)

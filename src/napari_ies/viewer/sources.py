@@ -20,6 +20,7 @@ from napari_ies.geometry.grid import Grid
 from napari_ies.orientation import Reorientation
 from napari_ies.viewer.frame import Frame
 from napari_ies.viewer.layer_place import STRAIGHT, LayerPlace, place_of
+from napari_ies.viewer.mapped import held
 from napari_ies.viewer.reader import METADATA_KEY
 from napari_ies.viewer.units import mm_per
 
@@ -61,8 +62,8 @@ class Source:
 
     @cached_property
     def array(self) -> NDArray[Any]:
-        """The layer's voxels (I, J, K), read now: in the worker thread."""
-        values = np.asarray(self.data)
+        """The layer's voxels (I, J, K), read now: in the worker thread, and kept."""
+        values = held(np.asarray(self.data), self.name)
         return values[0] if values.ndim == 4 else values
 
     @property
