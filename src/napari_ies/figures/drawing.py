@@ -39,6 +39,7 @@ from napari_ies.figures.style import (
     UNIT_PT,
     drawing_settings,
 )
+from napari_ies.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,6 +74,10 @@ def draw_figure(content: FigureContent, settings: FigureSettings) -> Figure:
     """
     with drawing_settings():
         return _Drawing(content, settings).draw()
+
+
+LONGEST_NAME = 200
+"""Characters of a name in a figure; it comes from a file, and control characters spoil an SVG."""
 
 
 def saliency_colours(content: FigureContent, settings: FigureSettings) -> ListedColormap:
@@ -111,8 +116,8 @@ class _Drawing:
         self.scales = scales_of(content, settings)
         self.colours = saliency_colours(content, settings)
         self.outlined = settings.outline and self._shows_footprint()
-        self.lines = wrapped(self._words(), SMALL_PT, settings.width - 2 * EDGE - 1.5)
-        self.legend = shortened(content.subject_title)
+        self.lines = wrapped(printable(self._words()), SMALL_PT, settings.width - 2 * EDGE - 1.5)
+        self.legend = shortened(printable(content.subject_title))
         swatch = SWATCH_MM + 1 + text_width(self.legend, UNIT_PT)
         sizes = Sizes(
             lines=len(self.lines),
@@ -264,7 +269,7 @@ class _Drawing:
         self.figure.text(
             words.across / self.page.width,
             1 - words.down / self.page.height,
-            words.text,
+            printable(words.text, LONGEST_NAME),
             size=size,
             color=self.theme.text,
             ha="center",

@@ -14,6 +14,7 @@ from qtpy.QtCore import QRect, Signal
 from qtpy.QtGui import QImage, QPainter
 from qtpy.QtWidgets import QWidget
 
+from napari_ies.printable import printable
 from napari_ies.surroundings import REACH_MM
 from napari_ies.viewer.readout.words import common_power, scaled_unit
 
@@ -34,6 +35,8 @@ STYLES = (
 colour-blind readers tell apart (*Color Universal Design*, 2008), on dark and on light."""
 
 FONT_POINTS = 8
+LONGEST_NAME = 40
+"""Characters of a sequence's name in the legend."""
 DOTS_PER_INCH = 96
 """Of a screen without magnification."""
 MARGINS_INCH = (0.7, 0.42, 0.08, 0.2)
@@ -156,7 +159,7 @@ def profile_figure(
             marker=marker,
             markersize=3,
             linewidth=1.5,
-            label="all sequences" if name == "all" else name,
+            label="all sequences" if name == "all" else printable(str(name), LONGEST_NAME),
         )
     axes.set_xlim(min(float(filled["from_mm"].min()), -1.0) - 0.3, REACH_MM + 0.3)
     _write(axes, scaled_unit(unit, power).replace("standard deviation", "SD"), sheet)
@@ -183,10 +186,12 @@ def _write(axes: Axes, unit: str, sheet: Sheet) -> None:
     for spine in axes.spines.values():
         spine.set_color(sheet.faint)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(
+    legend = axes.legend(
         loc="upper right",
         fontsize=FONT_POINTS,
         frameon=False,
         handlelength=2.8,
         labelcolor=sheet.text,
     )
+    for text in legend.get_texts():  # a name may hold what matplotlib takes for a formula
+        text.set_parse_math(False)
