@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
@@ -28,7 +29,6 @@ from napari_ies.regular_files import NotRegularError, TooLargeError
 if TYPE_CHECKING:
     from collections.abc import Callable
     from io import BytesIO
-    from pathlib import Path
 
 _HEAD = 544
 """Bytes that tell the format: more than a header of NIfTI-1 or NIfTI-2."""
@@ -241,7 +241,7 @@ def _not_read(path: Path, error: Exception) -> CaseError:
         said = "is not there" if isinstance(error, FileNotFoundError) else str(error.strerror)
         return CaseError(
             f"{path.name} cannot be read as NIfTI or what its name says: the file that belongs to "
-            f"it, {beside}, {said}; the two must lie beside each other."
+            f"it, {Path(beside).name}, {said}; the two must lie beside each other."
         )
     if not isinstance(error, UnknownSetError):
         return damaged(path.name)
