@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import os
 import re
 from pathlib import Path
 
@@ -128,6 +129,31 @@ def damaged(files):
     return said(files.raw("flair.nii.gz", content[:-5] + b"\0" + content[-4:]))
 
 
+def header(files, at, values, more=b""):
+    """Overwrite bytes of the header of an uncompressed file."""
+    content = bytearray(files.save(name="flair.nii").read_bytes())
+    content[at : at + len(values)] = values
+    return said(files.raw("flair.nii", bytes(content) + more))
+
+
+def too_large(files):
+    path = files.save()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("napari_ies.free_memory.free_memory", lambda: 1000)
+        return said(path)
+
+
+def half_a_pair(files):
+    nib.save(nib.Nifti1Pair(FLAIR, LAS), files.folder / "d.img")
+    (files.folder / "d.hdr").unlink()
+    return said(files.folder / "d.img")
+
+
+def pipe(files):
+    os.mkfifo(files.folder / "flair.nii")
+    return said(files.folder / "flair.nii")
+
+
 def zscored():
     values = FLAIR[BRAIN]
     return np.where(BRAIN, (FLAIR - values.mean()) / values.std(), 0).astype(np.float32)
@@ -201,6 +227,16 @@ IMAGES = {
     "a git-annex link": lambda f: said(annex(f)),
     "a Git LFS": lambda f: said(f.raw("a.nii", b"version https://git-lfs.github.com/spec/v1\n")),
     "damaged": damaged,
+    "a header that claims": lambda f: header(f, 42, np.full(3, 1300, "<i2").tobytes()),
+    "more than 16 MB": lambda f: said(
+        f.raw("a.nii.gz", gzip.compress(f.save(name="b.nii").read_bytes() + bytes(17 << 20)))
+    ),
+    "more voxels": too_large,
+    "a header whose bits": lambda f: header(f, 72, b"\x08\0"),
+    "one file of a pair": half_a_pair,
+    "a pipe": pipe,
+    "voxels smaller": lambda f: said(f.save(affine=LAS @ np.diag([1e30, 1, 1, 1]))),
+    "voxels farther": lambda f: said(f.save(affine=from_matvec(np.eye(3), [0, 1e30, 0]))),
 }
 
 
@@ -229,6 +265,17 @@ def one_below():
     values = MARKED.astype(np.int16)
     values[0, 0, 0] = -1
     return values
+
+
+def noise(files):
+    shape = 70, 70, 70
+    values = np.random.default_rng(0).normal(100, 9, shape).astype(np.float32)
+    case = load_case({"FLAIR": files.save(values)})
+    marks = (np.indices(shape) % 3 == 0).all(axis=0).astype(np.uint8)
+    try:
+        return list(read_mask(files.save(marks, name="mask.nii.gz"), case, lesions=True).notes)
+    except CaseError as error:
+        return [str(error)]
 
 
 def turned_mask(files):
@@ -269,6 +316,8 @@ def of_other_images(files):
 
 
 MASKS = {
+    "a reference or lesions of more": noise,
+    "numbers beyond": lambda f: mask(f, MARKED * 1e30),
     "lesions of an earlier": of_other_images,
     "graded whole": lambda f: mask(f, graded()),
     "a few values": lambda f: mask(f, labels()),
@@ -281,7 +330,7 @@ MASKS = {
     "some voxels": lambda f: mask(f, one_below()),
     "255 beside": lambda f: mask(f, np.where(labels() == 5, 255, labels()).astype(np.int16)),
     "marks (nearly)": lambda f: mask(f, (~MARKED).astype(np.uint8)),
-    "a reference or": lambda f: mask(f, (FLAIR == 0).astype(np.uint8), lesions=True),
+    "a reference or lesions that": lambda f: mask(f, (FLAIR == 0).astype(np.uint8), lesions=True),
     "a reference that": lambda f: mask(f, BRAIN.astype(np.uint8), lesions=True),
     "lesions from elsewhere: a mask": lambda f: mask(f, MARKED.astype(np.uint8), read=read_lesions),
     "lesions from elsewhere: a label": lambda f: mask(f, labels(), read=read_lesions),

@@ -133,3 +133,12 @@ def test_table_of_no_lesion_is_empty():
     table = lesion_table(np.zeros(case.shape, np.int32), np.zeros(case.shape, np.float32), case)
     assert table.empty
     assert "volume_mm3" in table
+
+
+def test_a_high_label_takes_no_memory_by_its_number():
+    """Counting up to it would take 16 GB."""
+    case = random_case((6, 7, 8))
+    labels = np.zeros((6, 7, 8), np.int32)
+    labels[1, 1, 1], labels[4, 5, 5:7] = 2, 2**31 - 1
+    table = lesion_table(labels, np.ones(labels.shape, np.float32), case)
+    assert table["voxels"].to_dict() == {2: 1, 2**31 - 1: 2}

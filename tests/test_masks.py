@@ -245,3 +245,51 @@ def test_a_resampled_mask_says_what_it_does_not_reach(tmp_path, case):
     (note,) = read_mask(save(tmp_path / "m.nii.gz", values, fine), case, lesions=True).notes
     assert "was resampled (nearest neighbour)" in note
     assert note.endswith("% of the image: lesions found outside it count as FP.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels"),
+    [
+        ("i4", (2**31 - 1, 2**31 - 2)),
+        ("u4", (2**32 - 1, 2**32 - 2)),
+        ("i8", (2**63 - 1, 2**62)),
+        ("u8", (2**64 - 1, 2**64 - 2)),
+        ("f8", (2.0**53, 2.0**53 - 1)),
+        ("f4", (2.0**31, 2.0**30)),
+    ],
+)
+def test_labels_of_any_size_take_no_memory_by_their_numbers(tmp_path, case, kind, labels):
+    values = np.zeros(SHAPE, kind)
+    values[6, 9, 8], values[14, 9, 8:10] = labels
+    lesions = read_lesions(save(tmp_path / "m.nii.gz", values), case)
+    assert np.array_equal(np.unique(lesions.values, return_counts=True), [[0, 1, 2], [5757, 2, 1]])
+    assert f"the highest label is {int(labels[0])}" in lesions.notes[-1].replace(".0", "")
+    mask = read_mask(tmp_path / "m.nii.gz", case, lesions=True)
+    assert np.count_nonzero(mask.values) == 3
+
+
+@pytest.mark.parametrize("value", [1e30, 3e38, 2.0**54, -1e30])
+@pytest.mark.parametrize("read", [read_lesions, read_mask])
+def test_numbers_that_are_no_labels_are_refused(tmp_path, case, value, read):
+    path = save(tmp_path / "m.nii.gz", np.where(TRUTH, value, 0))
+    with pytest.raises(CaseError, match="which are no labels; expected a mask or a label image"):
+        read(path, case)
+
+
+def test_noise_is_no_set_of_lesions(tmp_path):
+    """Every third voxel along each axis is a part of its own: 22³ of them."""
+    noise = np.zeros((66, 66, 66), np.uint8)
+    noise[::3, ::3, ::3] = 1
+    values = np.random.default_rng(0).normal(100, 10, noise.shape).astype(np.float32)
+    case = Case(("FLAIR",), values[None], AFFINE)
+    path = save(tmp_path / "m.nii.gz", noise)
+    with pytest.raises(CaseError, match=r"marks 10,648 separate lesions; expected at most 10,000"):
+        read_lesions(path, case)
+    with pytest.raises(CaseError, match=r"marks 10,648 separate lesions"):
+        read_mask(path, case, lesions=True)
+    numbered = np.zeros(noise.shape, np.int32)
+    numbered[noise > 0] = np.arange(1, 10649)
+    with pytest.raises(CaseError, match=r"marks 10,648 separate lesions"):
+        lesions_of(numbered, "m")
+    # A region may be anything.
+    assert np.count_nonzero(read_mask(path, case).values) == 10648

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from xml.etree import ElementTree
 
 import pytest
 from figure_content import content
@@ -88,3 +89,21 @@ def test_a_file_that_is_there_is_replaced_only_when_asked(tmp_path):
     assert path.read_text().startswith("<?xml")
     with pytest.raises(FigureError, match=r"ends in \.png"):
         save_figure(tmp_path / "figure.jpg", content(), FigureSettings())
+
+
+@pytest.mark.parametrize("name", ["F\x1b[31mL\x00AIR", "$x^{", "a" * 5000])
+@pytest.mark.parametrize("form", ["svg", "pdf", "png"])
+def test_names_from_files_spoil_no_figure(name, form):
+    made = content()
+    names = (name, "T1")
+    case = dataclasses.replace(made.case, sequences=names)
+    saliency = dataclasses.replace(
+        made.saliency, sequences=names, provenance={"checkpoint": {"name": f"{name}.pth"}}
+    )
+    odd = dataclasses.replace(made, case=case, saliency=saliency, subject=f"region {name}")
+    drawn = figure_bytes(odd, FigureSettings(width=88, sequences=(name,)), form)
+    if form == "svg":
+        words = " ".join(ElementTree.fromstring(drawn).itertext())  # noqa: S314 - our own
+        assert "\x1b" not in words
+        assert "a" * 1000 not in words
+        assert ("$x^{" in words) == (name == "$x^{")

@@ -63,8 +63,8 @@ def _of_system(error: OSError) -> str:
     said = str(error.strerror)
     why = _BY_NUMBER.get(error.errno or 0)
     if why is None:
-        return f"{named} cannot be opened or written ({said}); check the path and the disk."
-    return f"{named} cannot be opened or written ({said}): {why}."
+        return printable(f"{named} cannot be opened or written ({said}); check path and disk.")
+    return printable(f"{named} cannot be opened or written ({said}): {why}.")
 
 
 def _cause(error: BaseException) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from napari_ies import __version__
 from napari_ies.colour_maps import window_of
 from napari_ies.errors import FigureError
+from napari_ies.printable import printable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from napari_ies.case import Case
     from napari_ies.figures.settings import FigureSettings
     from napari_ies.saliency.saliency import Saliency
+
+LONGEST_SUBJECT = 200
+"""Characters of what is explained."""
 
 DISCLAIMER = "research software, not a medical device"
 
@@ -72,7 +76,8 @@ class FigureContent:
     @property
     def subject_title(self) -> str:
         """What is explained, with a capital letter."""
-        return self.subject[:1].upper() + self.subject[1:]
+        subject = printable(self.subject, LONGEST_SUBJECT)
+        return subject[:1].upper() + subject[1:]
 
     @property
     def title(self) -> str:
@@ -86,16 +91,18 @@ class FigureContent:
         """How the maps were made, in one line."""
         voxel = abs(float(np.linalg.det(self.saliency.affine[:3, :3])))
         volume = int(np.count_nonzero(self.saliency.footprint)) * voxel
+        size = f"{volume:,.0f}" if volume >= 10 else f"{volume:.2g}"
         network = self.network or _checkpoint_name(self.saliency)
         parts = [
             self._method(),
             *([f"network {network}"] if network else []),
-            f"{self.subject}, {f'{volume:,.0f}' if volume >= 10 else f'{volume:.2g}'} mm³",
+            f"{printable(self.subject, LONGEST_SUBJECT)}, {size} mm³",
             *self.notes,
             f"napari-ies {__version__}",
             DISCLAIMER,
         ]
-        return "; ".join(parts)
+        # Names come from files: a control character spoils an SVG.
+        return printable("; ".join(parts))
 
     def sequences(self, settings: FigureSettings) -> tuple[str, ...]:
         """Return the sequences to show.

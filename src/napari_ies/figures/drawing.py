@@ -116,8 +116,8 @@ class _Drawing:
         self.scales = scales_of(content, settings)
         self.colours = saliency_colours(content, settings)
         self.outlined = settings.outline and self._shows_footprint()
-        self.lines = wrapped(printable(self._words()), SMALL_PT, settings.width - 2 * EDGE - 1.5)
-        self.legend = shortened(printable(content.subject_title))
+        self.lines = wrapped(self._words(), SMALL_PT, settings.width - 2 * EDGE - 1.5)
+        self.legend = shortened(content.subject_title)
         swatch = SWATCH_MM + 1 + text_width(self.legend, UNIT_PT)
         sizes = Sizes(
             lines=len(self.lines),
