@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_ies.checkpoints import dynunet, swin_unetr, unet, unetr
 from napari_ies.errors import CheckpointError
+from napari_ies.finite import all_finite
 from napari_ies.free_memory import lacking
 
 if TYPE_CHECKING:
@@ -154,8 +155,8 @@ def load_weights(network: nn.Module, tensors: Mapping[str, torch.Tensor]) -> Non
                 raise CheckpointError(f"its tensor {key} holds places that the network has not")
     network.load_state_dict({k: t for k, t in tensors.items() if k in own}, strict=False)
     loaded = {k: t for k, t in network.state_dict().items() if k in tensors}
-    spoilt = [k for k, t in loaded.items() if t.is_floating_point() and not _finite(t)]
-    if infinite := [key for key in spoilt if not _finite(tensors[key])]:
+    spoilt = [k for k, t in loaded.items() if t.is_floating_point() and not all_finite(t)]
+    if infinite := [key for key in spoilt if not all_finite(tensors[key])]:
         raise CheckpointError(
             f"{len(infinite)} of its tensors ({some(infinite)}) hold NaN or infinity"
         )
@@ -214,12 +215,6 @@ def _check_numbers(value: Any, most: int, name: str = "arguments", depth: int = 
 
 def _kind(tensor: torch.Tensor) -> str:
     return "complex" if tensor.is_complex() else str(tensor.dtype).removeprefix("torch.")
-
-
-def _finite(tensor: torch.Tensor) -> bool:
-    if tensor.itemsize == 1:
-        tensor = tensor.float()
-    return bool(tensor.isfinite().all())
 
 
 def shorter(value: Any) -> str:

@@ -110,7 +110,9 @@ def read_records(content: bytes) -> Mapping[str, memoryview]:
     DamagedError
         If a record is not what the directory says.
     """
-    entries = sorted(directory(io.BytesIO(content), len(content)), key=lambda entry: entry.header_offset)
+    entries = sorted(
+        directory(io.BytesIO(content), len(content)), key=lambda entry: entry.header_offset
+    )
     whole, end = memoryview(content), 0
     records = {}
     for entry in entries:

@@ -300,8 +300,8 @@ def _check_arguments(family: Family, arguments: Mapping[str, Any], profile_file:
         )
     if arguments.get("spatial_dims", 3) != 3:
         raise CheckpointError(
-            f"spatial_dims is {shorter(arguments['spatial_dims'])}, expected 3: napari-ies explains 3-d "
-            "networks only"
+            f"spatial_dims is {shorter(arguments['spatial_dims'])}, expected 3: napari-ies "
+            "explains 3-d networks only"
         )
     for name in ("in_channels", "out_channels"):
         value = arguments[name]

@@ -289,9 +289,7 @@ class _Walk:
         self._tensors = tensors
         self._seen, self._given = 0, 0
 
-    def tables(
-        self, content: Any, name: str, depth: int
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
+    def tables(self, content: Any, name: str, depth: int) -> Iterator[tuple[str, dict[str, Any]]]:
         """Give each mapping that holds tensors, by its place: ``folds[0].model``."""
         if not isinstance(content, Mapping | list | tuple):
             return

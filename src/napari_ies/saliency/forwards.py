@@ -56,7 +56,9 @@ class Forwards:
             [problem.tiles.crop(noisy, piece.seen, self._box) for noisy in self._noisy]
         )
         window = piece.window
-        return problem.engine.linearise(images, piece.span, window.size, problem.class_index)
+        found = problem.engine.linearise(images, piece.span, window.size, problem.class_index)
+        problem.check(found.logits, "logits", window)
+        return found
 
 
 def noisy_image(problem: Problem, box: Box, seed: int, sample: int, sigma: float) -> torch.Tensor:

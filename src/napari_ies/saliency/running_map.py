@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from napari_ies.finite import all_finite
 from napari_ies.saliency.chunks import rows_within
 from napari_ies.saliency.footprint import Piece, pieces
 from napari_ies.saliency.patches import add_to, overlap
-from napari_ies.saliency.problem import Estimate, Problem, Target
+from napari_ies.saliency.problem import Estimate, Problem, Target, too_large
 from napari_ies.saliency.reduction import RunningExtremes, RunningMoments
 from napari_ies.windows import enclosing, relative
 
@@ -63,6 +64,7 @@ class RunningMap:
         """Add the gradient of a piece's summed or mean logits, in each sample under way."""
         scale = 1 / len(self.target.voxels) if self.target.aggregation == "mean" else 1.0
         gradient = forwards.of(piece).combined(piece.local, piece.weight * scale)
+        self._problem.check(gradient.values, "gradients", piece.window)
         samples = len(gradient.values)
         while len(self._canvases) < samples:
             self._canvases.append(torch.zeros_like(self._canvases[0]))
@@ -79,6 +81,7 @@ class RunningMap:
         local, weight = piece.local[entry], piece.weight[torch.from_numpy(entry)]
         origin, shape = _origin(self.box, piece.window), self._canvases[0].shape[1:]
         for part, patch in forwards.of(piece).rows(local, weight, self._row_memory):
+            self._problem.check(patch.values, "gradients", piece.window)
             together = (patch.base == patch.base[0]).all()
             for row in range(1 if together else len(patch.values)):
                 target, source = overlap(patch.base[row], patch.size, origin, shape)
@@ -107,6 +110,7 @@ class RunningMap:
                 for part, patch in forwards.of(piece).rows(
                     piece.local[entry], weight, self._row_memory
                 ):
+                    self._problem.check(patch.values, "gradients", piece.window)
                     for row, number in enumerate(range(part.start, part.stop)):
                         add_to(sums[number], patch.row(row), origin)
                     yield 0, None
@@ -137,16 +141,10 @@ class RunningMap:
 
     def estimate(self, done: int, total: int) -> Estimate:
         """Return the map so far."""
-        moments = self._moments
-        return Estimate(
-            done,
-            total,
-            moments.count,
-            self.box,
-            moments.mean(),
-            moments.standard_error(),
-            self.number,
-        )
+        mean, error = self._moments.mean(), self._moments.standard_error()
+        if not all(all_finite(values) for values in (mean, error) if values is not None):
+            raise too_large()
+        return Estimate(done, total, self._moments.count, self.box, mean, error, self.number)
 
     @property
     def _row_memory(self) -> int:
