@@ -34,6 +34,10 @@ class DamagedError(ValueError):
     """The archive contradicts itself; the text is a clause that says where."""
 
 
+class PackedError(ValueError):
+    """The archive is packed in a way that is not read; the text is a clause that says how."""
+
+
 class _Bounded:
     """A file of which no absurd piece is read, whatever its end says of the directory's size."""
 
@@ -61,6 +65,8 @@ def directory(file: BinaryIO, size: int) -> list[zipfile.ZipInfo]:
     ------
     DamagedError
         If the directory is damaged, or cannot be true of a file of this size.
+    PackedError
+        If a record is encrypted, or compressed by another method than deflate.
     """
     try:
         bounded = cast("BinaryIO", _Bounded(file))
@@ -84,7 +90,10 @@ def directory(file: BinaryIO, size: int) -> list[zipfile.ZipInfo]:
         if path.is_absolute() or ".." in path.parts or "\\" in entry.filename:
             raise DamagedError(f"the record {entry.filename} leads out of it")
         if entry.flag_bits & _ENCRYPTED or entry.compress_type not in _METHODS:
-            raise DamagedError(f"the record {entry.filename} is encrypted or packed in a rare way")
+            raise PackedError(
+                f"its record {entry.filename} is encrypted or compressed in another way than zip "
+                "archives usually are"
+            )
     names = Counter(entry.filename for entry in entries)
     if len(names) < len(entries):
         raise DamagedError(f"it holds the record {names.most_common(1)[0][0]} twice")
@@ -109,6 +118,8 @@ def read_records(content: bytes) -> Mapping[str, memoryview]:
     ------
     DamagedError
         If a record is not what the directory says.
+    PackedError
+        See :func:`directory`.
     """
     entries = sorted(
         directory(io.BytesIO(content), len(content)), key=lambda entry: entry.header_offset

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from napari_ies.checkpoints.profile import Profile
 
 _TRIED = 3  # groups of tensors, where a person states the whole network
-_MOST_NETWORKS = 64
+_LARGEST_STRIDE, _LARGEST_IMAGE = 64, 512
 
 
 @dataclass(frozen=True)
@@ -208,10 +208,6 @@ def _readings(tables: Tables, stated: Mapping[str, Any]) -> list[_Reading]:
     architecture = stated.get("architecture")
     said: dict[str, Any] = stated.get("arguments", {})
     groups = find_groups(tables)
-    if len(groups) > _MOST_NETWORKS:
-        raise CheckpointError(
-            f"it seems to hold {len(groups)} networks; choose the checkpoint of one"
-        )
     readings = [
         _Reading(
             group.family,
@@ -311,6 +307,10 @@ def _check_arguments(family: Family, arguments: Mapping[str, Any], profile_file:
         sizes = (*family.divisor(arguments), *(family.fixed_size(arguments) or ()))
         if min(sizes) < 1:
             raise ValueError(f"{min(sizes)} is no size")
+        if max(family.divisor(arguments)) > _LARGEST_STRIDE or max(sizes) > _LARGEST_IMAGE:
+            raise ValueError(
+                f"{max(sizes)} voxels, more than any network's total stride or image size"
+            )
     except (TypeError, ValueError, LookupError, OverflowError) as error:
         raise CheckpointError(
             f"the sizes and strides among the arguments of {family.architecture} cannot be read "

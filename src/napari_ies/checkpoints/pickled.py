@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import BinaryIO
 
-MOST_INSTRUCTIONS = 2_000_000
+MOST_INSTRUCTIONS = 1_000_000
 """A state dict takes some 30 for each tensor: more would fill the memory with empty values."""
 
 
@@ -200,6 +200,10 @@ class _Reading:
             raise NamesObjectError(text)
         self._stack.append(_Name(text))
 
+    def push_name_from_stack(self) -> None:
+        name, module = self._stack.pop(), self._stack.pop()
+        self.push_name(f"{module} {name}" if isinstance(name, str) else "")
+
     def push_text(self, argument: str) -> None:
         # A text of Python 2, which pickletools reads byte by byte.
         self._stack.append(argument.encode("latin-1").decode("utf-8"))
@@ -274,8 +278,15 @@ class _Reading:
     def remember(self, place: int) -> None:
         self._memo[place] = self._stack[-1]
 
+    def memoize(self) -> None:
+        self._memo[len(self._memo)] = self._stack[-1]
+
     def recall(self, place: int) -> None:
         self._stack.append(self._memo[place])
+
+    def drop_marked(self) -> None:
+        """Leave out the members of a set."""
+        self._since_mark()
 
     def _since_mark(self) -> list[Any]:
         parts: list[Any] = []
@@ -348,17 +359,24 @@ def _without(step: Callable[[_Reading], None]) -> Callable[[_Reading, Any], None
 
 
 def _steps() -> Iterator[tuple[str, Callable[[_Reading, Any], None]]]:
-    yield "PROTO", lambda reading, version: None
+    for name in ("PROTO", "FRAME"):
+        yield name, lambda reading, _: None
     yield "MARK", _constant(_MARK)
     for name, value in (("NONE", None), ("NEWTRUE", True), ("NEWFALSE", False)):
         yield name, _constant(value)
     for name, kind in (("EMPTY_DICT", dict), ("EMPTY_LIST", list), ("EMPTY_TUPLE", tuple)):
         yield name, _fresh(kind)
-    yield "EMPTY_SET", _constant(_OTHER)
-    for name in ("BININT", "BININT1", "BININT2", "BINFLOAT", "LONG1", "BINUNICODE"):
+    for name in ("EMPTY_SET", "SHORT_BINBYTES", "BINBYTES"):
+        yield name, _constant(_OTHER)
+    for name in ("BININT", "BININT1", "BININT2", "BINFLOAT", "LONG1"):
+        yield name, _Reading.push
+    for name in ("SHORT_BINUNICODE", "BINUNICODE"):
         yield name, _Reading.push
     yield "SHORT_BINSTRING", _Reading.push_text
     yield "GLOBAL", _Reading.push_name
+    yield "STACK_GLOBAL", _without(_Reading.push_name_from_stack)
+    yield "ADDITEMS", _without(_Reading.drop_marked)
+    yield "MEMOIZE", _without(_Reading.memoize)
     yield "BINPERSID", _without(_Reading.push_storage)
     yield "REDUCE", _without(_Reading.call)
     yield "NEWOBJ", _without(_Reading.call)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from napari_ies.checkpoints.groups import Tables
 
-MOST_TENSORS = 50_000
+MOST_TENSORS = 20_000
 MOST_VALUES = 5_000_000
 LONGEST_KEY = 1000
 LONGEST_PICKLE = 64 << 20
@@ -104,8 +104,8 @@ def read_state_file(path: Path) -> StateFile:
         if old and _names_objects(content):
             raise _holds_objects(path, "") from error
         raise _damaged(path, len(content), str(error)) from error
-    except CheckpointError as error:
-        raise CheckpointError(f"{path.name} cannot be loaded: {error}; {_RE_SAVE}.") from error
+    except (CheckpointError, archive.PackedError) as error:
+        raise _not_loaded(path, error) from error
     if not tables:
         raise CheckpointError(
             f"{path.name} holds no tensors, where the weights of a network were expected: choose "
@@ -158,6 +158,8 @@ def _content(path: Path) -> tuple[bytes, bool]:
         ) from error
     except archive.DamagedError as error:
         raise _damaged(path, size, str(error)) from error
+    except archive.PackedError as error:
+        raise _not_loaded(path, error) from error
     except OSError as error:
         raise CheckpointError(
             f"{path} cannot be read ({error.strerror}): check its name and the permissions of the "
@@ -196,9 +198,10 @@ def _archive_file(content: bytes) -> tuple[Any, Tensors]:
     for claim in claims:
         name = f"{root}data/{claim.key}"
         if name not in records or storage_bytes(claim) != len(records[name]):
-            there = f"{len(records[name])} bytes" if name in records else "nothing"
+            there = f"{len(records[name])} bytes" if name in records else "none"
             raise archive.DamagedError(
-                f"of {storage_bytes(claim)} bytes in the record {name} it holds {there}"
+                f"its tensors need {storage_bytes(claim)} bytes of the record {name}, there are "
+                f"{there}"
             )
         storages[claim.key] = records[name]
     return found, Tensors(storages, len(content), byteorder)
@@ -260,6 +263,10 @@ def _names_objects(content: bytes) -> bool:
         return any("GLOBAL" in opcode.name for opcode, _, _ in pickletools.genops(content))
     except Exception:
         return False
+
+
+def _not_loaded(path: Path, why: Exception) -> CheckpointError:
+    return CheckpointError(f"{path.name} cannot be loaded: {why}; {_RE_SAVE}.")
 
 
 def _holds_objects(path: Path, names: str) -> CheckpointError:

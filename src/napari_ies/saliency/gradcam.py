@@ -104,8 +104,8 @@ def gradcam(problem: Problem, voxels: NDArray[np.int64], layer: str) -> Iterator
     for done, piece in enumerate(found):
         window = problem.tiles.crop(problem.image, piece.window).to(problem.device)
         activations, gradients = _layer_pass(problem, piece, window, layer)
-        problem.check(activations, f"activations of {layer}", piece.window)
-        problem.check(gradients, "gradients", piece.window)
+        problem.check(all_finite(activations), f"activations of {layer}", piece.window)
+        problem.check(all_finite(gradients), "gradients", piece.window)
         total = total + (activations * gradients**3).sum(dim=(1, 2, 3)).cpu()
         passes.append((activations.cpu(), gradients.cpu()))
         yield Estimate(done, len(found), 0, box)
@@ -147,7 +147,7 @@ def _layer_pass(
                 "runs once."
             )
         logits = logits.to(window.dtype)
-        problem.check(logits, "logits", piece.window)
+        problem.check(all_finite(logits), "logits", piece.window)
         score = (
             logits[tuple(torch.from_numpy(piece.local).to(logits.device).T)]
             * piece.weight.to(logits)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_ies.errors import SaliencyError
-from napari_ies.finite import all_finite, where_not_finite
+from napari_ies.finite import where_not_finite
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,24 +58,24 @@ class Problem:
     memory: int = 4 * 2**30
     samples_together: int | None = None
 
-    def check(self, values: torch.Tensor, what: str, window: Window) -> None:
-        """Refuse values that are not finite.
+    def check(self, finite: bool, what: str, window: Window) -> None:
+        """Refuse what came out of the network if it is not finite.
 
         Parameters
         ----------
-        values
-            What came out of the network.
+        finite
+            Whether it is.
         what
-            What they are, such as ``"gradients"``.
+            What it is, such as ``"gradients"``.
         window
-            Where they were computed.
+            Where it was computed.
 
         Raises
         ------
         SaliencyError
-            If one is not finite; names the window, and the layer if its output is not either.
+            If it is not; names the window, and the layer if its output is not either.
         """
-        if not all_finite(values):
+        if not finite:
             where = where_not_finite(self.network, self.image, self.tiles, window)
             raise SaliencyError(
                 f"The network's {what} are not finite numbers (NaN or infinity) {where}; check the "
