@@ -13,10 +13,11 @@ import torch
 from napari_ies.checkpoints.device import device_label, exact_float32
 from napari_ies.checkpoints.model import check_channels
 from napari_ies.errors import CheckpointError, SegmentationError
+from napari_ies.finite import all_finite, where_not_finite
 from napari_ies.network_grid import network_case, to_stored
 from napari_ies.orientation import Reorientation
 from napari_ies.progress import Progress
-from napari_ies.windows import Tiling, tiling
+from napari_ies.windows import Tiling, Window, tiling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,6 +162,7 @@ def logit_map(
     for done, note in _blend_windows(model, image, tiles, blend):
         yield Progress("Segmenting", done, total + 1, "windows", note=note)
     blend /= tiles.total.to(blend)
+    _check_sum(blend)
     logits = to_stored(turn.invert(blend.numpy()), seen.grid, case.grid)
     yield Progress("Segmenting", total + 1, total + 1, "windows", logits)
 
@@ -260,6 +262,7 @@ def changed_logits(
         result = blends[0] / every.total.to(result)
     elif blends:
         result += blends[0].sub_(blends[1]).div_(every.total.to(result))
+    _check_sum(result)
     changed_to = to_stored(turn.invert(result.numpy()), seen.grid, before.grid)
     if resampled and len(blends) != 1:
         changed_to = logits + changed_to
@@ -293,6 +296,8 @@ def _blend_windows(
                 yield len(tiles.windows) - len(waiting), note
             continue
         for window, logits in zip(batch, outputs, strict=True):
+            if not all_finite(logits):
+                raise _not_finite(network, image, tiles, window)
             part = tiles.visible(window)
             local = window.inside(part)
             importance = tiles.importance(window).to(logits)
@@ -336,6 +341,24 @@ def _on_cpu(network: nn.Module, device: torch.device) -> nn.Module:
     twin = copy.deepcopy(network.to("cpu"))
     network.to(device)
     return twin
+
+
+def _check_sum(logits: torch.Tensor) -> None:
+    if not all_finite(logits):
+        raise SegmentationError(
+            "The logits of overlapping windows are too large for float32 together; check the "
+            "checkpoint, and the normalisation in its profile."
+        )
+
+
+def _not_finite(
+    network: nn.Module, image: torch.Tensor, tiles: Tiling, window: Window
+) -> SegmentationError:
+    return SegmentationError(
+        "The network's logits are not finite numbers (NaN or infinity) "
+        f"{where_not_finite(network, image, tiles, window)}; check the checkpoint, and the "
+        "normalisation in its profile."
+    )
 
 
 def _out_of_memory() -> SegmentationError:

@@ -17,6 +17,7 @@ import numpy as np
 from nibabel.affines import from_matvec
 
 from napari_ies.errors import SegmentationError
+from napari_ies.free_memory import lacking
 from napari_ies.geometry.grid import Grid, size_words
 from napari_ies.geometry.resampling import onto
 from napari_ies.orientation import Reorientation
@@ -198,13 +199,20 @@ def _network_grid(model: SegmentationModel, case: Case) -> Grid:
     spacing = np.array(_stored_spacing(model, case))
     ratio = spacing / case.spacing
     # A hundredth of a voxel less than needed is covered all the same: centres lie inside.
-    shape = np.maximum(np.ceil(np.array(case.shape) / ratio - 0.01), 1).astype(int)
-    if math.prod(shape.tolist()) > MOST_VOXELS:
+    edges = np.maximum(np.ceil(np.array(case.shape) / ratio - 0.01), 1)
+    sizes = [int(edge) for edge in edges]
+    # The volumes themselves, normalised and their logits; each takes 4 bytes per voxel.
+    volumes = 2 * len(case.sequences) + len(model.profile.classes)
+    number = math.prod(sizes)
+    lack = lacking(4 * volumes * number)
+    if number > MOST_VOXELS or lack:
+        why = "too many for any memory" if number > MOST_VOXELS else f"which {lack}"
         raise SegmentationError(
             f"At voxels of {size_words(spacing)} mm the images would have "
-            f"{' × '.join(map(str, shape))} voxels, too many for any memory; state the voxel size "
-            "that the network was trained on in mm."
+            f"{' × '.join(map(str, sizes))} voxels, {why}; state the voxel size that the network "
+            "was trained on in mm."
         )
+    shape = np.array(sizes)
     first = (np.array(case.shape) - 1 - ratio * (shape - 1)) / 2
     return Grid.of(tuple(shape), case.affine @ from_matvec(np.diag(ratio), first))
 

@@ -19,11 +19,15 @@ import torch
 from torch.nn import functional
 
 from napari_ies.errors import SegmentationError
+from napari_ies.free_memory import lacking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_ies.checkpoints.profile import Profile
+
+MOST_WINDOWS = 100_000
+"""Days of work, and more than this are a slip in the window or its overlap."""
 
 Triple = tuple[int, int, int]
 Box = tuple[slice, slice, slice]
@@ -186,6 +190,7 @@ def tiling(profile: Profile, shape: Triple, forward: str) -> Tiling:
         If the network cannot take the whole volume in one pass.
     """
     if forward == "sliding-window":
+        _check_memory(profile, shape, profile.window, "give the profile a smaller window")
         return _sliding(shape, profile.window, profile.overlap)
     if profile.fixed_size is not None:
         size = " x ".join(map(str, profile.fixed_size))
@@ -197,7 +202,30 @@ def tiling(profile: Profile, shape: Triple, forward: str) -> Tiling:
         math.ceil(n / divisor) * divisor for n, divisor in zip(shape, profile.divisor, strict=True)
     )
     window = Window((0, 0, 0), (padded[0], padded[1], padded[2]))
+    _check_memory(profile, shape, window.size, "choose the forward sliding-window")
     return Tiling(shape, (window,), blended=False)
+
+
+def _check_memory(profile: Profile, shape: Triple, window: Triple, remedy: str) -> None:
+    """Refuse what takes more than is free even if the network's layers took nothing.
+
+    Raises
+    ------
+    SegmentationError
+        If a window with its logits and weights, or the logits of all classes, do not fit.
+    """
+    inputs, classes = len(profile.sequences), len(profile.classes)
+    words = f"{inputs} image{'s' if inputs > 1 else ''} and {classes} class"
+    words += "es" if classes > 1 else ""
+    if lack := lacking(math.prod(window) * (4 * inputs + 2 * 4 * classes + 8)):
+        size = " × ".join(map(str, window))
+        raise SegmentationError(f"A window of {size} voxels with {words} {lack}; {remedy}.")
+    if lack := lacking(math.prod(shape) * 4 * classes):
+        size = " × ".join(map(str, shape))
+        raise SegmentationError(
+            f"A volume of {size} voxels with {words} {lack}; close other programs, or choose a "
+            "network with fewer classes."
+        )
 
 
 @lru_cache(maxsize=1)
@@ -210,5 +238,12 @@ def _sliding(shape: Triple, size: Triple, overlap: float) -> Tiling:
         step = extent if padded == extent else max(int(extent * (1 - overlap)), 1)
         count = math.ceil((padded - extent) / step) + 1
         starts.append([min(i * step, padded - extent) - before for i in range(count)])
+    number = math.prod(map(len, starts))
+    if number > MOST_WINDOWS:
+        raise SegmentationError(
+            f"Windows of {' × '.join(map(str, size))} voxels that overlap by {overlap:g} would be "
+            f"{number} on this volume, at most {MOST_WINDOWS} are possible; give the "
+            "profile a larger window or a smaller overlap."
+        )
     windows = tuple(Window((x, y, z), size) for x, y, z in product(*starts))
     return Tiling(shape, windows, blended=True)

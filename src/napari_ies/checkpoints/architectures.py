@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from napari_ies.checkpoints import dynunet, swin_unetr, unet, unetr
 from napari_ies.errors import CheckpointError
+from napari_ies.finite import all_finite
+from napari_ies.free_memory import lacking
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -22,6 +24,14 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 _SHOWN = 3
+_LONGEST = 200
+_DEEPEST, _FEW = 4, 8
+_LARGEST = 10_000_000
+_COUNTS = frozenset({"num_res_units", "depths", "deep_supr_num"})
+"""Arguments that say how many layers there are."""
+_LARGER, _SMALL = 8, 256 << 20
+"""A network has at most so many times the bytes of its file (float32 of 8-bit numbers, and layers
+that no output depends on), and so many more (what follows from an attention's window)."""
 
 
 def describe_unknown(keys: Collection[str]) -> str:
@@ -57,7 +67,7 @@ def build_network(family: Family, arguments: Mapping[str, Any]) -> nn.Module:
             network: nn.Module = network_class(**arguments)
     # The arguments may come from a person's file, and MONAI checks few of them.
     except Exception as error:
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        reason = " ".join(str(error)[:_LONGEST].split()).rstrip(".") or type(error).__name__
         raise CheckpointError(
             f"no {family.architecture} can be built with the arguments {_listed(arguments)} "
             f"({reason})"
@@ -65,22 +75,31 @@ def build_network(family: Family, arguments: Mapping[str, Any]) -> nn.Module:
     return network
 
 
-def load_weights(
-    network: nn.Module,
-    tensors: Mapping[str, torch.Tensor],
-    family: Family,
-    arguments: Mapping[str, Any],
+def check_fit(
+    tensors: Mapping[str, torch.Tensor], family: Family, arguments: Mapping[str, Any], size: int
 ) -> None:
-    """Copy a state dict into a network: every key, none more, each of the same shape.
+    """Check that a state dict is that of a network: every key, none more, each of its shape.
 
-    Only the family's inert keys may be missing or surplus.
+    The network is built without its numbers, so that this takes no memory, whatever the arguments
+    claim. Only the family's inert keys may be missing or surplus.
+
+    Parameters
+    ----------
+    tensors
+        The state dict.
+    family, arguments
+        The network.
+    size
+        Bytes of the file that they come from.
 
     Raises
     ------
     CheckpointError
-        If keys are missing or surplus or tensors have other shapes, or a weight is not finite.
+        If keys are missing or surplus, tensors have other shapes or hold no decimal numbers, or
+        the network would take more memory than there is, or than such a file can tell of.
     """
-    wanted = network.state_dict()
+    _check_numbers(arguments, len(tensors))
+    wanted = _without_numbers(family, arguments).state_dict()
     inert = family.inert(arguments)
 
     def counts(key: str) -> bool:
@@ -104,16 +123,106 @@ def load_weights(
         raise CheckpointError(
             f"it does not fit {family.architecture}({_listed(arguments)}): {', '.join(clauses)}"
         )
-    infinite = [k for k, t in tensors.items() if t.is_floating_point() and not _finite(t)]
-    if infinite:
+    for key, tensor in tensors.items():
+        if key in wanted and wanted[key].is_floating_point() and not tensor.is_floating_point():
+            raise CheckpointError(
+                f"its tensor {key} holds {_kind(tensor)} numbers, where decimal ones were expected"
+            )
+    needed = sum(tensor.numel() * tensor.itemsize for tensor in wanted.values())
+    if needed > _LARGER * size + _SMALL:
+        raise CheckpointError(
+            f"{family.architecture}({_listed(arguments)}) has {needed / 1e9:.1f} GB of numbers, "
+            f"far more than a file of {size / 1e6:.1f} MB tells"
+        )
+    if lack := lacking(2 * needed):
+        raise CheckpointError(f"loading it {lack}: close other programs")
+
+
+def load_weights(network: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Copy a state dict that fits into a network, and look at what has become of its numbers.
+
+    Raises
+    ------
+    CheckpointError
+        If a weight is not finite, or too large for the network's float32, a variance is negative,
+        or an index leads nowhere.
+    """
+    own = network.state_dict()
+    for key, tensor in tensors.items():
+        if key in own and key.endswith(".relative_position_index"):
+            low, high = own[key].aminmax()
+            if tensor.is_complex() or tensor.min() < low or tensor.max() > high:
+                raise CheckpointError(f"its tensor {key} holds places that the network has not")
+    network.load_state_dict({k: t for k, t in tensors.items() if k in own}, strict=False)
+    loaded = {k: t for k, t in network.state_dict().items() if k in tensors}
+    spoilt = [k for k, t in loaded.items() if t.is_floating_point() and not all_finite(t)]
+    if infinite := [key for key in spoilt if not all_finite(tensors[key])]:
         raise CheckpointError(
             f"{len(infinite)} of its tensors ({some(infinite)}) hold NaN or infinity"
         )
-    network.load_state_dict({k: t for k, t in tensors.items() if k in wanted}, strict=False)
+    if spoilt:
+        raise CheckpointError(
+            f"{len(spoilt)} of its tensors ({some(spoilt)}) hold numbers too large for the "
+            "network's float32"
+        )
+    negative = [k for k, t in loaded.items() if k.endswith(".running_var") and bool((t < 0).any())]
+    if negative:
+        raise CheckpointError(
+            f"{len(negative)} of its tensors ({some(negative)}) hold negative variances"
+        )
 
 
-def _finite(tensor: torch.Tensor) -> bool:
-    return bool(tensor.isfinite().all())
+def _without_numbers(family: Family, arguments: Mapping[str, Any]) -> nn.Module:
+    """Build a network whose tensors have shapes and no memory."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    class Linspace(TorchFunctionMode):
+        """Keeps the few rates of stochastic depth, which SwinUNETR looks at, in memory."""
+
+        def __torch_function__(  # type: ignore[no-untyped-def]
+            self, func, types, args=(), kwargs=None
+        ):
+            kwargs = dict(kwargs or {})
+            if func is torch.linspace:
+                kwargs["device"] = "cpu"
+            return func(*args, **kwargs)
+
+    with torch.device("meta"), Linspace():
+        return build_network(family, arguments)
+
+
+def _check_numbers(value: Any, most: int, name: str = "arguments", depth: int = 0) -> None:
+    """Refuse arguments that no network has: as many layers as the file has tensors are the most."""
+    if isinstance(value, dict | list | tuple):
+        if len(value) > max(most, _FEW) or depth > _DEEPEST:
+            raise CheckpointError(
+                f"{name} has {len(value)} entries, more than a file with {most} tensors can have"
+            )
+        inner = value.items() if isinstance(value, dict) else ((name, each) for each in value)
+        for key, each in inner:
+            _check_numbers(each, most, str(key), depth + 1)
+    elif isinstance(value, str) and len(value) > _LONGEST:
+        raise CheckpointError(f"{name} is a text of {len(value)} letters")
+    elif isinstance(value, int | float):
+        limit = max(most, _FEW) if name in _COUNTS else _LARGEST
+        if not abs(value) <= limit:
+            raise CheckpointError(
+                f"{name} is {shorter(value)}, where at most {limit} is possible"
+                + (f" for a file with {most} tensors" if name in _COUNTS else "")
+            )
+
+
+def _kind(tensor: torch.Tensor) -> str:
+    return "complex" if tensor.is_complex() else str(tensor.dtype).removeprefix("torch.")
+
+
+def shorter(value: Any) -> str:
+    """Show a value in a sentence, shortened."""
+    if isinstance(value, int) and abs(value) >= 10**30:
+        return f"a number of {value.bit_length() * 3 // 10} digits"
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def some(keys: Collection[str]) -> str:
@@ -127,4 +236,4 @@ def _shape(tensor: torch.Tensor) -> str:
 
 
 def _listed(arguments: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+    return ", ".join(f"{name}={shorter(value)}" for name, value in arguments.items())

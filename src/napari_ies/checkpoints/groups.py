@@ -21,6 +21,7 @@ dots and places in lists, such as ``"state_dict"`` or ``"folds[0]"``; the file's
 name."""
 
 TOP_LEVEL = 'the top level ("")'
+MOST_NETWORKS = 64
 _DEEPEST = 6
 _USUAL_TABLES = (
     "state_dict",
@@ -72,6 +73,11 @@ def find_groups(tables: Tables) -> list[Group]:
 
     That is the largest; among equals the one not named like an average of weights or an
     optimizer's, then the one in a table that training scripts usually write, then the first.
+
+    Raises
+    ------
+    CheckpointError
+        In a clause, if there are more than any ensemble has.
     """
     groups = []
     for family in FAMILIES.values():
@@ -84,6 +90,11 @@ def find_groups(tables: Tables) -> list[Group]:
             if recognition or error:
                 groups.append(
                     Group(group.table, group.prefix, group.tensors, family, recognition, error)
+                )
+            if len(groups) > MOST_NETWORKS:
+                raise CheckpointError(
+                    f"it seems to hold more than {MOST_NETWORKS} networks; choose the checkpoint "
+                    "of one"
                 )
     return sorted(groups, key=_rank)
 
@@ -212,9 +223,15 @@ def _same(one: Group, other: Group) -> bool:
     if one is other:
         return True
     return one.tensors.keys() == other.tensors.keys() and all(
-        tensor.shape == other.tensors[key].shape and bool((tensor == other.tensors[key]).all())
+        tensor.shape == other.tensors[key].shape and _equal(tensor, other.tensors[key])
         for key, tensor in one.tensors.items()
     )
+
+
+def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
+    # Numbers of 8 bits know no comparison.
+    one, other = (t.float() if t.itemsize == 1 else t for t in (one, other))
+    return bool((one == other).all())
 
 
 def _and(names: list[str]) -> str:

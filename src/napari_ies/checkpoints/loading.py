@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from napari_ies.checkpoints.architectures import (
     FAMILIES,
     build_network,
+    check_fit,
     describe_unknown,
     load_weights,
+    shorter,
 )
 from napari_ies.checkpoints.defaults import make_profile
 from napari_ies.checkpoints.device import resolve_device
@@ -23,10 +26,9 @@ from napari_ies.checkpoints.groups import (
 )
 from napari_ies.checkpoints.model import SegmentationModel
 from napari_ies.checkpoints.sidecar import profile_path, read_profile
-from napari_ies.checkpoints.state_dict import read_tables
+from napari_ies.checkpoints.state_dict import read_state_file
 from napari_ies.checkpoints.trained_grid import stated_geometry
 from napari_ies.errors import CheckpointError
-from napari_ies.regular_files import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from napari_ies.checkpoints.profile import Profile
 
 _TRIED = 3  # groups of tensors, where a person states the whole network
+_LARGEST_STRIDE, _LARGEST_IMAGE = 64, 512
 
 
 @dataclass(frozen=True)
@@ -105,9 +108,9 @@ def load_checkpoint(
     """
     path = Path(path)
     chosen = resolve_device(device)
-    network, profile, _ = _load(path, spacing)
-    profile = stated_geometry(profile, orientation, spacing)
-    return SegmentationModel(network, profile, chosen, path=path, sha256=file_sha256(path))
+    loaded = _load(path, spacing)
+    profile = stated_geometry(loaded.profile, orientation, spacing)
+    return SegmentationModel(loaded.network, profile, chosen, path=path, sha256=loaded.sha256)
 
 
 def inspect_checkpoint(path: str | Path) -> Inspection:
@@ -124,15 +127,14 @@ def inspect_checkpoint(path: str | Path) -> Inspection:
         As `load_checkpoint` does.
     """
     path = Path(path)
-    network, profile, keys = _load(path)
-    beside = profile_path(path)
+    loaded = _load(path)
     return Inspection(
         path=path,
-        sha256=file_sha256(path),
-        profile=profile,
-        n_parameters=sum(parameter.numel() for parameter in network.parameters()),
-        keys=keys,
-        profile_file=beside if beside.exists() else None,
+        sha256=loaded.sha256,
+        profile=loaded.profile,
+        n_parameters=sum(parameter.numel() for parameter in loaded.network.parameters()),
+        keys=loaded.keys,
+        profile_file=loaded.profile_file,
     )
 
 
@@ -157,13 +159,24 @@ class _Reading:
     weights: str | None = None
 
 
-def _load(
-    path: Path, spacing: Sequence[float] | None = None
-) -> tuple[nn.Module, Profile, tuple[str, ...]]:
+@dataclass(frozen=True)
+class _Loaded:
+    """What was made of a file: a network, its profile, and of which bytes and keys."""
+
+    network: nn.Module
+    profile: Profile
+    keys: tuple[str, ...]
+    sha256: str
+    profile_file: Path | None
+
+
+def _load(path: Path, spacing: Sequence[float] | None = None) -> _Loaded:
     """Read a file in the first way that is proved by loading every tensor strictly."""
-    tables = read_tables(path)
+    file = read_state_file(path)
+    tables = file.tables
     beside = profile_path(path)
-    stated = read_profile(beside) if beside.exists() else {}
+    there = os.path.lexists(beside)
+    stated = read_profile(beside) if there else {}
     if stated.get("resample") and spacing is not None:
         del stated["resample"]  # said with the spacing, by `stated_geometry`
     try:
@@ -178,11 +191,12 @@ def _load(
     reasons = []
     for reading in readings:
         try:
-            network, profile = _built(path, beside, reading, stated)
+            network, profile = _built(path, beside, reading, stated, file.size)
         except CheckpointError as error:
             reasons.append(error)
         else:
-            return network, profile, tuple(reading.tensors)
+            keys = tuple(reading.tensors)
+            return _Loaded(network, profile, keys, file.sha256, beside if there else None)
     raise reasons[0]
 
 
@@ -237,13 +251,22 @@ def _largest(tables: Tables) -> dict[str, torch.Tensor]:
 
 
 def _built(
-    path: Path, beside: Path, reading: _Reading, stated: Mapping[str, Any]
+    path: Path, beside: Path, reading: _Reading, stated: Mapping[str, Any], size: int
 ) -> tuple[nn.Module, Profile]:
     family, arguments = reading.family, reading.arguments
+    remedy = (
+        f"correct {beside.name}"
+        if stated
+        else f"choose another file, or state the arguments in {beside.name} beside it"
+    )
     try:
         _check_arguments(family, arguments, beside.name)
     except CheckpointError as error:
         raise CheckpointError(f"{path.name} cannot be loaded: {error}.") from error
+    try:
+        check_fit(reading.tensors, family, arguments, size)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path.name} cannot be loaded: {error}; {remedy}.") from error
     try:
         profile = make_profile(
             path.stem, family, arguments, reading.guessed, stated, reading.weights
@@ -252,13 +275,8 @@ def _built(
         raise CheckpointError(f"{beside.name}: {error}.") from error
     try:
         network = build_network(family, arguments)
-        load_weights(network, reading.tensors, family, arguments)
+        load_weights(network, reading.tensors)
     except CheckpointError as error:
-        remedy = (
-            f"correct {beside.name}"
-            if stated
-            else f"choose another file, or state the arguments in {beside.name} beside it"
-        )
         raise CheckpointError(f"{path.name} cannot be loaded: {error}; {remedy}.") from error
     return network, profile
 
@@ -278,15 +296,22 @@ def _check_arguments(family: Family, arguments: Mapping[str, Any], profile_file:
         )
     if arguments.get("spatial_dims", 3) != 3:
         raise CheckpointError(
-            f"spatial_dims is {arguments['spatial_dims']!r}, expected 3: napari-ies explains 3-d "
-            "networks only"
+            f"spatial_dims is {shorter(arguments['spatial_dims'])}, expected 3: napari-ies "
+            "explains 3-d networks only"
         )
     for name in ("in_channels", "out_channels"):
-        if not isinstance(arguments[name], int) or arguments[name] < 1:
-            raise CheckpointError(f"{name} is {arguments[name]!r}, expected a whole number above 0")
+        value = arguments[name]
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise CheckpointError(f"{name} is {shorter(value)}, expected a whole number above 0")
     try:
-        family.divisor(arguments), family.fixed_size(arguments)
-    except (TypeError, ValueError) as error:
+        sizes = (*family.divisor(arguments), *(family.fixed_size(arguments) or ()))
+        if min(sizes) < 1:
+            raise ValueError(f"{min(sizes)} is no size")
+        if max(family.divisor(arguments)) > _LARGEST_STRIDE or max(sizes) > _LARGEST_IMAGE:
+            raise ValueError(
+                f"{max(sizes)} voxels, more than any network's total stride or image size"
+            )
+    except (TypeError, ValueError, LookupError, OverflowError) as error:
         raise CheckpointError(
             f"the sizes and strides among the arguments of {family.architecture} cannot be read "
             f"({error}): each is a whole number or three of them"

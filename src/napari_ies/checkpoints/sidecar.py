@@ -11,14 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.checkpoints.architectures import FAMILIES
-from napari_ies.checkpoints.trained_grid import is_orientation
+from napari_ies.checkpoints.trained_grid import VOXEL_SIZES, is_orientation, is_voxel_size
 from napari_ies.errors import CheckpointError
+from napari_ies.regular_files import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_ies.checkpoints.profile import Profile
 
+LARGEST = 4 << 20
+"""Bytes of a profile file."""
+LONGEST_NAME = 200
+DEEPEST = 5
+"""Levels of lists and objects among the arguments."""
+LARGEST_WINDOW = 4096
 NORMALISATIONS = ("zscore-nonzero", "zscore", "minmax", "none")
 ACTIVATIONS = ("softmax", "sigmoid")
 
@@ -46,15 +53,19 @@ def read_profile(path: Path) -> dict[str, Any]:
         If it is not JSON, or a field is unknown or has a value it cannot have.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(read_text(path, LARGEST), object_pairs_hook=_each_once)
     except json.JSONDecodeError as error:
         raise CheckpointError(
             f"{path.name} is not valid JSON ({error.msg}, line {error.lineno} column "
             f"{error.colno}): correct that line, or remove the file."
         ) from error
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
+    except _TwiceError as error:
         raise CheckpointError(
-            f"{path.name} cannot be read as a JSON text in UTF-8 ({type(error).__name__}): correct "
+            f"{path.name} states {_a(str(error))} twice: remove one of the two."
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path.name} cannot be read as a JSON text in UTF-8 ({_reason(error)}): correct "
             "the file, or remove it."
         ) from error
     if not isinstance(content, dict):
@@ -66,7 +77,7 @@ def read_profile(path: Path) -> dict[str, Any]:
     for name, value in content.items():
         if name not in _CHECKS:
             raise CheckpointError(
-                f"{path.name}: there is no field {name!r} in a profile: the fields are "
+                f"{path.name}: there is no field {_shorter(name)!r} in a profile: the fields are "
                 f"{', '.join(_CHECKS)}."
             )
         expected, accepts = _CHECKS[name]
@@ -124,6 +135,29 @@ def write_profile(path: str | Path, profile: Profile) -> None:
         ) from error
 
 
+class _TwiceError(ValueError):
+    """A JSON object has a key twice; the text is the key."""
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _TwiceError(key)
+        found[key] = value
+    return found
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or "it cannot be opened"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is no text"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return "a number in it has too many digits"
+
+
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -133,14 +167,14 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+    return isinstance(value, str) and bool(value.strip()) and len(value) <= LONGEST_NAME
 
 
 def _are_names(value: Any) -> bool:
     return (
         isinstance(value, list)
         and bool(value)
-        and all(_is_name(name) for name in value)
+        and all(_is_name(name) and name.isprintable() for name in value)
         and len(set(value)) == len(value)
     )
 
@@ -149,7 +183,7 @@ def _is_spacing(value: Any) -> bool:
     return value is None or (
         isinstance(value, list)
         and len(value) == 3
-        and all(_is_number(v) and 0 < v < float("inf") for v in value)
+        and all(_is_number(v) and is_voxel_size(v) for v in value)
     )
 
 
@@ -163,7 +197,7 @@ def _is_orientation(value: Any) -> bool:
 
 def _is_window(value: Any) -> bool:
     edges = value if isinstance(value, list) and len(value) == 3 else [value]
-    return all(_is_whole(edge) and edge > 0 for edge in edges)
+    return all(_is_whole(edge) and 0 < edge <= LARGEST_WINDOW for edge in edges)
 
 
 _CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -177,7 +211,7 @@ _CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "arguments": (
         "an object with keyword arguments of the architecture's class",
-        lambda value: isinstance(value, dict),
+        lambda value: isinstance(value, dict) and not _deeper(value, DEEPEST),
     ),
     "sequences": ("a list of different names", _are_names),
     "classes": ("a list of different names", _are_names),
@@ -194,10 +228,13 @@ _CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
         f"one of {', '.join(ACTIVATIONS)}",
         lambda value: isinstance(value, str) and value in ACTIVATIONS,
     ),
-    "spacing": ("null or three voxel sizes in mm above 0", _is_spacing),
+    "spacing": (f"null or three voxel sizes in mm above 0, {VOXEL_SIZES}", _is_spacing),
     "resample": ("true or false", lambda value: isinstance(value, bool)),
     "orientation": ("null or three axis codes such as LAS", _is_orientation),
-    "window": ("one or three whole numbers of voxels above 0", _is_window),
+    "window": (
+        f"one or three whole numbers of voxels above 0, at most {LARGEST_WINDOW}",
+        _is_window,
+    ),
     "overlap": (
         "a number from 0 up to but not including 1",
         lambda value: _is_number(value) and 0 <= value < 1,
@@ -207,19 +244,33 @@ _CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda value: _is_number(value) and 0 < value < 1,
     ),
     "smallest_lesion": (
-        "a whole number of voxels, 1 or more",
-        lambda value: _is_whole(value) and value >= 1,
+        "a whole number of voxels, 1 or more and at most a thousand million",
+        lambda value: _is_whole(value) and 1 <= value <= 10**9,
     ),
     "weights": (
         "null, or the name of a table in the file or the start of its keys",
-        lambda value: value is None or isinstance(value, str),
+        lambda value: value is None or (isinstance(value, str) and len(value) <= LONGEST_NAME),
     ),
 }
 
 
 def _a(value: Any) -> str:
     """Show a value of JSON in a sentence, shortened."""
-    text = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, dict | list) and (len(value) > 100 or _deeper(value, DEEPEST)):
+        kind = "an object" if isinstance(value, dict) else "a list"
+        return f"{kind} of {len(value)} entries" if len(value) > 100 else f"{kind} of many levels"
+    return _shorter(json.dumps(value, ensure_ascii=False))
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Return whether a value is nested deeper than so many levels."""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_deeper(each, levels - 1) for each in inner)
+
+
+def _shorter(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 

@@ -1,34 +1,79 @@
-"""A checkpoint file read as what it has to be: tables of tensors, and no code."""
+"""A checkpoint file read as what it has to be: tables of tensors, and no code.
+
+The file is read once, and what was read is all that counts: its SHA-256, its checksums and its
+tensors are of the same bytes, whatever becomes of the file meanwhile.
+"""
 
 from __future__ import annotations
 
-import pickle
+import hashlib
+import io
+import os
 import pickletools
-import re
-import zipfile
+import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_ies.checkpoints import archive
+from napari_ies.checkpoints.claims import Tensors, storage_bytes
+from napari_ies.checkpoints.pickled import (
+    MalformedError,
+    NamesObjectError,
+    OddTensor,
+    StorageClaim,
+    TensorClaim,
+    read_pickle,
+)
 from napari_ies.errors import CheckpointError
+from napari_ies.free_memory import lacking
+from napari_ies.regular_files import NotRegularError, open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    import torch
+    from typing import BinaryIO
 
     from napari_ies.checkpoints.groups import Tables
 
+MOST_TENSORS = 20_000
+MOST_VALUES = 5_000_000
+LONGEST_KEY = 1000
+LONGEST_PICKLE = 64 << 20
+"""Bytes of all that is no tensor."""
+
 _DEEPEST = 3
-_ZIP_MAGIC = b"PK\x03\x04"
 _PICKLE_MAGIC = b"\x80"
+_OLD_MAGIC, _OLD_VERSION = 0x1950A86A20F9469CFC6C, 1001
+_COUNT = struct.Struct("<q")
 _RE_SAVE = "re-save it where it was trained with torch.save(network.state_dict(), …)"
 
 
-def read_tables(path: Path) -> Tables:
+@dataclass(frozen=True, eq=False)
+class StateFile:
+    """What was read of a checkpoint file.
+
+    Parameters
+    ----------
+    tables
+        Each table's tensors on the CPU by key, in the file's order. They share the bytes that were
+        read, and are not to be written to.
+    sha256
+        SHA-256 in hexadecimal of the bytes that were read.
+    size
+        How many these are.
+    """
+
+    tables: Tables
+    sha256: str
+    size: int
+
+
+def read_state_file(path: Path) -> StateFile:
     """Read the tables of tensors in a checkpoint file.
 
-    Nothing in the file is executed: it is read with ``weights_only=True`` and nothing else.
+    Nothing in the file is executed: what it names is not looked up, see
+    :mod:`~napari_ies.checkpoints.pickled`.
 
     Parameters
     ----------
@@ -37,98 +82,191 @@ def read_tables(path: Path) -> Tables:
 
     Returns
     -------
-    Each table's tensors on the CPU by key, in the file's order; where the file allows they are
-    mapped from it, so copy them before it may change.
+    Its tensors. In the zip archives that PyTorch writes since 1.6 every record has the size and
+    the checksum that the archive states; a file of the older kind has no checksums, and is read
+    if every byte of it is accounted for.
 
     Raises
     ------
     CheckpointError
-        If there is no such file, it is no checkpoint, is cut short, holds Python objects, or
-        holds no tensors.
+        If there is no such file, it is no checkpoint, is damaged, holds Python objects, or holds
+        no tensors.
     """
-    _check_container(path)
-    tables = dict(_tables(_load(path), "", _DEEPEST))
+    content, old = _content(path)
+    try:
+        found, tensors = _old_file(content) if old else _archive_file(content)
+        tables = dict(_Walk(tensors).tables(found, "", _DEEPEST))
+    except NamesObjectError as error:
+        raise _holds_objects(path, f" ({error})") from error
+    except _NoCheckpointError as error:
+        raise _not_a_checkpoint(path) from error
+    except (archive.DamagedError, MalformedError) as error:
+        if old and _names_objects(content):
+            raise _holds_objects(path, "") from error
+        raise _damaged(path, len(content), str(error)) from error
+    except (CheckpointError, archive.PackedError) as error:
+        raise _not_loaded(path, error) from error
     if not tables:
         raise CheckpointError(
             f"{path.name} holds no tensors, where the weights of a network were expected: choose "
             "another file."
         )
-    return tables
+    return StateFile(tables, hashlib.sha256(content).hexdigest(), len(content))
 
 
-def _check_container(path: Path) -> None:
-    """Refuse what cannot be a checkpoint, by the outside of the file alone."""
-    if not path.exists():
-        raise CheckpointError(f"There is no file {path}: check the path of the checkpoint.")
-    if path.is_dir():
-        raise CheckpointError(
-            f"{path} is a folder, where a checkpoint file was expected: choose the file in it."
-        )
+class _NoCheckpointError(ValueError):
+    """It is something else than a checkpoint."""
+
+
+def _content(path: Path) -> tuple[bytes, bool]:
+    """Read a file that by its outside can be a checkpoint; return whether it is of the old kind."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
             magic = file.read(4)
+            old = magic != archive.MAGIC
+            if not magic:
+                raise CheckpointError(
+                    f"{path.name} is empty, where a checkpoint was expected: copy or download it "
+                    "again."
+                )
+            if old and not magic.startswith(_PICKLE_MAGIC):
+                raise _not_a_checkpoint(path)
+            if lack := lacking(size):
+                raise CheckpointError(
+                    f"{path.name} {lack}: close other programs, or choose a smaller checkpoint."
+                )
+            # Before all of it is read, whatever its end or its beginning shows of it.
+            file.seek(0)
+            if old:
+                _check_old_size(file, size)
+            else:
+                archive.directory(file, size)
+            file.seek(0)
+            content = file.read(size + 1)
+    except NotRegularError as error:
+        if path.is_dir():
+            raise CheckpointError(
+                f"{path} is a folder, where a checkpoint file was expected: choose the file in it."
+            ) from error
+        raise CheckpointError(
+            f"{path} cannot be read ({error.strerror}): choose a checkpoint file."
+        ) from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise CheckpointError(
+            f"There is no file {path}: check the path of the checkpoint."
+        ) from error
+    except archive.DamagedError as error:
+        raise _damaged(path, size, str(error)) from error
+    except archive.PackedError as error:
+        raise _not_loaded(path, error) from error
     except OSError as error:
         raise CheckpointError(
-            f"{path} cannot be read ({error.strerror}): check the permissions of the file."
+            f"{path} cannot be read ({error.strerror}): check its name and the permissions of the "
+            "file."
         ) from error
-    if not magic:
+    except ValueError as error:
         raise CheckpointError(
-            f"{path.name} is empty, where a checkpoint was expected: copy or download it again."
-        )
-    if magic == _ZIP_MAGIC:
-        _check_archive(path)
-    elif not magic.startswith(_PICKLE_MAGIC):
-        raise _not_a_checkpoint(path)
-
-
-def _check_archive(path: Path) -> None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.namelist()
-    except zipfile.BadZipFile as error:
-        raise _cut_short(path) from error
-    if any(entry.endswith("/constants.pkl") for entry in entries):
-        raise CheckpointError(
-            f"{path.name} is a TorchScript archive, which holds code and is not loaded: {_RE_SAVE}."
-        )
-    if not any(entry.endswith("/data.pkl") for entry in entries):
-        raise _not_a_checkpoint(path)
-
-
-def _load(path: Path) -> Any:
-    import torch
-
-    try:
-        return torch.load(
-            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-        )
-    except pickle.UnpicklingError as error:
-        if found := re.search(r"GLOBAL ([\w.]+)|(?:global|class)[: ]+([\w.]+\.[\w.]+)", str(error)):
-            name = (found.group(1) or found.group(2)).rstrip(".")
-            raise _holds_objects(path, f" ({name})") from error
-        if _names_objects(path):
-            raise _holds_objects(path, "") from error
-        raise _not_a_checkpoint(path) from error
-    except (EOFError, OSError) as error:
-        raise _cut_short(path) from error
-    # A damaged file makes PyTorch's readers fail in whatever way its bytes happen to lead to.
-    except Exception as error:
-        raise CheckpointError(
-            f"{path.name} is damaged or cut short and cannot be read as a PyTorch checkpoint: copy "
-            "or download it again."
+            f"{path} cannot be the name of a file ({error}): check the path of the checkpoint."
         ) from error
+    if len(content) != size:
+        raise CheckpointError(
+            f"{path.name} changed while it was read ({size} bytes at first): wait until it is "
+            "written, or copy it."
+        )
+    return content, old
 
 
-def _names_objects(path: Path) -> bool:
+def _archive_file(content: bytes) -> tuple[Any, Tensors]:
+    records = archive.read_records(content)
+    roots = [name.removesuffix("data.pkl") for name in records if name.endswith("/data.pkl")]
+    if any(name.endswith("/constants.pkl") for name in records):
+        raise CheckpointError("it is a TorchScript archive, which holds code")
+    if not roots:
+        raise _NoCheckpointError
+    if len(roots) > 1:
+        raise archive.DamagedError("it holds several checkpoints")
+    root = roots[0]
+    if len(records[f"{root}data.pkl"]) > LONGEST_PICKLE:
+        raise archive.DamagedError("the list of its tensors has no possible size")
+    claims: list[StorageClaim] = []
+    found = read_pickle(io.BytesIO(records[f"{root}data.pkl"]), claims)
+    byteorder = bytes(records.get(f"{root}byteorder", b"little")).decode("latin-1")
+    if byteorder not in ("little", "big"):
+        raise archive.DamagedError("the order of its bytes is not known")
+    storages = {}
+    for claim in claims:
+        name = f"{root}data/{claim.key}"
+        if name not in records or storage_bytes(claim) != len(records[name]):
+            there = f"{len(records[name])} bytes" if name in records else "none"
+            raise archive.DamagedError(
+                f"its tensors need {storage_bytes(claim)} bytes of the record {name}, there are "
+                f"{there}"
+            )
+        storages[claim.key] = records[name]
+    return found, Tensors(storages, len(content), byteorder)
+
+
+def _old_file(content: bytes) -> tuple[Any, Tensors]:
+    """Read a file as PyTorch wrote it before 1.6: pickles, then each storage behind its length."""
+    stream = io.BytesIO(content)
+    found, claims, keys = _old_pickles(stream)
+    at, whole, storages = stream.tell(), memoryview(content), {}
+    for key in keys:
+        (count,) = _COUNT.unpack_from(content, at)
+        at += _COUNT.size
+        if count != claims[key].count:
+            raise MalformedError(f"the storage {key} has not the length that is stated")
+        end = at + storage_bytes(claims[key])
+        storages[key] = whole[at:end]
+        at = end
+    return found, Tensors(storages, len(content))
+
+
+def _check_old_size(file: BinaryIO, size: int) -> None:
+    """Refuse an older file that is longer or shorter than what it lists."""
+    head = io.BytesIO(file.read(LONGEST_PICKLE))
+    try:
+        _, claims, keys = _old_pickles(head)
+        listed = head.tell() + sum(_COUNT.size + storage_bytes(claims[key]) for key in keys)
+    except (MalformedError, NamesObjectError, _NoCheckpointError, CheckpointError):
+        if size > LONGEST_PICKLE:
+            raise archive.DamagedError("its beginning is not that of a checkpoint") from None
+        return  # what is wrong is found, and said, when all of it is read
+    if listed != size:
+        raise archive.DamagedError(f"by what it lists it has {listed} bytes")
+
+
+def _old_pickles(stream: BinaryIO) -> tuple[Any, dict[str, StorageClaim], list[str]]:
+    claims: list[StorageClaim] = []
+    if read_pickle(stream, []) != _OLD_MAGIC:
+        raise _NoCheckpointError
+    if read_pickle(stream, []) != _OLD_VERSION:
+        raise MalformedError("it is of a version that is not known")
+    read_pickle(stream, [])
+    found = read_pickle(stream, claims)
+    keys = read_pickle(stream, [])
+    by_key = {claim.key: claim for claim in claims}
+    if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(by_key):
+        raise MalformedError("it does not hold the storages that its tensors need")
+    if any(by_key[claim.key].count != claim.count for claim in claims):
+        raise MalformedError("a storage has two lengths")
+    return found, by_key, [str(key) for key in keys]
+
+
+def _names_objects(content: bytes) -> bool:
     """Return whether a file outside PyTorch's formats is a pickle that names classes.
 
     Its opcodes are listed, not executed.
     """
     try:
-        with path.open("rb") as file:
-            return any("GLOBAL" in opcode.name for opcode, _, _ in pickletools.genops(file))
+        return any("GLOBAL" in opcode.name for opcode, _, _ in pickletools.genops(content))
     except Exception:
         return False
+
+
+def _not_loaded(path: Path, why: Exception) -> CheckpointError:
+    return CheckpointError(f"{path.name} cannot be loaded: {why}; {_RE_SAVE}.")
 
 
 def _holds_objects(path: Path, names: str) -> CheckpointError:
@@ -138,10 +276,9 @@ def _holds_objects(path: Path, names: str) -> CheckpointError:
     )
 
 
-def _cut_short(path: Path) -> CheckpointError:
+def _damaged(path: Path, size: int, where: str) -> CheckpointError:
     return CheckpointError(
-        f"{path.name} is damaged or cut short ({path.stat().st_size} bytes): copy or download it "
-        "again."
+        f"{path.name} is damaged or cut short ({size} bytes; {where}): copy or download it again."
     )
 
 
@@ -152,19 +289,48 @@ def _not_a_checkpoint(path: Path) -> CheckpointError:
     )
 
 
-def _tables(content: Any, name: str, depth: int) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
-    """Give each mapping in `content` that holds tensors, by its place: ``folds[0].model``."""
-    import torch
+class _Walk:
+    """A way through what was read, that ends however often it leads to the same things."""
 
-    if depth and isinstance(content, list | tuple):
-        for i, value in enumerate(content):
-            yield from _tables(value, f"{name}[{i}]", depth - 1)
-    if not isinstance(content, Mapping):
-        return
-    tensors = {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor)}
-    if tensors:
-        yield name, tensors
-    for key, value in content.items():
-        # Numbers lead to the states of an optimizer, a table for each parameter.
-        if depth and isinstance(key, str):
-            yield from _tables(value, f"{name}.{key}" if name else key, depth - 1)
+    def __init__(self, tensors: Tensors) -> None:
+        self._tensors = tensors
+        self._seen, self._given = 0, 0
+
+    def tables(self, content: Any, name: str, depth: int) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Give each mapping that holds tensors, by its place: ``folds[0].model``."""
+        if not isinstance(content, Mapping | list | tuple):
+            return
+        self._seen += len(content)
+        if self._seen > MOST_VALUES:
+            raise CheckpointError("it is nested without end")
+        if isinstance(content, Mapping):
+            if table := self._table(content):
+                yield name, table
+            # Numbers lead to the states of an optimizer, a table for each parameter.
+            inner = [
+                (f"{name}.{key}" if name else key, value)
+                for key, value in content.items()
+                if isinstance(key, str)
+            ]
+        else:
+            inner = [(f"{name}[{number}]", value) for number, value in enumerate(content)]
+        for place, value in inner if depth else ():
+            yield from self.tables(value, place, depth - 1)
+
+    def _table(self, content: Mapping[Any, Any]) -> dict[str, Any]:
+        table: dict[str, Any] = {}
+        for key, value in content.items():
+            if not isinstance(value, TensorClaim | OddTensor):
+                continue
+            name = str(key)
+            if len(name) > LONGEST_KEY:
+                raise CheckpointError(f"a tensor in it has a name of {len(name)} letters")
+            if isinstance(value, OddTensor):
+                raise CheckpointError(
+                    f"the tensor {name} is {value.kind}, where plain numbers were expected"
+                )
+            table[name] = self._tensors.of(name, value)
+        self._given += len(table)
+        if self._given > MOST_TENSORS:
+            raise CheckpointError(f"it holds more than {MOST_TENSORS} tensors")
+        return table

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,10 @@ if TYPE_CHECKING:
 
 AS_STORED = "as stored"
 """States that nothing is turned, or resampled, whatever the profile says."""
+
+SMALLEST_VOXEL, LARGEST_VOXEL = 0.01, 100.0
+"""Edges in mm of voxels that an image of a body has."""
+VOXEL_SIZES = f"from {SMALLEST_VOXEL:g} to {LARGEST_VOXEL:g}"
 
 _AXES = ({"R", "L"}, {"A", "P"}, {"S", "I"})
 
@@ -80,6 +83,11 @@ def is_orientation(text: str) -> bool:
     return len(text) == 3 and all(len(axis & set(text)) == 1 for axis in _AXES)
 
 
+def is_voxel_size(value: float) -> bool:
+    """Return whether a number can be the edge of a voxel in mm."""
+    return SMALLEST_VOXEL <= value <= LARGEST_VOXEL
+
+
 def _checked_orientation(text: str) -> str:
     codes = text.strip().upper() if isinstance(text, str) else ""
     if not is_orientation(codes):
@@ -93,11 +101,12 @@ def _checked_orientation(text: str) -> str:
 def _checked_spacing(values: Sequence[float] | str) -> tuple[float, float, float]:
     try:
         sizes = [float(value) for value in values]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         sizes = []
-    if len(sizes) != 3 or not all(0 < size < math.inf for size in sizes):
+    if len(sizes) != 3 or not all(map(is_voxel_size, sizes)):
         raise CheckpointError(
-            f"The voxel size is {values!r}, expected three sizes in mm above 0, such as 1 1 1."
+            f"The voxel size is {values!r}, expected three sizes in mm above 0, {VOXEL_SIZES}, "
+            "such as 1 1 1."
         )
     x, y, z = sizes
     return (x, y, z)

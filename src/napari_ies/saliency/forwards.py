@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from napari_ies.finite import all_finite
 from napari_ies.saliency.noise import standard_noise
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from napari_ies.saliency.footprint import Piece
     from napari_ies.saliency.jacobian import Linearisation
     from napari_ies.saliency.problem import Problem
-    from napari_ies.windows import Box
+    from napari_ies.windows import Box, Window
 
 
 class Forwards:
@@ -37,6 +38,7 @@ class Forwards:
         self._problem, self._box = problem, box
         self._noisy = [noisy_image(problem, box, seed, sample, sigma) for sample in samples]
         self._ready: dict[object, Linearisation] = {}
+        self._watched: list[tuple[torch.Tensor, str, Window]] = []
 
     def of(self, piece: Piece) -> Linearisation:
         """Return a piece's forward."""
@@ -50,13 +52,32 @@ class Forwards:
         self._ready[key] = found
         return found
 
+    def watch(self, values: torch.Tensor, what: str, window: Window) -> None:
+        """Have values looked at: at once on the CPU, at the next :meth:`check` on a GPU.
+
+        Asking a GPU for an answer would make it wait for what comes next.
+        """
+        if values.device.type == "cpu":
+            self._problem.check(all_finite(values), what, window)
+        else:
+            self._watched.append((values.isfinite().all(), what, window))
+
+    def check(self) -> None:
+        """Refuse what was watched and is not finite; see :meth:`Problem.check`."""
+        watched, self._watched = self._watched, []
+        if watched and not torch.stack([finite for finite, _, _ in watched]).all():
+            for finite, what, window in watched:
+                self._problem.check(bool(finite), what, window)
+
     def _linearised(self, piece: Piece) -> Linearisation:
         problem = self._problem
         images = torch.stack(
             [problem.tiles.crop(noisy, piece.seen, self._box) for noisy in self._noisy]
         )
         window = piece.window
-        return problem.engine.linearise(images, piece.span, window.size, problem.class_index)
+        found = problem.engine.linearise(images, piece.span, window.size, problem.class_index)
+        self.watch(found.logits, "logits", window)
+        return found
 
 
 def noisy_image(problem: Problem, box: Box, seed: int, sample: int, sigma: float) -> torch.Tensor:

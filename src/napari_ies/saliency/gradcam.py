@@ -16,9 +16,10 @@ from torch.nn import functional
 
 from napari_ies.checkpoints.device import arithmetic
 from napari_ies.errors import SaliencyError
+from napari_ies.finite import all_finite
 from napari_ies.inference import network_logits
 from napari_ies.saliency.footprint import Piece, pieces
-from napari_ies.saliency.problem import Estimate, Problem
+from napari_ies.saliency.problem import Estimate, Problem, too_large
 from napari_ies.windows import enclosing, relative
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ def gradcam(problem: Problem, voxels: NDArray[np.int64], layer: str) -> Iterator
     for done, piece in enumerate(found):
         window = problem.tiles.crop(problem.image, piece.window).to(problem.device)
         activations, gradients = _layer_pass(problem, piece, window, layer)
+        problem.check(all_finite(activations), f"activations of {layer}", piece.window)
+        problem.check(all_finite(gradients), "gradients", piece.window)
         total = total + (activations * gradients**3).sum(dim=(1, 2, 3)).cpu()
         passes.append((activations.cpu(), gradients.cpu()))
         yield Estimate(done, len(found), 0, box)
@@ -116,6 +119,8 @@ def gradcam(problem: Problem, voxels: NDArray[np.int64], layer: str) -> Iterator
         canvas[(slice(None), *relative(part, box))] += upsampled[
             (0, slice(None), *piece.window.inside(part))
         ]
+    if not all_finite(total) or not all_finite(canvas):
+        raise too_large()
     yield Estimate(len(found), len(found), 1, box, canvas)
 
 
@@ -142,6 +147,7 @@ def _layer_pass(
                 "runs once."
             )
         logits = logits.to(window.dtype)
+        problem.check(all_finite(logits), "logits", piece.window)
         score = (
             logits[tuple(torch.from_numpy(piece.local).to(logits.device).T)]
             * piece.weight.to(logits)

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 class Linearisation(ABC):
     """One forward of one or more noisy windows, ready to be differentiated many times."""
 
+    logits: torch.Tensor
+    """What the windows' gradients are of: those of the network there."""
+
     @abstractmethod
     def combined(self, voxels: NDArray[np.int64], weights: torch.Tensor) -> Patch:
         """Return the gradient of a weighted sum of the logits at voxels of the window.
@@ -249,6 +252,10 @@ class _Windowed(Linearisation):
     local: LocalLinearisation
     row_values: int
     precision: str
+
+    @property
+    def logits(self) -> torch.Tensor:  # type: ignore[override]
+        return self.local.logits
 
     def combined(self, voxels: NDArray[np.int64], weights: torch.Tensor) -> Patch:
         with arithmetic(self.precision):

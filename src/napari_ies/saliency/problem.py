@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_ies.errors import SaliencyError
+from napari_ies.finite import where_not_finite
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
 
     from napari_ies.orientation import Reorientation
     from napari_ies.saliency.jacobian import Engine
-    from napari_ies.windows import Box, Tiling
+    from napari_ies.windows import Box, Tiling, Window
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +57,30 @@ class Problem:
     precision: str = "float32"
     memory: int = 4 * 2**30
     samples_together: int | None = None
+
+    def check(self, finite: bool, what: str, window: Window) -> None:
+        """Refuse what came out of the network if it is not finite.
+
+        Parameters
+        ----------
+        finite
+            Whether it is.
+        what
+            What it is, such as ``"gradients"``.
+        window
+            Where it was computed.
+
+        Raises
+        ------
+        SaliencyError
+            If it is not; names the window, and the layer if its output is not either.
+        """
+        if not finite:
+            where = where_not_finite(self.network, self.image, self.tiles, window)
+            raise SaliencyError(
+                f"The network's {what} are not finite numbers (NaN or infinity) {where}; check the "
+                "checkpoint, and the normalisation in its profile."
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,3 +124,11 @@ class Estimate:
     mean: torch.Tensor | None = None
     standard_error: torch.Tensor | None = None
     target: int = 0
+
+
+def too_large() -> SaliencyError:
+    """Say that sums of finite gradients are not finite."""
+    return SaliencyError(
+        "The map's values are too large for float32, though the network's gradients are finite "
+        "numbers; check the checkpoint, and the normalisation in its profile."
+    )

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from napari_ies.finite import all_finite
 from napari_ies.saliency.chunks import rows_within
 from napari_ies.saliency.footprint import Piece, pieces
 from napari_ies.saliency.patches import add_to, overlap
-from napari_ies.saliency.problem import Estimate, Problem, Target
+from napari_ies.saliency.problem import Estimate, Problem, Target, too_large
 from napari_ies.saliency.reduction import RunningExtremes, RunningMoments
 from napari_ies.windows import enclosing, relative
 
@@ -63,13 +64,16 @@ class RunningMap:
         """Add the gradient of a piece's summed or mean logits, in each sample under way."""
         scale = 1 / len(self.target.voxels) if self.target.aggregation == "mean" else 1.0
         gradient = forwards.of(piece).combined(piece.local, piece.weight * scale)
+        forwards.watch(gradient.values, "gradients", piece.window)
         samples = len(gradient.values)
         while len(self._canvases) < samples:
             self._canvases.append(torch.zeros_like(self._canvases[0]))
         for sample, canvas in enumerate(self._canvases[:samples]):
             add_to(canvas, gradient.row(sample), _origin(self.box, piece.window))
-        shown = not self._moments.count and self.steps > 1
-        return samples, self._canvases[0].clone() if shown else None
+        if self._moments.count or self.steps == 1:
+            return samples, None
+        forwards.check()
+        return samples, self._canvases[0].clone()
 
     def reduce(
         self, piece: Piece, forwards: Forwards, rows: NDArray[np.int64]
@@ -79,6 +83,7 @@ class RunningMap:
         local, weight = piece.local[entry], piece.weight[torch.from_numpy(entry)]
         origin, shape = _origin(self.box, piece.window), self._canvases[0].shape[1:]
         for part, patch in forwards.of(piece).rows(local, weight, self._row_memory):
+            forwards.watch(patch.values, "gradients", piece.window)
             together = (patch.base == patch.base[0]).all()
             for row in range(1 if together else len(patch.values)):
                 target, source = overlap(patch.base[row], patch.size, origin, shape)
@@ -86,7 +91,7 @@ class RunningMap:
                     taken = patch.values if together else patch.values[row : row + 1]
                     at = (slice(None), *target)
                     self._reduction().add(taken[(slice(None), slice(None), *source)], at)
-            yield part.stop - part.start, self._preview()
+            yield part.stop - part.start, self._preview(forwards)
 
     def reduce_blended(
         self, found: tuple[Piece, ...], forwards: Forwards, rows: NDArray[np.int64]
@@ -107,11 +112,12 @@ class RunningMap:
                 for part, patch in forwards.of(piece).rows(
                     piece.local[entry], weight, self._row_memory
                 ):
+                    forwards.watch(patch.values, "gradients", piece.window)
                     for row, number in enumerate(range(part.start, part.stop)):
                         add_to(sums[number], patch.row(row), origin)
                     yield 0, None
             self._reduction().add(sums, at)
-            yield len(chunk), self._preview()
+            yield len(chunk), self._preview(forwards)
 
     def close_sample(self, under_way: int = 0) -> None:
         """Take one of the samples under way into the map."""
@@ -137,16 +143,10 @@ class RunningMap:
 
     def estimate(self, done: int, total: int) -> Estimate:
         """Return the map so far."""
-        moments = self._moments
-        return Estimate(
-            done,
-            total,
-            moments.count,
-            self.box,
-            moments.mean(),
-            moments.standard_error(),
-            self.number,
-        )
+        mean, error = self._moments.mean(), self._moments.standard_error()
+        if not all(all_finite(values) for values in (mean, error) if values is not None):
+            raise too_large()
+        return Estimate(done, total, self._moments.count, self.box, mean, error, self.number)
 
     @property
     def _row_memory(self) -> int:
@@ -158,7 +158,7 @@ class RunningMap:
             self._extremes = RunningExtremes(self._canvases[0].shape, self._canvases[0])
         return self._extremes
 
-    def _preview(self) -> torch.Tensor | None:
+    def _preview(self, forwards: Forwards) -> torch.Tensor | None:
         """Return the rows' map after 1, 2, 4, … chunks of the first sample."""
         if self._moments.count:
             return None
@@ -166,6 +166,7 @@ class RunningMap:
         if self._chunks < self._next_preview:
             return None
         self._next_preview *= 2
+        forwards.check()
         return self._reduction().result()
 
 

@@ -114,6 +114,7 @@ def _under_way(
             done += steps
             one = task.one
             yield Estimate(done, total, samples.start, one.box, preview, target=one.number)
+    forwards.check()
 
 
 @dataclass(frozen=True, eq=False)
