@@ -11,7 +11,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from napari_ies.saliency.chunks import is_out_of_memory
+from napari_ies.free_memory import is_out_of_memory
 from napari_ies.saliency.forwards import Forwards
 from napari_ies.saliency.problem import Estimate, Problem, Target
 from napari_ies.saliency.running_map import RunningMap
@@ -69,7 +69,7 @@ def smoothgrad(
                 done = estimate.done
                 shown = sample == 0 and active == running[:1] and done < total
                 yield estimate if shown else replace(estimate, mean=None)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             if len(samples) == 1 or not is_out_of_memory(error):
                 raise
             most, done = len(samples) // 2, begun
