@@ -103,7 +103,7 @@ for name, work in works.items():
 def test_memory_that_runs_out_on_the_cpu_is_said_in_a_sentence():
     """PyTorch's allocator raises a plain RuntimeError there: the first line is the proof."""
     paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    ran = subprocess.run(  # noqa: S603
+    ran = subprocess.run(
         [sys.executable, "-c", UNDER_A_LIMIT],
         capture_output=True,
         text=True,

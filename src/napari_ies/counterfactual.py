@@ -15,8 +15,8 @@ import numpy as np
 
 from napari_ies.background import Background
 from napari_ies.errors import CaseError, SegmentationError
-from napari_ies.healthy_fill import healthy_fill
 from napari_ies.free_memory import within_memory
+from napari_ies.healthy_fill import healthy_fill
 from napari_ies.inference import SMALLER, changed_logits, logit_map, probability_of
 from napari_ies.lesion_changes import change_sentences, lesion_changes
 from napari_ies.lesions import find_lesions, lesion_table
