@@ -83,6 +83,16 @@ class CaseExplanations:
         if self._provenance["precision"] != request.precision:
             logger.info("TF32 is there on CUDA only: computing in float32.")
 
+    @property
+    def problem(self) -> Problem:
+        """What the gradients depend on."""
+        return self._problem
+
+    @property
+    def request(self) -> SaliencyRequest:
+        """The settings, completed by the profile's and the network's."""
+        return self._request
+
     def prepare(self) -> None:
         """Do now what the first footprint would wait for besides the engine and the input."""
         if self._problem.tiles.blended:
@@ -101,10 +111,7 @@ class CaseExplanations:
     ) -> Iterator[tuple[int, Progress[Saliency]]]:
         """Explain footprints, each in its aggregation; yield the number of each and a report."""
         masks = [footprint_mask(footprint, self._case.shape) for footprint, _ in wanted]
-        targets = [
-            Target(self._voxels(mask), aggregation)
-            for mask, (_, aggregation) in zip(masks, wanted, strict=True)
-        ]
+        targets = [self._target(mask, way) for mask, (_, way) in zip(masks, wanted, strict=True)]
         if self._request.method == "smoothgrad":
             self._provenance["jacobian"] = self._problem.engine.name
             sequences, unit = self._case.sequences, "gradients"
@@ -122,10 +129,14 @@ class CaseExplanations:
             report = Progress("Explaining", estimate.done, estimate.total, unit, result)
             yield estimate.target, report
 
-    def _voxels(self, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def target(self, footprint: ArrayLike, aggregation: str) -> Target:
+        """Return what is explained for a footprint."""
+        return self._target(footprint_mask(footprint, self._case.shape), aggregation)
+
+    def _target(self, mask: NDArray[np.bool_], aggregation: str) -> Target:
         if self._seen is not self._case:
             mask = footprint_on(mask, self._case.grid, self._seen.grid)
-        return footprint_voxels(self._turn.apply(mask))
+        return Target(footprint_voxels(self._turn.apply(mask)), aggregation)
 
     def _saliency(
         self,
