@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_ies.admissible import real_number, whole_number
 from napari_ies.assumptions import agreements_progressively, notes_on
 from napari_ies.checkpoints.device import device_label
 from napari_ies.errors import SegmentationError
@@ -144,14 +146,22 @@ def segment_progressively(
     """
     threshold = model.profile.threshold if threshold is None else threshold
     smallest = model.profile.smallest_lesion if smallest is None else smallest
-    if not 0 < threshold < 1:
-        raise SegmentationError(
-            f"The threshold is {threshold:g}; expected a probability between 0 and 1."
-        )
-    if smallest < 1:
-        raise SegmentationError(
-            f"The smallest lesion is {smallest} voxels; expected at least 1 voxel."
-        )
+    threshold = real_number(
+        threshold,
+        "The threshold is {}",
+        (0.0, 1.0),
+        SegmentationError,
+        "a probability",
+        above=True,
+        below=True,
+    )
+    smallest = whole_number(
+        smallest,
+        "The smallest lesion is {} voxels",
+        (1, max(math.prod(case.shape), model.profile.smallest_lesion)),
+        SegmentationError,
+        "all that the images have",
+    )
     if reference is not None and reference.shape != case.shape:
         raise SegmentationError(
             f"The reference mask has the size {reference.shape}, the images {case.shape}; "

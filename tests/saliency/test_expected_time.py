@@ -227,9 +227,9 @@ def test_a_whole_brain_is_long_and_says_what_is_shorter():
     assert expected.work.rows >= 50 * everything.sum()
     assert expected.long
     assert expected.text.startswith("at most about ")
-    assert expected.advice == (
-        "It is shorter with fewer noise samples than 50, the aggregation mean instead of max, a "
-        "smaller region or a GPU."
+    assert expected.shorter_with == (
+        "fewer noise samples than 50, the aggregation mean instead of max, a smaller region or a "
+        "GPU"
     )
 
 

@@ -80,11 +80,10 @@ class ExpectedTime:
         return f"at most {about(self.seconds)}" if self.at_most else about(self.seconds)
 
     @property
-    def advice(self) -> str:
-        """What would make it shorter, in one sentence."""
+    def shorter_with(self) -> str:
+        """What would make it shorter, as one phrase."""
         *others, last = self.shorter
-        listed = f"{', '.join(others)} or {last}" if others else last
-        return f"It is shorter with {listed}."
+        return f"{', '.join(others)} or {last}" if others else last
 
 
 @dataclass
