@@ -55,7 +55,7 @@ def announce(
         terminal.note(f"This will take {expected.text}.")
         return
     shorter = f"with {expected.shorter_with}"
-    if sys.stdin.isatty() and terminal.err.is_terminal:
+    if at_a_terminal(terminal):
         terminal.note(f"This will take {expected.text}; it is shorter {shorter}.")
         typer.confirm("Start it?", abort=True, err=True)
         return
@@ -63,3 +63,8 @@ def announce(
         f"this will take {expected.text}: give --yes to start it all the same, or make it shorter "
         f"{shorter}."
     )
+
+
+def at_a_terminal(terminal: Terminal) -> bool:
+    """Whether there is somebody to ask, and not a script or a pipe."""
+    return sys.stdin.isatty() and terminal.err.is_terminal
