@@ -93,6 +93,10 @@ class CaseExplanations:
         """The settings, completed by the profile's and the network's."""
         return self._request
 
+    def target(self, footprint: ArrayLike, aggregation: str) -> Target:
+        """Return what is explained for a footprint."""
+        return Target(self._voxels(footprint_mask(footprint, self._case.shape)), aggregation)
+
     def prepare(self) -> None:
         """Do now what the first footprint would wait for besides the engine and the input."""
         if self._problem.tiles.blended:
@@ -111,7 +115,10 @@ class CaseExplanations:
     ) -> Iterator[tuple[int, Progress[Saliency]]]:
         """Explain footprints, each in its aggregation; yield the number of each and a report."""
         masks = [footprint_mask(footprint, self._case.shape) for footprint, _ in wanted]
-        targets = [self._target(mask, way) for mask, (_, way) in zip(masks, wanted, strict=True)]
+        targets = [
+            Target(self._voxels(mask), aggregation)
+            for mask, (_, aggregation) in zip(masks, wanted, strict=True)
+        ]
         if self._request.method == "smoothgrad":
             self._provenance["jacobian"] = self._problem.engine.name
             sequences, unit = self._case.sequences, "gradients"
@@ -129,14 +136,10 @@ class CaseExplanations:
             report = Progress("Explaining", estimate.done, estimate.total, unit, result)
             yield estimate.target, report
 
-    def target(self, footprint: ArrayLike, aggregation: str) -> Target:
-        """Return what is explained for a footprint."""
-        return self._target(footprint_mask(footprint, self._case.shape), aggregation)
-
-    def _target(self, mask: NDArray[np.bool_], aggregation: str) -> Target:
+    def _voxels(self, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
         if self._seen is not self._case:
             mask = footprint_on(mask, self._case.grid, self._seen.grid)
-        return Target(footprint_voxels(self._turn.apply(mask)), aggregation)
+        return footprint_voxels(self._turn.apply(mask))
 
     def _saliency(
         self,
