@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from napari_ies import explain, load_saliency, segment, with_geometry
-from napari_ies.cli import app, options
+from napari_ies.cli import app, expecting, options
 from napari_ies.cli.explaining import labels_from
 from napari_ies.cli.images import assign
 from napari_ies.errors import CaseError, SaliencyError
@@ -457,3 +457,47 @@ def test_an_earlier_segmentation_that_names_neither_images_nor_reference_is_read
     found = labels_from(labels, small.case())
     assert found.notes == tuple(content["SegmentationNotes"])
     assert found.files == {"labels": {"Name": labels.name, "SHA256": sha256(labels)}}
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Let the clock of the trial jump an hour whenever it is asked."""
+    hours = iter(range(0, 10**9, 3600))
+    real = expecting.expected_time
+
+    def expected_time(*arguments, **settings):
+        return real(*arguments, **settings, clock=lambda: next(hours))
+
+    monkeypatch.setattr(expecting, "expected_time", expected_time)
+
+
+def test_more_than_an_hour_is_announced_and_not_begun_without_yes(small, slow, tmp_path):
+    long = ("explain", *small.arguments, "--lesion", 1, "--aggregation", "max", "--samples", 2)
+    refused = run(*long, "--out", tmp_path)
+    assert refused.exit_code == 2
+    said = " ".join(re.sub("[│╭╮╰╯─]", " ", refused.stderr).split())
+    assert re.search(r"this will take about [\d,]+ \w+: give --yes", said)
+    assert "fewer noise samples than 2, the aggregation mean instead of max, a smaller" in said
+    assert not list(tmp_path.rglob("*saliency*"))
+    agreed = run(*long, "--yes", "--out", tmp_path)
+    assert agreed.exit_code == 0, agreed.output
+    assert re.search(r"This will take about [\d,]+ \w+\.", agreed.stderr)
+    assert list(tmp_path.rglob("*saliency*"))
+
+
+@pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("n\n", 1)])
+def test_at_a_terminal_more_than_an_hour_is_asked_for(
+    small, slow, tmp_path, monkeypatch, answer, status
+):
+    monkeypatch.setattr(expecting, "at_a_terminal", lambda _: True)
+    long = ("explain", *small.arguments, "--lesion", 1, "--aggregation", "max", "--samples", 2)
+    asked = CliRunner().invoke(app, [*map(str, long), "--out", str(tmp_path)], input=answer)
+    assert asked.exit_code == status, asked.output
+    assert "Start it? [y/N]" in asked.stderr
+    assert bool(list(tmp_path.rglob("*saliency*"))) == (status == 0)
+
+
+def test_what_is_short_is_begun_without_a_word(small, tmp_path):
+    done = run("explain", *small.arguments, "--lesion", 1, "--samples", 2, "--out", tmp_path)
+    assert done.exit_code == 0
+    assert "This will take" not in done.output

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_ies.background import Background
-from napari_ies.errors import CaseError
+from napari_ies.errors import CaseError, SegmentationError
+from napari_ies.free_memory import within_memory
 from napari_ies.healthy_fill import healthy_fill
-from napari_ies.inference import changed_logits, logit_map, probability_of
+from napari_ies.inference import SMALLER, changed_logits, logit_map, probability_of
 from napari_ies.lesion_changes import change_sentences, lesion_changes
 from napari_ies.lesions import find_lesions, lesion_table
 from napari_ies.progress import Progress, finish
@@ -133,33 +134,34 @@ def what_if_progressively(
         If the network cannot run on the volume.
     """
     yield Progress("Changing the image", 0, 0, "")
-    voxel_mm3 = abs(float(np.linalg.det(case.affine[:3, :3])))
-    changed, after = edit_case(case, region, edit, segmentation)
-    if segmentation.logits is None:
-        for report in logit_map(model, case, segmentation.forward):
+    with within_memory(SegmentationError, "run the network on the changed images", SMALLER):
+        voxel_mm3 = abs(float(np.linalg.det(case.affine[:3, :3])))
+        changed, after = edit_case(case, region, edit, segmentation)
+        if segmentation.logits is None:
+            for report in logit_map(model, case, segmentation.forward):
+                if report.result is None:
+                    yield Progress("Segmenting", report.done, report.total, "windows")
+                else:
+                    segmentation = replace(segmentation, logits=report.result)
+        assert segmentation.logits is not None  # noqa: S101 - for the type checker
+        for report in changed_logits(model, case, after, segmentation.logits, segmentation.forward):
             if report.result is None:
-                yield Progress("Segmenting", report.done, report.total, "windows")
-            else:
-                segmentation = replace(segmentation, logits=report.result)
-    assert segmentation.logits is not None  # noqa: S101 - for the type checker
-    for report in changed_logits(model, case, after, segmentation.logits, segmentation.forward):
-        if report.result is None:
-            yield Progress(report.step, report.done, report.total, "windows", note=report.note)
-            continue
-        probability = probability_of(model, after, report.result)
-        smallest = segmentation.smallest or model.profile.smallest_lesion
-        labels = find_lesions(probability, segmentation.threshold, smallest)
-        result = Counterfactual(
-            edit=edit,
-            changed=changed,
-            case=after,
-            before=segmentation,
-            probability=probability,
-            labels=labels,
-            lesions=lesion_table(labels, probability, after),
-            changes=lesion_changes(segmentation, labels, probability, voxel_mm3),
-        )
-        yield Progress(report.step, report.total, report.total, "windows", result)
+                yield Progress(report.step, report.done, report.total, "windows", note=report.note)
+                continue
+            probability = probability_of(model, after, report.result)
+            smallest = segmentation.smallest or model.profile.smallest_lesion
+            labels = find_lesions(probability, segmentation.threshold, smallest)
+            result = Counterfactual(
+                edit=edit,
+                changed=changed,
+                case=after,
+                before=segmentation,
+                probability=probability,
+                labels=labels,
+                lesions=lesion_table(labels, probability, after),
+                changes=lesion_changes(segmentation, labels, probability, voxel_mm3),
+            )
+            yield Progress(report.step, report.total, report.total, "windows", result)
 
 
 def edit_case(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+from napari_ies.admissible import real_number
 from napari_ies.errors import CaseError
 
 KINDS = ("fill", "brighten", "darken")
 UNITS = ("deviations", "percent")
+MOST_AMOUNT, MOST_MARGIN_MM = 1e6, 1000.0
+"""More is no image of a head any more."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,14 @@ class Edit:
                 raise CaseError(
                     f"There is no {name} {value!r}; expected one of {', '.join(allowed)}."
                 )
-        if not (math.isfinite(self.amount) and self.amount > 0):
-            raise CaseError(
-                f"The image is to be changed by {self.amount:g}; expected an amount above 0."
+        for name, said, most in (
+            ("amount", "The image is to be changed by {}", MOST_AMOUNT),
+            ("margin_mm", "The margin is {} mm", MOST_MARGIN_MM),
+        ):
+            number = real_number(
+                getattr(self, name), said, (0.0, most), CaseError, above=name == "amount"
             )
-        if not (math.isfinite(self.margin_mm) and self.margin_mm >= 0):
-            raise CaseError(f"The margin is {self.margin_mm:g} mm; expected 0 mm or more.")
+            object.__setattr__(self, name, number)
 
     @property
     def title(self) -> str:

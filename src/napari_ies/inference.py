@@ -14,6 +14,7 @@ from napari_ies.checkpoints.device import device_label, exact_float32
 from napari_ies.checkpoints.model import check_channels
 from napari_ies.errors import CheckpointError, SegmentationError
 from napari_ies.finite import all_finite, where_not_finite
+from napari_ies.free_memory import is_out_of_memory, not_enough_memory
 from napari_ies.network_grid import network_case, to_stored
 from napari_ies.orientation import Reorientation
 from napari_ies.progress import Progress
@@ -33,6 +34,9 @@ logger = logging.getLogger("napari_ies")
 
 GPU_BATCH = 4
 """Windows in one pass on a GPU; halved when memory runs out."""
+
+SMALLER = "choose the forward sliding-window, or give the profile a smaller window"
+"""What takes less memory."""
 
 
 def network_turn(model: SegmentationModel, case: Case) -> Reorientation:
@@ -283,9 +287,11 @@ def _blend_windows(
             outputs = _window_logits(
                 network, device, [tiles.crop(image, w) for w in batch], constants
             )
-        except torch.OutOfMemoryError:
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
             if device.type == "cpu":
-                raise _out_of_memory() from None
+                raise _out_of_memory() from error
             torch.cuda.empty_cache()
             if batch_size > 1:
                 batch_size //= 2
@@ -362,7 +368,4 @@ def _not_finite(
 
 
 def _out_of_memory() -> SegmentationError:
-    return SegmentationError(
-        "There is not enough memory for this volume; close other programs or give the profile a "
-        "smaller window."
-    )
+    return SegmentationError(not_enough_memory("run the network on this volume", SMALLER))

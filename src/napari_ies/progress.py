@@ -34,6 +34,8 @@ class Progress(Generic[T]):
         the finished result.
     note
         Something the person should know at once, such as a change of device; usually empty.
+    seconds
+        What all of it is expected to take, where that was measured before it began.
     """
 
     step: str
@@ -42,6 +44,7 @@ class Progress(Generic[T]):
     unit: str
     result: T | None = None
     note: str = ""
+    seconds: float | None = None
 
     @property
     def finished(self) -> bool:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_ies.admissible import real_number, whole_number
 from napari_ies.assumptions import agreements_progressively, notes_on
 from napari_ies.checkpoints.device import device_label
 from napari_ies.errors import SegmentationError
-from napari_ies.inference import logit_map, probability_of
+from napari_ies.free_memory import within_memory
+from napari_ies.inference import SMALLER, logit_map, probability_of
 from napari_ies.lesions import find_lesions, lesion_table, match_reference
 from napari_ies.mask_values import MOST_LABELS
 from napari_ies.progress import Progress, finish
@@ -152,14 +155,22 @@ def segment_progressively(
     """
     threshold = model.profile.threshold if threshold is None else threshold
     smallest = model.profile.smallest_lesion if smallest is None else smallest
-    if not 0 < threshold < 1:
-        raise SegmentationError(
-            f"The threshold is {threshold:g}; expected a probability between 0 and 1."
-        )
-    if smallest < 1:
-        raise SegmentationError(
-            f"The smallest lesion is {smallest} voxels; expected at least 1 voxel."
-        )
+    threshold = real_number(
+        threshold,
+        "The threshold is {}",
+        (0.0, 1.0),
+        SegmentationError,
+        "a probability",
+        above=True,
+        below=True,
+    )
+    smallest = whole_number(
+        smallest,
+        "The smallest lesion is {} voxels",
+        (1, max(math.prod(case.shape), model.profile.smallest_lesion)),
+        SegmentationError,
+        "all that the images have",
+    )
     if reference is not None and reference.shape != case.shape:
         raise SegmentationError(
             f"The reference mask has the size {reference.shape}, the images {case.shape}; "
@@ -170,33 +181,34 @@ def segment_progressively(
             f"The lesions from elsewhere have the size {lesions.shape}, the images {case.shape}; "
             "bring them onto the images' grid."
         )
-    tested: tuple[Agreement, ...] = ()
-    for testing in agreements_progressively(model, case):
-        tested = testing.result or ()
-        yield Progress(testing.step, testing.done, testing.total, testing.unit)
-    notes: list[str] = list(said)
-    for report in logit_map(model, case, forward):
-        if report.note:
-            notes.append(report.note)
-        if report.result is None:
-            yield Progress("Segmenting", report.done, report.total, "windows", note=report.note)
-            continue
-        probability = probability_of(model, case, report.result)
-        labels, match = lesions, None
-        if labels is None:
-            labels = find_lesions(probability, threshold, smallest)
-        if reference is not None:
-            labels, match = match_reference(labels, reference)
-        result = Segmentation(
-            probability=probability,
-            labels=labels,
-            lesions=lesion_table(labels, probability, case, match),
-            threshold=threshold,
-            forward=forward,
-            device=device_label(model.device),
-            notes=(*notes_on(model, case), *notes),
-            smallest=smallest,
-            logits=report.result if keep_logits else None,
-            agreements=tested,
-        )
-        yield Progress("Segmenting", report.total, report.total, "windows", result)
+    with within_memory(SegmentationError, "segment this volume", SMALLER):
+        tested: tuple[Agreement, ...] = ()
+        for testing in agreements_progressively(model, case):
+            tested = testing.result or ()
+            yield Progress(testing.step, testing.done, testing.total, testing.unit)
+        notes: list[str] = list(said)
+        for report in logit_map(model, case, forward):
+            if report.note:
+                notes.append(report.note)
+            if report.result is None:
+                yield Progress("Segmenting", report.done, report.total, "windows", note=report.note)
+                continue
+            probability = probability_of(model, case, report.result)
+            labels, match = lesions, None
+            if labels is None:
+                labels = find_lesions(probability, threshold, smallest)
+            if reference is not None:
+                labels, match = match_reference(labels, reference)
+            result = Segmentation(
+                probability=probability,
+                labels=labels,
+                lesions=lesion_table(labels, probability, case, match),
+                threshold=threshold,
+                forward=forward,
+                device=device_label(model.device),
+                notes=(*notes_on(model, case), *notes),
+                smallest=smallest,
+                logits=report.result if keep_logits else None,
+                agreements=tested,
+            )
+            yield Progress("Segmenting", report.total, report.total, "windows", result)

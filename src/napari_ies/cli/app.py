@@ -35,6 +35,7 @@ from napari_ies.cli.options import (
     Subject,
     Threshold,
     Visit,
+    Yes,
     parse_images,
 )
 from napari_ies.cli.terminal import Terminal, reporting
@@ -236,6 +237,7 @@ def explain(
     subject: Subject = None,
     visit: Visit = None,
     overwrite: Overwrite = False,
+    yes: Yes = False,
     debug: Debug = False,
 ) -> None:
     """Explain lesions: write, for each, a saliency map per sequence and how it was made.
@@ -246,6 +248,7 @@ def explain(
     _check_explain(lesion, all_lesions, mask, labels, reference, threshold)
     with reporting(debug) as terminal:
         from napari_ies.cli import explaining
+        from napari_ies.cli.expecting import announce
         from napari_ies.cli.tables import measures_table, zones_table
         from napari_ies.results import anat_folder
         from napari_ies.saliency.request import SaliencyRequest
@@ -283,6 +286,8 @@ def explain(
                 found = explaining.labels_from(labels, case)
             targets = [*explaining.lesion_targets(found, lesion or (), all_lesions), *targets]
         explaining.check_files(out, targets, case, request, overwrite)
+        masks = (target.footprint for target in targets)
+        announce(terminal, model, case, masks, request, memory_gib, agreed=yes)
         saliencies = explaining.explain_targets(
             terminal, model, case, targets, request, out, overwrite, memory_gib
         )

@@ -112,6 +112,7 @@ Spacing = Annotated[
         help="Voxel size in mm that the network is run at, along its axes (default: the images').",
     ),
 ]
+Yes = Annotated[bool, typer.Option("--yes", help="Start, even if it will take more than an hour.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback if something fails.")]
 
 

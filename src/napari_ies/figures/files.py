@@ -13,12 +13,17 @@ from napari_ies.errors import FigureError
 from napari_ies.figures.drawing import draw_figure
 from napari_ies.figures.settings import FORMATS
 from napari_ies.figures.style import DPI, drawing_settings
+from napari_ies.free_memory import within_memory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_ies.figures.content import FigureContent
     from napari_ies.figures.settings import FigureSettings
+
+MOST_DPI = 1200
+"""A page of 400 mm has 19,000 pixels across then; journals print at 300 to 600."""
+SMALLER = "draw this figure", "choose a narrower page, fewer sequences or fewer slices"
 
 
 def figure_format(path: str | Path) -> str:
@@ -91,8 +96,9 @@ def figure_bytes(content: FigureContent, settings: FigureSettings, form: str) ->
     form
         ``"png"``, ``"svg"`` or ``"pdf"``.
     """
-    figure, buffer = draw_figure(content, settings), BytesIO()
-    with drawing_settings():
+    buffer = BytesIO()
+    with within_memory(FigureError, *SMALLER), drawing_settings():
+        figure = draw_figure(content, settings)
         figure.savefig(
             buffer,
             format=form,
@@ -119,12 +125,18 @@ def figure_pixels(
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    figure = draw_figure(content, settings)
-    figure.set_dpi(dpi)
-    canvas: Any = FigureCanvasAgg(figure)
-    with drawing_settings():
-        canvas.draw()
-    return np.array(canvas.buffer_rgba(), dtype=np.uint8)
+    if not 1 <= dpi <= MOST_DPI:
+        raise FigureError(
+            f"{dpi:g} pixels per inch were asked for; expected 1 to {MOST_DPI}, more than any "
+            "journal prints."
+        )
+    with within_memory(FigureError, *SMALLER):
+        figure = draw_figure(content, settings)
+        figure.set_dpi(dpi)
+        canvas: Any = FigureCanvasAgg(figure)
+        with drawing_settings():
+            canvas.draw()
+        return np.array(canvas.buffer_rgba(), dtype=np.uint8)
 
 
 def _metadata(content: FigureContent, form: str) -> dict[str, Any]:

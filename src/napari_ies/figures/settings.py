@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from numbers import Real
 
+from napari_ies.admissible import real_number, whole_number
 from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
 from napari_ies.errors import FigureError
 
@@ -18,6 +19,9 @@ ONE_COLUMN_MM, TWO_COLUMNS_MM = 88.0, 180.0
 """Widths of one and of two columns of a journal's page."""
 NARROWEST_MM, WIDEST_MM = 60.0, 400.0
 MOST_SLICES = 24
+MOST_MARGIN_MM = 1000.0
+FARTHEST_MM = 1e6
+MOST_LIMIT = 1e30
 
 
 @dataclass(frozen=True)
@@ -95,40 +99,66 @@ class FigureSettings:
             ("signed colour map", self.signed_map, tuple(SIGNED_MAPS.values())),
             ("sequential colour map", self.sequential_map, tuple(SEQUENTIAL_MAPS.values())),
         ):
-            if value not in allowed:
+            if not (isinstance(value, str) and value in allowed):
                 raise FigureError(
                     f"There is no {name} {value!r}; expected one of {', '.join(allowed)}."
                 )
-        if not NARROWEST_MM <= self.width <= WIDEST_MM:
-            raise FigureError(
-                f"The width is {self.width:g} mm; expected {NARROWEST_MM:g} to {WIDEST_MM:g} mm, "
-                f"such as {ONE_COLUMN_MM:g} for one column and {TWO_COLUMNS_MM:g} for two."
+        self._take(
+            "width",
+            "The width is {} mm",
+            (NARROWEST_MM, WIDEST_MM),
+            f"such as {ONE_COLUMN_MM:g} for one column and {TWO_COLUMNS_MM:g} for two",
+        )
+        if self.margin is not None:
+            self._take(
+                "margin",
+                "The margin around the lesion is {} mm",
+                (0.0, MOST_MARGIN_MM),
+                "more than a head",
             )
-        if self.margin is not None and not (math.isfinite(self.margin) and self.margin >= 0):
+        if self.at is not None and not (len(self.at) == 3 and all(map(_is_place, self.at))):
             raise FigureError(
-                f"The margin around the lesion is {self.margin:g} mm; expected at least 0 mm."
+                f"The centre is {self.at}; expected three numbers in mm, of at most "
+                f"{FARTHEST_MM:,.0f} mm."
             )
-        if self.at is not None and not all(map(math.isfinite, self.at)):
-            raise FigureError(f"The centre is {self.at}; expected three finite numbers in mm.")
         if self.sequences is not None and not self.sequences:
             raise FigureError("No sequence is to be shown; choose at least one.")
-        if not 1 <= self.slices <= MOST_SLICES:
-            raise FigureError(
-                f"{self.slices} slices were asked for; expected 1 to {MOST_SLICES} slices."
-            )
-        if self.limit is not None and not (math.isfinite(self.limit) and self.limit > 0):
-            raise FigureError(
-                f"The colour limit is {self.limit:g}; expected a finite number above 0."
-            )
+        slices = whole_number(
+            self.slices,
+            "{} slices were asked for",
+            (1, MOST_SLICES),
+            FigureError,
+            "which a page has room for",
+        )
+        object.__setattr__(self, "slices", slices)
+        if self.limit is not None:
+            self._take("limit", "The colour limit is {}", (0.0, MOST_LIMIT), above=True)
         if self.limit is not None and self.limits == "own":
             raise FigureError(
                 f"One limit of {self.limit:g} was given for sequences with limits of their own; "
                 "leave one of the two out."
             )
-        if not 0 <= self.threshold < 1:
-            raise FigureError(
-                f"The threshold is {self.threshold:g} of the limit; expected a fraction from 0 to "
-                "below 1."
-            )
-        if not 0 <= self.opacity <= 1:
-            raise FigureError(f"The opacity is {self.opacity:g}; expected a fraction from 0 to 1.")
+        self._take(
+            "threshold", "The threshold is {} of the limit", (0.0, 1.0), "a fraction", below=True
+        )
+        self._take("opacity", "The opacity is {}", (0.0, 1.0), "a fraction")
+
+    def _take(
+        self,
+        name: str,
+        said: str,
+        limits: tuple[float, float],
+        why: str = "",
+        *,
+        above: bool = False,
+        below: bool = False,
+    ) -> None:
+        """Check a number and keep it as Python's own, whatever kind was given."""
+        number = real_number(
+            getattr(self, name), said, limits, FigureError, why, above=above, below=below
+        )
+        object.__setattr__(self, name, number)
+
+
+def _is_place(value: object) -> bool:
+    return isinstance(value, Real) and abs(float(value)) <= FARTHEST_MM

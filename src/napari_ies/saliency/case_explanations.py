@@ -83,6 +83,20 @@ class CaseExplanations:
         if self._provenance["precision"] != request.precision:
             logger.info("TF32 is there on CUDA only: computing in float32.")
 
+    @property
+    def problem(self) -> Problem:
+        """What the gradients depend on."""
+        return self._problem
+
+    @property
+    def request(self) -> SaliencyRequest:
+        """The settings, completed by the profile's and the network's."""
+        return self._request
+
+    def target(self, footprint: ArrayLike, aggregation: str) -> Target:
+        """Return what is explained for a footprint."""
+        return Target(self._voxels(footprint_mask(footprint, self._case.shape)), aggregation)
+
     def prepare(self) -> None:
         """Do now what the first footprint would wait for besides the engine and the input."""
         if self._problem.tiles.blended:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-import torch
-
 from napari_ies.errors import SaliencyError
+from napari_ies.free_memory import is_out_of_memory, not_enough_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,13 +40,15 @@ def chunked(
         part = slice(start, min(start + size, count))
         try:
             patch = compute(part)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             if size == 1:
                 raise SaliencyError(
-                    "There is not enough memory for the gradient of a single voxel; close other "
-                    "programs, or choose the forward sliding-window."
+                    not_enough_memory(
+                        "compute the gradient of a single voxel",
+                        "choose the forward sliding-window",
+                    )
                 ) from error
             size = max(size // 2, 1)
             logger.info("Out of memory: going on with %d rows at once.", size)
@@ -69,9 +70,3 @@ def rows_within(memory: int, row_bytes: int, at_most: int) -> int:
         The most that is worth while.
     """
     return max(min(memory // max(row_bytes, 1), at_most), 1)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that a device or the machine has no memory left."""
-    kinds = (torch.OutOfMemoryError, MemoryError)
-    return isinstance(error, kinds) or "not enough memory" in str(error)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from napari_ies.errors import SaliencyError
+from napari_ies.free_memory import within_memory
 from napari_ies.progress import Progress, finish
 from napari_ies.saliency.case_explanations import CaseExplanations
-from napari_ies.saliency.chunks import is_out_of_memory
 from napari_ies.saliency.request import SaliencyRequest
 
 if TYPE_CHECKING:
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from napari_ies.saliency.saliency import Saliency
 
 Key = TypeVar("Key")
+
+# A sentence, because napari's generator workers swallow every RuntimeError.
+_within_memory = partial(
+    within_memory,
+    SaliencyError,
+    "explain this region",
+    "choose the forward sliding-window, or a smaller region",
+)
 
 
 def explain(
@@ -212,17 +220,3 @@ def explain_together(
             batch = [(key, way) for key in keys[start : start + together] for way in ways]
             for number, report in explained.run([(footprints[key], way) for key, way in batch]):
                 yield batch[number], report
-
-
-@contextmanager
-def _within_memory() -> Iterator[None]:
-    """Turn an out-of-memory error into a sentence: generators of a thread swallow RuntimeError."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise SaliencyError(
-            "There is not enough memory to explain this region; close other programs, choose the "
-            "forward sliding-window, or compute on the CPU."
-        ) from error

@@ -48,7 +48,7 @@ class Forwards:
         while len(self._ready) >= engine.kept_forwards:
             self._ready.pop(next(iter(self._ready)))  # before the next one takes memory
         if found is None:
-            found = self._linearised(piece)
+            found = self.linearised(piece)
         self._ready[key] = found
         return found
 
@@ -69,7 +69,12 @@ class Forwards:
             for finite, what, window in watched:
                 self._problem.check(bool(finite), what, window)
 
-    def _linearised(self, piece: Piece) -> Linearisation:
+    def keep(self, piece: Piece, forward: Linearisation) -> None:
+        """Have a piece's forward ready that was run by :meth:`linearised`."""
+        self._ready[self._problem.engine.key(piece)] = forward
+
+    def linearised(self, piece: Piece) -> Linearisation:
+        """Run a piece's forward, whether it is ready or not."""
         problem = self._problem
         images = torch.stack(
             [problem.tiles.crop(noisy, piece.seen, self._box) for noisy in self._noisy]

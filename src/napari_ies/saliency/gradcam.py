@@ -103,7 +103,7 @@ def gradcam(problem: Problem, voxels: NDArray[np.int64], layer: str) -> Iterator
     total = torch.zeros(())
     for done, piece in enumerate(found):
         window = problem.tiles.crop(problem.image, piece.window).to(problem.device)
-        activations, gradients = _layer_pass(problem, piece, window, layer)
+        activations, gradients = layer_pass(problem, piece, window, layer)
         problem.check(all_finite(activations), f"activations of {layer}", piece.window)
         problem.check(all_finite(gradients), "gradients", piece.window)
         total = total + (activations * gradients**3).sum(dim=(1, 2, 3)).cpu()
@@ -134,7 +134,7 @@ def _position_map(
     return (alpha * gradients.relu() * activations).sum(dim=0).relu()
 
 
-def _layer_pass(
+def layer_pass(
     problem: Problem, piece: Piece, window: torch.Tensor, layer: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the layer's activations and the score's gradient there, each (K, x, y, z)."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from pathlib import Path
 
 import torch
 
+from napari_ies.admissible import real_number
 from napari_ies.errors import SaliencyError
 from napari_ies.free_memory import GIB, numbers_of
 from napari_ies.free_memory import free_memory as machine_free_memory
 
 SHARE_OF_FREE = 0.5
 """Without a setting this part of what is free may be taken: others need memory too."""
+MOST_GIB = 1_000_000.0
+"""More than any machine has."""
 
 
 def memory_limit(device: torch.device, memory_gib: float | None = None) -> int:
@@ -37,11 +39,15 @@ def memory_limit(device: torch.device, memory_gib: float | None = None) -> int:
     """
     if memory_gib is None:
         return int(SHARE_OF_FREE * free_memory(device))
-    if not (math.isfinite(memory_gib) and memory_gib > 0):
-        raise SaliencyError(
-            f"The memory limit is {memory_gib} GiB; expected a number above 0, or none."
-        )
-    return int(memory_gib * GIB)
+    limit = real_number(
+        memory_gib,
+        "The memory limit is {} GiB",
+        (0.0, MOST_GIB),
+        SaliencyError,
+        "which no machine has, or none",
+        above=True,
+    )
+    return int(limit * GIB)
 
 
 def free_memory(device: torch.device) -> int:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+from napari_ies.admissible import real_number, whole_number
 from napari_ies.errors import SaliencyError
 
 METHODS = ("smoothgrad", "gradcam++")
 AGGREGATIONS = ("mean", "sum", "max")
 FORWARDS = ("sliding-window", "whole-volume")
 PRECISIONS = ("float32", "tf32", "bf16")
+
+MOST_SAMPLES = 1_000_000
+MOST_NOISE = 100.0
+"""Of noise a hundred times as wide as the intensities, no image is left."""
+MOST_SEED = 2**63 - 1
+MOST_TOLERANCE = 1e6
+MOST_CLASS = 99_999
 
 
 @dataclass(frozen=True)
@@ -70,21 +77,69 @@ class SaliencyRequest:
             ("forward", self.forward, FORWARDS),
             ("precision", self.precision, PRECISIONS),
         ):
-            if value not in allowed:
+            if not (isinstance(value, str) and value in allowed):
                 raise SaliencyError(
                     f"There is no {name} {value!r}; expected one of {', '.join(allowed)}."
                 )
-        if self.n_samples < 1:
-            raise SaliencyError(
-                f"{self.n_samples} noise samples were asked for; expected at least 1."
+        self._take(
+            "n_samples",
+            whole_number(
+                self.n_samples,
+                "{} noise samples were asked for",
+                (1, MOST_SAMPLES),
+                SaliencyError,
+                "where the noise's error is a thousandth of that of one sample",
+            ),
+        )
+        self._take(
+            "noise",
+            real_number(
+                self.noise,
+                "The noise level is {}",
+                (0.0, MOST_NOISE),
+                SaliencyError,
+                why="a fraction of the first sequence's range",
+            ),
+        )
+        self._take(
+            "seed",
+            whole_number(
+                self.seed,
+                "The seed is {}",
+                (0, MOST_SEED),
+                SaliencyError,
+                "which takes 64 bits",
+            ),
+        )
+        if self.tolerance is not None:
+            self._take(
+                "tolerance",
+                real_number(
+                    self.tolerance,
+                    "The tolerance is {}",
+                    (0.0, MOST_TOLERANCE),
+                    SaliencyError,
+                    above=True,
+                    why="a fraction of the map, or none",
+                ),
             )
-        if not (math.isfinite(self.noise) and self.noise >= 0):
-            raise SaliencyError(
-                f"The noise level is {self.noise}; expected a finite fraction of at least 0."
+        if self.class_index is not None:
+            self._take(
+                "class_index",
+                whole_number(
+                    self.class_index,
+                    "The class is {}",
+                    (0, MOST_CLASS),
+                    SaliencyError,
+                    "counted from 0 as the network's output channels are",
+                ),
             )
-        if self.tolerance is not None and not self.tolerance > 0:
+        if self.layer is not None and not (isinstance(self.layer, str) and self.layer):
             raise SaliencyError(
-                f"The tolerance is {self.tolerance}; expected a fraction above 0, or none."
+                f"The layer is {self.layer!r}; expected the name of one that `napari-ies inspect` "
+                "lists, or none."
             )
-        if self.seed < 0:
-            raise SaliencyError(f"The seed is {self.seed}; expected a whole number of at least 0.")
+
+    def _take(self, name: str, value: float) -> None:
+        """Keep a number as Python's own, whatever kind was given."""
+        object.__setattr__(self, name, value)

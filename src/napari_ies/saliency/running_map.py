@@ -8,26 +8,23 @@ import numpy as np
 import torch
 
 from napari_ies.finite import all_finite
-from napari_ies.saliency.chunks import rows_within
-from napari_ies.saliency.footprint import Piece, pieces
 from napari_ies.saliency.patches import add_to, overlap
+from napari_ies.saliency.portions import Portions
 from napari_ies.saliency.problem import Estimate, Problem, Target, too_large
 from napari_ies.saliency.reduction import RunningExtremes, RunningMoments
-from napari_ies.windows import enclosing, relative
+from napari_ies.windows import relative
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
+    from napari_ies.saliency.footprint import Piece
     from napari_ies.saliency.forwards import Forwards
     from napari_ies.windows import Box, Triple, Window
 
-BLENDED_BYTES = 256 * 2**20
-"""More memory than this for rows that several windows predict saves no time."""
 
-
-class RunningMap:
+class RunningMap(Portions):
     """What is kept of one target: its map so far, and the noise samples under way.
 
     Parameters
@@ -41,18 +38,7 @@ class RunningMap:
     """
 
     def __init__(self, problem: Problem, number: int, target: Target) -> None:
-        self.number, self.target, self._problem = number, target, problem
-        found = pieces(target.voxels, problem.tiles, problem.engine.reach)
-        self.pieces = found
-        self.box = enclosing([problem.tiles.visible(piece.seen) for piece in found])
-        if target.aggregation == "max":
-            self.groups = list(_groups(found, len(target.voxels)))
-            self.steps = len(target.voxels)
-        else:
-            # The window that counts most comes first: it is what is seen first.
-            ranked = sorted(found, key=lambda piece: -float(piece.weight.sum()))
-            self.groups = [((piece,), piece.rows) for piece in ranked]
-            self.steps = len(found)
+        super().__init__(problem, number, target)
         size = [axis.stop - axis.start for axis in self.box]
         like = torch.zeros((), dtype=problem.image.dtype, device=problem.device)
         self._canvases = [like.new_zeros((len(problem.image), *size))]
@@ -82,7 +68,7 @@ class RunningMap:
         entry = np.searchsorted(piece.rows, rows)
         local, weight = piece.local[entry], piece.weight[torch.from_numpy(entry)]
         origin, shape = _origin(self.box, piece.window), self._canvases[0].shape[1:]
-        for part, patch in forwards.of(piece).rows(local, weight, self._row_memory):
+        for part, patch in forwards.of(piece).rows(local, weight, self.row_memory):
             forwards.watch(patch.values, "gradients", piece.window)
             together = (patch.base == patch.base[0]).all()
             for row in range(1 if together else len(patch.values)):
@@ -97,11 +83,10 @@ class RunningMap:
         self, found: tuple[Piece, ...], forwards: Forwards, rows: NDArray[np.int64]
     ) -> Iterator[tuple[int, torch.Tensor | None]]:
         """Take in the gradients of voxels that several pieces hold: summed over them first."""
-        area = enclosing([self._problem.tiles.visible(piece.seen) for piece in found])
+        area = self.area(found)
         at = (slice(None), *relative(area, self.box))
         size = self._canvases[0][at].shape
-        row_bytes = size.numel() * self._canvases[0].element_size()
-        together = rows_within(self._row_memory, row_bytes, max(BLENDED_BYTES // row_bytes, 1))
+        together = self.rows_summed(found)
         for start in range(0, len(rows), together):
             chunk = rows[start : start + together]
             sums = self._canvases[0].new_zeros((len(chunk), *size))
@@ -110,7 +95,7 @@ class RunningMap:
                 weight = piece.weight[torch.from_numpy(entry)]
                 origin = _origin(area, piece.window)
                 for part, patch in forwards.of(piece).rows(
-                    piece.local[entry], weight, self._row_memory
+                    piece.local[entry], weight, self.row_memory
                 ):
                     forwards.watch(patch.values, "gradients", piece.window)
                     for row, number in enumerate(range(part.start, part.stop)):
@@ -148,11 +133,6 @@ class RunningMap:
             raise too_large()
         return Estimate(done, total, self._moments.count, self.box, mean, error, self.number)
 
-    @property
-    def _row_memory(self) -> int:
-        """Bytes for a chunk of rows; as much again is for their sums over windows."""
-        return self._problem.memory // 4
-
     def _reduction(self) -> RunningExtremes:
         if self._extremes is None:
             self._extremes = RunningExtremes(self._canvases[0].shape, self._canvases[0])
@@ -174,16 +154,3 @@ def _origin(box: Box, window: Window) -> Triple:
     """Return where a box of the grid starts, in a window's indices."""
     x, y, z = (part.start - start for part, start in zip(box, window.start, strict=True))
     return x, y, z
-
-
-def _groups(
-    found: tuple[Piece, ...], n_voxels: int
-) -> Iterator[tuple[tuple[Piece, ...], NDArray[np.int64]]]:
-    """Group the footprint's voxels by the pieces that hold them."""
-    held = np.zeros((n_voxels, len(found)), dtype=bool)
-    for number, piece in enumerate(found):
-        held[piece.rows, number] = True
-    patterns, group = np.unique(held, axis=0, return_inverse=True)
-    for number, pattern in enumerate(patterns):
-        holders = tuple(piece for piece, holds in zip(found, pattern, strict=True) if holds)
-        yield holders, np.flatnonzero(group.ravel() == number)

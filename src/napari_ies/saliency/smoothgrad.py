@@ -11,8 +11,9 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from napari_ies.saliency.chunks import is_out_of_memory
+from napari_ies.free_memory import is_out_of_memory
 from napari_ies.saliency.forwards import Forwards
+from napari_ies.saliency.portions import in_order, samples_together
 from napari_ies.saliency.problem import Estimate, Problem, Target
 from napari_ies.saliency.running_map import RunningMap
 from napari_ies.windows import enclosing
@@ -53,9 +54,8 @@ def smoothgrad(
     as it grows: the windows so far of a mean, the rows so far of a max.
     """
     running = [RunningMap(problem, number, target) for number, target in enumerate(targets)]
-    first = problem.image[0]
-    sigma = request.noise * (float(first.max()) - float(first.min()))
-    done, sample, most = 0, 0, _samples_together(problem, running)
+    sigma = noise_deviation(problem, request)
+    done, sample, most = 0, 0, samples_together(problem, running)
     total = request.n_samples * sum(one.steps for one in running)
     while sample < request.n_samples:
         active = [one for one in running if not one.converged(request.tolerance)]
@@ -69,7 +69,7 @@ def smoothgrad(
                 done = estimate.done
                 shown = sample == 0 and active == running[:1] and done < total
                 yield estimate if shown else replace(estimate, mean=None)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             if len(samples) == 1 or not is_out_of_memory(error):
                 raise
             most, done = len(samples) // 2, begun
@@ -87,14 +87,10 @@ def smoothgrad(
         yield one.estimate(total, total)
 
 
-def _samples_together(problem: Problem, running: list[RunningMap]) -> int:
-    """Return how many noise samples run at once: rows of a maximum fill the device alone."""
-    if any(one.target.aggregation == "max" for one in running):
-        return 1
-    if problem.samples_together is not None:
-        return problem.samples_together
-    found = [piece for one in running for piece in one.pieces]
-    return problem.engine.samples_together(found, problem.device, problem.memory // 4)
+def noise_deviation(problem: Problem, request: SaliencyRequest) -> float:
+    """Return the standard deviation of the noise, in the unit of the network's input."""
+    first = problem.image[0]
+    return request.noise * (float(first.max()) - float(first.min()))
 
 
 def _under_way(
@@ -137,10 +133,5 @@ class _Task:
 
 def _tasks(problem: Problem, active: list[RunningMap]) -> list[_Task]:
     """Order the work so that a forward is needed again as rarely as can be."""
-    tasks, order = [], dict[object, int]()
-    for one in active:
-        for holders, rows in one.groups:
-            for piece in holders:
-                order.setdefault(problem.engine.key(piece), len(order))
-            tasks.append(_Task(one, holders, rows))
-    return sorted(tasks, key=lambda task: [order[problem.engine.key(p)] for p in task.holders])
+    ordered = in_order(problem, active)
+    return [_Task(active[place], holders, rows) for place, holders, rows in ordered]

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from napari_ies.volume import READABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 IMAGES = f"Images ({' '.join(f'*{ending}' for ending in READABLE)});;All files (*)"
 """Files of other names are opened, too, if their content is an image's."""
@@ -38,6 +44,30 @@ def may_replace_file(parent: QWidget, path: str) -> bool:
     """Ask whether a file may be replaced."""
     answer = QMessageBox.question(parent, "Save", f"{path} is there already. Replace it?")
     return bool(answer == QMessageBox.StandardButton.Yes)
+
+
+def ask_to_start(parent: QWidget, text: str, start: Callable[[], None]) -> QMessageBox:
+    """Ask whether work that takes long is to start; nothing waits for the answer.
+
+    Parameters
+    ----------
+    parent
+        What is asked above.
+    text
+        What would start, and how long it will take.
+    start
+        Called if it is to.
+    """
+    box = QMessageBox(QMessageBox.Icon.Question, "Lesion saliency", text, parent=parent)
+    box.setObjectName("ask to start")
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    agreed = box.addButton("Start", QMessageBox.ButtonRole.AcceptRole)
+    refused = box.addButton("Not now", QMessageBox.ButtonRole.RejectRole)
+    box.setDefaultButton(refused)
+    box.buttonClicked.connect(lambda button: start() if button == agreed else None)
+    box.open()
+    return box
 
 
 def may_replace(parent: QWidget, folder: str) -> bool:

@@ -16,9 +16,11 @@ from napari_ies.viewer import tasks
 from napari_ies.viewer.availability import allow
 from napari_ies.viewer.jobs import Job
 from napari_ies.viewer.reading import model_key
+from napari_ies.viewer.titles import request_title
 
 if TYPE_CHECKING:
     from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.saliency.expected_time import ExpectedTime
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.viewer.reading import Answer, Reading
 
@@ -41,6 +43,7 @@ class ExplainAll(QObject):
         self._total = 0
         self._begun: int | None = None
         self._asked: tuple[SegmentationModel, SaliencyRequest] | None = None
+        self._may_take_long: bool | None = None
         host.lesions.explain_all_requested.connect(self._on_button)
         host.jobs.idle.connect(self._explain_next)
         host.jobs.failed.connect(self._on_failed)
@@ -53,8 +56,14 @@ class ExplainAll(QObject):
         """Whether lesions are left, or one of them is being explained."""
         return self._asked is not None
 
-    def start(self) -> None:
-        """Explain, with the form's present settings, what is listed and has no such map."""
+    def start(self, agreed: bool = False) -> None:
+        """Explain, with the form's present settings, what is listed and has no such map.
+
+        Parameters
+        ----------
+        agreed
+            Whether it may take more than an hour; else a person is asked before it starts.
+        """
         reading = self._host.reading
         if reading is None or self.running:
             return
@@ -72,8 +81,19 @@ class ExplainAll(QObject):
             self._host.say("Every lesion listed has a map with these settings already.")
             return
         self._host.lesions.set_explaining_all(True)
-        if not self._host.jobs.busy:
-            self._explain_next()
+        if agreed:
+            self._may_take_long = True
+            if not self._host.jobs.busy:
+                self._explain_next()
+            return
+        job = Job(
+            KIND,
+            "Explaining all: how long it will take",
+            partial(tasks.expect, reading, model, tuple(self._left), self._asked[1]),
+            partial(self._on_expected, reading),
+            background=True,
+        )
+        self._host.jobs.submit(job)
 
     def stop(self) -> None:
         """Explain no further lesion; finished maps stay."""
@@ -82,10 +102,26 @@ class ExplainAll(QObject):
 
     def release(self) -> None:
         """Stop: the panel is gone."""
-        self._left, self._begun, self._asked = [], None, None
+        self._left, self._begun, self._asked, self._may_take_long = [], None, None, None
+
+    def _on_expected(self, reading: Reading, expected: ExpectedTime) -> None:
+        if reading is not self._host.reading or self._asked is None:
+            return
+        if not expected.long:
+            self._may_take_long = False  # begins once nothing else runs
+            return
+        (_, request), total = self._asked, self._total
+        self._forget()
+
+        def start() -> None:
+            if self._host.reading is reading:
+                self.start(agreed=self._host.saliency.request() == request)
+
+        what = f"{request_title(request)} of {total} lesion{'s' if total != 1 else ''}"
+        self._host.long_work.ask(what, expected, start)
 
     def _explain_next(self) -> None:
-        if self._asked is None:
+        if self._asked is None or self._may_take_long is None:
             return
         if self._begun is not None and not self._answered(self._begun):
             # A click took it over and was given up for another one.
@@ -98,11 +134,12 @@ class ExplainAll(QObject):
             return
         label = self._begun = self._left.pop(0)
         reading, (model, request) = self._host.reading, self._asked
+        work = partial(tasks.explain_subject, reading, model, label, request)
         title = f"Explaining all: lesion {self._total - len(self._left)} of {self._total}"
         job = Job(
             KIND,
             title,
-            partial(tasks.explain_subject, reading, model, label, request),
+            partial(work, agreed=True) if self._may_take_long else work,
             partial(self._on_answer, reading),
             # The same as that of a click, which then takes the computation over.
             key=(id(reading), label, request, model_key(model)),
@@ -116,7 +153,7 @@ class ExplainAll(QObject):
         self._host.say(f"Explained all: {total} lesion{'s' if total != 1 else ''}.")
 
     def _forget(self) -> None:
-        self._left, self._begun, self._asked = [], None, None
+        self._left, self._begun, self._asked, self._may_take_long = [], None, None, None
         self._host.lesions.set_explaining_all(False)
 
     def _answered(self, label: int) -> bool:
@@ -134,8 +171,13 @@ class ExplainAll(QObject):
         else:
             self.start()
 
-    def _on_answer(self, reading: Reading, answer: Answer) -> None:
-        if reading is self._host.reading:
+    def _on_answer(self, reading: Reading, answer: Answer | tasks.TakesLong) -> None:
+        if reading is not self._host.reading:
+            return
+        if isinstance(answer, tasks.TakesLong):
+            self._forget()
+            self._host.long_work.ask_about(answer)
+        else:
             self._host.keep_answer(answer)
 
     def _on_failed(self, kind: str, _: str) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
+from napari_ies.duration import MINUTE, about
+from napari_ies.time_left import TimeLeft
 from napari_ies.viewer.availability import allow, describe
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ class StatusLine(QWidget):
         self._text = QLabel()
         self._text.setWordWrap(True)
         describe(self._text, "What happens now, or what happened last.", "status")
+        self._time_left = TimeLeft()
         self._progress = QProgressBar()
         self._progress.setTextVisible(True)
         describe(self._progress, "How much of the computation is done.", "progress")
@@ -74,6 +77,9 @@ class StatusLine(QWidget):
         self._progress.setRange(0, max(report.total, 0))
         self._progress.setValue(report.done)
         counted = f"{report.done} of {report.total} {report.unit}" if report.unit else ""
+        left = self._time_left.after(report)
+        if counted and left is not None and left >= MINUTE:
+            counted = f"{counted}, {about(left)} left"
         self._progress.setFormat(counted)
 
     def _empty(self) -> None:

@@ -16,9 +16,10 @@ from napari_ies.viewer.reading import Answer, Reading, model_key
 from napari_ies.viewer.titles import model_title
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.saliency.expected_time import ExpectedTime
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.viewer.reader import LayerDataTuple
     from napari_ies.viewer.reading import Answers, Subject
@@ -93,16 +94,59 @@ def load_model(path: str, device: str) -> Iterator[Progress[LoadedModel]]:
     return once(f"Loading {Path(path).name}", lambda: _loaded(path, device))
 
 
+@dataclass(frozen=True, eq=False)
+class TakesLong:
+    """What was not begun, because it takes long and nobody agreed to that.
+
+    Parameters
+    ----------
+    subject, request
+        What was asked for.
+    expected
+        How long it will take.
+    """
+
+    subject: Subject
+    request: SaliencyRequest
+    expected: ExpectedTime
+
+
+def expect(
+    reading: Reading, model: SegmentationModel, labels: Sequence[int], request: SaliencyRequest
+) -> Iterator[Progress[ExpectedTime]]:
+    """Estimate how long it takes to explain lesions one by one."""
+    from napari_ies.saliency.expected_time import expected_time
+
+    def expected() -> ExpectedTime:
+        masks = map(reading.mask_of, labels)
+        return expected_time(model, reading.case, masks, request, one_by_one=True)
+
+    return once("Estimating the time", expected)
+
+
 def explain_subject(
-    reading: Reading, model: SegmentationModel, subject: Subject, request: SaliencyRequest
-) -> Iterator[Progress[Answer]]:
-    """Explain a lesion or a region; each running map comes with steady limits for its colours."""
+    reading: Reading,
+    model: SegmentationModel,
+    subject: Subject,
+    request: SaliencyRequest,
+    agreed: bool = False,
+) -> Iterator[Progress[Answer | TakesLong]]:
+    """Explain a lesion or a region; each running map comes with steady limits for its colours.
+
+    What takes more than an hour is not begun, unless it was agreed to.
+    """
+    from napari_ies.saliency.expected_time import expected_time
     from napari_ies.saliency.explanation import explain_request
 
     if isinstance(subject, str):
         # Its row in the table says where it lies: found here, once, and not on the GUI thread.
         _ = reading.case.midline
-    reports = explain_request(model, reading.case, reading.mask_of(subject), request)
+    mask = reading.mask_of(subject)
+    expected = expected_time(model, reading.case, [mask], request)
+    if expected.long and not agreed:
+        yield Progress("Explaining", 1, 1, "", TakesLong(subject, request, expected))
+        return
+    reports = explain_request(model, reading.case, mask, request)
     limit = 0.0
     try:
         for report in reports:
@@ -123,7 +167,15 @@ def explain_subject(
                     finished=report.finished,
                     other_model=model_key(model) != model_key(reading.model),
                 )
-            yield Progress(report.step, report.done, report.total, report.unit, answer, report.note)
+            yield Progress(
+                report.step,
+                report.done,
+                report.total,
+                report.unit,
+                answer,
+                report.note,
+                expected.seconds,
+            )
     finally:
         _close(reports)
 

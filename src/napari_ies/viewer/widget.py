@@ -21,6 +21,7 @@ from napari_ies.viewer.jobs import Job, Jobs
 from napari_ies.viewer.keys import Keyboard
 from napari_ies.viewer.layers import Scene
 from napari_ies.viewer.lesion_list import LesionList
+from napari_ies.viewer.long_work import LongWork
 from napari_ies.viewer.map_memory import MapMemory
 from napari_ies.viewer.naming import Naming
 from napari_ies.viewer.panel import Panel
@@ -106,7 +107,9 @@ class LesionSaliencyWidget(Panel):
         self.say(FIRST_STEPS)
         self.refresh()
 
-    def explain(self, subject: Subject, voxel: Voxel | None = None) -> None:
+    def explain(
+        self, subject: Subject, voxel: Voxel | None = None, *, agreed: bool = False
+    ) -> None:
         """Select a lesion or region everywhere and show its saliency, computing it if need be.
 
         Parameters
@@ -115,7 +118,10 @@ class LesionSaliencyWidget(Panel):
             A lesion's label or a region's name.
         voxel
             Stored voxel to move the slices to; by default the subject's centre.
+        agreed
+            Whether it may take more than an hour; else a person is asked before it starts.
         """
+        self.long_work.withdraw()
         reading = self.reading
         place = None if reading is None else reading.place_of(subject)
         if reading is None or place is None:
@@ -138,10 +144,11 @@ class LesionSaliencyWidget(Panel):
             return
         if self._shows_saved(reading, model, key):
             return
+        work = partial(tasks.explain_subject, reading, model, subject, request)
         job = Job(
             "explain",
             f"Explaining {title}",
-            partial(tasks.explain_subject, reading, model, subject, request),
+            partial(work, agreed=True) if agreed else work,
             partial(self._on_answer, reading),
             partial(self._on_running_answer, reading),
             key=(id(reading), *key),
@@ -291,6 +298,7 @@ class LesionSaliencyWidget(Panel):
         self.preparing = Preparing(self)
         self.naming = Naming(self)
         self.session = SessionKeeping(self)
+        self.long_work = LongWork(self)
         self._planes = Planes(self)
         return [
             Preferring(self),
@@ -306,6 +314,7 @@ class LesionSaliencyWidget(Panel):
             Colouring(self),
             MapMemory(self),
             self.session,
+            self.long_work,
             self._planes,
         ]
 
@@ -374,12 +383,15 @@ class LesionSaliencyWidget(Panel):
         if self.reading is not None:
             self.scene.lesions.follow_view()
 
-    def _on_running_answer(self, reading: Reading, answer: Answer) -> None:
-        if reading is self.reading:
+    def _on_running_answer(self, reading: Reading, answer: Answer | tasks.TakesLong) -> None:
+        if reading is self.reading and isinstance(answer, Answer):
             self.show_answer(answer)
 
-    def _on_answer(self, reading: Reading, answer: Answer) -> None:
+    def _on_answer(self, reading: Reading, answer: Answer | tasks.TakesLong) -> None:
         if reading is not self.reading:
+            return
+        if isinstance(answer, tasks.TakesLong):
+            self.long_work.ask_about(answer)
             return
         self.keep_answer(answer)
         self.show_answer(answer)
