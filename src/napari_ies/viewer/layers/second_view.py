@@ -16,6 +16,7 @@ from napari_ies.viewer.layers.overlays import SaliencyOverlays
 from napari_ies.viewer.layers.stack import LayerStack
 from napari_ies.viewer.outlines.lines import OutlineLines
 from napari_ies.viewer.outlines.outlines import Outlines
+from napari_ies.viewer.own_context import keep_to_own_context
 from napari_ies.viewer.units import share_world_units
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class SecondView(QWidget):
         self.model = ViewerModel()
         self.canvas = QtViewer(self.model)
         self.canvas.dims.hide()
+        keep_to_own_context(self.canvas.canvas)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.canvas)

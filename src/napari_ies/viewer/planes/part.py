@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QMainWindow, QPushButton
 
 from napari_ies.viewer.availability import allow, describe
 from napari_ies.viewer.outlines.lines import OutlineLines
-from napari_ies.viewer.own_context import OwnContext
+from napari_ies.viewer.own_context import keep_to_own_context
 from napari_ies.viewer.planes.canvas import main_window_of, qt_viewer_of
 from napari_ies.viewer.planes.overlay import PlaneOverlay
 from napari_ies.viewer.planes.space import SpaceView
@@ -36,7 +36,6 @@ class Planes(QObject):
         self._outlines: OutlineLines | None = None
         self._three: ThreePlanes | None = None
         self._window: QMainWindow | None = None
-        self._context: OwnContext | None = None
         self._attached = False
         self._reopen = False
         self._space = SpaceView(host.viewer, host.scene)
@@ -175,7 +174,7 @@ class Planes(QObject):
             self._window = window
             window.installEventFilter(self)
             self._overlay = PlaneOverlay(self._viewer, view.canvas.native)
-            self._context = OwnContext(self._viewer, view.canvas.native)
+            keep_to_own_context(view.canvas)
             outlines = self._host.scene.lesions.outlines
             self._outlines = OutlineLines(self._viewer, view.canvas, outlines)
             self._refresh()
@@ -187,9 +186,6 @@ class Planes(QObject):
         if self._overlay is not None:
             self._overlay.release()
             self._overlay = None
-        if self._context is not None:
-            self._context.release()
-            self._context = None
         if self._outlines is not None:
             self._outlines.release()
             self._outlines = None
