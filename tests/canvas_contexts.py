@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import traceback
+import weakref
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,15 +30,15 @@ def watch_contexts(tell: Callable[[str], None], put: Callable[[Any, str, Any], N
     from vispy.app.backends import _qt
     from vispy.gloo.glir import GlirParser
 
-    canvases: dict[Any, Any] = {}
+    canvases: Any = weakref.WeakKeyDictionary()
     parse, start = GlirParser.parse, _qt.CanvasBackendDesktop._init_specific
 
     def note(native: Any, parameters: Any, keywords: Any) -> None:
-        canvases[parameters.context.shared.parser] = native
+        canvases[parameters.context.shared.parser] = weakref.ref(native)
         start(native, parameters, keywords)
 
     def check(parser: Any, commands: Any) -> None:
-        native = canvases.get(parser)
+        native = canvases.get(parser, lambda: None)()
         if commands and native is not None:
             with contextlib.suppress(RuntimeError):  # the canvas is gone
                 own, current = native.context(), QOpenGLContext.currentContext()

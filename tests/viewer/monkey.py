@@ -239,7 +239,7 @@ class Monkey:
         self.panel.checkpoint.choose(str(self.folder / "unet.pth"))
         for name in ("FLAIR", "T1"):
             self.panel.preparing.open_image(name, str(self.folder / f"{name}.nii.gz"))
-        self.wait_until(self.idle)
+        self.wait_until(lambda: self.idle() and self.panel.segmentation.button.isEnabled())
         self.panel.segmentation.button.click()
         self.wait_until(self.idle)
         if self.panel.reading is None:
