@@ -38,6 +38,9 @@ NAMES = (
     "",
 )
 
+NAPARIS_OWN = ("for non-painted dimension",)
+"""Exceptions of napari 0.9.2 without this plugin: painting in a Labels layer that the slice misses."""
+
 
 class Watch:
     """Collects what is not to happen."""
@@ -60,6 +63,9 @@ class Watch:
         self.found.append(text)
 
     def add_error(self, where, error):
+        if any(known in str(error) for known in NAPARIS_OWN):
+            print(f"napari's own: {error}", flush=True)
+            return
         self.add(f"{where}: {''.join(traceback.format_exception(error))}")
 
     def listen(self):
