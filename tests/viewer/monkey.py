@@ -2,9 +2,10 @@
 
 Run by ``test_monkey.py`` in a process of its own, so that one that crashes or hangs is seen; by
 hand ``python tests/viewer/monkey.py FOLDER --seed 3 --actions 500``. The folder holds
-``unet.pth``, ``FLAIR.nii.gz`` and ``T1.nii.gz``. It prints each action before it is done, exits with 0
-if nothing was wrong, and with 1 after printing what was.
+``unet.pth``, ``FLAIR.nii.gz`` and ``T1.nii.gz``. It prints each action before it is
+done, exits with 0 if nothing was wrong, and with 1 after printing what was.
 """
+# ruff: noqa: T201 - what it prints is its log
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from canvas_contexts import watch_contexts  # noqa: E402
+from canvas_contexts import watch_contexts
 
 LONGEST_ACTION = 120
 """Seconds after which an action counts as one that never ends."""
@@ -38,8 +39,14 @@ NAMES = (
     "",
 )
 
+BUTTONS = (
+    *("new_region", "explain_region", "see_changes", "undo", "show_changed", "explain_all"),
+    *("cancel", "figure", "save", "figure_save", "figure_copy", "figure_screenshot"),
+    *("figure_close", "same_limits", "show_difference", "follow_look", "help"),
+    *("show_overlay", "show_outlines"),
+)
 NAPARIS_OWN = ("for non-painted dimension",)
-"""Exceptions of napari 0.9.2 without this plugin: painting in a Labels layer that the slice misses."""
+"""Exceptions of napari 0.9.2 alone: painting in a Labels layer that the slice misses."""
 
 
 class Watch:
@@ -388,12 +395,7 @@ def side_by_side(self):
 
 @action(25)
 def press_a_button(self):
-    names = (
-        "new_region explain_region see_changes undo show_changed explain_all cancel figure save"
-        " figure_save figure_copy figure_screenshot figure_close same_limits show_difference"
-        " follow_look help show_overlay show_outlines"
-    ).split()
-    name = self.pick(names)
+    name = self.pick(BUTTONS)
     print("   ", name, flush=True)
     self.press(name)
 
@@ -486,9 +488,7 @@ def rename_a_layer(self):
 def reorder_layers(self):
     count = len(self.viewer.layers)
     if count > 1:
-        self.viewer.layers.move(
-            int(self.chance.integers(count)), int(self.chance.integers(count))
-        )
+        self.viewer.layers.move(int(self.chance.integers(count)), int(self.chance.integers(count)))
 
 
 @action(5)

@@ -50,7 +50,8 @@ def test_random_actions_in_the_window(small, tmp_path, request, hands_off):
     if ended != 0 or "done" not in said:
         first = said.find("!!")
         shown = said[first : first + SHOWN] if first >= 0 else ""
-        pytest.fail(f"seed {seed}: it ended with {ended}\n{shown}\n…\n{said[-SHOWN:]}", pytrace=False)
+        told = f"seed {seed}: it ended with {ended}\n{shown}\n…\n{said[-SHOWN:]}"
+        pytest.fail(told, pytrace=False)
 
 
 @pytest.fixture

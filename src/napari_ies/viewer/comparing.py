@@ -176,6 +176,10 @@ class Comparing(QObject):
     def _open_second(self) -> None:
         if self._second is not None or self._host.reading is None:
             return
+        with self._host.status.announce("Opening the second view…"):
+            self._open_beside()
+
+    def _open_beside(self) -> None:
         self._host.room_taken.emit(self)
         images = [layer for layer in self._host.scene.images() if layer.visible]
         self._second = SecondView(self._host.viewer, images)

@@ -40,7 +40,7 @@ def keep_to_own_context(canvas: Any) -> None:
         shared.parser = _InOwnContext(shared.parser, canvas.native)
 
 
-class _InOwnContext(BaseGlirParser):  # type: ignore[misc] # vispy has no types
+class _InOwnContext(BaseGlirParser):
     """Hands commands on to vispy's parser while the canvas's context is current."""
 
     def __init__(self, parser: Any, native: Any) -> None:

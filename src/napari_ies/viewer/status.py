@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer, Signal
@@ -10,6 +11,8 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBox
 from napari_ies.viewer.availability import allow, describe
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari_ies.progress import Progress
 
 NOTHING_RUNS = "Nothing is being computed."
@@ -51,6 +54,22 @@ class StatusLine(QWidget):
     def say(self, text: str) -> None:
         """Show a sentence."""
         self._text.setText(text)
+
+    @contextmanager
+    def announce(self, text: str) -> Iterator[None]:
+        """Show a sentence while something holds the window, and then the one before it again.
+
+        It is painted at once: until the work is done, nothing else will be.
+        """
+        before = self.text
+        self.say(text)
+        self.layout().activate()
+        self._text.repaint()
+        try:
+            yield
+        finally:
+            if self.text == text:
+                self.say(before)
 
     @property
     def text(self) -> str:

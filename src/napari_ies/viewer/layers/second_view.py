@@ -8,15 +8,14 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.experimental import link_layers, unlink_layers
 from napari.layers import Layer
-from napari.qt import QtViewer
 from qtpy.QtCore import QEvent, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_ies.viewer.extra_view import extra_view
 from napari_ies.viewer.layers.overlays import SaliencyOverlays
 from napari_ies.viewer.layers.stack import LayerStack
 from napari_ies.viewer.outlines.lines import OutlineLines
 from napari_ies.viewer.outlines.outlines import Outlines
-from napari_ies.viewer.own_context import keep_to_own_context
 from napari_ies.viewer.units import share_world_units
 
 if TYPE_CHECKING:
@@ -54,9 +53,7 @@ class SecondView(QWidget):
         self._viewer, self._offset = viewer, np.zeros(3)
         self._busy = False
         self.model = ViewerModel()
-        self.canvas = QtViewer(self.model)
-        self.canvas.dims.hide()
-        keep_to_own_context(self.canvas.canvas)
+        self.canvas = extra_view(self.model)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.canvas)

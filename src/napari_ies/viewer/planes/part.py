@@ -38,7 +38,7 @@ class Planes(QObject):
         self._window: QMainWindow | None = None
         self._attached = False
         self._reopen = False
-        self._space = SpaceView(host.viewer, host.scene)
+        self._space = SpaceView(host.viewer, host.scene, host.status)
         self._planes_button = _button(
             "3 planes",
             "Axial, coronal and sagittal with one crosshair. The wheel turns slices, Shift and "
@@ -120,20 +120,24 @@ class Planes(QObject):
         if self._three is not None:
             self._close_planes()
         else:
-            self._space.leave()
-            self._open_planes()
+            with self._host.status.announce("Opening the three planes…"):
+                self._space.leave()
+                self._open_planes()
         self._refresh()
 
     def toggle_space(self) -> None:
         """Show the lesions in space, or the slices as they were before."""
         if self._space.entered:
-            self._space.leave()
-            if self._reopen:
-                self._open_planes()
+            self._space.give_up()
+            with self._host.status.announce("Going back to the slices…"):
+                self._space.leave()
+                if self._reopen:
+                    self._open_planes()
         elif len(self._viewer.layers):
             self._reopen = self._three is not None
-            self._close_planes()
-            self._space.enter(self._host.reading)
+            with self._host.status.announce("Opening the 3-d view…"):
+                self._close_planes()
+                self._space.enter(self._host.reading)
         self._refresh()
 
     def _open_planes(self) -> None:
