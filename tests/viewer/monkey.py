@@ -89,7 +89,7 @@ class Watch:
             error = getattr(notification, "exception", None)
             if error is not None and not isinstance(error, NapariIESError):
                 self.add_error("notification", error)
-            elif error is None and "unexpected" in notification.message.lower():
+            elif error is None and "a fault in napari-ies" in notification.message:
                 self.add(f"notification: {notification.message}")
             if unseen(notification.message):
                 self.add(f"not printable: {notification.message[:500]!r}")

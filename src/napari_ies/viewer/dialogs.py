@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
+from napari_ies.viewer.plain_text import tool_tip
 from napari_ies.volume import READABLE
 
 IMAGES = f"Images ({' '.join(f'*{ending}' for ending in READABLE)});;All files (*)"
@@ -36,7 +37,7 @@ def choose_new_file(parent: QWidget, title: str, name: str, kind: str) -> str:
 
 def may_replace_file(parent: QWidget, path: str) -> bool:
     """Ask whether a file may be replaced."""
-    answer = QMessageBox.question(parent, "Save", f"{path} is there already. Replace it?")
+    answer = QMessageBox.question(parent, "Save", tool_tip(f"{path} is there already. Replace it?"))
     return bool(answer == QMessageBox.StandardButton.Yes)
 
 
@@ -45,6 +46,8 @@ def may_replace(parent: QWidget, folder: str) -> bool:
     answer = QMessageBox.question(
         parent,
         "Save results",
-        f"Results of this patient are already in {folder}. Replace those of the same name?",
+        tool_tip(
+            f"Results of this patient are already in {folder}. Replace those of the same name?"
+        ),
     )
     return bool(answer == QMessageBox.StandardButton.Yes)

@@ -13,6 +13,7 @@ from napari_ies.viewer.layers.colour_bar import ColourBar
 from napari_ies.viewer.layers.followed import Followed, equal
 from napari_ies.viewer.layers.stack import key_of
 from napari_ies.viewer.look import Kind, Look, ShownLimits, kind_of
+from napari_ies.viewer.plain_text import shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -130,7 +131,7 @@ class SaliencyOverlays:
             for number, name in reversed(list(enumerate(saliency.sequences))):
                 data = frame.reorientation.apply(saliency.cropped[number])
                 name_on_layer = title if name == "all" else f"{title} · {name}"
-                placement = {**frame.placement(saliency.box), "name": name_on_layer}
+                placement = {**frame.placement(saliency.box), "name": shown_name(name_on_layer)}
                 self._show_one(name, data, placement, first=number == 0)
         finally:
             self._busy = False

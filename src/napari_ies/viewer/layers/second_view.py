@@ -16,6 +16,7 @@ from napari_ies.viewer.layers.overlays import SaliencyOverlays
 from napari_ies.viewer.layers.stack import LayerStack
 from napari_ies.viewer.outlines.lines import OutlineLines
 from napari_ies.viewer.outlines.outlines import Outlines
+from napari_ies.viewer.plain_text import shown_name
 from napari_ies.viewer.units import share_world_units
 
 if TYPE_CHECKING:
@@ -74,7 +75,12 @@ class SecondView(QWidget):
     def set_title(self, title: str) -> None:
         """Say on the canvas what is shown."""
         text = self.model.canvas.overlays["text"]
-        text.text, text.position, text.font_size, text.visible = title, "top_left", 10, True
+        text.text, text.position, text.font_size, text.visible = (
+            shown_name(title),
+            "top_left",
+            10,
+            True,
+        )
 
     def set_offset(self, offset: Point) -> None:
         """Look at another place than the viewer does.

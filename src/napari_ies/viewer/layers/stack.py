@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
 
+from napari_ies.viewer.plain_text import shown_name
 from napari_ies.viewer.reader import METADATA_KEY
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ class LayerStack:
             Of the layer.
         """
         metadata = {METADATA_KEY: {"made": what, **arguments.pop("known", {})}}
-        layer = Layer.create(data, {**arguments, "metadata": metadata}, kind)
+        name = shown_name(str(arguments.pop("name", kind)))
+        layer = Layer.create(data, {**arguments, "name": name, "metadata": metadata}, kind)
         key = key_of(self.viewer.add_layer(layer))
         self._made[key] = what
         kept = self.find(self.stays_selected)
