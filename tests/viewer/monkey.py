@@ -169,7 +169,7 @@ class Monkey:
                 return
             time.sleep(0.005)
 
-    def wait_until(self, condition, seconds=60):
+    def wait_until(self, condition, seconds=LONGEST_ACTION):
         end = time.monotonic() + seconds
         while not condition():
             self.wait()
