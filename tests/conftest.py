@@ -29,6 +29,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("napari-ies")
+    group.addoption(
+        "--monkey-actions", type=int, default=0, help="random actions in the window (default: 60)"
+    )
+    group.addoption("--monkey-seed", type=int, default=1, help="which random actions")
+
+
 def pytest_xvfb_disable() -> bool:
     """Only Linux draws on X11: elsewhere windows open on the screen there is."""
     return not sys.platform.startswith("linux")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_ies.viewer.plain_text import tool_tip
+
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
@@ -13,7 +15,7 @@ _OWN_TOOLTIP = "napari_ies_tooltip"
 def describe(widget: QWidget, tooltip: str, name: str = "") -> None:
     """Give a control its own tooltip and, if not empty, its object name."""
     widget.setProperty(_OWN_TOOLTIP, tooltip)
-    widget.setToolTip(tooltip)
+    widget.setToolTip(tool_tip(tooltip))
     if name:
         widget.setObjectName(name)
         widget.setAccessibleName(name.replace("_", " "))
@@ -31,4 +33,4 @@ def allow(widget: QWidget, reason: str = "") -> None:
     """
     own = widget.property(_OWN_TOOLTIP) or ""
     widget.setEnabled(not reason)
-    widget.setToolTip(f"{own}\n{reason}".strip() if reason else own)
+    widget.setToolTip(tool_tip(f"{own}\n{reason}".strip() if reason else own))

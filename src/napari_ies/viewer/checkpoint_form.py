@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QLineEdit, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QGridLayout, QLineEdit, QPushButton, QWidget
 
 from napari_ies.viewer import dialogs
 from napari_ies.viewer.availability import describe
 from napari_ies.viewer.geometry_form import GeometryForm
+from napari_ies.viewer.plain_text import PlainLabel, tool_tip
 from napari_ies.viewer.sentence_list import SentenceList
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class CheckpointForm(QWidget):
             "Where to compute; auto takes the graphics card if it can be used, else the CPU.",
             "device",
         )
-        self._description = QLabel()
+        self._description = PlainLabel()
         self._description.setWordWrap(True)
         self._description.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         describe(self._description, "What the checkpoint is.", "checkpoint_description")
@@ -102,10 +103,11 @@ class CheckpointForm(QWidget):
             f"{profile.architecture}, {' + '.join(profile.sequences)} → "
             f"{profile.classes[profile.explained_class]} · {auto}{device}"
         )
-        self._description.setToolTip(
+        told = (
             f"{profile.name}: window {' × '.join(map(str, profile.window))} voxels, "
             f"threshold {profile.threshold:g}, normalisation {profile.normalisation}."
         )
+        self._description.setToolTip(tool_tip(told))
         self._assume(profile.guessed)
 
     def set_failed(self) -> None:

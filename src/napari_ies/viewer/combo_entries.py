@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QStandardItemModel
 
+from napari_ies.viewer.plain_text import shown_name, tool_tip
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -19,10 +21,10 @@ Unsuitable = tuple[str, str]
 def add_unsuitable(combo: QComboBox, entries: Sequence[Unsuitable]) -> None:
     """Add entries at the end that are greyed and say why."""
     for name, reason in entries:
-        combo.addItem(f"{name} ({reason})")
+        combo.addItem(f"{shown_name(name)} ({reason})")
         row = combo.count() - 1
         tooltip = f"{name} cannot be chosen: it is {reason}, not a single 3-d volume."
-        combo.setItemData(row, tooltip, Qt.ItemDataRole.ToolTipRole)
+        combo.setItemData(row, tool_tip(tooltip), Qt.ItemDataRole.ToolTipRole)
         model = combo.model()
         if isinstance(model, QStandardItemModel):
             model.item(row).setEnabled(False)

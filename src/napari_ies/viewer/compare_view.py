@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ies.viewer.availability import allow, describe
+from napari_ies.viewer.plain_text import PlainLabel, shown_name, tool_tip
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -102,7 +103,7 @@ class CompareView(QWidget):
         self.table.verticalHeader().setDefaultSectionSize(20)
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         describe(self.table, "What the two maps have in common.", "comparison")
-        self._note = QLabel()
+        self._note = PlainLabel()
         self._note.setWordWrap(True)
         describe(self._note, "What was compared, and over which voxels.", "comparison_note")
         self._lay_out()
@@ -129,8 +130,8 @@ class CompareView(QWidget):
         for combo, key in ((self.first, first), (self.second, second)):
             combo.clear()
             for index, (_, title) in enumerate(titles):
-                combo.addItem(title)
-                combo.setItemData(index, title, Qt.ItemDataRole.ToolTipRole)
+                combo.addItem(shown_name(title))
+                combo.setItemData(index, tool_tip(title), Qt.ItemDataRole.ToolTipRole)
             combo.setCurrentIndex(self._keys.index(key) if key in self._keys else -1)
         few = "" if second is not None else "Explain with two settings, or two lesions, first."
         allow(self.button, few)
@@ -179,7 +180,10 @@ class CompareView(QWidget):
             )
         for column, (_, _, text) in enumerate(AGREEMENT.values()):
             self._model.setHeaderData(
-                column, Qt.Orientation.Horizontal, text, Qt.ItemDataRole.ToolTipRole
+                column,
+                Qt.Orientation.Horizontal,
+                tool_tip(text),
+                Qt.ItemDataRole.ToolTipRole,
             )
 
     def _show_measures(self, measures: pd.DataFrame) -> None:

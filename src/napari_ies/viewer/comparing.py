@@ -13,7 +13,6 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow
 from napari_ies.viewer.compare_view import CompareView
 from napari_ies.viewer.jobs import Job
 from napari_ies.viewer.layers.second_view import SecondView
-from napari_ies.viewer.own_context import OwnContext
 from napari_ies.viewer.tasks import once
 from napari_ies.viewer.titles import distinct_titles
 
@@ -48,7 +47,6 @@ class Comparing(QObject):
         self._b: Answer | None = None
         self._comparison: Comparison | None = None
         self._second: SecondView | None = None
-        self._context: OwnContext | None = None
         self._window: QMainWindow | None = None
         self._dock: QDockWidget | None = None
         self._panel_width = 0
@@ -178,10 +176,13 @@ class Comparing(QObject):
     def _open_second(self) -> None:
         if self._second is not None or self._host.reading is None:
             return
+        with self._host.status.announce("Opening the second view…"):
+            self._open_beside()
+
+    def _open_beside(self) -> None:
         self._host.room_taken.emit(self)
         images = [layer for layer in self._host.scene.images() if layer.visible]
         self._second = SecondView(self._host.viewer, images)
-        self._context = OwnContext(self._second.model, self._second.canvas.canvas.native)
         dock = self._host.viewer.window.add_dock_widget(
             self._second, name="Second view", area="right", add_vertical_stretch=False
         )
@@ -288,9 +289,6 @@ class Comparing(QObject):
         self._window = self._dock = None
         self._host.scene.overlays.set_common_limit(None)
         second.release()
-        if self._context is not None:
-            self._context.release()
-            self._context = None
         if second.parent() is not None:
             self._host.viewer.window.remove_dock_widget(second)
         second.deleteLater()

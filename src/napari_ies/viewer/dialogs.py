@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
+from napari_ies.viewer.plain_text import tool_tip
 from napari_ies.volume import READABLE
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def choose_new_file(parent: QWidget, title: str, name: str, kind: str) -> str:
 
 def may_replace_file(parent: QWidget, path: str) -> bool:
     """Ask whether a file may be replaced."""
-    answer = QMessageBox.question(parent, "Save", f"{path} is there already. Replace it?")
+    answer = QMessageBox.question(parent, "Save", tool_tip(f"{path} is there already. Replace it?"))
     return bool(answer == QMessageBox.StandardButton.Yes)
 
 
@@ -75,6 +76,8 @@ def may_replace(parent: QWidget, folder: str) -> bool:
     answer = QMessageBox.question(
         parent,
         "Save results",
-        f"Results of this patient are already in {folder}. Replace those of the same name?",
+        tool_tip(
+            f"Results of this patient are already in {folder}. Replace those of the same name?"
+        ),
     )
     return bool(answer == QMessageBox.StandardButton.Yes)

@@ -29,6 +29,7 @@ from napari_ies.figures.settings import (
     FigureSettings,
 )
 from napari_ies.viewer.availability import allow, describe
+from napari_ies.viewer.plain_text import PlainLabel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -67,7 +68,7 @@ class FigureDialog(QDialog):
         self._preview.setMinimumSize(PREVIEW_SIZE)
         self._preview.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         describe(self._preview, "The figure as it will be.", "figure_preview")
-        self._words = QLabel()
+        self._words = PlainLabel()
         self._words.setWordWrap(True)
         describe(self._words, "What happened last.", "figure_words")
         layout = QVBoxLayout(self)

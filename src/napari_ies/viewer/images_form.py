@@ -12,6 +12,7 @@ from napari_ies.sequence_names import guess_sequences
 from napari_ies.viewer import dialogs
 from napari_ies.viewer.availability import describe
 from napari_ies.viewer.combo_entries import Unsuitable, add_unsuitable
+from napari_ies.viewer.plain_text import PlainLabel, shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -127,7 +128,7 @@ class ImagesForm(QWidget):
         return {name: key for name, key in keys.items() if key is not None}
 
     def _new_row(self, number: int, sequence: str) -> _Row:
-        row = _Row(QLabel(sequence), QComboBox(), QPushButton("Open…"))
+        row = _Row(PlainLabel(sequence), QComboBox(), QPushButton("Open…"))
         describe(
             row.combo,
             f"The image that shows {sequence}: any open 3-d image. The guess goes by the name.",
@@ -146,7 +147,7 @@ class ImagesForm(QWidget):
         row.combo.blockSignals(True)
         row.combo.clear()
         row.combo.addItem(NOT_CHOSEN)
-        row.combo.addItems(list(self._images.values()))
+        row.combo.addItems([shown_name(name) for name in self._images.values()])
         add_unsuitable(row.combo, self._unsuitable)
         row.keys = tuple(self._images)
         row.combo.setCurrentIndex(0 if key is None else row.keys.index(key) + 1)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ies.errors import NapariIESError
+from napari_ies.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -321,11 +322,21 @@ def sentence(error: Exception) -> str:
     """Say an error in one sentence."""
     if isinstance(error, NapariIESError):
         return str(error)
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+    from napari_ies.saliency.chunks import is_out_of_memory  # PyTorch comes with it
+
+    if is_out_of_memory(error):
         return (
             "There was not enough memory for this computation; close other programs, choose the "
             "device cpu, or use fewer or smaller images."
         )
-    first = str(error).strip().splitlines()
-    what = first[0].rstrip(".") if first else type(error).__name__
-    return f"The computation stopped unexpectedly ({type(error).__name__}: {what}); see the log."
+    if isinstance(error, OSError):
+        where = f" {error.filename}" if error.filename else ""
+        return printable(
+            f"The file{where} could not be read or written: {error.strerror or error}; check that "
+            "it is there, that you may use it, and that the disk is not full."
+        )
+    what = " ".join([type(error).__name__, *str(error).split()])
+    return (
+        f"This could not be done because of a fault in napari-ies ({printable(what, 300)}); what "
+        "was computed before is still there. Please report it with what the log says."
+    )

@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QComboBox, QSizePolicy, QWidget
 
 from napari_ies.viewer.availability import describe
 from napari_ies.viewer.combo_entries import Unsuitable, add_unsuitable
+from napari_ies.viewer.plain_text import shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,7 +53,7 @@ class LayerChoice(QComboBox):
         self._keys = tuple(layers)
         self.blockSignals(True)
         self.clear()
-        self.addItems([self._none, *layers.values()])
+        self.addItems([self._none, *map(shown_name, layers.values())])
         add_unsuitable(self, unsuitable)
         self.blockSignals(False)
         self.choose(chosen)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
 
+from napari_ies.printable import printable
 from napari_ies.viewer.lesion_columns import (
     COLUMNS,
     LABEL,
@@ -18,6 +19,7 @@ from napari_ies.viewer.lesion_columns import (
     peak_column,
     place_words,
 )
+from napari_ies.viewer.plain_text import LONGEST_TIP, tool_tip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -140,12 +142,14 @@ class LesionRows(QAbstractTableModel):
         if not index.isValid():
             return None
         row, column = self.rows[index.row()], self.columns[index.column()]
-        if role in (DISPLAY, Qt.ItemDataRole.EditRole):
+        if role == DISPLAY:
+            return printable(self.text(row, column), LONGEST_TIP)
+        if role == Qt.ItemDataRole.EditRole:
             return self.text(row, column)
         if role == Qt.ItemDataRole.UserRole:
             return row.values.get(column.name)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return _tooltip(row, column)
+            return tool_tip(_tooltip(row, column))
         if role == Qt.ItemDataRole.TextAlignmentRole:
             side = Qt.AlignmentFlag.AlignLeft if column.left else Qt.AlignmentFlag.AlignRight
             return side | Qt.AlignmentFlag.AlignVCenter

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_ies.viewer.availability import describe
+from napari_ies.viewer.plain_text import PlainLabel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +22,7 @@ class Notice(QFrame):
         self.setObjectName(name)
         # Amber, as the lesions' outlines: napari's themes draw no frame of their own.
         self.setStyleSheet(f"#{name} {{ border: none; border-left: 4px solid #d9a441; }}")
-        self._text = QLabel()
+        self._text = PlainLabel()
         self._text.setObjectName(f"{name}_text")
         self._text.setWordWrap(True)
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -48,7 +49,6 @@ class Notice(QFrame):
             For each button's text its tooltip and what it does.
         """
         self._clear()
-        self._text.setTextFormat(Qt.TextFormat.PlainText)
         self._text.setText(text)
         self._buttons.addStretch(1)
         for number, (title, (tooltip, work)) in enumerate(answers.items()):

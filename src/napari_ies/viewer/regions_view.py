@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_ies.edit import KINDS, UNITS, Edit
 from napari_ies.viewer.availability import allow, describe
+from napari_ies.viewer.plain_text import PlainLabel, shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -99,7 +100,8 @@ class RegionForm(QWidget):
         self._keys = (*layers, SELECTED, VOXEL)
         self.layer.blockSignals(True)
         self.layer.clear()
-        self.layer.addItems([*layers.values(), "the selected lesion or region", f"the {VOXEL}"])
+        names = map(shown_name, layers.values())
+        self.layer.addItems([*names, "the selected lesion or region", f"the {VOXEL}"])
         self.layer.setCurrentIndex(self._keys.index(chosen if chosen in self._keys else SELECTED))
         self.layer.blockSignals(False)
         self._on_changed()
@@ -185,7 +187,7 @@ class WhatIfForm(QWidget):
         )
         self.undo = QPushButton("Undo")
         describe(self.undo, "Remove the change and all that was shown of it.", "undo")
-        self.outcome = QLabel()
+        self.outcome = PlainLabel()
         self.outcome.setWordWrap(True)
         self.outcome.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         describe(self.outcome, "What the network makes of the change.", "outcome")

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap, QPolygonF
-from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
+from napari_ies.printable import printable
 from napari_ies.viewer.availability import describe
+from napari_ies.viewer.plain_text import PlainLabel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,9 +43,8 @@ class SentenceList(QFrame):
         self._button = QPushButton()
         self._button.setStyleSheet("text-align: left; border: none; background: transparent;")
         describe(self._button, tooltip, name)
-        self._text = QLabel()
+        self._text = PlainLabel()
         self._text.setObjectName(f"{name}_text")
-        self._text.setTextFormat(Qt.TextFormat.PlainText)
         self._text.setWordWrap(True)
         self._text.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -91,7 +92,7 @@ class SentenceList(QFrame):
         warning
             Whether there is a warning among them, which the sign before the title shows.
         """
-        text = "\n".join(f"• {sentence}" for sentence in sentences)
+        text = printable("\n".join(f"• {sentence}" for sentence in sentences))
         if (title, text) == (self._title, self._text.text()):
             return
         self._title = title

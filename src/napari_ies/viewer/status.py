@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_ies.duration import MINUTE, about
 from napari_ies.time_left import TimeLeft
 from napari_ies.viewer.availability import allow, describe
+from napari_ies.viewer.plain_text import PlainLabel
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari_ies.progress import Progress
 
 NOTHING_RUNS = "Nothing is being computed."
@@ -28,7 +32,7 @@ class StatusLine(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._text = QLabel()
+        self._text = PlainLabel()
         self._text.setWordWrap(True)
         describe(self._text, "What happens now, or what happened last.", "status")
         self._time_left = TimeLeft()
@@ -54,6 +58,22 @@ class StatusLine(QWidget):
     def say(self, text: str) -> None:
         """Show a sentence."""
         self._text.setText(text)
+
+    @contextmanager
+    def announce(self, text: str) -> Iterator[None]:
+        """Show a sentence while something holds the window, and then the one before it again.
+
+        It is painted at once: until the work is done, nothing else will be.
+        """
+        before = self.text
+        self.say(text)
+        self.layout().activate()
+        self._text.repaint()
+        try:
+            yield
+        finally:
+            if self.text == text:
+                self.say(before)
 
     @property
     def text(self) -> str:

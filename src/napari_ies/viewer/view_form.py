@@ -30,6 +30,7 @@ from napari_ies.viewer.look import (
     THRESHOLD_STEP,
     Look,
 )
+from napari_ies.viewer.plain_text import PlainLabel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -105,7 +106,7 @@ class ViewForm(QWidget):
             "show_colour_bar",
             "Show a colour bar on the canvas, with the limits and the unit.",
         )
-        self._note = QLabel()
+        self._note = PlainLabel()
         self._note.setWordWrap(True)
         describe(self._note, "What was changed on a layer itself stays as it is.", "by_hand")
         self.follow = QPushButton("Reset")

@@ -11,6 +11,7 @@ from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QEvent, QObject, Signal
 
 from napari_ies.errors import CheckpointError, NapariIESError
+from napari_ies.printable import printable
 from napari_ies.viewer import tasks
 from napari_ies.viewer.colouring import Colouring
 from napari_ies.viewer.comparing import Comparing
@@ -274,7 +275,7 @@ class LesionSaliencyWidget(Panel):
             self.model = None
             self.checkpoint.set_failed()
         self.say(sentence)
-        show_error(sentence)
+        show_error(printable(sentence))
 
     def save_to(self, folder: str, overwrite: bool = False) -> None:
         """Save the lesions and every finished map to a folder."""
@@ -335,7 +336,7 @@ class LesionSaliencyWidget(Panel):
         self.link.layers_changed.connect(self.scene.lesions.follow_layers)
         self.jobs.started.connect(self._on_started)
         self.jobs.reported.connect(self.status.show_report)
-        self.jobs.noted.connect(show_warning)
+        self.jobs.noted.connect(_warn)
         self.jobs.failed.connect(self.fail)
         self.jobs.cancelled.connect(self._on_cancelled)
         self.jobs.idle.connect(self._on_idle)
@@ -411,6 +412,10 @@ class LesionSaliencyWidget(Panel):
     def _on_idle(self) -> None:
         self.status.set_idle()
         self.refresh()
+
+
+def _warn(sentence: str) -> None:
+    show_warning(printable(sentence))
 
 
 def _let_go(link: ViewerLink, jobs: Jobs, parts: list[QObject]) -> None:

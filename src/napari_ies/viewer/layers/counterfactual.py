@@ -106,8 +106,7 @@ class CounterfactualLayers:
     def clear(self) -> None:
         """Remove the counterfactual; everything is as it was before."""
         self.make_way()
-        for key in (self._change, self._marked, self._image):
-            self._stack.remove(key)
+        self._stack.remove(self._change, self._marked, self._image)
         self._change = self._marked = self._image = None
 
     def _make(self, kind: str, what: str, data: Any, **arguments: Any) -> str:

@@ -63,8 +63,7 @@ class LesionLayers:
 
     def show(self, segmentation: Segmentation, case: Case, frame: Frame) -> None:
         """Show the lesions and, hidden, the probability, in place of those before."""
-        for key in (self._probability, self._lesions):
-            self._stack.remove(key)
+        self._stack.remove(self._probability, self._lesions)
         self._frame, self._shown_for_space = frame, False
         self._missed = _missed_labels(segmentation)
         labels = frame.reorientation.apply(segmentation.labels)

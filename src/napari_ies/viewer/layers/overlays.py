@@ -13,6 +13,7 @@ from napari_ies.viewer.layers.colour_bar import ColourBar
 from napari_ies.viewer.layers.followed import Followed, equal
 from napari_ies.viewer.layers.stack import key_of
 from napari_ies.viewer.look import Kind, Look, ShownLimits, kind_of
+from napari_ies.viewer.plain_text import shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -126,12 +127,11 @@ class SaliencyOverlays:
         self._shown = _Shown(kind, title, saliency.unit, signed)
         self._busy = True
         try:
-            for name in [name for name in self._overlays if name not in saliency.sequences]:
-                self._remove(name)
+            self._remove([name for name in self._overlays if name not in saliency.sequences])
             for number, name in reversed(list(enumerate(saliency.sequences))):
                 data = frame.reorientation.apply(saliency.cropped[number])
                 name_on_layer = title if name == "all" else f"{title} · {name}"
-                placement = {**frame.placement(saliency.box), "name": name_on_layer}
+                placement = {**frame.placement(saliency.box), "name": shown_name(name_on_layer)}
                 self._show_one(name, data, placement, first=number == 0)
         finally:
             self._busy = False
@@ -256,8 +256,7 @@ class SaliencyOverlays:
 
     def clear(self) -> None:
         """Remove the overlays; what a person set on them is remembered."""
-        for name in list(self._overlays):
-            self._remove(name)
+        self._remove(list(self._overlays))
         self._limits.clear()
         self._shown = None
         self.refresh()
@@ -355,14 +354,16 @@ class SaliencyOverlays:
         if layer is not None and self._attached:
             self._listen(layer)
 
-    def _remove(self, name: str) -> None:
-        overlay = self._overlays[name]
-        layer = self._stack.find(overlay.key)
-        if layer is not None:
-            self._stop_listening(layer)
-            overlay.removed(layer, visible=layer.visible or name in (self._off or ()))
-        self._stack.remove(overlay.key)
-        overlay.key = None
+    def _remove(self, names: Sequence[str]) -> None:
+        gone = {name: self._overlays[name] for name in names}
+        for name, overlay in gone.items():
+            layer = self._stack.find(overlay.key)
+            if layer is not None:
+                self._stop_listening(layer)
+                overlay.removed(layer, visible=layer.visible or name in (self._off or ()))
+        self._stack.remove(*(overlay.key for overlay in gone.values()))
+        for overlay in gone.values():
+            overlay.key = None
 
     def _forget_by_hand(self, attributes: tuple[str, ...]) -> None:
         for overlay in self._overlays.values():

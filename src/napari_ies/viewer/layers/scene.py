@@ -195,8 +195,7 @@ class Scene:
 
     def _show_resampled(self, case: Case, frame: Frame, sequences: Sequence[str]) -> None:
         """Add, hidden, the sequences that were resampled onto the case's grid."""
-        for key in self._resampled:
-            self._stack.remove(key)
+        self._stack.remove(*self._resampled)
         self._resampled = []
         for sequence in sequences:
             channel = case.sequences.index(sequence)

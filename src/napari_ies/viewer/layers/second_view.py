@@ -8,14 +8,15 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.experimental import link_layers, unlink_layers
 from napari.layers import Layer
-from napari.qt import QtViewer
 from qtpy.QtCore import QEvent, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_ies.viewer.extra_view import extra_view
 from napari_ies.viewer.layers.overlays import SaliencyOverlays
 from napari_ies.viewer.layers.stack import LayerStack
 from napari_ies.viewer.outlines.lines import OutlineLines
 from napari_ies.viewer.outlines.outlines import Outlines
+from napari_ies.viewer.plain_text import shown_name
 from napari_ies.viewer.units import share_world_units
 
 if TYPE_CHECKING:
@@ -53,8 +54,7 @@ class SecondView(QWidget):
         self._viewer, self._offset = viewer, np.zeros(3)
         self._busy = False
         self.model = ViewerModel()
-        self.canvas = QtViewer(self.model)
-        self.canvas.dims.hide()
+        self.canvas = extra_view(self.model)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.canvas)
@@ -75,7 +75,12 @@ class SecondView(QWidget):
     def set_title(self, title: str) -> None:
         """Say on the canvas what is shown."""
         text = self.model.canvas.overlays["text"]
-        text.text, text.position, text.font_size, text.visible = title, "top_left", 10, True
+        text.text, text.position, text.font_size, text.visible = (
+            shown_name(title),
+            "top_left",
+            10,
+            True,
+        )
 
     def set_offset(self, offset: Point) -> None:
         """Look at another place than the viewer does.

@@ -89,8 +89,7 @@ class SpaceLayers:
 
     def hide(self) -> None:
         """Remove the surfaces."""
-        self._stack.remove(self._head)
-        self._stack.remove(self._lesions)
+        self._stack.remove(self._head, self._lesions)
         self._head = self._lesions = self._surfaces = None
 
     def _make(

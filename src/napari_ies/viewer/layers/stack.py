@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
 
+from napari_ies.viewer.plain_text import shown_name
 from napari_ies.viewer.reader import METADATA_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 
 def key_of(layer: Any) -> str:
@@ -64,7 +67,8 @@ class LayerStack:
             Of the layer.
         """
         metadata = {METADATA_KEY: {"made": what, **arguments.pop("known", {})}}
-        layer = Layer.create(data, {**arguments, "metadata": metadata}, kind)
+        name = shown_name(str(arguments.pop("name", kind)))
+        layer = Layer.create(data, {**arguments, "name": name, "metadata": metadata}, kind)
         key = key_of(self.viewer.add_layer(layer))
         self._made[key] = what
         kept = self.find(self.stays_selected)
@@ -73,12 +77,14 @@ class LayerStack:
             self.viewer.layers.selection.active = kept
         return key
 
-    def remove(self, key: str | None) -> None:
-        """Remove a layer made here, if it is still there."""
-        layer = self.find(key)
-        if layer is not None:
-            self.viewer.layers.remove(layer)
-        self._made.pop(str(key), None)
+    def remove(self, *keys: str | None) -> None:
+        """Remove layers made here that are still there."""
+        found = [layer for key in keys if (layer := self.find(key)) is not None]
+        with _together(self.viewer.layers) if len(found) > 1 else nullcontext():
+            for layer in found:
+                self.viewer.layers.remove(layer)
+        for key in keys:
+            self._made.pop(str(key), None)
 
     def put_below(self, key: str, others: tuple[str, ...]) -> None:
         """Move a layer under the lowest of our layers of some kinds, if it lies over it."""
@@ -92,6 +98,17 @@ class LayerStack:
         keys = [key_of(layer) for layer in self.viewer.layers]
         if keys.index(key) > 0:
             self.viewer.layers.move(keys.index(key), 0)
+
+
+def _together(layers: Any) -> AbstractContextManager[Any]:
+    """Let napari tidy up once after many layers went, and not after each.
+
+    It collects garbage then (napari 0.9.2, ``VispyCanvas._clean_and_update_scenegraph``): with all
+    that PyTorch and napari hold, that is a second on an old computer, and the window stands still.
+    """
+    # A plugin's proxy gives no context manager.
+    update: AbstractContextManager[Any] = getattr(layers, "__wrapped__", layers).batched_update()
+    return update
 
 
 def spare_thumbnail(layer: Any) -> None:

@@ -75,8 +75,9 @@ class LayerMirror(QObject):
         self._events = ()
         self._soon.stop()
         for copy in self._copies.values():
-            copy.release()
+            copy.let_go()
         self._copies.clear()
+        # All at once: napari tidies up after each time that layers go.
         self._model.layers.clear()
 
     def copy_of(self, layer: Any) -> Any | None:
@@ -87,7 +88,7 @@ class LayerMirror(QObject):
     def _on_layers(self, _: Any = None) -> None:
         present = {key_of(layer): layer for layer in self._viewer.layers}
         for key in set(self._copies) - set(present):
-            self._copies.pop(key).release()
+            self._copies.pop(key).remove()
         for key in present:
             if key not in self._copies:
                 self._copies[key] = _Copy(present[key], self._model, self._later)
@@ -131,10 +132,13 @@ class _Copy:
         for event in self._events:
             event.connect(self._on_changed)
 
-    def release(self) -> None:
+    def let_go(self) -> None:
         for event in self._events:
             event.disconnect(self._on_changed)
         self._events = []
+
+    def remove(self) -> None:
+        self.let_go()
         if self.layer is not None and self.layer in self._model.layers:
             self._model.layers.remove(self.layer)
         self.layer = None

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QMainWindow, QPushButton
 
 from napari_ies.viewer.availability import allow, describe
 from napari_ies.viewer.outlines.lines import OutlineLines
-from napari_ies.viewer.own_context import OwnContext
+from napari_ies.viewer.own_context import keep_to_own_context
 from napari_ies.viewer.planes.canvas import main_window_of, qt_viewer_of
 from napari_ies.viewer.planes.overlay import PlaneOverlay
 from napari_ies.viewer.planes.space import SpaceView
@@ -36,10 +36,9 @@ class Planes(QObject):
         self._outlines: OutlineLines | None = None
         self._three: ThreePlanes | None = None
         self._window: QMainWindow | None = None
-        self._context: OwnContext | None = None
         self._attached = False
         self._reopen = False
-        self._space = SpaceView(host.viewer, host.scene)
+        self._space = SpaceView(host.viewer, host.scene, host.status)
         self._planes_button = _button(
             "3 planes",
             "Axial, coronal and sagittal with one crosshair. The wheel turns slices, Shift and "
@@ -121,20 +120,24 @@ class Planes(QObject):
         if self._three is not None:
             self._close_planes()
         else:
-            self._space.leave()
-            self._open_planes()
+            with self._host.status.announce("Opening the three planes…"):
+                self._space.leave()
+                self._open_planes()
         self._refresh()
 
     def toggle_space(self) -> None:
         """Show the lesions in space, or the slices as they were before."""
         if self._space.entered:
-            self._space.leave()
-            if self._reopen:
-                self._open_planes()
+            self._space.give_up()
+            with self._host.status.announce("Going back to the slices…"):
+                self._space.leave()
+                if self._reopen:
+                    self._open_planes()
         elif len(self._viewer.layers):
             self._reopen = self._three is not None
-            self._close_planes()
-            self._space.enter(self._host.reading)
+            with self._host.status.announce("Opening the 3-d view…"):
+                self._close_planes()
+                self._space.enter(self._host.reading)
         self._refresh()
 
     def _open_planes(self) -> None:
@@ -175,7 +178,7 @@ class Planes(QObject):
             self._window = window
             window.installEventFilter(self)
             self._overlay = PlaneOverlay(self._viewer, view.canvas.native)
-            self._context = OwnContext(self._viewer, view.canvas.native)
+            keep_to_own_context(view.canvas)
             outlines = self._host.scene.lesions.outlines
             self._outlines = OutlineLines(self._viewer, view.canvas, outlines)
             self._refresh()
@@ -187,9 +190,6 @@ class Planes(QObject):
         if self._overlay is not None:
             self._overlay.release()
             self._overlay = None
-        if self._context is not None:
-            self._context.release()
-            self._context = None
         if self._outlines is not None:
             self._outlines.release()
             self._outlines = None

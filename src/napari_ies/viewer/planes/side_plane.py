@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari.components import ViewerModel
-from napari.qt import QtViewer
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_ies.viewer.extra_view import extra_view
 from napari_ies.viewer.outlines.lines import OutlineLines
-from napari_ies.viewer.own_context import OwnContext
 from napari_ies.viewer.picking import ClickPicker
 from napari_ies.viewer.planes.canvas import pixel_at, shown_axes
 from napari_ies.viewer.planes.marks import UPRIGHT
@@ -51,9 +50,7 @@ class SidePlane(QWidget):
         self._touched = False
         self._shown = 0
         self.model = ViewerModel(ndisplay=2, order=UPRIGHT[plane])
-        self.view = QtViewer(self.model)
-        self.view.dims.hide()
-        self._context = OwnContext(self.model, self.canvas)
+        self.view = extra_view(self.model)
         self.overlay = PlaneOverlay(self.model, self.canvas)
         self.overlay.set_named(True)
         self.outlines = OutlineLines(self.model, self.view.canvas, outlines)
@@ -114,7 +111,6 @@ class SidePlane(QWidget):
         self.outlines.release()
         self.overlay.release()
         self.mirror.release()
-        self._context.release()
         self.view.close()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802

@@ -5,15 +5,19 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import partial
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
+from napari_ies.errors import NapariIESError
 from napari_ies.viewer.background import Background, Errand
+from napari_ies.viewer.jobs import sentence
 from napari_ies.viewer.planes.surfaces import surfaces_of
 
 if TYPE_CHECKING:
     from napari_ies.viewer.layers import Scene
     from napari_ies.viewer.planes.surfaces import Surfaces
     from napari_ies.viewer.reading import Reading
+    from napari_ies.viewer.status import StatusLine
 
 logger = logging.getLogger("napari_ies")
 
@@ -21,6 +25,7 @@ FROM_THE_FRONT = (0.35, 1.0, 0.45)
 """Direction of sight (inferior, posterior, left): from the front, a little from above and right."""
 CLOSER = 1.5
 """napari leaves room for the corners of the volume, where no head is."""
+MAKING = "Making the surfaces of the head and the lesions…"
 SUPERIOR = (-1.0, 0.0, 0.0)
 
 
@@ -42,10 +47,13 @@ class SpaceView:
     ----------
     viewer, scene
         The viewer and what the panel shows in it.
+    status
+        Where it is said that surfaces are being made.
     """
 
-    def __init__(self, viewer: Any, scene: Scene) -> None:
-        self._viewer, self._scene = viewer, scene
+    def __init__(self, viewer: Any, scene: Scene, status: StatusLine) -> None:
+        self._viewer, self._scene, self._status = viewer, scene, status
+        self._given_up = Event()
         self._slices: _Slices | None = None
         self._reading: Reading | None = None
         self._selected: Any = None
@@ -66,8 +74,11 @@ class SpaceView:
         )
         self._reading = reading
         if reading is not None:
+            self._given_up = Event()
+            work = partial(surfaces_of, reading, self._given_up.is_set)
             shown = partial(self._on_surfaces, reading)
-            self._background.add(Errand(partial(surfaces_of, reading), shown, self._on_failed))
+            self._background.add(Errand(work, shown, self._on_failed))
+            self._status.say(MAKING)
         dims.order = tuple(range(dims.ndim))
         dims.ndisplay = 3
         camera.set_view_direction(view_direction=FROM_THE_FRONT, up_direction=SUPERIOR)
@@ -79,6 +90,7 @@ class SpaceView:
         if self._slices is None:
             return
         slices, self._slices = self._slices, None
+        self.give_up()
         dims, camera = self._viewer.dims, self._viewer.scene.camera
         self._scene.space.hide()
         dims.ndisplay = 2
@@ -89,6 +101,11 @@ class SpaceView:
         camera.center = slices.center
         camera.zoom = slices.zoom
 
+    def give_up(self) -> None:
+        """Wait for no surfaces any more."""
+        self._given_up.set()
+        self._said("")
+
     def colour(self, selected: Any) -> None:
         """Tell the selected lesion from the others."""
         self._selected = selected
@@ -96,9 +113,19 @@ class SpaceView:
             self._scene.space.colour(self._scene.lesions.missed, selected)
 
     def _on_failed(self, error: Exception) -> None:
-        logger.error("The lesions could not be shown in space", exc_info=error)
+        if not isinstance(error, NapariIESError):
+            logger.error("The lesions could not be shown in space", exc_info=error)
+        self._status.say(f"The lesions cannot be shown in space: {sentence(error)}")
 
-    def _on_surfaces(self, reading: Reading, surfaces: Surfaces) -> None:
-        if self._slices is not None and reading is self._reading:
+    def _on_surfaces(self, reading: Reading, surfaces: Surfaces | None) -> None:
+        if surfaces is None or self._slices is None or reading is not self._reading:
+            return
+        with self._status.announce("Drawing the surfaces of the head and the lesions…"):
             missed = self._scene.lesions.missed
             self._scene.space.show(surfaces, reading.frame, missed, self._selected)
+        self._said("The head and the lesions are shown as surfaces.")
+
+    def _said(self, text: str) -> None:
+        """Say that the surfaces are made, unless something else was said meanwhile."""
+        if self._status.text == MAKING:
+            self._status.say(text)

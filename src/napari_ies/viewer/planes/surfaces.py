@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from napari_ies.viewer.frame import Frame
@@ -39,12 +41,22 @@ class Surfaces:
     labels: NDArray[np.int64]
 
 
-def surfaces_of(reading: Reading) -> Surfaces:
-    """Compute the surfaces of a reading."""
+def surfaces_of(reading: Reading, given_up: Callable[[], bool]) -> Surfaces | None:
+    """Compute the surfaces of a reading; a task for a thread.
+
+    Parameters
+    ----------
+    reading
+        Of which patient.
+    given_up
+        Whether nobody waits for them any more, asked now and then; they are None then.
+    """
     from napari_ies.midline import above_background
 
     frame = reading.frame
-    lesions, labels = lesion_surfaces(reading.segmentation.labels, frame)
+    lesions, labels = lesion_surfaces(reading.segmentation.labels, frame, given_up)
+    if given_up():
+        return None
     return Surfaces(head_surface(above_background(reading.case)[0], frame), lesions, labels)
 
 
@@ -78,7 +90,7 @@ def head_surface(volume: NDArray[np.float32], frame: Frame) -> Mesh | None:
 
 
 def lesion_surfaces(
-    labels: NDArray[np.int32], frame: Frame
+    labels: NDArray[np.int32], frame: Frame, given_up: Callable[[], bool] = lambda: False
 ) -> tuple[Mesh | None, NDArray[np.int64]]:
     """Return the surfaces of all lesions, and the lesion of each vertex.
 
@@ -88,6 +100,8 @@ def lesion_surfaces(
         (X, Y, Z), as stored.
     frame
         Where they lie in the viewer.
+    given_up
+        Whether the rest may be left out.
     """
     from scipy import ndimage
 
@@ -99,6 +113,8 @@ def lesion_surfaces(
     for label, box in enumerate(ndimage.find_objects(shown), start=1):
         if box is None:
             continue
+        if given_up():
+            break
         corner, faces = _surface(shown[box] == label, 0.6)
         first = [part.start for part in box]
         vertices.append((corner + first) * frame.scale + frame.translate)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_ies.viewer.availability import describe
+from napari_ies.viewer.plain_text import PlainLabel
 from napari_ies.viewer.readout.plot import Plot
 from napari_ies.viewer.readout.table import MeasuresModel, MeasuresTable
 from napari_ies.viewer.readout.words import NO_ANSWER, scaled_unit, share_sentence
@@ -99,8 +100,8 @@ class ReadoutView(QWidget):
             self.restyled.emit()
 
 
-def _line(name: str, tooltip: str) -> QLabel:
-    label = QLabel()
+def _line(name: str, tooltip: str) -> PlainLabel:
+    label = PlainLabel()
     label.setWordWrap(True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     describe(label, tooltip, name)
