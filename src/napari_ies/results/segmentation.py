@@ -13,6 +13,7 @@ from napari_ies.geometry.grid import Grid
 from napari_ies.lesions import COLUMNS
 from napari_ies.results.belonging import told_apart
 from napari_ies.results.dataset import anat_folder, describe_dataset, source_uris
+from napari_ies.results.lesion_table import read_lesion_table
 from napari_ies.results.names import segmentation_stem, sidecar_name
 from napari_ies.results.provenance import case_provenance, checkpoint_provenance
 from napari_ies.results.storage import (
@@ -25,7 +26,7 @@ from napari_ies.results.storage import (
     space_code,
     write,
 )
-from napari_ies.results.tables import read_table, table_writer
+from napari_ies.results.tables import table_writer
 from napari_ies.versions import versions
 
 if TYPE_CHECKING:
@@ -187,10 +188,11 @@ def load_segmentation(path: str | Path, case: Case | None = None) -> Segmentatio
             f"{path.name} (size {shape}) does not lie on the grid of the images (size "
             f"{case.shape}); give the images that were segmented, the same one first."
         )
+    marked = read_image(labels, np.int32, shape)
     return Segmentation(
         probability=read_image(probability, np.float32, shape),
-        labels=read_image(labels, np.int32, shape),
-        lesions=_read_table(table),
+        labels=marked,
+        lesions=read_lesion_table(table, marked),
         **settings,
     )
 
@@ -269,21 +271,3 @@ def _agreement(content: Mapping[str, Any]) -> Agreement:
         sure=bool(content["Sure"]),
         suggestion=None if suggestion is None else str(suggestion),
     )
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        table = read_table(path)
-        # Version 0.1 wrote the column "label" and no names.
-        key = "index" if "index" in table else "label"
-        if key not in table:
-            raise ValueError("no column names the lesions")
-        return table.drop(columns="name", errors="ignore").set_index(key).rename_axis("label")
-    except FileNotFoundError as error:
-        raise ResultsError(
-            f"{path} is missing; the files of one result belong together, so copy them all."
-        ) from error
-    except (OSError, ValueError) as error:
-        raise ResultsError(
-            f"{path} cannot be read as the table of lesions; copy or compute it again."
-        ) from error

@@ -88,6 +88,14 @@ class SessionControls(QObject):
         self._say(f"This session is saved in {folder}.", f"Session: {folder}")
         self._folder.setEnabled(True)
 
+    def show_planned(self, folder: Path) -> None:
+        """Say that nothing is saved yet, and where it will be."""
+        sentence = (
+            f"Nothing is saved yet: the first map, note or region begins a session in {folder}."
+        )
+        self._say(sentence, sentence)
+        self._folder.setEnabled(False)
+
     def show_unsaved(self, reason: str = NOT_SAVED) -> None:
         """Say that the session is not saved, in one sentence."""
         self._say(reason, reason)
