@@ -117,9 +117,14 @@ def read_session(path: str | Sequence[str]) -> list[LayerDataTuple]:
 
 
 def _open_panel_soon(folder: Path) -> bool:
-    """Open the panel with a session by and by; return whether there is a window for it."""
+    """Open the panel with a session by and by; return whether it will show the images, too.
+
+    Of several windows the current one need not be the one that asks (a file may be dropped on
+    any): the layers then go where they were asked for, and a panel there finds the session.
+    """
     import napari
     from qtpy.QtCore import QTimer
+    from qtpy.QtWidgets import QApplication
 
     viewer = napari.current_viewer()
     if viewer is None or getattr(viewer, "window", None) is None:
@@ -133,7 +138,9 @@ def _open_panel_soon(folder: Path) -> bool:
         panel.session.open_once(folder)
 
     QTimer.singleShot(0, open_panel)
-    return True
+    kind = type(viewer.window._qt_window)
+    windows = [one for one in QApplication.topLevelWidgets() if isinstance(one, kind)]
+    return len([window for window in windows if window.isVisible()]) <= 1
 
 
 def read_image(path: str | Path) -> LayerDataTuple:

@@ -15,6 +15,7 @@ from napari_ies.results.names import sidecar_name
 from napari_ies.results.saliency import load_saliency
 from napari_ies.results.segmentation import load_segmentation
 from napari_ies.results.session.document import read_summary
+from napari_ies.results.session.own_files import is_as_written
 from napari_ies.results.session.search import Search
 from napari_ies.results.storage import expected_content, read_image, read_sidecar
 
@@ -302,7 +303,9 @@ def load_session_progressively(path: str | Path) -> Iterator[Progress[Session]]:
         maps=maps,
         problems=tuple(search.problems),
         moved=tuple(search.moved),
-        unused=tuple(name for name in record.obsolete if (folder / name).is_file()),
+        unused=tuple(
+            name for name, digest in record.obsolete.items() if is_as_written(folder / name, digest)
+        ),
     )
     yield Progress("Opening the session", 1, 1, "", result=session)
 

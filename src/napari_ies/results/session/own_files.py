@@ -48,7 +48,7 @@ class OwnFiles:
             if (
                 digest is not None
                 and self._is_own_folder()
-                and _is_as_written(self._folder / name, digest)
+                and is_as_written(self._folder / name, digest)
             ):
                 with contextlib.suppress(OSError):
                     (self._folder / name).unlink()
@@ -73,7 +73,8 @@ def _identity_of(folder: Path) -> tuple[int, int] | None:
     return (own.st_dev, own.st_ino) if real else None
 
 
-def _is_as_written(path: Path, digest: str) -> bool:
+def is_as_written(path: Path, digest: str) -> bool:
+    """Whether a path is a plain file of one name, with this SHA-256."""
     try:
         before = path.lstat()
         if not stat.S_ISREG(before.st_mode) or before.st_nlink != 1:

@@ -224,7 +224,7 @@ class SessionEntry(_Entry):
     """A case as far as it was read, as ``session.json`` holds it."""
 
     format: Literal["napari-ies session"]
-    format_version: Literal[1]
+    format_version: Annotated[int, Field(ge=FORMAT_VERSION, le=FORMAT_VERSION)]
     saved: Annotated[str, AfterValidator(_moment), Field(json_schema_extra={"format": "date-time"})]
     subject: _PatientLabel
     visit: _PatientLabel | None = None

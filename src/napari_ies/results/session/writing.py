@@ -28,7 +28,7 @@ from napari_ies.results.saliency import every_name, saliency_files, save_salienc
 from napari_ies.results.segmentation import save_segmentation
 from napari_ies.results.session.document import session_text
 from napari_ies.results.session.leftovers import remove_leftovers
-from napari_ies.results.session.own_files import OwnFiles
+from napari_ies.results.session.own_files import OwnFiles, is_as_written
 from napari_ies.results.session.record import (
     SESSION_FILE,
     CheckpointRecord,
@@ -290,7 +290,9 @@ class SessionWriter:
         self._put(replace(record, obsolete=obsolete))
         self._own.remove(obsolete)
         left = {
-            name: digest for name, digest in obsolete.items() if os.path.lexists(self.folder / name)
+            name: digest
+            for name, digest in obsolete.items()
+            if is_as_written(self.folder / name, digest)
         }
         if left != obsolete:
             with contextlib.suppress(ResultsError):
