@@ -584,7 +584,8 @@ def test_what_a_session_says_of_lesions_and_regions_that_are_not_there_harms_not
     panel.session.open(folder)
     hands.wait(lambda: panel.reading is not None and len(panel.answers) == 1)
     hands.finish()
-    assert "no such lesion or region" in panel.session.notice.text
+    assert "no such lesion" in panel.session.notice.text
+    assert "no such region" in panel.session.notice.text
     panel.set_note(3, "as before")
     saved(hands)
     hands.wait(lambda: load_session(folder).notes[3] == "as before")
