@@ -16,14 +16,27 @@ import numpy as np
 from napari_ies.errors import ResultsError
 from napari_ies.geometry.grid import Grid
 from napari_ies.image_files import UNREADABLE
+from napari_ies.results.staging import STAGING_PREFIX, remove_leftovers, staged
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_ies.case import Case
 
-STAGING_PREFIX = ".napari-ies-"
-"""Of the folders in which files are written before they are moved to their place."""
+__all__ = [
+    "STAGING_PREFIX",
+    "expected_content",
+    "image_writer",
+    "json_writer",
+    "prepare",
+    "read_image",
+    "read_sidecar",
+    "remove_leftovers",
+    "space_code",
+    "text_writer",
+    "write",
+]
+
 SCANNER_SPACE = 1
 """NIfTI's code for coordinates of the scanner."""
 
@@ -49,9 +62,11 @@ def prepare(folder: str | Path, files: Iterable[str], *, overwrite: bool = False
     ResultsError
         If the folder cannot be made, or one of the files is there and must not be overwritten.
     """
-    folder = Path(folder).expanduser()
+    folder, files = Path(folder).expanduser(), list(files)
     with _disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        for place in {folder, *((folder / name).parent for name in files)}:
+            remove_leftovers(place)
         # Seen before hours of computing, not after: can a file be made here at all?
         with tempfile.TemporaryFile(dir=folder):
             pass
@@ -66,7 +81,10 @@ def prepare(folder: str | Path, files: Iterable[str], *, overwrite: bool = False
 def write(
     folder: Path, files: Mapping[str, Callable[[Path], None]], *, obsolete: Sequence[str] = ()
 ) -> list[Path]:
-    """Write files into a folder; each of them appears whole, at the end, or not at all.
+    """Write files into a folder: all of them appear, whole, in one step, or none.
+
+    Where the program is stopped in that step, whoever prepares this folder next, or fails to read
+    what is in it, finishes the step (:mod:`~napari_ies.results.staging`).
 
     Parameters
     ----------
@@ -86,18 +104,13 @@ def write(
     ResultsError
         If the disk refuses.
     """
-    # In the same folder, so that the move is a rename within one disk; a folder of its own, so
-    # that each file has its final name (nibabel compresses by it) and usual permissions.
-    with (
-        _disk_errors(folder),
-        tempfile.TemporaryDirectory(dir=folder, prefix=STAGING_PREFIX) as staging,
-    ):
+    # Each file has its final name there (nibabel compresses by it) and usual permissions.
+    with _disk_errors(folder), staged(folder, list(files)) as staging:
         for name, writer in files.items():
-            writer(Path(staging, name))
-            _flush(Path(staging, name))
-        for name in obsolete:
-            (folder / name).unlink(missing_ok=True)
-        return [Path(staging, name).replace(folder / name) for name in files]
+            writer(staging.folder / name)
+            _flush(staging.folder / name)
+        staging.publish(obsolete)
+    return [folder / name for name in files]
 
 
 def image_writer(
