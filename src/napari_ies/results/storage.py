@@ -8,15 +8,22 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import nibabel as nib
 import numpy as np
 
-from napari_ies.errors import ResultsError
+from napari_ies.errors import CaseError, ResultsError
 from napari_ies.geometry.grid import Grid
-from napari_ies.image_files import UNREADABLE
-from napari_ies.results.staging import STAGING_PREFIX, remove_leftovers, staged
+from napari_ies.image_files import UNREADABLE, open_image
+from napari_ies.regular_files import read_json
+from napari_ies.results.names import sidecar_name
+from napari_ies.results.staging import (
+    STAGING_PREFIX,
+    finish_leftovers,
+    remove_leftovers,
+    staged,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,19 +31,40 @@ if TYPE_CHECKING:
     from napari_ies.case import Case
 
 __all__ = [
+    "CHANGED",
+    "FOREIGN",
     "STAGING_PREFIX",
     "expected_content",
+    "finishing",
     "image_writer",
     "json_writer",
     "prepare",
+    "read_hashed_image",
     "read_image",
     "read_sidecar",
     "remove_leftovers",
+    "sidecar_of",
     "space_code",
     "text_writer",
     "write",
 ]
 
+Read = TypeVar("Read")
+
+FOREIGN = (
+    "{path} does not hold what napari-ies writes ({reason}); choose a result of napari-ies or "
+    "compute it again."
+)
+"""What is said of a sidecar that is not what it should be."""
+CHANGED = (
+    "{path} is not the file that {sidecar} describes (its SHA-256 differs): it was changed, "
+    "replaced or cut short; copy all files of the result again or compute it again (an image of "
+    "lesions that was corrected by hand is taken from under another name)."
+)
+"""What is said of a file whose content is another than was written."""
+MISSING = "{path} is missing; the files of one result belong together, so copy them all."
+LARGEST_SIDECAR = 16 << 20
+"""Bytes; a result's takes some tens of thousands."""
 SCANNER_SPACE = 1
 """NIfTI's code for coordinates of the scanner."""
 
@@ -158,7 +186,12 @@ def text_writer(text: str) -> Callable[[Path], None]:
     return writer
 
 
-def read_image(path: Path, dtype: type[np.generic], shape: Sequence[int]) -> NDArray[Any]:
+def read_image(
+    path: Path,
+    dtype: type[np.generic],
+    shape: Sequence[int],
+    sha256: str = "",
+) -> NDArray[Any]:
     """Read an image that napari-ies wrote.
 
     Parameters
@@ -167,30 +200,45 @@ def read_image(path: Path, dtype: type[np.generic], shape: Sequence[int]) -> NDA
         NIfTI file.
     dtype, shape
         What its sidecar promises.
+    sha256
+        Of the file, as its sidecar records it; empty for results of before that was written.
 
     Raises
     ------
     ResultsError
         If it is missing, damaged or another image.
     """
-    if not path.is_file():
-        raise ResultsError(
-            f"{path} is missing; the files of one result belong together, so copy them all."
-        )
+    return read_hashed_image(path, dtype, shape, sha256)[0]
+
+
+def read_hashed_image(
+    path: Path, dtype: type[np.generic], shape: Sequence[int], sha256: str = ""
+) -> tuple[NDArray[Any], str]:
+    """Read an image as :func:`read_image` does, with the SHA-256 of the file as it was read."""
+    if not os.path.lexists(path):
+        raise ResultsError(MISSING.format(path=path))
     try:
-        image = nib.load(path)
-        data = np.asarray(image.dataobj)
+        content = open_image(path)
+    except CaseError as error:
+        raise ResultsError(str(error)) from error
+    if sha256 and content.sha256 != sha256:
+        raise ResultsError(CHANGED.format(path=path, sidecar=sidecar_name(path.name)))
+    image = content.image
+    try:
+        found, size = image.get_data_dtype(), image.shape
+        if found == np.dtype(dtype) and size == tuple(shape):
+            data = np.asarray(image.dataobj)
+            found = data.dtype
     except UNREADABLE as error:
         raise ResultsError(
             f"{path} is damaged or cut short and cannot be read; copy or compute it again."
         ) from error
-    if data.dtype != np.dtype(dtype) or data.shape != tuple(shape):
+    if found != np.dtype(dtype) or size != tuple(shape):
         raise ResultsError(
-            f"{path} holds {data.dtype} values of size {data.shape}, its sidecar says "
-            f"{np.dtype(dtype)} of size {tuple(shape)}; one of the two was replaced, so compute "
-            "the result again."
+            f"{path} holds {found} values of size {size}, its sidecar says {np.dtype(dtype)} of "
+            f"size {tuple(shape)}; one of the two was replaced, so compute the result again."
         )
-    return np.ascontiguousarray(data)
+    return np.ascontiguousarray(data), content.sha256
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:
@@ -202,12 +250,17 @@ def read_sidecar(path: Path) -> dict[str, Any]:
         If there is none, or it is not readable.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path, LARGEST_SIDECAR)
     except FileNotFoundError as error:
         raise ResultsError(
             f"There is no {path}; expected the JSON that napari-ies writes beside each image."
         ) from error
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise ResultsError(
+            f"{path} cannot be read ({error.strerror or error}); expected the JSON that napari-ies "
+            "writes beside each image."
+        ) from error
+    except (ValueError, RecursionError) as error:
         raise ResultsError(
             f"{path} cannot be read as JSON; it is damaged or another kind of file."
         ) from error
@@ -216,16 +269,37 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     return content
 
 
+def sidecar_of(path: Path) -> Path:
+    """Return the JSON beside a file of a result (or that JSON itself).
+
+    Raises
+    ------
+    ResultsError
+        If the path is none of a file.
+    """
+    if not path.name:
+        raise ResultsError(f"{str(path)!r} names no file; expected a file of a result.")
+    return path.with_name(sidecar_name(path.name))
+
+
+def finishing(folder: Path, reading: Callable[[], Read]) -> Read:
+    """Read a result; where that fails and a write was cut short, finish this and read again."""
+    try:
+        return reading()
+    except ResultsError:
+        if not finish_leftovers(folder):
+            raise
+    return reading()
+
+
 @contextmanager
 def expected_content(path: Path) -> Iterator[None]:
     """Turn a sidecar's missing or impossible entries into a :class:`ResultsError`."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise ResultsError(
-            f"{path} does not hold what napari-ies writes ({type(error).__name__}: {error}); "
-            "choose a result of napari-ies or compute it again."
-        ) from error
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ResultsError(FOREIGN.format(path=path, reason=reason)) from error
 
 
 def space_code(case: Case) -> int:
@@ -254,7 +328,7 @@ def _disk_errors(folder: Path) -> Iterator[None]:
 def _plain(value: Any) -> Any:
     """Return a value as JSON knows it; numbers that are not finite become null."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {_plain(str(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
         return _plain(value.tolist())
     if isinstance(value, list | tuple | set | frozenset):
@@ -263,6 +337,7 @@ def _plain(value: Any) -> Any:
         return _plain(value.item())
     if isinstance(value, float) and not np.isfinite(value):
         return None
-    if value is None or isinstance(value, str | bool | int | float):
+    if value is None or isinstance(value, bool | int | float):
         return value
-    return str(value)
+    # Names of files may hold bytes that are no text.
+    return str(value).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

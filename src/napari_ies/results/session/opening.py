@@ -372,7 +372,7 @@ def _segmentation(
                 "as this file has them now."
             )
     first = folder / next(iter(record.segmentation))
-    segmentation = load_segmentation(first)
+    segmentation = load_segmentation(first, changed_too=True)
     sidecar = folder / sidecar_name(first.name)
     with expected_content(sidecar):
         grid = read_sidecar(sidecar)["Grid"]
