@@ -11,6 +11,7 @@ from napari_ies.case import load_case
 from napari_ies.errors import ResultsError
 from napari_ies.regular_files import file_sha256
 from napari_ies.results.dataset import dataset_root, source_file
+from napari_ies.results.numbering import numbered_otherwise
 from napari_ies.results.saliency import read_saliency
 from napari_ies.results.sidecars import SaliencyContent, read_content
 from napari_ies.results.storage import finishing, sidecar_of
@@ -61,6 +62,8 @@ class Explained:
         What the names of its files begin with, for more files of that name.
     sources
         Where the images were, as its sidecar says it: BIDS URIs or names.
+    notes
+        What is to be said of it with the images: short phrases.
     """
 
     path: Path
@@ -69,6 +72,7 @@ class Explained:
     images: tuple[ImageRecord, ...]
     stem: str
     sources: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def result_of(path: str | Path) -> Path:
@@ -110,6 +114,9 @@ def load_explained(path: str | Path) -> Explained:
     saliency, content = read_saliency(path)
     footprint = content.files.footprint
     region, lesion = content.region, content.lesion
+    otherwise = numbered_otherwise(path, content)
+    if otherwise:
+        logger.warning(otherwise)
     return Explained(
         path=path,
         saliency=saliency,
@@ -120,6 +127,7 @@ def load_explained(path: str | Path) -> Explained:
         ),
         stem=footprint.removesuffix(".nii.gz").removesuffix("_desc-footprint_mask"),
         sources=tuple(content.sources or ()),
+        notes=(f"lesion {lesion} of another segmentation",) if otherwise else (),
     )
 
 

@@ -38,6 +38,7 @@ __all__ = [
     "finishing",
     "image_writer",
     "json_writer",
+    "plain",
     "prepare",
     "read_hashed_image",
     "read_image",
@@ -65,6 +66,10 @@ CHANGED = (
 MISSING = "{path} is missing; the files of one result belong together, so copy them all."
 LARGEST_SIDECAR = 16 << 20
 """Bytes; a result's takes some tens of thousands."""
+LONGEST_NAME = 255
+"""Bytes of a name that file systems take."""
+PROBE_BYTES = 1 << 16
+"""Written and let go, to see that the disk is not full."""
 SCANNER_SPACE = 1
 """NIfTI's code for coordinates of the scanner."""
 
@@ -92,12 +97,15 @@ def prepare(folder: str | Path, files: Iterable[str], *, overwrite: bool = False
     """
     folder, files = Path(folder).expanduser(), list(files)
     with _disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except ValueError as error:
+            raise ResultsError(f"{folder} cannot be the name of a folder ({error}).") from error
+        for name in files:
+            _check_length(name)
         for place in {folder, *((folder / name).parent for name in files)}:
             remove_leftovers(place)
-        # Seen before hours of computing, not after: can a file be made here at all?
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+            _check_writable(place)
         existing = [] if overwrite else [name for name in files if (folder / name).exists()]
     if existing:
         raise ResultsError(
@@ -173,7 +181,7 @@ def image_writer(
 def json_writer(content: Mapping[str, Any]) -> Callable[[Path], None]:
     """Return what writes a sidecar, UTF-8 and indented."""
     return text_writer(
-        json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     )
 
 
@@ -307,6 +315,27 @@ def space_code(case: Case) -> int:
     return case.space or SCANNER_SPACE
 
 
+def _check_length(name: str) -> None:
+    longest = max(Path(name).parts, key=lambda part: len(os.fsencode(part)), default="")
+    if len(os.fsencode(longest)) > LONGEST_NAME:
+        raise ResultsError(
+            f"{longest} has {len(os.fsencode(longest))} letters, and names of files have "
+            f"{LONGEST_NAME} at most; give the patient, the sequence or the region a shorter name."
+        )
+
+
+def _check_writable(place: Path) -> None:
+    """Find out before hours of computing, not after, whether files can be written to a folder.
+
+    The folder is made only when they are; till then the nearest that is there stands for it.
+    """
+    while not os.path.lexists(place):
+        place = place.parent
+    with tempfile.TemporaryFile(dir=place) as file:
+        file.write(bytes(PROBE_BYTES))
+        file.flush()
+
+
 def _flush(path: Path) -> None:
     """Bring a file's content to the disk: after its move, a loss of power leaves it whole."""
     with path.open("rb+") as file:
@@ -325,16 +354,16 @@ def _disk_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a value as JSON knows it; numbers that are not finite become null."""
     if isinstance(value, Mapping):
-        return {_plain(str(key)): _plain(item) for key, item in value.items()}
+        return {plain(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return plain(value.item())
     if isinstance(value, float) and not np.isfinite(value):
         return None
     if value is None or isinstance(value, bool | int | float):
