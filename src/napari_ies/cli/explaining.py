@@ -193,27 +193,29 @@ def _earlier(file: Path, case: Case, model: SegmentationModel | None, of_others:
     if isinstance(content.get("Reference"), dict):
         files["reference"] = dict(content["Reference"])
     name = earlier.labels["Name"]
-    strange = []
+    strange = {}
     images = other_images(case, content.get("Images") or ())
     if images:
-        strange.append(
-            f"The lesions of {name} were found in other images ({', '.join(images)} "
+        strange[
+            f"found in other images ({', '.join(images)} "
             f"{'differ' if len(images) > 1 else 'differs'} by SHA-256) than those that are "
-            "explained; check that both are of the same patient and visit, or segment these images"
-        )
+            "explained"
+        ] = "check that both are of the same patient and visit, or segment these images"
     settings = [] if model is None else other_network(model, content)
     if settings:
-        network = str((content.get("Checkpoint") or {}).get("Name"))
-        strange.append(
-            f"The lesions of {name} were marked by another network ({network}: "
-            f"{', '.join(settings)} {'differ' if len(settings) > 1 else 'differs'}) than the one "
-            "that is explained; check that this is meant, or segment with this network"
-        )
+        network = (content.get("Checkpoint") or {}).get("Name")
+        strange[
+            f"marked by another network ({network}; {', '.join(settings)} "
+            f"{'differ' if len(settings) > 1 else 'differs'}) than the one that is explained"
+        ] = "the map says what this network makes of them, not why they were marked"
     if not strange:
         return Found(segmentation.labels, segmentation.notes, files)
     if not of_others:
-        raise ResultsError(f"{strange[0]}. To explain them all the same, add {OF_OTHERS}.")
-    told = [f"{text}." for text in strange]
+        raise ResultsError(
+            f"The lesions of {name} were {' and '.join(strange)}; segment these images with this "
+            f"network, or say that it is meant with {OF_OTHERS}."
+        )
+    told = [f"The lesions of {name} were {what}; {advice}." for what, advice in strange.items()]
     for note in told:
         logger.warning(note)
     notes = (*told, *(f"Said of {name}: {text}" for text in segmentation.notes))
