@@ -115,19 +115,17 @@ def staged(place: Path, names: Sequence[str]) -> Iterator[Staging]:
     OSError
         If the disk refuses.
     """
-    staging = Staging(Path(tempfile.mkdtemp(dir=place, prefix=STAGING_PREFIX)), names)
-    lock = None
+    folder, lock = _locked_folder(place, names)
+    staging = Staging(folder, names)
     try:
-        lock = _locked(staging.folder / WRITER, names)
         yield staging
     finally:
         kept = staging.half_moved  # whoever comes next finishes it
         if not kept:
-            _clear(staging.folder, names)
-        if lock is not None:
-            os.close(lock)
+            _clear(folder, names)
+        os.close(lock)
         if not kept:
-            _remove_folder(staging.folder)
+            _remove_folder(folder)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -161,6 +159,7 @@ def _settle(folder: Path) -> bool:
     """Finish or remove one folder; return whether files came to their places."""
     record = folder / WRITER
     if not _is_own_file(record):
+        folder.rmdir()  # only if it is empty: its writer died first or last thing
         return False
     lock = os.open(record, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
     try:
@@ -227,17 +226,23 @@ def _steps(folder: Path, moves: Iterable[str], obsolete: Sequence[str]) -> list[
     return sorted(steps, key=lambda path: path.suffix != ".json")
 
 
-def _locked(record: Path, names: Sequence[str]) -> int:
-    """Write who writes, under a lock that ends with this program; return the open file."""
-    file = os.open(record, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        # Locked before it says anything: whoever reads it unlocked knows that its writer is gone.
-        host = _host() if _lock(file) else ""
-        os.write(file, json.dumps({"Host": host, "Files": [*names]}).encode())
-    except BaseException:
-        os.close(file)
-        raise
-    return file
+def _locked_folder(place: Path, names: Sequence[str]) -> tuple[Path, int]:
+    """Make a folder that says who writes, under a lock that ends with this program."""
+    while True:
+        folder = Path(tempfile.mkdtemp(dir=place, prefix=STAGING_PREFIX))
+        try:
+            file = os.open(folder / WRITER, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileNotFoundError:  # somebody found it empty, and removed it
+            continue
+        try:
+            # Locked before it says anything: who reads it unlocked knows that its writer is gone.
+            host = _host() if _lock(file) else ""
+            os.write(file, json.dumps({"Host": host, "Files": [*names]}).encode())
+        except BaseException:
+            os.close(file)
+            _remove_folder(folder)
+            raise
+        return folder, file
 
 
 def _lock(file: int) -> bool:
@@ -322,6 +327,6 @@ def _clear(folder: Path, names: Iterable[str]) -> None:
 
 
 def _remove_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        os.unlink(folder / WRITER)  # noqa: PTH108
-        os.rmdir(folder)  # noqa: PTH106
+    for remove, path in ((os.unlink, folder / WRITER), (os.rmdir, folder)):
+        with contextlib.suppress(OSError):
+            remove(path)
