@@ -28,7 +28,7 @@ MAY_LACK = ("midline_mm",)
 """Columns whose numbers may be missing."""
 
 
-def read_lesion_table(path: Path, labels: NDArray[np.int32]) -> pd.DataFrame:
+def read_lesion_table(path: Path, labels: NDArray[np.int32], sha256: str = "") -> pd.DataFrame:
     """Read the table of lesions of an image of labels.
 
     Parameters
@@ -37,6 +37,8 @@ def read_lesion_table(path: Path, labels: NDArray[np.int32]) -> pd.DataFrame:
         The table; it may have further columns, which are kept as they are.
     labels
         int32 (X, Y, Z): each label has one row.
+    sha256
+        SHA-256 that the file must have, or empty where it may have been changed since.
 
     Raises
     ------
@@ -44,7 +46,7 @@ def read_lesion_table(path: Path, labels: NDArray[np.int32]) -> pd.DataFrame:
         If it is missing or no table, or a cell, a column or a row is not what it must be.
     """
     try:
-        table = read_table(path)
+        table = read_table(path, sha256)
     except FileNotFoundError as error:
         raise ResultsError(
             f"{path} is missing; the files of one result belong together, so copy them all."

@@ -345,7 +345,7 @@ def _segmentation(
                 "shown as this file has them now."
             )
     first = search.folder / next(iter(record.segmentation))
-    segmentation = load_segmentation(first)
+    segmentation = load_segmentation(first, changed_too=True)
     sidecar = search.folder / sidecar_name(first.name)
     with expected_content(sidecar):
         grid = read_sidecar(sidecar)["Grid"]

@@ -27,7 +27,6 @@ from napari_ies.results.names import image_stem, label, mask_stem, sidecar_name
 from napari_ies.results.saliency import every_name, saliency_files, save_saliency
 from napari_ies.results.segmentation import save_segmentation
 from napari_ies.results.session.document import session_text
-from napari_ies.results.session.leftovers import remove_leftovers
 from napari_ies.results.session.own_files import OwnFiles, is_as_written
 from napari_ies.results.session.record import (
     SESSION_FILE,
@@ -41,6 +40,7 @@ from napari_ies.results.session.record import (
 from napari_ies.results.storage import (
     image_writer,
     prepare,
+    remove_leftovers,
     space_code,
     text_writer,
     write,
