@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from napari_ies import load_checkpoint
 from napari_ies.case import load_case
-from napari_ies.errors import ResultsError
+from napari_ies.errors import CaseError, ResultsError
 from napari_ies.results.session import (
     SESSION_FILE,
     Session,
@@ -375,6 +375,25 @@ def test_an_image_of_another_size_is_not_read_to_know_that_it_changed(home):
     session = reports[-1].result
     assert session.images[0].path is None
     assert f"{home / 'FLAIR.nii.gz'} has changed" in session.problems[0]
+
+
+@pytest.mark.parametrize("index", [10**9, -1, 1e400, "1e30"])
+def test_a_class_that_no_network_has_takes_no_memory(home, index):
+    (sidecar,) = session_of(home).glob("*dseg.json")
+    content = json.loads(sidecar.read_text())
+    content["Class"]["Index"] = index
+    del content["Checkpoint"]["Classes"]  # as earlier versions wrote it
+    sidecar.write_text(json.dumps(content))
+    with pytest.raises(ResultsError, match=r"dseg\.json") as caught:
+        load_session(session_of(home)).absent_model()
+    assert str(caught.value).endswith(".")
+
+
+def test_an_image_that_changes_while_it_is_opened_is_not_taken_for_the_other(home):
+    session = load_session(session_of(home))
+    shutil.copy(home / "T1.nii.gz", home / "FLAIR.nii.gz")
+    with pytest.raises(CaseError, match=r"FLAIR\.nii\.gz was changed while"):
+        session.load_case()
 
 
 def test_opening_can_be_given_up_within_a_file(home, monkeypatch):

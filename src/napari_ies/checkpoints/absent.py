@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+MOST_CLASSES = 100_000
+"""No network marks more kinds of things in a brain."""
+
 
 def absent_model(
     name: str,
@@ -86,6 +89,8 @@ def absent_model(
 def _classes(facts: Mapping[str, Any], index: int) -> tuple[str, ...]:
     """Return the classes; earlier versions wrote the explained one alone."""
     classes = [str(name) for name in facts["Checkpoint"].get("Classes", ())]
+    if not 0 <= index < MOST_CLASSES:
+        raise ValueError(f"there is no class {index}")
     if not classes:
         classes = [f"class {number}" for number in range(max(index + 1, 2))]
         classes[index] = str(facts["Class"]["Name"])

@@ -239,7 +239,7 @@ class SessionKeeping(QObject):
             return
         if recording.folder is not None:
             self.controls.show_place(recording.folder)
-        elif recording.planned is not None:
+        else:
             self.controls.show_planned(recording.planned)
 
     # Opening

@@ -214,8 +214,9 @@ class Recording:
                 "whole again; put the folder back, or save in another folder what there is."
             )
         self._begin()
+        where = "there" if self.folder == before else f"in {self.folder}"
         self._news.append(
-            f"The session in {before} was removed, so all of it was saved again in {self.folder}."
+            f"The session in {before} was removed, so all of it was saved again {where}."
         )
 
     def _lacking(self, now: Snapshot) -> str:

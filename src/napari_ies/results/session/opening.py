@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from napari_ies.errors import ResultsError
+from napari_ies.errors import CaseError, CheckpointError, ResultsError
 from napari_ies.geometry.grid import Grid
 from napari_ies.progress import Progress, finish
 from napari_ies.results.names import sidecar_name
@@ -220,7 +220,15 @@ class Session:
     def _load(self, found: Mapping[str, Path]) -> Case:
         from napari_ies.case import load_case
 
-        return load_case(found, subject=self.record.subject, visit=self.record.visit)
+        case = load_case(found, subject=self.record.subject, visit=self.record.visit)
+        expected = {image.sequence: image.sha256 for image in self.images}
+        for sequence, digest in zip(case.sequences, case.sha256, strict=True):
+            if digest != expected[sequence]:
+                raise CaseError(
+                    f"{found[sequence]} was changed while the session was being opened; open it "
+                    "again."
+                )
+        return case
 
     def absent_model(self) -> SegmentationModel:
         """Stand in for the network that segmented, until its checkpoint is loaded.
@@ -238,7 +246,10 @@ class Session:
         sidecar = self.folder / sidecar_name(next(iter(self.record.segmentation)))
         with expected_content(sidecar):
             facts = read_sidecar(sidecar)
-            return absent_model(first.name, file, first.sha256, first.path, sequences, facts)
+            try:
+                return absent_model(first.name, file, first.sha256, first.path, sequences, facts)
+            except (OverflowError, CheckpointError) as error:
+                raise ValueError(str(error)) from error
 
 
 def find_images(path: str | Path) -> tuple[SavedImage, ...]:

@@ -1,4 +1,4 @@
-"""Files that this program wrote since it was started: nothing else is ever removed.
+"""Files that a session wrote since it was begun or opened: nothing else is ever removed.
 
 What a ``session.json`` says is no evidence: whoever wrote it may have named anything in it. So
 what was written is remembered by this object, by name and content, and a file that was changed,

@@ -2,7 +2,7 @@
 
 Whenever the program is stopped, the folder holds either the session as it was or the session with
 what was new: ``session.json`` is replaced in one step, and what it does not name does not count.
-What it named once and does not any more is removed if this program wrote it since it was started
+What it named once and does not any more is removed if it was written since it was begun or opened
 (:mod:`~napari_ies.results.session.own_files`); files of earlier days stay, listed as obsolete.
 """
 
@@ -280,7 +280,7 @@ class SessionWriter:
         self.record, self._digest = record, hashlib.sha256(text.encode()).hexdigest()
 
     def _put_without(self, record: SessionRecord, *gone: Mapping[str, str]) -> None:
-        """Put a record that names some files no more, then remove those written since the start.
+        """Put a record that names some files no more, then remove its own.
 
         They are listed as obsolete, so that a person who finds them knows what they are.
         """
