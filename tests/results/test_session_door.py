@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 from typing import Any, get_args
 
+import nibabel as nib
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -391,7 +392,9 @@ def test_a_class_that_no_network_has_takes_no_memory(home, index):
 
 def test_an_image_that_changes_while_it_is_opened_is_not_taken_for_the_other(home):
     session = load_session(session_of(home))
-    shutil.copy(home / "T1.nii.gz", home / "FLAIR.nii.gz")
+    image = nib.load(home / "FLAIR.nii.gz")
+    other = nib.Nifti1Image(np.asarray(image.dataobj) + 1, image.affine)
+    nib.save(other, home / "FLAIR.nii.gz")
     with pytest.raises(CaseError, match=r"FLAIR\.nii\.gz was changed while"):
         session.load_case()
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-MOST_CLASSES = 100_000
-"""No network marks more kinds of things in a brain."""
+
+MOST_CLASSES = 10_000
 
 
 def absent_model(
@@ -63,10 +63,20 @@ def absent_model(
         f"The network that found these lesions is not loaded; open its checkpoint {file}{known} to "
         "compute more."
     )
-    index = int(facts["Class"]["Index"])
+    try:
+        profile = _profile(name, sequences, facts)
+    except (AttributeError, IndexError, OverflowError) as error:
+        raise ValueError(f"the facts of {name[:100]} are not possible") from error
+    network = AbsentNetwork()
+    network.absent = sentence
+    return SegmentationModel(network, profile, torch.device("cpu"), path, sha256)
+
+
+def _profile(name: str, sequences: tuple[str, ...], facts: Mapping[str, Any]) -> Profile:
+    index = _index(facts)
     checkpoint = facts["Checkpoint"]
     x, y, z = (int(size) for size in facts["Window"])
-    profile = Profile(
+    return Profile(
         name=name,
         architecture=str(checkpoint["Architecture"]),
         arguments=dict(checkpoint.get("Arguments", {})),
@@ -81,16 +91,18 @@ def absent_model(
         guessed=tuple(str(text) for text in checkpoint.get("Guessed", ())),
         **_later_facts(facts),
     )
-    network = AbsentNetwork()
-    network.absent = sentence
-    return SegmentationModel(network, profile, torch.device("cpu"), path, sha256)
+
+
+def _index(facts: Mapping[str, Any]) -> int:
+    number = facts["Class"]["Index"]
+    if isinstance(number, bool) or not 0 <= number < MOST_CLASSES:
+        raise ValueError(f"there is no class {str(number)[:30]}")
+    return int(number)
 
 
 def _classes(facts: Mapping[str, Any], index: int) -> tuple[str, ...]:
     """Return the classes; earlier versions wrote the explained one alone."""
     classes = [str(name) for name in facts["Checkpoint"].get("Classes", ())]
-    if not 0 <= index < MOST_CLASSES:
-        raise ValueError(f"there is no class {index}")
     if not classes:
         classes = [f"class {number}" for number in range(max(index + 1, 2))]
         classes[index] = str(facts["Class"]["Name"])
