@@ -5,21 +5,31 @@ import json
 import logging
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import get_args
 
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
-from napari_ies import explain, load_saliency, segment, with_geometry
+from napari_ies import (
+    explain,
+    load_case,
+    load_checkpoint,
+    load_saliency,
+    segment,
+    with_geometry,
+)
 from napari_ies.cli import app, expecting, options
 from napari_ies.cli.explaining import labels_from
 from napari_ies.cli.images import assign
-from napari_ies.errors import CaseError, SaliencyError
+from napari_ies.errors import CaseError, ResultsError, SaliencyError
 from napari_ies.masks import load_mask
 from napari_ies.results import load_segmentation
 from napari_ies.saliency import explain_together, request
@@ -249,7 +259,8 @@ def test_a_result_that_is_there_is_refused_before_anything_is_computed(
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
     with monkeypatch.context() as patch:
         patch.setattr("napari_ies.cli.explaining.explain_together", None)
-        assert "is there already" in one_line(run(*explained, "--out", tmp_path))
+        refused = one_line(run(*explained, "--seed", 3, "--out", tmp_path))
+        assert "is there already, computed with other settings; choose" in refused
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
     again = run(*explained, "--seed", 3, "--overwrite", "--out", tmp_path)
     assert again.exit_code == 0, again.output
@@ -426,26 +437,99 @@ def test_maps_name_the_mask_or_label_image_of_their_footprint(small, tmp_path):
         assert content["Provenance"]["footprint_from"] == {kind: record}
 
 
-def test_lesions_that_were_found_in_other_images_are_said_to_be(small, tmp_path):
+def test_lesions_of_other_images_are_refused_unless_that_is_meant_and_said_then(small, tmp_path):
     run("segment", *small.arguments, "--out", tmp_path / "a")
     labels = next((tmp_path / "a").rglob("*dseg.nii.gz"))
     image = nib.load(small.images["FLAIR"])
     other = tmp_path / "later.nii.gz"
     nib.save(nib.Nifti1Image(np.asarray(image.dataobj) * np.float32(1.1), image.affine), other)
-    result = run(
+    asked = (
         *("explain", small.checkpoint, "--image", f"FLAIR={other}"),
         *("--image", f"T1={small.images['T1']}", "--labels", labels, "--lesion", 1),
         *("--method", "gradcam++", "--out", tmp_path / "b"),
     )
-    assert result.exit_code == 0, result.output
-    said = (
+    refused = one_line(run(*asked))
+    found = (
         f"The lesions of {labels.name} were found in other images (FLAIR of FLAIR.nii.gz differs "
-        "by SHA-256) than those that are explained; check that both are of the same patient and "
-        "visit, or segment these images."
+        "by SHA-256) than those that are explained; "
     )
+    assert found in refused
+    assert "say that it is meant with --labels-of-others" in refused
+    assert not list((tmp_path / "b").rglob("*.*"))
+
+    result = run(*asked, "--labels-of-others")
+    assert result.exit_code == 0, result.output
+    said = f"{found}check that both are of the same patient and visit, or segment these images."
     assert said in " ".join(result.stderr.split())
     for content in sidecars(tmp_path / "b", "*method-*.json"):
         assert said in content["Provenance"]["notes"]
+
+
+def test_sequences_that_changed_places_are_other_images(small, tmp_path):
+    run("segment", *small.arguments, "--out", tmp_path)
+    labels = next(tmp_path.rglob("*dseg.nii.gz"))
+    swapped = load_case({"FLAIR": small.images["T1"], "T1": small.images["FLAIR"]})
+    with pytest.raises(ResultsError, match=r"FLAIR of FLAIR.nii.gz, T1 of T1.nii.gz differ by"):
+        labels_from(labels, swapped)
+
+
+def test_lesions_of_another_network_are_refused_unless_that_is_meant_and_said_then(small, tmp_path):
+    """Another checkpoint, or the same one run otherwise."""
+    run("segment", *small.arguments, "--out", tmp_path / "a")
+    labels = next((tmp_path / "a").rglob("*dseg.nii.gz"))
+    weights = torch.load(small.checkpoint, weights_only=True)
+    other = tmp_path / "other.pth"
+    torch.save({key: value * 1.0001 for key, value in weights.items()}, other)
+    asked = (*small.arguments[1:], "--labels", labels, "--lesion", 1, "--method", "gradcam++")
+
+    shutil.copy(small.checkpoint.with_name("unet.profile.json"), tmp_path / "other.profile.json")
+    for network, more, what in (
+        (other, (), "SHA-256 differs"),
+        (small.checkpoint, ("--orientation", "PSR"), "Orientation differs"),
+    ):
+        out = tmp_path / f"to {what}"
+        refused = one_line(run("explain", network, *asked, *more, "--out", out))
+        marked = f"were marked by another network (unet.pth; {what}) than the one that is explained"
+        assert marked in refused
+        assert not list(out.rglob("*.*"))
+        done = run("explain", network, *asked, *more, "--labels-of-others", "--out", out)
+        assert done.exit_code == 0, done.output
+        assert marked in " ".join(done.stderr.split())
+        for content in sidecars(out, "*method-*.json"):
+            assert any(marked in note for note in content["Provenance"]["notes"])
+
+
+def test_a_segmentation_of_the_former_version_is_compared_as_far_as_it_says(tmp_path):
+    former = Path(__file__).parent / "data" / "written_by_0_1_0"
+    images = {name: former / "sub-07" / f"{name}.nii.gz" for name in ("FLAIR", "T1")}
+    labels = former / "results" / "sub-07_desc-lesions_dseg.nii.gz"
+    model = load_checkpoint(former / "unet.pth", device="cpu")
+    assert labels_from(labels, load_case(images), model).notes == ()
+    with pytest.raises(ResultsError, match="other images"):
+        labels_from(labels, load_case({"FLAIR": images["T1"], "T1": images["FLAIR"]}), model)
+
+
+def test_lesions_corrected_by_hand_are_not_taken_for_those_of_the_network(small, tmp_path):
+    run("segment", *small.arguments, "--out", tmp_path)
+    labels = next(tmp_path.rglob("*dseg.nii.gz"))
+    image = nib.load(labels)
+    values = np.asarray(image.dataobj).copy()
+    values[values == 2] = 1
+    nib.save(nib.Nifti1Image(values, image.affine, image.header), labels)
+    with pytest.raises(ResultsError, match=r"is not the file that .*dseg.json describes"):
+        labels_from(labels, small.case(), small.model())
+    corrected = labels.rename(tmp_path / "corrected.nii.gz")
+    taken = labels_from(corrected, small.case(), small.model())
+    assert taken.files["labels"]["SHA256"] == sha256(corrected)
+
+
+def test_one_file_for_two_sequences_is_refused_whatever_it_is_called(small, tmp_path):
+    flair = small.images["FLAIR"]
+    for make in (shutil.copy, os.link, lambda file, other: other.symlink_to(file)):
+        other = tmp_path / f"{len(list(tmp_path.iterdir()))}.nii.gz"
+        make(flair, other)
+        with pytest.raises(CaseError, match="FLAIR and T1 are given the same image"):
+            load_case({"FLAIR": flair, "T1": other})
 
 
 def test_an_earlier_segmentation_that_names_neither_images_nor_reference_is_read(small, tmp_path):

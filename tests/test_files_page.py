@@ -19,7 +19,7 @@ from scipy import ndimage
 from napari_ies.assumptions import notes_on
 from napari_ies.case import load_case
 from napari_ies.cli.explaining import labels_from
-from napari_ies.errors import CaseError
+from napari_ies.errors import CaseError, ResultsError
 from napari_ies.masks import read_lesions, read_mask
 from napari_ies.results import save_segmentation
 from napari_ies.segmentation import segment
@@ -312,7 +312,9 @@ def of_other_images(files):
     case = load_case({"FLAIR": files.save(), "T1": t1})
     result = segment(model, case)
     written, *_ = save_segmentation(files.folder / "out", result, case=case, model=model)
-    return labels_from(written, load_case({"FLAIR": files.save(FLAIR * 2), "T1": t1})).notes
+    with pytest.raises(ResultsError) as refused:
+        labels_from(written, load_case({"FLAIR": files.save(FLAIR * 2), "T1": t1}))
+    return [str(refused.value)]
 
 
 MASKS = {

@@ -284,11 +284,21 @@ def damage_remove(folder: Path, first: Path) -> None:
     next(folder.rglob("*mask.nii.gz")).unlink()
 
 
+def without_hashes(folder: Path) -> None:
+    """Make the sidecars those of versions that recorded no hashes of their files."""
+    for path in folder.rglob("*.json"):
+        content = json.loads(path.read_text())
+        content.pop("SHA256", None)
+        path.write_text(json.dumps(content))
+
+
 def damage_foreign_image(folder: Path, first: Path) -> None:
+    without_hashes(folder)
     nib.save(nib.Nifti1Image(np.zeros((4, 4, 4), np.float32), np.eye(4)), first)
 
 
 def damage_outside_box(folder: Path, first: Path) -> None:
+    without_hashes(folder)
     nib.save(nib.Nifti1Image(np.ones(SHAPE, np.float32), AFFINE), first)
 
 

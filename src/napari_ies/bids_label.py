@@ -49,7 +49,9 @@ def bids_label(text: str) -> str:
             lost = lost or sign.isalnum()
     label = "".join(kept)
     if lost:
-        label += "x" + hashlib.sha256(composed.encode()).hexdigest()[:_DIGITS]
+        label += (
+            "x" + hashlib.sha256(composed.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
+        )
     return label
 
 

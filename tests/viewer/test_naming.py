@@ -60,6 +60,7 @@ def test_patient_and_visit_follow_the_images_and_what_is_typed(hands, patient, t
     assert fields(hands) == ("Muller7", "1")
     hands.segment()
     assert (panel.reading.case.subject, panel.reading.case.visit) == ("Muller7", "1")
+    panel.set_note(1, "x")
     hands.wait(lambda: panel.session.folder is not None and not panel.session.busy)
     assert "sub-Muller7" in str(panel.session.folder)
     # Other images: their own names again.
@@ -70,7 +71,6 @@ def test_patient_and_visit_follow_the_images_and_what_is_typed(hands, patient, t
 
 def test_another_name_after_segmenting_names_what_is_saved(segmented, tmp_path):
     panel = segmented.panel
-    segmented.wait(lambda: panel.session.folder is not None and not panel.session.busy)
     assert fields(segmented) == ("01", "")
     labels = panel.reading.segmentation.labels
     panel.explain(1)
@@ -132,6 +132,7 @@ def test_what_is_typed_while_segmenting_names_what_is_segmented(segmented):
     assert fields(segmented) == ("P44", "")
     assert while_segmenting("visit", "2", finished=False) == ("P44", "2")
     assert fields(segmented) == ("P44", "2")
+    panel.set_note(1, "x")
     segmented.wait(lambda: panel.session.folder is not None and not panel.session.busy)
     assert "sub-P44" in str(panel.session.folder)
 

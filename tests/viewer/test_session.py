@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import json
 import os
 import shutil
 import signal
@@ -16,6 +19,7 @@ from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication
 
+from napari_ies.errors import ResultsError
 from napari_ies.results.session import load_session
 from napari_ies.viewer import session_place
 from napari_ies.viewer.background import Background, Errand
@@ -50,6 +54,11 @@ def read_case(hands, folder):
 
 def saved(hands):
     hands.wait(lambda: not hands.panel.session.busy and hands.panel.session.folder)
+
+
+def idle(hands):
+    """Wait until nothing is being saved or looked for."""
+    hands.wait(lambda: not hands.panel.session.busy)
 
 
 def close(hands):
@@ -279,17 +288,22 @@ def test_the_same_case_again_is_offered_to_be_reopened(hands, case):
     before = {path: path.read_bytes() for path in first.iterdir()}
     hands.panel.checkpoint.choose(str(case / "unet.pth"))
     hands.wait(lambda: hands.panel.model is not None and not hands.panel.jobs.busy)
+    (first.parent / "sub-broken").mkdir()
+    (first.parent / "sub-broken" / "session.json").write_text('{"Format": "napari-ies session"}')
     hands.segment()
-    saved(hands)
-    second = hands.panel.session.folder
-    assert second.name == "sub-07_2"
+    idle(hands)
+    # Nothing is written before there is work to be saved; it is said where it will be.
+    assert hands.panel.session.folder is None
+    assert str(first.parent / "sub-07_2") in hands.control("session_place").toolTip()
+    assert {path.name for path in first.parent.iterdir()} == {"sub-07", "sub-broken"}
     assert {path: path.read_bytes() for path in first.iterdir()} == before
     hands.wait(lambda: "1 map and 1 note" in hands.control("session_notice_text").text())
+    assert "sub-broken" in hands.control("session_notice_text").text()
     hands.press("session_notice_0")
     hands.wait(lambda: hands.panel.session.folder == first and hands.panel.shown is not None)
     saved(hands)
     assert hands.panel.reading.notes == {3: "dark rim"}
-    assert not second.exists()  # it held nothing but the segmentation
+    assert {path.name for path in first.parent.iterdir()} == {"sub-07", "sub-broken"}
     # Images that are open are not opened twice.
     assert len([layer for layer in hands.viewer.layers if layer.name == "FLAIR"]) == 1
 
@@ -314,7 +328,6 @@ def test_where_nothing_can_be_written_beside_the_images_the_session_is_kept_in_o
     # The same case again: the earlier session is found there too.
     hands.segment()
     hands.wait(lambda: "Reopen that session?" in hands.panel.session.notice.text)
-    assert "Nothing can be saved beside" in hands.panel.session.notice.text
     hands.press("session_notice_0")
     hands.wait(lambda: hands.panel.session.folder == folder and hands.panel.shown is not None)
     saved(hands)
@@ -342,14 +355,13 @@ def test_layers_without_files_are_saved_with_the_session(segmented, tmp_path, mo
     assert all(image.made_here for image in session.images)
     np.testing.assert_array_equal(session.load_case().data, segmented.panel.reading.case.data)
     assert [one.subject for one in session.maps] == [2]
-    # A segmentation alone, of layers without files, is not worth keeping.
+    # A segmentation alone is not worth keeping.
     segmented.segment()
-    saved(segmented)
-    empty = segmented.panel.session.folder
-    assert empty != session.folder
+    idle(segmented)
+    assert segmented.panel.session.folder is None
     close(segmented)
-    assert not empty.exists()
-    assert load_session(session.folder).maps
+    assert list(folder.parent.iterdir()) == [folder]
+    assert load_session(folder).maps
 
 
 def test_a_region_painted_anew_takes_the_place_of_the_one_before(segmented):
@@ -376,13 +388,10 @@ def test_a_region_painted_anew_takes_the_place_of_the_one_before(segmented):
 def test_another_folder_and_no_saving_at_all(segmented, tmp_path, monkeypatch):
     from napari_ies.viewer import dialogs
 
-    saved(segmented)
-    first = segmented.panel.session.folder
-    # Of a segmentation alone another window may have removed it.
-    shutil.rmtree(first)
     segmented.panel.explain(1)
     segmented.wait(lambda: segmented.answered(1))
     saved(segmented)
+    first = segmented.panel.session.folder
     monkeypatch.setattr(dialogs, "choose_folder", lambda *_: str(tmp_path / "mine"))
     menu = segmented.control("session").menu()
     actions = {action.text(): action for action in menu.actions()}
@@ -409,7 +418,7 @@ def test_a_disk_that_refuses_is_told_once_and_nothing_is_lost(segmented, tmp_pat
 
     from napari_ies.results import storage
 
-    saved(segmented)
+    idle(segmented)
 
     def refuse(*_):
         raise OSError(28, "No space left on device")
@@ -430,9 +439,158 @@ def test_a_disk_that_refuses_is_told_once_and_nothing_is_lost(segmented, tmp_pat
 
 
 def test_the_session_button_is_named_and_says_where_it_is_saved(segmented):
+    idle(segmented)
+    button, line = segmented.control("session"), segmented.control("session_place")
+    assert line.isVisible()
+    assert line.text().startswith("Nothing is saved yet, later in ")
+    assert button.toolTip().startswith("Nothing is saved yet: the first map, note or region begins")
+    place = segmented.panel.session._recording.planned
+    assert place.name == "sub-01"
+    assert not place.parent.exists()
+    assert str(place) in button.toolTip()
+    segmented.panel.set_note(1, "x")
     saved(segmented)
-    button = segmented.control("session")
-    assert str(segmented.panel.session.folder) in button.toolTip()
+    assert segmented.panel.session.folder == place
+    assert line.text() == f"Session: {place}"
+    assert str(place) in button.toolTip()
     entries = [action for action in button.menu().actions() if not action.isSeparator()]
     assert all(action.toolTip().endswith(".") for action in entries)
     segmented.qtbot.keyClick(button, Qt.Key.Key_Escape)
+
+
+def test_a_session_removed_while_it_is_open_is_made_whole_again_and_said_to_be(segmented):
+    panel = segmented.panel
+    mask = np.zeros(panel.reading.case.shape, dtype=bool)
+    mask[10:13, 8:11, 10] = True
+    panel.explain_region(Region.of_mask("rim", mask, panel.reading.case.spacing))
+    segmented.wait(lambda: segmented.answered("rim"))
+    panel.explain(1)
+    segmented.wait(lambda: segmented.answered(1))
+    panel.set_note(1, "dark rim")
+    saved(segmented)
+    folder = panel.session.folder
+    shutil.rmtree(folder.parent)
+    panel.set_note(2, "pale")
+    segmented.wait(lambda: "was removed" in panel.session.notice.text)
+    saved(segmented)
+    assert panel.session.folder == folder
+    session = load_session(folder)
+    assert not session.problems
+    assert session.notes == {1: "dark rim", 2: "pale"}
+    np.testing.assert_array_equal(session.regions["rim"], mask)
+    np.testing.assert_array_equal(session.segmentation.labels, panel.reading.segmentation.labels)
+    for saved_map in session.maps:
+        expected = segmented.answer(saved_map.subject).saliency.maps
+        np.testing.assert_array_equal(saved_map.load().maps, expected)
+    assert sorted(str(one.subject) for one in session.maps) == ["1", "rim"]
+
+
+def test_a_reopened_session_that_is_not_all_in_memory_is_said_to_be_gone(hands, case):
+    folder = read_case(hands, case)
+    close(hands)
+    hands.viewer.layers.clear()
+    (case / "unet.pth").unlink()
+    _, panel = hands.viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
+    hands.panel = panel
+    panel.session.open(folder)
+    hands.wait(lambda: panel.reading is not None and len(panel.answers) == 1)
+    idle(hands)
+    shutil.move(folder, folder.with_name("kept elsewhere"))
+    panel.set_note(5, "unsure")
+    hands.wait(lambda: "was removed or moved away" in hands.control("session_place").toolTip())
+    assert "unet.pth is not there" in hands.control("session_place").toolTip()
+    assert not folder.exists()
+    shutil.move(folder.with_name("kept elsewhere"), folder)
+    panel.set_note(5, "sure")
+    saved(hands)
+    hands.wait(lambda: load_session(folder).notes == {3: "dark rim", 5: "sure"})
+
+
+def test_a_map_stays_saved_when_two_other_networks_were_loaded_since(segmented):
+    panel = segmented.panel
+    panel.explain(1)
+    segmented.wait(lambda: segmented.answered(1))
+    saved(segmented)
+    (answer,) = panel.answers
+    # As if another network had explained it, which is not loaded any more.
+    panel.answers._answers = {}
+    panel.answers.add(dataclasses.replace(answer, model_key="another"))
+    recording = panel.session._recording
+    recording.known = [((1, answer.request, "another"), answer.saliency)]
+    panel.set_note(1, "x")
+    idle(segmented)
+    assert [one.subject for one in load_session(panel.session.folder).maps] == [1]
+
+
+def hostile(folder, **changes):
+    path = folder / "session.json"
+    content = json.loads(path.read_text())
+    for name, value in changes.items():
+        content[name] = value
+    path.write_text(json.dumps(content))
+
+
+def damage_table(folder):
+    (table,) = folder.glob("*dseg.tsv")
+    table.write_text(table.read_text().replace("\t", "\t\t", 1))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: hostile(folder, Notes=[{"Subject": 1, "Text": 1e30}]),
+        lambda folder: hostile(folder, Explanation={"method": "smoothgrad", "n_samples": 1e30}),
+        damage_table,
+        lambda folder: next(folder.glob("*probseg.nii.gz")).write_bytes(b"no image"),
+    ],
+)
+def test_a_session_that_cannot_be_opened_leaves_everything_as_it_was(hands, case, damage, tmp_path):
+    folder = read_case(hands, case)
+    bad = shutil.copytree(folder, tmp_path / "bad")
+    damage(bad)
+    panel = hands.panel
+    before = ([layer.name for layer in hands.viewer.layers], panel.reading, panel.shown)
+    answers = [answer.key for answer in panel.answers]
+    contents = {path: path.read_bytes() for path in bad.rglob("*")}
+    # As napari opens what is dropped on it, and as the panel does.
+    with contextlib.suppress(ResultsError):
+        hands.viewer.open(str(bad), plugin="napari-ies")
+    panel.session.open(bad)
+    hands.finish()
+    hands.wait(lambda: str(bad) in panel.status.text)
+    assert ([layer.name for layer in hands.viewer.layers], panel.reading, panel.shown) == before
+    assert [answer.key for answer in panel.answers] == answers
+    assert panel.session.folder == folder
+    assert {path: path.read_bytes() for path in bad.rglob("*")} == contents
+    panel.set_note(4, "goes on")
+    saved(hands)
+    hands.wait(lambda: load_session(folder).notes == {3: "dark rim", 4: "goes on"})
+
+
+def test_what_a_session_says_of_lesions_and_regions_that_are_not_there_harms_nothing(hands, case):
+    folder = read_case(hands, case)
+    close(hands)
+    hands.viewer.layers.clear()
+    content = json.loads((folder / "session.json").read_text())
+    (one,) = content["Maps"]
+    hostile(
+        folder,
+        Maps=[one, {**one, "Subject": 999}, {**one, "Subject": "nowhere"}],
+        Notes=[*content["Notes"], {"Subject": 999, "Text": "a"}, {"Subject": "b", "Text": "c"}],
+        Selected="nowhere",
+        Explanation={**one["Request"], "seed": 2**60, "n_samples": 2**31 - 1, "noise": 1e300},
+    )
+    _, panel = hands.viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
+    hands.panel = panel
+    panel.session.open(folder)
+    hands.wait(lambda: panel.reading is not None and len(panel.answers) == 1)
+    hands.finish()
+    assert "no such lesion" in panel.session.notice.text
+    assert "no such region" in panel.session.notice.text
+    panel.set_note(3, "as before")
+    saved(hands)
+    hands.wait(lambda: load_session(folder).notes[3] == "as before")
+    # What could not be shown stays on disk.
+    kept = load_session(folder)
+    assert kept.notes == {3: "as before", 999: "a", "b": "c"}
+    assert [one.subject for one in kept.record.maps] == [3, 999, "nowhere"]

@@ -126,12 +126,14 @@ def segment(
     images = parse_images(image)
     with reporting(debug) as terminal:
         from napari_ies.cli.tables import lesions_table
+        from napari_ies.identity import Identity
         from napari_ies.results import (
             anat_folder,
             prepare,
             save_segmentation,
             segmentation_files,
         )
+        from napari_ies.results.numbering import maps_of_other_labels, numbers
         from napari_ies.results.provenance import file_record
 
         model, case = _open(
@@ -159,6 +161,15 @@ def segment(
             overwrite=overwrite,
             reference=None if known is None else file_record(known.name, known.sha256),
         )
+        earlier = maps_of_other_labels(
+            written[0].parent, Identity(case.subject, case.visit).stem, segmentation.labels
+        )
+        if earlier:
+            terminal.note(
+                f"The maps of {numbers(earlier)} in {written[0].parent} are of another "
+                "segmentation than this one, in which these numbers mean other voxels; explain "
+                "them again with --overwrite, or move them away."
+            )
         terminal.show(lesions_table(segmentation.lesions))
         terminal.show(f"{len(segmentation.lesions)} lesions; written to {written[0]}")
 
@@ -189,6 +200,14 @@ def explain(
             "label image: an expert's, another program's.",
         ),
     ] = None,
+    labels_of_others: Annotated[
+        bool,
+        typer.Option(
+            "--labels-of-others",
+            help="Take the lesions of --labels although they were found in other images, or by "
+            "another network, than those given here.",
+        ),
+    ] = False,
     reference: Reference = None,
     threshold: Threshold = None,
     method: Annotated[
@@ -242,7 +261,8 @@ def explain(
 ) -> None:
     """Explain lesions: write, for each, a saliency map per sequence and how it was made.
 
-    The patient is segmented first, unless --labels gives an earlier segmentation.
+    The patient is segmented first, unless --labels gives an earlier segmentation. A run that was
+    stopped goes on where it was when the same command is given again.
     """
     images = parse_images(image)
     _check_explain(lesion, all_lesions, mask, labels, reference, threshold)
@@ -252,6 +272,7 @@ def explain(
         from napari_ies.cli.tables import measures_table, zones_table
         from napari_ies.results import anat_folder
         from napari_ies.saliency.request import SaliencyRequest
+        from napari_ies.saliency.saliency import unit_of
 
         model, case = _open(
             terminal,
@@ -276,6 +297,7 @@ def explain(
             tolerance=tolerance,
             precision=precision,
         )
+        explaining.check_place(out, case, request, mask or (), bool(lesion or all_lesions))
         targets = [explaining.region_target(file, case) for file in mask or ()]
         if lesion or all_lesions:
             if labels is None:
@@ -283,17 +305,22 @@ def explain(
                 segmentation = _segment(terminal, model, case, threshold, known, forward=forward)
                 found = explaining.found_with(segmentation, known)
             else:
-                found = explaining.labels_from(labels, case)
+                found = explaining.labels_from(labels, case, model, of_others=labels_of_others)
             targets = [*explaining.lesion_targets(found, lesion or (), all_lesions), *targets]
-        explaining.check_files(out, targets, case, request, overwrite)
-        masks = (target.footprint for target in targets)
+        todo, measures = explaining.split_targets(out, model, case, targets, request, overwrite)
+        for target in targets:
+            if target.name in measures:
+                terminal.note(f"{target.step}: there already")
+        masks = (target.footprint for target in todo)
         announce(terminal, model, case, masks, request, memory_gib, agreed=yes)
-        saliencies = explaining.explain_targets(
-            terminal, model, case, targets, request, out, overwrite, memory_gib
+        measures |= explaining.explain_targets(
+            terminal, model, case, todo, request, out, overwrite, memory_gib
         )
-        terminal.show(measures_table(saliencies))
-        terminal.show(zones_table(saliencies))
-        terminal.show(f"{len(saliencies)} explained; written to {anat_folder(out, case)}")
+        measures = {target.name: measures[target.name] for target in targets}
+        unit = unit_of(method)
+        terminal.show(measures_table(measures, unit))
+        terminal.show(zones_table(measures, unit))
+        terminal.show(f"{len(measures)} explained; written to {anat_folder(out, case)}")
 
 
 @app.command(epilog=EXAMPLES["figure"])

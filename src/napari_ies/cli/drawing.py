@@ -109,6 +109,7 @@ def draw_figures(
     for result, file in files.items():
         explained = load_explained(result)
         case, notes = load_images(explained, images, settings.sequences)
+        notes = (*explained.notes, *notes)
         content = FigureContent(case, explained.saliency, explained.subject, notes=notes)
         written.append(save_figure(file, content, settings, overwrite=overwrite))
         done = len(written)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,27 +12,29 @@ import numpy as np
 
 from napari_ies.errors import CaseError, ResultsError, SaliencyError
 from napari_ies.masks import read_lesions, read_mask
-from napari_ies.regular_files import file_sha256
 from napari_ies.results import (
     anat_folder,
     every_name,
     label,
-    load_segmentation,
     prepare,
     saliency_files,
     save_saliency,
 )
-from napari_ies.results.names import sidecar_name
-from napari_ies.results.provenance import file_record, other_images
-from napari_ies.results.storage import expected_content, read_sidecar
+from napari_ies.results.earlier import EarlierMaps, read_measures
+from napari_ies.results.provenance import file_record, other_images, other_network
+from napari_ies.results.segmentation import read_segmentation
+from napari_ies.results.storage import read_sidecar, remove_leftovers, sidecar_of
 from napari_ies.saliency.explanation import explain_request, explain_together
+from napari_ies.saliency.footprint import BoxedMask, LabelledVoxels
 from napari_ies.volume import stem_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+    from typing import Any
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
+    from pandas import DataFrame
 
     from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
@@ -47,6 +50,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("napari_ies")
 
+OF_OTHERS = "--labels-of-others"
+"""The option that takes the lesions of other images or of another network."""
+LONGEST_LABEL = 2**31 - 1
+"""No lesion has a longer number in the names of its files."""
+
 
 @dataclass(frozen=True, eq=False)
 class Target:
@@ -57,7 +65,7 @@ class Target:
     lesion, region
         The lesion's label, or the region's name; exactly one of them.
     footprint
-        bool (X, Y, Z) on the case's grid.
+        bool (X, Y, Z) on the case's grid, or what makes it when it is asked for.
     notes
         How it was taken from its file: plain sentences.
     files
@@ -67,7 +75,7 @@ class Target:
 
     lesion: int | None
     region: str | None
-    footprint: NDArray[np.bool_]
+    footprint: ArrayLike
     notes: tuple[str, ...] = ()
     files: Mapping[str, FileRecord] = field(default_factory=dict)
 
@@ -120,7 +128,10 @@ def lesion_targets(found: Found, wanted: Sequence[int], everything: bool) -> lis
             f"{present[-1]}, listed by the command segment."
         )
     chosen = present if everything else list(dict.fromkeys(wanted))
-    return [Target(value, None, labels == value, found.notes, found.files) for value in chosen]
+    return [
+        Target(value, None, LabelledVoxels(labels, value), found.notes, found.files)
+        for value in chosen
+    ]
 
 
 def region_target(file: Path, case: Case) -> Target:
@@ -131,7 +142,8 @@ def region_target(file: Path, case: Case) -> Target:
     if not mask.values.any():
         raise CaseError(f"{file.name} marks no voxel of the images; choose another mask.")
     record = file_record(mask.name, mask.sha256)
-    return Target(None, label(stem_of(file)), mask.values, mask.notes, {"mask": record})
+    region = label(stem_of(file))
+    return Target(None, region, BoxedMask.of(mask.values), mask.notes, {"mask": record})
 
 
 def found_with(segmentation: Segmentation, reference: Mask | None) -> Found:
@@ -142,10 +154,29 @@ def found_with(segmentation: Segmentation, reference: Mask | None) -> Found:
     return Found(segmentation.labels, reference.notes, {"reference": record})
 
 
-def labels_from(file: Path, case: Case) -> Found:
-    """Read the lesions to explain: of an earlier segmentation, an expert or another program."""
+def labels_from(
+    file: Path, case: Case, model: SegmentationModel | None = None, *, of_others: bool = False
+) -> Found:
+    """Read the lesions to explain: of an earlier segmentation, an expert or another program.
+
+    Parameters
+    ----------
+    file
+        A file of a segmentation that napari-ies wrote, or any mask or label image.
+    case, model
+        The images and the network that are explained.
+    of_others
+        Whether a segmentation of other images or by another network is taken.
+
+    Raises
+    ------
+    ResultsError
+        If a segmentation is of others and that was not asked for, or it cannot be read.
+    CaseError
+        If a mask or label image cannot be used.
+    """
     if sidecar_of_ours(file):
-        return _earlier(file, case)
+        return _earlier(file, case, model, of_others)
     lesions = read_lesions(file, case)
     for note in lesions.notes:
         logger.warning(note)
@@ -154,36 +185,53 @@ def labels_from(file: Path, case: Case) -> Found:
     )
 
 
-def _earlier(file: Path, case: Case) -> Found:
-    """Read an earlier segmentation, with what was said of it and whether it is of these images."""
-    earlier = load_segmentation(file, case)
-    sidecar = file.with_name(sidecar_name(file.name))
-    content = read_sidecar(sidecar)
-    with expected_content(sidecar):
-        labels = file.with_name(content["Files"]["labels"])
-        files = {"labels": file_record(labels.name, file_sha256(labels))}
-        if "Reference" in content:
-            files["reference"] = dict(content["Reference"])
-        others = other_images(case, content.get("Images") or ())
-    if not others:
-        return Found(earlier.labels, earlier.notes, files)
-    note = (
-        f"The lesions of {labels.name} were found in other images "
-        f"({', '.join(others)} {'differ' if len(others) > 1 else 'differs'} by SHA-256) than "
-        "those that are explained; check that both are of the same patient and visit, or segment "
-        "these images."
-    )
-    logger.warning(note)
-    notes = (note, *(f"Said of {labels.name}: {text}" for text in earlier.notes))
-    return Found(earlier.labels, notes, files)
+def _earlier(file: Path, case: Case, model: SegmentationModel | None, of_others: bool) -> Found:
+    """Read an earlier segmentation, with what was said of it and of what it is."""
+    earlier = read_segmentation(file, case)
+    content, segmentation = earlier.content, earlier.segmentation
+    files = {"labels": earlier.labels}
+    if isinstance(content.get("Reference"), dict):
+        files["reference"] = dict(content["Reference"])
+    name = earlier.labels["Name"]
+    strange = {}
+    images = other_images(case, content.get("Images") or ())
+    if images:
+        strange[
+            f"found in other images ({', '.join(images)} "
+            f"{'differ' if len(images) > 1 else 'differs'} by SHA-256) than those that are "
+            "explained"
+        ] = "check that both are of the same patient and visit, or segment these images"
+    settings = [] if model is None else other_network(model, content)
+    if settings:
+        network = (content.get("Checkpoint") or {}).get("Name")
+        strange[
+            f"marked by another network ({network}; {', '.join(settings)} "
+            f"{'differ' if len(settings) > 1 else 'differs'}) than the one that is explained"
+        ] = "the map says what this network makes of them, not why they were marked"
+    if not strange:
+        return Found(segmentation.labels, segmentation.notes, files)
+    if not of_others:
+        raise ResultsError(
+            f"The lesions of {name} were {' and '.join(strange)}; segment these images with this "
+            f"network, or say that it is meant with {OF_OTHERS}."
+        )
+    told = [f"The lesions of {name} were {what}; {advice}." for what, advice in strange.items()]
+    for note in told:
+        logger.warning(note)
+    notes = (*told, *(f"Said of {name}: {text}" for text in segmentation.notes))
+    return Found(segmentation.labels, notes, files)
 
 
 def sidecar_of_ours(file: Path) -> bool:
-    """Whether a file is one that the command segment wrote, by the JSON beside it."""
-    try:
-        return "SegmentationNotes" in read_sidecar(file.with_name(sidecar_name(file.name)))
-    except ResultsError:
-        return False
+    """Whether a file is one that the command segment wrote, by the JSON beside it.
+
+    Raises
+    ------
+    ResultsError
+        If there is a JSON that cannot be read: it might say so.
+    """
+    sidecar = sidecar_of(file)
+    return os.path.lexists(sidecar) and "SegmentationNotes" in read_sidecar(sidecar)
 
 
 def class_index(text: str | None, profile: Profile) -> int | None:
@@ -204,36 +252,95 @@ def class_index(text: str | None, profile: Profile) -> int | None:
     raise SaliencyError(f"There is no class {text}; the network has {known}.")
 
 
-def check_files(
-    folder: Path, targets: Sequence[Target], case: Case, request: SaliencyRequest, overwrite: bool
+def check_place(
+    folder: Path, case: Case, request: SaliencyRequest, regions: Sequence[Path], lesions: bool
 ) -> None:
-    """Refuse before hours of computing what would be refused when the files are written.
+    """Refuse before anything is computed a folder or names in which nothing can be written.
+
+    Parameters
+    ----------
+    folder
+        For the results.
+    case, request
+        They name the files.
+    regions
+        Files of the regions to be explained.
+    lesions
+        Whether lesions are explained too.
 
     Raises
     ------
     ResultsError
-        If a file is there already, two targets share a name, or the folder cannot be used.
+        If the folder cannot be used, or a name cannot be one.
     """
-    files: list[str] = []
-    sequences = case.sequences if request.method == "smoothgrad" else ("all",)
-    for target in targets:
-        names = saliency_files(
-            case.subject,
-            request,
-            sequences,
-            visit=case.visit,
-            lesion=target.lesion,
-            region=target.region,
-        )
-        files += every_name(names)
-    named = Counter((target.lesion, target.region) for target in targets)
-    repeated = [region for (_, region), count in named.items() if count > 1]
+    named: list[tuple[int | None, str | None]] = [(None, label(stem_of(file))) for file in regions]
+    repeated = [region for (_, region), count in Counter(named).items() if count > 1]
     if repeated:
         raise ResultsError(
             f"Two masks would both be named region-{repeated[0]}; give their files names that "
             "differ in letters or digits."
         )
+    if lesions:
+        named.append((LONGEST_LABEL, None))
+    files = [name for one in named for name in every_name(_names(case, request, *one))]
+    prepare(folder, [str(anat_folder("", case) / name) for name in files], overwrite=True)
+
+
+def split_targets(
+    folder: Path,
+    model: SegmentationModel,
+    case: Case,
+    targets: Sequence[Target],
+    request: SaliencyRequest,
+    overwrite: bool,
+) -> tuple[list[Target], dict[str, DataFrame]]:
+    """Find out what is to be done, and what a run that was stopped has done already.
+
+    Parameters
+    ----------
+    folder, model, case, targets, request
+        As for :func:`explain_targets`.
+    overwrite
+        Whether results of other settings or inputs are replaced.
+
+    Returns
+    -------
+    todo, there
+        The targets to explain, and the measures of those that are there, by their names.
+
+    Raises
+    ------
+    ResultsError
+        If a file is there that is to stay, or the folder cannot be used.
+    """
+    place = anat_folder(folder, case)
+    remove_leftovers(place)
+    earlier = EarlierMaps(place, model, case, request, same_device=overwrite)
+    todo, there, files = [], {}, []
+    for target in targets:
+        names = _names(case, request, target.lesion, target.region)
+        measures, hindrance = earlier.find(names, target.footprint, target.files)
+        if measures is not None:
+            there[target.name] = measures
+            continue
+        if hindrance and not overwrite:
+            raise ResultsError(
+                f"{place / hindrance.name} is there already, {hindrance.why}; choose another "
+                "folder, or allow overwriting."
+            )
+        todo.append(target)
+        files += every_name(names)
     prepare(folder, [str(anat_folder("", case) / name) for name in files], overwrite=overwrite)
+    return todo, there
+
+
+def _names(
+    case: Case, request: SaliencyRequest, lesion: int | None, region: str | None
+) -> dict[str, Any]:
+    sequences = case.sequences if request.method == "smoothgrad" else ("all",)
+    return saliency_files(
+        case.subject, request, sequences, visit=case.visit, lesion=lesion, region=region
+    )
 
 
 def explain_targets(
@@ -245,27 +352,29 @@ def explain_targets(
     folder: Path,
     overwrite: bool,
     memory_gib: float | None = None,
-) -> dict[str, Saliency]:
+) -> dict[str, DataFrame]:
     """Explain targets, from shared forwards where that can be, and write each when it is done.
+
+    Neither a map nor a mask of one that is done is kept.
 
     Returns
     -------
-    The saliencies by the targets' names.
+    The measures by the targets' names.
     """
-    done: dict[str, Saliency] = {}
+    done: dict[str, DataFrame] = {}
     reports = _reports(model, case, targets, request, memory_gib)
     for target, computed in terminal.follow_each(reports, lambda target: target.step):
-        saliency = _with_origin(computed, target)
-        save_saliency(
+        written = save_saliency(
             folder,
-            saliency,
+            _with_origin(computed, target),
             case=case,
             model=model,
             lesion=target.lesion,
             region=target.region,
             overwrite=overwrite,
         )
-        done[target.name] = saliency
+        done[target.name] = read_measures(written[-2])
+        del computed
     return done
 
 

@@ -9,10 +9,11 @@ from rich import box
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from napari_ies.checkpoints.model import SegmentationModel
-    from napari_ies.saliency.saliency import Saliency
 
 NOT_KNOWN = "n/a"
 
@@ -51,16 +52,15 @@ def lesions_table(lesions: pd.DataFrame) -> Table:
     return table
 
 
-def measures_table(saliencies: dict[str, Saliency]) -> Table:
+def measures_table(measures: Mapping[str, pd.DataFrame], unit: str) -> Table:
     """Lay out the measures of one or more saliencies, by what each explains."""
-    first = next(iter(saliencies.values()))
     table = _table(
         ["Explained", "Sequence", "Peak +", "Peak −", "> 0 inside", "Share"],
         left=2,
-        caption=f"Peaks (± standard error) in {first.unit}.",
+        caption=f"Peaks (± standard error) in {unit}.",
     )
-    for name, saliency in saliencies.items():
-        for sequence, row in saliency.measures.iterrows():
+    for name, rows in measures.items():
+        for sequence, row in rows.iterrows():
             table.add_row(
                 name,
                 str(sequence),
@@ -72,19 +72,18 @@ def measures_table(saliencies: dict[str, Saliency]) -> Table:
     return table
 
 
-def zones_table(saliencies: dict[str, Saliency]) -> Table:
+def zones_table(measures: Mapping[str, pd.DataFrame], unit: str) -> Table:
     """Lay out the means inside and around each footprint, by what is explained."""
     from napari_ies.measures import ZONES
     from napari_ies.surroundings import SHELLS_MM
 
-    first = next(iter(saliencies.values()))
     table = _table(
         ["Explained", "Sequence", "Inside", *(f"{low:g}–{high:g} mm" for low, high in SHELLS_MM)],
         left=2,
-        caption=f"Means by distance from the border, in {first.unit}.",
+        caption=f"Means by distance from the border, in {unit}.",
     )
-    for name, saliency in saliencies.items():
-        for sequence, row in saliency.measures.iterrows():
+    for name, rows in measures.items():
+        for sequence, row in rows.iterrows():
             means = [float(row[f"mean_{zone}"]) for zone in ZONES]
             table.add_row(name, str(sequence), *(_number(mean) for mean in means))
     return table

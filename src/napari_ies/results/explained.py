@@ -11,13 +11,13 @@ from napari_ies.case import load_case
 from napari_ies.errors import ResultsError
 from napari_ies.regular_files import file_sha256
 from napari_ies.results.dataset import dataset_root, source_file
-from napari_ies.results.names import sidecar_name
-from napari_ies.results.saliency import load_saliency
-from napari_ies.results.storage import expected_content, read_sidecar
+from napari_ies.results.numbering import numbered_otherwise
+from napari_ies.results.saliency import read_saliency
+from napari_ies.results.sidecars import SaliencyContent, read_content
+from napari_ies.results.storage import finishing, sidecar_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any
 
     from napari_ies.case import Case
     from napari_ies.saliency.saliency import Saliency
@@ -62,6 +62,8 @@ class Explained:
         What the names of its files begin with, for more files of that name.
     sources
         Where the images were, as its sidecar says it: BIDS URIs or names.
+    notes
+        What is to be said of it with the images: short phrases.
     """
 
     path: Path
@@ -70,6 +72,7 @@ class Explained:
     images: tuple[ImageRecord, ...]
     stem: str
     sources: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def result_of(path: str | Path) -> Path:
@@ -86,10 +89,12 @@ def result_of(path: str | Path) -> Path:
         If it belongs to no saliency that napari-ies wrote.
     """
     path = Path(path).expanduser()
-    sidecar = path.with_name(sidecar_name(path.name))
-    content = read_sidecar(sidecar)
-    with expected_content(sidecar):
-        return path.with_name(PurePath(content["Files"]["footprint"]).name)
+
+    def reading() -> Path:
+        content, _ = read_content(sidecar_of(path), SaliencyContent)
+        return path.with_name(content.files.footprint)
+
+    return finishing(path.parent, reading)
 
 
 def load_explained(path: str | Path) -> Explained:
@@ -106,20 +111,24 @@ def load_explained(path: str | Path) -> Explained:
         If a file of it is missing, damaged or not written by napari-ies.
     """
     path = Path(path).expanduser()
-    saliency = load_saliency(path)
-    sidecar = path.with_name(sidecar_name(path.name))
-    content = read_sidecar(sidecar)
-    with expected_content(sidecar):
-        lesion, region = content["Lesion"], content["Region"]
-        footprint = PurePath(content["Files"]["footprint"]).name
-        return Explained(
-            path=path,
-            saliency=saliency,
-            subject=f"region {region}" if lesion is None else f"lesion {int(lesion)}",
-            images=tuple(_image_record(record) for record in content["Provenance"]["images"]),
-            stem=footprint.removesuffix(".nii.gz").removesuffix("_desc-footprint_mask"),
-            sources=tuple(str(source) for source in content.get("Sources") or ()),
-        )
+    saliency, content = read_saliency(path)
+    footprint = content.files.footprint
+    region, lesion = content.region, content.lesion
+    otherwise = numbered_otherwise(path, content)
+    if otherwise:
+        logger.warning(otherwise)
+    return Explained(
+        path=path,
+        saliency=saliency,
+        subject=f"region {region}" if lesion is None else f"lesion {lesion}",
+        images=tuple(
+            ImageRecord(image.sequence, PurePath(image.file or "").name, image.sha256 or "")
+            for image in content.images
+        ),
+        stem=footprint.removesuffix(".nii.gz").removesuffix("_desc-footprint_mask"),
+        sources=tuple(content.sources or ()),
+        notes=(f"lesion {lesion} of another segmentation",) if otherwise else (),
+    )
 
 
 def load_images(
@@ -185,11 +194,6 @@ def load_images(
             continue
         logger.warning(text, files[image.sequence], explained.stem)
     return case, tuple(notes)
-
-
-def _image_record(record: Mapping[str, Any]) -> ImageRecord:
-    name, digest = PurePath(record.get("file") or "").name, record.get("sha256") or ""
-    return ImageRecord(str(record["sequence"]), name, str(digest))
 
 
 def _places(explained: Explained, image: ImageRecord) -> list[Path]:

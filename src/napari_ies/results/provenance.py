@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_ies.results.storage import plain
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -65,17 +67,52 @@ def other_images(case: Case, records: Sequence[Mapping[str, Any]]) -> list[str]:
     -------
     Such as ``["FLAIR of flair.nii.gz"]``, or nothing where all are the case's.
     """
-    files = set(case.sha256)
+    digests = {value for value in case.sha256 if value}
+    own = dict(zip(case.sequences, case.sha256, strict=True))
+    values = dict(zip(case.sequences, case.data, strict=True))
     others = []
     for record in records:
+        sequence = str(record.get("Sequence"))
         digest, data = record.get("SHA256"), record.get("DataSHA256")
-        if digest in files or not (digest or data):
+        if not (digest or data):
             continue
-        if data and data in {data_digest(values) for values in case.data}:
+        # One that is called the same is to be the same; one of another name may be any of them.
+        if digest and digest in ({own[sequence]} if own.get(sequence) else digests):
             continue
+        if data:
+            compared = [values[sequence]] if sequence in values else list(values.values())
+            if data in {data_digest(one) for one in compared}:
+                continue
         name = record.get("Name")
-        others.append(f"{record.get('Sequence')}{f' of {name}' if name else ''}")
+        others.append(f"{sequence}{f' of {name}' if name else ''}")
     return others
+
+
+def other_network(model: SegmentationModel, content: Mapping[str, Any]) -> list[str]:
+    """Name what sets the network of a result apart from another one.
+
+    Parameters
+    ----------
+    model
+        The other one.
+    content
+        What the result's sidecar says; what it does not say is not compared.
+
+    Returns
+    -------
+    Such as ``["SHA-256"]`` or ``["Orientation"]``, or nothing where both are the same. Names,
+    what was guessed and the threshold do not count.
+    """
+    own: dict[str, Any] = plain(checkpoint_provenance(model))
+    recorded = content.get("Checkpoint")
+    recorded = recorded if isinstance(recorded, dict) else {}
+    apart = [
+        "SHA-256" if key == "SHA256" else key
+        for key in ("SHA256", "Architecture", "Arguments", "Weights")
+        if key in recorded and recorded[key] != own["Checkpoint"][key]
+    ]
+    settings = [key for key in own if key != "Checkpoint"]
+    return apart + [key for key in settings if key in content and content[key] != own[key]]
 
 
 def data_digest(values: NDArray[np.float32]) -> str:

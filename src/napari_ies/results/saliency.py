@@ -8,26 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_ies.errors import ResultsError, SaliencyError
+from napari_ies.errors import ResultsError
 from napari_ies.measures import describe_measures, measure
 from napari_ies.profile import describe_profile, profile
 from napari_ies.results.belonging import told_apart
 from napari_ies.results.dataset import anat_folder, describe_dataset, source_uris
 from napari_ies.results.names import saliency_stem, sidecar_name
 from napari_ies.results.provenance import case_provenance, request_provenance
+from napari_ies.results.sidecars import Digests, SaliencyContent, read_content
 from napari_ies.results.storage import (
-    expected_content,
+    finishing,
     image_writer,
-    json_writer,
     prepare,
     read_image,
-    read_sidecar,
+    sidecar_of,
     space_code,
     write,
 )
 from napari_ies.results.tables import table_writer
 from napari_ies.saliency.provenance import network_provenance
-from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.saliency.saliency import Saliency
 from napari_ies.surroundings import surroundings
 
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
     from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.saliency.request import SaliencyRequest
 
 
 def saliency_files(
@@ -105,7 +105,7 @@ def saliency_files(
 def every_name(names: Mapping[str, Any]) -> list[str]:
     """List the files that :func:`saliency_files` names, without the JSON beside each."""
     singles = [names[kind] for kind in ("footprint", "measures", "profile")]
-    return [*names["maps"], *names["standard_error"], *singles]
+    return [*names["maps"], *names.get("standard_error", ()), *singles]
 
 
 def save_saliency(
@@ -184,11 +184,12 @@ def save_saliency(
     space = space_code(case)
 
     files, sidecars = {}, {}
+    digests = Digests(every_name(names))
     groups = {"maps": saliency.maps} | ({} if errors is None else {"standard_error": errors})
     for group, arrays in groups.items():
         for sequence, name, array in zip(saliency.sequences, names[group], arrays, strict=True):
             files[name] = image_writer(array, case.affine, space)
-            sidecars[sidecar_name(name)] = json_writer(
+            sidecars[sidecar_name(name)] = digests.writer(
                 {
                     "Description": _WORDS[group].format(sequence=sequence),
                     "Sequence": sequence,
@@ -198,7 +199,7 @@ def save_saliency(
             )
     footprint = names["footprint"]
     files[footprint] = image_writer(saliency.mask.astype(np.uint8), case.affine, space)
-    sidecars[sidecar_name(footprint)] = json_writer(
+    sidecars[sidecar_name(footprint)] = digests.writer(
         {"Description": _WORDS["footprint"], "Type": "ROI"} | common
     )
     around = surroundings(saliency)
@@ -207,7 +208,7 @@ def save_saliency(
         ("profile", profile(saliency, around), describe_profile(saliency)),
     ):
         files[names[group]] = table_writer(table)
-        sidecars[sidecar_name(names[group])] = json_writer(columns | common)
+        sidecars[sidecar_name(names[group])] = digests.writer(columns | common)
 
     place = folder if root is None else anat_folder(root, case)
     written = write(
@@ -237,51 +238,52 @@ def load_saliency(path: str | Path) -> Saliency:
     ResultsError
         If a file of it is missing, damaged or not written by napari-ies.
     """
-    path = Path(path).expanduser()
-    sidecar = path.with_name(sidecar_name(path.name))
-    content = read_sidecar(sidecar)
-    with expected_content(sidecar):
-        try:
-            request = SaliencyRequest(**content["Request"])
-        except SaliencyError as error:
-            raise ValueError(str(error)) from error
-        grid, names = content["Grid"], content["Files"]
-        shape = tuple(int(size) for size in grid["Shape"])
-        box = tuple(slice(int(start), int(stop)) for start, stop in grid["Box"])
-        affine = np.array(grid["Affine"], dtype=np.float64).reshape(4, 4)
-        sequences = tuple(str(sequence) for sequence in content["Sequences"])
-        maps = [path.with_name(name) for name in names["maps"]]
-        errors = [path.with_name(name) for name in names.get("standard_error", ())]
-        footprint = path.with_name(names["footprint"])
-        n_used = int(content["SamplesUsed"])
-        provenance = dict(content["Provenance"])
-        if len(shape) != 3 or len(box) != 3 or len(maps) != len(sequences):
-            raise ValueError("the sizes do not agree")
+    return read_saliency(path)[0]
 
-    def cropped(image: Path, dtype: type[np.generic]) -> Any:
-        whole = read_image(image, dtype, shape)
-        part = np.ascontiguousarray(whole[box])
+
+def read_saliency(path: str | Path) -> tuple[Saliency, SaliencyContent]:
+    """Read a saliency with what its sidecar says; see :func:`load_saliency`."""
+    path = Path(path).expanduser()
+    return finishing(path.parent, lambda: _read(path))
+
+
+def _read(path: Path) -> tuple[Saliency, SaliencyContent]:
+    sidecar = sidecar_of(path)
+    content, _ = read_content(sidecar, SaliencyContent)
+    names, grid = content.files, content.grid
+
+    def cropped(name: str, dtype: type[np.generic]) -> Any:
+        image = path.with_name(name)
+        whole = read_image(image, dtype, grid.size, content.digest(name))
+        part = np.ascontiguousarray(whole[grid.slices])
         if np.count_nonzero(whole) != np.count_nonzero(part):
             raise ResultsError(
                 f"{image} does not belong to {sidecar.name}: it has values outside the box given "
                 "there; compute the result again."
             )
+        if not np.isfinite(part).all():
+            raise ResultsError(f"{image} holds values that no map has; compute the result again.")
         return part
 
-    return Saliency(
-        request=request,
-        sequences=sequences,
-        shape=shape,
-        affine=affine,
-        box=box,
-        cropped=np.stack([cropped(image, np.float32) for image in maps]),
-        cropped_standard_error=(
-            np.stack([cropped(image, np.float32) for image in errors]) if errors else None
-        ),
-        footprint=cropped(footprint, np.uint8) > 0,
-        n_used=n_used,
-        provenance=provenance,
+    footprint = cropped(names.footprint, np.uint8) > 0
+    if not footprint.any():
+        raise ResultsError(
+            f"{path.with_name(names.footprint)} marks no voxel; compute the result again."
+        )
+    errors = [cropped(name, np.float32) for name in names.standard_error]
+    saliency = Saliency(
+        request=content.asked,
+        sequences=tuple(content.sequences),
+        shape=grid.size,
+        affine=grid.matrix,
+        box=grid.slices,
+        cropped=np.stack([cropped(name, np.float32) for name in names.maps]),
+        cropped_standard_error=np.stack(errors) if errors else None,
+        footprint=footprint,
+        n_used=content.samples_used,
+        provenance=dict(content.provenance),
     )
+    return saliency, content
 
 
 _WORDS = {

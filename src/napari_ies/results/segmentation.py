@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,25 +14,27 @@ from napari_ies.geometry.grid import Grid
 from napari_ies.lesions import COLUMNS
 from napari_ies.results.belonging import told_apart
 from napari_ies.results.dataset import anat_folder, describe_dataset, source_uris
+from napari_ies.results.lesion_table import read_lesion_table
 from napari_ies.results.names import segmentation_stem, sidecar_name
-from napari_ies.results.provenance import case_provenance, checkpoint_provenance
+from napari_ies.results.provenance import case_provenance, checkpoint_provenance, file_record
+from napari_ies.results.sidecars import Digests, SegmentationContent, read_content
 from napari_ies.results.storage import (
-    expected_content,
+    finishing,
     image_writer,
-    json_writer,
     prepare,
-    read_image,
-    read_sidecar,
+    read_hashed_image,
+    sidecar_of,
     space_code,
     write,
 )
-from napari_ies.results.tables import read_table, table_writer
+from napari_ies.results.tables import table_writer
 from napari_ies.versions import versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
+    from numpy.typing import NDArray
 
     from napari_ies.agreement import Agreement
     from napari_ies.case import Case
@@ -121,15 +124,16 @@ def save_segmentation(
         names["probability"]: image_writer(probability, case.affine, space),
         names["lesions"]: table_writer(_lookup_table(segmentation.lesions)),
     }
+    digests = Digests(files)
     sidecars = {
-        sidecar_name(names["labels"]): json_writer(
+        sidecar_name(names["labels"]): digests.writer(
             {"Description": "Lesion instances, 0 is background"}
             | common
             # Image and table share a stem, so this is the sidecar of both.
             | _LOOKUP_COLUMNS
             | {name: COLUMNS[str(name)] for name in segmentation.lesions if name in COLUMNS}
         ),
-        sidecar_name(names["probability"]): json_writer(
+        sidecar_name(names["probability"]): digests.writer(
             {"Description": "Probability of the explained class", "Units": "1"} | common
         ),
     }
@@ -140,7 +144,9 @@ def save_segmentation(
     return written[: len(files)]
 
 
-def load_segmentation(path: str | Path, case: Case | None = None) -> Segmentation:
+def load_segmentation(
+    path: str | Path, case: Case | None = None, *, changed_too: bool = False
+) -> Segmentation:
     """Read back what :func:`save_segmentation` wrote.
 
     Parameters
@@ -149,6 +155,9 @@ def load_segmentation(path: str | Path, case: Case | None = None) -> Segmentatio
         Any one of its files.
     case
         The case that it must belong to, if that is to be checked.
+    changed_too
+        Whether files are read that were changed since they were written, such as labels corrected
+        by hand, as they are now.
 
     Returns
     -------
@@ -157,42 +166,78 @@ def load_segmentation(path: str | Path, case: Case | None = None) -> Segmentatio
     Raises
     ------
     ResultsError
-        If a file of it is missing, damaged, not written by napari-ies, or lies on another grid
-        than the case.
+        If a file of it is missing, damaged, changed, not written by napari-ies, or lies on another
+        grid than the case.
     """
+    return read_segmentation(path, case, changed_too=changed_too).segmentation
+
+
+@dataclass(frozen=True, eq=False)
+class SavedSegmentation:
+    """A segmentation on disk, and what its files say about it.
+
+    Parameters
+    ----------
+    segmentation
+        Read back.
+    content
+        All that its sidecar says.
+    labels
+        Record of the file of its labels, see :func:`~napari_ies.results.provenance.file_record`.
+    """
+
+    segmentation: Segmentation
+    content: Mapping[str, Any]
+    labels: Mapping[str, str | None]
+
+
+def read_segmentation(
+    path: str | Path, case: Case | None = None, *, changed_too: bool = False
+) -> SavedSegmentation:
+    """Read a segmentation with what its files say; see :func:`load_segmentation`."""
+    path = Path(path).expanduser()
+    return finishing(path.parent, lambda: _read(path, case, changed_too))
+
+
+def _read(path: Path, case: Case | None, changed_too: bool) -> SavedSegmentation:
     # Here, because it brings PyTorch along, for which whoever only writes need not wait.
     from napari_ies.segmentation import Segmentation
 
-    path = Path(path).expanduser()
-    sidecar = path.with_name(sidecar_name(path.name))
-    content = read_sidecar(sidecar)
-    with expected_content(sidecar):
-        names, grid = content["Files"], content["Grid"]
-        labels, probability, table = (
-            path.with_name(names[key]) for key in ("labels", "probability", "lesions")
-        )
-        shape = tuple(int(size) for size in grid["Shape"])
-        affine = np.array(grid["Affine"], dtype=np.float64).reshape(4, 4)
-        settings: dict[str, Any] = {
-            "threshold": float(content["Threshold"]),
-            "forward": str(content["Forward"]),
-            "device": str(content["Device"]),
-            "notes": tuple(str(note) for note in content["SegmentationNotes"]),
-            "smallest": int(content["SmallestLesion"]) if "SmallestLesion" in content else None,
-            # Earlier versions did not write what they had tested.
-            "agreements": tuple(_agreement(one) for one in content.get("Agreements", ())),
-        }
-    if case is not None and not case.grid.same_as(Grid.of(shape, affine)):
+    sidecar = sidecar_of(path)
+    content, whole = read_content(sidecar, SegmentationContent)
+    names, shape = content.files, content.grid.size
+    if case is not None and not case.grid.same_as(Grid.of(shape, content.grid.matrix)):
         raise ResultsError(
             f"{path.name} (size {shape}) does not lie on the grid of the images (size "
             f"{case.shape}); give the images that were segmented, the same one first."
         )
-    return Segmentation(
-        probability=read_image(probability, np.float32, shape),
-        labels=read_image(labels, np.int32, shape),
-        lesions=_read_table(table),
-        **settings,
+
+    def image(name: str, dtype: type[np.generic]) -> tuple[NDArray[Any], str]:
+        digest = "" if changed_too else content.digest(name)
+        return read_hashed_image(path.with_name(name), dtype, shape, digest)
+
+    labels, digest = image(names.labels, np.int32)
+    probability, _ = image(names.probability, np.float32)
+    if labels.min() < 0 or not np.isfinite(probability).all():
+        raise ResultsError(
+            f"{names.labels} or {names.probability} holds values that no segmentation has; compute "
+            "the result again."
+        )
+    table_digest = "" if changed_too else content.digest(names.lesions)
+    lesions = read_lesion_table(path.with_name(names.lesions), labels, table_digest)
+    segmentation = Segmentation(
+        probability=probability,
+        labels=labels,
+        lesions=lesions,
+        threshold=content.threshold,
+        forward=content.forward,
+        device=content.device,
+        notes=tuple(content.segmentation_notes),
+        smallest=content.smallest_lesion,
+        # Earlier versions did not write what they had tested.
+        agreements=tuple(_agreement(one) for one in whole.get("Agreements", ())),
     )
+    return SavedSegmentation(segmentation, whole, file_record(names.labels, digest))
 
 
 _LOOKUP_COLUMNS = {
@@ -269,21 +314,3 @@ def _agreement(content: Mapping[str, Any]) -> Agreement:
         sure=bool(content["Sure"]),
         suggestion=None if suggestion is None else str(suggestion),
     )
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        table = read_table(path)
-        # Version 0.1 wrote the column "label" and no names.
-        key = "index" if "index" in table else "label"
-        if key not in table:
-            raise ValueError("no column names the lesions")
-        return table.drop(columns="name", errors="ignore").set_index(key).rename_axis("label")
-    except FileNotFoundError as error:
-        raise ResultsError(
-            f"{path} is missing; the files of one result belong together, so copy them all."
-        ) from error
-    except (OSError, ValueError) as error:
-        raise ResultsError(
-            f"{path} cannot be read as the table of lesions; copy or compute it again."
-        ) from error

@@ -8,22 +8,68 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import nibabel as nib
 import numpy as np
 
-from napari_ies.errors import ResultsError
+from napari_ies.errors import CaseError, ResultsError
 from napari_ies.geometry.grid import Grid
-from napari_ies.image_files import UNREADABLE
+from napari_ies.image_files import UNREADABLE, open_image
+from napari_ies.regular_files import read_json
+from napari_ies.results.names import sidecar_name
+from napari_ies.results.staging import (
+    STAGING_PREFIX,
+    finish_leftovers,
+    remove_leftovers,
+    staged,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_ies.case import Case
 
-STAGING_PREFIX = ".napari-ies-"
-"""Of the folders in which files are written before they are moved to their place."""
+__all__ = [
+    "CHANGED",
+    "FOREIGN",
+    "STAGING_PREFIX",
+    "expected_content",
+    "finishing",
+    "image_writer",
+    "json_writer",
+    "plain",
+    "prepare",
+    "read_hashed_image",
+    "read_image",
+    "read_sidecar",
+    "remove_leftovers",
+    "sidecar_of",
+    "space_code",
+    "text_writer",
+    "write",
+]
+
+Read = TypeVar("Read")
+
+FOREIGN = (
+    "{path} does not hold what napari-ies writes ({reason}); choose a result of napari-ies or "
+    "compute it again."
+)
+"""What is said of a sidecar that is not what it should be."""
+CHANGED = (
+    "{path} is not the file that {sidecar} describes (its SHA-256 differs): it was changed, "
+    "replaced or cut short; copy all files of the result again or compute it again (an image of "
+    "lesions that was corrected by hand is taken from under another name)."
+)
+"""What is said of a file whose content is another than was written."""
+MISSING = "{path} is missing; the files of one result belong together, so copy them all."
+LARGEST_SIDECAR = 16 << 20
+"""Bytes; a result's takes some tens of thousands."""
+LONGEST_NAME = 255
+"""Bytes of a name that file systems take."""
+PROBE_BYTES = 1 << 16
+"""Written and let go, to see that the disk is not full."""
 SCANNER_SPACE = 1
 """NIfTI's code for coordinates of the scanner."""
 
@@ -49,12 +95,17 @@ def prepare(folder: str | Path, files: Iterable[str], *, overwrite: bool = False
     ResultsError
         If the folder cannot be made, or one of the files is there and must not be overwritten.
     """
-    folder = Path(folder).expanduser()
+    folder, files = Path(folder).expanduser(), list(files)
     with _disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        # Seen before hours of computing, not after: can a file be made here at all?
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except ValueError as error:
+            raise ResultsError(f"{folder} cannot be the name of a folder ({error}).") from error
+        for name in files:
+            _check_length(name)
+        for place in {folder, *((folder / name).parent for name in files)}:
+            remove_leftovers(place)
+            _check_writable(place)
         existing = [] if overwrite else [name for name in files if (folder / name).exists()]
     if existing:
         raise ResultsError(
@@ -66,7 +117,10 @@ def prepare(folder: str | Path, files: Iterable[str], *, overwrite: bool = False
 def write(
     folder: Path, files: Mapping[str, Callable[[Path], None]], *, obsolete: Sequence[str] = ()
 ) -> list[Path]:
-    """Write files into a folder; each of them appears whole, at the end, or not at all.
+    """Write files into a folder: all of them appear, whole, in one step, or none.
+
+    Where the program is stopped in that step, whoever prepares this folder next, or fails to read
+    what is in it, finishes the step (:mod:`~napari_ies.results.staging`).
 
     Parameters
     ----------
@@ -86,18 +140,13 @@ def write(
     ResultsError
         If the disk refuses.
     """
-    # In the same folder, so that the move is a rename within one disk; a folder of its own, so
-    # that each file has its final name (nibabel compresses by it) and usual permissions.
-    with (
-        _disk_errors(folder),
-        tempfile.TemporaryDirectory(dir=folder, prefix=STAGING_PREFIX) as staging,
-    ):
+    # Each file has its final name there (nibabel compresses by it) and usual permissions.
+    with _disk_errors(folder), staged(folder, list(files)) as staging:
         for name, writer in files.items():
-            writer(Path(staging, name))
-            _flush(Path(staging, name))
-        for name in obsolete:
-            (folder / name).unlink(missing_ok=True)
-        return [Path(staging, name).replace(folder / name) for name in files]
+            writer(staging.folder / name)
+            _flush(staging.folder / name)
+        staging.publish(obsolete)
+    return [folder / name for name in files]
 
 
 def image_writer(
@@ -132,7 +181,7 @@ def image_writer(
 def json_writer(content: Mapping[str, Any]) -> Callable[[Path], None]:
     """Return what writes a sidecar, UTF-8 and indented."""
     return text_writer(
-        json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     )
 
 
@@ -145,7 +194,12 @@ def text_writer(text: str) -> Callable[[Path], None]:
     return writer
 
 
-def read_image(path: Path, dtype: type[np.generic], shape: Sequence[int]) -> NDArray[Any]:
+def read_image(
+    path: Path,
+    dtype: type[np.generic],
+    shape: Sequence[int],
+    sha256: str = "",
+) -> NDArray[Any]:
     """Read an image that napari-ies wrote.
 
     Parameters
@@ -154,30 +208,45 @@ def read_image(path: Path, dtype: type[np.generic], shape: Sequence[int]) -> NDA
         NIfTI file.
     dtype, shape
         What its sidecar promises.
+    sha256
+        Of the file, as its sidecar records it; empty for results of before that was written.
 
     Raises
     ------
     ResultsError
         If it is missing, damaged or another image.
     """
-    if not path.is_file():
-        raise ResultsError(
-            f"{path} is missing; the files of one result belong together, so copy them all."
-        )
+    return read_hashed_image(path, dtype, shape, sha256)[0]
+
+
+def read_hashed_image(
+    path: Path, dtype: type[np.generic], shape: Sequence[int], sha256: str = ""
+) -> tuple[NDArray[Any], str]:
+    """Read an image as :func:`read_image` does, with the SHA-256 of the file as it was read."""
+    if not os.path.lexists(path):
+        raise ResultsError(MISSING.format(path=path))
     try:
-        image = nib.load(path)
-        data = np.asarray(image.dataobj)
+        content = open_image(path)
+    except CaseError as error:
+        raise ResultsError(str(error)) from error
+    if sha256 and content.sha256 != sha256:
+        raise ResultsError(CHANGED.format(path=path, sidecar=sidecar_name(path.name)))
+    image = content.image
+    try:
+        found, size = image.get_data_dtype(), image.shape
+        if found == np.dtype(dtype) and size == tuple(shape):
+            data = np.asarray(image.dataobj)
+            found = data.dtype
     except UNREADABLE as error:
         raise ResultsError(
             f"{path} is damaged or cut short and cannot be read; copy or compute it again."
         ) from error
-    if data.dtype != np.dtype(dtype) or data.shape != tuple(shape):
+    if found != np.dtype(dtype) or size != tuple(shape):
         raise ResultsError(
-            f"{path} holds {data.dtype} values of size {data.shape}, its sidecar says "
-            f"{np.dtype(dtype)} of size {tuple(shape)}; one of the two was replaced, so compute "
-            "the result again."
+            f"{path} holds {found} values of size {size}, its sidecar says {np.dtype(dtype)} of "
+            f"size {tuple(shape)}; one of the two was replaced, so compute the result again."
         )
-    return np.ascontiguousarray(data)
+    return np.ascontiguousarray(data), content.sha256
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:
@@ -189,12 +258,17 @@ def read_sidecar(path: Path) -> dict[str, Any]:
         If there is none, or it is not readable.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path, LARGEST_SIDECAR)
     except FileNotFoundError as error:
         raise ResultsError(
             f"There is no {path}; expected the JSON that napari-ies writes beside each image."
         ) from error
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise ResultsError(
+            f"{path} cannot be read ({error.strerror or error}); expected the JSON that napari-ies "
+            "writes beside each image."
+        ) from error
+    except (ValueError, RecursionError) as error:
         raise ResultsError(
             f"{path} cannot be read as JSON; it is damaged or another kind of file."
         ) from error
@@ -203,21 +277,63 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     return content
 
 
+def sidecar_of(path: Path) -> Path:
+    """Return the JSON beside a file of a result (or that JSON itself).
+
+    Raises
+    ------
+    ResultsError
+        If the path is none of a file.
+    """
+    if not path.name:
+        raise ResultsError(f"{str(path)!r} names no file; expected a file of a result.")
+    return path.with_name(sidecar_name(path.name))
+
+
+def finishing(folder: Path, reading: Callable[[], Read]) -> Read:
+    """Read a result; where that fails and a write was cut short, finish this and read again."""
+    try:
+        return reading()
+    except ResultsError:
+        if not finish_leftovers(folder):
+            raise
+    return reading()
+
+
 @contextmanager
 def expected_content(path: Path) -> Iterator[None]:
     """Turn a sidecar's missing or impossible entries into a :class:`ResultsError`."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise ResultsError(
-            f"{path} does not hold what napari-ies writes ({type(error).__name__}: {error}); "
-            "choose a result of napari-ies or compute it again."
-        ) from error
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ResultsError(FOREIGN.format(path=path, reason=reason)) from error
 
 
 def space_code(case: Case) -> int:
     """Return NIfTI's code for what the case's millimetres refer to (1 scanner, 4 MNI, …)."""
     return case.space or SCANNER_SPACE
+
+
+def _check_length(name: str) -> None:
+    longest = max(Path(name).parts, key=lambda part: len(os.fsencode(part)), default="")
+    if len(os.fsencode(longest)) > LONGEST_NAME:
+        raise ResultsError(
+            f"{longest} has {len(os.fsencode(longest))} letters, and names of files have "
+            f"{LONGEST_NAME} at most; give the patient, the sequence or the region a shorter name."
+        )
+
+
+def _check_writable(place: Path) -> None:
+    """Find out before hours of computing, not after, whether files can be written to a folder.
+
+    The folder is made only when they are; till then the nearest that is there stands for it.
+    """
+    while not os.path.lexists(place):
+        place = place.parent
+    with tempfile.TemporaryFile(dir=place) as file:
+        file.write(bytes(PROBE_BYTES))
+        file.flush()
 
 
 def _flush(path: Path) -> None:
@@ -238,18 +354,19 @@ def _disk_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a value as JSON knows it; numbers that are not finite become null."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {plain(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return plain(value.item())
     if isinstance(value, float) and not np.isfinite(value):
         return None
-    if value is None or isinstance(value, str | bool | int | float):
+    if value is None or isinstance(value, bool | int | float):
         return value
-    return str(value)
+    # Names of files may hold bytes that are no text.
+    return str(value).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

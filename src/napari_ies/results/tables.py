@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+from io import StringIO
 from typing import TYPE_CHECKING
 
 import pandas as pd
+
+from napari_ies.errors import ResultsError
+from napari_ies.regular_files import LARGEST_TEXT, read_regular
+from napari_ies.results.names import sidecar_name
+from napari_ies.results.storage import CHANGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,6 +19,8 @@ if TYPE_CHECKING:
 
 MISSING = "n/a"
 """What stands in a table where there is no value."""
+MOST_CELLS = 5_000_000
+"""A table has a row for each lesion or distance, and some twenty columns."""
 
 
 def table_writer(table: pd.DataFrame) -> Callable[[Path], None]:
@@ -23,16 +32,32 @@ def table_writer(table: pd.DataFrame) -> Callable[[Path], None]:
     return writer
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, sha256: str = "") -> pd.DataFrame:
     """Read a table; every number is the one that was written.
+
+    Parameters
+    ----------
+    path
+        The table.
+    sha256
+        Of the file, as its sidecar records it; empty for results of before that was written.
 
     Raises
     ------
+    ResultsError
+        If it is not the file whose SHA-256 was recorded.
     OSError, ValueError
         If there is no such file, or it is no table.
     """
+    raw = read_regular(path, LARGEST_TEXT)
+    if sha256 and hashlib.sha256(raw).hexdigest() != sha256:
+        raise ResultsError(CHANGED.format(path=path, sidecar=sidecar_name(path.name)))
+    # A table in memory takes tens of bytes for each separator of the file.
+    if raw.count(b"\t") + raw.count(b"\n") > MOST_CELLS:
+        raise ValueError("it has more cells than any table of napari-ies")
+    text = StringIO(raw.decode("utf-8-sig"))
     # As text first: how exactly pandas reads floats hangs on its version, Python's float does not.
-    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, na_values=[MISSING])
+    table = pd.read_csv(text, sep="\t", dtype=str, keep_default_na=False, na_values=[MISSING])
     return table.apply(_numbers) if len(table) else table
 
 

@@ -19,7 +19,7 @@ from napari_ies.network_grid import (
 )
 from napari_ies.progress import Progress
 from napari_ies.saliency.certification import choose_engine
-from napari_ies.saliency.footprint import footprint_mask, footprint_voxels
+from napari_ies.saliency.footprint import BoxedMask, footprint_mask, footprint_voxels
 from napari_ies.saliency.gradcam import default_layer, gradcam
 from napari_ies.saliency.memory import PeakMemory, memory_limit
 from napari_ies.saliency.problem import Estimate, Problem, Target
@@ -29,7 +29,7 @@ from napari_ies.saliency.smoothgrad import smoothgrad
 from napari_ies.windows import enclosing, tiling
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.orientation import Reorientation
     from napari_ies.saliency.request import SaliencyRequest
-    from napari_ies.windows import Box
 
 logger = logging.getLogger("napari_ies")
 
@@ -66,7 +65,7 @@ class CaseExplanations:
         self._seen = network_case(model, case)
         self._turn = network_turn(model, self._seen)
         self._case = case
-        self._request = _completed(request, model)
+        self._request = completed(request, model)
         self._peak = PeakMemory(model.device)
         self._problem = Problem(
             network=model.network,
@@ -111,14 +110,18 @@ class CaseExplanations:
         return max(self._problem.memory // 2 // each, 1)
 
     def run(
-        self, wanted: Sequence[tuple[ArrayLike, str]]
+        self, wanted: Iterable[tuple[ArrayLike, str]]
     ) -> Iterator[tuple[int, Progress[Saliency]]]:
-        """Explain footprints, each in its aggregation; yield the number of each and a report."""
-        masks = [footprint_mask(footprint, self._case.shape) for footprint, _ in wanted]
-        targets = [
-            Target(self._voxels(mask), aggregation)
-            for mask, (_, aggregation) in zip(masks, wanted, strict=True)
-        ]
+        """Explain footprints, each in its aggregation; yield the number of each and a report.
+
+        They are taken one after the other, and no mask of the whole grid is kept.
+        """
+        masks, targets = [], []
+        for footprint, aggregation in wanted:
+            mask = footprint_mask(footprint, self._case.shape)
+            targets.append(Target(self._voxels(mask), aggregation))
+            masks.append(BoxedMask.of(mask))
+            del mask, footprint
         if self._request.method == "smoothgrad":
             self._provenance["jacobian"] = self._problem.engine.name
             sequences, unit = self._case.sequences, "gradients"
@@ -131,8 +134,8 @@ class CaseExplanations:
             target = targets[estimate.target]
             result = None
             if estimate.mean is not None:
-                mask = masks[estimate.target]
-                result = self._saliency(estimate, target.aggregation, mask, sequences)
+                boxed = masks[estimate.target]
+                result = self._saliency(estimate, target.aggregation, boxed, sequences)
             report = Progress("Explaining", estimate.done, estimate.total, unit, result)
             yield estimate.target, report
 
@@ -145,7 +148,7 @@ class CaseExplanations:
         self,
         estimate: Estimate,
         aggregation: str,
-        mask: NDArray[np.bool_],
+        mask: BoxedMask,
         sequences: tuple[str, ...],
     ) -> Saliency:
         error, turn = estimate.standard_error, self._turn
@@ -154,7 +157,7 @@ class CaseExplanations:
         deviation = None if error is None else _stored(error, turn)
         if self._seen is not self._case:
             grids = self._seen.grid, self._case.grid
-            own, box = box, enclosing([touched_box(box, *grids), _around(mask)])
+            own, box = box, enclosing([touched_box(box, *grids), mask.box])
             mean = map_to_stored(mean, own, *grids, box)
             deviation = None if deviation is None else map_to_stored(deviation, own, *grids, box)
         return Saliency(
@@ -165,7 +168,7 @@ class CaseExplanations:
             box=box,
             cropped=mean,
             cropped_standard_error=deviation,
-            footprint=np.ascontiguousarray(mask[box]),
+            footprint=mask.within(box),
             n_used=estimate.n_used,
             provenance={
                 **self._provenance,
@@ -175,7 +178,7 @@ class CaseExplanations:
         )
 
 
-def _completed(request: SaliencyRequest, model: SegmentationModel) -> SaliencyRequest:
+def completed(request: SaliencyRequest, model: SegmentationModel) -> SaliencyRequest:
     """Fill in what the request leaves to the profile and to the network."""
     classes = model.profile.classes
     index = model.profile.explained_class if request.class_index is None else request.class_index
@@ -191,7 +194,7 @@ def _completed(request: SaliencyRequest, model: SegmentationModel) -> SaliencyRe
 
 
 def _class_index(request: SaliencyRequest) -> int:
-    assert request.class_index is not None  # noqa: S101 - _completed has set it
+    assert request.class_index is not None  # noqa: S101 - completed has set it
     return request.class_index
 
 
@@ -200,13 +203,3 @@ def _stored(tensor: torch.Tensor | None, turn: Reorientation) -> NDArray[np.floa
     assert tensor is not None  # noqa: S101 - only complete estimates come here
     values = tensor.detach().to("cpu", torch.float32).numpy()
     return np.ascontiguousarray(turn.invert(values))
-
-
-def _around(mask: NDArray[np.bool_]) -> Box:
-    """Return the smallest box that holds a mask."""
-    voxels = np.argwhere(mask)
-    x, y, z = (
-        slice(int(low), int(high) + 1)
-        for low, high in zip(voxels.min(axis=0), voxels.max(axis=0), strict=True)
-    )
-    return x, y, z

@@ -184,7 +184,8 @@ def explain_together(
     model, case
         The network and the patient.
     footprints
-        Masks (X, Y, Z) on the case's grid, by any key, such as the lesion's label.
+        Masks (X, Y, Z) on the case's grid, by any key, such as the lesion's label; each is taken
+        when its turn comes and not kept, so that a mapping may make them then.
     request
         Settings; its method must be ``"smoothgrad"``.
     aggregations
@@ -218,5 +219,5 @@ def explain_together(
         together = explained.footprints_together(len(ways))
         for start in range(0, len(keys), together):
             batch = [(key, way) for key in keys[start : start + together] for way in ways]
-            for number, report in explained.run([(footprints[key], way) for key, way in batch]):
+            for number, report in explained.run((footprints[key], way) for key, way in batch):
                 yield batch[number], report

@@ -10,7 +10,7 @@ import torch
 
 from napari_ies.errors import SaliencyError
 from napari_ies.saliency.patches import ints, triple
-from napari_ies.windows import Triple, Window
+from napari_ies.windows import Triple, Window, relative
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from napari_ies.saliency.patches import Span
-    from napari_ies.windows import Tiling
+    from napari_ies.windows import Box, Tiling
 
 
 SPLIT_GAIN = 0.8
@@ -53,6 +53,70 @@ class Piece:
     def span(self) -> Span:
         """The smallest box of the window that holds the piece's voxels."""
         return _bounds(self.local)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledVoxels:
+    """The voxels of one label, as a mask that is made when it is asked for and kept by nobody.
+
+    Parameters
+    ----------
+    labels
+        Whole numbers (X, Y, Z).
+    label
+        The label.
+    """
+
+    labels: NDArray[np.int32]
+    label: int
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray[np.bool_]:
+        return np.asarray(self.labels == self.label)
+
+
+@dataclass(frozen=True, eq=False)
+class BoxedMask:
+    """A mask kept on the smallest box that holds it.
+
+    Parameters
+    ----------
+    shape
+        Of the whole grid.
+    box
+        The smallest box with all marked voxels.
+    values
+        bool (x, y, z): the mask there.
+    """
+
+    shape: tuple[int, ...]
+    box: Box
+    values: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, mask: NDArray[np.bool_]) -> BoxedMask:
+        """Keep a mask that marks one voxel at least."""
+        x, y, z = (
+            slice(int(found[0]), int(found[-1]) + 1)
+            for axis in range(3)
+            for found in [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))]
+        )
+        return cls(mask.shape, (x, y, z), mask[x, y, z].copy())
+
+    def within(self, box: Box) -> NDArray[np.bool_]:
+        """Return the mask on another box, bool (x, y, z); what lies outside that is left out."""
+        part = np.zeros([side.stop - side.start for side in box], dtype=bool)
+        x, y, z = (
+            slice(max(own.start, side.start), min(own.stop, side.stop))
+            for own, side in zip(self.box, box, strict=True)
+        )
+        if all(side.start < side.stop for side in (x, y, z)):
+            part[relative((x, y, z), box)] = self.values[relative((x, y, z), self.box)]
+        return part
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray[np.bool_]:
+        whole = np.zeros(self.shape, dtype=bool)
+        whole[self.box] = self.values
+        return whole
 
 
 def footprint_mask(footprint: ArrayLike, shape: tuple[int, int, int]) -> NDArray[np.bool_]:

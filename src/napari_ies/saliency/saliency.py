@@ -97,9 +97,7 @@ class Saliency:
     @property
     def unit(self) -> str:
         """Unit of the values, for colour bars and tables."""
-        if self.request.method == "smoothgrad":
-            return "logit per standard deviation"
-        return "logit × activation"
+        return unit_of(self.request.method)
 
     @cached_property
     def measures(self) -> pd.DataFrame:
@@ -112,3 +110,8 @@ class Saliency:
         whole = np.zeros((len(cropped), *self.shape), dtype=np.float32)
         whole[(slice(None), *self.box)] = cropped
         return whole
+
+
+def unit_of(method: str) -> str:
+    """Return the unit of the values of a method's maps."""
+    return "logit per standard deviation" if method == "smoothgrad" else "logit × activation"

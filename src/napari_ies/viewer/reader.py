@@ -82,18 +82,23 @@ def may_be_session(path: str) -> bool:
 def read_session(path: str | Sequence[str]) -> list[LayerDataTuple]:
     """Read the images of a session as layers, and let the panel bring back the rest.
 
-    A reader can only return layers: their metadata name the session's folder, and the panel, now
-    or when it is opened later, restores the lesions, maps and notes from there. Where there is a
-    window, the panel is opened.
+    Where there is a window, the panel is opened and shows the images with all the rest, or
+    nothing if the session cannot be opened. Without one, the layers' metadata name the session's
+    folder, and a panel that is opened later restores the lesions, maps and notes from there.
 
     Raises
     ------
     ResultsError
         If the session cannot be read, in one sentence.
     """
-    from napari_ies.results.session import find_images, session_folder
+    from napari_ies.results.session import find_images, read_summary, session_folder
 
     folder = session_folder(path if isinstance(path, str) else path[0])
+    # napari's word for "nothing to add".
+    nothing: list[LayerDataTuple] = [(None,)]  # type: ignore[list-item]
+    read_summary(folder)
+    if _open_panel_soon(folder):
+        return nothing
     layers = []
     # The first sequence lies on top.
     for image in reversed(find_images(folder)):
@@ -103,19 +108,22 @@ def read_session(path: str | Sequence[str]) -> list[LayerDataTuple]:
             if image.made_here:
                 arguments["name"] = image.sequence
             layers.append((data, arguments, kind))
-    _open_panel_soon(folder)
-    # napari's word for "nothing to add": all images may be missing.
-    return layers or [(None,)]  # type: ignore[list-item]
+    return layers or nothing  # all images may be missing
 
 
-def _open_panel_soon(folder: Path) -> None:
-    """Open the panel with a session once the layers are there, if there is a window."""
+def _open_panel_soon(folder: Path) -> bool:
+    """Open the panel with a session by and by; return whether it will show the images, too.
+
+    Of several windows the current one need not be the one that asks (a file may be dropped on
+    any): the layers then go where they were asked for, and a panel there finds the session.
+    """
     import napari
     from qtpy.QtCore import QTimer
+    from qtpy.QtWidgets import QApplication
 
     viewer = napari.current_viewer()
     if viewer is None or getattr(viewer, "window", None) is None:
-        return
+        return False
 
     def open_panel() -> None:
         try:
@@ -125,6 +133,9 @@ def _open_panel_soon(folder: Path) -> None:
         panel.session.open_once(folder)
 
     QTimer.singleShot(0, open_panel)
+    kind = type(viewer.window._qt_window)
+    windows = [one for one in QApplication.topLevelWidgets() if isinstance(one, kind)]
+    return len([window for window in windows if window.isVisible()]) <= 1
 
 
 def read_image(path: str | Path) -> LayerDataTuple:

@@ -130,9 +130,10 @@ class SaliencyForm(QWidget):
         """Ask for what a request asks for; a layer that is not on offer is left at the default."""
         self.set_method(request.method)
         self.set_aggregation(request.aggregation)
-        self.samples.setValue(request.n_samples)
+        # Qt's own clamping ends at 32 bits.
+        self.samples.setValue(min(request.n_samples, self.samples.maximum()))
         self.noise.setValue(100 * request.noise)
-        self.seed.setValue(request.seed)
+        self.seed.setValue(min(request.seed, self.seed.maximum()))
         self.forward.setCurrentIndex(FORWARDS.index(request.forward))
         self.precision.setCurrentText(request.precision)
         if request.layer in self._layers:

@@ -21,12 +21,12 @@ from napari_ies.viewer.session_layers import set_segmentation, show_layers
 from napari_ies.viewer.session_maps import SavedMaps
 from napari_ies.viewer.session_opening import Reopened, known_maps, open_session
 from napari_ies.viewer.session_place import saves_itself, session_roots
-from napari_ies.viewer.session_saving import Recording, Snapshot
+from napari_ies.viewer.session_saving import Found, Recording, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
-    from napari_ies.results.session import SavedCheckpoint, SessionSummary
+    from napari_ies.results.session import SavedCheckpoint, Session
     from napari_ies.viewer.reading import Reading
     from napari_ies.viewer.tasks import LoadedModel
     from napari_ies.viewer.widget import LesionSaliencyWidget
@@ -95,7 +95,6 @@ class SessionKeeping(QObject):
                 self._save()
             except RuntimeError:  # the Qt side of the panel is gone; all but the last was saved
                 return
-            self._add_quiet(self._recording.end)
         self._background.release()
 
     def open(self, folder: str | Path) -> None:
@@ -135,16 +134,13 @@ class SessionKeeping(QObject):
     # Saving
 
     def _begin(self, reading: Reading, root: Path | None = None) -> None:
-        """Begin a session on disk; an empty one before it makes way."""
-        before = self._recording
+        """Save from now on in a session of its own, which begins with the first saved work."""
         roots = session_roots(reading.case) if root is None else (root,)
         recording = Recording(reading, roots, self._host.checkpoint.device)
         self._recording = recording
         self._background.add(
-            Errand(recording.begin, partial(self._on_begun, recording), self._on_not_saved)
+            Errand(recording.look, partial(self._on_looked, recording), self._on_not_saved)
         )
-        if before is not None:
-            self._add_quiet(before.give_way)
         self._save()
 
     def _save(self) -> None:
@@ -152,7 +148,12 @@ class SessionKeeping(QObject):
         if recording is not None and recording.reading is self._host.reading:
             work = partial(recording.save, self._snapshot(recording.reading))
             self._background.add(
-                Errand(work, self._on_saved, self._on_not_saved, key=("save", id(recording)))
+                Errand(
+                    work,
+                    partial(self._on_saved, recording),
+                    self._on_not_saved,
+                    key=("save", id(recording)),
+                )
             )
 
     def _snapshot(self, reading: Reading) -> Snapshot:
@@ -160,17 +161,13 @@ class SessionKeeping(QObject):
         models = {model_key(reading.model): reading.model}
         if host.model is not None:
             models[model_key(host.model.model)] = host.model.model
-        known = [(answer, models.get(answer.model_key)) for answer in host.answers]
         return Snapshot(
-            answers=tuple((answer, model) for answer, model in known if model is not None),
+            answers=tuple((answer, models.get(answer.model_key)) for answer in host.answers),
             regions={name: region.mask for name, region in reading.regions.items()},
             notes=dict(reading.notes),
             request=host.saliency.request(),
             selected=host.selected,
         )
-
-    def _add_quiet(self, work: Any) -> None:
-        self._background.add(Errand(work, lambda _: None, lambda _: None))
 
     def _on_reading(self, reading: Reading | None) -> None:
         self._maps.stop()
@@ -193,36 +190,42 @@ class SessionKeeping(QObject):
             self._recording = None
             self.controls.show_unsaved()
 
-    def _on_begun(self, recording: Recording, earlier: SessionSummary | None) -> None:
+    def _on_looked(self, recording: Recording, found: Found) -> None:
         if recording is not self._recording:
             return
         self._tell_place()
-        told = []
-        answers: dict[str, tuple[str, Callable[[], None]]] = {}
-        if recording.refused:
-            told.append(
-                f"Nothing can be saved beside the images ({recording.refused}), so this session is "
-                f"saved in {self.folder}."
-            )
-            answers["OK"] = "Hide this.", lambda: None
-            answers["Another folder…"] = "Choose where it is saved.", self._on_choose
-        if earlier is not None:
-            told.append(
-                f"These images were read with this checkpoint before: {earlier.text}. Reopen that "
-                "session?"
-            )
-            answers = {
+        earlier = found.earlier
+        if earlier is None:
+            return
+        told = [
+            f"These images were read with this checkpoint before: {earlier.text}. Reopen that "
+            "session?",
+            *_first(found.unread),
+        ]
+        self.notice.say(
+            "\n".join(told),
+            {
                 "Reopen": (
                     f"Go on with the session in {earlier.folder}.",
                     partial(self.open, earlier.folder),
                 ),
-                "Start anew": (f"Keep both; this one is saved in {self.folder}.", lambda: None),
-            }
-        if told:
-            self.notice.say("\n".join(told), answers)
+                "Start anew": ("Keep it; this one is saved in a folder of its own.", lambda: None),
+            },
+        )
 
-    def _on_saved(self, _: bool) -> None:
+    def _on_saved(self, recording: Recording, _: bool) -> None:
+        if recording is not self._recording:
+            return
         self._tell_place()
+        news = recording.take_news()
+        if news:
+            self.notice.say(
+                "\n".join(news),
+                {
+                    "OK": ("Hide this.", lambda: None),
+                    "Another folder…": ("Choose where it is saved.", self._on_choose),
+                },
+            )
 
     def _on_not_saved(self, error: Exception) -> None:
         text = f"The session is not saved: {sentence(error)}"
@@ -231,8 +234,13 @@ class SessionKeeping(QObject):
             show_warning(text)
 
     def _tell_place(self) -> None:
-        if self.folder is not None:
-            self.controls.show_place(self.folder)
+        recording = self._recording
+        if recording is None:
+            return
+        if recording.folder is not None:
+            self.controls.show_place(recording.folder)
+        else:
+            self.controls.show_planned(recording.planned)
 
     # Opening
 
@@ -246,9 +254,7 @@ class SessionKeeping(QObject):
 
     def _on_opened(self, reopened: Reopened) -> None:
         host, session = self._host, reopened.session
-        before, self._recording = self._recording, None
-        if before is not None:
-            self._add_quiet(before.give_way)
+        self._recording = None
         self._reopened = reopened
         show_layers(host, reopened)
         host.show_reading(reopened.reading)
@@ -283,7 +289,11 @@ class SessionKeeping(QObject):
         recording.known = [(key, None) for key in known_maps(reopened)]
         self._recording = recording
         self._background.add(
-            Errand(partial(recording.resume, session), self._on_saved, self._on_not_saved)
+            Errand(
+                partial(recording.resume, session),
+                partial(self._on_saved, recording),
+                self._on_not_saved,
+            )
         )
 
     def _on_model(self, loaded: LoadedModel) -> None:
@@ -304,12 +314,11 @@ class SessionKeeping(QObject):
     def _tell_reopened(self, reopened: Reopened) -> None:
         session = reopened.session
         self._host.say(session.text)
-        told = [*session.problems, *session.moved]
+        told = [*session.problems, *session.moved, *_unused(session)]
         if not told:
             self.notice.hide()
             return
-        more = len(told) - TOLD_PROBLEMS
-        lines = told[:TOLD_PROBLEMS] + ([f"And {more} more of this kind."] if more > 0 else [])
+        lines = _first(told)
         if not session.complete or session.checkpoints[0].path is None:
             lines.insert(0, INCOMPLETE)
         self.notice.say("\n".join(lines), {"OK": ("Hide this.", lambda: None)})
@@ -336,3 +345,21 @@ class SessionKeeping(QObject):
         folder = dialogs.choose_folder(self._host, "Save the session in a folder")
         if folder:
             self.save_to(folder)
+
+
+def _first(told: Sequence[str]) -> list[str]:
+    """Return the first of some sentences, and how many there are besides."""
+    more = len(told) - TOLD_PROBLEMS
+    return [*told[:TOLD_PROBLEMS], *([f"And {more} more of this kind."] if more > 0 else [])]
+
+
+def _unused(session: Session) -> list[str]:
+    """Name the files of former maps and regions that are left."""
+    if not session.unused:
+        return []
+    count = len(session.unused)
+    files = f"{count} files" if count > 1 else "A file"
+    return [
+        f"{files} of former maps or regions in {session.folder} count no more and can be removed "
+        f"by hand, the first is {session.unused[0]}; session.json lists all under Obsolete."
+    ]

@@ -88,6 +88,20 @@ class SessionControls(QObject):
         self._say(f"This session is saved in {folder}.", f"Session: {folder}")
         self._folder.setEnabled(True)
 
+    def show_planned(self, folder: Path | None) -> None:
+        """Say that nothing is saved yet, and where it will be, or that nothing can be."""
+        if folder is None:
+            self.show_unsaved(
+                "Nothing is saved yet, and it seems that nothing can be saved in the folder for "
+                "sessions; choose another one with Session… → Save in another folder…."
+            )
+            return
+        self._say(
+            f"Nothing is saved yet: the first map, note or region begins a session in {folder}.",
+            f"Nothing is saved yet, later in {folder}",
+        )
+        self._folder.setEnabled(False)
+
     def show_unsaved(self, reason: str = NOT_SAVED) -> None:
         """Say that the session is not saved, in one sentence."""
         self._say(reason, reason)

@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject
 
 from napari_ies.viewer.background import Background, Errand
 from napari_ies.viewer.jobs import sentence
-from napari_ies.viewer.session_opening import Reopened, key_of_map, read_map
+from napari_ies.viewer.session_opening import Reopened, key_of_map, read_map, shown_maps
 from napari_ies.viewer.titles import subject_title
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class SavedMaps(QObject):
 
     def announce(self, reopened: Reopened) -> None:
         """Tell the panel which maps are to come."""
-        maps = {key_of_map(saved, reopened): saved for saved in reopened.session.maps}
+        maps = {key_of_map(saved, reopened): saved for saved in shown_maps(reopened)}
         self._host.answers.await_saved(maps)
         self._waiting = list(maps.values())
 

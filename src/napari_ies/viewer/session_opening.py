@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from napari_ies.colour_maps import colour_limit
+from napari_ies.errors import ResultsError
 from napari_ies.geometry.grid import Grid
 from napari_ies.progress import Progress
 from napari_ies.viewer.frame import Frame
@@ -58,10 +59,14 @@ class Reopened:
 def open_session(folder: Path) -> Iterator[Progress[Reopened]]:
     """Read a session and everything it refers to but its maps and its checkpoint."""
     from napari_ies.checkpoints import available_devices
-    from napari_ies.results.session import load_session
+    from napari_ies.results.session import load_session_progressively
 
-    yield Progress("Opening the session", 0, 0, "")
-    session = load_session(folder)
+    session = None
+    for report in load_session_progressively(folder):
+        session = report.result
+        if session is None:
+            yield Progress(report.step, report.done, report.total, report.unit)
+    assert session is not None  # noqa: S101 - the last report has it
     yield Progress("Reading the images", 0, 0, "")
     case = session.load_case()
     labels = session.segmentation.labels
@@ -112,7 +117,11 @@ def read_map(saved: SavedMap, reopened: Reopened) -> Answer:
     ResultsError
         If it cannot be read.
     """
-    saliency = saved.load()
+    saliency, case = saved.load(), reopened.reading.case
+    if not saliency.grid.same_as(case.grid):
+        raise ResultsError(
+            f"{saved.path} does not lie on the grid of the images; compute the map again."
+        )
     checkpoint = saved.checkpoint
     subject, request, network = key_of_map(saved, reopened)
     regions, noted = reopened.reading.regions, saliency.provenance.get(REGION_NOTES)
@@ -131,9 +140,15 @@ def read_map(saved: SavedMap, reopened: Reopened) -> Answer:
     )
 
 
+def shown_maps(reopened: Reopened) -> list[SavedMap]:
+    """Return the maps of what the reading has: a region may have lost its mask."""
+    place_of = reopened.reading.place_of
+    return [saved for saved in reopened.session.maps if place_of(saved.subject) is not None]
+
+
 def known_maps(reopened: Reopened) -> list[Key | None]:
     """Return the key of each map that ``session.json`` names, None for one that is left out."""
-    whole = {saved.path.name: key_of_map(saved, reopened) for saved in reopened.session.maps}
+    whole = {saved.path.name: key_of_map(saved, reopened) for saved in shown_maps(reopened)}
     return [whole.get(next(iter(one.files))) for one in reopened.session.record.maps]
 
 

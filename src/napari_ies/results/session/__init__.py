@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from napari_ies.results.session.document import is_session, read_summary, session_folder
 from napari_ies.results.session.opening import (
     SavedCheckpoint,
     SavedImage,
@@ -9,18 +10,16 @@ from napari_ies.results.session.opening import (
     Session,
     find_images,
     load_session,
+    load_session_progressively,
 )
-from napari_ies.results.session.place import find_session, new_session_folder
-from napari_ies.results.session.record import (
-    SESSION_FILE,
-    SessionSummary,
-    Subject,
-    is_session,
-    read_summary,
-    session_folder,
+from napari_ies.results.session.place import (
+    find_session,
+    new_session_folder,
+    next_session_folder,
+    sessions_in,
 )
-from napari_ies.results.session.tidying import discard_superseded
-from napari_ies.results.session.writing import SessionWriter
+from napari_ies.results.session.record import SESSION_FILE, SessionSummary, Subject
+from napari_ies.results.session.writing import SessionGoneError, SessionWriter
 
 __all__ = [
     "SESSION_FILE",
@@ -28,15 +27,18 @@ __all__ = [
     "SavedImage",
     "SavedMap",
     "Session",
+    "SessionGoneError",
     "SessionSummary",
     "SessionWriter",
     "Subject",
-    "discard_superseded",
     "find_images",
     "find_session",
     "is_session",
     "load_session",
+    "load_session_progressively",
     "new_session_folder",
+    "next_session_folder",
     "read_summary",
     "session_folder",
+    "sessions_in",
 ]

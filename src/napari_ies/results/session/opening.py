@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from napari_ies.errors import ResultsError
+from napari_ies.errors import CaseError, CheckpointError, ResultsError
 from napari_ies.geometry.grid import Grid
-from napari_ies.regular_files import file_sha256
+from napari_ies.progress import Progress, finish
 from napari_ies.results.names import sidecar_name
 from napari_ies.results.saliency import load_saliency
 from napari_ies.results.segmentation import load_segmentation
-from napari_ies.results.session.record import (
-    FileRecord,
-    SessionRecord,
-    Subject,
-    read_summary,
-)
+from napari_ies.results.session.document import read_summary
+from napari_ies.results.session.own_files import is_as_written
+from napari_ies.results.session.search import Search
 from napari_ies.results.storage import expected_content, read_image, read_sidecar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Iterator, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.results.session.record import SessionRecord, Subject
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.segmentation import Segmentation
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -140,6 +139,8 @@ class Session:
         What is missing or has changed since, and is therefore not used: one sentence each.
     moved
         What lies at another place than it did, with the same content: one sentence each.
+    unused
+        Names of files of former maps and regions that lie in the folder and count no more.
     """
 
     folder: Path
@@ -154,6 +155,7 @@ class Session:
     maps: tuple[SavedMap, ...]
     problems: tuple[str, ...] = ()
     moved: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
 
     @property
     def notes(self) -> dict[Subject, str]:
@@ -218,7 +220,15 @@ class Session:
     def _load(self, found: Mapping[str, Path]) -> Case:
         from napari_ies.case import load_case
 
-        return load_case(found, subject=self.record.subject, visit=self.record.visit)
+        case = load_case(found, subject=self.record.subject, visit=self.record.visit)
+        expected = {image.sequence: image.sha256 for image in self.images}
+        for sequence, digest in zip(case.sequences, case.sha256, strict=True):
+            if digest != expected[sequence]:
+                raise CaseError(
+                    f"{found[sequence]} was changed while the session was being opened; open it "
+                    "again."
+                )
+        return case
 
     def absent_model(self) -> SegmentationModel:
         """Stand in for the network that segmented, until its checkpoint is loaded.
@@ -236,16 +246,25 @@ class Session:
         sidecar = self.folder / sidecar_name(next(iter(self.record.segmentation)))
         with expected_content(sidecar):
             facts = read_sidecar(sidecar)
-            return absent_model(first.name, file, first.sha256, first.path, sequences, facts)
+            try:
+                return absent_model(first.name, file, first.sha256, first.path, sequences, facts)
+            except (OverflowError, CheckpointError) as error:
+                raise ValueError(str(error)) from error
 
 
 def find_images(path: str | Path) -> tuple[SavedImage, ...]:
     """Find the images of a session, and nothing else of it; see `load_session`."""
     summary = read_summary(path)
-    return _images(summary.folder, summary.record, [], [])
+    search = Search(summary.folder)
+    return _ended(_images(summary.record, search))
 
 
 def load_session(path: str | Path) -> Session:
+    """Read a session; see `load_session_progressively`, which this runs to its end."""
+    return finish(load_session_progressively(path))
+
+
+def load_session_progressively(path: str | Path) -> Iterator[Progress[Session]]:
     """Read a session and check every file that it refers to.
 
     Images, checkpoints and the reference are looked for where they lay as seen from the session,
@@ -257,172 +276,132 @@ def load_session(path: str | Path) -> Session:
     path
         The session's folder, or the ``session.json`` in it.
 
+    Yields
+    ------
+    How far it is, for each file and within large ones; the session last.
+
     Raises
     ------
     ResultsError
         If it is no session, is damaged, was written by a newer version, or its lesions cannot be
         read.
     """
+    yield Progress("Opening the session", 0, 0, "")
     summary = read_summary(path)
     folder, record = summary.folder, summary.record
-    problems: list[str] = []
-    moved: list[str] = []
-
-    def find(file: FileRecord | None) -> Path | None:
-        return None if file is None else _find(folder, file, problems, moved)
-
-    images = _images(folder, record, problems, moved)
-    checkpoints = tuple(
-        SavedCheckpoint(
-            one.name, one.device, "" if one.file is None else one.file.sha256, find(one.file)
-        )
-        for one in record.checkpoints
-    )
-    segmentation, affine = _segmentation(folder, record, problems)
-    return Session(
+    search = Search(folder)
+    images = yield from _images(record, search)
+    checkpoints = []
+    for one in record.checkpoints:
+        where = yield from search.find(one.file)
+        digest = "" if one.file is None else one.file.sha256
+        checkpoints.append(SavedCheckpoint(one.name, one.device, digest, where))
+    reference = yield from search.find(record.reference)
+    segmentation, affine = yield from _segmentation(record, search)
+    regions = yield from _regions(record, segmentation.labels.shape, search)
+    subjects: set[Subject] = {*(int(label) for label in segmentation.lesions.index), *regions}
+    maps = yield from _maps(record, checkpoints, subjects, search)
+    session = Session(
         folder=folder,
         record=record,
         digest=summary.digest,
         images=images,
-        checkpoints=checkpoints,
+        checkpoints=tuple(checkpoints),
         segmentation=segmentation,
         affine=affine,
-        reference=find(record.reference),
-        regions=_regions(folder, record, segmentation.labels.shape, problems),
-        maps=_maps(folder, record, checkpoints, problems),
-        problems=tuple(problems),
-        moved=tuple(moved),
+        reference=reference,
+        regions=regions,
+        maps=maps,
+        problems=tuple(search.problems),
+        moved=tuple(search.moved),
+        unused=tuple(
+            name for name, digest in record.obsolete.items() if is_as_written(folder / name, digest)
+        ),
     )
+    yield Progress("Opening the session", 1, 1, "", result=session)
+
+
+def _ended(
+    reports: Generator[Progress[Any], None, tuple[SavedImage, ...]],
+) -> tuple[SavedImage, ...]:
+    """Run a part of opening to its end and return what it returns."""
+    while True:
+        try:
+            next(reports)
+        except StopIteration as end:
+            found: tuple[SavedImage, ...] = end.value
+            return found
 
 
 def _images(
-    folder: Path, record: SessionRecord, problems: list[str], moved: list[str]
-) -> tuple[SavedImage, ...]:
-    return tuple(
-        SavedImage(
-            one.sequence,
-            _find(folder, one.file, problems, moved),
-            one.file.sha256,
-            one.file.made_here,
-        )
-        for one in record.images
-    )
-
-
-def _find(folder: Path, file: FileRecord, problems: list[str], moved: list[str]) -> Path | None:
-    """Return where a file lies with the content it had; else None and a problem in a sentence."""
-    there: list[Path] = []
-    for place in _places(folder, file):
-        try:
-            # No device, pipe or folder: reading one would not end.
-            if not place.is_file():
-                continue
-            digest = file_sha256(place)
-        except (OSError, ValueError):
-            continue
-        if digest != file.sha256:
-            there.append(place)
-            continue
-        if place != _normal(Path(file.absolute)):
-            moved.append(
-                f"{file.name} was found at {place} with the content it had; it lay at "
-                f"{file.absolute} before."
-            )
-        return place
-    if there:
-        problems.append(
-            f"{there[0]} has changed since the session was saved, so it is not used; put the "
-            "former file back and open the session again."
-        )
-    else:
-        problems.append(
-            f"{file.name} is missing: it lay at {file.absolute}; put it there or beside "
-            f"{folder} and open the session again."
-        )
-    return None
-
-
-def _places(folder: Path, file: FileRecord) -> list[Path]:
-    """Return where a file may lie, the likeliest first, each place once."""
-    name = PurePath(file.name).name
-    places = [] if file.relative is None else [folder / file.relative]
-    places.append(Path(file.absolute))
-    places += [parent / name for parent in (folder, *folder.absolute().parents[:2])]
-    if name == "demo_unet.pth":
-        from napari_ies.demo import demo_checkpoint
-
-        places.append(demo_checkpoint())
-    return list(dict.fromkeys(map(_normal, places)))
-
-
-def _normal(path: Path) -> Path:
-    """Return an absolute path without ``..``, links as they are."""
-    return Path(os.path.normpath(path.absolute()))
+    record: SessionRecord, search: Search
+) -> Generator[Progress[Any], None, tuple[SavedImage, ...]]:
+    images = []
+    for one in record.images:
+        path = yield from search.find(one.file)
+        images.append(SavedImage(one.sequence, path, one.file.sha256, one.file.made_here))
+    return tuple(images)
 
 
 def _segmentation(
-    folder: Path, record: SessionRecord, problems: list[str]
-) -> tuple[Segmentation, NDArray[np.float64]]:
+    record: SessionRecord, search: Search
+) -> Generator[Progress[Any], None, tuple[Segmentation, NDArray[np.float64]]]:
     """Read the lesions; without them there is no session."""
     for name, digest in record.segmentation.items():
         # Missing ones are named by the reading itself.
-        if (folder / name).is_file() and file_sha256(folder / name) != digest:
-            problems.append(
-                f"{folder / name} has changed since the session was saved; the lesions are shown "
-                "as this file has them now."
+        fault = yield from search.fault({name: digest})
+        if fault and (search.folder / name).is_file():
+            search.problems.append(
+                f"{search.folder / name} has changed since the session was saved; the lesions are "
+                "shown as this file has them now."
             )
-    first = folder / next(iter(record.segmentation))
-    segmentation = load_segmentation(first)
-    sidecar = folder / sidecar_name(first.name)
+    first = search.folder / next(iter(record.segmentation))
+    segmentation = load_segmentation(first, changed_too=True)
+    sidecar = search.folder / sidecar_name(first.name)
     with expected_content(sidecar):
         grid = read_sidecar(sidecar)["Grid"]
-        return segmentation, np.array(grid["Affine"], dtype=np.float64).reshape(4, 4)
+        affine = np.array(grid["Affine"], dtype=np.float64).reshape(4, 4)
+        if not np.isfinite(affine).all() or np.linalg.det(affine[:3, :3]) == 0:
+            raise ValueError("the grid has no place in space")
+        return segmentation, affine
 
 
 def _regions(
-    folder: Path, record: SessionRecord, shape: tuple[int, ...], problems: list[str]
-) -> dict[str, NDArray[np.bool_]]:
+    record: SessionRecord, shape: tuple[int, ...], search: Search
+) -> Generator[Progress[Any], None, dict[str, NDArray[np.bool_]]]:
     regions = {}
     for name, file, digest in record.regions:
-        fault = _fault(folder, {file: digest})
+        fault = yield from search.fault({file: digest})
         if fault:
-            problems.append(f"The region {name} is left out: {fault}.")
+            search.problems.append(f"The region {name} is left out: {fault}.")
             continue
         try:
-            regions[name] = read_image(folder / file, np.uint8, shape) > 0
+            regions[name] = read_image(search.folder / file, np.uint8, shape) > 0
         except ResultsError as error:
-            problems.append(f"The region {name} is left out: {error}")
+            search.problems.append(f"The region {name} is left out: {error}")
     return regions
 
 
 def _maps(
-    folder: Path,
     record: SessionRecord,
-    checkpoints: tuple[SavedCheckpoint, ...],
-    problems: list[str],
-) -> tuple[SavedMap, ...]:
+    checkpoints: list[SavedCheckpoint],
+    subjects: set[Subject],
+    search: Search,
+) -> Generator[Progress[Any], None, tuple[SavedMap, ...]]:
     maps = []
     for one in record.maps:
-        fault = _fault(folder, one.files)
-        if not fault:
-            first = folder / next(iter(one.files))
-            maps.append(SavedMap(one.subject, one.request, checkpoints[one.checkpoint], first))
-            continue
+        fault = yield from search.fault(one.files)
         whose = f"lesion {one.subject}" if isinstance(one.subject, int) else one.subject
-        problems.append(
-            f"A map of {whose} ({one.request.method}) is left out: {fault}; compute it again."
-        )
+        if not fault and one.subject not in subjects:
+            kind = (
+                "no such lesion in the table" if isinstance(one.subject, int) else "no such region"
+            )
+            fault = f"there is {kind}"
+        if fault:
+            search.problems.append(
+                f"A map of {whose} ({one.request.method}) is left out: {fault}; compute it again."
+            )
+            continue
+        first = search.folder / next(iter(one.files))
+        maps.append(SavedMap(one.subject, one.request, checkpoints[one.checkpoint], first))
     return tuple(maps)
-
-
-def _fault(folder: Path, files: Mapping[str, str]) -> str:
-    """Say what is wrong with files of the session, or nothing."""
-    for name, digest in files.items():
-        try:
-            if not (folder / name).is_file():
-                return f"{name} is missing"
-            if file_sha256(folder / name) != digest:
-                return f"{name} has changed since the session was saved"
-        except OSError as error:
-            return f"{name} cannot be read ({error.strerror or error})"
-    return ""

@@ -2,18 +2,21 @@
 
 Whenever the program is stopped, the folder holds either the session as it was or the session with
 what was new: ``session.json`` is replaced in one step, and what it does not name does not count.
-What it named once and does not any more is removed (:mod:`~napari_ies.results.session.tidying`).
+What it named once and does not any more is removed if it was written since it was begun or opened
+(:mod:`~napari_ies.results.session.own_files`); files of earlier days stay, listed as obsolete.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import os
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +26,8 @@ from napari_ies.regular_files import file_sha256
 from napari_ies.results.names import image_stem, label, mask_stem, sidecar_name
 from napari_ies.results.saliency import every_name, saliency_files, save_saliency
 from napari_ies.results.segmentation import save_segmentation
+from napari_ies.results.session.document import session_text
+from napari_ies.results.session.own_files import OwnFiles, is_as_written
 from napari_ies.results.session.record import (
     SESSION_FILE,
     CheckpointRecord,
@@ -31,14 +36,19 @@ from napari_ies.results.session.record import (
     MapRecord,
     SessionRecord,
     Subject,
-    to_json,
 )
-from napari_ies.results.session.tidying import discard, remove_cut_short, remove_obsolete
-from napari_ies.results.storage import image_writer, json_writer, prepare, space_code, write
+from napari_ies.results.storage import (
+    image_writer,
+    prepare,
+    remove_leftovers,
+    space_code,
+    text_writer,
+    write,
+)
 from napari_ies.versions import versions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -48,6 +58,10 @@ if TYPE_CHECKING:
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.segmentation import Segmentation
+
+
+class SessionGoneError(ResultsError):
+    """The folder of a session, or its ``session.json``, is not there any more."""
 
 
 class SessionWriter:
@@ -67,6 +81,7 @@ class SessionWriter:
         self.folder = folder
         self.record = record
         self._case = case
+        self._own = OwnFiles(folder)
         self._digest = ""
         self._masks: dict[str, NDArray[np.bool_]] = {}
         self._unread_regions: tuple[str, ...] = ()
@@ -102,30 +117,17 @@ class SessionWriter:
             If a session is there already, or the disk refuses.
         """
         folder = prepare(folder, [SESSION_FILE])
-        images = _save_images(folder, case)
-        record = SessionRecord(
-            subject=case.subject,
-            visit=case.visit,
-            saved="",
-            images=images,
-            checkpoints=(_checkpoint_record(folder, model, device),),
-            threshold=segmentation.threshold,
-            smallest=segmentation.smallest or 1,
-            forward=segmentation.forward,
-            reference=_save_reference(folder, case, reference),
-            segmentation={},
-        )
-        writer = cls(folder, case, record)
-        labels, probability, table = save_segmentation(
-            folder, segmentation, case=case, model=model, flat=True
-        )
-        paths = [*_with_sidecars([labels, probability]), table]
-        writer._put(replace(record, segmentation=_digests(paths)))
+        writer = cls(folder, case, _nothing_yet(case, segmentation))
+        try:
+            writer._begin(segmentation, model, device, reference)
+        except ResultsError:
+            writer._own.remove_all()
+            raise
         return writer
 
     @classmethod
     def resume(cls, session: Session, case: Case) -> SessionWriter:
-        """Go on with a session that was opened; remove what a crash left behind in it.
+        """Go on with a session that was opened; remove what writes left that were cut short.
 
         Parameters
         ----------
@@ -146,8 +148,7 @@ class SessionWriter:
             name for name, _, _ in session.record.regions if name not in session.regions
         )
         writer._refuse_foreign_changes()
-        remove_cut_short(session.folder)
-        writer._tidy()
+        remove_leftovers(session.folder)
         return writer
 
     def add_map(
@@ -194,22 +195,18 @@ class SessionWriter:
             flat=True,
             **entities,  # type: ignore[arg-type]
         )
-        added = MapRecord(
-            subject,
-            request or saliency.request,
-            known.index(_identity(own)),
-            _digests(_with_sidecars(paths)),
-        )
+        files = self._noted(_with_sidecars(paths))
+        added = MapRecord(subject, request or saliency.request, known.index(_identity(own)), files)
         try:
             self._put(
                 replace(self.record, checkpoints=checkpoints, maps=(*self.record.maps, added))
             )
         except ResultsError:
-            self._take_back(added.files)
+            self._own.remove(added.files)
             raise
 
     def drop_maps(self, numbers: Iterable[int]) -> None:
-        """Take maps out of the session, by their place in it, and remove their files."""
+        """Take maps out of the session, by their place in it, and remove files it wrote of them."""
         dropped = set(numbers)
         kept = tuple(one for n, one in enumerate(self.record.maps) if n not in dropped)
         if len(kept) < len(self.record.maps):
@@ -228,8 +225,8 @@ class SessionWriter:
         for name, mask in regions.items():
             if name in saved and np.array_equal(self._masks.get(name, ()), mask):
                 continue
-            file = self._save_mask(name, mask)
-            saved[name] = (name, file, file_sha256(self.folder / file))
+            file, digest = self._save_mask(name, mask)
+            saved[name] = (name, file, digest)
         names = dict.fromkeys((*self._unread_regions, *regions))
         entries = tuple(saved[name] for name in names)
         if entries != self.record.regions:
@@ -249,57 +246,78 @@ class SessionWriter:
             self._put(replace(self.record, request=request, selected=selected))
 
     @property
-    def made_way(self) -> bool:
-        """Whether it held nothing but a segmentation and was removed, as another window may."""
-        return not (self.record.holds_work or (self.folder / SESSION_FILE).exists())
+    def gone(self) -> bool:
+        """Whether the session was removed or moved away since it was written."""
+        return not os.path.lexists(self.folder / SESSION_FILE)
 
-    def discard(self) -> None:
-        """Remove a session that holds nothing but a segmentation, and its folder if empty then.
-
-        Raises
-        ------
-        ResultsError
-            If it holds more, or the disk refuses.
-        """
-        self._refuse_foreign_changes()
-        discard(self.folder, self.record)
+    def _begin(
+        self,
+        segmentation: Segmentation,
+        model: SegmentationModel,
+        device: str,
+        reference: Path | NDArray[np.bool_] | None,
+    ) -> None:
+        labels, probability, table = save_segmentation(
+            self.folder, segmentation, case=self._case, model=model, flat=True
+        )
+        files = self._noted([*_with_sidecars([labels, probability]), table])
+        self._put(
+            replace(
+                self.record,
+                images=self._save_images(),
+                checkpoints=(_checkpoint_record(self.folder, model, device),),
+                reference=self._save_reference(reference),
+                segmentation=files,
+            )
+        )
 
     def _put(self, record: SessionRecord) -> None:
         self._refuse_foreign_changes()
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         record = replace(record, saved=now, versions=tuple(versions().items()))
-        write(self.folder, {SESSION_FILE: json_writer(to_json(record))})
-        self.record, self._digest = record, file_sha256(self.folder / SESSION_FILE)
+        text = session_text(record)
+        write(self.folder, {SESSION_FILE: text_writer(text)})
+        self.record, self._digest = record, hashlib.sha256(text.encode()).hexdigest()
 
     def _put_without(self, record: SessionRecord, *gone: Mapping[str, str]) -> None:
-        """Put a record that names some files no more, then remove these.
+        """Put a record that names some files no more, then remove its own.
 
-        They are listed as obsolete until they are removed, so that after a crash in between it is
-        known that they were the session's.
+        They are listed as obsolete, so that a person who finds them knows what they are.
         """
         obsolete = dict(self.record.obsolete)
         for files in gone:
             obsolete.update(files)
         self._put(replace(record, obsolete=obsolete))
-        self._tidy()
-
-    def _tidy(self) -> None:
-        """Remove what is obsolete; what is not done now is done when the session is opened next."""
-        if self.record.obsolete:
-            refused = remove_obsolete(self.folder, self.record)
+        self._own.remove(obsolete)
+        left = {
+            name: digest
+            for name, digest in obsolete.items()
+            if is_as_written(self.folder / name, digest)
+        }
+        if left != obsolete:
             with contextlib.suppress(ResultsError):
-                self._put(replace(self.record, obsolete=refused))
+                self._put(replace(self.record, obsolete=left))
 
-    def _take_back(self, files: Iterable[str]) -> None:
-        """Remove files that were written just now, unless another window may name them."""
-        with contextlib.suppress(ResultsError, OSError):
-            self._refuse_foreign_changes()
-            for name in files:
-                (self.folder / name).unlink()
+    def _noted(self, paths: Iterable[Path]) -> dict[str, str]:
+        """Remember files as written just now; return the SHA-256 of each, by name."""
+        digests = {path.name: file_sha256(path) for path in paths}
+        self._own.wrote(digests)
+        return digests
 
     def _refuse_foreign_changes(self) -> None:
         path = self.folder / SESSION_FILE
-        if (file_sha256(path) if path.is_file() else "") != self._digest:
+        if self._digest and self.gone:
+            raise SessionGoneError(
+                f"The session in {self.folder} was removed or moved away, so nothing more is saved "
+                "there; put it back, or save in another folder."
+            )
+        try:
+            found = file_sha256(path)
+        except FileNotFoundError:
+            found = ""
+        except OSError:  # something else has taken its name
+            found = "other"
+        if found != self._digest:
             raise ResultsError(
                 f"The session in {self.folder} was changed or removed by another window or "
                 "program, so nothing more is saved there; open it again, or choose another folder."
@@ -316,52 +334,60 @@ class SessionWriter:
                 run=run,
                 **entities,  # type: ignore[arg-type]
             )
-            if not any((self.folder / name).exists() for name in every_name(names)):
+            every = every_name(names)
+            every += [sidecar_name(name) for name in every]
+            if not any(os.path.lexists(self.folder / name) for name in every):
                 break
         return run
 
-    def _save_mask(self, name: str, mask: NDArray[np.bool_]) -> str:
-        file = _free_name(
-            self.folder,
-            lambda run: mask_stem(
-                self._case.subject, visit=self._case.visit, region=_entity(name), run=run
-            ),
-        )
-        data = mask.astype(np.uint8)
-        write(self.folder, {file: image_writer(data, self._case.affine, space_code(self._case))})
-        return file
+    def _save_mask(self, name: str, mask: NDArray[np.bool_]) -> tuple[str, str]:
+        stem = partial(mask_stem, self._case.subject, visit=self._case.visit, region=_entity(name))
+        names = (f"{stem(run=run)}.nii.gz" for run in itertools.chain([None], itertools.count(2)))
+        file = next(name for name in names if not os.path.lexists(self.folder / name))
+        return file, self._write_image(file, mask.astype(np.uint8)).sha256
+
+    def _save_images(self) -> tuple[ImageRecord, ...]:
+        """Record each image's file; of an image that has none, write one."""
+        case, images = self._case, []
+        for number, sequence in enumerate(case.sequences):
+            path, digest = case.paths[number], case.sha256[number]
+            if path is not None:
+                file = _file_record(self.folder, path, digest or _digest_of(path))
+            else:
+                stem = image_stem(case.subject, label(sequence), visit=case.visit)
+                file = self._write_image(f"{stem}.nii.gz", case.data[number])
+            images.append(ImageRecord(sequence, file))
+        return tuple(images)
+
+    def _save_reference(self, reference: Path | NDArray[np.bool_] | None) -> FileRecord | None:
+        if reference is None:
+            return None
+        if isinstance(reference, Path):
+            return _file_record(self.folder, reference, _digest_of(reference))
+        stem = mask_stem(self._case.subject, visit=self._case.visit, desc="reference")
+        return self._write_image(f"{stem}.nii.gz", reference.astype(np.uint8))
+
+    def _write_image(self, name: str, data: NDArray[Any]) -> FileRecord:
+        writer = image_writer(data, self._case.affine, space_code(self._case))
+        (path,) = write(self.folder, {name: writer})
+        (digest,) = self._noted([path]).values()
+        return replace(_file_record(self.folder, path, digest), made_here=True)
 
 
-def _save_images(folder: Path, case: Case) -> tuple[ImageRecord, ...]:
-    """Record each image's file; of an image that has none, write one."""
-    images = []
-    for number, sequence in enumerate(case.sequences):
-        path, digest = case.paths[number], case.sha256[number]
-        if path is not None:
-            file = _file_record(folder, path, digest or file_sha256(path))
-        else:
-            name = f"{image_stem(case.subject, label(sequence), visit=case.visit)}.nii.gz"
-            writer = image_writer(case.data[number], case.affine, space_code(case))
-            file = _made_here(folder, name, writer)
-        images.append(ImageRecord(sequence, file))
-    return tuple(images)
-
-
-def _save_reference(
-    folder: Path, case: Case, reference: Path | NDArray[np.bool_] | None
-) -> FileRecord | None:
-    if reference is None:
-        return None
-    if isinstance(reference, Path):
-        return _file_record(folder, reference, file_sha256(reference))
-    writer = image_writer(reference.astype(np.uint8), case.affine, space_code(case))
-    stem = mask_stem(case.subject, visit=case.visit, desc="reference")
-    return _made_here(folder, f"{stem}.nii.gz", writer)
-
-
-def _made_here(folder: Path, name: str, writer: Callable[[Path], None]) -> FileRecord:
-    (path,) = write(folder, {name: writer})
-    return replace(_file_record(folder, path, file_sha256(path)), made_here=True)
+def _nothing_yet(case: Case, segmentation: Segmentation) -> SessionRecord:
+    """Return what is known of a session before anything of it is written."""
+    return SessionRecord(
+        subject=case.subject,
+        visit=case.visit,
+        saved="",
+        images=(),
+        checkpoints=(),
+        threshold=segmentation.threshold,
+        smallest=segmentation.smallest or 1,
+        forward=segmentation.forward,
+        reference=None,
+        segmentation={},
+    )
 
 
 def _checkpoint_record(folder: Path, model: SegmentationModel, device: str) -> CheckpointRecord:
@@ -376,7 +402,21 @@ def _file_record(folder: Path, path: Path, digest: str) -> FileRecord:
         relative = Path(os.path.relpath(absolute, folder.absolute())).as_posix()
     except ValueError:  # another drive
         relative = None
-    return FileRecord(path.name, digest, absolute, relative)
+    try:
+        size = path.stat().st_size
+    except OSError:  # it was there when it was read, and its SHA-256 is what counts
+        size = None
+    return FileRecord(path.name, digest, absolute, relative, size=size)
+
+
+def _digest_of(path: Path) -> str:
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        raise ResultsError(
+            f"{path} cannot be read ({error.strerror or error}), so the session cannot refer to "
+            "it; put it back, or segment without it."
+        ) from error
 
 
 def _identity(checkpoint: CheckpointRecord) -> str:
@@ -388,14 +428,5 @@ def _entity(name: str) -> str:
     return bids_label(name) or "unnamed"
 
 
-def _free_name(folder: Path, stem: Callable[[int | None], str]) -> str:
-    names = (f"{stem(run)}.nii.gz" for run in itertools.chain([None], itertools.count(2)))
-    return next(name for name in names if not (folder / name).exists())
-
-
 def _with_sidecars(paths: Iterable[Path]) -> list[Path]:
     return [file for path in paths for file in (path, path.with_name(sidecar_name(path.name)))]
-
-
-def _digests(paths: Iterable[Path]) -> dict[str, str]:
-    return {path.name: file_sha256(path) for path in paths}

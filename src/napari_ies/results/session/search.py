@@ -1,0 +1,119 @@
+"""Search: the files that a session refers to, found by their content (SHA-256)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+from napari_ies.progress import Progress
+from napari_ies.regular_files import open_regular
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+    from napari_ies.results.session.record import FileRecord
+
+PIECE = 64 << 20
+"""Bytes that are read between two reports: whoever waits can stop waiting there."""
+
+
+@dataclass(eq=False)
+class Search:
+    """Looks for files, and says what is not as it was.
+
+    Its methods report how far they are, so that a file of any size can be given up.
+
+    Parameters
+    ----------
+    folder
+        Of the session.
+    problems, moved
+        Sentences about what is missing or changed, and about what lies elsewhere now; they grow.
+    """
+
+    folder: Path
+    problems: list[str] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
+
+    def find(self, file: FileRecord | None) -> Generator[Progress[Any], None, Path | None]:
+        """Return where a file lies with the content it had; else None and a problem."""
+        if file is None:
+            return None
+        there: list[Path] = []
+        for place in _places(self.folder, file):
+            try:
+                same = yield from _holds(place, file.sha256, file.size)
+            except (OSError, ValueError):
+                continue
+            if not same:
+                there.append(place)
+                continue
+            if place != _normal(Path(file.absolute)):
+                self.moved.append(
+                    f"{file.name} was found at {place} with the content it had; it lay at "
+                    f"{file.absolute} before."
+                )
+            return place
+        if there:
+            self.problems.append(
+                f"{there[0]} has changed since the session was saved, so it is not used; put the "
+                "former file back and open the session again."
+            )
+        else:
+            self.problems.append(
+                f"{file.name} is missing: it lay at {file.absolute}; put it there or beside "
+                f"{self.folder} and open the session again."
+            )
+        return None
+
+    def fault(self, files: Mapping[str, str]) -> Generator[Progress[Any], None, str]:
+        """Say what is wrong with files of the session, SHA-256 by name, or nothing."""
+        for name, digest in files.items():
+            try:
+                if not (yield from _holds(self.folder / name, digest)):
+                    return f"{name} has changed since the session was saved"
+            except FileNotFoundError:
+                return f"{name} is missing"
+            except (OSError, ValueError) as error:
+                return f"{name} cannot be read ({getattr(error, 'strerror', None) or error})"
+        return ""
+
+
+def _holds(
+    path: Path, digest: str, size: int | None = None
+) -> Generator[Progress[Any], None, bool]:
+    """Whether a file has this content; one of another size is not read."""
+    # No device, pipe or folder: reading one would not end.
+    with open_regular(path) as file:
+        total = os.fstat(file.fileno()).st_size
+        if size is not None and size != total:
+            return False
+        found, done = hashlib.sha256(), 0
+        step = f"Checking {path.name}"
+        while piece := file.read(PIECE):
+            found.update(piece)
+            done += len(piece)
+            # Never its end: that is the whole session's to report.
+            yield Progress(step, min(done, total - 1) >> 20, max(total >> 20, 1), "MB")
+    return found.hexdigest() == digest
+
+
+def _places(folder: Path, file: FileRecord) -> list[Path]:
+    """Return where a file may lie, the likeliest first, each place once."""
+    name = PurePath(file.name).name
+    places = [] if file.relative is None else [folder / file.relative]
+    places.append(Path(file.absolute))
+    places += [parent / name for parent in (folder, *folder.absolute().parents[:2])]
+    if name == "demo_unet.pth":
+        from napari_ies.demo import demo_checkpoint
+
+        places.append(demo_checkpoint())
+    return list(dict.fromkeys(map(_normal, places)))
+
+
+def _normal(path: Path) -> Path:
+    """Return an absolute path without ``..``, links as they are."""
+    return Path(os.path.normpath(path.absolute()))

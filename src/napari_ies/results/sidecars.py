@@ -1,0 +1,319 @@
+"""What the JSON beside a result says: written with the hash of each file, checked when read."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+
+import numpy as np
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    model_validator,
+)
+from pydantic.alias_generators import to_pascal
+
+from napari_ies.errors import ResultsError, SaliencyError
+from napari_ies.regular_files import file_sha256
+from napari_ies.results.storage import FOREIGN, json_writer, read_sidecar
+from napari_ies.saliency.request import SaliencyRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_ies.windows import Box
+
+LARGEST_SIDE = 32767
+"""Voxels along an axis that NIfTI can say."""
+_LONGEST_NAME = 255
+_DIGEST = r"^[0-9a-f]{64}$"
+
+Content = TypeVar("Content", bound="Described")
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a name is that of a file in the same folder, and no path that leads out of it."""
+    return (
+        name not in ("", ".", "..")
+        and not set(name) & {"/", "\\", ":", "\0"}
+        and len(name.encode("utf-8", "surrogatepass")) <= _LONGEST_NAME
+    )
+
+
+def _check_name(name: str) -> str:
+    if not is_plain_name(name):
+        raise ValueError("is not the name of a file beside it")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_check_name)]
+Digest = Annotated[str, Field(pattern=_DIGEST)]
+
+
+class _Strict(BaseModel):
+    """No text for a number, no number for a text, nothing that is not finite."""
+
+    model_config = ConfigDict(
+        strict=True,
+        frozen=True,
+        extra="ignore",
+        allow_inf_nan=False,
+        alias_generator=to_pascal,
+        populate_by_name=False,
+    )
+
+
+class _GridContent(_Strict):
+    shape: Annotated[
+        list[Annotated[int, Field(ge=1, le=LARGEST_SIDE)]], Field(min_length=3, max_length=3)
+    ]
+    affine: Annotated[
+        list[Annotated[list[float], Field(min_length=4, max_length=4)]],
+        Field(min_length=4, max_length=4),
+    ]
+
+    @model_validator(mode="after")
+    def _is_grid(self) -> _GridContent:
+        matrix = self.matrix
+        with np.errstate(all="ignore"):
+            volume = np.linalg.det(matrix[:3, :3])
+        if not np.isfinite(volume) or volume == 0:
+            raise ValueError("the affine maps no voxel to a place of its own")
+        return self
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        x, y, z = self.shape
+        return x, y, z
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        return np.array(self.affine, dtype=np.float64)
+
+
+class _BoxedGridContent(_GridContent):
+    box: Annotated[
+        list[Annotated[list[int], Field(min_length=2, max_length=2)]],
+        Field(min_length=3, max_length=3),
+    ]
+
+    @model_validator(mode="after")
+    def _is_inside(self) -> _BoxedGridContent:
+        for (start, stop), size in zip(self.box, self.shape, strict=True):
+            if not 0 <= start < stop <= size:
+                raise ValueError("the box does not lie in the images")
+        return self
+
+    @property
+    def slices(self) -> Box:
+        x, y, z = (slice(start, stop) for start, stop in self.box)
+        return x, y, z
+
+
+class Described(_Strict):
+    """What the sidecars of all results say: the hash of each file, from version 0.2 on."""
+
+    sha256: Annotated[dict[FileName, Digest] | None, Field(alias="SHA256")] = None
+
+    def digest(self, name: str) -> str:
+        """Return the SHA-256 that a file of the result must have; empty if it is not known.
+
+        Raises
+        ------
+        ResultsError
+            If the hashes of others are known and its own is not.
+        """
+        if self.sha256 is None:
+            return ""
+        if name not in self.sha256:
+            raise ResultsError(
+                f"{name} is named as a file of a result without the SHA-256 of the others; "
+                "choose a result of napari-ies or compute it again."
+            )
+        return self.sha256[name]
+
+
+_TYPES = get_type_hints(SaliencyRequest)
+_FIELDS: dict[str, Any] = {
+    field.name: (_TYPES[field.name], field.default) for field in dataclasses.fields(SaliencyRequest)
+}
+_Request: type[BaseModel] = create_model(
+    "_Request",
+    __config__=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False),
+    **_FIELDS,
+)
+
+
+class _SaliencyFiles(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+    maps: Annotated[list[FileName], Field(min_length=1)]
+    standard_error: list[FileName] = []
+    footprint: FileName
+    measures: FileName | None = None
+    profile: FileName | None = None
+
+
+class _SaliencyImage(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+    sequence: str
+    file: str | None = None
+    sha256: str | None = None
+
+
+class _Provenance(BaseModel):
+    """Of what is read back; the rest goes along as it is."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+    images: list[_SaliencyImage] = []
+    checkpoint: dict[str, Any] | None = None
+    notes: list[str] = []
+    versions: dict[str, Any] = {}
+
+
+class SaliencyContent(Described):
+    """What the sidecars of a saliency say."""
+
+    files: _SaliencyFiles
+    grid: _BoxedGridContent
+    request: dict[str, Any]
+    sequences: Annotated[list[str], Field(min_length=1)]
+    samples_used: Annotated[int, Field(ge=0)]
+    provenance: dict[str, Any]
+    lesion: int | None = None
+    region: str | None = None
+    sources: list[str] | None = None
+
+    @model_validator(mode="after")
+    def _agrees(self) -> SaliencyContent:
+        count = len(self.sequences)
+        if len(set(self.sequences)) != count or len(self.files.maps) != count:
+            raise ValueError("the sizes do not agree")
+        if self.files.standard_error and len(self.files.standard_error) != count:
+            raise ValueError("the sizes do not agree")
+        _Provenance.model_validate(self.provenance)
+        _Request.model_validate(self.request)
+        _ = self.asked
+        return self
+
+    @property
+    def asked(self) -> SaliencyRequest:
+        """What was asked for."""
+        try:
+            return SaliencyRequest(**self.request)
+        except SaliencyError as error:
+            raise ValueError(str(error)) from error
+
+    @property
+    def images(self) -> list[_SaliencyImage]:
+        """The images that it was computed from."""
+        return _Provenance.model_validate(self.provenance).images
+
+
+class _SegmentationFiles(_Strict):
+    model_config = ConfigDict(alias_generator=None)
+    labels: FileName
+    probability: FileName
+    lesions: FileName
+
+
+class _Agreement(_Strict):
+    what: str
+    assumed: str
+    best: str
+    scores: dict[str, float | None]
+    sentence: str
+    sure: bool
+    suggestion: str | None
+
+
+class _SegmentationImage(_Strict):
+    sequence: str
+    name: str | None = None
+    sha256: Annotated[str | None, Field(alias="SHA256")] = None
+    data_sha256: Annotated[str | None, Field(alias="DataSHA256")] = None
+
+
+class _FileRecord(_Strict):
+    name: str | None = None
+    sha256: Annotated[str | None, Field(alias="SHA256")] = None
+
+
+class SegmentationContent(Described):
+    """What the sidecars of a segmentation say."""
+
+    files: _SegmentationFiles
+    grid: _GridContent
+    threshold: float
+    forward: str
+    device: str
+    segmentation_notes: list[str]
+    smallest_lesion: Annotated[int, Field(ge=1)] | None = None
+    agreements: list[_Agreement] = []
+    images: list[_SegmentationImage] = []
+    reference: _FileRecord | None = None
+    checkpoint: dict[str, Any] = {}
+
+
+def read_content(path: Path, kind: type[Content]) -> tuple[Content, dict[str, Any]]:
+    """Read the sidecar of a result.
+
+    Parameters
+    ----------
+    path
+        The JSON.
+    kind
+        What it must say.
+
+    Returns
+    -------
+    content, whole
+        What it says of that kind, and all it says.
+
+    Raises
+    ------
+    ResultsError
+        If there is none, or it does not say what the program writes.
+    """
+    whole = read_sidecar(path)
+    try:
+        return kind.model_validate(whole), whole
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(part) for part in found["loc"])
+        said = found["msg"].removeprefix("Value error, ")
+        reason = f"{where}: {said}" if where else said
+    except (RecursionError, OverflowError) as error:
+        reason = str(error)
+    raise ResultsError(FOREIGN.format(path=path, reason=reason))
+
+
+class Digests:
+    """The SHA-256 of files that are written together, for the sidecars written after them.
+
+    Parameters
+    ----------
+    names
+        Of the files.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = tuple(names)
+        self._known: dict[str, str] = {}
+
+    def writer(self, content: Mapping[str, Any]) -> Callable[[Path], None]:
+        """Return what writes a sidecar that holds the hashes of the files beside it."""
+
+        def write(path: Path) -> None:
+            for name in self._names:
+                if name not in self._known:
+                    self._known[name] = file_sha256(path.with_name(name))
+            json_writer({**content, "SHA256": self._known})(path)
+
+        return write

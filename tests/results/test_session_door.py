@@ -1,0 +1,447 @@
+"""Whatever a ``session.json`` or a folder beside it holds: a sentence, or a whole session."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import Any, get_args
+
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_ies import load_checkpoint
+from napari_ies.case import load_case
+from napari_ies.errors import CaseError, ResultsError
+from napari_ies.results.session import (
+    SESSION_FILE,
+    Session,
+    SessionGoneError,
+    SessionWriter,
+    find_session,
+    load_session,
+    load_session_progressively,
+    next_session_folder,
+    read_summary,
+    sessions_in,
+)
+from napari_ies.results.session.schema import RequestEntry, published_schema
+from napari_ies.saliency import request as requests
+from napari_ies.saliency.request import SaliencyRequest
+from napari_ies.saliency.saliency import Saliency
+from napari_ies.segmentation import segment
+
+PUBLISHED = Path(__file__).parents[2] / "docs" / "session.schema.json"
+
+
+def a_map(case, number=0):
+    box = (slice(3, 9), slice(5, 12), slice(2, 8))
+    values = np.random.default_rng(number).normal(size=(2, 6, 7, 6)).astype(np.float32)
+    return Saliency(
+        request=SaliencyRequest(n_samples=4),
+        sequences=case.sequences,
+        shape=case.shape,
+        affine=case.affine,
+        box=box,
+        cropped=values,
+        cropped_standard_error=None,
+        footprint=values[0] > 1,
+        n_used=4,
+        provenance={"device": "CPU"},
+    )
+
+
+@pytest.fixture(scope="module")
+def kept(small, tmp_path_factory):
+    """A patient's folder with a session that holds some of everything; not to be changed."""
+    home = tmp_path_factory.mktemp("kept") / "sub-07"
+    home.mkdir()
+    images = {name: Path(shutil.copy(path, home)) for name, path in small.images.items()}
+    case, model = load_case(images), load_checkpoint(small.checkpoint, device="cpu")
+    writer = SessionWriter.begin(
+        home / "napari-ies" / "sub-07",
+        segment(model, case, smallest=3),
+        case=case,
+        model=model,
+        reference=small.reference,
+    )
+    region = np.zeros(case.shape, dtype=bool)
+    region[4:6, 5:9, 3] = True
+    writer.set_regions({"rim": region})
+    writer.add_map(1, a_map(case, 1), model)
+    writer.add_map("rim", a_map(case, 2), model)
+    writer.set_notes({1: "dark rim", "rim": "pale"})
+    writer.set_view(SaliencyRequest(), 1)
+    return home
+
+
+@pytest.fixture
+def home(kept, tmp_path):
+    """A copy that a test may change, beside something of the person's own."""
+    (tmp_path / "mine.txt").write_text("mine")
+    home = Path(shutil.copytree(kept, tmp_path / "sub-07", symlinks=True))
+    path = session_of(home) / SESSION_FILE
+    path.write_text(path.read_text().replace(str(kept), str(home)))
+    return home
+
+
+def session_of(home: Path) -> Path:
+    return home / "napari-ies" / "sub-07"
+
+
+def everything(folder: Path) -> dict[str, str]:
+    """Name all that lies in a folder, with the content of each file and the aim of each link."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.is_symlink():
+            found[name] = f"-> {os.readlink(path)}"  # noqa: PTH115 - as it is written
+        elif path.is_file():
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        else:
+            found[name] = "folder"
+    return found
+
+
+def whole(session: Session) -> bool:
+    """Whether all that a panel shows of a session at once is there."""
+    labels = {int(label) for label in session.segmentation.lesions.index}
+    return (
+        isinstance(session, Session)
+        and labels == set(np.unique(session.segmentation.labels).tolist()) - {0}
+        and all(one.subject in {*labels, *session.regions} for one in session.maps)
+        and session.text.endswith(".")
+        and len(session.load_case().sequences) == len(session.images)
+    )
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the way to each value of a JSON, the outer ones too."""
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
+    return [path] * bool(path) + [at for key, one in inner for at in places(one, (*path, key))]
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+ODD = [
+    None,
+    True,
+    -1,
+    0,
+    1.5,
+    2**31,
+    10**30,
+    1e30,
+    math.nan,
+    -math.inf,
+    "",
+    "\ud800",
+    "\0",
+    "../../sub-07/FLAIR.nii.gz",
+    "/dev/zero",
+    "session.json",
+    "x" * 3_000_000,
+    [],
+    {},
+    {"a": 1},
+    nested(200),
+    "9999-12-31T23:59:59-23:59",
+]
+
+
+def changed(content: Any, way: tuple[Any, ...], value: Any) -> Any:
+    content = copy.deepcopy(content)
+    *outer, last = way
+    part = content
+    for key in outer:
+        part = part[key]
+    part[last] = value
+    return content
+
+
+@pytest.fixture(scope="module")
+def odd_home(kept, tmp_path_factory):
+    """A copy of which each example changes ``session.json`` alone."""
+    return shutil.copytree(kept, tmp_path_factory.mktemp("odd") / "sub-07")
+
+
+def test_any_value_of_a_session_may_be_odd(kept, odd_home):
+    folder, good = session_of(odd_home), session_of(kept) / SESSION_FILE
+    content = json.loads(good.read_text())
+    ways = places(content)
+    outcomes = []
+
+    @settings(derandomize=True, deadline=None, max_examples=200)
+    @given(st.sampled_from(ways), st.sampled_from(ODD))
+    def opens_whole_or_says_why(way, value):
+        (folder / SESSION_FILE).write_text(json.dumps(changed(content, way, value)))
+        before = everything(odd_home)
+        try:
+            session = load_session(folder)
+        except ResultsError as error:
+            text = str(error)
+            assert text.endswith(".")
+            assert "\n" not in text
+            assert len(text) < 1000
+            assert str(folder) in text
+            outcomes.append(False)
+        else:
+            assert whole(session)
+            # And going on with it changes nothing but session.json, whatever it is said to name.
+            writer = SessionWriter.resume(session, session.load_case())
+            writer.drop_maps(range(len(session.record.maps)))
+            outcomes.append(True)
+        after = everything(odd_home)
+        for one in (before, after):
+            del one["napari-ies/sub-07/session.json"]
+        assert after == before
+
+    opens_whole_or_says_why()
+    assert len(set(outcomes)) == 2
+
+
+def test_what_a_hostile_session_names_stays_also_through_links(home, tmp_path, small):
+    folder = session_of(home)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "thesis.docx").write_text("mine")
+    # A file that is a link, a second name of a file, and a folder of sessions that is a link.
+    (folder / "linked.nii.gz").symlink_to(elsewhere / "thesis.docx")
+    os.link(elsewhere / "thesis.docx", folder / "second.nii.gz")
+    (folder / "plain.txt").write_text("mine")
+    (home / "napari-ies" / "sub-99").symlink_to(elsewhere)
+    content = json.loads((folder / SESSION_FILE).read_text())
+    named = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.iterdir()
+        if path.name != SESSION_FILE
+    }
+    content["Obsolete"] = named
+    content["Maps"][0]["Files"] = named
+    content["Regions"][0].update(File="plain.txt", SHA256=named["plain.txt"])
+    (folder / SESSION_FILE).write_text(json.dumps(content))
+    shutil.copy(folder / SESSION_FILE, elsewhere)
+    before = everything(tmp_path)
+
+    for place in (folder, home / "napari-ies" / "sub-99"):
+        try:
+            session = load_session(place)
+        except ResultsError:
+            continue
+        case = session.load_case()
+        writer = SessionWriter.resume(session, case)
+        writer.drop_maps([0, 1])
+        writer.set_regions({"other": case.data[0] > 100})
+        writer.set_regions({})
+        model = load_checkpoint(small.checkpoint, device="cpu")
+        writer.add_map(1, a_map(case), model)
+        writer.drop_maps([0])
+    after = everything(tmp_path)
+    for one in (before, after):
+        del one["sub-07/napari-ies/sub-07/session.json"]
+    assert after == before
+
+
+def test_a_file_written_just_now_stays_if_it_was_changed_linked_or_given_a_second_name(
+    home, small, tmp_path
+):
+    session = load_session(session_of(home))
+    case, model = session.load_case(), load_checkpoint(small.checkpoint, device="cpu")
+    writer = SessionWriter.resume(session, case)
+    before = everything(tmp_path)
+    writer.add_map(2, a_map(case, 3), model)
+    written = sorted(set(everything(tmp_path)) - set(before))
+    edited, linked, twice = (tmp_path / name for name in written[:3])
+    edited.write_bytes(b"my own values")
+    content = linked.read_bytes()
+    linked.unlink()
+    (tmp_path / "aim").write_bytes(content)
+    linked.symlink_to(tmp_path / "aim")
+    os.link(twice, tmp_path / "second name")
+    writer.drop_maps([2])
+    left = set(everything(tmp_path)) - set(before)
+    names = {str(path.relative_to(tmp_path)) for path in (edited, linked, twice)}
+    assert left == {*names, "aim", "second name"}
+    assert edited.read_bytes() == b"my own values"
+    assert (tmp_path / "aim").read_bytes() == content
+
+
+def test_nothing_is_removed_from_a_folder_that_was_replaced_by_a_link(home, small, tmp_path):
+    folder = session_of(home)
+    session = load_session(folder)
+    case, model = session.load_case(), load_checkpoint(small.checkpoint, device="cpu")
+    writer = SessionWriter.resume(session, case)
+    writer.add_map(2, a_map(case, 3), model)
+    shutil.move(folder, tmp_path / "archive")
+    folder.symlink_to(tmp_path / "archive")
+    before = everything(tmp_path / "archive")
+    writer.drop_maps([2])
+    after = everything(tmp_path / "archive")
+    assert set(after) == set(before)
+
+
+def test_the_files_of_an_earlier_day_stay_and_are_named(home):
+    folder = session_of(home)
+    before = everything(folder)
+    session = load_session(folder)
+    assert session.unused == ()
+    SessionWriter.resume(session, session.load_case()).drop_maps([0])
+    assert set(everything(folder)) == set(before)
+    again = load_session(folder)
+    assert [one.subject for one in again.maps] == ["rim"]
+    assert set(again.unused) == set(session.record.maps[0].files)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a pipe with a name")
+def test_each_session_is_read_apart_from_its_neighbours(home):
+    root = home / "napari-ies"
+    record = read_summary(root / "sub-07").record
+    digests = {one.sequence: one.file.sha256 for one in record.images}
+    checkpoint = record.checkpoints[0].file.sha256
+    content = (root / "sub-07" / SESSION_FILE).read_text()
+    bad = {
+        "sub-a": b"{",
+        "sub-b": b"[" * 100_000,
+        "sub-c": json.dumps({**json.loads(content), "Saved": [1]}).encode(),
+        "sub-d": b"\xff\xfe",
+        "sub-e": content.replace('"n_samples": 4', '"n_samples": 1e30').encode(),
+    }
+    for name, raw in bad.items():
+        (root / name).mkdir()
+        (root / name / SESSION_FILE).write_bytes(raw)
+    (root / "sub-f").mkdir()
+    os.mkfifo(root / "sub-f" / SESSION_FILE)
+    (root / "sub-g").mkdir()
+    (root / "sub-g" / SESSION_FILE).symlink_to("/dev/zero")
+    (root / "sub-h").mkdir()
+    (root / "sub-h" / SESSION_FILE).symlink_to(SESSION_FILE)
+    (root / "sub-i" / SESSION_FILE).mkdir(parents=True)
+    before = everything(home)
+    found = find_session(root, digests, checkpoint)
+    assert found.folder == root / "sub-07"
+    sessions, problems = sessions_in(root)
+    assert [one.folder.name for one in sessions] == ["sub-07"]
+    assert len(problems) == 9
+    for name, text in zip("abcdefghi", problems, strict=True):
+        assert f"sub-{name}" in text
+        assert text.endswith(".")
+    assert everything(home) == before
+    assert next_session_folder(root, "07") == root / "sub-07_2"
+
+
+def test_a_session_that_was_removed_is_said_to_be_gone(home):
+    session = load_session(session_of(home))
+    writer = SessionWriter.resume(session, session.load_case())
+    assert not writer.gone
+    shutil.rmtree(session.folder)
+    assert writer.gone
+    with pytest.raises(SessionGoneError, match="removed or moved away"):
+        writer.set_notes({1: "x"})
+    assert not session.folder.exists()
+
+
+def test_where_the_next_session_will_lie_is_told_without_writing(tmp_path):
+    root = tmp_path / "a" / "b"
+    assert next_session_folder(root, "07", "2") == root / "sub-07_ses-2"
+    (tmp_path / "file").write_text("")
+    assert next_session_folder(tmp_path / "file" / "napari-ies", "07") is None
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_image_of_another_size_is_not_read_to_know_that_it_changed(home):
+    with (home / "FLAIR.nii.gz").open("ab") as file:
+        file.truncate(10**12)  # a file of a terabyte that takes no place
+    reports = list(load_session_progressively(session_of(home)))
+    assert "Checking T1.nii.gz" in [one.step for one in reports]
+    assert "Checking FLAIR.nii.gz" not in [one.step for one in reports]
+    session = reports[-1].result
+    assert session.images[0].path is None
+    assert f"{home / 'FLAIR.nii.gz'} has changed" in session.problems[0]
+
+
+@pytest.mark.parametrize("index", [10**9, -1, 1e400, "1e30"])
+def test_a_class_that_no_network_has_takes_no_memory(home, index):
+    (sidecar,) = session_of(home).glob("*dseg.json")
+    content = json.loads(sidecar.read_text())
+    content["Class"]["Index"] = index
+    del content["Checkpoint"]["Classes"]  # as earlier versions wrote it
+    sidecar.write_text(json.dumps(content))
+    with pytest.raises(ResultsError, match=r"dseg\.json") as caught:
+        load_session(session_of(home)).absent_model()
+    assert str(caught.value).endswith(".")
+
+
+def test_an_image_that_changes_while_it_is_opened_is_not_taken_for_the_other(home):
+    session = load_session(session_of(home))
+    image = nib.load(home / "FLAIR.nii.gz")
+    other = nib.Nifti1Image(np.asarray(image.dataobj) + 1, image.affine)
+    nib.save(other, home / "FLAIR.nii.gz")
+    with pytest.raises(CaseError, match=r"FLAIR\.nii\.gz was changed while"):
+        session.load_case()
+
+
+def test_opening_can_be_given_up_within_a_file(home, monkeypatch):
+    from napari_ies.results.session import search
+
+    monkeypatch.setattr(search, "PIECE", 1000)
+    reports = load_session_progressively(session_of(home))
+    steps = [next(reports).step for _ in range(6)]
+    assert steps[0] == "Opening the session"
+    assert steps[1:] == ["Checking FLAIR.nii.gz"] * 5
+    reports.close()
+
+
+def test_the_published_schema_is_what_is_checked(kept):
+    published = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+    assert published == published_schema(), "write published_schema() to docs/session.schema.json"
+    jsonschema = pytest.importorskip("jsonschema")
+    content = json.loads((session_of(kept) / SESSION_FILE).read_text())
+    jsonschema.validate(content, published)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**content, "Notes": 1}, published)
+
+
+def test_every_setting_of_a_map_can_be_kept():
+    assert set(RequestEntry.model_fields) == {
+        one.name for one in dataclasses.fields(SaliencyRequest)
+    }
+    assert RequestEntry().request() == SaliencyRequest()
+    for name, words in (
+        ("method", requests.METHODS),
+        ("aggregation", requests.AGGREGATIONS),
+        ("forward", requests.FORWARDS),
+        ("precision", requests.PRECISIONS),
+    ):
+        assert get_args(RequestEntry.model_fields[name].annotation) == words
+
+
+def test_what_could_not_be_read_back_is_not_written(home):
+    session = load_session(session_of(home))
+    writer = SessionWriter.resume(session, session.load_case())
+    before = everything(home)
+    with pytest.raises(ResultsError, match="Notes, entry 1, Text is the text"):
+        writer.set_notes({1: "a\ud800"})
+    with pytest.raises(ResultsError, match="Notes, entry 1, Subject is -1"):
+        writer.set_notes({-1: "a"})
+    assert everything(home) == before
+    writer.set_notes({1: "a"})
+    assert load_session(session.folder).notes == {1: "a"}
