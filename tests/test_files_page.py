@@ -150,6 +150,8 @@ def half_a_pair(files):
 
 
 def pipe(files):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no pipes in folders")
     os.mkfifo(files.folder / "flair.nii")
     return said(files.folder / "flair.nii")
 

@@ -165,9 +165,11 @@ def test_a_pair_without_one_of_its_files_is_named(tmp_path):
     values, header = pair(tmp_path)
     header.rename(tmp_path / "elsewhere.hdr")
     assert "the file that belongs to it, a.hdr, is not there" in refusal(values)
-    os.mkfifo(header)
-    assert "a.hdr, it is a pipe" in refusal(values)
     assert not is_image(values)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(header)
+        assert "a.hdr, it is a pipe" in refusal(values)
+        assert not is_image(values)
 
 
 def fifo(path):

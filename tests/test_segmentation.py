@@ -13,7 +13,7 @@ from napari_ies.errors import CheckpointError, SegmentationError
 from napari_ies.inference import probability_map
 from napari_ies.orientation import Reorientation
 from napari_ies.progress import finish
-from napari_ies.segmentation import segment, segment_progressively
+from napari_ies.segmentation import Segmentation, segment, segment_progressively
 
 SHAPE = (12, 10, 14)
 
@@ -167,3 +167,19 @@ def test_impossible_settings_are_refused(settings, sentence):
 def test_a_case_with_too_few_sequences_is_refused():
     with pytest.raises(CheckpointError, match=r"takes 2 sequences .* the case has 1"):
         segment(small_model(), random_case(SHAPE, sequences=("FLAIR",)))
+
+
+@pytest.mark.parametrize("label", [2**31 - 1, 100_001, -1])
+def test_labels_that_no_lesions_have_are_refused(label):
+    """What follows takes memory by the highest one: a list of all up to it, 16 GB."""
+    labels = np.zeros((3, 3, 3), np.int32)
+    labels[1, 1, 1] = label
+    with pytest.raises(SegmentationError, match="expected 1 to 100,000, so raise the threshold"):
+        Segmentation(
+            probability=np.zeros((3, 3, 3), np.float32),
+            labels=labels,
+            lesions=None,
+            threshold=0.5,
+            forward="sliding-window",
+            device="cpu",
+        )

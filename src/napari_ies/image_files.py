@@ -113,6 +113,27 @@ def open_image(path: Path) -> Content:
         raise _refusal(path, error) from error
 
 
+def check_there(*paths: Path | None) -> None:
+    """Refuse what is no file that may be read, before work begins that will need it.
+
+    Parameters
+    ----------
+    paths
+        Files; None for one that was not given.
+
+    Raises
+    ------
+    CaseError
+        If one of them cannot be opened, or is no regular file.
+    """
+    for path in paths:
+        if path is not None:
+            try:
+                FileStream(path).close()
+            except (OSError, ValueError) as error:
+                raise _refusal(path, error) from error
+
+
 def is_image(path: Path) -> bool:
     """Whether a file begins as an image that is read here; no more of it is looked at."""
     try:

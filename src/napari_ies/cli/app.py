@@ -125,6 +125,7 @@ def segment(
     """Segment a patient: lesion labels, probabilities and the table of lesions."""
     images = parse_images(image)
     with reporting(debug) as terminal:
+        _check_given(reference)
         from napari_ies.cli.tables import lesions_table
         from napari_ies.identity import Identity
         from napari_ies.results import (
@@ -267,6 +268,7 @@ def explain(
     images = parse_images(image)
     _check_explain(lesion, all_lesions, mask, labels, reference, threshold)
     with reporting(debug) as terminal:
+        _check_given(reference, labels, *(mask or ()))
         from napari_ies.cli import explaining
         from napari_ies.cli.expecting import announce
         from napari_ies.cli.tables import measures_table, zones_table
@@ -498,6 +500,14 @@ def _open(
     for text in notes_on(model, case)[len(case.notes) :]:
         terminal.note(text)
     return model, case
+
+
+def _check_given(*files: Path | None) -> None:
+    """Refuse masks that cannot be opened before a network is loaded and tested."""
+    from napari_ies.image_files import check_there
+    from napari_ies.volume import expanded
+
+    check_there(*(None if file is None else expanded(file) for file in files))
 
 
 def _reference(terminal: Terminal, file: Path | None, case: Case) -> Mask | None:
