@@ -21,6 +21,7 @@ from napari_ies.checkpoints.absent import absent_model
 from napari_ies.checkpoints.architectures import FAMILIES
 from napari_ies.checkpoints.sidecar import _CHECKS
 from napari_ies.errors import CheckpointError, SegmentationError
+from napari_ies.printable import printable
 from napari_ies.segmentation import segment
 from napari_ies.windows import tiling
 
@@ -74,7 +75,7 @@ def loads_or_says_why(checkpoint, content) -> None:
         assert "network" in sentence
         assert sentence.endswith(".")
         assert "\n" not in sentence
-        assert sentence.isprintable()
+        assert printable(sentence) == sentence
 
 
 @FIXED
