@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from typing import TYPE_CHECKING
+import warnings
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +39,8 @@ def where_not_finite(network: nn.Module, image: torch.Tensor, tiles: Tiling, win
     Returns
     -------
     Such as ``"in window 3 of 27 (voxels 0-95, 72-167, 0-95), first in its layer model.0.conv"``;
-    without a layer where they are finite this time.
+    without a layer where none makes them so without noise. A layer makes values so if those that
+    come to it, forward or with the gradient of the logits' sum backward, are finite.
     """
     number = tiles.windows.index(window) + 1
     voxels = ", ".join(f"{part.start}-{part.stop - 1}" for part in tiles.visible(window))
@@ -46,7 +48,9 @@ def where_not_finite(network: nn.Module, image: torch.Tensor, tiles: Tiling, win
     crop = tiles.crop(image, window)
     if not all_finite(crop):
         return f"{place}, whose image holds such values itself"
-    layer = _first_layer(network, crop)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of PyTorch, on hooks
+        layer = _first_layer(network, crop) or _first_backward(network, crop)
     return f"{place}, first in its layer {layer}" if layer else place
 
 
@@ -62,6 +66,38 @@ def _first_layer(network: nn.Module, crop: torch.Tensor) -> str:
         parameter = next(network.parameters(), crop)
         network(crop[None].to(parameter))
     return found[0] if found else ""
+
+
+def _first_backward(network: nn.Module, crop: torch.Tensor) -> str:
+    """Return the first layer that makes gradients of the logits' sum so; empty if none does."""
+    import torch
+
+    found: list[str] = []
+    in_place: list[Any] = [m for m in network.modules() if getattr(m, "inplace", False) is True]
+    with ExitStack() as undone, torch.enable_grad():
+        for module in in_place:
+            # Hooks on gradients know no layer that overwrites its input.
+            module.inplace = False
+            undone.callback(setattr, module, "inplace", True)
+        for name, module in network.named_modules():
+            hook = module.register_full_backward_hook(_backward_watcher(name, found))
+            undone.callback(hook.remove)
+        parameter = next(network.parameters(), crop)
+        leaf = crop[None].to(parameter).detach().requires_grad_()
+        with suppress(RuntimeError):
+            output = network(leaf)
+            output = output[0] if isinstance(output, list | tuple) else output
+            torch.autograd.grad(output.sum(), leaf)
+    return found[0] if found else ""
+
+
+def _backward_watcher(name: str, found: list[str]):  # type: ignore[no-untyped-def]
+    def watch(module: nn.Module, inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
+        made = any(g is not None and not all_finite(g) for g in inputs)
+        if made and not found and all(g is None or all_finite(g) for g in outputs):
+            found.append(name or type(module).__name__)
+
+    return watch
 
 
 def _watcher(name: str, found: list[str]):  # type: ignore[no-untyped-def]

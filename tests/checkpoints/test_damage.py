@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import sys
 import zipfile
 
 import numpy as np
@@ -19,6 +20,7 @@ from napari_ies.checkpoints.state_dict import read_state_file
 from napari_ies.errors import CheckpointError
 from napari_ies.regular_files import open_regular
 
+unix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 FIXED = settings(
     derandomize=True,
     deadline=None,
@@ -422,6 +424,7 @@ def test_a_file_that_grows_while_it_is_read_is_not_used(path, monkeypatch):
         load_checkpoint(path, device="cpu")
 
 
+@unix
 def test_pipes_and_devices_are_refused_at_once(path, tmp_path):
     os.mkfifo(path)
     with pytest.raises(CheckpointError, match="it is a pipe, not a regular file"):

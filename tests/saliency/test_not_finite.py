@@ -11,7 +11,12 @@ from cases import ball, random_case
 from networks import small_model
 
 from napari_ies.errors import SaliencyError
+from napari_ies.orientation import Reorientation
 from napari_ies.saliency import explain
+from napari_ies.saliency.forwards import Forwards
+from napari_ies.saliency.jacobian import LoopEngine
+from napari_ies.saliency.problem import Problem
+from napari_ies.windows import tiling
 
 SHAPE = (12, 10, 14)
 MASK = ball(SHAPE, (7, 5, 7), 2)
@@ -78,6 +83,8 @@ def test_gradients_of_finite_logits(jacobian, aggregation, forward):
 
     assert "The network's gradients are not finite" in sentence
     assert "in window " in sentence
+    assert "first in its layer root;" in sentence
+    assert not any(m._backward_hooks or m._forward_hooks for m in model.network.modules())
 
 
 def test_gradcam():
@@ -115,3 +122,38 @@ def test_finite_ones_are_no_error(method):
     result = explain(small_model(), random_case(SHAPE), MASK, n_samples=2, method=method)
 
     assert np.isfinite(result.cropped).all()
+
+
+class OnDevice:
+    """Values that say they are on a GPU: what is asked of them is answered later."""
+
+    device = torch.device("cuda")
+
+    def __init__(self, *values):
+        self.values = torch.tensor(values)
+
+    def isfinite(self):
+        return self.values.isfinite()
+
+
+def test_a_gpu_is_asked_once_for_all_that_was_watched():
+    model, case = small_model(), random_case(SHAPE)
+    tiles = tiling(model.profile, SHAPE, "sliding-window")
+    problem = Problem(
+        network=model.network,
+        engine=LoopEngine(model.network),
+        device=torch.device("cpu"),
+        image=torch.from_numpy(case.data),
+        tiles=tiles,
+        class_index=1,
+        turn=Reorientation.identity(SHAPE),
+    )
+    forwards = Forwards(problem, tiles.visible(tiles.windows[0]), 0, range(1), 0.0)
+    forwards.watch(OnDevice(1.0, 2.0), "logits", tiles.windows[0])
+    forwards.check()
+    forwards.watch(OnDevice(1.0, 2.0), "logits", tiles.windows[1])
+    forwards.watch(OnDevice(1.0, np.nan), "gradients", tiles.windows[2])
+
+    with pytest.raises(SaliencyError, match=r"gradients are not finite .* in window 3 of 8"):
+        forwards.check()
+    forwards.check()

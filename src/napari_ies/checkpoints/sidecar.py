@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from napari_ies.checkpoints.architectures import FAMILIES
 from napari_ies.checkpoints.trained_grid import VOXEL_SIZES, is_orientation, is_voxel_size
 from napari_ies.errors import CheckpointError
+from napari_ies.printable import printable
 from napari_ies.regular_files import read_text
 
 if TYPE_CHECKING:
@@ -170,11 +171,15 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip()) and len(value) <= LONGEST_NAME
 
 
+def _is_seen(name: str) -> bool:
+    return printable(name) == name and not set(name) & {"\n", "\t"}
+
+
 def _are_names(value: Any) -> bool:
     return (
         isinstance(value, list)
         and bool(value)
-        and all(_is_name(name) and name.isprintable() for name in value)
+        and all(_is_name(name) and _is_seen(name) for name in value)
         and len(set(value)) == len(value)
     )
 

@@ -10,13 +10,18 @@ import hashlib
 import io
 import os
 import pickletools
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.checkpoints import archive
 from napari_ies.checkpoints.claims import Tensors, storage_bytes
+from napari_ies.checkpoints.old_files import (
+    LONGEST_PICKLE,
+    NoCheckpointError,
+    check_old_size,
+    read_old_file,
+)
 from napari_ies.checkpoints.pickled import (
     MalformedError,
     NamesObjectError,
@@ -32,20 +37,15 @@ from napari_ies.regular_files import NotRegularError, open_regular
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from typing import BinaryIO
 
     from napari_ies.checkpoints.groups import Tables
 
 MOST_TENSORS = 20_000
 MOST_VALUES = 5_000_000
 LONGEST_KEY = 1000
-LONGEST_PICKLE = 64 << 20
-"""Bytes of all that is no tensor."""
 
 _DEEPEST = 3
 _PICKLE_MAGIC = b"\x80"
-_OLD_MAGIC, _OLD_VERSION = 0x1950A86A20F9469CFC6C, 1001
-_COUNT = struct.Struct("<q")
 _RE_SAVE = "re-save it where it was trained with torch.save(network.state_dict(), …)"
 
 
@@ -94,11 +94,11 @@ def read_state_file(path: Path) -> StateFile:
     """
     content, old = _content(path)
     try:
-        found, tensors = _old_file(content) if old else _archive_file(content)
+        found, tensors = read_old_file(content) if old else _archive_file(content)
         tables = dict(_Walk(tensors).tables(found, "", _DEEPEST))
     except NamesObjectError as error:
         raise _holds_objects(path, f" ({error})") from error
-    except _NoCheckpointError as error:
+    except NoCheckpointError as error:
         raise _not_a_checkpoint(path) from error
     except (archive.DamagedError, MalformedError) as error:
         if old and _names_objects(content):
@@ -112,10 +112,6 @@ def read_state_file(path: Path) -> StateFile:
             "another file."
         )
     return StateFile(tables, hashlib.sha256(content).hexdigest(), len(content))
-
-
-class _NoCheckpointError(ValueError):
-    """It is something else than a checkpoint."""
 
 
 def _content(path: Path) -> tuple[bytes, bool]:
@@ -139,7 +135,7 @@ def _content(path: Path) -> tuple[bytes, bool]:
             # Before all of it is read, whatever its end or its beginning shows of it.
             file.seek(0)
             if old:
-                _check_old_size(file, size)
+                check_old_size(file, size)
             else:
                 archive.directory(file, size)
             file.seek(0)
@@ -183,7 +179,7 @@ def _archive_file(content: bytes) -> tuple[Any, Tensors]:
     if any(name.endswith("/constants.pkl") for name in records):
         raise CheckpointError("it is a TorchScript archive, which holds code")
     if not roots:
-        raise _NoCheckpointError
+        raise NoCheckpointError
     if len(roots) > 1:
         raise archive.DamagedError("it holds several checkpoints")
     root = roots[0]
@@ -205,53 +201,6 @@ def _archive_file(content: bytes) -> tuple[Any, Tensors]:
             )
         storages[claim.key] = records[name]
     return found, Tensors(storages, len(content), byteorder)
-
-
-def _old_file(content: bytes) -> tuple[Any, Tensors]:
-    """Read a file as PyTorch wrote it before 1.6: pickles, then each storage behind its length."""
-    stream = io.BytesIO(content)
-    found, claims, keys = _old_pickles(stream)
-    at, whole, storages = stream.tell(), memoryview(content), {}
-    for key in keys:
-        (count,) = _COUNT.unpack_from(content, at)
-        at += _COUNT.size
-        if count != claims[key].count:
-            raise MalformedError(f"the storage {key} has not the length that is stated")
-        end = at + storage_bytes(claims[key])
-        storages[key] = whole[at:end]
-        at = end
-    return found, Tensors(storages, len(content))
-
-
-def _check_old_size(file: BinaryIO, size: int) -> None:
-    """Refuse an older file that is longer or shorter than what it lists."""
-    head = io.BytesIO(file.read(LONGEST_PICKLE))
-    try:
-        _, claims, keys = _old_pickles(head)
-        listed = head.tell() + sum(_COUNT.size + storage_bytes(claims[key]) for key in keys)
-    except (MalformedError, NamesObjectError, _NoCheckpointError, CheckpointError):
-        if size > LONGEST_PICKLE:
-            raise archive.DamagedError("its beginning is not that of a checkpoint") from None
-        return  # what is wrong is found, and said, when all of it is read
-    if listed != size:
-        raise archive.DamagedError(f"by what it lists it has {listed} bytes")
-
-
-def _old_pickles(stream: BinaryIO) -> tuple[Any, dict[str, StorageClaim], list[str]]:
-    claims: list[StorageClaim] = []
-    if read_pickle(stream, []) != _OLD_MAGIC:
-        raise _NoCheckpointError
-    if read_pickle(stream, []) != _OLD_VERSION:
-        raise MalformedError("it is of a version that is not known")
-    read_pickle(stream, [])
-    found = read_pickle(stream, claims)
-    keys = read_pickle(stream, [])
-    by_key = {claim.key: claim for claim in claims}
-    if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(by_key):
-        raise MalformedError("it does not hold the storages that its tensors need")
-    if any(by_key[claim.key].count != claim.count for claim in claims):
-        raise MalformedError("a storage has two lengths")
-    return found, by_key, [str(key) for key in keys]
 
 
 def _names_objects(content: bytes) -> bool:
