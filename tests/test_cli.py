@@ -229,6 +229,7 @@ def test_a_missed_lesion_can_be_explained(small, tmp_path):
         ["--image=FLAIR=a.nii", "--all", "--labels=x.nii.gz", "--threshold=0.5"],
         ["--image=FLAIR=a.nii", "--all", "--method=magic"],
         ["--image=FLAIR=a.nii", "--all", "--samples=0"],
+        ["--image=FLAIR=a.nii", "--all", "--labels-of-others"],
         ["--all"],
     ],
 )

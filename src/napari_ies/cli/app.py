@@ -267,6 +267,8 @@ def explain(
     """
     images = parse_images(image)
     _check_explain(lesion, all_lesions, mask, labels, reference, threshold)
+    if labels_of_others and labels is None:
+        raise typer.BadParameter("--labels-of-others is about the file of --labels; give that too.")
     with reporting(debug) as terminal:
         _check_given(reference, labels, *(mask or ()))
         from napari_ies.cli import explaining

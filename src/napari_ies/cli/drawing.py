@@ -9,6 +9,7 @@ from napari_ies.figures import FigureContent, figure_format, save_figure
 from napari_ies.figures.settings import FORMATS
 from napari_ies.progress import Progress
 from napari_ies.results.explained import load_explained, load_images, result_of
+from napari_ies.results.storage import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -47,7 +48,9 @@ def figure_files(
         If a result is none, or a figure is there already.
     """
     distinct = list(dict.fromkeys(result_of(path) for path in results))
-    if out.suffix.lower().removeprefix(".") in FORMATS and not out.is_dir():
+    with disk_errors(out):
+        is_folder = out.is_dir()
+    if out.suffix.lower().removeprefix(".") in FORMATS and not is_folder:
         if len(distinct) > 1:
             raise FigureError(
                 f"{len(distinct)} results were given for the one file {out.name}; give a folder."
@@ -72,7 +75,8 @@ def figure_files(
             "Two results in different folders would give figures of the same name; draw them into "
             "different folders."
         )
-    existing = [file for file in files.values() if file.exists()]
+    with disk_errors(out):
+        existing = [file for file in files.values() if file.exists()]
     if existing and not overwrite:
         raise ResultsError(
             f"{existing[0]} is there already; choose another name, or allow overwriting with "

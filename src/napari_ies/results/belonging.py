@@ -11,7 +11,7 @@ from napari_ies.errors import ResultsError
 from napari_ies.identity import Identity
 from napari_ies.results.dataset import anat_folder, identity_of
 from napari_ies.results.provenance import data_digest
-from napari_ies.results.storage import read_sidecar
+from napari_ies.results.storage import disk_errors, read_sidecar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,10 +39,16 @@ def told_apart(folder: str | Path, case: Case) -> tuple[Case, str]:
     case, note
         The case, relabelled if need be, and a sentence that says so, which is then also among
         the case's notes; else the same case and an empty text.
+
+    Raises
+    ------
+    ResultsError
+        If the folder cannot be read.
     """
     folder = Path(folder).expanduser()
     contents = _Contents(case)
-    owned = {label: contents.owns(folder, label) for label in _candidates(folder, case.subject)}
+    with disk_errors(folder):
+        owned = {name: contents.owns(folder, name) for name in _candidates(folder, case.subject)}
     if owned[case.subject]:
         return case, ""
     own = [label for label, belongs in owned.items() if belongs]

@@ -10,6 +10,7 @@ from urllib.request import url2pathname
 
 from napari_ies.errors import ResultsError
 from napari_ies.identity import Identity
+from napari_ies.regular_files import read_text
 from napari_ies.results.storage import json_writer, read_sidecar, text_writer, write
 
 if TYPE_CHECKING:
@@ -138,10 +139,14 @@ def source_file(uri: str, result: Path) -> Path | None:
     if root is None or scheme != "bids" or not colon:
         return None
     if not name:
-        return root / unquote(path)
+        return root / unquote(path, errors="surrogateescape")
     links = (_description(root) or {}).get("DatasetLinks")
     link = links.get(name) if isinstance(links, dict) else None
-    return None if not isinstance(link, str) else _linked(root, link) / unquote(path)
+    return (
+        None
+        if not isinstance(link, str)
+        else _linked(root, link) / unquote(path, errors="surrogateescape")
+    )
 
 
 def _uri(path: Path, root: Path | None, links: dict[str, str]) -> str:
@@ -175,16 +180,19 @@ def _links(root: Path, case: Case, description: dict[str, Any]) -> dict[str, str
 
 def _link(root: Path, there: Path) -> str:
     try:
-        return quote(Path(os.path.relpath(there, root)).as_posix())
+        return quote(os.fsencode(Path(os.path.relpath(there, root)).as_posix()))
     except ValueError:  # another drive
         return there.as_uri()
 
 
 def _linked(root: Path, link: str) -> Path:
-    parts = urlsplit(link)
+    try:
+        parts = urlsplit(link)
+    except ValueError:  # no address; as a path it leads nowhere
+        return _absolute(root) / quote(link, errors="replace")
     if parts.scheme == "file":
         return Path(url2pathname(parts.path))
-    return _absolute(_absolute(root) / unquote(link))
+    return _absolute(_absolute(root) / unquote(link, errors="surrogateescape"))
 
 
 def _description(root: Path) -> dict[str, Any] | None:
@@ -206,13 +214,13 @@ def _is_ours(description: dict[str, Any]) -> bool:
 
 def _lines(path: Path) -> Sequence[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return read_text(path).splitlines()
     except (OSError, ValueError):
         return ()
 
 
 def _quoted(path: Path) -> str:
-    return quote(PurePosixPath(*path.parts).as_posix())
+    return quote(os.fsencode(PurePosixPath(*path.parts).as_posix()))
 
 
 def _absolute(path: str | Path) -> Path:

@@ -212,10 +212,15 @@ def _places(explained: Explained, image: ImageRecord) -> list[Path]:
 def _found(explained: Explained, image: ImageRecord) -> Path:
     """Return where an image lies with the content it had."""
     option = f"--image {image.sequence}=FILE"
-    there = [place for place in _places(explained, image) if place.is_file()]
-    for place in there:
-        if file_sha256(place) == image.sha256:
+    there = []
+    for place in _places(explained, image):
+        try:
+            digest = file_sha256(place)
+        except (OSError, ValueError):  # none there, or no regular file
+            continue
+        if digest == image.sha256:
             return place
+        there.append(place)
     if there:
         raise ResultsError(
             f"{there[0]} is not the {image.sequence} image that {explained.stem} was computed from "

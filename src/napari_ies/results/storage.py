@@ -34,6 +34,7 @@ __all__ = [
     "CHANGED",
     "FOREIGN",
     "STAGING_PREFIX",
+    "disk_errors",
     "expected_content",
     "finishing",
     "image_writer",
@@ -96,7 +97,7 @@ def prepare(folder: str | Path, files: Iterable[str], *, overwrite: bool = False
         If the folder cannot be made, or one of the files is there and must not be overwritten.
     """
     folder, files = Path(folder).expanduser(), list(files)
-    with _disk_errors(folder):
+    with disk_errors(folder):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except ValueError as error:
@@ -141,7 +142,7 @@ def write(
         If the disk refuses.
     """
     # Each file has its final name there (nibabel compresses by it) and usual permissions.
-    with _disk_errors(folder), staged(folder, list(files)) as staging:
+    with disk_errors(folder), staged(folder, list(files)) as staging:
         for name, writer in files.items():
             writer(staging.folder / name)
             _flush(staging.folder / name)
@@ -343,7 +344,8 @@ def _flush(path: Path) -> None:
 
 
 @contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Turn what the disk refuses into a :class:`ResultsError` about a folder of results."""
     try:
         yield
     except OSError as error:
