@@ -359,6 +359,42 @@ def test_a_session_that_was_removed_is_said_to_be_gone(home):
     assert not session.folder.exists()
 
 
+def test_what_lies_in_a_folder_is_not_written_over_and_a_beginning_that_fails_leaves_it(
+    home, small, tmp_path
+):
+    case = dataclasses.replace(load_case(small.images), paths=(), sha256=())
+    model = load_checkpoint(small.checkpoint, device="cpu")
+    marked = load_session(session_of(home)).segmentation
+    folder = tmp_path / "new"
+    folder.mkdir()
+    mine = folder / f"sub-{case.subject}_seq-T1_image.nii.gz"
+    mine.write_bytes(b"mine")
+    with pytest.raises(ResultsError, match="is there already"):
+        SessionWriter.begin(folder, marked, case=case, model=model)
+    assert list(folder.iterdir()) == [mine]
+    assert mine.read_bytes() == b"mine"
+
+
+def test_regions_whose_record_cannot_be_written_leave_no_file(home, monkeypatch):
+    from napari_ies.results.session import writing
+
+    session = load_session(session_of(home))
+    case = session.load_case()
+    writer = SessionWriter.resume(session, case)
+    before = everything(home)
+    real = writing.write
+
+    def refuse(folder, files):
+        if SESSION_FILE in files:
+            raise ResultsError("No space left.")
+        return real(folder, files)
+
+    monkeypatch.setattr(writing, "write", refuse)
+    with pytest.raises(ResultsError, match="No space left"):
+        writer.set_regions({"new": case.data[0] > 100})
+    assert everything(home) == before
+
+
 def test_where_the_next_session_will_lie_is_told_without_writing(tmp_path):
     root = tmp_path / "a" / "b"
     assert next_session_folder(root, "07", "2") == root / "sub-07_ses-2"

@@ -221,17 +221,22 @@ class SessionWriter:
         ResultsError
             If the disk refuses; the session is then as it was.
         """
-        saved = {entry[0]: entry for entry in self.record.regions}
+        saved, written = {entry[0]: entry for entry in self.record.regions}, []
         for name, mask in regions.items():
             if name in saved and np.array_equal(self._masks.get(name, ()), mask):
                 continue
             file, digest = self._save_mask(name, mask)
             saved[name] = (name, file, digest)
+            written.append(file)
         names = dict.fromkeys((*self._unread_regions, *regions))
         entries = tuple(saved[name] for name in names)
         if entries != self.record.regions:
             gone = {file: digest for _, file, digest in set(self.record.regions) - set(entries)}
-            self._put_without(replace(self.record, regions=entries), gone)
+            try:
+                self._put_without(replace(self.record, regions=entries), gone)
+            except ResultsError:
+                self._own.remove(written)
+                raise
         self._masks = dict(regions)
 
     def set_notes(self, notes: Mapping[Subject, str]) -> None:
@@ -300,7 +305,7 @@ class SessionWriter:
 
     def _noted(self, paths: Iterable[Path]) -> dict[str, str]:
         """Remember files as written just now; return the SHA-256 of each, by name."""
-        digests = {path.name: file_sha256(path) for path in paths}
+        digests = {path.name: _digest_of(path) for path in paths}
         self._own.wrote(digests)
         return digests
 
@@ -368,6 +373,10 @@ class SessionWriter:
         return self._write_image(f"{stem}.nii.gz", reference.astype(np.uint8))
 
     def _write_image(self, name: str, data: NDArray[Any]) -> FileRecord:
+        if os.path.lexists(self.folder / name):
+            raise ResultsError(
+                f"{self.folder / name} is there already; choose another folder for the session."
+            )
         writer = image_writer(data, self._case.affine, space_code(self._case))
         (path,) = write(self.folder, {name: writer})
         (digest,) = self._noted([path]).values()
@@ -414,8 +423,8 @@ def _digest_of(path: Path) -> str:
         return file_sha256(path)
     except OSError as error:
         raise ResultsError(
-            f"{path} cannot be read ({error.strerror or error}), so the session cannot refer to "
-            "it; put it back, or segment without it."
+            f"{path} cannot be read ({error.strerror or error}), so no session can refer to it; "
+            "put it back, or choose another folder."
         ) from error
 
 
