@@ -96,6 +96,7 @@ class SessionWriter:
         model: SegmentationModel,
         device: str = "auto",
         reference: Path | NDArray[np.bool_] | None = None,
+        reference_sha256: str = "",
     ) -> SessionWriter:
         """Begin a session with what a network marked in a case.
 
@@ -110,6 +111,8 @@ class SessionWriter:
             Name of the device that was asked for.
         reference
             File of the reference mask, or the mask itself, bool (X, Y, Z).
+        reference_sha256
+            SHA-256 of that file when it was read; empty for that of the file as it is now.
 
         Raises
         ------
@@ -119,7 +122,7 @@ class SessionWriter:
         folder = prepare(folder, [SESSION_FILE])
         writer = cls(folder, case, _nothing_yet(case, segmentation))
         try:
-            writer._begin(segmentation, model, device, reference)
+            writer._begin(segmentation, model, device, reference, reference_sha256)
         except ResultsError:
             writer._own.remove_all()
             raise
@@ -261,6 +264,7 @@ class SessionWriter:
         model: SegmentationModel,
         device: str,
         reference: Path | NDArray[np.bool_] | None,
+        reference_sha256: str,
     ) -> None:
         labels, probability, table = save_segmentation(
             self.folder, segmentation, case=self._case, model=model, flat=True
@@ -271,7 +275,7 @@ class SessionWriter:
                 self.record,
                 images=self._save_images(),
                 checkpoints=(_checkpoint_record(self.folder, model, device),),
-                reference=self._save_reference(reference),
+                reference=self._save_reference(reference, reference_sha256),
                 segmentation=files,
             )
         )
@@ -364,11 +368,13 @@ class SessionWriter:
             images.append(ImageRecord(sequence, file))
         return tuple(images)
 
-    def _save_reference(self, reference: Path | NDArray[np.bool_] | None) -> FileRecord | None:
+    def _save_reference(
+        self, reference: Path | NDArray[np.bool_] | None, digest: str
+    ) -> FileRecord | None:
         if reference is None:
             return None
         if isinstance(reference, Path):
-            return _file_record(self.folder, reference, _digest_of(reference))
+            return _file_record(self.folder, reference, digest or _digest_of(reference))
         stem = mask_stem(self._case.subject, visit=self._case.visit, desc="reference")
         return self._write_image(f"{stem}.nii.gz", reference.astype(np.uint8))
 
@@ -411,11 +417,7 @@ def _file_record(folder: Path, path: Path, digest: str) -> FileRecord:
         relative = Path(os.path.relpath(absolute, folder.absolute())).as_posix()
     except ValueError:  # another drive
         relative = None
-    try:
-        size = path.stat().st_size
-    except OSError:  # it was there when it was read, and its SHA-256 is what counts
-        size = None
-    return FileRecord(path.name, digest, absolute, relative, size=size)
+    return FileRecord(path.name, digest, absolute, relative)
 
 
 def _digest_of(path: Path) -> str:
