@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 import nibabel as nib
 import numpy as np
+import pydantic
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -456,7 +457,10 @@ def test_opening_can_be_given_up_within_a_file(home):
 
 def test_the_published_schema_is_what_is_checked(kept):
     published = json.loads(PUBLISHED.read_text(encoding="utf-8"))
-    assert published == published_schema(), "write published_schema() to docs/session.schema.json"
+    # Before 2.10 pydantic wrote a fixed value twice, as "const" and as "enum".
+    if tuple(map(int, pydantic.VERSION.split(".")[:2])) >= (2, 10):
+        outdated = "write published_schema() to docs/session.schema.json"
+        assert published == published_schema(), outdated
     jsonschema = pytest.importorskip("jsonschema")
     content = json.loads((session_of(kept) / SESSION_FILE).read_text())
     jsonschema.validate(content, published)
