@@ -425,6 +425,18 @@ def test_where_the_next_session_will_lie_is_told_without_writing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize("kind", ["*dseg.nii.gz", "*probseg.nii.gz", "*dseg.tsv", "*dseg.json"])
+def test_lesions_that_cannot_be_read_are_said_with_the_place_of_their_session(home, kind):
+    (file,) = session_of(home).glob(kind)
+    file.write_bytes(b"something else")
+    with pytest.raises(ResultsError) as caught:
+        load_session(session_of(home))
+    text = str(caught.value)
+    assert str(session_of(home)) in text
+    assert file.name in text
+    assert text.endswith(".")
+
+
 @pytest.mark.parametrize("index", [10**9, -1, 1e400, "1e30"])
 def test_a_class_that_no_network_has_takes_no_memory(home, index):
     (sidecar,) = session_of(home).glob("*dseg.json")
