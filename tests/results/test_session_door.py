@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 import nibabel as nib
 import numpy as np
+import pydantic
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -359,6 +360,63 @@ def test_a_session_that_was_removed_is_said_to_be_gone(home):
     assert not session.folder.exists()
 
 
+def test_what_lies_in_a_folder_is_not_written_over_and_a_beginning_that_fails_leaves_it(
+    home, small, tmp_path
+):
+    case = dataclasses.replace(load_case(small.images), paths=(), sha256=())
+    model = load_checkpoint(small.checkpoint, device="cpu")
+    marked = load_session(session_of(home)).segmentation
+    folder = tmp_path / "new"
+    folder.mkdir()
+    mine = folder / f"sub-{case.subject}_seq-T1_image.nii.gz"
+    mine.write_bytes(b"mine")
+    with pytest.raises(ResultsError, match="is there already"):
+        SessionWriter.begin(folder, marked, case=case, model=model)
+    assert list(folder.iterdir()) == [mine]
+    assert mine.read_bytes() == b"mine"
+
+
+def test_a_reference_that_changed_between_reading_and_the_first_work_is_not_taken_for_it(
+    home, small, tmp_path
+):
+    case, model = load_case(small.images), load_checkpoint(small.checkpoint, device="cpu")
+    marked = load_session(session_of(home)).segmentation
+    reference = Path(shutil.copy(small.reference, tmp_path / "mask.nii.gz"))
+    read = hashlib.sha256(reference.read_bytes()).hexdigest()
+    reference.write_bytes(reference.read_bytes() + b"later")
+    SessionWriter.begin(
+        tmp_path / "new",
+        marked,
+        case=case,
+        model=model,
+        reference=reference,
+        reference_sha256=read,
+    )
+    session = load_session(tmp_path / "new")
+    assert session.reference is None
+    assert any("mask.nii.gz has changed" in problem for problem in session.problems)
+
+
+def test_regions_whose_record_cannot_be_written_leave_no_file(home, monkeypatch):
+    from napari_ies.results.session import writing
+
+    session = load_session(session_of(home))
+    case = session.load_case()
+    writer = SessionWriter.resume(session, case)
+    before = everything(home)
+    real = writing.write
+
+    def refuse(folder, files):
+        if SESSION_FILE in files:
+            raise ResultsError("No space left.")
+        return real(folder, files)
+
+    monkeypatch.setattr(writing, "write", refuse)
+    with pytest.raises(ResultsError, match="No space left"):
+        writer.set_regions({"new": case.data[0] > 100})
+    assert everything(home) == before
+
+
 def test_where_the_next_session_will_lie_is_told_without_writing(tmp_path):
     root = tmp_path / "a" / "b"
     assert next_session_folder(root, "07", "2") == root / "sub-07_ses-2"
@@ -367,15 +425,16 @@ def test_where_the_next_session_will_lie_is_told_without_writing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_an_image_of_another_size_is_not_read_to_know_that_it_changed(home):
-    with (home / "FLAIR.nii.gz").open("ab") as file:
-        file.truncate(10**12)  # a file of a terabyte that takes no place
-    reports = list(load_session_progressively(session_of(home)))
-    assert "Checking T1.nii.gz" in [one.step for one in reports]
-    assert "Checking FLAIR.nii.gz" not in [one.step for one in reports]
-    session = reports[-1].result
-    assert session.images[0].path is None
-    assert f"{home / 'FLAIR.nii.gz'} has changed" in session.problems[0]
+@pytest.mark.parametrize("kind", ["*dseg.nii.gz", "*probseg.nii.gz", "*dseg.tsv", "*dseg.json"])
+def test_lesions_that_cannot_be_read_are_said_with_the_place_of_their_session(home, kind):
+    (file,) = session_of(home).glob(kind)
+    file.write_bytes(b"something else")
+    with pytest.raises(ResultsError) as caught:
+        load_session(session_of(home))
+    text = str(caught.value)
+    assert str(session_of(home)) in text
+    assert file.name in text
+    assert text.endswith(".")
 
 
 @pytest.mark.parametrize("index", [10**9, -1, 1e400, "1e30"])
@@ -399,20 +458,21 @@ def test_an_image_that_changes_while_it_is_opened_is_not_taken_for_the_other(hom
         session.load_case()
 
 
-def test_opening_can_be_given_up_within_a_file(home, monkeypatch):
-    from napari_ies.results.session import search
-
-    monkeypatch.setattr(search, "PIECE", 1000)
+def test_opening_can_be_given_up_within_a_file(home):
+    with (home / "FLAIR.nii.gz").open("ab") as file:
+        file.truncate(10**13)  # ten terabytes that take no place, and hours to read
     reports = load_session_progressively(session_of(home))
-    steps = [next(reports).step for _ in range(6)]
-    assert steps[0] == "Opening the session"
-    assert steps[1:] == ["Checking FLAIR.nii.gz"] * 5
+    steps = [next(reports).step for _ in range(4)]
+    assert steps == ["Opening the session", *["Checking FLAIR.nii.gz"] * 3]
     reports.close()
 
 
 def test_the_published_schema_is_what_is_checked(kept):
     published = json.loads(PUBLISHED.read_text(encoding="utf-8"))
-    assert published == published_schema(), "write published_schema() to docs/session.schema.json"
+    # Before 2.10 pydantic wrote a fixed value twice, as "const" and as "enum".
+    if tuple(map(int, pydantic.VERSION.split(".")[:2])) >= (2, 10):
+        outdated = "write published_schema() to docs/session.schema.json"
+        assert published == published_schema(), outdated
     jsonschema = pytest.importorskip("jsonschema")
     content = json.loads((session_of(kept) / SESSION_FILE).read_text())
     jsonschema.validate(content, published)

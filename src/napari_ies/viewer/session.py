@@ -10,6 +10,7 @@ from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, QUrl
 from qtpy.QtGui import QDesktopServices
 
+from napari_ies.errors import ResultsError
 from napari_ies.viewer import dialogs
 from napari_ies.viewer.background import Background, Errand
 from napari_ies.viewer.jobs import Job, sentence
@@ -101,6 +102,14 @@ class SessionKeeping(QObject):
         """Open a saved session in place of what the panel shows."""
         folder = Path(folder)
         self._noticed.add(str(folder))
+        from napari_ies.results.session import read_summary
+
+        try:
+            # Before what is being computed is given up for it.
+            read_summary(folder)
+        except ResultsError as error:
+            self._host.fail("session", str(error))
+            return
         self._host.jobs.cancel("explain")
         title = f"Opening the session in {folder}"
         work = partial(open_session, folder)

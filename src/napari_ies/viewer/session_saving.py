@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_ies.errors import ResultsError
+from napari_ies.regular_files import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -89,6 +91,7 @@ class Recording:
 
     planned: Path | None = None
     """Where its session will lie, as far as can be told before it is begun."""
+    _reference_sha256: str = ""
     _news: list[str] = field(default_factory=list)
 
     @property
@@ -118,6 +121,10 @@ class Recording:
             ]
             if self.planned is None:
                 self.planned = next_session_folder(root, case.subject, case.visit)
+        if isinstance(self.reading.reference, Path):
+            # As it was read just now: the session may begin much later.
+            with suppress(OSError):
+                self._reference_sha256 = file_sha256(self.reading.reference)
         last = max(earlier, key=lambda summary: summary.saved_at, default=None)
         return Found(last, tuple(problems))
 
@@ -249,6 +256,7 @@ class Recording:
             model=reading.model,
             device=self.device,
             reference=reading.reference,
+            reference_sha256=self._reference_sha256,
         )
 
     def _forgotten(self, held: Mapping[Key, Saliency]) -> set[int]:

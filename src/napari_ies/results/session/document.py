@@ -163,9 +163,7 @@ def _record(entry: SessionEntry) -> SessionRecord:
 
 
 def _file_record(file: FileEntry) -> FileRecord:
-    return FileRecord(
-        file.name, file.sha256, file.absolute, file.relative, file.made_here, file.size
-    )
+    return FileRecord(file.name, file.sha256, file.absolute, file.relative, file.made_here)
 
 
 def _file_or_none(file: FileEntry | None) -> FileRecord | None:
@@ -223,7 +221,6 @@ def _file_content(file: FileRecord | None) -> dict[str, Any] | None:
         "Absolute": file.absolute,
         "Relative": file.relative,
         "MadeHere": file.made_here,
-        "Size": file.size,
     }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from napari_ies.errors import CaseError, CheckpointError, ResultsError
+from napari_ies.errors import CaseError, CheckpointError, NapariIESError, ResultsError
 from napari_ies.geometry.grid import Grid
 from napari_ies.progress import Progress, finish
 from napari_ies.results.names import sidecar_name
@@ -356,7 +356,12 @@ def _segmentation(
                 "shown as this file has them now."
             )
     first = search.folder / next(iter(record.segmentation))
-    segmentation = load_segmentation(first, changed_too=True)
+    try:
+        segmentation = load_segmentation(first, changed_too=True)
+    except NapariIESError as error:
+        if str(search.folder) in str(error):
+            raise
+        raise ResultsError(f"The session in {search.folder} cannot be opened: {error}") from error
     sidecar = search.folder / sidecar_name(first.name)
     with expected_content(sidecar):
         grid = read_sidecar(sidecar)["Grid"]

@@ -34,8 +34,6 @@ class FileRecord:
         Where it was, as seen from the session's folder; None if no relative path leads there.
     made_here
         Whether the session wrote it into its folder, of a layer that had no file.
-    size
-        Its bytes; None where an earlier version did not write them.
     """
 
     name: str
@@ -43,7 +41,6 @@ class FileRecord:
     absolute: str
     relative: str | None
     made_here: bool = False
-    size: int | None = None
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,6 @@ class FileEntry(_Entry):
     absolute: _Path
     relative: _Path | None
     made_here: bool
-    size: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
 
     @model_validator(mode="after")
     def _lies_in_the_folder(self) -> FileEntry:

@@ -45,7 +45,7 @@ class Search:
         there: list[Path] = []
         for place in _places(self.folder, file):
             try:
-                same = yield from _holds(place, file.sha256, file.size)
+                same = yield from _holds(place, file.sha256)
             except (OSError, ValueError):
                 continue
             if not same:
@@ -82,15 +82,11 @@ class Search:
         return ""
 
 
-def _holds(
-    path: Path, digest: str, size: int | None = None
-) -> Generator[Progress[Any], None, bool]:
-    """Whether a file has this content; one of another size is not read."""
+def _holds(path: Path, digest: str) -> Generator[Progress[Any], None, bool]:
+    """Whether a file has this content."""
     # No device, pipe or folder: reading one would not end.
     with open_regular(path) as file:
         total = os.fstat(file.fileno()).st_size
-        if size is not None and size != total:
-            return False
         found, done = hashlib.sha256(), 0
         step = f"Checking {path.name}"
         while piece := file.read(PIECE):

@@ -96,6 +96,7 @@ class SessionWriter:
         model: SegmentationModel,
         device: str = "auto",
         reference: Path | NDArray[np.bool_] | None = None,
+        reference_sha256: str = "",
     ) -> SessionWriter:
         """Begin a session with what a network marked in a case.
 
@@ -110,6 +111,8 @@ class SessionWriter:
             Name of the device that was asked for.
         reference
             File of the reference mask, or the mask itself, bool (X, Y, Z).
+        reference_sha256
+            SHA-256 of that file when it was read; empty for that of the file as it is now.
 
         Raises
         ------
@@ -119,7 +122,7 @@ class SessionWriter:
         folder = prepare(folder, [SESSION_FILE])
         writer = cls(folder, case, _nothing_yet(case, segmentation))
         try:
-            writer._begin(segmentation, model, device, reference)
+            writer._begin(segmentation, model, device, reference, reference_sha256)
         except ResultsError:
             writer._own.remove_all()
             raise
@@ -221,17 +224,22 @@ class SessionWriter:
         ResultsError
             If the disk refuses; the session is then as it was.
         """
-        saved = {entry[0]: entry for entry in self.record.regions}
+        saved, written = {entry[0]: entry for entry in self.record.regions}, []
         for name, mask in regions.items():
             if name in saved and np.array_equal(self._masks.get(name, ()), mask):
                 continue
             file, digest = self._save_mask(name, mask)
             saved[name] = (name, file, digest)
+            written.append(file)
         names = dict.fromkeys((*self._unread_regions, *regions))
         entries = tuple(saved[name] for name in names)
         if entries != self.record.regions:
             gone = {file: digest for _, file, digest in set(self.record.regions) - set(entries)}
-            self._put_without(replace(self.record, regions=entries), gone)
+            try:
+                self._put_without(replace(self.record, regions=entries), gone)
+            except ResultsError:
+                self._own.remove(written)
+                raise
         self._masks = dict(regions)
 
     def set_notes(self, notes: Mapping[Subject, str]) -> None:
@@ -256,6 +264,7 @@ class SessionWriter:
         model: SegmentationModel,
         device: str,
         reference: Path | NDArray[np.bool_] | None,
+        reference_sha256: str,
     ) -> None:
         labels, probability, table = save_segmentation(
             self.folder, segmentation, case=self._case, model=model, flat=True
@@ -266,7 +275,7 @@ class SessionWriter:
                 self.record,
                 images=self._save_images(),
                 checkpoints=(_checkpoint_record(self.folder, model, device),),
-                reference=self._save_reference(reference),
+                reference=self._save_reference(reference, reference_sha256),
                 segmentation=files,
             )
         )
@@ -300,7 +309,7 @@ class SessionWriter:
 
     def _noted(self, paths: Iterable[Path]) -> dict[str, str]:
         """Remember files as written just now; return the SHA-256 of each, by name."""
-        digests = {path.name: file_sha256(path) for path in paths}
+        digests = {path.name: _digest_of(path) for path in paths}
         self._own.wrote(digests)
         return digests
 
@@ -359,15 +368,21 @@ class SessionWriter:
             images.append(ImageRecord(sequence, file))
         return tuple(images)
 
-    def _save_reference(self, reference: Path | NDArray[np.bool_] | None) -> FileRecord | None:
+    def _save_reference(
+        self, reference: Path | NDArray[np.bool_] | None, digest: str
+    ) -> FileRecord | None:
         if reference is None:
             return None
         if isinstance(reference, Path):
-            return _file_record(self.folder, reference, _digest_of(reference))
+            return _file_record(self.folder, reference, digest or _digest_of(reference))
         stem = mask_stem(self._case.subject, visit=self._case.visit, desc="reference")
         return self._write_image(f"{stem}.nii.gz", reference.astype(np.uint8))
 
     def _write_image(self, name: str, data: NDArray[Any]) -> FileRecord:
+        if os.path.lexists(self.folder / name):
+            raise ResultsError(
+                f"{self.folder / name} is there already; choose another folder for the session."
+            )
         writer = image_writer(data, self._case.affine, space_code(self._case))
         (path,) = write(self.folder, {name: writer})
         (digest,) = self._noted([path]).values()
@@ -402,11 +417,7 @@ def _file_record(folder: Path, path: Path, digest: str) -> FileRecord:
         relative = Path(os.path.relpath(absolute, folder.absolute())).as_posix()
     except ValueError:  # another drive
         relative = None
-    try:
-        size = path.stat().st_size
-    except OSError:  # it was there when it was read, and its SHA-256 is what counts
-        size = None
-    return FileRecord(path.name, digest, absolute, relative, size=size)
+    return FileRecord(path.name, digest, absolute, relative)
 
 
 def _digest_of(path: Path) -> str:
@@ -414,8 +425,8 @@ def _digest_of(path: Path) -> str:
         return file_sha256(path)
     except OSError as error:
         raise ResultsError(
-            f"{path} cannot be read ({error.strerror or error}), so the session cannot refer to "
-            "it; put it back, or segment without it."
+            f"{path} cannot be read ({error.strerror or error}), so no session can refer to it; "
+            "put it back, or choose another folder."
         ) from error
 
 
