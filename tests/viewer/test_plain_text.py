@@ -98,6 +98,10 @@ def test_what_was_written_is_what_is_read(qtbot):
     qtbot.addWidget(label)
     assert label.text() == "<b>5 < 6</b>"
     assert label.textFormat() == Qt.TextFormat.PlainText
+    label.setWordWrap(True)
+    label.setText("w" * 10**6)
+    assert label.minimumSizeHint().width() <= 200
+    assert label.heightForWidth(300) > 3 * label.fontMetrics().lineSpacing()
     assert tool_tip("5 < 6, in mm") == "5 < 6, in mm"
     assert "&lt;b&gt;bold" in tool_tip("<b>bold</b>")
     assert shown_name("ФЛЕР маска") == "ФЛЕР маска"
