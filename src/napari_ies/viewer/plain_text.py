@@ -40,6 +40,13 @@ def tool_tip(text: str) -> str:
     return f"<p style='white-space: pre-wrap'>{escape(text)}</p>"
 
 
+def said_aloud(text: str) -> str:
+    """Return a text that napari's notifications show letter by letter."""
+    text = printable(text)
+    # They cannot be told that a text is plain, and write it to the terminal, too.
+    return text.replace("<", "‹") if Qt.mightBeRichText(text) else text
+
+
 class PlainLabel(QLabel):
     """A label that shows any text letter by letter, and is never wide because of one."""
 
