@@ -9,6 +9,7 @@ PICTURE := napari-ies-demo.png
 help:
 	@echo "make demo   open the viewer with a synthetic patient (without a display: write $(PICTURE))"
 	@echo "make test   run the tests; make test ARGS='-n 0 -k name' runs some of them"
+	@echo "            make test ARGS='-n 0 tests/viewer/test_monkey.py --monkey-actions 2000 --monkey-seed 7' plays longer in the window"
 	@echo "make test-lowest  run all tests but the viewer's with the lowest versions allowed (6 GB on Linux: that torch has CUDA)"
 	@echo "make lint   check style and types"
 	@echo "make clean  remove the virtual environment and all caches"

@@ -239,3 +239,15 @@ def test_three_planes_and_the_second_view_make_way_for_each_other(comparing):
     comparing.press("three_planes_button")
     comparing.settle()
     assert row.count() == 1
+
+
+def test_the_second_view_stays_in_the_window(comparing):
+    """In a window of its own its canvas would lose all it shows (and once ended the program)."""
+    comparing.press("side_by_side")
+    comparing.settle()
+    dock = second(comparing).parent()
+    assert not dock.features() & dock.DockWidgetFeature.DockWidgetFloatable
+    dock.setFloating(True)
+    comparing.wait(lambda: second(comparing) is None)
+    assert "second view was closed" in comparing.panel.status.text
+    assert comparing.control("side_by_side").text() == "Side by side"

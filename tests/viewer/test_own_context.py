@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from canvas_contexts import watch_contexts
+from napari.components import ViewerModel
+
+from napari_ies.viewer.extra_view import extra_view
 
 
 @pytest.fixture
@@ -58,4 +61,25 @@ def test_canvases_that_are_not_on_the_screen_yet_and_those_that_were(strays, seg
     for _ in range(2):
         layers.pop()
     segmented.settle()
+    assert strays == []
+
+
+def test_a_canvas_that_comes_to_another_window_is_empty_and_not_the_end(
+    strays, make_napari_viewer, qtbot
+):
+    """Its context goes, and with it what vispy would draw from: that ended the program."""
+    viewer, model = make_napari_viewer(show=True), ViewerModel()
+    view = extra_view(model)
+    model.add_image(np.ones((9, 9, 9), np.float32), contrast_limits=(0, 1))
+    dock = viewer.window.add_dock_widget(view, name="canvas")
+    qtbot.waitUntil(lambda: view.screenshot(flash=False)[..., :3].max() > 200)
+    for loose in (True, False):
+        dock.setFloating(loose)
+        qtbot.wait(50)
+        model.dims.set_point(0, 3)
+        model.add_image(np.ones((9, 9, 9), np.float32))
+        qtbot.wait(50)
+        model.layers.pop()
+        assert view.screenshot(flash=False)[..., :3].max() == 0
+    view.close()
     assert strays == []

@@ -20,7 +20,7 @@ def objections(text, *, html):
     """What is wrong with a text on show; `html`: whether Qt takes it for HTML if it looks so."""
     found = [f"{letter!r}" for letter in "\x1b\x07\u202e" if letter in text]
     found += ["too long"] if len(text) > LONGEST else []
-    found += ["HTML"] if html and MARK in text and Qt.mightBeRichText(text) else []
+    found += ["HTML"] if html and MARK[1:] in text and Qt.mightBeRichText(text) else []
     return found
 
 
@@ -80,9 +80,9 @@ def test_a_hostile_name_of_a_layer_is_only_ever_shown(segmented, patient):
 def test_sentences_that_are_said_aloud(segmented, monkeypatch):
     panel = segmented.panel
     panel.fail("explain", HOSTILE)
-    assert objections(notification_manager.records[-1].message, html=False) == []
+    assert objections(notification_manager.records[-1].message, html=True) == []
     panel.jobs.noted.emit(HOSTILE)
-    assert objections(notification_manager.records[-1].message, html=False) == []
+    assert objections(notification_manager.records[-1].message, html=True) == []
     assert objections(panel.status.text, html=False) == []
     asked = []
     monkeypatch.setattr(dialogs.QMessageBox, "question", lambda *words: asked.append(words[-1]))
@@ -98,6 +98,10 @@ def test_what_was_written_is_what_is_read(qtbot):
     qtbot.addWidget(label)
     assert label.text() == "<b>5 < 6</b>"
     assert label.textFormat() == Qt.TextFormat.PlainText
+    label.setWordWrap(True)
+    label.setText("w" * 10**6)
+    assert label.minimumSizeHint().width() <= 200
+    assert label.heightForWidth(300) > 3 * label.fontMetrics().lineSpacing()
     assert tool_tip("5 < 6, in mm") == "5 < 6, in mm"
     assert "&lt;b&gt;bold" in tool_tip("<b>bold</b>")
     assert shown_name("ФЛЕР маска") == "ФЛЕР маска"

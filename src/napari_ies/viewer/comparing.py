@@ -198,6 +198,8 @@ class Comparing(QObject):
         self._window, self._dock = window, dock
         self._panel_width = 0 if panel is None else panel.width()
         window.installEventFilter(self)
+        _keep_docked(dock)
+        dock.topLevelChanged.connect(self._on_loose)
         if panel is not None and window.dockWidgetArea(panel) == window.dockWidgetArea(dock):
             window.splitDockWidget(dock, panel, Qt.Orientation.Horizontal)
         self._soon.start(0)
@@ -277,6 +279,12 @@ class Comparing(QObject):
         x, y, z = self._host.scene.in_world(there - here)
         return x, y, z
 
+    def _on_loose(self, loose: bool) -> None:
+        """Close a second view that became a window of its own all the same."""
+        if loose and self._second is not None:
+            self._host.say("The second view was closed: it cannot be a window of its own.")
+            QTimer.singleShot(0, self._go_back)
+
     def _go_back(self) -> None:
         """Close the second view; everything else is as it was before."""
         second, self._second = self._second, None
@@ -293,6 +301,17 @@ class Comparing(QObject):
             self._host.viewer.window.remove_dock_widget(second)
         second.deleteLater()
         self._afterwards.start(0)
+
+
+def _keep_docked(dock: QDockWidget) -> None:
+    """Let a dock be moved and closed, but not be pulled loose: its canvas would lose its images.
+
+    See :mod:`napari_ies.viewer.own_context`.
+    """
+    dock.setFeatures(dock.features() & ~QDockWidget.DockWidgetFeature.DockWidgetFloatable)
+    float_button = getattr(dock.titleBarWidget(), "float_button", None)
+    if float_button is not None:
+        float_button.hide()
 
 
 def compare_maps(a: Saliency, b: Saliency) -> Iterator[Progress[Comparison]]:

@@ -6,6 +6,10 @@ carried out in whichever OpenGL context happens to be current: that of the canva
 the one that vispy makes for each new canvas. Contexts number their textures and buffers alike, so
 that freed, or overwrote, what belonged to another canvas, whose next drawing failed (GLError 1282)
 or read memory that is not there, which ends the program. Seen in napari 0.9.2 with vispy 0.17.
+
+Qt gives a canvas a new context when it comes to another window, as in a dock that is pulled loose,
+and all that vispy put in the one before is gone. vispy does not know and draws from it, which ends
+the program, too. Such a canvas stays empty here.
 """
 
 from __future__ import annotations
@@ -47,6 +51,7 @@ class _InOwnContext(BaseGlirParser):
         # Not the parent's, which only sets the capabilities that are the parser's here.
         self._parser, self._native = parser, native
         self._waiting: list[Command] = []
+        self._met, self._lost = False, False
 
     @property
     def capabilities(self) -> Any:
@@ -68,6 +73,11 @@ class _InOwnContext(BaseGlirParser):
             # Not on the screen yet: it has no context, and must not borrow one.
             self._waiting += [command for command in commands if command[0] not in _NOT_KEPT]
             return
+        if not self._met:
+            self._met = True
+            own.aboutToBeDestroyed.connect(self._on_lost)
+        if self._lost:
+            return
         commands, self._waiting = [*self._waiting, *commands], []
         current = QOpenGLContext.currentContext()
         if current == own:
@@ -83,3 +93,6 @@ class _InOwnContext(BaseGlirParser):
                 self._native.doneCurrent()
             else:
                 current.makeCurrent(surface)
+
+    def _on_lost(self) -> None:
+        self._lost = True

@@ -11,7 +11,6 @@ from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QEvent, QObject, Signal
 
 from napari_ies.errors import CheckpointError, NapariIESError
-from napari_ies.printable import printable
 from napari_ies.viewer import tasks
 from napari_ies.viewer.colouring import Colouring
 from napari_ies.viewer.comparing import Comparing
@@ -27,6 +26,7 @@ from napari_ies.viewer.map_memory import MapMemory
 from napari_ies.viewer.naming import Naming
 from napari_ies.viewer.panel import Panel
 from napari_ies.viewer.picking import pick_lesion
+from napari_ies.viewer.plain_text import said_aloud
 from napari_ies.viewer.planes.part import Planes
 from napari_ies.viewer.preferences import Preferring
 from napari_ies.viewer.preparing import Preparing
@@ -275,7 +275,7 @@ class LesionSaliencyWidget(Panel):
             self.model = None
             self.checkpoint.set_failed()
         self.say(sentence)
-        show_error(printable(sentence))
+        show_error(said_aloud(sentence))
 
     def save_to(self, folder: str, overwrite: bool = False) -> None:
         """Save the lesions and every finished map to a folder."""
@@ -415,7 +415,7 @@ class LesionSaliencyWidget(Panel):
 
 
 def _warn(sentence: str) -> None:
-    show_warning(printable(sentence))
+    show_warning(said_aloud(sentence))
 
 
 def _let_go(link: ViewerLink, jobs: Jobs, parts: list[QObject]) -> None:

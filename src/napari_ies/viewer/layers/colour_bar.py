@@ -42,10 +42,12 @@ class ColourBar:
     def show(self, key: str | None, unit: str = "") -> None:
         """Show the bar of a layer, in place of the one before; None shows no bar."""
         layer = self._stack.find(key)
-        if key != self._key:
+        # In a grid napari 0.9.2 measures a new bar before it has a place on the canvas, and fails.
+        bare = layer is None or bool(self._stack.viewer.canvas.grid.enabled)
+        if bare or key != self._key:
             self._hide_bar()
-            self._key = None if layer is None else key
-            if layer is not None:
+            self._key = None if bare else key
+            if layer is not None and not bare:
                 bar = layer.colorbar
                 bar.position, bar.size, bar.font_size = CORNER, (WIDTH, HEIGHT), FONT_SIZE
                 bar.visible = True
