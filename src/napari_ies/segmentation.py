@@ -10,11 +10,14 @@ from napari_ies.admissible import real_number, whole_number
 from napari_ies.assumptions import agreements_progressively, notes_on
 from napari_ies.checkpoints.device import device_label
 from napari_ies.errors import SegmentationError
+from napari_ies.forward_memory import check_memory
 from napari_ies.free_memory import within_memory
-from napari_ies.inference import SMALLER, logit_map, probability_of
+from napari_ies.inference import SMALLER, logit_map, network_turn, probability_of
 from napari_ies.lesions import find_lesions, lesion_table, match_reference
 from napari_ies.mask_values import MOST_LABELS
+from napari_ies.network_grid import network_case
 from napari_ies.progress import Progress, finish
+from napari_ies.windows import tiling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -182,6 +185,9 @@ def segment_progressively(
             "bring them onto the images' grid."
         )
     with within_memory(SegmentationError, "segment this volume", SMALLER):
+        seen = network_case(model, case)
+        shape = network_turn(model, seen).displayed_shape
+        check_memory(model, tiling(model.profile, shape, forward), SMALLER)
         tested: tuple[Agreement, ...] = ()
         for testing in agreements_progressively(model, case):
             tested = testing.result or ()

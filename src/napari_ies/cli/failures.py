@@ -76,6 +76,6 @@ def _is_out_of_memory(error: BaseException) -> bool:
         return True
     if "torch" not in sys.modules:
         return False
-    from napari_ies.saliency.chunks import is_out_of_memory
+    from napari_ies.free_memory import is_out_of_memory
 
     return is_out_of_memory(error)

@@ -150,6 +150,7 @@ def expected_time(
         together = 1 if alone else explained.footprints_together(len(ways))
         work = Work()
         first: list[Target] = []
+        tried: list[Portions] = []
         for batch in _batches(footprints, together):
             targets = [explained.target(one, way) for one in batch for way in ways]
             first = first or targets
@@ -158,7 +159,11 @@ def expected_time(
             else:
                 portions = [Portions(problem, *numbered) for numbered in enumerate(targets)]
                 work += work_of_sample(problem, portions).times(done.n_samples)
-        key = problem.engine.name, done.precision, done.layer, problem.tiles.windows[0].size
+                tried = tried or portions
+        window = problem.tiles.windows[0].size
+        largest = max((math.prod(p.seen.size) for one in tried for p in one.pieces), default=0)
+        # Small parts of a window take longer by voxel than large ones: each size has its rates.
+        key = problem.engine.name, done.precision, done.layer, window, largest.bit_length()
         every = model.derive("seconds of a step", dict[object, _Rates])
         rates = every.setdefault(key, _Rates())
         if not rates.know(work) and work.steps >= FEW_STEPS:
@@ -226,6 +231,7 @@ class _Trial:
 
         def finish() -> None:
             one.close_sample()
+            one.converged(self._request.tolerance)
             one.estimate(0, 1)
 
         seconds, _ = self._timed(finish)
@@ -255,8 +261,7 @@ class _Trial:
         seconds, result = self._once(work)
         if seconds < QUICK:
             del result
-            again, result = self._once(work)
-            seconds = min(seconds, again)
+            seconds, result = self._once(work)
         return seconds, result
 
     def _once(self, work: Callable[[], T]) -> tuple[float, T]:

@@ -115,7 +115,10 @@ def _groups(
     held = np.zeros((n_voxels, len(found)), dtype=bool)
     for number, piece in enumerate(found):
         held[piece.rows, number] = True
-    patterns, group = np.unique(held, axis=0, return_inverse=True)
-    for number, pattern in enumerate(patterns):
-        holders = tuple(piece for piece, holds in zip(found, pattern, strict=True) if holds)
-        yield holders, np.flatnonzero(group.ravel() == number)
+    # As one value a row: a whole brain has a million voxels in dozens of pieces.
+    packed = np.packbits(held, axis=1)
+    patterns = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
+    _, first, group = np.unique(patterns, return_index=True, return_inverse=True)
+    for number, voxel in enumerate(first):
+        holders = tuple(piece for piece, holds in zip(found, held[voxel], strict=True) if holds)
+        yield holders, np.flatnonzero(group == number)

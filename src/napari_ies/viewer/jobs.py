@@ -322,7 +322,7 @@ def sentence(error: Exception) -> str:
     """Say an error in one sentence."""
     if isinstance(error, NapariIESError):
         return str(error)
-    from napari_ies.saliency.chunks import is_out_of_memory  # PyTorch comes with it
+    from napari_ies.free_memory import is_out_of_memory  # PyTorch comes with it
 
     if is_out_of_memory(error):
         return (
