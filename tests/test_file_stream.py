@@ -106,3 +106,14 @@ def test_a_byte_of_gzip_stands_for_no_more_than_the_ratio(tmp_path):
     path.write_bytes(gzip.compress(bytes(32 << 20), 9))
     with FileStream(path) as stream:
         assert 0.99 * stream.largest < 32 << 20 < stream.largest
+
+
+@pytest.mark.parametrize("zeros", [1, 5000, 3_000_000])
+def test_zeros_after_gzip_are_no_damage_however_many(tmp_path, zeros):
+    file = tmp_path / "padded.gz"
+    file.write_bytes(gzip.compress(b"content") + bytes(zeros))
+    with FileStream(file) as stream:
+        assert stream.content(100).read() == b"content"
+    file.write_bytes(gzip.compress(b"content") + bytes(zeros) + gzip.compress(b" goes on"))
+    with FileStream(file) as stream:
+        assert stream.content(100).read() == b"content goes on"

@@ -139,24 +139,22 @@ class FileStream:
 def _gunzipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Unpack gzip, of one member or several; zlib verifies checksum and length of each."""
     decoder = zlib.decompressobj(wbits=31)
-    begun = False
     for piece in pieces:
         data = piece
         while True:
             if decoder.eof:
-                # As gzip has it, zeros may fill up a block after the last member.
+                # As gzip has it, zeros may fill up blocks after the last member.
                 data = data.lstrip(b"\0")
-                decoder, begun = zlib.decompressobj(wbits=31), False
-            if not data and not begun:
-                break
-            begun = True
+                if not data:
+                    break
+                decoder = zlib.decompressobj(wbits=31)
             block = decoder.decompress(data, _PIECE)
             data = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
             if block:
                 yield block
             elif not data and not decoder.eof:
                 break
-    if begun and not decoder.eof:
+    if not decoder.eof:
         raise EOFError("the gzip stream ends before its checksum")
 
 

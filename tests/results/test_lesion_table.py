@@ -73,14 +73,14 @@ def test_what_changes_no_cell_is_read(tmp_path, labels, raw):
         ("\tvoxels", "\tvoxel", "the column voxels is missing"),
         ("index\t", "number\t", "no column is named index"),
         ("\t", ";", "no column is named index .*not commas or semicolons"),
-        ("\n3\t", "\n4\t", "it has lesion 4, which the image of labels does not"),
+        ("\n3\t", "\n4\t", "the table has lesion 4, which the image does not"),
         ("\n3\t", "\n1\t", "a lesion has two rows"),
         ("\n3\t", "\nthree\t", "'three' is no label of a lesion|'1' is no label of a lesion"),
         ("\n3\t", "\n\t", "is no label of a lesion"),
         ("\n3\t", "\n-3\t", "-3 is no label of a lesion"),
         ("\n3\t", f"\n{10**400}\t", "is no label of a lesion|cannot be read"),
-        ("\n" + ROWS[1], "", "lesion 3 of the image of labels has no row"),
-        ("\n3\t", "\n2\tlesion 2" + ROWS[1][10:] + "\n3\t", "it has lesion 2"),
+        ("\n" + ROWS[1], "", "lesion 3 of the image has no row in the table"),
+        ("\n3\t", "\n2\tlesion 2" + ROWS[1][10:] + "\n3\t", "the table has lesion 2"),
     ],
 )
 def test_what_changes_a_cell_is_named(tmp_path, labels, old, new, message):

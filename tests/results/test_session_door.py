@@ -505,3 +505,52 @@ def test_what_could_not_be_read_back_is_not_written(home):
     assert everything(home) == before
     writer.set_notes({1: "a"})
     assert load_session(session.folder).notes == {1: "a"}
+
+
+def rewritten_labels(home: Path, change) -> Path:
+    """Save the image of lesions as another program would; return its path."""
+    path = next(session_of(home).glob("*dseg.nii.gz"))
+    image = nib.load(path)
+    data, affine = change(np.asarray(image.dataobj).copy(), image.affine)
+    nib.save(nib.Nifti1Image(data, affine), path)
+    return path
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.float32, np.int32])
+def test_lesions_corrected_by_hand_are_shown_whatever_type_they_were_saved_in(home, dtype):
+    def smaller(data, affine):
+        data[tuple(np.argwhere(data == 1)[0])] = 0
+        return data.astype(dtype), affine
+
+    before = load_session(session_of(home)).segmentation.labels
+    path = rewritten_labels(home, smaller)
+    session = load_session(session_of(home))
+    expected = before.copy()
+    expected[tuple(np.argwhere(before == 1)[0])] = 0
+    np.testing.assert_array_equal(session.segmentation.labels, expected)
+    assert session.segmentation.labels.dtype == np.int32
+    assert any(
+        path.name in problem and "as this file has them" in problem for problem in session.problems
+    )
+
+
+def mirrored(data, affine):
+    """Store the first axis the other way round: the same image, elsewhere in the array."""
+    flip = np.diag([-1.0, 1, 1, 1])
+    flip[0, 3] = len(data) - 1
+    return data[::-1].astype(np.int16), affine @ flip
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (mirrored, "does not lie on the voxels"),
+        (lambda data, affine: (data[1:].astype(np.int16), affine), "does not lie on the voxels"),
+        (lambda data, affine: (data * np.float32(0.5), affine), "values that are no labels"),
+        (lambda data, affine: (data * np.float32(np.nan), affine), "values that are no labels"),
+    ],
+)
+def test_lesions_saved_elsewhere_or_as_something_else_are_named(home, change, message):
+    rewritten_labels(home, change)
+    with pytest.raises(ResultsError, match=message):
+        load_session(session_of(home))

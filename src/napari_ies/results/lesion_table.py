@@ -28,6 +28,10 @@ MAY_LACK = ("midline_mm",)
 """Columns whose numbers may be missing."""
 
 
+class _Unlike(ValueError):  # noqa: N818 - a clause, told by the error that follows
+    """Table and image have other lesions."""
+
+
 def read_lesion_table(path: Path, labels: NDArray[np.int32], sha256: str = "") -> pd.DataFrame:
     """Read the table of lesions of an image of labels.
 
@@ -58,6 +62,12 @@ def read_lesion_table(path: Path, labels: NDArray[np.int32], sha256: str = "") -
         ) from error
     try:
         return _checked(table, labels)
+    except _Unlike as error:
+        raise ResultsError(
+            f"{path.name} and the image of labels beside it do not agree any more: {error}; where "
+            "the image was corrected by hand, correct the table too, or undo what was changed in "
+            f"{path.parent}."
+        ) from error
     except ValueError as error:
         raise ResultsError(
             f"{path} is no table of these lesions any more: {error}; undo what another program "
@@ -94,9 +104,9 @@ def _check_labels(listed: list[Any], labels: NDArray[np.int32]) -> None:
         raise ValueError("the image of labels holds values that are none")
     present = set(np.flatnonzero(np.bincount(labels.ravel())).tolist()) - {0}
     for label in sorted(set(listed) - present)[:1]:
-        raise ValueError(f"it has lesion {label}, which the image of labels does not")
+        raise _Unlike(f"the table has lesion {label}, which the image does not")
     for label in sorted(present - set(listed))[:1]:
-        raise ValueError(f"lesion {label} of the image of labels has no row")
+        raise _Unlike(f"lesion {label} of the image has no row in the table")
 
 
 def _check_cell(name: str, described: Mapping[str, object], value: Any, where: str) -> None:

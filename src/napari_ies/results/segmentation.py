@@ -22,6 +22,7 @@ from napari_ies.results.storage import (
     finishing,
     image_writer,
     prepare,
+    read_changed_labels,
     read_hashed_image,
     sidecar_of,
     space_code,
@@ -216,7 +217,12 @@ def _read(path: Path, case: Case | None, changed_too: bool) -> SavedSegmentation
         digest = "" if changed_too else content.digest(name)
         return read_hashed_image(path.with_name(name), dtype, shape, digest)
 
-    labels, digest = image(names.labels, np.int32)
+    labels_path = path.with_name(names.labels)
+    if changed_too:
+        grid = Grid.of(shape, content.grid.matrix)
+        labels, digest = read_changed_labels(labels_path, grid)
+    else:
+        labels, digest = image(names.labels, np.int32)
     probability, _ = image(names.probability, np.float32)
     if labels.min() < 0 or not np.isfinite(probability).all():
         raise ResultsError(

@@ -15,7 +15,7 @@ import numpy as np
 
 from napari_ies.errors import CaseError, ResultsError
 from napari_ies.geometry.grid import Grid
-from napari_ies.image_files import UNREADABLE, open_image
+from napari_ies.image_files import UNREADABLE, Content, open_image
 from napari_ies.regular_files import read_json
 from napari_ies.results.names import sidecar_name
 from napari_ies.results.staging import (
@@ -41,6 +41,7 @@ __all__ = [
     "json_writer",
     "plain",
     "prepare",
+    "read_changed_labels",
     "read_hashed_image",
     "read_image",
     "read_sidecar",
@@ -224,30 +225,71 @@ def read_hashed_image(
     path: Path, dtype: type[np.generic], shape: Sequence[int], sha256: str = ""
 ) -> tuple[NDArray[Any], str]:
     """Read an image as :func:`read_image` does, with the SHA-256 of the file as it was read."""
-    if not os.path.lexists(path):
-        raise ResultsError(MISSING.format(path=path))
-    try:
-        content = open_image(path)
-    except CaseError as error:
-        raise ResultsError(str(error)) from error
+    content = _opened(path)
     if sha256 and content.sha256 != sha256:
         raise ResultsError(CHANGED.format(path=path, sidecar=sidecar_name(path.name)))
     image = content.image
-    try:
-        found, size = image.get_data_dtype(), image.shape
-        if found == np.dtype(dtype) and size == tuple(shape):
-            data = np.asarray(image.dataobj)
-            found = data.dtype
-    except UNREADABLE as error:
-        raise ResultsError(
-            f"{path} is damaged or cut short and cannot be read; copy or compute it again."
-        ) from error
+    found, size = image.get_data_dtype(), image.shape
+    if found == np.dtype(dtype) and size == tuple(shape):
+        data = _values(path, image)
+        found = data.dtype
     if found != np.dtype(dtype) or size != tuple(shape):
         raise ResultsError(
             f"{path} holds {found} values of size {size}, its sidecar says {np.dtype(dtype)} of "
             f"size {tuple(shape)}; one of the two was replaced, so compute the result again."
         )
     return np.ascontiguousarray(data), content.sha256
+
+
+def read_changed_labels(path: Path, grid: Grid) -> tuple[NDArray[np.int32], str]:
+    """Read an image of lesions that another program may have saved, with its SHA-256.
+
+    Parameters
+    ----------
+    path
+        NIfTI file; its values may be of any type, as long as they are whole numbers.
+    grid
+        Where its voxels lie.
+
+    Raises
+    ------
+    ResultsError
+        If it is missing, damaged, lies elsewhere or holds no labels.
+    """
+    content = _opened(path)
+    image = content.image
+    if image.shape != grid.shape or not Grid.of(image.shape, image.affine).same_as(grid):
+        raise ResultsError(
+            f"{path} was changed and does not lie on the voxels it lay on (size {image.shape}, "
+            f"before {grid.shape}); save it again in the order and place that it had."
+        )
+    data = _values(path, image)
+    with np.errstate(invalid="ignore"):
+        labels = data.astype(np.int32)
+    if data.dtype.kind not in "iuf" or not np.array_equal(labels, data):
+        raise ResultsError(
+            f"{path} was changed and holds values that are no labels; save it again with whole "
+            "numbers."
+        )
+    return np.ascontiguousarray(labels), content.sha256
+
+
+def _opened(path: Path) -> Content:
+    if not os.path.lexists(path):
+        raise ResultsError(MISSING.format(path=path))
+    try:
+        return open_image(path)
+    except CaseError as error:
+        raise ResultsError(str(error)) from error
+
+
+def _values(path: Path, image: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(image.dataobj)
+    except UNREADABLE as error:
+        raise ResultsError(
+            f"{path} is damaged or cut short and cannot be read; copy or compute it again."
+        ) from error
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:
