@@ -144,9 +144,11 @@ class SecondView(QWidget):
     def _follow(self, leader: Any, follower: Any, offset: NDArray[np.float64]) -> None:
         if self._busy or leader.dims.ndim < 3 or follower.dims.ndim < 3:
             return
+        order = [axis - (leader.dims.ndim - 3) for axis in leader.dims.order[-3:]]
+        if min(order) < 0:
+            return  # an axis of other layers, such as time, is among the last three
         self._busy = True
         try:
-            order = [axis - (leader.dims.ndim - 3) for axis in leader.dims.order[-3:]]
             lead = follower.dims.ndim - 3
             wanted = (*range(lead), *(axis + lead for axis in order))
             if tuple(follower.dims.order) != wanted:

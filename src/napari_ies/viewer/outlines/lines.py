@@ -59,6 +59,9 @@ class OutlineLines:
             self._node.set_segments(*NO_LINES)
             return
         plane = shown_axes(dims)
+        if min(plane) < 0:  # an axis of other layers, such as time, is across or down
+            self._node.set_segments(*NO_LINES)
+            return
         (depth,) = {0, 1, 2} - set(plane)
         mm = mm_of_world(self._model, self._outlines.units)
         position = float(dims.point[dims.ndim - 3 + depth]) * mm[depth]

@@ -66,8 +66,10 @@ class Crosshair(QObject):
     def _tell(self) -> None:
         dims = self._viewer.dims
         if dims.ndim >= 3 and dims.ndisplay == 2:
-            (depth,) = {0, 1, 2} - set(shown_axes(dims))
-            if self.position[depth] != self._told[depth]:
+            # More than one where an axis of other layers, such as time, is across or down.
+            for depth in {0, 1, 2} - set(shown_axes(dims)):
+                if self.position[depth] == self._told[depth]:
+                    continue
                 dims.set_point(dims.ndim - 3 + depth, self.position[depth])
         self._settle.start()
         self.moved.emit()

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QMainWindow, QPushButton
 from napari_ies.viewer.availability import allow, describe
 from napari_ies.viewer.outlines.lines import OutlineLines
 from napari_ies.viewer.own_context import keep_to_own_context
-from napari_ies.viewer.planes.canvas import main_window_of, qt_viewer_of
+from napari_ies.viewer.planes.canvas import main_window_of, qt_viewer_of, shown_axes
 from napari_ies.viewer.planes.overlay import PlaneOverlay
 from napari_ies.viewer.planes.space import SpaceView
 from napari_ies.viewer.planes.three_planes import ThreePlanes
@@ -149,6 +149,9 @@ class Planes(QObject):
             return
         if self._viewer.dims.ndisplay != 2:
             self._viewer.dims.ndisplay = 2
+        if min(shown_axes(self._viewer.dims)) < 0:
+            self._host.say("The three planes cannot be shown while another axis is across or down.")
+            return
         self._host.room_taken.emit(self)
         outlines = self._host.scene.lesions.outlines
         self._three = ThreePlanes(self._viewer, window, self._overlay, outlines)

@@ -116,6 +116,8 @@ class ThreePlanes(QObject):
             self._viewer.fit_to_view(margin=0.02)
 
     def _on_order(self, _: Any = None) -> None:
+        if min(shown_axes(self._viewer.dims)) < 0:
+            return  # an axis of other layers, such as time, is across or down
         for side, plane in zip(self.sides, self._others(), strict=True):
             side.set_plane(plane)
         self._on_moved()
