@@ -118,7 +118,7 @@ class FigureSettings:
             )
         if self.at is not None and not (len(self.at) == 3 and all(map(_is_place, self.at))):
             raise FigureError(
-                f"The centre is {self.at}; expected three numbers in mm, of at most "
+                f"The centre is {self.at}; expected three finite numbers in mm, of at most "
                 f"{FARTHEST_MM:,.0f} mm."
             )
         if self.sequences is not None and not self.sequences:
