@@ -40,6 +40,7 @@ def read(tmp_path, raw, labels):
         GOOD.replace("\n", "\r\n"),
         "\n".join("\t".join(f'"{cell}"' for cell in row.split("\t")) for row in (HEADER, *ROWS)),
         "\n".join((HEADER, *reversed(ROWS))),
+        GOOD.replace("\tn/a\t", "\t\t"),
         GOOD.replace("match", "match\tcomment").replace("TP", "TP\tsure").replace("FP", "FP\t"),
         # A segmentation without a reference; version 0.1.
         "\n".join(row.rpartition("\t")[0] for row in (HEADER, *ROWS)),

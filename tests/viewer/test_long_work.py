@@ -8,17 +8,19 @@ from qtpy.QtWidgets import QMessageBox
 
 from napari_ies.progress import Progress
 from napari_ies.saliency import expected_time as module
+from napari_ies.viewer import tasks
 
 
 @pytest.fixture
 def slow(monkeypatch):
     hours = iter(range(0, 10**9, 3600))
-    real = module.expected_time
+    real = module.expecting
 
-    def expected_time(*arguments, **settings):
+    def expecting(*arguments, **settings):
         return real(*arguments, **settings, clock=lambda: next(hours))
 
-    monkeypatch.setattr(module, "expected_time", expected_time)
+    monkeypatch.setattr(module, "expecting", expecting)
+    monkeypatch.setattr(tasks, "SURELY_SHORT", module.FEW_STEPS)
 
 
 def many_samples(panel):
@@ -99,3 +101,42 @@ def test_the_time_that_is_left_is_shown(segmented):
     assert bar.format() == "0 of 50 gradients, about 25 minutes left"
     status.show_report(Progress("Explaining", 0, 40, "gradients", seconds=20.0))
     assert bar.format() == "0 of 40 gradients"
+
+
+def reports_before_the_map(hands, monkeypatch, few_steps):
+    """Ask as a click does; return the steps that are reported before the explanation begins."""
+    monkeypatch.setattr(tasks, "SURELY_SHORT", few_steps)
+    panel = hands.panel
+    many_samples(panel)
+    reading, request = panel.reading, panel.saliency.request()
+    steps = []
+    for report in tasks.explain_subject(reading, reading.model, 1, request):
+        if report.step == "Explaining":
+            return steps, report
+        steps.append(report.step)
+    raise AssertionError("nothing was explained")
+
+
+def test_a_click_does_not_wait_for_a_trial_of_what_is_surely_short(segmented, monkeypatch):
+    timed = []
+    real = module._Trial
+
+    def trial(*arguments):
+        timed.append(arguments)
+        return real(*arguments)
+
+    monkeypatch.setattr(module, "_Trial", trial)
+    _, report = reports_before_the_map(segmented, monkeypatch, tasks.SURELY_SHORT)
+    assert timed == []
+    assert report.seconds is None
+    _, report = reports_before_the_map(segmented, monkeypatch, module.FEW_STEPS)
+    assert len(timed) == 1
+    assert report.seconds > 0
+
+
+def test_each_step_before_a_map_reports_so_that_it_can_be_cancelled(segmented, monkeypatch):
+    # Of a session that was opened again, the guesses about the network are not tested yet.
+    segmented.panel.reading.model._derived.clear()
+    steps, _ = reports_before_the_map(segmented, monkeypatch, module.FEW_STEPS)
+    assert steps.count("Testing what was guessed") > 1
+    assert steps.count("Estimating the time") > 4

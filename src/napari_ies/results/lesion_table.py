@@ -7,6 +7,7 @@ separators, sort and add rows.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,6 +88,11 @@ def _checked(table: pd.DataFrame, labels: NDArray[np.int32]) -> pd.DataFrame:
         raise ValueError(f"the column {missing[0]} is missing")
     _check_labels(table[key].tolist(), labels)
     table = table.drop(columns="name", errors="ignore").set_index(key).rename_axis("label")
+    for name in MAY_LACK:
+        # A spreadsheet leaves a cell empty where the program writes n/a.
+        if name in table and (empty := table[name].isin([""])).any():
+            with suppress(ValueError):
+                table[name] = table[name].mask(empty).astype(float)
     for name, described in COLUMNS.items():
         if name in table:
             for label, value in table[name].items():

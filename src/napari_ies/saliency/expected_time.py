@@ -16,6 +16,7 @@ import torch
 from napari_ies.duration import HOUR, about
 from napari_ies.errors import SaliencyError
 from napari_ies.free_memory import is_out_of_memory, within_memory
+from napari_ies.progress import Progress, finish
 from napari_ies.saliency.case_explanations import CaseExplanations
 from napari_ies.saliency.footprint import pieces
 from napari_ies.saliency.forwards import Forwards
@@ -119,6 +120,35 @@ def expected_time(
     memory_gib: float | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> ExpectedTime:
+    """Estimate a duration; see :func:`expecting`, which this runs to its end."""
+    return finish(
+        expecting(
+            model,
+            case,
+            footprints,
+            request,
+            aggregations=aggregations,
+            one_by_one=one_by_one,
+            jacobian=jacobian,
+            memory_gib=memory_gib,
+            clock=clock,
+        )
+    )
+
+
+def expecting(
+    model: SegmentationModel,
+    case: Case,
+    footprints: Iterable[ArrayLike],
+    request: SaliencyRequest,
+    *,
+    aggregations: Sequence[str] = (),
+    one_by_one: bool = False,
+    jacobian: str = "auto",
+    memory_gib: float | None = None,
+    few_steps: int = FEW_STEPS,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Iterator[Progress[ExpectedTime]]:
     """Estimate how long the maps of footprints will take, from a little of the work.
 
     Parameters
@@ -133,14 +163,22 @@ def expected_time(
         Whether each footprint is explained alone, and not together with others.
     jacobian, memory_gib
         As for the explanation.
+    few_steps
+        Work of fewer runs of the network is not timed, unless it is known how long they take.
     clock
         Gives the time in seconds.
+
+    Yields
+    ------
+    A report after each batch of footprints and each timed piece of work; the last one holds the
+    estimate.
 
     Raises
     ------
     SaliencyError
         If a footprint or a setting is not possible.
     """
+    step, reports = "Estimating the time", 0
     with within_memory(SaliencyError, "explain this region", "choose a smaller region"):
         explained = CaseExplanations(model, case, request, jacobian, memory_gib)
         problem, done = explained.problem, explained.request
@@ -158,24 +196,28 @@ def expected_time(
                 work += work_of_gradcam(problem, targets[0].voxels)
             else:
                 portions = [Portions(problem, *numbered) for numbered in enumerate(targets)]
+                yield Progress(step, reports := reports + 1, 0, "steps")
                 work += work_of_sample(problem, portions).times(done.n_samples)
                 tried = tried or portions
+            yield Progress(step, reports := reports + 1, 0, "steps")
         window = problem.tiles.windows[0].size
         largest = max((math.prod(p.seen.size) for one in tried for p in one.pieces), default=0)
         # Small parts of a window take longer by voxel than large ones: each size has its rates.
         key = problem.engine.name, done.precision, done.layer, window, largest.bit_length()
         every = model.derive("seconds of a step", dict[object, _Rates])
         rates = every.setdefault(key, _Rates())
-        if not rates.know(work) and work.steps >= FEW_STEPS:
+        if not rates.know(work) and work.steps >= few_steps:
             trial = _Trial(problem, first, done, clock)
             for name, seconds in trial.gradcam() if gradcam else trial.smoothgrad():
                 setattr(rates, name, seconds)
-        return ExpectedTime(
+                yield Progress(step, reports := reports + 1, 0, "steps")
+        expected = ExpectedTime(
             work=work,
             seconds=rates.seconds(work) if rates.know(work) else None,
             at_most=not gradcam and done.tolerance is not None,
             shorter=_shorter(done, ways, problem, jacobian),
         )
+    yield Progress(step, reports, reports, "steps", expected)
 
 
 class _Trial:

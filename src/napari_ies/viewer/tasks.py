@@ -31,6 +31,10 @@ LIMIT_STEP = 1.25
 """While a map refines, its limit grows by this factor at a time, and never shrinks."""
 
 
+SURELY_SHORT = 1000
+"""Runs of the network that take less than an hour on any machine: no click waits for a trial."""
+
+
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
     """A checkpoint that was loaded, with what the forms show of it.
@@ -115,13 +119,10 @@ def expect(
     reading: Reading, model: SegmentationModel, labels: Sequence[int], request: SaliencyRequest
 ) -> Iterator[Progress[ExpectedTime]]:
     """Estimate how long it takes to explain lesions one by one."""
-    from napari_ies.saliency.expected_time import expected_time
+    from napari_ies.saliency.expected_time import expecting
 
-    def expected() -> ExpectedTime:
-        masks = map(reading.mask_of, labels)
-        return expected_time(model, reading.case, masks, request, one_by_one=True)
-
-    return once("Estimating the time", expected)
+    masks = map(reading.mask_of, labels)
+    return expecting(model, reading.case, masks, request, one_by_one=True)
 
 
 def explain_subject(
@@ -135,15 +136,22 @@ def explain_subject(
 
     What takes more than an hour is not begun, unless it was agreed to.
     """
-    from napari_ies.saliency.expected_time import expected_time
+    from napari_ies.assumptions import agreements_progressively
+    from napari_ies.saliency.expected_time import expecting
     from napari_ies.saliency.explanation import explain_request
 
     if isinstance(subject, str):
         # Its row in the table says where it lies: found here, once, and not on the GUI thread.
         _ = reading.case.midline
+    # Of a reopened session they were not tested yet, and the map's notes say what they gave.
+    for testing in agreements_progressively(model, reading.case):
+        yield Progress(testing.step, testing.done, testing.total, testing.unit)
     mask = reading.mask_of(subject)
-    expected = expected_time(model, reading.case, [mask], request)
-    if expected.long and not agreed:
+    expected = None
+    for estimate in expecting(model, reading.case, [mask], request, few_steps=SURELY_SHORT):
+        yield Progress(estimate.step, estimate.done, estimate.total, estimate.unit)
+        expected = estimate.result
+    if expected is not None and expected.long and not agreed:
         yield Progress("Explaining", 1, 1, "", TakesLong(subject, request, expected))
         return
     reports = explain_request(model, reading.case, mask, request)
@@ -174,7 +182,7 @@ def explain_subject(
                 report.unit,
                 answer,
                 report.note,
-                expected.seconds,
+                None if expected is None else expected.seconds,
             )
     finally:
         _close(reports)

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+MOST_NAMED = 5
+"""Lesions of which a sentence gives the sizes."""
+
+
 @dataclass(frozen=True)
 class SavedImage:
     """An image of the case.
@@ -347,10 +351,12 @@ def _segmentation(
     record: SessionRecord, search: Search
 ) -> Generator[Progress[Any], None, tuple[Segmentation, NDArray[np.float64]]]:
     """Read the lesions; without them there is no session."""
+    changed = False
     for name, digest in record.segmentation.items():
         # Missing ones are named by the reading itself.
         fault = yield from search.fault({name: digest})
         if fault and (search.folder / name).is_file():
+            changed = True
             search.problems.append(
                 f"{search.folder / name} has changed since the session was saved; the lesions are "
                 "shown as this file has them now."
@@ -362,6 +368,8 @@ def _segmentation(
         if str(search.folder) in str(error):
             raise
         raise ResultsError(f"The session in {search.folder} cannot be opened: {error}") from error
+    if changed:
+        search.problems += _other_sizes(segmentation, first.name)
     sidecar = search.folder / sidecar_name(first.name)
     with expected_content(sidecar):
         grid = read_sidecar(sidecar)["Grid"]
@@ -369,6 +377,25 @@ def _segmentation(
         if not np.isfinite(affine).all() or np.linalg.det(affine[:3, :3]) == 0:
             raise ValueError("the grid has no place in space")
         return segmentation, affine
+
+
+def _other_sizes(segmentation: Segmentation, name: str) -> list[str]:
+    """Name the lesions of which the table, and so maps and notes, may say what no longer holds."""
+    counted = np.bincount(segmentation.labels.ravel())
+    said = segmentation.lesions["voxels"]
+    other = [int(label) for label in said.index if counted[label] != said[label]]
+    if not other:
+        return []
+    shown = ", ".join(
+        f"{label} ({counted[label]:,} voxels, in the table {int(said[label]):,})"
+        for label in other[:MOST_NAMED]
+    )
+    more = f" and {len(other) - MOST_NAMED} more" if len(other) > MOST_NAMED else ""
+    which = "lesion" if len(other) == 1 else "lesions"
+    return [
+        f"{name} has another size now of {which} {shown}{more}: rows of the table, maps and notes "
+        "are those of before."
+    ]
 
 
 def _regions(
