@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MOST_COPIED, PER_VALUE = 256 << 20, 100
 """Bytes that calls may copy, and what one value in a table or set takes of them: one large list can
 be named again and again."""
-MOST_ODD_KEYS, LONGEST_ODD_KEY = 20_000, 16
+MOST_ODD_KEYS, LONGEST_ODD_KEY = 10_000, 16
 """Keys that are no texts, and parts of one of them: such keys can be chosen so that a table finds
 them only by looking at all of them, and hashing a deeply nested one ends the process."""
 
@@ -237,20 +237,22 @@ class Calls:
             self._copy(PER_VALUE * len(members))
             return set(members)
         if name == "_codecs.encode":
-            text, encoding = arguments
-            if encoding not in _LATIN:
-                raise MalformedError("bytes in a rare encoding")
-            self._copy(len(text))
-            return text.encode(encoding)
+            return self._bytes(*arguments)
         if name == "builtins.bytearray":
-            if not all(isinstance(content, bytes) for content in arguments):
-                raise MalformedError("a bytearray of something that is no bytes")
-            self._copy(sum(map(len, arguments)))
-            return bytearray(*arguments)
+            return bytearray(self._bytes(*arguments or (b"",)))
         allowed = (int, float) if name == "builtins.complex" else (int, str)
         if len(arguments) > 2 or not all(isinstance(value, allowed) for value in arguments):
             raise MalformedError(f"a call of {name} with other arguments than it takes")
         return Other()
+
+    def _bytes(self, content: Any, encoding: str = "") -> bytes:
+        """Return bytes; before protocol 3 they are a text in Latin-1."""
+        self._copy(len(content) if isinstance(content, bytes | str) else 0)
+        if isinstance(content, bytes) and not encoding:
+            return content
+        if not isinstance(content, str) or encoding not in _LATIN:
+            raise MalformedError("bytes of something that is no text in Latin-1")
+        return content.encode(encoding)
 
 
 def _axes(parts: Any) -> tuple[int, ...]:

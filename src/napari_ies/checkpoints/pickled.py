@@ -69,7 +69,7 @@ def read_pickle(stream: BinaryIO) -> Pickled:
     """
     try:
         return _Reading().run(stream)
-    except (MalformedError, NamesObjectError):
+    except (MalformedError, NamesObjectError, PackedError):
         raise
     # What ends here: damaged arguments, an empty stack, unknown memo entries, wrong operands.
     except (

@@ -88,8 +88,9 @@ def read_state_file(path: Path) -> StateFile:
     content, old = _content(path)
     size, sha256 = len(content), hashlib.sha256(content).hexdigest()
     try:
+        verified: BinaryIO = io.BytesIO(content)
         if old:
-            pickled, verified = read_old_file(content), io.BytesIO(content)
+            pickled = read_old_file(content)
         else:
             pickled, verified = _archive_file(content)
             content = b""
