@@ -207,7 +207,7 @@ def test_other_tensors_than_the_file_lists_are_not_used(other, path, monkeypatch
         (pickle.UnpicklingError("Unsupported global: GLOBAL a.B was not"), "Python objects (a.B)"),
         (pickle.UnpicklingError("Unsupported operand 149"), "damaged or cut short"),
         (RuntimeError("PytorchStreamReader failed"), "damaged or cut short"),
-        (MemoryError(), "loading it needs more memory than is free"),
+        (MemoryError(), "network.pth needs more memory than is free: close"),
     ],
 )
 def test_what_pytorch_refuses_is_refused_in_a_sentence(error, words, path, monkeypatch):
@@ -316,6 +316,49 @@ def test_the_older_form_has_no_checksums_but_no_other_failure_either(place, byte
         assert {k: t.shape for k, t in model.network.state_dict().items()} == {
             k: t.shape for k, t in STATE.items()
         }
+
+
+LIST = zipfile.ZipFile(io.BytesIO(WHOLE)).read("archive/data.pkl")
+CODES = [
+    b"(",
+    b"\x85",
+    b"R",
+    b"b",
+    b"a",
+    b"s",
+    b"u",
+    b"t",
+    b"Q",
+    b"N",
+    b"}",
+    b"]",
+    b"h\0",
+    b"M\xff\xff",
+]
+
+
+@FIXED
+@given(
+    places=st.lists(st.integers(0, len(LIST) - 1), min_size=1, max_size=3),
+    code=st.sampled_from(CODES),
+    over=st.integers(0, 6),
+)
+def test_any_other_list_of_tensors_with_a_right_checksum(places, code, over, path):
+    """Names of tensors may be others then; what is loaded is what is listed, or a sentence."""
+    content = bytearray(LIST)
+    for place in places:
+        content[place : place + over] = code
+    path.write_bytes(with_record("data.pkl", lambda _: bytes(content)))
+    tables, sentence = {}, "network.pth"
+    try:
+        tables = read_state_file(path).tables
+    except CheckpointError as error:
+        sentence = str(error)
+
+    assert sentence.startswith("network.pth")
+    assert "PyTorch finds other" not in sentence
+    for table in tables.values():
+        assert all(each.nbytes <= path.stat().st_size for each in table.values())
 
 
 @pytest.mark.parametrize("change", [-1000, -4, -1, 1, 4, 1000])

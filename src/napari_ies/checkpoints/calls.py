@@ -22,8 +22,8 @@ from napari_ies.checkpoints.claims import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-MOST_COPIED, PER_VALUE = 256 << 20, 100
-"""Bytes that calls may copy, and what one value in a table or set takes of them: one large list can
+MOST_COPIED, PER_VALUE = 256 << 20, 1000
+"""Bytes that calls may copy, and as how many one value in a table or set counts: one large list can
 be named again and again."""
 MOST_ODD_KEYS, LONGEST_ODD_KEY = 10_000, 16
 """Keys that are no texts, and parts of one of them: such keys can be chosen so that a table finds

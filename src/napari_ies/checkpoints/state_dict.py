@@ -104,6 +104,11 @@ def read_state_file(path: Path) -> StateFile:
         raise _holds_objects(path, f" ({error})") from error
     except NoCheckpointError as error:
         raise _not_a_checkpoint(path) from error
+    except MemoryError as error:
+        raise CheckpointError(
+            f"{path.name} needs more memory than is free: close other programs, or choose a "
+            "smaller checkpoint."
+        ) from error
     except (archive.DamagedError, MalformedError, archive.PackedError, CheckpointError) as error:
         if old and _names_objects(content):
             raise _holds_objects(path, "") from error
@@ -209,7 +214,7 @@ def _archive_file(content: bytes) -> tuple[Pickled, BinaryIO]:
 
 
 def _loaded(verified: BinaryIO) -> Tables:
-    """Load what was verified; what PyTorch refuses then is refused in a clause."""
+    """Load what was verified, and describe in a clause what PyTorch refuses then."""
     import torch
 
     try:
@@ -223,7 +228,7 @@ def _loaded(verified: BinaryIO) -> Tables:
     # A damaged file makes PyTorch's readers fail in whatever way its bytes happen to lead to.
     except Exception as error:
         if is_out_of_memory(error):
-            raise CheckpointError("loading it needs more memory than is free") from error
+            raise MemoryError from error
         raise archive.DamagedError("PyTorch does not read it") from error
     return {
         place: {name: tensor.detach() for name, tensor in table.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from napari_ies.errors import CheckpointError
@@ -15,6 +14,7 @@ MOST_VALUES = 5_000_000
 LONGEST_KEY = 1000
 
 _DEEPEST = 3
+_CONTAINERS = (dict, list, tuple)
 _T = TypeVar("_T")
 
 
@@ -44,26 +44,30 @@ class _Walk(Generic[_T]):
         self._seen, self._given = 0, 0
 
     def tables(self, content: Any, name: str, depth: int) -> Iterator[tuple[str, dict[str, _T]]]:
-        if not isinstance(content, Mapping | list | tuple):
+        if not isinstance(content, _CONTAINERS):
             return
         self._seen += len(content)
         if self._seen > MOST_VALUES:
             raise CheckpointError("it is nested without end")
-        if isinstance(content, Mapping):
+        if isinstance(content, dict):
             if table := self._table(content):
                 yield name, table
             # Numbers lead to the states of an optimizer, a table for each parameter.
             inner = [
                 (f"{name}.{key}" if name else key, value)
                 for key, value in content.items()
-                if isinstance(key, str)
+                if isinstance(key, str) and isinstance(value, _CONTAINERS)
             ]
         else:
-            inner = [(f"{name}[{number}]", value) for number, value in enumerate(content)]
+            inner = [
+                (f"{name}[{number}]", value)
+                for number, value in enumerate(content)
+                if isinstance(value, _CONTAINERS)
+            ]
         for place, value in inner if depth else ():
             yield from self.tables(value, place, depth - 1)
 
-    def _table(self, content: Mapping[Any, Any]) -> dict[str, _T]:
+    def _table(self, content: dict[Any, Any]) -> dict[str, _T]:
         table: dict[str, _T] = {}
         for key, value in content.items():
             if not isinstance(value, self._kind):
