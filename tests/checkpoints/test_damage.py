@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import pickle
 import sys
 import zipfile
 
@@ -34,6 +35,7 @@ def unet():
     return UNet(3, 2, 2, (4, 8), (2,), norm="batch")
 
 
+FIRST_KEY = "model.0.conv.weight"
 STATE = {key: tensor.clone() for key, tensor in unet().state_dict().items()}
 
 
@@ -120,12 +122,121 @@ def test_the_older_form_loads(path):
     assert loads_as_it_was(path, OLD)
 
 
-@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("protocol", [2, 3])
 @pytest.mark.parametrize("new", [True, False])
-def test_any_protocol_loads(protocol, new, path):
+def test_the_protocols_that_pytorch_reads_as_weights_alone_load(protocol, new, path, recwarn):
     content = saved(STATE, pickle_protocol=protocol, _use_new_zipfile_serialization=new)
 
     assert loads_as_it_was(path, content)
+    assert not [each for each in recwarn if "protocol" in str(each.message)]
+
+
+@pytest.mark.parametrize("protocol", [4, 5])
+@pytest.mark.parametrize("new", [True, False])
+def test_a_later_protocol_is_refused_with_the_remedy(protocol, new, path):
+    content = saved(STATE, pickle_protocol=protocol, _use_new_zipfile_serialization=new)
+
+    assert refusal(path, content) == (
+        f"network.pth cannot be loaded: it was saved with pickle protocol {protocol}, where "
+        "PyTorch's own, 2, was expected; re-save it where it was trained with "
+        "torch.save(network.state_dict(), …)."
+    )
+
+
+def test_a_later_protocol_is_named_in_a_file_of_which_the_beginning_alone_is_looked_at(
+    path, monkeypatch
+):
+    monkeypatch.setattr("napari_ies.checkpoints.old_files.LONGEST_PICKLE", 1000)
+    content = saved(STATE, pickle_protocol=4, _use_new_zipfile_serialization=False)
+
+    assert "pickle protocol 4" in refusal(path, content)
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """What PyTorch was asked to load, and with which options."""
+    calls, load = [], torch.load
+
+    def watched(file, **options):
+        calls.append(options)
+        return load(file, **options)
+
+    monkeypatch.setattr(torch, "load", watched)
+    return calls
+
+
+@pytest.mark.parametrize("content", [*FORMS.values(), OLD], ids=[*FORMS, "old"])
+def test_it_is_loaded_as_weights_alone_from_what_was_read(content, path, loads):
+    assert loads_as_it_was(path, content)
+
+    assert loads == [{"map_location": "cpu", "weights_only": True, "mmap": False}]
+
+
+@pytest.mark.parametrize("content", [WHOLE, OLD], ids=["zip", "old"])
+def test_the_weights_are_those_that_pytorch_gives(content, path, monkeypatch):
+    path.write_bytes(content)
+    twice = {key: 2 * tensor for key, tensor in STATE.items()}
+    monkeypatch.setattr(torch, "load", lambda *_, **__: twice)
+
+    tables = read_state_file(path).tables
+
+    assert list(tables) == [""]
+    assert all(torch.equal(tables[""][key], tensor) for key, tensor in twice.items())
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {**STATE, "one.more": torch.ones(1)},
+        {key: tensor for key, tensor in STATE.items() if key != FIRST_KEY},
+        {**STATE, FIRST_KEY: torch.ones(1)},
+        {**STATE, FIRST_KEY: STATE[FIRST_KEY].double()},
+        {"model": STATE},
+        [],
+    ],
+)
+def test_other_tensors_than_the_file_lists_are_not_used(other, path, monkeypatch):
+    monkeypatch.setattr(torch, "load", lambda *_, **__: other)
+
+    assert "PyTorch finds other tensors than it lists" in refusal(path, WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (pickle.UnpicklingError("Unsupported global: GLOBAL a.B was not"), "Python objects (a.B)"),
+        (pickle.UnpicklingError("Unsupported operand 149"), "damaged or cut short"),
+        (RuntimeError("PytorchStreamReader failed"), "damaged or cut short"),
+        (MemoryError(), "network.pth needs more memory than is free: close"),
+    ],
+)
+def test_what_pytorch_refuses_is_refused_in_a_sentence(error, words, path, monkeypatch):
+    def failing(*_, **__):
+        raise error
+
+    monkeypatch.setattr(torch, "load", failing)
+
+    assert words in refusal(path, WHOLE)
+
+
+def test_a_second_list_of_tensors_that_pytorch_would_find_instead_is_not_read(path):
+    """Its reader looks for ``data.pkl`` whatever its case."""
+    with zipfile.ZipFile(io.BytesIO(saved({"other": torch.ones(216)}))) as archive_of_another:
+        other = archive_of_another.read("archive/data.pkl")
+    content = repacked(WHOLE, 0, more=[("archive/DATA.PKL", other)])
+    assert list(torch.load(io.BytesIO(content), weights_only=True)) == ["other"]
+
+    assert loads_as_it_was(path, content)
+
+
+def test_two_storages_whose_names_differ_in_their_case_are_refused(path):
+    code = b"}(X\1\0\0\0a" + tensor(key=b"x") + b"X\1\0\0\0b" + tensor(key=b"X") + b"u."
+    more = [("archive/data/x", bytes(864)), ("archive/data/X", bytes(864))]
+
+    def change(name, data):
+        return b"\x80\x02" + code if name.endswith("data.pkl") else data
+
+    assert "differ in their case" in refusal(path, repacked(WHOLE, 0, change, more))
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -207,6 +318,49 @@ def test_the_older_form_has_no_checksums_but_no_other_failure_either(place, byte
         }
 
 
+LIST = zipfile.ZipFile(io.BytesIO(WHOLE)).read("archive/data.pkl")
+CODES = [
+    b"(",
+    b"\x85",
+    b"R",
+    b"b",
+    b"a",
+    b"s",
+    b"u",
+    b"t",
+    b"Q",
+    b"N",
+    b"}",
+    b"]",
+    b"h\0",
+    b"M\xff\xff",
+]
+
+
+@FIXED
+@given(
+    places=st.lists(st.integers(0, len(LIST) - 1), min_size=1, max_size=3),
+    code=st.sampled_from(CODES),
+    over=st.integers(0, 6),
+)
+def test_any_other_list_of_tensors_with_a_right_checksum(places, code, over, path):
+    """Names of tensors may be others then; what is loaded is what is listed, or a sentence."""
+    content = bytearray(LIST)
+    for place in places:
+        content[place : place + over] = code
+    path.write_bytes(with_record("data.pkl", lambda _: bytes(content)))
+    tables, sentence = {}, "network.pth"
+    try:
+        tables = read_state_file(path).tables
+    except CheckpointError as error:
+        sentence = str(error)
+
+    assert sentence.startswith("network.pth")
+    assert "PyTorch finds other" not in sentence
+    for table in tables.values():
+        assert all(each.nbytes <= path.stat().st_size for each in table.values())
+
+
 @pytest.mark.parametrize("change", [-1000, -4, -1, 1, 4, 1000])
 def test_the_older_form_has_every_byte_that_it_lists_and_none_more(change, path):
     content = OLD[:change] if change < 0 else OLD + bytes(change)
@@ -218,6 +372,27 @@ def pickled(code: bytes) -> bytes:
     return with_record("data.pkl", lambda _: b"\x80\x02" + code)
 
 
+def tensor(kind=b"Float", key=b"0", count=b"M\xd8\0", offset=b"K\0", size=b"K\4\x85") -> bytes:
+    """Write the instructions for a tensor in one of the records of `WHOLE`, of 864 bytes."""
+    storage = b"(X\7\0\0\0storagectorch\n" + kind + b"Storage\nX\1\0\0\0" + key
+    storage += b"X\3\0\0\0cpu" + count + b"tQ"
+    history = b"\x89ccollections\nOrderedDict\n)R"
+    return (
+        b"ctorch._utils\n_rebuild_tensor_v2\n("
+        + (storage + offset + size + b"K\1\x85" + history)
+        + b"tR"
+    )
+
+
+def entry(code: bytes) -> bytes:
+    """Write a table with one entry."""
+    return pickled(b"}X\1\0\0\0a" + code + b"s.")
+
+
+NUMBER = b"\x8a\6\0\0\0\0\0\1"
+"""A terabyte."""
+
+
 def claiming(**sizes) -> bytes:
     """Add a tensor that claims another size than its one number has."""
     return saved({**STATE, "loss.weight": torch.ones(1).as_strided(**sizes)})
@@ -225,6 +400,13 @@ def claiming(**sizes) -> bytes:
 
 def patched(state_key: str, tensor) -> bytes:
     return saved({**STATE, state_key: tensor})
+
+
+def with_attribute(**attributes):
+    parameter = torch.nn.Parameter(FIRST)
+    for name, value in attributes.items():
+        setattr(parameter, name, value)
+    return parameter
 
 
 MANY = torch.ones(9000)
@@ -254,11 +436,93 @@ HOSTILE = {
     ),
     "a key of a hundred thousand levels": (
         pickled(b"})" + b"\x85" * 100_000 + b"K\x01s."),
-        "holds no tensors",
+        "an entry under something that is no name",
+    ),
+    "a member of a set of a hundred thousand levels": (
+        pickled(b"c__builtin__\nset\n])" + b"\x85" * 100_000 + b"a\x85R."),
+        "an entry under something that is no name",
+    ),
+    "keys without end that may be hard to tell apart": (
+        saved(dict.fromkeys(range(10_001))),
+        "an entry under something that is no name",
     ),
     "a bytearray of a terabyte": (
-        pickled(b"c__builtin__\nbytearray\n\x8a\x06\0\0\0\0\0\x01\x85R."),
-        "holds no tensors",
+        pickled(b"c__builtin__\nbytearray\n" + NUMBER + b"\x85R."),
+        "bytes of something that is no text",
+    ),
+    "a storage of a terabyte": (
+        pickled(b"ctorch.storage\nUntypedStorage\n" + NUMBER + b"\x85R."),
+        "a call of torch.storage.UntypedStorage",
+    ),
+    "the same text made to bytes again and again": (
+        pickled(
+            b"]X\0\0\1\0" + b"a" * 65536 + b"q\0a("
+            b"c_codecs\nencode\nq\1X\6\0\0\0latin1q\2" + b"h\1h\0h\2\x86R" * 5000 + b"l."
+        ),
+        "it copies the same values again and again",
+    ),
+    "the same list made to tables again and again": (
+        pickled(
+            b"](" + b"]X\1\0\0\0aaK\2a" * 1000 + b"eq\0ccollections\nOrderedDict\nq\1"
+            b"h\0\x85q\2" + b"h\1h\2R" * 5000 + b"."
+        ),
+        "it copies the same values again and again",
+    ),
+    "bytes in an encoding that takes long": (
+        entry(b"c_codecs\nencode\nX\1\0\0\0aX\4\0\0\0idna\x86R"),
+        "bytes of something that is no text in Latin-1",
+    ),
+    "an object made without its class being called": (
+        entry(b"ccollections\nOrderedDict\n)\x81"),
+        "is NEWOBJ",
+    ),
+    "a tensor that is set again": (
+        entry(tensor() + b"q\0(h\0K\0M\xe8\3\x85K\1\x85tb"),
+        "attributes of something that is no state dict",
+    ),
+    "attributes that hide a table's own": (
+        pickled(b"ccollections\nOrderedDict\n)R}X\5\0\0\0itemsK\1sb."),
+        "attributes that no state dict has",
+    ),
+    "one storage of two kinds": (
+        pickled(b"]" + tensor() + b"a" + tensor(b"Double", count=b"Kl") + b"a."),
+        "a storage has two kinds or lengths",
+    ),
+    "a tensor that begins behind its numbers": (
+        entry(tensor(offset=b"M\xe8\3")),
+        "the tensor a claims to hold 4 numbers, more than its record has",
+    ),
+    "a tensor of a negative size": (
+        entry(tensor(size=b"J\xff\xff\xff\xff\x85")),
+        "a tensor of impossible size",
+    ),
+    "a tensor of too many axes": (
+        entry(tensor(size=b"(" + b"K\1" * 1000 + b"t")),
+        "a tensor of impossible size",
+    ),
+    "a tensor of 4 terabytes outside of all tables": (
+        saved({**STATE, "state": {0: {"step": torch.ones(1).expand(10**6, 10**6)}}}),
+        "a tensor in it claims to hold 1000000×1000000 numbers, more than its record has",
+    ),
+    "a sparse tensor outside of all tables": (
+        saved({**STATE, "state": {0: {"step": FIRST.to_sparse()}}}),
+        "a tensor in it is sparse, where plain numbers were expected",
+    ),
+    "a negated tensor under a number": (
+        saved({**STATE, "state": {0: torch.ones(3, dtype=torch.complex64).conj().imag}}),
+        "the tensor 0 is conjugated or negated",
+    ),
+    "a parameter with more than plain attributes": (
+        saved({**STATE, "loss.weight": with_attribute(mean=[1, 2])}),
+        "the tensor loss.weight is with attributes of its own",
+    ),
+    "a parameter whose numbers are replaced": (
+        entry(
+            b"ctorch._utils\n_rebuild_parameter_with_state\n("
+            + (tensor() + b"\x89ccollections\nOrderedDict\n)R}X\4\0\0\0dataK\1s")
+            + b"tR"
+        ),
+        "the tensor a is with attributes of its own",
     ),
     "code": (
         pickled(b"cos\nsystem\nX\x04\0\0\0exit\x85R."),
@@ -318,14 +582,27 @@ HOSTILE = {
 }
 
 
+HARMLESS = {
+    "too many networks",
+    "complex",
+    "truth values",
+    "whole numbers",
+    "beyond float32",
+    "infinite in 16 bits",
+    "a negative variance",
+}
+"""Refused when PyTorch has loaded them, by their numbers and names."""
+
+
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_file_is_refused_in_a_sentence(name, path):
+def test_a_hostile_file_is_refused_in_a_sentence_before_pytorch_sees_it(name, path, loads):
     content, words = HOSTILE[name]
 
     sentence = refusal(path, content)
 
     assert words in sentence
     assert sentence.endswith(".")
+    assert len(loads) == (name in HARMLESS)
 
 
 EXACT = {
@@ -336,6 +613,7 @@ EXACT = {
     "another order": FIRST.transpose(0, 1).contiguous().transpose(0, 1),
     "a part of a larger one": torch.randn(8, 2, 3, 3, 3)[4:],
     "a parameter": torch.nn.Parameter(FIRST),
+    "a parameter with a note": with_attribute(no_weight_decay=True),
     "one number everywhere": torch.full((1,), 0.25).expand(FIRST.shape),
 }
 

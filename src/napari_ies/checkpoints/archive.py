@@ -35,7 +35,7 @@ class DamagedError(ValueError):
 
 
 class PackedError(ValueError):
-    """The archive is packed in a way that is not read; the text is a clause that says how."""
+    """The file is packed in a way that is not read; the text is a clause that says how."""
 
 
 class _Bounded:
@@ -140,6 +140,25 @@ def read_records(content: bytes) -> Mapping[str, memoryview]:
             raise DamagedError(f"the record {entry.filename} does not have its checksum")
         records[entry.filename] = data
     return records
+
+
+def packed_for_pytorch(records: Mapping[str, memoryview | bytes]) -> io.BytesIO:
+    """Pack verified records for `torch.load`, uncompressed and each found by its name alone.
+
+    PyTorch's reader looks for names whatever their case, and finds a directory in other ways than
+    Python's: of the archive itself it might read other bytes than those that were verified.
+
+    Parameters
+    ----------
+    records
+        Their content by their names, which differ in more than their case.
+    """
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as packed:
+        for name, data in records.items():
+            packed.writestr(zipfile.ZipInfo(name), data)
+    file.seek(0)
+    return file
 
 
 def _data_start(content: bytes, entry: zipfile.ZipInfo) -> int:

@@ -1,26 +1,21 @@
-"""What a checkpoint claims of its tensors, compared with the bytes that are there, and made true.
+"""What a checkpoint claims of its tensors, compared with the bytes that are there.
 
-A tensor shares the bytes that were read: making one takes no memory. None claims more numbers than
-its record has, and all together not absurdly more than the file.
+None claims more numbers than its record has, and all together not absurdly more than the file: so
+much memory at most is taken when PyTorch makes them.
 """
 
 from __future__ import annotations
 
 import math
-import sys
-import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from napari_ies.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import torch
-
-    from napari_ies.checkpoints.pickled import StorageClaim, TensorClaim
 
 MOST_AXES = 16
 MOST_SHARED = 32
@@ -44,6 +39,71 @@ _KINDS = {
 }
 
 
+@dataclass(frozen=True)
+class StorageClaim:
+    """Where numbers are said to lie.
+
+    Parameters
+    ----------
+    key
+        Name of the record that holds them.
+    kind
+        Such as ``"FloatStorage"``.
+    count
+        How many numbers there are.
+    start, view
+        First number and number of numbers of the part that is meant; `view` is None for all.
+    """
+
+    key: str
+    kind: str
+    count: int
+    start: int = 0
+    view: int | None = None
+
+
+class AnyTensor:
+    """A tensor as a pickle describes it."""
+
+
+@dataclass(frozen=True, eq=False)
+class TensorClaim(AnyTensor):
+    """A tensor that is numbers in a storage.
+
+    Parameters
+    ----------
+    storage
+        Where its numbers lie.
+    offset, size, stride
+        Which of them are its own.
+    stated
+        Such as ``"float8_e5m2"``; empty for the storage's own.
+    """
+
+    storage: StorageClaim
+    offset: int
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    stated: str = ""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its size, by the name that a tensor has for it."""
+        return self.size
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of its numbers."""
+        return _dtype(self.stated or _kind(self.storage))
+
+
+@dataclass(frozen=True, eq=False)
+class OddTensor(AnyTensor):
+    """A tensor that is more than numbers in a storage: of which kind, such as ``"sparse"``."""
+
+    kind: str
+
+
 def storage_bytes(claim: StorageClaim) -> int:
     """Return how many bytes a storage is said to have.
 
@@ -55,82 +115,55 @@ def storage_bytes(claim: StorageClaim) -> int:
     return claim.count * _dtype(_kind(claim)).itemsize
 
 
-class Tensors:
-    """The tensors of a file, each made once.
+def check_tensors(
+    claims: Iterable[AnyTensor],
+    names: Mapping[AnyTensor, str],
+    size: int,
+) -> None:
+    """Check all tensors that a file describes, those of no table too: PyTorch makes each.
 
     Parameters
     ----------
-    records
-        Bytes of the storages, by their keys.
+    claims
+        The tensors.
+    names
+        What those of a table are called.
     size
         Bytes of the file.
-    byteorder
-        ``"little"`` or ``"big"``: how its numbers are stored.
+
+    Raises
+    ------
+    CheckpointError
+        In a clause with the tensor's name, if it is no plain one, or claims numbers that its
+        record does not hold, or all together claim far more than the file.
     """
-
-    def __init__(
-        self, records: Mapping[str, memoryview], size: int, byteorder: str = "little"
-    ) -> None:
-        self._records, self._size, self._byteorder = records, size, byteorder
-        self._made: dict[TensorClaim, torch.Tensor] = {}
-        self._claimed = 0
-
-    def of(self, name: str, claim: TensorClaim) -> torch.Tensor:
-        """Return a tensor as it is claimed.
-
-        Raises
-        ------
-        CheckpointError
-            In a clause with the tensor's name, if it claims numbers that its record does not
-            hold, or far more than the file.
-        """
-        if claim not in self._made:
-            self._made[claim] = self._tensor(name, claim)
-        return self._made[claim]
-
-    def _tensor(self, name: str, claim: TensorClaim) -> torch.Tensor:
-        import torch
-
-        dtype = _dtype(claim.dtype or _kind(claim.storage))
-        width = dtype.itemsize
-        first = claim.offset + claim.storage.start
-        length = claim.storage.count if claim.storage.view is None else claim.storage.view
-        last = claim.storage.start + length
-        there = storage_bytes(claim.storage) // max(claim.storage.count, 1) * last // width
-        numbers = math.prod(claim.size)
-        steps = zip(claim.size, claim.stride, strict=True)
-        reach = first + sum((n - 1) * stride for n, stride in steps) + 1 if numbers else first
-        if len(claim.size) > MOST_AXES or reach > there or numbers * width > self._size:
-            shape = "×".join(map(str, claim.size[:MOST_AXES])) or "a single number"
-            raise CheckpointError(
-                f"the tensor {name} claims to hold {shape} numbers, more than its record has"
-            )
-        self._claimed += numbers * width
-        if self._claimed > MOST_SHARED * self._size:
+    claimed = 0
+    for claim in claims:
+        what = f"the tensor {names[claim]}" if claim in names else "a tensor in it"
+        if isinstance(claim, OddTensor):
+            raise CheckpointError(f"{what} is {claim.kind}, where plain numbers were expected")
+        if isinstance(claim, TensorClaim):
+            claimed += _claimed(what, claim, size)
+        if claimed > MOST_SHARED * size:
             raise CheckpointError(
                 f"its tensors claim more than {MOST_SHARED} times as many numbers as it has room "
                 "for"
             )
-        if not numbers:
-            return torch.empty(claim.size, dtype=dtype)
-        values = self._values(claim.storage.key, dtype)
-        return values.as_strided(claim.size, claim.stride, first)
 
-    def _values(self, key: str, dtype: torch.dtype) -> torch.Tensor:
-        import torch
 
-        data: memoryview | bytes = self._records[key]
-        width = dtype.itemsize
-        data = data[: len(data) // width * width]
-        if self._byteorder != sys.byteorder:
-            number = width // 2 if dtype.is_complex else width
-            data = np.frombuffer(data, dtype=f"u{number}").byteswap().tobytes()
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "The given buffer is not writable")
-            values = torch.frombuffer(data, dtype=dtype)
-            if values.data_ptr() % width:
-                values = torch.frombuffer(bytearray(data), dtype=dtype)
-        return values
+def _claimed(what: str, claim: TensorClaim, size: int) -> int:
+    """Return the bytes that one tensor claims, if its storage has them."""
+    width = claim.dtype.itemsize
+    storage = claim.storage
+    there = storage.count if storage.view is None else storage.view
+    room = there * _dtype(_kind(storage)).itemsize // width
+    numbers = math.prod(claim.size)
+    steps = zip(claim.size, claim.stride, strict=True)
+    reach = claim.offset + sum((n - 1) * stride for n, stride in steps) + 1
+    if (reach if numbers else claim.offset) > room or numbers * width > size:
+        shape = "×".join(map(str, claim.size)) or "a single number"
+        raise CheckpointError(f"{what} claims to hold {shape} numbers, more than its record has")
+    return numbers * width
 
 
 def _kind(claim: StorageClaim) -> str:
@@ -143,6 +176,6 @@ def _dtype(name: str) -> torch.dtype:
     import torch
 
     dtype = getattr(torch, name, None)
-    if not isinstance(dtype, torch.dtype) or not dtype.itemsize:
+    if not isinstance(dtype, torch.dtype) or not dtype.itemsize or name.startswith("q"):
         raise CheckpointError(f"it holds numbers of a kind that is not known ({name})")
     return dtype

@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from napari_ies.checkpoints.archive import DamagedError
-from napari_ies.checkpoints.claims import Tensors, storage_bytes
-from napari_ies.checkpoints.pickled import (
-    MalformedError,
-    NamesObjectError,
-    StorageClaim,
-    read_pickle,
-)
+from napari_ies.checkpoints.archive import DamagedError, PackedError
+from napari_ies.checkpoints.calls import MalformedError
+from napari_ies.checkpoints.claims import storage_bytes
+from napari_ies.checkpoints.pickled import NamesObjectError, Pickled, read_pickle
 from napari_ies.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -33,8 +29,8 @@ class NoCheckpointError(ValueError):
     """It is something else than a checkpoint."""
 
 
-def read_old_file(content: bytes) -> tuple[Any, Tensors]:
-    """Read a file of the older kind.
+def read_old_file(content: bytes) -> Pickled:
+    """Follow a file of the older kind to its end.
 
     Parameters
     ----------
@@ -43,27 +39,24 @@ def read_old_file(content: bytes) -> tuple[Any, Tensors]:
 
     Returns
     -------
-    What its pickle says, and the tensors that it may name.
+    What its pickle says; each storage has the length that is stated.
 
     Raises
     ------
     NoCheckpointError
         If it is another pickle than PyTorch's.
-    MalformedError, NamesObjectError
+    MalformedError, NamesObjectError, PackedError
         See :func:`~napari_ies.checkpoints.pickled.read_pickle`.
     """
     stream = io.BytesIO(content)
-    found, claims, keys = _pickles(stream)
-    at, whole, storages = stream.tell(), memoryview(content), {}
+    pickled, keys = _pickles(stream)
+    at = stream.tell()
     for key in keys:
         (count,) = _COUNT.unpack_from(content, at)
-        at += _COUNT.size
-        if count != claims[key].count:
+        if count != pickled.storages[key].count:
             raise MalformedError(f"the storage {key} has not the length that is stated")
-        end = at + storage_bytes(claims[key])
-        storages[key] = whole[at:end]
-        at = end
-    return found, Tensors(storages, len(content))
+        at += _COUNT.size + storage_bytes(pickled.storages[key])
+    return pickled
 
 
 def check_old_size(file: BinaryIO, size: int) -> None:
@@ -76,8 +69,13 @@ def check_old_size(file: BinaryIO, size: int) -> None:
     """
     head = io.BytesIO(file.read(LONGEST_PICKLE))
     try:
-        _, claims, keys = _pickles(head)
-        listed = head.tell() + sum(_COUNT.size + storage_bytes(claims[key]) for key in keys)
+        pickled, keys = _pickles(head)
+        lengths = (_COUNT.size + storage_bytes(pickled.storages[key]) for key in keys)
+        listed = head.tell() + sum(lengths)
+    except PackedError:
+        if size > LONGEST_PICKLE:
+            raise
+        return  # it may be something else; all of it shows that
     except (MalformedError, NamesObjectError, NoCheckpointError, CheckpointError):
         if size > LONGEST_PICKLE:
             raise DamagedError("its beginning is not that of a checkpoint") from None
@@ -86,18 +84,15 @@ def check_old_size(file: BinaryIO, size: int) -> None:
         raise DamagedError(f"by what it lists it has {listed} bytes")
 
 
-def _pickles(stream: BinaryIO) -> tuple[Any, dict[str, StorageClaim], list[str]]:
-    claims: list[StorageClaim] = []
-    if read_pickle(stream, []) != _MAGIC:
+def _pickles(stream: BinaryIO) -> tuple[Pickled, list[str]]:
+    if read_pickle(stream).content != _MAGIC:
         raise NoCheckpointError
-    if read_pickle(stream, []) != _VERSION:
+    if read_pickle(stream).content != _VERSION:
         raise MalformedError("it is of a version that is not known")
-    read_pickle(stream, [])
-    found = read_pickle(stream, claims)
-    keys = read_pickle(stream, [])
-    by_key = {claim.key: claim for claim in claims}
-    if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(by_key):
+    read_pickle(stream)
+    pickled = read_pickle(stream)
+    keys = read_pickle(stream).content
+    texts = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+    if not texts or sorted(keys) != sorted(pickled.storages):
         raise MalformedError("it does not hold the storages that its tensors need")
-    if any(by_key[claim.key].count != claim.count for claim in claims):
-        raise MalformedError("a storage has two lengths")
-    return found, by_key, [str(key) for key in keys]
+    return pickled, keys

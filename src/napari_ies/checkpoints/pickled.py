@@ -1,16 +1,20 @@
 """What a pickle says, read as data: no class it names is looked up, and nothing in it runs.
 
-The few instructions that `torch.save` writes are followed on a stack of plain values; a tensor
-becomes a `TensorClaim` that takes no memory, whatever sizes it claims.
+The few instructions that `torch.save` writes, and that PyTorch follows with
+``weights_only=True``, are followed on a stack of plain values; a tensor becomes a `TensorClaim`
+that takes no memory, whatever sizes it claims.
 """
 
 from __future__ import annotations
 
 import pickletools
-import re
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from napari_ies.checkpoints.archive import PackedError
+from napari_ies.checkpoints.calls import Calls, MalformedError, Name, is_known, storage_kind, whole
+from napari_ies.checkpoints.claims import AnyTensor, StorageClaim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -18,10 +22,8 @@ if TYPE_CHECKING:
 
 MOST_INSTRUCTIONS = 1_000_000
 """A state dict takes some 30 for each tensor: more would fill the memory with empty values."""
-
-
-class MalformedError(ValueError):
-    """It is no pickle, or one that `torch.save` does not write."""
+LATEST_PROTOCOL = 3
+"""Those after it have instructions that PyTorch does not follow with ``weights_only=True``."""
 
 
 class NamesObjectError(ValueError):
@@ -29,120 +31,32 @@ class NamesObjectError(ValueError):
 
 
 @dataclass(frozen=True, eq=False)
-class StorageClaim:
-    """Where numbers are said to lie.
+class Pickled:
+    """What a pickle says.
 
     Parameters
     ----------
-    key
-        Name of the record that holds them.
-    kind
-        Such as ``"FloatStorage"``.
-    count
-        How many numbers there are.
-    start, view
-        First number and number of numbers of the part that is meant; `view` is None for all.
+    content
+        Dictionaries, lists, tuples, texts and numbers, and tensors as they are claimed;
+        what else there may be is left out.
+    storages
+        Where numbers are said to lie, by the key of the record.
+    tensors
+        Every tensor that it describes, whether or not it is part of the content.
     """
 
-    key: str
-    kind: str
-    count: int
-    start: int = 0
-    view: int | None = None
+    content: Any
+    storages: Mapping[str, StorageClaim]
+    tensors: tuple[AnyTensor, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class TensorClaim:
-    """A tensor as a pickle describes it.
-
-    Parameters
-    ----------
-    storage
-        Where its numbers lie.
-    offset, size, stride
-        Which of them are its own.
-    dtype
-        Such as ``"float8_e5m2"``; empty for the storage's own.
-    """
-
-    storage: StorageClaim
-    offset: int
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-    dtype: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class OddTensor:
-    """A tensor that is more than numbers in a storage: of which kind, such as ``"sparse"``."""
-
-    kind: str
-
-
-@dataclass(frozen=True)
-class _Name:
-    """A class or function, known by its name alone."""
-
-    text: str
-
-
-class _Other:
-    """Something that holds no tensor: a device, a byte string, an object's attributes."""
-
-
-_MARK = object()
-_OTHER = _Other()
-_SCALARS = (str, int, float, bool, type(None))
-
-_REBUILT = {f"torch._utils._rebuild_tensor{version}" for version in ("", "_v2", "_v3")}
-_PARAMETERS = {
-    "torch.nn.parameter.Parameter",
-    "torch._utils._rebuild_parameter",
-    "torch._utils._rebuild_parameter_with_state",
-}
-_ODD = {
-    "torch._utils._rebuild_qtensor": "quantized",
-    "torch._utils._rebuild_sparse_tensor": "sparse",
-    "torch._utils._rebuild_nested_tensor": "nested",
-    "torch._utils._rebuild_meta_tensor_no_storage": "without numbers",
-    "torch._utils._rebuild_wrapper_subclass": "of a class of its own",
-    "torch._utils._rebuild_device_tensor_from_numpy": "of another device",
-    "torch._utils._rebuild_device_tensor_from_cpu_tensor": "of another device",
-    "torch._tensor._rebuild_from_type_v2": "of a class of its own",
-    "torch.Tensor": "of an old kind",
-}
-_TABLES = {"collections.OrderedDict", "collections.Counter"}
-_INERT = {
-    "torch.Size",
-    "torch.device",
-    "torch.serialization._get_layout",
-    "_codecs.encode",
-    "builtins.bytearray",
-    "builtins.set",
-    "builtins.complex",
-}
-_PLAIN = re.compile(
-    r"torch\.(?:[a-z]+\d+\w*|bool|half|float|double|int|long|short|strided|sparse_\w+"
-    r"|per_(?:tensor|channel)_\w+)"
-)
-"""Data types, layouts and kinds of quantization."""
-_STORAGE = re.compile(r"torch\.(?:cuda\.|storage\.)?(\w+Storage)")
-
-
-def read_pickle(stream: BinaryIO, storages: list[StorageClaim]) -> Any:
+def read_pickle(stream: BinaryIO) -> Pickled:
     """Follow a pickle to its end, running nothing.
 
     Parameters
     ----------
     stream
         Positioned at its beginning; afterwards behind its end.
-    storages
-        Takes the claims on storages, in the order in which they are made.
-
-    Returns
-    -------
-    Dictionaries, lists, tuples, texts and numbers, `TensorClaim` and `OddTensor`; what else there
-    may be is left out.
 
     Raises
     ------
@@ -150,10 +64,12 @@ def read_pickle(stream: BinaryIO, storages: list[StorageClaim]) -> Any:
         If it names a class or function that is none of a state dict's.
     MalformedError
         If it cannot be followed.
+    PackedError
+        If it is of a later protocol.
     """
     try:
-        return _Reading(storages).run(stream)
-    except (MalformedError, NamesObjectError):
+        return _Reading().run(stream)
+    except (MalformedError, NamesObjectError, PackedError):
         raise
     # What ends here: damaged arguments, an empty stack, unknown memo entries, wrong operands.
     except (
@@ -169,23 +85,36 @@ def read_pickle(stream: BinaryIO, storages: list[StorageClaim]) -> Any:
         raise MalformedError(str(error)) from error
 
 
+_MARK = object()
+
+
 class _Reading:
     """One pickle on its way from its first instruction to its last."""
 
-    def __init__(self, storages: list[StorageClaim]) -> None:
+    def __init__(self) -> None:
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
-        self._storages = storages
+        self._storages: dict[str, StorageClaim] = {}
+        self._views: dict[str, StorageClaim] = {}
+        self._calls = Calls()
 
-    def run(self, stream: BinaryIO) -> Any:
+    def run(self, stream: BinaryIO) -> Pickled:
         for number, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
             if opcode.name == "STOP":
-                return self._stack.pop()
+                if self._views.keys() & self._storages.keys():
+                    raise MalformedError("a storage is a view of another")
+                return Pickled(self._stack.pop(), self._storages, tuple(self._calls.tensors))
             step = _STEPS.get(opcode.name)
             if step is None or number > MOST_INSTRUCTIONS:
                 raise MalformedError(f"instruction {number} is {opcode.name}")
             step(self, argument)
         raise MalformedError("it has no end")
+
+    def check_protocol(self, number: int) -> None:
+        if number > LATEST_PROTOCOL:
+            raise PackedError(
+                f"it was saved with pickle protocol {number}, where PyTorch's own, 2, was expected"
+            )
 
     def push(self, value: Any) -> None:
         self._stack.append(value)
@@ -195,14 +124,15 @@ class _Reading:
 
     def push_name(self, argument: str) -> None:
         text = argument.replace(" ", ".").replace("__builtin__.", "builtins.")
-        known = text in _REBUILT | _PARAMETERS | _TABLES | _INERT or text in _ODD
-        if not (known or _PLAIN.fullmatch(text) or _STORAGE.fullmatch(text)):
+        if not is_known(text):
             raise NamesObjectError(text)
-        self._stack.append(_Name(text))
+        self._stack.append(Name(text))
 
-    def push_name_from_stack(self) -> None:
+    def name_from_stack(self) -> None:
+        """Say what a later protocol's instruction names; no file with it is read."""
         name, module = self._stack.pop(), self._stack.pop()
         self.push_name(f"{module} {name}" if isinstance(name, str) else "")
+        raise MalformedError("a name on the stack")
 
     def push_text(self, argument: str) -> None:
         # A text of Python 2, which pickletools reads byte by byte.
@@ -212,29 +142,33 @@ class _Reading:
         identifier = self._stack.pop()
         if not isinstance(identifier, tuple) or identifier[0] != "storage":
             raise MalformedError("a reference to something that is no storage")
-        _, kind, key, _, count, *rest = identifier
-        named = _STORAGE.fullmatch(kind.text)
-        if named is None or not _whole(count) or not isinstance(key, str):
+        _, named, key, place, count, *rest = identifier
+        kind = storage_kind(named.text)
+        if not kind or not whole(count) or not isinstance(key, str) or not isinstance(place, str):
             raise MalformedError("a storage of no known kind")
-        claim = StorageClaim(key, named.group(1), count)
-        self._storages.append(claim)
+        claim = StorageClaim(key, kind, count)
+        if self._storages.setdefault(key, claim) != claim:
+            raise MalformedError("a storage has two kinds or lengths")
         if rest and rest[0] is not None:
-            _, start, view = rest[0]
-            if not (_whole(start) and _whole(view) and start + view <= count):
+            view, start, length = rest[0]
+            if not (whole(start) and whole(length) and start + length <= count):
                 raise MalformedError("a view beyond its storage")
-            claim = StorageClaim(key, named.group(1), count, start, view)
+            claim = StorageClaim(key, kind, count, start, length)
+            if not isinstance(view, str) or self._views.setdefault(view, claim) != claim:
+                raise MalformedError("a view has two places")
         self._stack.append(claim)
 
     def call(self) -> None:
         arguments = self._stack.pop()
         function = self._stack.pop()
-        self._stack.append(_called(function.text, arguments))
+        if not isinstance(function, Name):
+            raise MalformedError("a call of something that is no function")
+        self._stack.append(self._calls.called(function, arguments))
 
     def build(self) -> None:
         """Leave out an object's attributes, such as a state dict's ``_metadata``."""
-        self._stack.pop()
-        if isinstance(self._stack[-1], _Name):
-            raise MalformedError("attributes of a class")
+        state = self._stack.pop()
+        self._calls.check_attributes(self._stack[-1], state)
 
     def tuple_of(self, count: int) -> None:
         parts = self._stack[len(self._stack) - count :]
@@ -257,10 +191,9 @@ class _Reading:
         target = self._stack[-1]
         if not isinstance(target, dict):
             raise MalformedError("an entry put into something that is no table")
+        self._calls.check_keys(values[::2])
         for key, value in zip(values[::2], values[1::2], strict=True):
-            # Other keys hold no weights, and hashing a deeply nested one ends the process.
-            if isinstance(key, _SCALARS):
-                target[key] = value
+            target[key] = value
 
     def append_one(self) -> None:
         self.append([self._stack.pop()])
@@ -278,15 +211,8 @@ class _Reading:
     def remember(self, place: int) -> None:
         self._memo[place] = self._stack[-1]
 
-    def memoize(self) -> None:
-        self._memo[len(self._memo)] = self._stack[-1]
-
     def recall(self, place: int) -> None:
         self._stack.append(self._memo[place])
-
-    def drop_marked(self) -> None:
-        """Leave out the members of a set."""
-        self._since_mark()
 
     def _since_mark(self) -> list[Any]:
         parts: list[Any] = []
@@ -294,52 +220,6 @@ class _Reading:
             parts.append(value)
         parts.reverse()
         return parts
-
-
-def _called(name: str, arguments: Any) -> Any:
-    """Return what a function would give, as far as weights depend on it."""
-    if name == "torch._tensor._rebuild_from_type_v2":
-        function, kind, inner, _ = arguments
-        if kind.text in ("torch.Tensor", "torch.nn.parameter.Parameter"):
-            return _called(function.text, inner)
-    if name in _REBUILT:
-        return _tensor(name, *arguments)
-    if name in _PARAMETERS:
-        return arguments[0] if arguments else _OTHER
-    if name in _ODD:
-        return OddTensor(_ODD[name])
-    if name in _TABLES:
-        return _table(*arguments)
-    if name == "torch.Size":
-        return arguments[0]
-    return _OTHER
-
-
-def _table(content: Any = ()) -> dict[Any, Any]:
-    """Return the table of a dictionary, or of pairs as Python 2 wrote them."""
-    if isinstance(content, dict):
-        return content
-    return {key: value for key, value in content if isinstance(key, _SCALARS)}
-
-
-def _tensor(name: str, *arguments: Any) -> TensorClaim | OddTensor:
-    storage, offset, size, stride, *rest = arguments
-    if not isinstance(storage, StorageClaim):
-        raise MalformedError("a tensor without a storage")
-    dimensions = (*size, *stride)
-    if len(size) != len(stride) or not all(map(_whole, (offset, *dimensions))):
-        raise MalformedError("a tensor of impossible size")
-    dtype = ""
-    if name.endswith("_v3"):
-        dtype = rest[2].text.removeprefix("torch.")
-    metadata = rest[3 if dtype else 2 :]
-    if metadata and metadata[0]:
-        return OddTensor("conjugated or negated")
-    return TensorClaim(storage, offset, tuple(size), tuple(stride), dtype)
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62
 
 
 def _constant(value: Any) -> Callable[[_Reading, Any], None]:
@@ -359,27 +239,24 @@ def _without(step: Callable[[_Reading], None]) -> Callable[[_Reading, Any], None
 
 
 def _steps() -> Iterator[tuple[str, Callable[[_Reading, Any], None]]]:
-    for name in ("PROTO", "FRAME"):
-        yield name, lambda reading, _: None
+    yield "PROTO", _Reading.check_protocol
     yield "MARK", _constant(_MARK)
     for name, value in (("NONE", None), ("NEWTRUE", True), ("NEWFALSE", False)):
         yield name, _constant(value)
-    for name, kind in (("EMPTY_DICT", dict), ("EMPTY_LIST", list), ("EMPTY_TUPLE", tuple)):
+    for name, kind in (
+        ("EMPTY_DICT", dict),
+        ("EMPTY_LIST", list),
+        ("EMPTY_TUPLE", tuple),
+        ("EMPTY_SET", set),
+    ):
         yield name, _fresh(kind)
-    for name in ("EMPTY_SET", "SHORT_BINBYTES", "BINBYTES"):
-        yield name, _constant(_OTHER)
-    for name in ("BININT", "BININT1", "BININT2", "BINFLOAT", "LONG1"):
-        yield name, _Reading.push
-    for name in ("SHORT_BINUNICODE", "BINUNICODE"):
+    for name in ("BININT", "BININT1", "BININT2", "BINFLOAT", "LONG1", "BINUNICODE"):
         yield name, _Reading.push
     yield "SHORT_BINSTRING", _Reading.push_text
     yield "GLOBAL", _Reading.push_name
-    yield "STACK_GLOBAL", _without(_Reading.push_name_from_stack)
-    yield "ADDITEMS", _without(_Reading.drop_marked)
-    yield "MEMOIZE", _without(_Reading.memoize)
+    yield "STACK_GLOBAL", _without(_Reading.name_from_stack)
     yield "BINPERSID", _without(_Reading.push_storage)
     yield "REDUCE", _without(_Reading.call)
-    yield "NEWOBJ", _without(_Reading.call)
     yield "BUILD", _without(_Reading.build)
     for count in (1, 2, 3):
         yield f"TUPLE{count}", _tuple(count)

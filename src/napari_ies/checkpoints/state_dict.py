@@ -9,42 +9,34 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import pickle
 import pickletools
-from collections.abc import Mapping
+import re
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.checkpoints import archive
-from napari_ies.checkpoints.claims import Tensors, storage_bytes
+from napari_ies.checkpoints.calls import MalformedError
+from napari_ies.checkpoints.claims import AnyTensor, check_tensors, storage_bytes
 from napari_ies.checkpoints.old_files import (
     LONGEST_PICKLE,
     NoCheckpointError,
     check_old_size,
     read_old_file,
 )
-from napari_ies.checkpoints.pickled import (
-    MalformedError,
-    NamesObjectError,
-    OddTensor,
-    StorageClaim,
-    TensorClaim,
-    read_pickle,
-)
+from napari_ies.checkpoints.pickled import NamesObjectError, Pickled, read_pickle
+from napari_ies.checkpoints.tables import tables_of
 from napari_ies.errors import CheckpointError
-from napari_ies.free_memory import lacking
+from napari_ies.free_memory import is_out_of_memory, lacking
 from napari_ies.regular_files import NotRegularError, open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+    from typing import BinaryIO
 
     from napari_ies.checkpoints.groups import Tables
 
-MOST_TENSORS = 20_000
-MOST_VALUES = 5_000_000
-LONGEST_KEY = 1000
-
-_DEEPEST = 3
 _PICKLE_MAGIC = b"\x80"
 _RE_SAVE = "re-save it where it was trained with torch.save(network.state_dict(), …)"
 
@@ -56,8 +48,8 @@ class StateFile:
     Parameters
     ----------
     tables
-        Each table's tensors on the CPU by key, in the file's order. They share the bytes that were
-        read, and are not to be written to.
+        Each table's tensors on the CPU by key, in the file's order. They may share their numbers,
+        and are not to be written to.
     sha256
         SHA-256 in hexadecimal of the bytes that were read.
     size
@@ -72,8 +64,9 @@ class StateFile:
 def read_state_file(path: Path) -> StateFile:
     """Read the tables of tensors in a checkpoint file.
 
-    Nothing in the file is executed: what it names is not looked up, see
-    :mod:`~napari_ies.checkpoints.pickled`.
+    Nothing in the file is executed. What it describes is followed as data first, and bounded, see
+    :mod:`~napari_ies.checkpoints.pickled`; then PyTorch loads the same bytes with
+    ``weights_only=True``, and has to find the same.
 
     Parameters
     ----------
@@ -93,25 +86,41 @@ def read_state_file(path: Path) -> StateFile:
         no tensors.
     """
     content, old = _content(path)
+    size, sha256 = len(content), hashlib.sha256(content).hexdigest()
     try:
-        found, tensors = read_old_file(content) if old else _archive_file(content)
-        tables = dict(_Walk(tensors).tables(found, "", _DEEPEST))
+        verified: BinaryIO = io.BytesIO(content)
+        if old:
+            pickled = read_old_file(content)
+        else:
+            pickled, verified = _archive_file(content)
+            content = b""
+        claimed = tables_of(pickled.content, AnyTensor)
+        names = {claim: name for table in claimed.values() for name, claim in table.items()}
+        check_tensors(pickled.tensors, names, size)
+        tables = _loaded(verified)
+        if _description(tables) != _description(claimed):
+            raise archive.DamagedError("PyTorch finds other tensors than it lists")
     except NamesObjectError as error:
         raise _holds_objects(path, f" ({error})") from error
     except NoCheckpointError as error:
         raise _not_a_checkpoint(path) from error
-    except (archive.DamagedError, MalformedError) as error:
+    except MemoryError as error:
+        raise CheckpointError(
+            f"{path.name} needs more memory than is free: close other programs, or choose a "
+            "smaller checkpoint."
+        ) from error
+    except (archive.DamagedError, MalformedError, archive.PackedError, CheckpointError) as error:
         if old and _names_objects(content):
             raise _holds_objects(path, "") from error
-        raise _damaged(path, len(content), str(error)) from error
-    except (CheckpointError, archive.PackedError) as error:
+        if isinstance(error, archive.DamagedError | MalformedError):
+            raise _damaged(path, size, str(error)) from error
         raise _not_loaded(path, error) from error
     if not tables:
         raise CheckpointError(
             f"{path.name} holds no tensors, where the weights of a network were expected: choose "
             "another file."
         )
-    return StateFile(tables, hashlib.sha256(content).hexdigest(), len(content))
+    return StateFile(tables, sha256, size)
 
 
 def _content(path: Path) -> tuple[bytes, bool]:
@@ -128,7 +137,7 @@ def _content(path: Path) -> tuple[bytes, bool]:
                 )
             if old and not magic.startswith(_PICKLE_MAGIC):
                 raise _not_a_checkpoint(path)
-            if lack := lacking(size):
+            if lack := lacking(2 * size):
                 raise CheckpointError(
                     f"{path.name} {lack}: close other programs, or choose a smaller checkpoint."
                 )
@@ -173,7 +182,8 @@ def _content(path: Path) -> tuple[bytes, bool]:
     return content, old
 
 
-def _archive_file(content: bytes) -> tuple[Any, Tensors]:
+def _archive_file(content: bytes) -> tuple[Pickled, BinaryIO]:
+    """Verify an archive; return what its pickle says, and the records that it needs."""
     records = archive.read_records(content)
     roots = [name.removesuffix("data.pkl") for name in records if name.endswith("/data.pkl")]
     if any(name.endswith("/constants.pkl") for name in records):
@@ -185,13 +195,11 @@ def _archive_file(content: bytes) -> tuple[Any, Tensors]:
     root = roots[0]
     if len(records[f"{root}data.pkl"]) > LONGEST_PICKLE:
         raise archive.DamagedError("the list of its tensors has no possible size")
-    claims: list[StorageClaim] = []
-    found = read_pickle(io.BytesIO(records[f"{root}data.pkl"]), claims)
-    byteorder = bytes(records.get(f"{root}byteorder", b"little")).decode("latin-1")
-    if byteorder not in ("little", "big"):
+    pickled = read_pickle(io.BytesIO(records[f"{root}data.pkl"]))
+    if bytes(records.get(f"{root}byteorder", b"little")) not in (b"little", b"big"):
         raise archive.DamagedError("the order of its bytes is not known")
-    storages = {}
-    for claim in claims:
+    needed = [f"{root}{name}" for name in ("version", "data.pkl", "byteorder")]
+    for claim in pickled.storages.values():
         name = f"{root}data/{claim.key}"
         if name not in records or storage_bytes(claim) != len(records[name]):
             there = f"{len(records[name])} bytes" if name in records else "none"
@@ -199,8 +207,41 @@ def _archive_file(content: bytes) -> tuple[Any, Tensors]:
                 f"its tensors need {storage_bytes(claim)} bytes of the record {name}, there are "
                 f"{there}"
             )
-        storages[claim.key] = records[name]
-    return found, Tensors(storages, len(content), byteorder)
+        needed.append(name)
+    if len({name.lower() for name in needed}) < len(needed):
+        raise archive.DamagedError("names of its records differ in their case alone")
+    return pickled, archive.packed_for_pytorch({n: records[n] for n in needed if n in records})
+
+
+def _loaded(verified: BinaryIO) -> Tables:
+    """Load what was verified, and describe in a clause what PyTorch refuses then."""
+    import torch
+
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol")
+            content = torch.load(verified, map_location="cpu", weights_only=True, mmap=False)
+    except pickle.UnpicklingError as error:
+        if named := re.search(r"GLOBAL ([\w.]+)|(?:global|class)[: ]+([\w.]+\.[\w.]+)", str(error)):
+            raise NamesObjectError((named.group(1) or named.group(2)).rstrip(".")) from error
+        raise archive.DamagedError("PyTorch does not read it") from error
+    # A damaged file makes PyTorch's readers fail in whatever way its bytes happen to lead to.
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise MemoryError from error
+        raise archive.DamagedError("PyTorch does not read it") from error
+    return {
+        place: {name: tensor.detach() for name, tensor in table.items()}
+        for place, table in tables_of(content, torch.Tensor).items()
+    }
+
+
+def _description(tables: Any) -> list[Any]:
+    """Return the places, names, shapes and types of tensors, or of the claims on them."""
+    return [
+        (place, [(name, tuple(each.shape), each.dtype) for name, each in table.items()])
+        for place, table in tables.items()
+    ]
 
 
 def _names_objects(content: bytes) -> bool:
@@ -236,50 +277,3 @@ def _not_a_checkpoint(path: Path) -> CheckpointError:
         f"{path.name} is not a PyTorch checkpoint: choose a file saved with "
         "torch.save(network.state_dict(), …)."
     )
-
-
-class _Walk:
-    """A way through what was read, that ends however often it leads to the same things."""
-
-    def __init__(self, tensors: Tensors) -> None:
-        self._tensors = tensors
-        self._seen, self._given = 0, 0
-
-    def tables(self, content: Any, name: str, depth: int) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Give each mapping that holds tensors, by its place: ``folds[0].model``."""
-        if not isinstance(content, Mapping | list | tuple):
-            return
-        self._seen += len(content)
-        if self._seen > MOST_VALUES:
-            raise CheckpointError("it is nested without end")
-        if isinstance(content, Mapping):
-            if table := self._table(content):
-                yield name, table
-            # Numbers lead to the states of an optimizer, a table for each parameter.
-            inner = [
-                (f"{name}.{key}" if name else key, value)
-                for key, value in content.items()
-                if isinstance(key, str)
-            ]
-        else:
-            inner = [(f"{name}[{number}]", value) for number, value in enumerate(content)]
-        for place, value in inner if depth else ():
-            yield from self.tables(value, place, depth - 1)
-
-    def _table(self, content: Mapping[Any, Any]) -> dict[str, Any]:
-        table: dict[str, Any] = {}
-        for key, value in content.items():
-            if not isinstance(value, TensorClaim | OddTensor):
-                continue
-            name = str(key)
-            if len(name) > LONGEST_KEY:
-                raise CheckpointError(f"a tensor in it has a name of {len(name)} letters")
-            if isinstance(value, OddTensor):
-                raise CheckpointError(
-                    f"the tensor {name} is {value.kind}, where plain numbers were expected"
-                )
-            table[name] = self._tensors.of(name, value)
-        self._given += len(table)
-        if self._given > MOST_TENSORS:
-            raise CheckpointError(f"it holds more than {MOST_TENSORS} tensors")
-        return table
