@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
-    from napari_ies.results.session.record import SessionRecord, Subject
+    from napari_ies.results.session.record import SessionRecord, SessionSummary, Subject
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.segmentation import Segmentation
@@ -141,6 +142,8 @@ class Session:
         What lies at another place than it did, with the same content: one sentence each.
     unused
         Names of files of former maps and regions that lie in the folder and count no more.
+    annotated
+        Those of them that somebody changed, replaced by a link, or gave a second name.
     """
 
     folder: Path
@@ -156,6 +159,7 @@ class Session:
     problems: tuple[str, ...] = ()
     moved: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    annotated: tuple[str, ...] = ()
 
     @property
     def notes(self) -> dict[Subject, str]:
@@ -301,6 +305,7 @@ def load_session_progressively(path: str | Path) -> Iterator[Progress[Session]]:
     regions = yield from _regions(record, segmentation.labels.shape, search)
     subjects: set[Subject] = {*(int(label) for label in segmentation.lesions.index), *regions}
     maps = yield from _maps(record, checkpoints, subjects, search)
+    unused = _unused(summary)
     session = Session(
         folder=folder,
         record=record,
@@ -314,11 +319,20 @@ def load_session_progressively(path: str | Path) -> Iterator[Progress[Session]]:
         maps=maps,
         problems=tuple(search.problems),
         moved=tuple(search.moved),
-        unused=tuple(
-            name for name, digest in record.obsolete.items() if is_as_written(folder / name, digest)
-        ),
+        unused=tuple(unused),
+        annotated=tuple(name for name, as_written in unused.items() if not as_written),
     )
     yield Progress("Opening the session", 1, 1, "", result=session)
+
+
+def _unused(summary: SessionSummary) -> dict[str, bool]:
+    """Return the obsolete files that lie in the folder, and whether each is as it was written."""
+    named = set(summary.record.own_files)
+    return {
+        name: is_as_written(summary.folder / name, digest)
+        for name, digest in summary.record.obsolete.items()
+        if os.path.lexists(summary.folder / name) and name not in named
+    }
 
 
 def _ended(
