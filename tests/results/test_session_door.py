@@ -587,6 +587,25 @@ def test_lesions_corrected_by_hand_are_shown_whatever_type_they_were_saved_in(ho
     )
 
 
+@pytest.mark.parametrize("more", [0, 1, 2])
+def test_lesions_of_another_size_than_the_table_says_are_named(home, more):
+    before = load_session(session_of(home))
+    assert not any("the table says" in problem for problem in before.problems)
+    labels = before.segmentation.labels
+    size = int((labels == 1).sum())
+
+    def smaller(data, affine):
+        for label in range(1, 2 + more):
+            data[tuple(np.argwhere(data == label)[0])] = 0
+        return data, affine
+
+    rewritten_labels(home, smaller)
+    (told,) = [text for text in load_session(session_of(home)).problems if "the table says" in text]
+    assert told.startswith(f"Lesion 1 has {size - 1} voxels now, the table says {size}")
+    assert ("more lesion" in told) == (more > 0)
+    assert "maps of such a lesion are of the lesion as it was" in told
+
+
 def mirrored(data, affine):
     """Store the first axis the other way round: the same image, elsewhere in the array."""
     flip = np.diag([-1.0, 1, 1, 1])

@@ -285,7 +285,7 @@ def test_a_region_has_a_name_that_can_be_kept_whatever_its_layer_is_called(segme
     reading, layer = segmented.panel.reading, segmented.layer("Lesions")
     chosen = []
     for name in names:
-        source = dataclasses.replace(source_of(layer), name=name)
+        source = replace(source_of(layer), name=name)
         choice = region_choice.RegionChoice(source=source)
         chosen.append(finish(region_choice.choose_region(choice, reading)).region.name)
     assert len(set(chosen)) == 2

@@ -376,6 +376,7 @@ def _segmentation(
         if str(search.folder) in str(error):
             raise
         raise ResultsError(f"The session in {search.folder} cannot be opened: {error}") from error
+    search.problems += _other_sizes(segmentation)
     sidecar = search.folder / sidecar_name(first.name)
     with expected_content(sidecar):
         grid = read_sidecar(sidecar)["Grid"]
@@ -383,6 +384,27 @@ def _segmentation(
         if not np.isfinite(affine).all() or np.linalg.det(affine[:3, :3]) == 0:
             raise ValueError("the grid has no place in space")
         return segmentation, affine
+
+
+def _other_sizes(segmentation: Segmentation) -> list[str]:
+    """Name the lesions of which the table says another size than the image of labels."""
+    # Counted by value: a label may be far larger than the number of lesions.
+    labels, counts = np.unique(segmentation.labels[segmentation.labels > 0], return_counts=True)
+    marked = dict(zip(labels.tolist(), counts.tolist(), strict=True))
+    other = [
+        (label, marked[label], int(count))
+        for label, count in segmentation.lesions["voxels"].items()
+        if marked[label] != count
+    ]
+    if not other:
+        return []
+    (label, found, count), *more = other
+    others = "1 more lesion is" if len(more) == 1 else f"{len(more)} more lesions are"
+    too = f", and {others} of another size, too" if more else ""
+    return [
+        f"Lesion {label} has {found} voxels now, the table says {count}{too}; the values in the "
+        "table and the maps of such a lesion are of the lesion as it was."
+    ]
 
 
 def _regions(
