@@ -350,19 +350,21 @@ def test_what_the_session_names_no_more_is_removed_and_nothing_else(begun, image
     mine = begun.folder / "sub-07_lesion-002_method-smoothgrad_agg-max_desc-footprint_mask.nii.gz"
     mine.write_bytes(b"mine")
     (begun.folder / "read me.txt").write_text("mine")
-    # And a file of the session that was edited since.
+    # And a file of the session that was edited since: what describes it stays with it.
     edited = next(begun.folder.glob("*lesion-002*measures.tsv"))
     edited.write_text("mine now")
+    together = set(begun.record.maps[1].files)
     begun.drop_maps([1, 2])
-    assert names(begun.folder) == before | {mine.name, "read me.txt", edited.name}
+    assert names(begun.folder) == before | together | {mine.name, "read me.txt"}
     begun.set_regions({"rim": ~mask})
     begun.set_regions({})
     regions = {name for name in before if "region" in name}
     assert len(regions) == 1
-    assert names(begun.folder) == (before - regions) | {mine.name, "read me.txt", edited.name}
+    assert names(begun.folder) == (before - regions) | together | {mine.name, "read me.txt"}
     session = load_session(begun.folder)
     assert not session.problems
-    assert not session.record.obsolete
+    assert set(session.record.obsolete) == set(session.unused) == together
+    assert session.annotated == (edited.name,)
     assert [same(one.load(), a_map(case, 1)) for one in session.maps] == [True]
 
 

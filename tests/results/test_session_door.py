@@ -280,10 +280,63 @@ def test_a_file_written_just_now_stays_if_it_was_changed_linked_or_given_a_secon
     os.link(twice, tmp_path / "second name")
     writer.drop_maps([2])
     left = set(everything(tmp_path)) - set(before)
-    names = {str(path.relative_to(tmp_path)) for path in (edited, linked, twice)}
-    assert left == {*names, "aim", "second name"}
+    assert left == {*written, "aim", "second name"}
     assert edited.read_bytes() == b"my own values"
     assert (tmp_path / "aim").read_bytes() == content
+    again = load_session(session_of(home))
+    assert set(again.unused) == {Path(name).name for name in written}
+    assert set(again.annotated) == {edited.name, linked.name, twice.name}
+
+
+@pytest.mark.parametrize("which", [0, 1, -1])
+def test_the_files_of_a_former_map_stay_together_if_one_is_kept_and_are_listed(home, small, which):
+    session = load_session(session_of(home))
+    case, model = session.load_case(), load_checkpoint(small.checkpoint, device="cpu")
+    writer = SessionWriter.resume(session, case)
+    writer.set_regions({"rim": session.regions["rim"], "core": session.regions["rim"]})
+    writer.add_map("core", a_map(case, 3), model)
+    writer.add_map("core", a_map(case, 4), model)
+    first, second = writer.record.maps[-2:]
+    (mask,) = [file for name, file, _ in writer.record.regions if name == "core"]
+    kept = writer.folder / list(first.files)[which]
+    os.link(kept, home / "my copy")
+    writer.drop_maps([2, 3])
+    writer.set_regions({"rim": session.regions["rim"]})
+    there = set(everything(writer.folder))
+    assert there >= set(first.files)
+    assert not there & {*second.files, mask}
+    content = json.loads((writer.folder / SESSION_FILE).read_text())
+    assert content["Obsolete"] == dict(first.files)
+    again = load_session(writer.folder)
+    assert set(again.unused) == set(first.files)
+    assert again.annotated == (kept.name,)
+    # Removed by hand, their names may be taken again, and then count.
+    for name in first.files:
+        (writer.folder / name).unlink()
+    writer.add_map("core", a_map(case, 5), model)
+    assert set(writer.record.maps[-1].files) == set(first.files)
+    assert load_session(writer.folder).unused == ()
+    writer.drop_maps([2])
+    assert not writer.record.obsolete
+
+
+@pytest.mark.parametrize("name", ["rim " * 200, "ИШЕМИЯ " * 100, "a" * 1000])
+def test_regions_of_very_long_names_are_kept_apart(home, small, name):
+    session = load_session(session_of(home))
+    case, model = session.load_case(), load_checkpoint(small.checkpoint, device="cpu")
+    writer = SessionWriter.resume(session, case)
+    region = session.regions["rim"]
+    names = [name, f"{name[:-1]}2"]
+    writer.set_regions({"rim": region, names[0]: region, names[1]: ~region})
+    for number, one in enumerate(names):
+        writer.add_map(one, a_map(case, number), model)
+    again = load_session(writer.folder)
+    assert not again.problems
+    assert list(again.regions) == ["rim", *names]
+    np.testing.assert_array_equal(again.regions[names[1]], ~region)
+    assert [one.subject for one in again.maps[2:]] == names
+    assert again.maps[2].path.name != again.maps[3].path.name
+    assert all(len(file) < 160 for file in everything(writer.folder))
 
 
 def test_nothing_is_removed_from_a_folder_that_was_replaced_by_a_link(home, small, tmp_path):
@@ -531,8 +584,8 @@ def test_lesions_corrected_by_hand_are_shown_whatever_type_they_were_saved_in(ho
     assert session.segmentation.labels.dtype == np.int32
     assert any(path.name in one and "as this file has them" in one for one in session.problems)
     count = np.count_nonzero(before == 1)
-    said = f"of lesion 1 ({count - 1} voxels, in the table {count}): rows of the table, maps and"
-    assert any(path.name in one and said in one for one in session.problems)
+    said = f"Lesion 1 has {count - 1} voxels now, the table says {count}"
+    assert any(said in one for one in session.problems)
 
 
 def mirrored(data, affine):

@@ -273,6 +273,28 @@ def test_layers_on_other_grids_are_brought_over_and_said_so(segmented, patient, 
     assert f"holds {expected.sum()} voxels, as many as {share} % of the brain" in chosen.notes[1]
 
 
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["a" * 1500 + "b" + "a" * 1500, "a" * 1500 + "c" + "a" * 1500], "aaaa"),
+        (["kein UTF-8 \udcff", "kein UTF-8 \udcfe"], "kein UTF-8 \\xf"),
+        (["rim\x1b[31m", "rim\x1b[32m"], "rim\\x1b[3"),
+    ],
+)
+def test_a_region_has_a_name_that_can_be_kept_whatever_its_layer_is_called(segmented, names, shown):
+    reading, layer = segmented.panel.reading, segmented.layer("Lesions")
+    chosen = []
+    for name in names:
+        source = replace(source_of(layer), name=name)
+        choice = region_choice.RegionChoice(source=source)
+        chosen.append(finish(region_choice.choose_region(choice, reading)).region.name)
+    assert len(set(chosen)) == 2
+    for name in chosen:
+        assert name.startswith(shown)
+        assert len(name) < 300
+        assert name.isprintable()
+
+
 def test_how_a_region_was_taken_is_seen_and_saved_with_its_map(segmented, tmp_path):
     panel = segmented.panel
     flair = segmented.layer("sub-01_FLAIR")

@@ -52,6 +52,11 @@ def read_case(hands, folder):
     return hands.panel.session.folder
 
 
+def entries(hands):
+    """Return what the menu "Session…" offers, by its text."""
+    return {action.text(): action for action in hands.control("session").menu().actions()}
+
+
 def saved(hands):
     hands.wait(lambda: not hands.panel.session.busy and hands.panel.session.folder)
 
@@ -393,8 +398,7 @@ def test_another_folder_and_no_saving_at_all(segmented, tmp_path, monkeypatch):
     saved(segmented)
     first = segmented.panel.session.folder
     monkeypatch.setattr(dialogs, "choose_folder", lambda *_: str(tmp_path / "mine"))
-    menu = segmented.control("session").menu()
-    actions = {action.text(): action for action in menu.actions()}
+    actions = entries(segmented)
     actions["Save in another folder…"].trigger()
     saved(segmented)
     assert segmented.panel.session.folder == tmp_path / "mine" / "sub-01"
@@ -408,6 +412,10 @@ def test_another_folder_and_no_saving_at_all(segmented, tmp_path, monkeypatch):
     actions["Save by itself"].setChecked(True)
     saved(segmented)
     assert load_session(segmented.panel.session.folder).notes == {1: "not kept"}
+    # The same session goes on, and is not offered as one of before.
+    assert segmented.panel.session.folder == tmp_path / "mine" / "sub-01"
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["sub-01"]
+    assert segmented.panel.session.notice.text == ""
     monkeypatch.setattr(dialogs, "choose_folder", lambda *_: str(tmp_path))
     actions["Open session…"].trigger()
     assert "There is no session in" in segmented.control("status").text()
@@ -578,7 +586,7 @@ def test_what_a_session_says_of_lesions_and_regions_that_are_not_there_harms_not
         Maps=[one, {**one, "Subject": 999}, {**one, "Subject": "nowhere"}],
         Notes=[*content["Notes"], {"Subject": 999, "Text": "a"}, {"Subject": "b", "Text": "c"}],
         Selected="nowhere",
-        Explanation={**one["Request"], "seed": 2**60, "n_samples": 2**31 - 1, "noise": 1e300},
+        Explanation={**one["Request"], "seed": 2**60, "n_samples": 10**6, "noise": 1e300},
     )
     _, panel = hands.viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
     hands.panel = panel
@@ -594,3 +602,165 @@ def test_what_a_session_says_of_lesions_and_regions_that_are_not_there_harms_not
     kept = load_session(folder)
     assert kept.notes == {3: "as before", 999: "a", "b": "c"}
     assert [one.subject for one in kept.record.maps] == [3, 999, "nowhere"]
+
+
+def explain_rim(hands, start):
+    """Explain a region called rim, painted from a place on, and return its mask."""
+    panel = hands.panel
+    mask = np.zeros(panel.reading.case.shape, dtype=bool)
+    mask[start : start + 3, 8:11, 10] = True
+    panel.explain_region(Region.of_mask("rim", mask, panel.reading.case.spacing))
+    hands.wait(lambda: hands.answered("rim") and panel.reading.regions["rim"].mask[start, 8, 10])
+    return mask
+
+
+def test_switched_off_the_foot_says_so_and_switched_on_the_same_session_goes_on(hands, case):
+    folder = read_case(hands, case)
+    panel, foot = hands.panel, hands.control("session_place")
+    explain_rim(hands, 9)
+    idle(hands)
+    automatic = entries(hands)["Save by itself"]
+    automatic.setChecked(False)
+    assert "“Save by itself” is switched off" in foot.toolTip()
+    assert str(folder) in foot.toolTip()
+    assert entries(hands)["Show the folder"].isEnabled()
+    before = {path: path.read_bytes() for path in folder.parent.rglob("*") if path.is_file()}
+    mask = explain_rim(hands, 12)
+    panel.set_note(5, "unsure")
+    idle(hands)
+    assert "“Save by itself” is switched off" in foot.toolTip()
+    assert before == {p: p.read_bytes() for p in folder.parent.rglob("*") if p.is_file()}
+    automatic.setChecked(True)
+    saved(hands)
+    assert panel.session.folder == folder
+    assert foot.text() == f"Session: {folder}"
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    assert panel.session.notice.text == ""
+    session = load_session(folder)
+    assert session.notes == {3: "dark rim", 5: "unsure"}
+    np.testing.assert_array_equal(session.regions["rim"], mask)
+    (one,) = [one for one in session.maps if one.subject == "rim"]
+    np.testing.assert_array_equal(one.load().maps, hands.answer("rim").saliency.maps)
+
+
+def test_a_session_reopened_while_nothing_is_saved_goes_on_once_it_is(hands, case):
+    folder = read_case(hands, case)
+    explain_rim(hands, 9)
+    saved(hands)
+    panel, automatic = hands.panel, entries(hands)["Save by itself"]
+    automatic.setChecked(False)
+    panel.session.open(folder)
+    hands.wait(lambda: panel.session._reopened is not None and len(panel.answers) == 2)
+    hands.finish()
+    idle(hands)
+    assert "“Save by itself” is switched off" in hands.control("session_place").toolTip()
+    mask = explain_rim(hands, 12)
+    idle(hands)
+    assert not np.array_equal(load_session(folder).regions["rim"], mask)
+    automatic.setChecked(True)
+    saved(hands)
+    assert panel.session.folder == folder
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    session = load_session(folder)
+    np.testing.assert_array_equal(session.regions["rim"], mask)
+    (one,) = [one for one in session.maps if one.subject == "rim"]
+    np.testing.assert_array_equal(one.load().maps, hands.answer("rim").saliency.maps)
+
+
+def test_under_another_name_the_same_work_is_not_offered_to_be_reopened(hands, case):
+    folder = read_case(hands, case)
+    panel = hands.panel
+    panel.reading.case = dataclasses.replace(panel.reading.case, subject="08")
+    panel.session.rename(panel.reading)
+    hands.wait(lambda: not panel.session.busy and panel.session.folder != folder)
+    assert panel.session.folder == folder.with_name("sub-08")
+    assert panel.session.notice.text == ""
+
+
+def test_a_notice_of_where_it_is_saved_goes_once_it_is_not_saved_there(segmented):
+    panel = segmented.panel
+    panel.set_note(1, "dark rim")
+    saved(segmented)
+    folder = panel.session.folder
+    shutil.rmtree(folder)
+    panel.set_note(1, "darker rim")
+    segmented.wait(lambda: "was saved again" in panel.session.notice.text)
+    hostile(panel.session.folder, Selected=None, Comment="by another program")
+    panel.set_note(1, "the darkest rim")
+    segmented.wait(lambda: "is not saved" in segmented.control("session_place").toolTip())
+    assert panel.session.notice.text == ""
+
+
+def test_with_its_network_loaded_a_session_computes_without_its_checkpoint(hands, case):
+    folder = read_case(hands, case)
+    panel = hands.panel
+    network = (case / "unet.pth").rename(case / "gone.pth")
+    panel.session.open(folder)
+    hands.wait(lambda: panel.session._reopened is not None and len(panel.answers) == 1)
+    hands.finish()
+    idle(hands)
+    first, *others = panel.session.notice.text.splitlines()
+    assert "nothing new can be computed" not in first
+    assert "its network is loaded" in first
+    assert any("unet.pth is missing" in line for line in others)
+    panel.explain(5)
+    hands.wait(lambda: hands.answered(5))
+    saved(hands)
+    assert [one.subject for one in load_session(folder).maps] == [3, 5]
+    # In a window of its own it is as the documents say, until its network is loaded.
+    close(hands)
+    _, panel = hands.viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
+    hands.panel = panel
+    panel.session.open(folder)
+    hands.wait(lambda: panel.reading is not None and len(panel.answers) == 2)
+    hands.finish()
+    assert panel.session.notice.text.startswith("What is saved can be looked at, but nothing new")
+    panel.checkpoint.choose(str(network))
+    hands.wait(lambda: panel.model is not None)
+    hands.finish()
+    assert "its network is loaded" in panel.session.notice.text.splitlines()[0]
+
+
+def test_a_session_that_lacks_no_map_is_said_to_be_reopened_once(hands, case):
+    folder = read_case(hands, case)
+    panel = hands.panel
+    idle(hands)
+    content = json.loads((folder / "session.json").read_text())
+    (one,) = content["Maps"]
+    (folder / next(iter(one["Files"]))).unlink()
+    hostile(folder, Selected=None)
+    panel.session.open(folder)
+    hands.wait(lambda: panel.session._reopened is not None)
+    hands.finish()
+    idle(hands)
+    assert panel.status.text.count("Reopened the session") == 1
+
+
+def test_former_files_that_somebody_changed_are_named_when_the_session_is_reopened(hands, case):
+    folder = read_case(hands, case)
+    explain_rim(hands, 9)
+    saved(hands)
+    former = next(one for one in load_session(folder).record.maps if one.subject == "rim").files
+    edited = folder / next(name for name in former if name.endswith("measures.tsv"))
+    edited.write_text(edited.read_text() + "my annotation\n")
+    explain_rim(hands, 12)
+    saved(hands)
+    assert set(former) <= {path.name for path in folder.iterdir()}
+    panel = hands.panel
+    panel.session.open(folder)
+    hands.wait(lambda: "of former maps" in panel.session.notice.text)
+    told = panel.session.notice.text
+    assert f"{len(former)} files of former maps or regions" in told
+    assert f"{edited.name} was changed by hand" in told
+
+
+def test_what_the_session_button_says_is_plain_text(hands, case, tmp_path, monkeypatch):
+    odd = tmp_path / "<b>bold</b>"
+    monkeypatch.setenv("NAPARI_IES_SESSIONS", str(odd))
+    read_case(hands, case)
+    foot = hands.control("session_place")
+    assert foot.textFormat() == Qt.TextFormat.PlainText
+    assert "<b>bold</b>" in foot.text()
+    for one in (foot, hands.control("session")):
+        assert "&lt;b&gt;bold&lt;/b&gt;" in one.toolTip()
+    assert str(odd) in hands.panel.session.controls.text

@@ -6,6 +6,7 @@ the worker thread. What is seen is what is taken: the layer's voxels as they are
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import numpy as np
 from napari_ies.colour_maps import window_of
 from napari_ies.errors import CaseError
 from napari_ies.outline import box_of
+from napari_ies.printable import printable
 from napari_ies.progress import Progress
 from napari_ies.viewer.layer_mask import layer_mask
 from napari_ies.viewer.reading import Region
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from napari_ies.viewer.reading import Reading, Subject
     from napari_ies.viewer.sources import Source
     from napari_ies.windows import Box
+
+LONGEST_NAME = 200
+"""Characters of a layer's name in a region's; of a longer one, beginning and end are taken."""
 
 MANY_VOXELS = 100_000
 """From this size on, a region's map takes so long that it is worth a warning."""
@@ -223,8 +228,16 @@ def _seen(counterfactual: Counterfactual, region: Region) -> SeenChange:
 
 
 def _file_safe(name: str) -> str:
-    """Return a name that a file can be named after: with at least one ASCII letter or digit."""
-    return name if any(c.isascii() and c.isalnum() for c in name) else f"Region {name}"
+    """Return a name that can be kept and shown, and a file can be named after.
+
+    Text with at least one ASCII letter or digit and no end beyond reason.
+    """
+    shown = printable(name, LONGEST_NAME)
+    if len(name) > LONGEST_NAME:
+        # Also of two names that differ only in what was cut out, each is a region of its own.
+        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+        shown = f"{shown} {digest[:8]}"
+    return shown if any(c.isascii() and c.isalnum() for c in shown) else f"Region {shown}"
 
 
 def _capital(name: str) -> str:

@@ -25,7 +25,7 @@ from napari_ies.viewer.session_place import saves_itself, session_roots
 from napari_ies.viewer.session_saving import Found, Recording, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from napari_ies.results.session import SavedCheckpoint, Session
     from napari_ies.viewer.reading import Reading
@@ -38,6 +38,10 @@ TOLD_PROBLEMS = 6
 
 INCOMPLETE = (
     "What is saved can be looked at, but nothing new can be computed until this is put right:"
+)
+LOADED = (
+    "The file of the checkpoint is missing or changed, but its network is loaded in this window, "
+    "so more can be computed until that is closed:"
 )
 
 
@@ -57,6 +61,7 @@ class SessionKeeping(QObject):
         self._recording: Recording | None = None
         self._reopened: Reopened | None = None
         self._noticed: set[str] = set()
+        self._topic = ""
         self._maps = SavedMaps(host, self._background)
         self.notice = Notice("session_notice")
         host.add_notice(self.notice)
@@ -124,8 +129,9 @@ class SessionKeeping(QObject):
         """Go on saving in a new session below another folder, with all there is so far."""
         reading = self._host.reading
         if reading is not None:
-            self.controls.automatic.setChecked(True)
+            # Before it is switched on, which would save in the former folder first.
             self._begin(reading, Path(root))
+            self.controls.automatic.setChecked(True)
 
     def rename(self, reading: Reading) -> None:
         """Go on saving under another name; what was saved under the one before stays there."""
@@ -133,6 +139,10 @@ class SessionKeeping(QObject):
         if self._recording is None:
             return
         self._reopened = None
+        if not self.controls.automatic.isChecked():
+            self._recording = None
+            self.controls.show_switched_off(None)
+            return
         self._begin(reading)
         if before is not None:
             self._host.say(
@@ -145,8 +155,11 @@ class SessionKeeping(QObject):
     def _begin(self, reading: Reading, root: Path | None = None) -> None:
         """Save from now on in a session of its own, which begins with the first saved work."""
         roots = session_roots(reading.case) if root is None else (root,)
-        recording = Recording(reading, roots, self._host.checkpoint.device)
+        former = self._recording
+        before = former.folder if former is not None and former.reading is reading else None
+        recording = Recording(reading, roots, self._host.checkpoint.device, before)
         self._recording = recording
+        self._hide("place")
         self._background.add(
             Errand(recording.look, partial(self._on_looked, recording), self._on_not_saved)
         )
@@ -155,13 +168,14 @@ class SessionKeeping(QObject):
     def _save(self) -> None:
         recording = self._recording
         if recording is not None and recording.reading is self._host.reading:
-            work = partial(recording.save, self._snapshot(recording.reading))
+            kept = self.controls.automatic.isChecked()
+            work = recording.save if kept else recording.recognise
             self._background.add(
                 Errand(
-                    work,
+                    partial(work, self._snapshot(recording.reading)),
                     partial(self._on_saved, recording),
                     self._on_not_saved,
-                    key=("save", id(recording)),
+                    key=("save" if kept else "recognise", id(recording)),
                 )
             )
 
@@ -184,20 +198,25 @@ class SessionKeeping(QObject):
         reopened = self._reopened
         if reading is None or (reopened is not None and reading is reopened.reading):
             return
-        self._reopened = None
+        self._reopened = self._recording = None
         self.notice.hide()
         if self.controls.automatic.isChecked():
             self._begin(reading)
+        else:
+            self.controls.show_switched_off(None)
 
     def _on_changed(self, _: Any) -> None:
         self._save()
 
     def _on_automatic(self, on: bool) -> None:
-        if on and self._recording is None and self._host.reading is not None:
-            self._begin(self._host.reading)
-        elif not on:
-            self._recording = None
-            self.controls.show_unsaved()
+        recording, reading = self._recording, self._host.reading
+        if not on:
+            self._hide("place")
+            self.controls.show_switched_off(self.folder)
+        elif recording is not None and recording.reading is reading:
+            self._save()
+        elif reading is not None:
+            self._begin(reading)
 
     def _on_looked(self, recording: Recording, found: Found) -> None:
         if recording is not self._recording:
@@ -211,8 +230,9 @@ class SessionKeeping(QObject):
             "session?",
             *_first(found.unread),
         ]
-        self.notice.say(
-            "\n".join(told),
+        self._tell(
+            "offer",
+            told,
             {
                 "Reopen": (
                     f"Go on with the session in {earlier.folder}.",
@@ -226,10 +246,11 @@ class SessionKeeping(QObject):
         if recording is not self._recording:
             return
         self._tell_place()
-        news = recording.take_news()
+        news = recording.take_news() if self.controls.automatic.isChecked() else []
         if news:
-            self.notice.say(
-                "\n".join(news),
+            self._tell(
+                "place",
+                news,
                 {
                     "OK": ("Hide this.", lambda: None),
                     "Another folder…": ("Choose where it is saved.", self._on_choose),
@@ -238,6 +259,8 @@ class SessionKeeping(QObject):
 
     def _on_not_saved(self, error: Exception) -> None:
         text = f"The session is not saved: {sentence(error)}"
+        # Where it was saved until now is not where it is saved.
+        self._hide("place")
         if self.controls.text != text:
             self.controls.show_unsaved(text)
             show_warning(text)
@@ -246,7 +269,9 @@ class SessionKeeping(QObject):
         recording = self._recording
         if recording is None:
             return
-        if recording.folder is not None:
+        if not self.controls.automatic.isChecked():
+            self.controls.show_switched_off(recording.folder)
+        elif recording.folder is not None:
             self.controls.show_place(recording.folder)
         else:
             self.controls.show_planned(recording.planned)
@@ -288,10 +313,7 @@ class SessionKeeping(QObject):
             host.checkpoint.choose(str(checkpoint.path))
 
     def _resume(self, reopened: Reopened) -> None:
-        """Go on saving in the session that was opened."""
-        if not self.controls.automatic.isChecked():
-            self.controls.show_unsaved()
-            return
+        """Go on saving in the session that was opened, as soon as that is switched on."""
         host, session = self._host, reopened.session
         recording = Recording(reopened.reading, (session.folder.parent,), host.checkpoint.device)
         # As on disk, also maps of which another one followed with the same settings.
@@ -315,22 +337,47 @@ class SessionKeeping(QObject):
             reopened.reading.model = self._host.model.model if self._host.model else model
             set_segmentation(self._host, reopened)
             # What was said of the session is still worth knowing when its network is there.
-            self._host.say(f"{reopened.session.text} {self._host.status.text}")
+            said = self._host.status.text
+            if not said.startswith(reopened.session.text):
+                self._host.say(f"{reopened.session.text} {said}")
+            if self._topic == "reopened" and self.notice.text:
+                self._tell_problems(reopened)
             request = reopened.session.record.request
             if request is not None and request.layer is not None:
                 self._host.saliency.set_request(request)
 
     def _tell_reopened(self, reopened: Reopened) -> None:
-        session = reopened.session
-        self._host.say(session.text)
+        self._host.say(reopened.session.text)
+        self._tell_problems(reopened)
+
+    def _tell_problems(self, reopened: Reopened) -> None:
+        session, checkpoint = reopened.session, reopened.session.checkpoints[0]
         told = [*session.problems, *session.moved, *_unused(session)]
         if not told:
             self.notice.hide()
             return
         lines = _first(told)
-        if not session.complete or session.checkpoints[0].path is None:
+        loaded = self._host.model
+        network = loaded is not None and loaded.model.sha256 == checkpoint.sha256 != ""
+        if not session.complete or (checkpoint.path is None and not network):
             lines.insert(0, INCOMPLETE)
-        self.notice.say("\n".join(lines), {"OK": ("Hide this.", lambda: None)})
+        elif checkpoint.path is None:
+            lines.insert(0, LOADED)
+        self._tell("reopened", lines, {"OK": ("Hide this.", lambda: None)})
+
+    def _tell(
+        self,
+        topic: str,
+        lines: Sequence[str],
+        answers: Mapping[str, tuple[str, Callable[[], None]]],
+    ) -> None:
+        self._topic = topic
+        self.notice.say("\n".join(lines), answers)
+
+    def _hide(self, topic: str) -> None:
+        """Take a notice back that is not true any more, if it is the one on show."""
+        if self._topic == topic:
+            self.notice.hide()
 
     def _on_open(self) -> None:
         from napari_ies.results.session import is_session
@@ -368,7 +415,16 @@ def _unused(session: Session) -> list[str]:
         return []
     count = len(session.unused)
     files = f"{count} files" if count > 1 else "A file"
-    return [
-        f"{files} of former maps or regions in {session.folder} count no more and can be removed "
+    count_no_more = "count no more" if count > 1 else "counts no more"
+    told = (
+        f"{files} of former maps or regions in {session.folder} {count_no_more} and can be removed "
         f"by hand, the first is {session.unused[0]}; session.json lists all under Obsolete."
+    )
+    if not session.annotated:
+        return [told]
+    name, *others = session.annotated
+    them = f"{name} and {len(others)} more of them were" if others else f"{name} was"
+    return [
+        told,
+        f"{them} changed by hand or given a second name, so look at that before you remove it.",
     ]

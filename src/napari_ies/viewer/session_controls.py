@@ -9,13 +9,14 @@ from qtpy.QtWidgets import QMenu, QPushButton
 from superqt import QElidingLabel
 
 from napari_ies.viewer.availability import describe
+from napari_ies.viewer.plain_text import shown_name, tool_tip
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from qtpy.QtGui import QAction
 
-NOT_SAVED = "This session is not saved."
+SWITCHED_OFF = "“Save by itself” is switched off in Session…"
 
 
 class SessionControls(QObject):
@@ -43,9 +44,11 @@ class SessionControls(QObject):
 
     def __init__(self, saves_itself: bool, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self._sentence = ""
         self.button = QPushButton("Session…")
         describe(self.button, "Open a saved session, or choose where this one is saved.", "session")
         self.line = QElidingLabel()
+        self.line.setTextFormat(Qt.TextFormat.PlainText)
         self.line.setElideMode(Qt.TextElideMode.ElideMiddle)
         self.line.setEllipsesWidth(12)  # napari's themes indent labels, which elision does not know
         describe(self.line, "Where this session is saved.", "session_place")
@@ -81,7 +84,7 @@ class SessionControls(QObject):
     @property
     def text(self) -> str:
         """What the line and the button's tooltip say in full."""
-        return str(self.button.toolTip())
+        return self._sentence
 
     def show_place(self, folder: Path) -> None:
         """Say where the session is saved."""
@@ -102,15 +105,33 @@ class SessionControls(QObject):
         )
         self._folder.setEnabled(False)
 
-    def show_unsaved(self, reason: str = NOT_SAVED) -> None:
+    def show_switched_off(self, folder: Path | None) -> None:
+        """Say that nothing is saved because a person wants that; what was saved lies in a folder.
+
+        Parameters
+        ----------
+        folder
+            None where nothing was saved.
+        """
+        if folder is None:
+            self.show_unsaved(f"This session is not saved: {SWITCHED_OFF}.")
+            return
+        self._say(
+            f"Nothing more is saved in {folder}: {SWITCHED_OFF}.",
+            f"Nothing more is saved ({SWITCHED_OFF}): {folder}",
+        )
+        self._folder.setEnabled(True)
+
+    def show_unsaved(self, reason: str) -> None:
         """Say that the session is not saved, in one sentence."""
         self._say(reason, reason)
         self._folder.setEnabled(False)
 
     def _say(self, sentence: str, line: str) -> None:
-        self.button.setToolTip(sentence)
-        self.line.setToolTip(sentence)
-        self.line.setText(line)
+        self._sentence = sentence
+        self.button.setToolTip(tool_tip(sentence))
+        self.line.setToolTip(tool_tip(sentence))
+        self.line.setText(shown_name(line))
         self.line.show()
 
     def _add(self, menu: QMenu, text: str, tooltip: str, signal: Signal) -> QAction:

@@ -76,6 +76,8 @@ class Recording:
         Where its session's folder is made: in the first of them that lets it be written.
     device
         Name of the device that was asked for.
+    before
+        Where the same reading was saved until now, if anywhere.
     writer
         Adds to the session; None until it was begun.
     known
@@ -86,6 +88,7 @@ class Recording:
     reading: Reading
     roots: tuple[Path, ...]
     device: str
+    before: Path | None = None
     writer: SessionWriter | None = None
     known: list[tuple[Key | None, Saliency | None]] = field(default_factory=list)
 
@@ -105,7 +108,10 @@ class Recording:
         return news
 
     def look(self) -> Found:
-        """Look for an earlier session of the same case and checkpoint; write nothing."""
+        """Look for an earlier session of the same case and checkpoint; write nothing.
+
+        The one that was saved in before this is no earlier one: it is the same work.
+        """
         # Here, not above: the panel opens without what only saving needs.
         from napari_ies.results.session import next_session_folder, sessions_in
 
@@ -117,7 +123,11 @@ class Recording:
             there, unread = sessions_in(root)
             problems += unread
             earlier += [
-                one for one in there if one.record.holds_work and one.is_of(images, model.sha256)
+                one
+                for one in there
+                if one.record.holds_work
+                and one.is_of(images, model.sha256)
+                and one.folder != self.before
             ]
             if self.planned is None:
                 self.planned = next_session_folder(root, case.subject, case.visit)
@@ -141,6 +151,14 @@ class Recording:
         self.writer = SessionWriter.resume(session, self.reading.case)
         return True
 
+    def recognise(self, now: Snapshot) -> bool:
+        """Take note of the maps that were read back, without saving anything.
+
+        So that one that takes the place of another later is known to be new.
+        """
+        self._forgotten(_held(now))
+        return False
+
     def save(self, now: Snapshot) -> bool:
         """Bring the session on disk up to a snapshot; return whether anything was new.
 
@@ -163,8 +181,7 @@ class Recording:
         before = writer.record
         writer.set_regions(now.regions)
         writer.set_notes(now.notes)
-        held = {answer.key: answer.saliency for answer, _ in now.answers}
-        forgotten = self._forgotten(held)
+        forgotten = self._forgotten(_held(now))
         known = {key for number, (key, _) in enumerate(self.known) if number not in forgotten}
         for answer, model in now.answers:
             if answer.key not in known and model is not None:
@@ -271,3 +288,7 @@ class Recording:
             for number, (key, saliency) in enumerate(self.known)
             if key is not None and saliency is not None and held.get(key) is not saliency
         }
+
+
+def _held(now: Snapshot) -> dict[Key, Saliency]:
+    return {answer.key: answer.saliency for answer, _ in now.answers}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,16 +28,12 @@ if TYPE_CHECKING:
 
     from napari_ies.case import Case
     from napari_ies.checkpoints.model import SegmentationModel
-    from napari_ies.results.session.record import SessionRecord, Subject
+    from napari_ies.results.session.record import SessionRecord, SessionSummary, Subject
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.segmentation import Segmentation
 
 T = TypeVar("T")
-
-
-MOST_NAMED = 5
-"""Lesions of which a sentence gives the sizes."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +142,8 @@ class Session:
         What lies at another place than it did, with the same content: one sentence each.
     unused
         Names of files of former maps and regions that lie in the folder and count no more.
+    annotated
+        Those of them that somebody changed, replaced by a link, or gave a second name.
     """
 
     folder: Path
@@ -160,6 +159,7 @@ class Session:
     problems: tuple[str, ...] = ()
     moved: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    annotated: tuple[str, ...] = ()
 
     @property
     def notes(self) -> dict[Subject, str]:
@@ -305,6 +305,7 @@ def load_session_progressively(path: str | Path) -> Iterator[Progress[Session]]:
     regions = yield from _regions(record, segmentation.labels.shape, search)
     subjects: set[Subject] = {*(int(label) for label in segmentation.lesions.index), *regions}
     maps = yield from _maps(record, checkpoints, subjects, search)
+    unused = _unused(summary)
     session = Session(
         folder=folder,
         record=record,
@@ -318,11 +319,20 @@ def load_session_progressively(path: str | Path) -> Iterator[Progress[Session]]:
         maps=maps,
         problems=tuple(search.problems),
         moved=tuple(search.moved),
-        unused=tuple(
-            name for name, digest in record.obsolete.items() if is_as_written(folder / name, digest)
-        ),
+        unused=tuple(unused),
+        annotated=tuple(name for name, as_written in unused.items() if not as_written),
     )
     yield Progress("Opening the session", 1, 1, "", result=session)
+
+
+def _unused(summary: SessionSummary) -> dict[str, bool]:
+    """Return the obsolete files that lie in the folder, and whether each is as it was written."""
+    named = set(summary.record.own_files)
+    return {
+        name: is_as_written(summary.folder / name, digest)
+        for name, digest in summary.record.obsolete.items()
+        if os.path.lexists(summary.folder / name) and name not in named
+    }
 
 
 def _ended(
@@ -351,12 +361,10 @@ def _segmentation(
     record: SessionRecord, search: Search
 ) -> Generator[Progress[Any], None, tuple[Segmentation, NDArray[np.float64]]]:
     """Read the lesions; without them there is no session."""
-    changed = False
     for name, digest in record.segmentation.items():
         # Missing ones are named by the reading itself.
         fault = yield from search.fault({name: digest})
         if fault and (search.folder / name).is_file():
-            changed = True
             search.problems.append(
                 f"{search.folder / name} has changed since the session was saved; the lesions are "
                 "shown as this file has them now."
@@ -368,8 +376,7 @@ def _segmentation(
         if str(search.folder) in str(error):
             raise
         raise ResultsError(f"The session in {search.folder} cannot be opened: {error}") from error
-    if changed:
-        search.problems += _other_sizes(segmentation, first.name)
+    search.problems += _other_sizes(segmentation)
     sidecar = search.folder / sidecar_name(first.name)
     with expected_content(sidecar):
         grid = read_sidecar(sidecar)["Grid"]
@@ -379,22 +386,24 @@ def _segmentation(
         return segmentation, affine
 
 
-def _other_sizes(segmentation: Segmentation, name: str) -> list[str]:
-    """Name the lesions of which the table, and so maps and notes, may say what no longer holds."""
-    counted = np.bincount(segmentation.labels.ravel())
-    said = segmentation.lesions["voxels"]
-    other = [int(label) for label in said.index if counted[label] != said[label]]
+def _other_sizes(segmentation: Segmentation) -> list[str]:
+    """Name the lesions of which the table says another size than the image of labels."""
+    # Counted by value: a label may be far larger than the number of lesions.
+    labels, counts = np.unique(segmentation.labels[segmentation.labels > 0], return_counts=True)
+    marked = dict(zip(labels.tolist(), counts.tolist(), strict=True))
+    other = [
+        (label, marked[label], int(count))
+        for label, count in segmentation.lesions["voxels"].items()
+        if marked[label] != count
+    ]
     if not other:
         return []
-    shown = ", ".join(
-        f"{label} ({counted[label]:,} voxels, in the table {int(said[label]):,})"
-        for label in other[:MOST_NAMED]
-    )
-    more = f" and {len(other) - MOST_NAMED} more" if len(other) > MOST_NAMED else ""
-    which = "lesion" if len(other) == 1 else "lesions"
+    (label, found, count), *more = other
+    others = "1 more lesion is" if len(more) == 1 else f"{len(more)} more lesions are"
+    too = f", and {others} of another size, too" if more else ""
     return [
-        f"{name} has another size now of {which} {shown}{more}: rows of the table, maps and notes "
-        "are those of before."
+        f"Lesion {label} has {found} voxels now, the table says {count}{too}; the values in the "
+        "table and the maps of such a lesion are of the lesion as it was."
     ]
 
 

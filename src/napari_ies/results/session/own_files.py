@@ -38,25 +38,32 @@ class OwnFiles:
         self._digests.update(digests)
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove those of some files that were written here and are as they were written.
+        """Remove files that belong together, if all that lie there are as they were written here.
 
-        All others stay, whatever the reason: other content, a link, a second name, a folder that
-        is a link or another one now, or a disk that refuses.
+        Else all of them stay, so that what somebody keeps is not parted from what describes it.
+        The reason may be any: other content, a link, a second name, a folder that is a link or
+        another one now, or a disk that refuses.
         """
-        for name in names:
-            digest = self._digests.get(name)
-            if (
-                digest is not None
-                and self._is_own_folder()
-                and is_as_written(self._folder / name, digest)
-            ):
-                with contextlib.suppress(OSError):
-                    (self._folder / name).unlink()
-                    del self._digests[name]
+        there = [name for name in names if os.path.lexists(self._folder / name)]
+        if not all(map(self._is_own, there)):
+            return
+        for name in there:
+            # Looked at once more: in a large result, the first look was a while ago.
+            if not self._is_own(name):
+                return
+            with contextlib.suppress(OSError):
+                (self._folder / name).unlink()
+                del self._digests[name]
 
     def remove_all(self) -> None:
-        """Remove all that was written here; see :meth:`remove`."""
-        self.remove(list(self._digests))
+        """Remove each of the files that were written here; see :meth:`remove`."""
+        for name in list(self._digests):
+            self.remove([name])
+
+    def _is_own(self, name: str) -> bool:
+        digest = self._digests.get(name)
+        own = digest is not None and self._is_own_folder()
+        return own and is_as_written(self._folder / name, str(digest))
 
     def _is_own_folder(self) -> bool:
         return self._place is not None and _identity_of(self._folder) == self._place

@@ -3,7 +3,8 @@
 Whenever the program is stopped, the folder holds either the session as it was or the session with
 what was new: ``session.json`` is replaced in one step, and what it does not name does not count.
 What it named once and does not any more is removed if it was written since it was begun or opened
-(:mod:`~napari_ies.results.session.own_files`); files of earlier days stay, listed as obsolete.
+(:mod:`~napari_ies.results.session.own_files`); what stays is listed as obsolete: files of earlier
+days, and all files of a result of which somebody changed one.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from napari_ies.results.names import image_stem, label, mask_stem, sidecar_name
 from napari_ies.results.saliency import every_name, saliency_files, save_saliency
 from napari_ies.results.segmentation import save_segmentation
 from napari_ies.results.session.document import session_text
-from napari_ies.results.session.own_files import OwnFiles, is_as_written
+from napari_ies.results.session.own_files import OwnFiles
 from napari_ies.results.session.record import (
     SESSION_FILE,
     CheckpointRecord,
@@ -58,6 +59,12 @@ if TYPE_CHECKING:
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.segmentation import Segmentation
+
+
+_LONGEST_ENTITY = 48
+"""Letters of a region's name in the names of its files, of which file systems allow some 200."""
+_DIGITS = 8
+"""Hexadecimal digits at the end of a name that was cut."""
 
 
 class SessionGoneError(ResultsError):
@@ -234,9 +241,9 @@ class SessionWriter:
         names = dict.fromkeys((*self._unread_regions, *regions))
         entries = tuple(saved[name] for name in names)
         if entries != self.record.regions:
-            gone = {file: digest for _, file, digest in set(self.record.regions) - set(entries)}
+            gone = [{file: digest} for _, file, digest in set(self.record.regions) - set(entries)]
             try:
-                self._put_without(replace(self.record, regions=entries), gone)
+                self._put_without(replace(self.record, regions=entries), *gone)
             except ResultsError:
                 self._own.remove(written)
                 raise
@@ -289,7 +296,7 @@ class SessionWriter:
         self.record, self._digest = record, hashlib.sha256(text.encode()).hexdigest()
 
     def _put_without(self, record: SessionRecord, *gone: Mapping[str, str]) -> None:
-        """Put a record that names some files no more, then remove its own.
+        """Put a record that names some files no more, then remove its own; one result at a time.
 
         They are listed as obsolete, so that a person who finds them knows what they are.
         """
@@ -297,11 +304,14 @@ class SessionWriter:
         for files in gone:
             obsolete.update(files)
         self._put(replace(record, obsolete=obsolete))
-        self._own.remove(obsolete)
+        for files in gone:
+            self._own.remove(files)
+        # Listed with the content that it had, also if somebody changed it.
+        named = set(record.own_files)
         left = {
             name: digest
             for name, digest in obsolete.items()
-            if is_as_written(self.folder / name, digest)
+            if os.path.lexists(self.folder / name) and name not in named
         }
         if left != obsolete:
             with contextlib.suppress(ResultsError):
@@ -436,7 +446,11 @@ def _identity(checkpoint: CheckpointRecord) -> str:
 
 def _entity(name: str) -> str:
     """Return a region's name as file names know it; the full name stands in ``session.json``."""
-    return bids_label(name) or "unnamed"
+    letters = bids_label(name) or "unnamed"
+    if len(letters) <= _LONGEST_ENTITY:
+        return letters
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
+    return letters[: _LONGEST_ENTITY - _DIGITS] + digest
 
 
 def _with_sidecars(paths: Iterable[Path]) -> list[Path]:
