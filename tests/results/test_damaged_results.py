@@ -223,3 +223,13 @@ def test_a_mark_before_the_json_and_a_spreadsheets_table_are_read(damaged):
         (damaged / f"{name}.tsv").write_text(text)
         with pytest.raises(ResultsError, match="cannot be read as the table of lesions"):
             load_segmentation(damaged / f"{name}.json")
+
+
+def test_a_result_of_another_kind_is_called_what_it_is(written):
+    labels = FORMER / "sub-07_desc-lesions_dseg.nii.gz"
+    for read in (load_saliency, load_explained, result_of):
+        with pytest.raises(ResultsError, match="belongs to a segmentation, where a saliency map"):
+            read(labels)
+    footprint = next(written.glob("*footprint_mask.nii.gz"))
+    with pytest.raises(ResultsError, match="belongs to a saliency map, where a segmentation was"):
+        load_segmentation(footprint)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_type_hints
 
 import numpy as np
 from pydantic import (
@@ -120,6 +120,9 @@ class _BoxedGridContent(_GridContent):
 class Described(_Strict):
     """What the sidecars of all results say: the hash of each file, from version 0.2 on."""
 
+    result: ClassVar[str] = "a result"
+    listed: ClassVar[str] = ""
+
     sha256: Annotated[dict[FileName, Digest] | None, Field(alias="SHA256")] = None
 
     def digest(self, name: str) -> str:
@@ -179,6 +182,9 @@ class _Provenance(BaseModel):
 
 class SaliencyContent(Described):
     """What the sidecars of a saliency say."""
+
+    result: ClassVar[str] = "a saliency map"
+    listed: ClassVar[str] = "maps"
 
     files: _SaliencyFiles
     grid: _BoxedGridContent
@@ -248,6 +254,9 @@ class _FileRecord(_Strict):
 class SegmentationContent(Described):
     """What the sidecars of a segmentation say."""
 
+    result: ClassVar[str] = "a segmentation"
+    listed: ClassVar[str] = "labels"
+
     files: _SegmentationFiles
     grid: _GridContent
     threshold: float
@@ -285,6 +294,7 @@ def read_content(path: Path, kind: type[Content]) -> tuple[Content, dict[str, An
     try:
         return kind.model_validate(whole), whole
     except ValidationError as error:
+        _check_kind(path, kind, whole)
         found = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(part) for part in found["loc"])
         said = found["msg"].removeprefix("Value error, ")
@@ -292,6 +302,17 @@ def read_content(path: Path, kind: type[Content]) -> tuple[Content, dict[str, An
     except (RecursionError, OverflowError) as error:
         reason = str(error)
     raise ResultsError(FOREIGN.format(path=path, reason=reason))
+
+
+def _check_kind(path: Path, kind: type[Described], whole: Mapping[str, Any]) -> None:
+    """Refuse the sidecar of another kind of result than the one expected."""
+    files = whole.get("Files")
+    for other in (SaliencyContent, SegmentationContent):
+        if other is not kind and isinstance(files, dict) and other.listed in files:
+            raise ResultsError(
+                f"{path} belongs to {other.result}, where {kind.result} was expected; choose a "
+                f"file of {kind.result}."
+            )
 
 
 class Digests:
