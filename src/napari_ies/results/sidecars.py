@@ -19,6 +19,7 @@ from pydantic.alias_generators import to_pascal
 
 from napari_ies.errors import ResultsError, SaliencyError
 from napari_ies.regular_files import file_sha256
+from napari_ies.results.names import sidecar_name
 from napari_ies.results.storage import FOREIGN, json_writer, read_sidecar
 from napari_ies.saliency.request import SaliencyRequest
 
@@ -292,7 +293,9 @@ def read_content(path: Path, kind: type[Content]) -> tuple[Content, dict[str, An
     """
     whole = read_sidecar(path)
     try:
-        return kind.model_validate(whole), whole
+        content = kind.model_validate(whole)
+        _check_own(path, whole["Files"])
+        return content, whole
     except ValidationError as error:
         _check_kind(path, kind, whole)
         found = error.errors(include_url=False, include_context=False, include_input=False)[0]
@@ -313,6 +316,17 @@ def _check_kind(path: Path, kind: type[Described], whole: Mapping[str, Any]) -> 
                 f"{path} belongs to {other.result}, where {kind.result} was expected; choose a "
                 f"file of {kind.result}."
             )
+
+
+def _check_own(path: Path, files: Mapping[str, Any]) -> None:
+    """Refuse a sidecar that names the files of another result, and not the one it is beside."""
+    listed = (name if isinstance(name, list) else [name] for name in files.values())
+    named = [name for names in listed for name in names if isinstance(name, str)]
+    if path.name not in map(sidecar_name, named):
+        raise ResultsError(
+            f"{path} is not of the file that it lies beside: it describes {named[0]} and what "
+            "belongs to that; copy all files of the result again, under the names they had."
+        )
 
 
 class Digests:
