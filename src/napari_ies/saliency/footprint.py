@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,7 +50,7 @@ class Piece:
     local: NDArray[np.int64]
     weight: torch.Tensor
 
-    @property
+    @cached_property  # asked for again and again, and a whole brain's pieces have many voxels
     def span(self) -> Span:
         """The smallest box of the window that holds the piece's voxels."""
         return _bounds(self.local)
