@@ -128,6 +128,14 @@ def test_wrong_usage_is_told_in_printable_words(small, tmp_path, arguments):
     assert "Error" in result.output
 
 
+@pytest.mark.parametrize("value", [0, 1, -0.5, 2, "nan", "inf"])
+def test_a_threshold_that_is_none_is_refused_before_anything_is_read(tmp_path, value):
+    result = run("segment", tmp_path / "no.pth", "--image", "FLAIR=no.nii", "--out", tmp_path,
+                 "--threshold", value)  # fmt: skip
+    assert result.exit_code == 2, result.output
+    assert "is not above 0 and below 1" in " ".join(result.output.replace("│", "").split())
+
+
 def test_an_unknown_command_is_told_in_printable_words():
     assert run(ODD).exit_code == 2
 

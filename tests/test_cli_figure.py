@@ -128,6 +128,18 @@ def test_an_image_that_is_missing_or_changed_is_said(small, results, tmp_path):
     assert "not computed from an image T2" in unknown
 
 
+def test_a_figure_names_no_patient_so_none_is_asked_for(small, results, tmp_path):
+    given = []
+    for patient, (name, path) in zip(("patient07", "patient19"), small.images.items(), strict=True):
+        (tmp_path / patient).mkdir()
+        given += ["--image", f"{name}={shutil.copy(path, tmp_path / patient / f'{name}.nii.gz')}"]
+    saved = next((results / "results").rglob("*T1*_saliency.nii.gz"))
+    result = run(saved, *given, "--out", tmp_path / "figure.png")
+    assert result.exit_code == 0, result.output
+    assert "--subject" not in result.output
+    assert "--visit" not in result.output
+
+
 @pytest.mark.parametrize(
     "wrong",
     [["--layout=spiral"], ["--format=gif"], ["--image=FLAIR"], ["--width=wide"]],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -288,7 +289,8 @@ def test_names_in_any_script_work_and_too_long_ones_are_refused_first(small, tmp
 
     monkeypatch.setattr(sys.modules["napari_ies.cli.app"], "_segment", None)
     monkeypatch.setattr("napari_ies.cli.explaining.explain_together", None)
-    for long in (["--subject", "p" * 300], ["--mask", tmp_path / f"{'m' * 240}.nii.gz"]):
+    named_long = shutil.copy(mask, tmp_path / f"{'m' * 240}.nii.gz")
+    for long in (["--subject", "p" * 300], ["--mask", named_long]):
         refused = one_line(
             run("explain", *small.arguments, "--all", *long, "--out", tmp_path / "out")
         )

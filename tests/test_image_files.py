@@ -296,6 +296,18 @@ BOMBS = {
 }
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize(
+    ("kind", "start", "header"),
+    [(nib.Nifti1Header, 0, 352), (nib.Nifti1Header, 348, 352), (nib.Nifti2Header, 0, 544)],
+)
+def test_values_are_not_read_from_within_the_header(tmp_path, pack, kind, start, header):
+    path = tmp_path / ("a.nii" if pack is bytes else "a.nii.gz")
+    path.write_bytes(pack(claiming((8, 8, 8), "f4", kind, vox_offset=start) + bytes(8**3 * 4)))
+    with pytest.raises(CaseError, match=f"begin at byte {start}, within .*{header} bytes"):
+        read_volume(path)
+
+
 def packed_zeros(start, megabytes, pack=gzip.compress):
     """Pack a header and zeros without end: one member after the other."""
     return pack(start) + pack(bytes(MB)) * megabytes

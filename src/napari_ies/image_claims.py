@@ -82,6 +82,13 @@ def header_claim(header: Any, what: str) -> Claim:
     start = float(header["vox_offset"])
     if not math.isfinite(start) or start < 0:
         raise damaged(what, f"its values would begin at byte {start:g}")
+    least = header.single_vox_offset if getattr(header, "is_single", False) else 0
+    if start < least:
+        raise CaseError(
+            f"The header of {what} says that its values begin at byte {start:g}, within the "
+            f"header itself ({least} bytes), so where they begin is not known; write the image "
+            "again with the program that it comes from."
+        )
     try:
         dtype = np.dtype(header.get_data_dtype())
     except (KeyError, ValueError, nib.spatialimages.HeaderDataError) as error:

@@ -221,5 +221,37 @@ def test_a_mark_before_the_json_and_a_spreadsheets_table_are_read(damaged):
     for wrong in ("seven", "", "1e400", "7.5"):
         text = (FORMER / f"{name}.tsv").read_text().replace("\t70\t", f"\t{wrong}\t")
         (damaged / f"{name}.tsv").write_text(text)
-        with pytest.raises(ResultsError, match="cannot be read as the table of lesions"):
+        with pytest.raises(ResultsError, match="is no table of these lesions any more"):
             load_segmentation(damaged / f"{name}.json")
+
+
+def test_a_result_of_another_kind_is_called_what_it_is(written):
+    labels = FORMER / "sub-07_desc-lesions_dseg.nii.gz"
+    for read in (load_saliency, load_explained, result_of):
+        with pytest.raises(ResultsError, match="belongs to a segmentation, where a saliency map"):
+            read(labels)
+    footprint = next(written.glob("*footprint_mask.nii.gz"))
+    with pytest.raises(ResultsError, match="belongs to a saliency map, where a segmentation was"):
+        load_segmentation(footprint)
+
+
+def test_a_sidecar_of_another_result_is_not_believed(written, tmp_path):
+    case = Case(("FLAIR", "T1"), np.zeros((2, *SHAPE), np.float32), np.eye(4), subject="07")
+    save_saliency(written, a_map(case, 1), case=case, lesion=6, flat=True)
+    three, six = (
+        next(folder.glob(f"*seq-FLAIR_lesion-00{number}*_saliency.json"))
+        for folder, number in ((written, 3), (written, 6))
+    )
+    kept = six.read_bytes()
+    shutil.copy(three, six)
+    for read in (load_saliency, load_explained, result_of):
+        for path in (six, six.with_suffix(".nii.gz")):
+            with pytest.raises(ResultsError, match=f"describes {three.stem}"):
+                read(path)
+    six.write_bytes(kept)
+    assert load_explained(six).subject == "lesion 6"
+
+    labels = FORMER / "sub-07_desc-lesions_dseg.json"
+    shutil.copy(labels, other := tmp_path / "sub-08_desc-lesions_dseg.json")
+    with pytest.raises(ResultsError, match=f"describes {labels.stem}"):
+        load_segmentation(other)

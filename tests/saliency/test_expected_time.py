@@ -11,13 +11,15 @@ from cases import ball, random_case
 from networks import small_model
 
 from napari_ies.duration import HOUR, about
-from napari_ies.saliency import explanation, gradcam
+from napari_ies.saliency import explanation, footprint, gradcam
+from napari_ies.saliency.case_explanations import CaseExplanations
 from napari_ies.saliency.certification import choose_engine
 from napari_ies.saliency.expected_time import ExpectedTime, expected_time
 from napari_ies.saliency.forwards import noisy_image
 from napari_ies.saliency.jacobian import _WholeWindow, _Windowed
+from napari_ies.saliency.portions import Portions
 from napari_ies.saliency.request import SaliencyRequest
-from napari_ies.saliency.work import Work
+from napari_ies.saliency.work import Work, work_of_sample
 
 SHAPE = (12, 10, 14)
 FOOTPRINTS = {
@@ -101,6 +103,27 @@ COUNTED = ("forwards", "forward_voxels", "gradients", "rows", "passes")
 
 def counted_of(work):
     return Work(**{name: getattr(work, name) for name in COUNTED})
+
+
+def test_a_large_region_is_measured_once_for_each_of_its_pieces(monkeypatch):
+    """A whole brain's pieces are looked up thousands of times before anything is computed."""
+    model, case = small_model(), random_case(SHAPE)
+    measured, inner = Counter(), footprint._bounds
+
+    def bounds(local):
+        measured[id(local)] += 1
+        return inner(local)
+
+    monkeypatch.setattr(footprint, "_split", lambda local, *_: [np.arange(len(local))])
+    monkeypatch.setattr(footprint, "_bounds", bounds)
+    request = SaliencyRequest(aggregation="max", n_samples=3)
+    explained = CaseExplanations(model, case, request, "auto", None)
+    whole = Portions(explained.problem, 0, explained.target(np.ones(SHAPE, bool), "max"))
+    measured.clear()
+    for _ in range(3):
+        work_of_sample(explained.problem, [whole])
+    assert len(whole.pieces) > 1
+    assert sorted(measured.values()) == [1] * len(whole.pieces)
 
 
 @pytest.mark.parametrize(

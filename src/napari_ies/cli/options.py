@@ -17,6 +17,13 @@ FigureTheme = Literal["light", "dark"]
 FigureLimits = Literal["shared", "own"]
 FigureInterpolation = Literal["linear", "nearest"]
 
+
+def _probability(value: float | None) -> float | None:
+    if value is not None and not 0 < value < 1:
+        raise typer.BadParameter(f"{value:g} is not above 0 and below 1, as a threshold must be.")
+    return value
+
+
 Checkpoint = Annotated[
     Path,
     typer.Argument(
@@ -44,7 +51,9 @@ Reference = Annotated[
 Threshold = Annotated[
     float | None,
     typer.Option(
-        min=0, max=1, help="Probability above which a voxel is lesion (default: the network's)."
+        metavar="0<P<1",
+        callback=_probability,
+        help="Probability above which a voxel is lesion (default: the network's).",
     ),
 ]
 ForwardOption = Annotated[

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from napari_ies.bids_label import entity_of
 from napari_ies.case import load_case
 from napari_ies.errors import ResultsError
 from napari_ies.regular_files import file_sha256
@@ -183,7 +184,12 @@ def load_images(
     notes: list[str] = []
     for image in wanted:
         files[image.sequence] = by_name.get(image.sequence.casefold()) or _found(explained, image)
-    case = load_case(files, grid=(explained.saliency.shape, explained.saliency.affine))
+    case = load_case(
+        files,
+        subject=entity_of(PurePath(explained.stem), "sub-"),
+        visit=entity_of(PurePath(explained.stem), "ses-"),
+        grid=(explained.saliency.shape, explained.saliency.affine),
+    )
     for image, digest in zip(wanted, case.sha256, strict=True):
         if not image.sha256:
             text = "It is not known whether %s is the file that %s was computed from."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_type_hints
 
 import numpy as np
 from pydantic import (
@@ -19,6 +19,7 @@ from pydantic.alias_generators import to_pascal
 
 from napari_ies.errors import ResultsError, SaliencyError
 from napari_ies.regular_files import file_sha256
+from napari_ies.results.names import sidecar_name
 from napari_ies.results.storage import FOREIGN, json_writer, read_sidecar
 from napari_ies.saliency.request import SaliencyRequest
 
@@ -120,6 +121,9 @@ class _BoxedGridContent(_GridContent):
 class Described(_Strict):
     """What the sidecars of all results say: the hash of each file, from version 0.2 on."""
 
+    result: ClassVar[str] = "a result"
+    listed: ClassVar[str] = ""
+
     sha256: Annotated[dict[FileName, Digest] | None, Field(alias="SHA256")] = None
 
     def digest(self, name: str) -> str:
@@ -179,6 +183,9 @@ class _Provenance(BaseModel):
 
 class SaliencyContent(Described):
     """What the sidecars of a saliency say."""
+
+    result: ClassVar[str] = "a saliency map"
+    listed: ClassVar[str] = "maps"
 
     files: _SaliencyFiles
     grid: _BoxedGridContent
@@ -248,6 +255,9 @@ class _FileRecord(_Strict):
 class SegmentationContent(Described):
     """What the sidecars of a segmentation say."""
 
+    result: ClassVar[str] = "a segmentation"
+    listed: ClassVar[str] = "labels"
+
     files: _SegmentationFiles
     grid: _GridContent
     threshold: float
@@ -283,8 +293,11 @@ def read_content(path: Path, kind: type[Content]) -> tuple[Content, dict[str, An
     """
     whole = read_sidecar(path)
     try:
-        return kind.model_validate(whole), whole
+        content = kind.model_validate(whole)
+        _check_own(path, whole["Files"])
+        return content, whole
     except ValidationError as error:
+        _check_kind(path, kind, whole)
         found = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(part) for part in found["loc"])
         said = found["msg"].removeprefix("Value error, ")
@@ -292,6 +305,28 @@ def read_content(path: Path, kind: type[Content]) -> tuple[Content, dict[str, An
     except (RecursionError, OverflowError) as error:
         reason = str(error)
     raise ResultsError(FOREIGN.format(path=path, reason=reason))
+
+
+def _check_kind(path: Path, kind: type[Described], whole: Mapping[str, Any]) -> None:
+    """Refuse the sidecar of another kind of result than the one expected."""
+    files = whole.get("Files")
+    for other in (SaliencyContent, SegmentationContent):
+        if other is not kind and isinstance(files, dict) and other.listed in files:
+            raise ResultsError(
+                f"{path} belongs to {other.result}, where {kind.result} was expected; choose a "
+                f"file of {kind.result}."
+            )
+
+
+def _check_own(path: Path, files: Mapping[str, Any]) -> None:
+    """Refuse a sidecar that names the files of another result, and not the one it is beside."""
+    listed = (name if isinstance(name, list) else [name] for name in files.values())
+    named = [name for names in listed for name in names if isinstance(name, str)]
+    if path.name not in map(sidecar_name, named):
+        raise ResultsError(
+            f"{path} is not of the file that it lies beside: it describes {named[0]} and what "
+            "belongs to that; copy all files of the result again, under the names they had."
+        )
 
 
 class Digests:

@@ -50,7 +50,7 @@ class Piece:
     local: NDArray[np.int64]
     weight: torch.Tensor
 
-    @cached_property
+    @cached_property  # asked for again and again, and a whole brain's pieces have many voxels
     def span(self) -> Span:
         """The smallest box of the window that holds the piece's voxels."""
         return _bounds(self.local)
