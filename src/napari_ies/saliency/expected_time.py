@@ -20,7 +20,7 @@ from napari_ies.progress import Progress, finish
 from napari_ies.saliency.case_explanations import CaseExplanations
 from napari_ies.saliency.footprint import pieces
 from napari_ies.saliency.forwards import Forwards
-from napari_ies.saliency.gradcam import layer_pass
+from napari_ies.saliency.gradcam import layer_pass, window_map
 from napari_ies.saliency.portions import Portions, samples_together
 from napari_ies.saliency.running_map import RunningMap
 from napari_ies.saliency.smoothgrad import noise_deviation
@@ -280,11 +280,19 @@ class _Trial:
         yield "map_voxels", seconds / shown
 
     def gradcam(self) -> Iterator[tuple[str, float]]:
-        """Time a window's pass to the layer and back; yield its seconds."""
+        """Time a window's pass to the layer and back, and its map; yield their seconds."""
         problem, layer = self._problem, self._request.layer or ""
         piece = pieces(self._targets[0].voxels, problem.tiles)[0]
         window = problem.tiles.crop(problem.image, piece.window).to(problem.device)
-        seconds, _ = self._timed(lambda: layer_pass(problem, piece, window, layer))
+
+        def whole() -> None:
+            activations, gradients = (
+                values.cpu() for values in layer_pass(problem, piece, window, layer)
+            )
+            total = (activations * gradients**3).sum(dim=(1, 2, 3))
+            window_map(activations, gradients, total, piece)
+
+        seconds, _ = self._timed(whole)
         yield "passes", seconds
 
     def _forward(self, one: RunningMap, piece: Piece, count: int) -> tuple[float, float, Forwards]:

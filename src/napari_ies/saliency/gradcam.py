@@ -111,17 +111,24 @@ def gradcam(problem: Problem, voxels: NDArray[np.int64], layer: str) -> Iterator
         yield Estimate(done, len(found), 0, box)
     canvas = torch.zeros((1, *(axis.stop - axis.start for axis in box)))
     for piece, (activations, gradients) in zip(found, passes, strict=True):
-        raw = _position_map(activations, gradients, total.to(activations))
-        upsampled = functional.interpolate(
-            raw[None, None], size=piece.window.size, mode="trilinear", align_corners=False
-        )
+        upsampled = window_map(activations, gradients, total, piece)
         part = problem.tiles.visible(piece.window)
         canvas[(slice(None), *relative(part, box))] += upsampled[
-            (0, slice(None), *piece.window.inside(part))
+            (slice(None), *piece.window.inside(part))
         ]
     if not all_finite(total) or not all_finite(canvas):
         raise too_large()
     yield Estimate(len(found), len(found), 1, box, canvas)
+
+
+def window_map(
+    activations: torch.Tensor, gradients: torch.Tensor, total: torch.Tensor, piece: Piece
+) -> torch.Tensor:
+    """Return a window's part of the map, (1, x, y, z), upsampled to its voxels."""
+    raw = _position_map(activations, gradients, total.to(activations))
+    return functional.interpolate(
+        raw[None, None], size=piece.window.size, mode="trilinear", align_corners=False
+    )[0]
 
 
 def _position_map(
