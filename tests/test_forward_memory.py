@@ -13,16 +13,22 @@ from napari_ies.forward_memory import layer_bytes
 SHAPE = (12, 10, 14)
 
 
+def plain_model(channels):
+    """Two convolutions with so many channels between them."""
+    model = small_model()
+    layers = nn.Sequential(
+        nn.Conv3d(2, channels, 3, padding=1), nn.Conv3d(channels, 2, 3, padding=1)
+    )
+    return type(model)(network=layers, profile=model.profile, device=torch.device("cpu"))
+
+
 def test_the_largest_layer_is_that_of_most_channels():
     """Two convolutions, 2 to 5 and 5 to 2 channels: at once 7 numbers of 4 bytes a voxel."""
-    model = small_model()
-    layers = nn.Sequential(nn.Conv3d(2, 5, 3, padding=1), nn.Conv3d(5, 2, 3, padding=1))
-    plain = type(model)(network=layers, profile=model.profile, device=torch.device("cpu"))
-    assert layer_bytes(plain) == 7 * 4
+    assert layer_bytes(plain_model(5)) == 7 * 4
 
 
 def test_a_volume_without_memory_is_refused_before_the_network_runs(monkeypatch):
-    model, case = small_model(), random_case(SHAPE)
+    model, case = plain_model(16), random_case(SHAPE)
     needed = layer_bytes(model) * 12 * 12 * 16 + 2 * 4 * 2 * 12 * 10 * 14
     ran = []
     model.network.register_forward_hook(lambda *_: ran.append(1))
