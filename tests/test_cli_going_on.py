@@ -99,7 +99,7 @@ def test_what_is_there_of_anything_else_is_refused_and_named(small, tmp_path):
 
     def refusal(*options) -> str:
         text = one_line(run(*asked, *options)).partition("is there already, ")[2]
-        assert text.endswith("; choose another folder, or allow overwriting.")
+        assert text.endswith("; choose another folder, or allow overwriting with --overwrite.")
         return text.partition(";")[0]
 
     other = tmp_path / "other.nii.gz"
@@ -115,10 +115,10 @@ def test_what_is_there_of_anything_else_is_refused_and_named(small, tmp_path):
     )
     map_ = next(anat.glob("*saliency.nii.gz"))
     map_.write_bytes(before[map_.name][:-1])
-    assert refusal("--labels", labels) == "not whole"
+    assert refusal("--labels", labels) == "changed or damaged since"
     map_.write_bytes(before[map_.name])
     next(anat.glob("*profile.json")).unlink()
-    assert refusal("--labels", labels) == "not whole"
+    assert refusal("--labels", labels) == "changed or damaged since"
     assert run(*asked, "--labels", labels, "--overwrite").exit_code == 0
     assert before.keys() == {path.name for path in anat.iterdir()}
 

@@ -442,6 +442,18 @@ def test_the_sidecar_of_the_lesion_table_says_what_each_column_is(
     assert set(described["match"]["Levels"]) == {"TP", "FP", "FN"}
 
 
+def test_a_segmentation_of_another_patient_on_the_same_grid_is_refused(
+    tmp_path, small, segmentation, case
+):
+    first, *_ = save_segmentation(tmp_path, segmentation, case=case, model=small.model())
+    other = dataclasses.replace(
+        case, data=case.data + 1, sha256=tuple("0" * 64 for _ in case.sequences)
+    )
+    with pytest.raises(ResultsError, match="was made from other images"):
+        load_segmentation(first, other)
+    assert load_segmentation(first).labels.shape == case.shape
+
+
 def test_a_segmentation_of_another_grid_is_refused(tmp_path, small, segmentation, case):
     first, *_ = save_segmentation(tmp_path, segmentation, case=case, model=small.model())
     with pytest.raises(ResultsError, match="does not lie on the grid"):

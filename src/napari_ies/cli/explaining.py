@@ -326,7 +326,7 @@ def split_targets(
         if hindrance and not overwrite:
             raise ResultsError(
                 f"{place / hindrance.name} is there already, {hindrance.why}; choose another "
-                "folder, or allow overwriting."
+                "folder, or allow overwriting with --overwrite."
             )
         todo.append(target)
         files += every_name(names)

@@ -106,7 +106,7 @@ class EarlierMaps:
             if not why:
                 return read_measures(self._place / names["measures"]), None
         except (ResultsError, OSError, ValueError):
-            why = "not whole"
+            why = "changed or damaged since"
         return None, Hindrance(there[0], why)
 
     def _why_other(
@@ -131,7 +131,7 @@ class EarlierMaps:
         for name, digest in content.sha256.items():
             beside, _ = read_content(self._place / sidecar_name(name), SaliencyContent)
             if file_sha256(self._place / name) != digest or beside.sha256 != content.sha256:
-                return "not whole"
+                return "changed or damaged since"
         grid, mask = content.grid, content.files.footprint
         same_grid = grid.size == self._case.shape and np.array_equal(grid.matrix, self._case.affine)
         known = same_grid and np.array_equal(

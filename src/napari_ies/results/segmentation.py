@@ -16,7 +16,12 @@ from napari_ies.results.belonging import told_apart
 from napari_ies.results.dataset import anat_folder, describe_dataset, source_uris
 from napari_ies.results.lesion_table import read_lesion_table
 from napari_ies.results.names import segmentation_stem, sidecar_name
-from napari_ies.results.provenance import case_provenance, checkpoint_provenance, file_record
+from napari_ies.results.provenance import (
+    case_provenance,
+    checkpoint_provenance,
+    file_record,
+    other_images,
+)
 from napari_ies.results.sidecars import Digests, SegmentationContent, read_content
 from napari_ies.results.storage import (
     finishing,
@@ -168,9 +173,15 @@ def load_segmentation(
     ------
     ResultsError
         If a file of it is missing, damaged, changed, not written by napari-ies, or lies on another
-        grid than the case.
+        grid than the case or was made from other images.
     """
-    return read_segmentation(path, case, changed_too=changed_too).segmentation
+    read = read_segmentation(path, case, changed_too=changed_too)
+    if case is not None and (others := other_images(case, read.content.get("Images") or ())):
+        raise ResultsError(
+            f"{Path(path).name} was made from other images ({', '.join(others)}: another SHA-256) "
+            "than those of the case; give the case that was segmented."
+        )
+    return read.segmentation
 
 
 @dataclass(frozen=True, eq=False)

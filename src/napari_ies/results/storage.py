@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -61,8 +62,8 @@ FOREIGN = (
 """What is said of a sidecar that is not what it should be."""
 CHANGED = (
     "{path} is not the file that {sidecar} describes (its SHA-256 differs): it was changed, "
-    "replaced or cut short; copy all files of the result again or compute it again (an image of "
-    "lesions that was corrected by hand is taken from under another name)."
+    "replaced or cut short; copy all files of the result again or compute it again (lesions that "
+    "you corrected by hand: give a copy of their image that has another name)."
 )
 """What is said of a file whose content is another than was written."""
 MISSING = "{path} is missing; the files of one result belong together, so copy them all."
@@ -392,9 +393,13 @@ def disk_errors(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
+        remedy = (
+            "give patient, visit, region and folder shorter names"
+            if error.errno == errno.ENAMETOOLONG
+            else "choose a folder with space where you may write"
+        )
         raise ResultsError(
-            f"Results cannot be written to {folder} ({reason}); choose a folder with space where "
-            "you may write."
+            f"Results cannot be written to {folder} ({reason}); {remedy}."
         ) from error
 
 
