@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import BinaryIO
 
-MOST_INSTRUCTIONS = 1_000_000
-"""A state dict takes some 30 for each tensor: more would fill the memory with empty values."""
+MOST_INSTRUCTIONS = 5_000_000
+"""A state dict takes some 30 for each tensor, a training history one for each value: more would
+fill the memory with empty values."""
 LATEST_PROTOCOL = 3
 """Those after it have instructions that PyTorch does not follow with ``weights_only=True``."""
 
@@ -65,7 +66,7 @@ def read_pickle(stream: BinaryIO) -> Pickled:
     MalformedError
         If it cannot be followed.
     PackedError
-        If it is of a later protocol.
+        If it is of a later protocol, or too long.
     """
     try:
         return _Reading().run(stream)
@@ -105,8 +106,13 @@ class _Reading:
                     raise MalformedError("a storage is a view of another")
                 return Pickled(self._stack.pop(), self._storages, tuple(self._calls.tensors))
             step = _STEPS.get(opcode.name)
-            if step is None or number > MOST_INSTRUCTIONS:
+            if step is None:
                 raise MalformedError(f"instruction {number} is {opcode.name}")
+            if number > MOST_INSTRUCTIONS:
+                raise PackedError(
+                    f"it holds more than {MOST_INSTRUCTIONS} values beside its tensors' numbers, "
+                    "such as a long training history"
+                )
             step(self, argument)
         raise MalformedError("it has no end")
 
@@ -247,7 +253,6 @@ def _steps() -> Iterator[tuple[str, Callable[[_Reading, Any], None]]]:
         ("EMPTY_DICT", dict),
         ("EMPTY_LIST", list),
         ("EMPTY_TUPLE", tuple),
-        ("EMPTY_SET", set),
     ):
         yield name, _fresh(kind)
     for name in ("BININT", "BININT1", "BININT2", "BINFLOAT", "LONG1", "BINUNICODE"):
