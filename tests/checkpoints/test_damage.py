@@ -430,6 +430,10 @@ HOSTILE = {
         repacked(WHOLE, zipfile.ZIP_DEFLATED, more=[("archive/data/99", bytes(80 << 20))]),
         "claim to unpack to 838",
     ),
+    "an absurd list of tensors": (
+        pickled(b"}" * 1_100_000),
+        "more than 1000000 tables, lists and texts",
+    ),
     "a key of a hundred thousand levels": (
         pickled(b"})" + b"\x85" * 100_000 + b"K\x01s."),
         "an entry under something that is no name",
@@ -641,12 +645,21 @@ def test_a_long_training_history_beside_the_weights_is_read(path):
     assert loads_as_it_was(path, saved({"model": STATE, "losses": losses}))
 
 
-def test_values_without_end_beside_the_weights_are_not_called_damage(path, monkeypatch, loads):
-    monkeypatch.setattr("napari_ies.checkpoints.pickled.MOST_INSTRUCTIONS", 1000)
+@pytest.mark.parametrize(
+    ("limit", "losses", "words"),
+    [
+        ("MOST_NUMBERS", [step / 7 for step in range(1001)], "1000 numbers"),
+        ("MOST_INSTRUCTIONS", [{} for _ in range(1001)], "1000 tables, lists and texts"),
+    ],
+)
+def test_values_without_end_beside_the_weights_are_not_called_damage(
+    limit, losses, words, path, monkeypatch, loads
+):
+    monkeypatch.setattr(f"napari_ies.checkpoints.pickled.{limit}", 1000)
 
-    assert refusal(path, saved({"model": STATE, "losses": [0.5] * 1000})) == (
-        "network.pth cannot be loaded: it holds more than 1000 values beside its tensors' numbers, "
-        "such as a long training history; re-save it where it was trained with "
+    assert refusal(path, saved({"model": STATE, "losses": losses})) == (
+        f"network.pth cannot be loaded: beside its tensors it holds more than {words}, such as a "
+        "long training history; re-save it where it was trained with "
         "torch.save(network.state_dict(), …)."
     )
     assert not loads

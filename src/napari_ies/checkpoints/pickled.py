@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import BinaryIO
 
-MOST_INSTRUCTIONS = 5_000_000
-"""A state dict takes some 30 for each tensor, a training history one for each value: more would
-fill the memory with empty values."""
+MOST_INSTRUCTIONS, MOST_NUMBERS = 1_000_000, 5_000_000
+"""Those that put numbers or what is known already on the stack, as a training history does, count
+by themselves. A state dict takes some 30 of the others for each tensor: more would fill the memory
+with empty values."""
 LATEST_PROTOCOL = 3
 """Those after it have instructions that PyTorch does not follow with ``weights_only=True``."""
 
@@ -87,6 +88,19 @@ def read_pickle(stream: BinaryIO) -> Pickled:
 
 
 _MARK = object()
+_NUMBERS = frozenset(
+    [
+        "BININT",
+        "BININT1",
+        "BININT2",
+        "BINFLOAT",
+        "NONE",
+        "NEWTRUE",
+        "NEWFALSE",
+        "BINGET",
+        "LONG_BINGET",
+    ]
+)
 
 
 class _Reading:
@@ -100,6 +114,7 @@ class _Reading:
         self._calls = Calls()
 
     def run(self, stream: BinaryIO) -> Pickled:
+        numbers = 0
         for number, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
             if opcode.name == "STOP":
                 if self._views.keys() & self._storages.keys():
@@ -108,10 +123,16 @@ class _Reading:
             step = _STEPS.get(opcode.name)
             if step is None:
                 raise MalformedError(f"instruction {number} is {opcode.name}")
-            if number > MOST_INSTRUCTIONS:
+            numbers += opcode.name in _NUMBERS
+            if numbers > MOST_NUMBERS or number - numbers > MOST_INSTRUCTIONS:
+                what, most = (
+                    ("numbers", MOST_NUMBERS)
+                    if numbers > MOST_NUMBERS
+                    else ("tables, lists and texts", MOST_INSTRUCTIONS)
+                )
                 raise PackedError(
-                    f"it holds more than {MOST_INSTRUCTIONS} values beside its tensors' numbers, "
-                    "such as a long training history"
+                    f"beside its tensors it holds more than {most} {what}, such as a long training "
+                    "history"
                 )
             step(self, argument)
         raise MalformedError("it has no end")
