@@ -686,6 +686,15 @@ def test_padding_between_the_records_is_no_damage(alignment, path):
     assert loads_as_it_was(path, with_options(storage_alignment=alignment))
 
 
+def test_a_file_zipped_again_with_the_folder_around_it_is_read(path):
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(WHOLE)) as old, zipfile.ZipFile(file, "w") as new:
+        for name in old.namelist():
+            new.writestr(f"downloads/{name}", old.read(name))
+
+    assert loads_as_it_was(path, file.getvalue())
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

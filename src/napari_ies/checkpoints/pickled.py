@@ -88,19 +88,8 @@ def read_pickle(stream: BinaryIO) -> Pickled:
 
 
 _MARK = object()
-_NUMBERS = frozenset(
-    [
-        "BININT",
-        "BININT1",
-        "BININT2",
-        "BINFLOAT",
-        "NONE",
-        "NEWTRUE",
-        "NEWFALSE",
-        "BINGET",
-        "LONG_BINGET",
-    ]
-)
+_NUMBERS = {"BININT", "BININT1", "BININT2", "BINFLOAT", "NONE", "NEWTRUE", "NEWFALSE"}
+_NUMBERS |= {"BINGET", "LONG_BINGET"}
 
 
 class _Reading:

@@ -219,7 +219,10 @@ def _archive_file(content: bytes) -> tuple[Pickled, io.BytesIO]:
         needed.append(name)
     if len({name.lower() for name in needed}) < len(needed):
         raise archive.DamagedError("names of its records differ in their case alone")
-    return pickled, archive.packed_for_pytorch({n: records[n] for n in needed if n in records})
+    # PyTorch looks in a folder at the top alone, wherever a person's program has put it.
+    return pickled, archive.packed_for_pytorch(
+        {f"archive/{n.removeprefix(root)}": records[n] for n in needed if n in records}
+    )
 
 
 def _loaded(verified: BinaryIO) -> Tables:
