@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_ies.agreement import testing_guesses, testing_orientation
 from napari_ies.checkpoints.profile import DEFAULT_SPACING
+from napari_ies.errors import CheckpointError
 from napari_ies.geometry.grid import size_words
 from napari_ies.network_grid import resampling_notes, runs_resampled
 from napari_ies.orientation import Reorientation
@@ -83,7 +84,7 @@ def agreements_progressively(
                 yield Progress(step, done, 0, "passes")
         except StopIteration as end:
             found = end.value
-        except (RuntimeError, ValueError, MemoryError) as error:
+        except (CheckpointError, RuntimeError, ValueError, MemoryError) as error:
             # A test that memory or the network does not allow is no reason to give up the result.
             logger.info("The guesses about the network could not be tested (%s).", error)
     yield Progress(step, done, done, "passes", found)

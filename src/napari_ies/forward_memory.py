@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from napari_ies.checkpoints.model import network_output
 from napari_ies.errors import SegmentationError
 from napari_ies.free_memory import lacking
 
@@ -68,5 +69,6 @@ def _largest(model: SegmentationModel) -> float:
         for module in model.network.modules():
             if not list(module.children()):
                 hooks.callback(module.register_forward_hook(see).remove)
-        model.network(torch.zeros((1, len(model.profile.sequences), x, y, z), device=model.device))
+        zeros = torch.zeros((1, len(model.profile.sequences), x, y, z), device=model.device)
+        network_output(model.network, zeros)
     return found / (x * y * z)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from napari_ies.checkpoints.device import device_label, exact_float32
-from napari_ies.checkpoints.model import check_channels
+from napari_ies.checkpoints.model import check_channels, network_output
 from napari_ies.errors import CheckpointError, SegmentationError
 from napari_ies.finite import all_finite, where_not_finite
 from napari_ies.free_memory import is_out_of_memory, not_enough_memory
@@ -91,9 +91,9 @@ def network_logits(network: nn.Module, batch: torch.Tensor) -> torch.Tensor:
     Raises
     ------
     CheckpointError
-        If the output has another size than the input.
+        If the output has another size than the input, or the network's layers refuse the input.
     """
-    output = network(batch)
+    output = network_output(network, batch)
     if isinstance(output, (list, tuple)):
         output = output[0]
     if output.shape[2:] != batch.shape[2:]:

@@ -25,7 +25,7 @@ unix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such f
 FIXED = settings(
     derandomize=True,
     deadline=None,
-    max_examples=40,
+    max_examples=20,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
@@ -432,7 +432,7 @@ HOSTILE = {
     ),
     "an absurd list of tensors": (
         pickled(b"}" * 1_100_000),
-        "instruction 1000001 is EMPTY_DICT",
+        "more than 1000000 tables, lists and texts",
     ),
     "a key of a hundred thousand levels": (
         pickled(b"})" + b"\x85" * 100_000 + b"K\x01s."),
@@ -625,6 +625,118 @@ def test_rare_but_right_tensors_are_read_as_they_are(name, path):
     found = load_checkpoint(path, device="cpu").network.state_dict()["model.0.conv.weight"]
 
     assert torch.equal(found, EXACT[name].detach().float())
+
+
+def with_options(content=STATE, **options) -> bytes:
+    config = torch.utils.serialization.config.save
+    before = {name: getattr(config, name) for name in options}
+    for name, value in options.items():
+        setattr(config, name, value)
+    try:
+        return saved(content)
+    finally:
+        for name, value in before.items():
+            setattr(config, name, value)
+
+
+def test_a_long_training_history_beside_the_weights_is_read(path):
+    losses = [step / 7 for step in range(1_050_000)]
+
+    assert loads_as_it_was(path, saved({"model": STATE, "losses": losses}))
+
+
+@pytest.mark.parametrize(
+    ("limit", "losses", "words"),
+    [
+        ("MOST_NUMBERS", [step / 7 for step in range(1001)], "1000 numbers"),
+        ("MOST_INSTRUCTIONS", [{} for _ in range(1001)], "1000 tables, lists and texts"),
+    ],
+)
+def test_values_without_end_beside_the_weights_are_not_called_damage(
+    limit, losses, words, path, monkeypatch, loads
+):
+    monkeypatch.setattr(f"napari_ies.checkpoints.pickled.{limit}", 1000)
+
+    assert refusal(path, saved({"model": STATE, "losses": losses})) == (
+        f"network.pth cannot be loaded: beside its tensors it holds more than {words}, such as a "
+        "long training history; re-save it where it was trained with "
+        "torch.save(network.state_dict(), …)."
+    )
+    assert not loads
+
+
+def test_more_than_the_list_of_tensors_may_take_is_not_called_damage(path, monkeypatch):
+    monkeypatch.setattr("napari_ies.checkpoints.state_dict.LONGEST_PICKLE", 1 << 20)
+
+    sentence = refusal(path, saved({"model": STATE, "note": "a" * (1 << 21)}))
+
+    assert "it holds more than 1 MB beside its tensors' numbers; re-save" in sentence
+
+
+def test_a_file_saved_without_checksums_is_refused_as_that(path):
+    assert refusal(path, with_options(compute_crc32=False)) == (
+        "network.pth cannot be loaded: it was saved without checksums "
+        "(torch.serialization.set_crc32_options(False)), so that damage to it could not be "
+        "noticed; re-save it where it was trained with torch.save(network.state_dict(), …)."
+    )
+
+
+@pytest.mark.parametrize("alignment", [1, 4096, 65536])
+def test_padding_between_the_records_is_no_damage(alignment, path):
+    assert loads_as_it_was(path, with_options(storage_alignment=alignment))
+
+
+def test_a_file_zipped_again_with_the_folder_around_it_is_read(path):
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(WHOLE)) as old, zipfile.ZipFile(file, "w") as new:
+        for name in old.namelist():
+            new.writestr(f"downloads/{name}", old.read(name))
+
+    assert loads_as_it_was(path, file.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (list(STATE.values()), f"holds {len(STATE)} tensors, but no table that names each"),
+        (FIRST, "holds 1 tensor, but no table that names each"),
+        ([1, 2], "holds no tensors"),
+    ],
+)
+def test_tensors_without_names(content, words, path):
+    assert words in refusal(path, saved(content))
+
+
+def test_a_compressed_file_smaller_than_one_of_its_tensors_is_read(path):
+    """Its weights are pruned; the tensor alone has more bytes than the file."""
+    state = {key: torch.zeros_like(tensor) for key, tensor in STATE.items()}
+    widest = torch.zeros(40_000)
+    content = repacked(saved({**state, "loss.weight": widest}), zipfile.ZIP_DEFLATED)
+    content_as_stored = repacked(content, 0)
+    assert len(content) < widest.nbytes
+    path.write_bytes(content)
+
+    file = read_state_file(path)
+
+    assert torch.equal(file.tables[""]["loss.weight"], widest)
+    assert abs(file.size - len(content_as_stored)) < 2000
+    load_checkpoint(path, device="cpu")
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [FIRST * float("nan"), FIRST.double() * 1e60, FIRST.to(torch.complex64), FIRST.int()],
+    ids=["NaN", "too large", "complex", "whole"],
+)
+@pytest.mark.parametrize("profile", ['{"arguments": {"norm": "batch"}}', ""])
+def test_numbers_that_are_no_weights_are_not_blamed_on_the_arguments(spoilt, profile, path):
+    if profile:
+        path.with_name("network.profile.json").write_text(profile)
+
+    sentence = refusal(path, patched(FIRST_KEY, spoilt))
+
+    assert sentence.endswith("; choose another file.")
+    assert "profile.json" not in sentence
 
 
 def test_it_is_read_as_pytorch_reads_it(path):

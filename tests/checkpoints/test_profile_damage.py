@@ -19,6 +19,7 @@ from networks import small_model
 from napari_ies.checkpoints import load_checkpoint, profile_path
 from napari_ies.checkpoints.absent import absent_model
 from napari_ies.checkpoints.architectures import FAMILIES
+from napari_ies.checkpoints.model import network_output
 from napari_ies.checkpoints.sidecar import _CHECKS
 from napari_ies.errors import CheckpointError, SegmentationError
 from napari_ies.printable import printable
@@ -28,7 +29,7 @@ from napari_ies.windows import tiling
 FIXED = settings(
     derandomize=True,
     deadline=None,
-    max_examples=80,
+    max_examples=40,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 ODD = st.recursive(
@@ -249,6 +250,29 @@ def test_logits_of_classes_without_end(monkeypatch):
 
     with pytest.raises(SegmentationError, match=r"1000 classes needs .* fewer classes"):
         segment(model, random_case((20, 20, 20)))
+
+
+def test_arguments_that_only_a_layer_at_work_refuses(checkpoint):
+    stated = {"arguments": {"norm": ["batch", {"eps": -1}]}, "window": 8}
+    words = r"an image of 4 × 4 × 4 voxels \(batch_norm eps must be non-negative"
+    profile_path(checkpoint).write_text(json.dumps(stated))
+    model = load_checkpoint(checkpoint, device="cpu")
+
+    with pytest.raises(CheckpointError, match=words) as caught:
+        segment(model, random_case((8, 8, 8)))
+
+    assert str(caught.value).endswith("in its profile, or choose another checkpoint.")
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("CUDA error: no kernel image"), MemoryError("out of memory")]
+)
+def test_a_fault_of_the_device_is_not_blamed_on_the_network(error):
+    def failing(_):
+        raise error
+
+    with pytest.raises(type(error), match=str(error)):
+        network_output(failing, torch.zeros(1, 1, 2, 2, 2))
 
 
 def facts(**changed):

@@ -95,8 +95,8 @@ def check_fit(
     Raises
     ------
     CheckpointError
-        If keys are missing or surplus, tensors have other shapes or hold no decimal numbers, or
-        the network would take more memory than there is, or than such a file can tell of.
+        If keys are missing or surplus, tensors have other shapes, or the network would take more
+        memory than there is, or than such a file can tell of.
     """
     _check_numbers(arguments, len(tensors))
     wanted = _without_numbers(family, arguments).state_dict()
@@ -123,11 +123,6 @@ def check_fit(
         raise CheckpointError(
             f"it does not fit {family.architecture}({_listed(arguments)}): {', '.join(clauses)}"
         )
-    for key, tensor in tensors.items():
-        if key in wanted and wanted[key].is_floating_point() and not tensor.is_floating_point():
-            raise CheckpointError(
-                f"its tensor {key} holds {_kind(tensor)} numbers, where decimal ones were expected"
-            )
     needed = sum(tensor.numel() * tensor.itemsize for tensor in wanted.values())
     if needed > _LARGER * size + _SMALL:
         raise CheckpointError(
@@ -144,11 +139,15 @@ def load_weights(network: nn.Module, tensors: Mapping[str, torch.Tensor]) -> Non
     Raises
     ------
     CheckpointError
-        If a weight is not finite, or too large for the network's float32, a variance is negative,
-        or an index leads nowhere.
+        If a weight is no decimal number, not finite, or too large for the network's float32, a
+        variance is negative, or an index leads nowhere.
     """
     own = network.state_dict()
     for key, tensor in tensors.items():
+        if key in own and own[key].is_floating_point() and not tensor.is_floating_point():
+            raise CheckpointError(
+                f"its tensor {key} holds {_kind(tensor)} numbers, where decimal ones were expected"
+            )
         if key in own and key.endswith(".relative_position_index"):
             low, high = own[key].aminmax()
             if tensor.is_complex() or tensor.min() < low or tensor.max() > high:

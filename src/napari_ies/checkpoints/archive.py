@@ -25,6 +25,10 @@ MOST_UNPACKED, MOST_RATIO = 64 << 20, 20
 """Bytes up to which, and times of the file's size up to which, records may unpack: weights hardly
 compress, and zeros unpack to a thousand times their size."""
 
+MOST_PADDING = 1 << 17
+"""Bytes around a record: its headers and padding, which a record's header can state up to 64 kB
+of."""
+
 _LOCAL = struct.Struct("<4s5H3L2H")
 _ENCRYPTED, _UTF8 = 0x1, 0x800
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
@@ -66,7 +70,8 @@ def directory(file: BinaryIO, size: int) -> list[zipfile.ZipInfo]:
     DamagedError
         If the directory is damaged, or cannot be true of a file of this size.
     PackedError
-        If a record is encrypted, or compressed by another method than deflate.
+        If a record is encrypted, or compressed by another method than deflate, or none has a
+        checksum.
     """
     try:
         bounded = cast("BinaryIO", _Bounded(file))
@@ -99,10 +104,18 @@ def directory(file: BinaryIO, size: int) -> list[zipfile.ZipInfo]:
         raise DamagedError(f"it holds the record {names.most_common(1)[0][0]} twice")
     packed = sum(entry.compress_size for entry in entries)
     unpacked = sum(entry.file_size for entry in entries)
-    if packed > size or 2 * (packed + 1024 * len(entries)) + (1 << 20) < size:
+    if packed > size or 2 * packed + MOST_PADDING * (len(entries) + 1) < size:
         raise DamagedError(f"its records have {packed} bytes together")
     if unpacked > max(MOST_UNPACKED, MOST_RATIO * size):
         raise DamagedError(f"its records claim to unpack to {unpacked} bytes")
+    # As PyTorch leaves them if told to: no chance makes them 0 in several records.
+    if len(filled := [entry for entry in entries if entry.file_size]) > 1 and not any(
+        entry.CRC for entry in filled
+    ):
+        raise PackedError(
+            "it was saved without checksums (torch.serialization.set_crc32_options(False)), so "
+            "that damage to it could not be noticed"
+        )
     return entries
 
 

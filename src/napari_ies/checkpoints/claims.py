@@ -118,7 +118,7 @@ def storage_bytes(claim: StorageClaim) -> int:
 def check_tensors(
     claims: Iterable[AnyTensor],
     names: Mapping[AnyTensor, str],
-    size: int,
+    room: int,
 ) -> None:
     """Check all tensors that a file describes, those of no table too: PyTorch makes each.
 
@@ -128,8 +128,8 @@ def check_tensors(
         The tensors.
     names
         What those of a table are called.
-    size
-        Bytes of the file.
+    room
+        Bytes of the file, unpacked.
 
     Raises
     ------
@@ -143,15 +143,15 @@ def check_tensors(
         if isinstance(claim, OddTensor):
             raise CheckpointError(f"{what} is {claim.kind}, where plain numbers were expected")
         if isinstance(claim, TensorClaim):
-            claimed += _claimed(what, claim, size)
-        if claimed > MOST_SHARED * size:
+            claimed += _claimed(what, claim, room)
+        if claimed > MOST_SHARED * room:
             raise CheckpointError(
                 f"its tensors claim more than {MOST_SHARED} times as many numbers as it has room "
                 "for"
             )
 
 
-def _claimed(what: str, claim: TensorClaim, size: int) -> int:
+def _claimed(what: str, claim: TensorClaim, most: int) -> int:
     """Return the bytes that one tensor claims, if its storage has them."""
     width = claim.dtype.itemsize
     storage = claim.storage
@@ -160,7 +160,7 @@ def _claimed(what: str, claim: TensorClaim, size: int) -> int:
     numbers = math.prod(claim.size)
     steps = zip(claim.size, claim.stride, strict=True)
     reach = claim.offset + sum((n - 1) * stride for n, stride in steps) + 1
-    if (reach if numbers else claim.offset) > room or numbers * width > size:
+    if (reach if numbers else claim.offset) > room or numbers * width > most:
         shape = "×".join(map(str, claim.size)) or "a single number"
         raise CheckpointError(f"{what} claims to hold {shape} numbers, more than its record has")
     return numbers * width

@@ -275,9 +275,15 @@ def _built(
         raise CheckpointError(f"{beside.name}: {error}.") from error
     try:
         network = build_network(family, arguments)
-        load_weights(network, reading.tensors)
     except CheckpointError as error:
         raise CheckpointError(f"{path.name} cannot be loaded: {error}; {remedy}.") from error
+    try:
+        load_weights(network, reading.tensors)
+    except CheckpointError as error:
+        # No arguments make such numbers right.
+        raise CheckpointError(
+            f"{path.name} cannot be loaded: {error}; choose another file."
+        ) from error
     return network, profile
 
 

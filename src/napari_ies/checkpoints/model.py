@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from napari_ies.errors import CheckpointError
+from napari_ies.free_memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from napari_ies.checkpoints.profile import Profile
 
 T = TypeVar("T")
+
+_LONGEST = 200
+_LIBRARIES = ("cuda", "cudnn", "cublas", "mps")
+"""What a device's fault names, for which the network is not to be blamed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,3 +107,25 @@ def check_channels(model: SegmentationModel, sequences: Sequence[str]) -> None:
             f"{len(sequences)} ({', '.join(sequences)}): give it one image for each input of the "
             "network, in this order."
         )
+
+
+def network_output(network: nn.Module, batch: torch.Tensor) -> Any:
+    """Return what a network makes of a batch of windows, (N, C, x, y, z).
+
+    Raises
+    ------
+    CheckpointError
+        If a layer refuses its input or its own arguments, which MONAI and PyTorch find impossible
+        only when they are used.
+    """
+    try:
+        return network(batch)
+    except (ValueError, TypeError, LookupError, RuntimeError) as error:
+        said = " ".join(str(error)[:_LONGEST].split()).rstrip(".") or type(error).__name__
+        if is_out_of_memory(error) or any(name in said.lower() for name in _LIBRARIES):
+            raise
+        size = " × ".join(map(str, batch.shape[2:]))
+        raise CheckpointError(
+            f"The network cannot compute an image of {size} voxels ({said}): check the arguments "
+            "and the window in its profile, or choose another checkpoint."
+        ) from error

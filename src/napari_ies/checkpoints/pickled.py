@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import BinaryIO
 
-MOST_INSTRUCTIONS = 1_000_000
-"""A state dict takes some 30 for each tensor: more would fill the memory with empty values."""
+MOST_INSTRUCTIONS, MOST_NUMBERS = 1_000_000, 5_000_000
+"""Those that put numbers or what is known already on the stack, as a training history does, count
+by themselves. A state dict takes some 30 of the others for each tensor: more would fill the memory
+with empty values."""
 LATEST_PROTOCOL = 3
 """Those after it have instructions that PyTorch does not follow with ``weights_only=True``."""
 
@@ -65,7 +67,7 @@ def read_pickle(stream: BinaryIO) -> Pickled:
     MalformedError
         If it cannot be followed.
     PackedError
-        If it is of a later protocol.
+        If it is of a later protocol, or too long.
     """
     try:
         return _Reading().run(stream)
@@ -86,6 +88,8 @@ def read_pickle(stream: BinaryIO) -> Pickled:
 
 
 _MARK = object()
+_NUMBERS = {"BININT", "BININT1", "BININT2", "BINFLOAT", "NONE", "NEWTRUE", "NEWFALSE"}
+_NUMBERS |= {"BINGET", "LONG_BINGET"}
 
 
 class _Reading:
@@ -99,14 +103,26 @@ class _Reading:
         self._calls = Calls()
 
     def run(self, stream: BinaryIO) -> Pickled:
+        numbers = 0
         for number, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
             if opcode.name == "STOP":
                 if self._views.keys() & self._storages.keys():
                     raise MalformedError("a storage is a view of another")
                 return Pickled(self._stack.pop(), self._storages, tuple(self._calls.tensors))
             step = _STEPS.get(opcode.name)
-            if step is None or number > MOST_INSTRUCTIONS:
+            if step is None:
                 raise MalformedError(f"instruction {number} is {opcode.name}")
+            numbers += opcode.name in _NUMBERS
+            if numbers > MOST_NUMBERS or number - numbers > MOST_INSTRUCTIONS:
+                what, most = (
+                    ("numbers", MOST_NUMBERS)
+                    if numbers > MOST_NUMBERS
+                    else ("tables, lists and texts", MOST_INSTRUCTIONS)
+                )
+                raise PackedError(
+                    f"beside its tensors it holds more than {most} {what}, such as a long training "
+                    "history"
+                )
             step(self, argument)
         raise MalformedError("it has no end")
 
@@ -247,7 +263,6 @@ def _steps() -> Iterator[tuple[str, Callable[[_Reading, Any], None]]]:
         ("EMPTY_DICT", dict),
         ("EMPTY_LIST", list),
         ("EMPTY_TUPLE", tuple),
-        ("EMPTY_SET", set),
     ):
         yield name, _fresh(kind)
     for name in ("BININT", "BININT1", "BININT2", "BINFLOAT", "LONG1", "BINUNICODE"):

@@ -53,7 +53,7 @@ class StateFile:
     sha256
         SHA-256 in hexadecimal of the bytes that were read.
     size
-        How many these are.
+        How many these are, unpacked where the file is compressed.
     """
 
     tables: Tables
@@ -88,7 +88,7 @@ def read_state_file(path: Path) -> StateFile:
     content, old = _content(path)
     size, sha256 = len(content), hashlib.sha256(content).hexdigest()
     try:
-        verified: BinaryIO = io.BytesIO(content)
+        verified = io.BytesIO(content)
         if old:
             pickled = read_old_file(content)
         else:
@@ -96,7 +96,8 @@ def read_state_file(path: Path) -> StateFile:
             content = b""
         claimed = tables_of(pickled.content, AnyTensor)
         names = {claim: name for table in claimed.values() for name, claim in table.items()}
-        check_tensors(pickled.tensors, names, size)
+        room = verified.getbuffer().nbytes
+        check_tensors(pickled.tensors, names, room)
         tables = _loaded(verified)
         if _description(tables) != _description(claimed):
             raise archive.DamagedError("PyTorch finds other tensors than it lists")
@@ -115,12 +116,18 @@ def read_state_file(path: Path) -> StateFile:
         if isinstance(error, archive.DamagedError | MalformedError):
             raise _damaged(path, size, str(error)) from error
         raise _not_loaded(path, error) from error
+    if not tables and pickled.tensors:
+        count = len(pickled.tensors)
+        raise CheckpointError(
+            f"{path.name} holds {count} {'tensor' if count == 1 else 'tensors'}, but no table that "
+            f"names each, as a state dict does: {_RE_SAVE}."
+        )
     if not tables:
         raise CheckpointError(
             f"{path.name} holds no tensors, where the weights of a network were expected: choose "
             "another file."
         )
-    return StateFile(tables, sha256, size)
+    return StateFile(tables, sha256, room)
 
 
 def _content(path: Path) -> tuple[bytes, bool]:
@@ -182,7 +189,7 @@ def _content(path: Path) -> tuple[bytes, bool]:
     return content, old
 
 
-def _archive_file(content: bytes) -> tuple[Pickled, BinaryIO]:
+def _archive_file(content: bytes) -> tuple[Pickled, io.BytesIO]:
     """Verify an archive; return what its pickle says, and the records that it needs."""
     records = archive.read_records(content)
     roots = [name.removesuffix("data.pkl") for name in records if name.endswith("/data.pkl")]
@@ -194,7 +201,9 @@ def _archive_file(content: bytes) -> tuple[Pickled, BinaryIO]:
         raise archive.DamagedError("it holds several checkpoints")
     root = roots[0]
     if len(records[f"{root}data.pkl"]) > LONGEST_PICKLE:
-        raise archive.DamagedError("the list of its tensors has no possible size")
+        raise archive.PackedError(
+            f"it holds more than {LONGEST_PICKLE >> 20} MB beside its tensors' numbers"
+        )
     pickled = read_pickle(io.BytesIO(records[f"{root}data.pkl"]))
     if bytes(records.get(f"{root}byteorder", b"little")) not in (b"little", b"big"):
         raise archive.DamagedError("the order of its bytes is not known")
@@ -210,7 +219,10 @@ def _archive_file(content: bytes) -> tuple[Pickled, BinaryIO]:
         needed.append(name)
     if len({name.lower() for name in needed}) < len(needed):
         raise archive.DamagedError("names of its records differ in their case alone")
-    return pickled, archive.packed_for_pytorch({n: records[n] for n in needed if n in records})
+    # PyTorch looks in a folder at the top alone, wherever a person's program has put it.
+    return pickled, archive.packed_for_pytorch(
+        {f"archive/{n.removeprefix(root)}": records[n] for n in needed if n in records}
+    )
 
 
 def _loaded(verified: BinaryIO) -> Tables:

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from napari_ies.checkpoints.device import arithmetic
+from napari_ies.checkpoints.model import network_output
 from napari_ies.errors import SaliencyError
 from napari_ies.finite import all_finite
 from napari_ies.inference import network_logits
@@ -213,7 +214,8 @@ def _layer_sizes(model: SegmentationModel) -> dict[str, tuple[int, ...]]:
                 handle = module.register_forward_hook(_recorder(name, sizes))
                 hooks.callback(handle.remove)
         channels = len(model.profile.sequences)
-        model.network(torch.zeros((1, channels, *_probe_size(model)), device=model.device))
+        zeros = torch.zeros((1, channels, *_probe_size(model)), device=model.device)
+        network_output(model.network, zeros)
     return sizes
 
 
