@@ -11,14 +11,14 @@ from benchmarks.report import Result, duration
 from benchmarks.subjects import NOISE
 from benchmarks.timing import interleaved, seconds
 from napari_ies import explain
-from napari_ies.saliency.jacobian import WindowedEngine
+from napari_ies.saliency.engines.jacobian import WindowedEngine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmarks.measurements import Settings
     from benchmarks.subjects import Lesion, Subjects
-    from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.network.model import SegmentationModel
 
 VISIBLE = 0.01
 """Part of the largest magnitude above which a voxel is seen in a map."""

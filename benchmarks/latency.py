@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benchmarks.subjects import Subjects
-    from napari_ies.viewer.reading import Reading
+    from napari_ies.viewer.state.reading import Reading
 
 ROOT = Path(__file__).parents[1]
 
@@ -196,10 +196,10 @@ def reading_of(subjects: Subjects, real: Path | None) -> Reading:
     """Make a reading of the patient of the largest lesion, of the reference mask where real."""
     from scipy import ndimage
 
-    from napari_ies.lesions import lesion_table
-    from napari_ies.segmentation import Segmentation
-    from napari_ies.viewer.frame import Frame
-    from napari_ies.viewer.reading import Reading, lesion_places
+    from napari_ies.segmentation.lesions import lesion_table
+    from napari_ies.segmentation.segmentation import Segmentation
+    from napari_ies.viewer.canvas.frame import Frame
+    from napari_ies.viewer.state.reading import Reading, lesion_places
 
     case = subjects.lesions[-1].case
     mask = np.zeros(case.shape, bool)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.network.model import SegmentationModel
 
 
 def volume_logits(model: SegmentationModel, image: torch.Tensor, forward: str) -> torch.Tensor:

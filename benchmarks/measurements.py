@@ -17,16 +17,16 @@ from benchmarks.subjects import NOISE, noisy_volume, random_model
 from benchmarks.timing import interleaved, matrix_product_peak, seconds, synchronise, threads
 from benchmarks.work import fewest_operations, operations
 from napari_ies import explain, explain_progressively
-from napari_ies.inference import network_input, probability_map
+from napari_ies.network.inference import network_input, probability_map
+from napari_ies.network.windows import tiling
 from napari_ies.progress import finish
-from napari_ies.windows import tiling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from benchmarks.subjects import Lesion, Subjects
-    from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.network.model import SegmentationModel
     from napari_ies.saliency.saliency import Saliency
 
 N = 50

@@ -25,11 +25,11 @@ import typer
 
 from benchmarks.subjects import Lesion, real_subjects, synthetic_subjects
 from napari_ies import explain_progressively
-from napari_ies.checkpoints.device import exact_float32
-from napari_ies.inference import network_input
+from napari_ies.network.device import exact_float32
+from napari_ies.network.inference import network_input
 
 if TYPE_CHECKING:
-    from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.network.model import SegmentationModel
 
 ROOT = Path(__file__).parents[1]
 

@@ -23,7 +23,7 @@ from benchmarks.measurements import N, Settings
 from benchmarks.report import Report
 from benchmarks.subjects import demo_lesions, real_subjects, synthetic_subjects
 from benchmarks.timing import environment
-from napari_ies.checkpoints.device import exact_float32
+from napari_ies.network.device import exact_float32
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

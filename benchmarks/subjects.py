@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_ies.case import Case, load_case
 from napari_ies.checkpoints import load_checkpoint
-from napari_ies.checkpoints.device import resolve_device
-from napari_ies.checkpoints.model import SegmentationModel
-from napari_ies.checkpoints.profile import Profile
-from napari_ies.inference import network_input
-from napari_ies.lesions import instances
+from napari_ies.network.device import resolve_device
+from napari_ies.network.inference import network_input
+from napari_ies.network.model import SegmentationModel
+from napari_ies.network.profile import Profile
+from napari_ies.patient.case import Case, load_case
 from napari_ies.saliency.noise import standard_noise
-from napari_ies.segmentation import segment
+from napari_ies.segmentation.lesions import instances
+from napari_ies.segmentation.segmentation import segment
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_ies.checkpoints.device import device_label, exact_float32
+from napari_ies.network.device import device_label, exact_float32
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -24,7 +24,7 @@ from napari_ies.viewer.demo import (
     telling_lesion,
     wait_until,
 )
-from napari_ies.viewer.session_place import FOLDER_VARIABLE
+from napari_ies.viewer.session.place import FOLDER_VARIABLE
 
 if TYPE_CHECKING:
     from napari_ies.viewer.widget import LesionSaliencyWidget

@@ -13,12 +13,12 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from napari_ies import explain, load_checkpoint, segment
-from napari_ies.case import Case
 from napari_ies.colour_maps import OUTLINE_SELECTED, colour_limit, overlay_colours, window_of
 from napari_ies.demo import demo_checkpoint
 from napari_ies.demo.patient import synthetic_patient
-from napari_ies.orientation import Reorientation
-from napari_ies.outline import outline_segments
+from napari_ies.geometry.orientation import Reorientation
+from napari_ies.geometry.outline import outline_segments
+from napari_ies.patient.case import Case
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_ies.case import Case
+from napari_ies.patient.case import Case
 
 OBLIQUE = np.array(
     [

@@ -19,8 +19,8 @@ from nibabel.eulerangles import euler2mat
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_ies.case import Case
-    from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.patient.case import Case
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -82,7 +82,7 @@ class SmallCase:
 
     def case(self) -> Case:
         """Load the images."""
-        from napari_ies.case import load_case
+        from napari_ies.patient.case import load_case
 
         return load_case(self.images)
 
@@ -133,9 +133,9 @@ def _write_network(checkpoint: Path, images: dict[str, Path]) -> Path:
     import torch
     from monai.networks.nets import UNet
 
-    from napari_ies.case import load_case
     from napari_ies.checkpoints import load_checkpoint
-    from napari_ies.segmentation import segment
+    from napari_ies.patient.case import load_case
+    from napari_ies.segmentation.segmentation import segment
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)

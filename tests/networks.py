@@ -6,8 +6,8 @@ import torch
 from monai.networks.nets import UNETR, DynUNet, SwinUNETR, UNet
 from torch import nn
 
-from napari_ies.checkpoints.model import SegmentationModel
-from napari_ies.checkpoints.profile import Profile
+from napari_ies.network.model import SegmentationModel
+from napari_ies.network.profile import Profile
 
 
 def _unet(**arguments):

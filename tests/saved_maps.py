@@ -10,7 +10,7 @@ from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.saliency.saliency import Saliency
 
 if TYPE_CHECKING:
-    from napari_ies.case import Case
+    from napari_ies.patient.case import Case
 
 SHAPE = (5, 6, 4)
 

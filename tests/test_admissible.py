@@ -9,13 +9,13 @@ import pytest
 from cases import random_case
 from networks import small_model
 
-from napari_ies.edit import Edit
+from napari_ies.counterfactual.edit import Edit
 from napari_ies.errors import CaseError, FigureError, NapariIESError, SaliencyError
 from napari_ies.figures import FigureSettings
-from napari_ies.saliency.memory import GIB, memory_limit
+from napari_ies.saliency.engines.memory import GIB, memory_limit
 from napari_ies.saliency.noise import standard_noise
 from napari_ies.saliency.request import SaliencyRequest
-from napari_ies.segmentation import segment
+from napari_ies.segmentation.segmentation import segment
 
 HUGE = 10**5000  # Python itself refuses to write this out
 

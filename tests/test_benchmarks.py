@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from napari_ies.checkpoints.model import SegmentationModel
-from napari_ies.checkpoints.profile import Profile
+from napari_ies.network.model import SegmentationModel
+from napari_ies.network.profile import Profile
 
 SHAPE = (22, 20, 18)
 

@@ -46,7 +46,9 @@ def core_modules() -> list[str]:
 
 def test_every_core_module_can_be_imported():
     modules = core_modules()
-    assert {"napari_ies.case", "napari_ies.cli.app", "napari_ies.saliency.smoothgrad"} <= {*modules}
+    assert {"napari_ies.patient.case", "napari_ies.cli.app", "napari_ies.saliency.smoothgrad"} <= {
+        *modules
+    }
     run_blocked(
         "import importlib\nfor name in sys.argv[1:]:\n    importlib.import_module(name)", *modules
     )

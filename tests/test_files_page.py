@@ -16,13 +16,13 @@ from networks import small_model
 from nibabel.affines import from_matvec
 from scipy import ndimage
 
-from napari_ies.assumptions import notes_on
-from napari_ies.case import load_case
 from napari_ies.cli.explaining import labels_from
 from napari_ies.errors import CaseError, ResultsError
-from napari_ies.masks import read_lesions, read_mask
+from napari_ies.network.assumptions import notes_on
+from napari_ies.patient.case import load_case
+from napari_ies.patient.masks import read_lesions, read_mask
 from napari_ies.results import save_segmentation
-from napari_ies.segmentation import segment
+from napari_ies.segmentation.segmentation import segment
 
 PAGE = Path(__file__).parents[1] / "docs" / "files.md"
 SHAPE = (20, 18, 16)

@@ -65,8 +65,8 @@ import torch
 from cases import ball, random_case
 from networks import small_model
 from napari_ies import explain, segment
-from napari_ies.counterfactual import what_if
-from napari_ies.edit import Edit
+from napari_ies.counterfactual.counterfactual import what_if
+from napari_ies.counterfactual.edit import Edit
 
 torch.set_num_threads(1)
 size = (16, 16, 16)

@@ -11,11 +11,11 @@ from rewritten import KINDS, rewrite
 from typer.testing import CliRunner
 
 from napari_ies import load_case, load_checkpoint
-from napari_ies.assumptions import notes_on
 from napari_ies.checkpoints import with_geometry
 from napari_ies.cli import app
 from napari_ies.geometry import Grid, onto
-from napari_ies.inference import network_input
+from napari_ies.network.assumptions import notes_on
+from napari_ies.network.inference import network_input
 from napari_ies.results import load_segmentation
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from npe2 import PluginManifest
 
-from napari_ies.volume import READABLE
+from napari_ies.patient.images.volume import READABLE
 
 ROOT = Path(__file__).parents[1]
 

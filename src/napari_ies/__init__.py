@@ -10,14 +10,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_ies.case import Case, load_case
     from napari_ies.checkpoints import load_checkpoint, with_geometry
-    from napari_ies.checkpoints.model import SegmentationModel
-    from napari_ies.checkpoints.profile import Profile
-    from napari_ies.counterfactual import Counterfactual, what_if, what_if_progressively
-    from napari_ies.edit import Edit
+    from napari_ies.counterfactual.counterfactual import (
+        Counterfactual,
+        what_if,
+        what_if_progressively,
+    )
+    from napari_ies.counterfactual.edit import Edit
     from napari_ies.errors import NapariIESError
-    from napari_ies.masks import load_mask
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.network.profile import Profile
+    from napari_ies.patient.case import Case, load_case
+    from napari_ies.patient.masks import load_mask
     from napari_ies.results import (
         load_saliency,
         load_segmentation,
@@ -27,32 +31,32 @@ if TYPE_CHECKING:
     from napari_ies.saliency import explain, explain_progressively, explain_together
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
-    from napari_ies.segmentation import Segmentation, segment, segment_progressively
+    from napari_ies.segmentation.segmentation import Segmentation, segment, segment_progressively
 
 _SOURCES = {
-    "Case": "case",
-    "Counterfactual": "counterfactual",
-    "Edit": "edit",
+    "Case": "patient.case",
+    "Counterfactual": "counterfactual.counterfactual",
+    "Edit": "counterfactual.edit",
     "NapariIESError": "errors",
-    "Profile": "checkpoints.profile",
+    "Profile": "network.profile",
     "Saliency": "saliency.saliency",
     "SaliencyRequest": "saliency.request",
-    "Segmentation": "segmentation",
-    "SegmentationModel": "checkpoints.model",
+    "Segmentation": "segmentation.segmentation",
+    "SegmentationModel": "network.model",
     "explain": "saliency",
     "explain_progressively": "saliency",
     "explain_together": "saliency",
-    "load_case": "case",
+    "load_case": "patient.case",
     "load_checkpoint": "checkpoints",
-    "load_mask": "masks",
+    "load_mask": "patient.masks",
     "load_saliency": "results",
     "load_segmentation": "results",
     "save_saliency": "results",
     "save_segmentation": "results",
-    "segment": "segmentation",
-    "segment_progressively": "segmentation",
-    "what_if": "counterfactual",
-    "what_if_progressively": "counterfactual",
+    "segment": "segmentation.segmentation",
+    "segment_progressively": "segmentation.segmentation",
+    "what_if": "counterfactual.counterfactual",
+    "what_if_progressively": "counterfactual.counterfactual",
     "with_geometry": "checkpoints",
 }
 

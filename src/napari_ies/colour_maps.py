@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_ies.background import Background
+from napari_ies.patient.background import Background
 
 if TYPE_CHECKING:
     from collections.abc import Callable

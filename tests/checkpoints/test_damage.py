@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from monai.networks.nets import UNet
 
-from napari_ies.checkpoints import archive, load_checkpoint
-from napari_ies.checkpoints.state_dict import read_state_file
+from napari_ies.checkpoints import load_checkpoint
+from napari_ies.checkpoints.file import archive
+from napari_ies.checkpoints.file.state_dict import read_state_file
 from napari_ies.errors import CheckpointError
 from napari_ies.regular_files import open_regular
 
@@ -146,7 +147,7 @@ def test_a_later_protocol_is_refused_with_the_remedy(protocol, new, path):
 def test_a_later_protocol_is_named_in_a_file_of_which_the_beginning_alone_is_looked_at(
     path, monkeypatch
 ):
-    monkeypatch.setattr("napari_ies.checkpoints.old_files.LONGEST_PICKLE", 1000)
+    monkeypatch.setattr("napari_ies.checkpoints.file.old_files.LONGEST_PICKLE", 1000)
     content = saved(STATE, pickle_protocol=4, _use_new_zipfile_serialization=False)
 
     assert "pickle protocol 4" in refusal(path, content)
@@ -655,7 +656,7 @@ def test_a_long_training_history_beside_the_weights_is_read(path):
 def test_values_without_end_beside_the_weights_are_not_called_damage(
     limit, losses, words, path, monkeypatch, loads
 ):
-    monkeypatch.setattr(f"napari_ies.checkpoints.pickled.{limit}", 1000)
+    monkeypatch.setattr(f"napari_ies.checkpoints.file.pickled.{limit}", 1000)
 
     assert refusal(path, saved({"model": STATE, "losses": losses})) == (
         f"network.pth cannot be loaded: beside its tensors it holds more than {words}, such as a "
@@ -666,7 +667,7 @@ def test_values_without_end_beside_the_weights_are_not_called_damage(
 
 
 def test_more_than_the_list_of_tensors_may_take_is_not_called_damage(path, monkeypatch):
-    monkeypatch.setattr("napari_ies.checkpoints.state_dict.LONGEST_PICKLE", 1 << 20)
+    monkeypatch.setattr("napari_ies.checkpoints.file.state_dict.LONGEST_PICKLE", 1 << 20)
 
     sentence = refusal(path, saved({"model": STATE, "note": "a" * (1 << 21)}))
 
@@ -851,7 +852,7 @@ def test_of_a_huge_file_no_more_is_read_than_shows_that_it_is_none(head, path, m
             return data
 
     monkeypatch.setattr(
-        "napari_ies.checkpoints.state_dict.open_regular", lambda p: Watched(open_regular(p))
+        "napari_ies.checkpoints.file.state_dict.open_regular", lambda p: Watched(open_regular(p))
     )
 
     with pytest.raises(CheckpointError, match="damaged or cut short"):

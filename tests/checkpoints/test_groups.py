@@ -9,7 +9,8 @@ import pytest
 import torch
 from monai.networks.nets import DynUNet, UNet
 
-from napari_ies.checkpoints import architectures, inspect_checkpoint, load_checkpoint, profile_path
+from napari_ies.checkpoints import inspect_checkpoint, load_checkpoint, profile_path
+from napari_ies.checkpoints.families import architectures
 from napari_ies.errors import CheckpointError
 
 

@@ -17,14 +17,14 @@ from monai.networks.nets import UNet
 from networks import small_model
 
 from napari_ies.checkpoints import load_checkpoint, profile_path
-from napari_ies.checkpoints.absent import absent_model
-from napari_ies.checkpoints.architectures import FAMILIES
-from napari_ies.checkpoints.model import network_output
+from napari_ies.checkpoints.families.architectures import FAMILIES
 from napari_ies.checkpoints.sidecar import _CHECKS
 from napari_ies.errors import CheckpointError, SegmentationError
+from napari_ies.network.absent import absent_model
+from napari_ies.network.model import network_output
+from napari_ies.network.windows import tiling
 from napari_ies.printable import printable
-from napari_ies.segmentation import segment
-from napari_ies.windows import tiling
+from napari_ies.segmentation.segmentation import segment
 
 FIXED = settings(
     derandomize=True,

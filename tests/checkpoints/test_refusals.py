@@ -12,9 +12,9 @@ import torch
 from monai.networks.nets import AttentionUnet, BasicUNet, DynUNet, UNet
 
 from napari_ies.checkpoints import load_checkpoint
-from napari_ies.checkpoints.model import SegmentationModel, check_channels
-from napari_ies.checkpoints.profile import Profile
 from napari_ies.errors import CheckpointError
+from napari_ies.network.model import SegmentationModel, check_channels
+from napari_ies.network.profile import Profile
 from napari_ies.regular_files import file_sha256
 
 

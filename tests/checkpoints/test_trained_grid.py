@@ -9,8 +9,8 @@ from monai.networks.nets import UNet
 
 from napari_ies import with_geometry
 from napari_ies.checkpoints import load_checkpoint, profile_path
-from napari_ies.checkpoints.profile import DEFAULT_SPACING
 from napari_ies.errors import CheckpointError
+from napari_ies.network.profile import DEFAULT_SPACING
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import torch
 from monai.inferers import sliding_window_inference
 from monai.networks.nets import UNet
 
-from napari_ies.checkpoints.profile import Profile
 from napari_ies.demo import demo_checkpoint
+from napari_ies.network.profile import Profile
 
 STATED_DICE = 0.80
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_ies.case import Case
 from napari_ies.demo import synthetic_patient, write_synthetic_patient
 from napari_ies.demo.anatomy import load_template, smooth_field
 from napari_ies.errors import CaseError
-from napari_ies.midline import find_midline
+from napari_ies.patient.case import Case
+from napari_ies.patient.midline import find_midline
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_ies.case import Case
+from napari_ies.patient.case import Case
 from napari_ies.results import (
     holds_results,
     load_saliency,
@@ -18,7 +18,7 @@ from napari_ies.results import (
 )
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.saliency.saliency import Saliency
-from napari_ies.segmentation import segment
+from napari_ies.segmentation.segmentation import segment
 
 
 def a_case(digest: str = "a", **changes: object) -> Case:

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from saved_maps import SHAPE, a_map
 
-from napari_ies.case import Case
 from napari_ies.errors import ResultsError
+from napari_ies.patient.case import Case
 from napari_ies.results import load_saliency, load_segmentation, save_saliency, storage
 from napari_ies.results.explained import load_explained, result_of
 from napari_ies.results.sidecars import is_plain_name

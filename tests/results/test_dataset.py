@@ -20,7 +20,7 @@ from napari_ies.results import load_segmentation, save_saliency, save_segmentati
 from napari_ies.results.dataset import dataset_root, source_file, source_uris
 from napari_ies.results.explained import load_explained, load_images
 from napari_ies.results.session import SessionWriter, find_session, load_session, new_session_folder
-from napari_ies.segmentation import segment
+from napari_ies.segmentation.segmentation import segment
 
 pytestmark = pytest.mark.xdist_group("a folder of results")  # made once, by one worker
 

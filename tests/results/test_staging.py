@@ -15,8 +15,8 @@ import pytest
 from nibabel.affines import from_matvec
 from saved_maps import SHAPE, a_map
 
-from napari_ies.case import Case
 from napari_ies.errors import ResultsError
+from napari_ies.patient.case import Case
 from napari_ies.results import load_saliency, save_saliency, staging
 from napari_ies.results.storage import prepare, remove_leftovers, text_writer, write
 

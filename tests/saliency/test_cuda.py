@@ -9,14 +9,14 @@ import torch
 from cases import ball, random_case
 from networks import small_model
 
-from napari_ies.inference import network_input
-from napari_ies.orientation import Reorientation
+from napari_ies.geometry.orientation import Reorientation
+from napari_ies.network.inference import network_input
+from napari_ies.network.windows import tiling
 from napari_ies.saliency import explain
-from napari_ies.saliency.certification import choose_engine
+from napari_ies.saliency.engines.certification import choose_engine
 from napari_ies.saliency.forwards import noisy_image
 from napari_ies.saliency.problem import Problem
-from napari_ies.segmentation import segment
-from napari_ies.windows import tiling
+from napari_ies.segmentation.segmentation import segment
 
 pytestmark = [
     pytest.mark.cuda,

@@ -11,12 +11,12 @@ from cases import ball, random_case
 from networks import small_model
 
 from napari_ies.errors import SaliencyError
-from napari_ies.orientation import Reorientation
+from napari_ies.geometry.orientation import Reorientation
+from napari_ies.network.windows import tiling
 from napari_ies.saliency import explain
+from napari_ies.saliency.engines.jacobian import LoopEngine
 from napari_ies.saliency.forwards import Forwards
-from napari_ies.saliency.jacobian import LoopEngine
 from napari_ies.saliency.problem import Problem
-from napari_ies.windows import tiling
 
 SHAPE = (12, 10, 14)
 MASK = ball(SHAPE, (7, 5, 7), 2)

@@ -7,11 +7,11 @@ from cases import ball, random_case
 from networks import small_model
 from torch import nn
 
-from napari_ies.checkpoints.device import arithmetic
 from napari_ies.errors import SaliencyError
+from napari_ies.network.device import arithmetic
 from napari_ies.saliency import explain, explain_progressively
-from napari_ies.saliency.certification import choose_engine
-from napari_ies.saliency.local_network import LocalNetwork
+from napari_ies.saliency.engines.certification import choose_engine
+from napari_ies.saliency.engines.local_network import LocalNetwork
 
 SHAPE = (12, 10, 14)
 MASK = ball(SHAPE, (6, 5, 7), 1.0)

@@ -9,20 +9,20 @@ import torch
 from cases import OBLIQUE, ball, random_case
 from networks import small_model
 
-from napari_ies.assumptions import notes_on
 from napari_ies.errors import SaliencyError
-from napari_ies.orientation import Reorientation
+from napari_ies.geometry.orientation import Reorientation
+from napari_ies.network.assumptions import notes_on
+from napari_ies.network.windows import tiling
 from napari_ies.progress import finish
 from napari_ies.saliency import explain, explain_progressively
-from napari_ies.saliency.certification import JACOBIANS, choose_engine
+from napari_ies.saliency.engines.certification import JACOBIANS, choose_engine
+from napari_ies.saliency.engines.local_network import LocalNetwork
 from napari_ies.saliency.explanation import explain_together
 from napari_ies.saliency.footprint import footprint_voxels
-from napari_ies.saliency.local_network import LocalNetwork
 from napari_ies.saliency.noise import standard_noise
 from napari_ies.saliency.problem import Problem, Target
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.saliency.smoothgrad import smoothgrad
-from napari_ies.windows import tiling
 
 FORWARDS = ("sliding-window", "whole-volume")
 SHAPE = (12, 10, 14)

@@ -144,8 +144,8 @@ def small_model() -> Any:
     import torch
     from torch import nn
 
-    from napari_ies.checkpoints.model import SegmentationModel
-    from napari_ies.checkpoints.profile import Profile
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.network.profile import Profile
 
     hidden, output = nn.Conv3d(2, 2, 3, padding=1), nn.Conv3d(2, 2, 3, padding=1)
     with torch.no_grad():
@@ -284,7 +284,7 @@ def _docked(make_napari_viewer: Any, qtbot: Any) -> Hands:
 
 
 def _with_patient(hands: Hands, patient: Patient) -> Hands:
-    from napari_ies.viewer.tasks import LoadedModel
+    from napari_ies.viewer.work.tasks import LoadedModel
 
     model = small_model()
     hands.panel.take_model(LoadedModel(model, "CPU", ("cpu",), ("0", "2"), "0"))

@@ -134,7 +134,7 @@ class Monkey:
     def patch_dialogs(self):
         from qtpy.QtGui import QDesktopServices
 
-        from napari_ies.viewer import dialogs
+        from napari_ies.viewer.panel import dialogs
 
         new = self.folder / "chosen"
         new.mkdir(exist_ok=True)

@@ -7,8 +7,8 @@ from npe2 import PluginManifest
 from qtpy.QtCore import Qt
 
 from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
-from napari_ies.viewer.look import HIGHEST_THRESHOLD, LIMITS, Look
 from napari_ies.viewer.preferences import preferred_look
+from napari_ies.viewer.state.look import HIGHEST_THRESHOLD, LIMITS, Look
 
 
 @pytest.fixture

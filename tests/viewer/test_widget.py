@@ -262,7 +262,7 @@ def test_layers_of_the_user_are_never_changed(hands, patient):
     )
     labels = hands.viewer.add_layer(Labels(np.ones((4, 4, 4), int), name="mine"))
     state = [layer._get_state() for layer in (own, labels)]
-    from napari_ies.viewer.tasks import LoadedModel
+    from napari_ies.viewer.work.tasks import LoadedModel
 
     model = _loaded()
     assert isinstance(model, LoadedModel)
@@ -279,9 +279,9 @@ def _loaded():
     import torch
     from torch import nn
 
-    from napari_ies.checkpoints.model import SegmentationModel
-    from napari_ies.checkpoints.profile import Profile
-    from napari_ies.viewer.tasks import LoadedModel
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.network.profile import Profile
+    from napari_ies.viewer.work.tasks import LoadedModel
 
     profile = Profile("empty", "UNet", {}, ("FLAIR", "T1"))
     model = SegmentationModel(nn.Conv3d(2, 2, 1), profile, torch.device("cpu"))
@@ -451,7 +451,7 @@ def test_the_panel_is_not_cut_off(hands):
 
 
 def test_a_region_that_is_no_lesion_is_explained_like_one(segmented):
-    from napari_ies.viewer.reading import Region
+    from napari_ies.viewer.state.reading import Region
 
     reading = segmented.panel.reading
     mask = np.zeros(reading.case.shape, dtype=bool)
@@ -468,8 +468,8 @@ def test_a_region_that_is_no_lesion_is_explained_like_one(segmented):
 
 
 def test_another_checkpoint_explains_the_same_lesions_and_is_named(segmented):
-    from napari_ies.checkpoints.model import SegmentationModel
-    from napari_ies.viewer.tasks import LoadedModel
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.viewer.work.tasks import LoadedModel
 
     segmented.panel.explain(1)
     segmented.wait(lambda: segmented.answered(1))
@@ -488,8 +488,8 @@ def test_another_checkpoint_explains_the_same_lesions_and_is_named(segmented):
 def test_a_checkpoint_that_takes_the_sequences_in_another_order_explains_nothing(segmented):
     from dataclasses import replace
 
-    from napari_ies.checkpoints.model import SegmentationModel
-    from napari_ies.viewer.tasks import LoadedModel
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.viewer.work.tasks import LoadedModel
 
     model = segmented.panel.reading.model
     profile = replace(model.profile, sequences=("T1", "FLAIR"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.checkpoints.architectures import (
+from napari_ies.checkpoints.families.architectures import (
     FAMILIES,
     build_network,
     check_fit,
@@ -15,20 +15,20 @@ from napari_ies.checkpoints.architectures import (
     load_weights,
     shorter,
 )
-from napari_ies.checkpoints.defaults import make_profile
-from napari_ies.checkpoints.device import resolve_device
-from napari_ies.checkpoints.groups import (
+from napari_ies.checkpoints.families.defaults import make_profile
+from napari_ies.checkpoints.file.groups import (
     chosen_tables,
     find_groups,
     groups_for,
     named,
     what_else,
 )
-from napari_ies.checkpoints.model import SegmentationModel
+from napari_ies.checkpoints.file.state_dict import read_state_file
 from napari_ies.checkpoints.sidecar import profile_path, read_profile
-from napari_ies.checkpoints.state_dict import read_state_file
-from napari_ies.checkpoints.trained_grid import stated_geometry
 from napari_ies.errors import CheckpointError
+from napari_ies.network.device import resolve_device
+from napari_ies.network.model import SegmentationModel
+from napari_ies.network.trained_grid import stated_geometry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from napari_ies.checkpoints.family import Family
-    from napari_ies.checkpoints.groups import Tables
-    from napari_ies.checkpoints.profile import Profile
+    from napari_ies.checkpoints.families.family import Family
+    from napari_ies.checkpoints.file.groups import Tables
+    from napari_ies.network.profile import Profile
 
 _TRIED = 3  # groups of tensors, where a person states the whole network
 _LARGEST_STRIDE, _LARGEST_IMAGE = 64, 512

@@ -10,16 +10,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.checkpoints.architectures import FAMILIES
-from napari_ies.checkpoints.trained_grid import VOXEL_SIZES, is_orientation, is_voxel_size
+from napari_ies.checkpoints.families.architectures import FAMILIES
 from napari_ies.errors import CheckpointError
+from napari_ies.network.trained_grid import VOXEL_SIZES, is_orientation, is_voxel_size
 from napari_ies.printable import printable
 from napari_ies.regular_files import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_ies.checkpoints.profile import Profile
+    from napari_ies.network.profile import Profile
 
 LARGEST = 4 << 20
 """Bytes of a profile file."""

@@ -42,10 +42,10 @@ from napari_ies.cli.terminal import Terminal, reporting
 from napari_ies.cli.usage import Commands
 
 if TYPE_CHECKING:
-    from napari_ies.case import Case
-    from napari_ies.checkpoints.model import SegmentationModel
-    from napari_ies.masks import Mask
-    from napari_ies.segmentation import Segmentation
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.patient.case import Case
+    from napari_ies.patient.masks import Mask
+    from napari_ies.segmentation.segmentation import Segmentation
 
 logger = logging.getLogger("napari_ies")
 
@@ -127,7 +127,7 @@ def segment(
     with reporting(debug) as terminal:
         _check_given(reference)
         from napari_ies.cli.tables import lesions_table
-        from napari_ies.identity import Identity
+        from napari_ies.patient.identity import Identity
         from napari_ies.results import (
             anat_folder,
             prepare,
@@ -481,10 +481,10 @@ def _open(
     spacing: tuple[float, float, float] | None,
 ) -> tuple[SegmentationModel, Case]:
     """Load network and patient; say where the work is done, for whom, and what was assumed."""
-    from napari_ies.assumptions import notes_on
     from napari_ies.checkpoints import device_label, load_checkpoint, profile_path
     from napari_ies.cli.images import open_case
-    from napari_ies.identity import Identity
+    from napari_ies.network.assumptions import notes_on
+    from napari_ies.patient.identity import Identity
     from napari_ies.results import told_apart
 
     model = load_checkpoint(checkpoint, device=device, orientation=orientation, spacing=spacing)
@@ -506,15 +506,15 @@ def _open(
 
 def _check_given(*files: Path | None) -> None:
     """Refuse masks that cannot be opened before a network is loaded and tested."""
-    from napari_ies.image_files import check_there
-    from napari_ies.volume import expanded
+    from napari_ies.patient.images.image_files import check_there
+    from napari_ies.patient.images.volume import expanded
 
     check_there(*(None if file is None else expanded(file) for file in files))
 
 
 def _reference(terminal: Terminal, file: Path | None, case: Case) -> Mask | None:
     """Read a reference, if there is one, and say how it was taken."""
-    from napari_ies.masks import read_mask
+    from napari_ies.patient.masks import read_mask
 
     if file is None:
         return None
@@ -534,7 +534,7 @@ def _segment(
     forward: Forward,
     smallest: int | None = None,
 ) -> Segmentation:
-    from napari_ies.segmentation import segment_progressively
+    from napari_ies.segmentation.segmentation import segment_progressively
 
     reports = segment_progressively(
         model,

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import typer
 
 from napari_ies.duration import MINUTE
-from napari_ies.saliency.expected_time import expected_time
+from napari_ies.saliency.expected.expected_time import expected_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import ArrayLike
 
-    from napari_ies.case import Case
-    from napari_ies.checkpoints.model import SegmentationModel
     from napari_ies.cli.terminal import Terminal
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.patient.case import Case
     from napari_ies.saliency.request import SaliencyRequest
 
 
@@ -37,7 +37,7 @@ def announce(
     terminal
         Where it is said.
     model, case, footprints, request, memory_gib
-        See :func:`~napari_ies.saliency.expected_time.expected_time`.
+        See :func:`~napari_ies.saliency.expected.expected_time.expected_time`.
     agreed
         Whether they may take as long as they will.
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_ies.errors import CaseError, ResultsError, SaliencyError
-from napari_ies.masks import read_lesions, read_mask
+from napari_ies.patient.images.volume import stem_of
+from napari_ies.patient.masks import read_lesions, read_mask
 from napari_ies.results import (
     anat_folder,
     every_name,
@@ -26,7 +27,6 @@ from napari_ies.results.segmentation import read_segmentation
 from napari_ies.results.storage import read_sidecar, remove_leftovers, sidecar_of
 from napari_ies.saliency.explanation import explain_request, explain_together
 from napari_ies.saliency.footprint import BoxedMask, LabelledVoxels
-from napari_ies.volume import stem_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from pandas import DataFrame
 
-    from napari_ies.case import Case
-    from napari_ies.checkpoints.model import SegmentationModel
-    from napari_ies.checkpoints.profile import Profile
     from napari_ies.cli.terminal import Terminal
-    from napari_ies.masks import Mask
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.network.profile import Profile
+    from napari_ies.patient.case import Case
+    from napari_ies.patient.masks import Mask
     from napari_ies.progress import Progress
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
-    from napari_ies.segmentation import Segmentation
+    from napari_ies.segmentation.segmentation import Segmentation
 
     FileRecord = Mapping[str, str | None]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from napari_ies.case import load_case
 from napari_ies.errors import CaseError
-from napari_ies.sequence_names import guess_sequences
+from napari_ies.patient.case import load_case
+from napari_ies.patient.sequence_names import guess_sequences
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from napari_ies.case import Case
+    from napari_ies.patient.case import Case
 
 logger = logging.getLogger("napari_ies")
 

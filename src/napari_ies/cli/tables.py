@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.network.model import SegmentationModel
 
 NOT_KNOWN = "n/a"
 
@@ -74,8 +74,8 @@ def measures_table(measures: Mapping[str, pd.DataFrame], unit: str) -> Table:
 
 def zones_table(measures: Mapping[str, pd.DataFrame], unit: str) -> Table:
     """Lay out the means inside and around each footprint, by what is explained."""
-    from napari_ies.measures import ZONES
-    from napari_ies.surroundings import SHELLS_MM
+    from napari_ies.saliency.reading_off.measures import ZONES
+    from napari_ies.saliency.reading_off.surroundings import SHELLS_MM
 
     table = _table(
         ["Explained", "Sequence", "Inside", *(f"{low:g}–{high:g} mm" for low, high in SHELLS_MM)],

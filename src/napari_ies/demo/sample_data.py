@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_ies.demo.patient import SyntheticPatient
-    from napari_ies.orientation import Reorientation
+    from napari_ies.geometry.orientation import Reorientation
 
 LayerDataTuple = tuple["NDArray[Any]", dict[str, Any], str]
 
@@ -53,11 +53,11 @@ def segmented_patient_layers() -> list[LayerDataTuple]:
     CaseError
         If nilearn is not installed.
     """
-    from napari_ies.case import Case
     from napari_ies.checkpoints import load_checkpoint
     from napari_ies.demo import demo_checkpoint
     from napari_ies.demo.patient import synthetic_patient
-    from napari_ies.segmentation import segment
+    from napari_ies.patient.case import Case
+    from napari_ies.segmentation.segmentation import segment
 
     patient = synthetic_patient()
     case = Case(("FLAIR", "T1"), np.stack([patient.flair, patient.t1]), patient.affine)
@@ -102,7 +102,7 @@ def _geometry(patient: SyntheticPatient, sequence: str) -> dict[str, Any]:
 
 
 def _display(patient: SyntheticPatient) -> Reorientation:
-    from napari_ies.orientation import Reorientation
+    from napari_ies.geometry.orientation import Reorientation
 
     x, y, z = patient.lesions.shape
     return Reorientation.for_display(patient.affine, (x, y, z))

@@ -16,8 +16,8 @@ from napari_ies.printable import printable
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_ies.case import Case
     from napari_ies.figures.settings import FigureSettings
+    from napari_ies.patient.case import Case
     from napari_ies.saliency.saliency import Saliency
 
 LONGEST_SUBJECT = 200

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ies.errors import FigureError
-from napari_ies.orientation import Reorientation
-from napari_ies.outline import box_of, outline_segments
+from napari_ies.geometry.orientation import Reorientation
+from napari_ies.geometry.outline import box_of, outline_segments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

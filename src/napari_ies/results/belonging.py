@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.errors import ResultsError
-from napari_ies.identity import Identity
+from napari_ies.patient.identity import Identity
 from napari_ies.results.dataset import anat_folder, identity_of
 from napari_ies.results.provenance import data_digest
 from napari_ies.results.storage import disk_errors, read_sidecar
@@ -16,7 +16,7 @@ from napari_ies.results.storage import disk_errors, read_sidecar
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_ies.case import Case
+    from napari_ies.patient.case import Case
 
 
 def told_apart(folder: str | Path, case: Case) -> tuple[Case, str]:

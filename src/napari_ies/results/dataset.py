@@ -9,14 +9,14 @@ from urllib.parse import quote, unquote, urlsplit
 from urllib.request import url2pathname
 
 from napari_ies.errors import ResultsError
-from napari_ies.identity import Identity
+from napari_ies.patient.identity import Identity
 from napari_ies.regular_files import read_text
 from napari_ies.results.storage import json_writer, read_sidecar, text_writer, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_ies.case import Case
+    from napari_ies.patient.case import Case
 
 BIDS_VERSION = "1.10.0"
 DESCRIPTION = "dataset_description.json"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from napari_ies.bids_label import entity_of
-from napari_ies.case import load_case
 from napari_ies.errors import ResultsError
+from napari_ies.patient.bids_label import entity_of
+from napari_ies.patient.case import load_case
 from napari_ies.regular_files import file_sha256
 from napari_ies.results.dataset import dataset_root, source_file
 from napari_ies.results.numbering import numbered_otherwise
@@ -20,7 +20,7 @@ from napari_ies.results.storage import finishing, sidecar_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from napari_ies.case import Case
+    from napari_ies.patient.case import Case
     from napari_ies.saliency.saliency import Saliency
 
 logger = logging.getLogger("napari_ies")

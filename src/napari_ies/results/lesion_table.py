@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ies.errors import ResultsError
-from napari_ies.lesions import COLUMNS
 from napari_ies.results.tables import read_table
+from napari_ies.segmentation.lesions import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_ies.bids_label import bids_label
 from napari_ies.errors import ResultsError
+from napari_ies.patient.bids_label import bids_label
 
 if TYPE_CHECKING:
     from napari_ies.saliency.request import SaliencyRequest
@@ -15,7 +15,8 @@ EXTENSIONS = (".nii.gz", ".json", ".tsv")
 
 
 def label(text: str) -> str:
-    """Reduce a text to the value of a BIDS entity, see :func:`~napari_ies.bids_label.bids_label`.
+    """Reduce a text to the value of a BIDS entity, see
+    :func:`~napari_ies.patient.bids_label.bids_label`.
 
     Raises
     ------

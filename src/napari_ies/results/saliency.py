@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ies.errors import ResultsError
-from napari_ies.measures import describe_measures, measure
-from napari_ies.profile import describe_profile, profile
 from napari_ies.results.belonging import told_apart
 from napari_ies.results.dataset import anat_folder, describe_dataset, source_uris
 from napari_ies.results.names import saliency_stem, sidecar_name
@@ -27,14 +25,16 @@ from napari_ies.results.storage import (
 )
 from napari_ies.results.tables import table_writer
 from napari_ies.saliency.provenance import network_provenance
+from napari_ies.saliency.reading_off.distance_profile import describe_profile, profile
+from napari_ies.saliency.reading_off.measures import describe_measures, measure
+from napari_ies.saliency.reading_off.surroundings import surroundings
 from napari_ies.saliency.saliency import Saliency
-from napari_ies.surroundings import surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from napari_ies.case import Case
-    from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.patient.case import Case
     from napari_ies.saliency.request import SaliencyRequest
 
 

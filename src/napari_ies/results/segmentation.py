@@ -11,7 +11,6 @@ import numpy as np
 
 from napari_ies.errors import ResultsError
 from napari_ies.geometry.grid import Grid
-from napari_ies.lesions import COLUMNS
 from napari_ies.results.belonging import told_apart
 from napari_ies.results.dataset import anat_folder, describe_dataset, source_uris
 from napari_ies.results.lesion_table import read_lesion_table
@@ -34,6 +33,7 @@ from napari_ies.results.storage import (
     write,
 )
 from napari_ies.results.tables import table_writer
+from napari_ies.segmentation.lesions import COLUMNS
 from napari_ies.versions import versions
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from napari_ies.agreement import Agreement
-    from napari_ies.case import Case
-    from napari_ies.checkpoints.model import SegmentationModel
-    from napari_ies.segmentation import Segmentation
+    from napari_ies.network.agreement import Agreement
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.patient.case import Case
+    from napari_ies.segmentation.segmentation import Segmentation
 
 
 def segmentation_files(subject: str, visit: str = "") -> dict[str, str]:
@@ -213,7 +213,7 @@ def read_segmentation(
 
 def _read(path: Path, case: Case | None, changed_too: bool) -> SavedSegmentation:
     # Here, because it brings PyTorch along, for which whoever only writes need not wait.
-    from napari_ies.segmentation import Segmentation
+    from napari_ies.segmentation.segmentation import Segmentation
 
     sidecar = sidecar_of(path)
     content, whole = read_content(sidecar, SegmentationContent)
@@ -261,7 +261,9 @@ _LOOKUP_COLUMNS = {
     "index": {"Description": "Label of the lesion in the image of labels", "Format": "integer"},
     "name": {"Description": "Name of the lesion"},
 }
-"""Of the table, before those of :data:`~napari_ies.lesions.COLUMNS`: BIDS asks for them."""
+"""Of the table, before those of :data:`~napari_ies.segmentation.lesions.COLUMNS`: BIDS asks for
+them.
+"""
 
 
 def _lookup_table(lesions: pd.DataFrame) -> pd.DataFrame:
@@ -316,7 +318,7 @@ def _agreement_content(agreement: Agreement) -> dict[str, Any]:
 
 def _agreement(content: Mapping[str, Any]) -> Agreement:
     # Here for the same reason as where it is called.
-    from napari_ies.agreement import Agreement
+    from napari_ies.network.agreement import Agreement
 
     suggestion = content["Suggestion"]
     return Agreement(

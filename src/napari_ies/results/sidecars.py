@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_ies.windows import Box
+    from napari_ies.network.windows import Box
 
 LARGEST_SIDE = 32767
 """Voxels along an axis that NIfTI can say."""

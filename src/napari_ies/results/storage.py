@@ -16,7 +16,7 @@ import numpy as np
 
 from napari_ies.errors import CaseError, ResultsError
 from napari_ies.geometry.grid import Grid
-from napari_ies.image_files import UNREADABLE, Content, open_image
+from napari_ies.patient.images.image_files import UNREADABLE, Content, open_image
 from napari_ies.regular_files import read_json
 from napari_ies.results.names import sidecar_name
 from napari_ies.results.staging import (
@@ -29,7 +29,7 @@ from napari_ies.results.staging import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_ies.case import Case
+    from napari_ies.patient.case import Case
 
 __all__ = [
     "CHANGED",

@@ -17,6 +17,6 @@ __all__ = ["explain", "explain_progressively", "explain_together"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from napari_ies.saliency import explanation  # torch: only where something is computed
+    from napari_ies.saliency import explanation
 
     return getattr(explanation, name)

@@ -10,32 +10,32 @@ import numpy as np
 import torch
 
 from napari_ies.errors import SaliencyError
-from napari_ies.inference import network_input, network_turn
-from napari_ies.network_grid import (
+from napari_ies.network.inference import network_input, network_turn
+from napari_ies.network.network_grid import (
     footprint_on,
     map_to_stored,
     network_case,
     touched_box,
 )
+from napari_ies.network.windows import enclosing, tiling
 from napari_ies.progress import Progress
-from napari_ies.saliency.certification import choose_engine
+from napari_ies.saliency.engines.certification import choose_engine
+from napari_ies.saliency.engines.memory import PeakMemory, memory_limit
 from napari_ies.saliency.footprint import BoxedMask, footprint_mask, footprint_voxels
 from napari_ies.saliency.gradcam import default_layer, gradcam
-from napari_ies.saliency.memory import PeakMemory, memory_limit
 from napari_ies.saliency.problem import Estimate, Problem, Target
 from napari_ies.saliency.provenance import provenance
 from napari_ies.saliency.saliency import Saliency
 from napari_ies.saliency.smoothgrad import smoothgrad
-from napari_ies.windows import enclosing, tiling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from numpy.typing import ArrayLike, NDArray
 
-    from napari_ies.case import Case
-    from napari_ies.checkpoints.model import SegmentationModel
-    from napari_ies.orientation import Reorientation
+    from napari_ies.geometry.orientation import Reorientation
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.patient.case import Case
     from napari_ies.saliency.request import SaliencyRequest
 
 logger = logging.getLogger("napari_ies")

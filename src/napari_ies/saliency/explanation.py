@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from napari_ies.case import Case
-    from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.patient.case import Case
     from napari_ies.saliency.saliency import Saliency
 
 Key = TypeVar("Key")
@@ -103,10 +103,10 @@ def explain_progressively(
         See :class:`~napari_ies.saliency.request.SaliencyRequest`.
     jacobian
         How SmoothGrad's gradients are computed, which changes the time and not the map: see
-        :func:`~napari_ies.saliency.certification.choose_engine`.
+        :func:`~napari_ies.saliency.engines.certification.choose_engine`.
     memory_gib
         Memory in GiB that may be taken beyond the network and one forward, which changes the time
-        and not the map: see :func:`~napari_ies.saliency.memory.memory_limit`.
+        and not the map: see :func:`~napari_ies.saliency.engines.memory.memory_limit`.
 
     Yields
     ------
@@ -191,7 +191,7 @@ def explain_together(
     aggregations
         Aggregations to compute; by default the request's.
     jacobian
-        See :func:`~napari_ies.saliency.certification.choose_engine`.
+        See :func:`~napari_ies.saliency.engines.certification.choose_engine`.
     memory_gib
         See :func:`explain_progressively`. As many footprints are computed together as half of it
         holds maps of, one at the least, so that memory does not grow with their number. An engine

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 
 from napari_ies.errors import SaliencyError
-from napari_ies.saliency.patches import ints, triple
-from napari_ies.windows import Triple, Window, relative
+from napari_ies.network.windows import Triple, Window, relative
+from napari_ies.saliency.engines.patches import ints, triple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import ArrayLike, NDArray
 
-    from napari_ies.saliency.patches import Span
-    from napari_ies.windows import Box, Tiling
+    from napari_ies.network.windows import Box, Tiling
+    from napari_ies.saliency.engines.patches import Span
 
 
 SPLIT_GAIN = 0.8

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from napari_ies.finite import all_finite
+from napari_ies.network.finite import all_finite
 from napari_ies.saliency.noise import standard_noise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_ies.network.windows import Box, Window
+    from napari_ies.saliency.engines.jacobian import Linearisation
     from napari_ies.saliency.footprint import Piece
-    from napari_ies.saliency.jacobian import Linearisation
     from napari_ies.saliency.problem import Problem
-    from napari_ies.windows import Box, Window
 
 
 class Forwards:

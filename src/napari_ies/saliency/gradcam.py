@@ -14,14 +14,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from napari_ies.checkpoints.device import arithmetic
-from napari_ies.checkpoints.model import network_output
 from napari_ies.errors import SaliencyError
-from napari_ies.finite import all_finite
-from napari_ies.inference import network_logits
+from napari_ies.network.device import arithmetic
+from napari_ies.network.finite import all_finite
+from napari_ies.network.inference import network_logits
+from napari_ies.network.model import network_output
+from napari_ies.network.windows import enclosing, relative
 from napari_ies.saliency.footprint import Piece, pieces
 from napari_ies.saliency.problem import Estimate, Problem, too_large
-from napari_ies.windows import enclosing, relative
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.network.model import SegmentationModel
 
 UPSAMPLING = (nn.ConvTranspose3d, nn.Upsample)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_ies.errors import SaliencyError
-from napari_ies.finite import where_not_finite
+from napari_ies.network.finite import where_not_finite
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from napari_ies.orientation import Reorientation
-    from napari_ies.saliency.jacobian import Engine
-    from napari_ies.windows import Box, Tiling, Window
+    from napari_ies.geometry.orientation import Reorientation
+    from napari_ies.network.windows import Box, Tiling, Window
+    from napari_ies.saliency.engines.jacobian import Engine
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_ies.assumptions import notes_on
-from napari_ies.checkpoints.device import device_label
-from napari_ies.network_grid import map_notes, network_case
+from napari_ies.network.assumptions import notes_on
+from napari_ies.network.device import device_label
+from napari_ies.network.network_grid import map_notes, network_case
 from napari_ies.versions import versions
 
 if TYPE_CHECKING:
-    from napari_ies.case import Case
-    from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.patient.case import Case
 
 
 def provenance(model: SegmentationModel, case: Case, precision: str) -> dict[str, object]:

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from napari_ies.finite import all_finite
-from napari_ies.saliency.patches import add_to, overlap
-from napari_ies.saliency.portions import Portions
+from napari_ies.network.finite import all_finite
+from napari_ies.network.windows import relative
+from napari_ies.saliency.engines.patches import add_to, overlap
+from napari_ies.saliency.expected.portions import Portions
 from napari_ies.saliency.problem import Estimate, Problem, Target, too_large
 from napari_ies.saliency.reduction import RunningExtremes, RunningMoments
-from napari_ies.windows import relative
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
+    from napari_ies.network.windows import Box, Triple, Window
     from napari_ies.saliency.footprint import Piece
     from napari_ies.saliency.forwards import Forwards
-    from napari_ies.windows import Box, Triple, Window
 
 
 class RunningMap(Portions):

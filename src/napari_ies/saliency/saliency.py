@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from napari_ies.network.windows import Box
     from napari_ies.saliency.request import SaliencyRequest
-    from napari_ies.windows import Box
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +101,10 @@ class Saliency:
 
     @cached_property
     def measures(self) -> pd.DataFrame:
-        """The numbers read off the maps: see :func:`napari_ies.measures.measure`."""
-        from napari_ies.measures import measure
+        """The numbers read off the maps: see
+        :func:`napari_ies.saliency.reading_off.measures.measure`.
+        """
+        from napari_ies.saliency.reading_off.measures import measure
 
         return measure(self)
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from napari_ies.free_memory import is_out_of_memory
+from napari_ies.network.windows import enclosing
+from napari_ies.saliency.expected.portions import in_order, samples_together
 from napari_ies.saliency.forwards import Forwards
-from napari_ies.saliency.portions import in_order, samples_together
 from napari_ies.saliency.problem import Estimate, Problem, Target
 from napari_ies.saliency.running_map import RunningMap
-from napari_ies.windows import enclosing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from napari.settings import get_plugin_settings
 from qtpy.QtCore import QObject
 
-from napari_ies.viewer.look import THRESHOLD_STEP, Look
+from napari_ies.viewer.state.look import THRESHOLD_STEP, Look
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.background import find_background
 from napari_ies.colour_maps import window_of
-from napari_ies.viewer.frame import Frame
+from napari_ies.patient.background import find_background
+from napari_ies.viewer.canvas.frame import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,11 +57,11 @@ def read_images(path: str | Sequence[str]) -> list[LayerDataTuple]:
 def _is_image(path: str) -> bool:
     if path.lower().endswith(OWN):
         return True
-    from napari_ies.volume import READABLE
+    from napari_ies.patient.images.volume import READABLE
 
     if not path.lower().endswith(READABLE):
         return False
-    from napari_ies.image_files import is_image
+    from napari_ies.patient.images.image_files import is_image
 
     return is_image(Path(path))
 
@@ -144,7 +144,7 @@ def read_image(path: str | Path) -> LayerDataTuple:
     Parameters
     ----------
     path
-        A file that :func:`napari_ies.volume.read_volume` reads.
+        A file that :func:`napari_ies.patient.images.volume.read_volume` reads.
 
     Returns
     -------
@@ -157,7 +157,7 @@ def read_image(path: str | Path) -> LayerDataTuple:
     CaseError
         If the file cannot be used, in one sentence that names it.
     """
-    from napari_ies.volume import expanded, read_volume, stem_of
+    from napari_ies.patient.images.volume import expanded, read_volume, stem_of
 
     path = expanded(path)
     # A mask with no lesion is a constant volume and still a reference.

@@ -11,37 +11,45 @@ from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QEvent, QObject, Signal
 
 from napari_ies.errors import CheckpointError, NapariIESError
-from napari_ies.viewer import tasks
-from napari_ies.viewer.colouring import Colouring
-from napari_ies.viewer.comparing import Comparing
-from napari_ies.viewer.explain_all import ExplainAll
-from napari_ies.viewer.figure_making import FigureMaking
-from napari_ies.viewer.guidance import Guidance
-from napari_ies.viewer.jobs import Job, Jobs
+from napari_ies.viewer.canvas.layers import Scene
+from napari_ies.viewer.canvas.picking import pick_lesion
+from napari_ies.viewer.canvas.viewer_link import ViewerLink
+from napari_ies.viewer.colouring.colouring import Colouring
+from napari_ies.viewer.comparing.comparing import Comparing
+from napari_ies.viewer.explaining.explain_all import ExplainAll
+from napari_ies.viewer.explaining.long_work import LongWork
+from napari_ies.viewer.explaining.map_memory import MapMemory
+from napari_ies.viewer.figure.figure_making import FigureMaking
 from napari_ies.viewer.keys import Keyboard
-from napari_ies.viewer.layers import Scene
-from napari_ies.viewer.lesion_list import LesionList
-from napari_ies.viewer.long_work import LongWork
-from napari_ies.viewer.map_memory import MapMemory
-from napari_ies.viewer.naming import Naming
-from napari_ies.viewer.panel import Panel
-from napari_ies.viewer.picking import pick_lesion
-from napari_ies.viewer.plain_text import said_aloud
+from napari_ies.viewer.lesions.lesion_list import LesionList
+from napari_ies.viewer.lesions.result_notes import ResultNotes
+from napari_ies.viewer.panel.guidance import Guidance
+from napari_ies.viewer.panel.panel import Panel
+from napari_ies.viewer.panel.plain_text import said_aloud
 from napari_ies.viewer.planes.part import Planes
 from napari_ies.viewer.preferences import Preferring
-from napari_ies.viewer.preparing import Preparing
-from napari_ies.viewer.reading import Answer, Answers, Key, Reading, Region, Subject, model_key
+from napari_ies.viewer.preparing.naming import Naming
+from napari_ies.viewer.preparing.preparing import Preparing
 from napari_ies.viewer.readout import Readout
-from napari_ies.viewer.regions import Regions
-from napari_ies.viewer.result_notes import ResultNotes
-from napari_ies.viewer.session import SessionKeeping
-from napari_ies.viewer.titles import request_title, subject_title
-from napari_ies.viewer.viewer_link import ViewerLink
+from napari_ies.viewer.regions.regions import Regions
+from napari_ies.viewer.session.keeping import SessionKeeping
+from napari_ies.viewer.state.reading import (
+    Answer,
+    Answers,
+    Key,
+    Reading,
+    Region,
+    Subject,
+    model_key,
+)
+from napari_ies.viewer.state.titles import request_title, subject_title
+from napari_ies.viewer.work import tasks
+from napari_ies.viewer.work.jobs import Job, Jobs
 
 if TYPE_CHECKING:
-    from napari_ies.checkpoints.model import SegmentationModel
-    from napari_ies.viewer.frame import Voxel
-    from napari_ies.viewer.tasks import LoadedModel
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.viewer.canvas.frame import Voxel
+    from napari_ies.viewer.work.tasks import LoadedModel
 
 FIRST_STEPS = (
     "Open the images and a checkpoint, press Segment, then click a lesion in the image or in the "
@@ -72,13 +80,13 @@ class LesionSaliencyWidget(Panel):
     """
 
     reading_changed = Signal(object)
-    """The new :class:`~napari_ies.viewer.reading.Reading`, or None."""
+    """The new :class:`~napari_ies.viewer.state.reading.Reading`, or None."""
     selection_changed = Signal(object)
     """The lesion or region that is selected now, or None."""
     answer_shown = Signal(object)
-    """The :class:`~napari_ies.viewer.reading.Answer` on screen now, running or finished."""
+    """The :class:`~napari_ies.viewer.state.reading.Answer` on screen now, running or finished."""
     answer_kept = Signal(object)
-    """An :class:`~napari_ies.viewer.reading.Answer` that was finished and kept."""
+    """An :class:`~napari_ies.viewer.state.reading.Answer` that was finished and kept."""
     note_changed = Signal(object)
     """The lesion or region whose note in ``reading.notes`` is another one now."""
     triple_view_requested = Signal()
@@ -86,7 +94,7 @@ class LesionSaliencyWidget(Panel):
     room_taken = Signal(object)
     """The part that takes the room beside the image now; another one that has it gives it back."""
     model_changed = Signal(object)
-    """The :class:`~napari_ies.viewer.tasks.LoadedModel` that was loaded."""
+    """The :class:`~napari_ies.viewer.work.tasks.LoadedModel` that was loaded."""
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()

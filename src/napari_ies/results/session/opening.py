@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_ies.case import Case
-    from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.patient.case import Case
     from napari_ies.results.session.record import SessionRecord, SessionSummary, Subject
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
-    from napari_ies.segmentation import Segmentation
+    from napari_ies.segmentation.segmentation import Segmentation
 
 T = TypeVar("T")
 
@@ -194,7 +194,7 @@ class Session:
         CaseError
             If an image cannot be read.
         """
-        from napari_ies.case import Case
+        from napari_ies.patient.case import Case
 
         shape = self.segmentation.labels.shape
         found = {one.sequence: one.path for one in self.images if one.path is not None}
@@ -222,7 +222,7 @@ class Session:
         )
 
     def _load(self, found: Mapping[str, Path]) -> Case:
-        from napari_ies.case import load_case
+        from napari_ies.patient.case import load_case
 
         case = load_case(found, subject=self.record.subject, visit=self.record.visit)
         expected = {image.sequence: image.sha256 for image in self.images}
@@ -242,7 +242,7 @@ class Session:
         ResultsError
             If the sidecar of the lesions does not say what is known of it.
         """
-        from napari_ies.checkpoints.absent import absent_model
+        from napari_ies.network.absent import absent_model
 
         first, recorded = self.checkpoints[0], self.record.checkpoints[0].file
         file = first.name if recorded is None else recorded.name

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_ies.errors import ResultsError
-from napari_ies.identity import Identity
+from napari_ies.patient.identity import Identity
 from napari_ies.results.session.document import read_summary
 from napari_ies.results.session.record import SESSION_FILE, SessionSummary
 

@@ -21,8 +21,8 @@ from pydantic import (
 from pydantic.alias_generators import to_pascal
 from pydantic_core import PydanticCustomError
 
-from napari_ies.bids_label import bids_label
 from napari_ies.errors import SaliencyError
+from napari_ies.patient.bids_label import bids_label
 from napari_ies.saliency.request import SaliencyRequest
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_ies.bids_label import bids_label
 from napari_ies.errors import ResultsError
+from napari_ies.patient.bids_label import bids_label
 from napari_ies.regular_files import file_sha256
 from napari_ies.results.names import image_stem, label, mask_stem, sidecar_name
 from napari_ies.results.saliency import every_name, saliency_files, save_saliency
@@ -53,12 +53,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_ies.case import Case
-    from napari_ies.checkpoints.model import SegmentationModel
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.patient.case import Case
     from napari_ies.results.session.opening import Session
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
-    from napari_ies.segmentation import Segmentation
+    from napari_ies.segmentation.segmentation import Segmentation
 
 
 _LONGEST_ENTITY = 48

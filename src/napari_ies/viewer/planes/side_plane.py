@@ -8,9 +8,9 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_ies.viewer.extra_view import extra_view
-from napari_ies.viewer.outlines.lines import OutlineLines
-from napari_ies.viewer.picking import ClickPicker
+from napari_ies.viewer.canvas.extra_view import extra_view
+from napari_ies.viewer.canvas.outlines.lines import OutlineLines
+from napari_ies.viewer.canvas.picking import ClickPicker
 from napari_ies.viewer.planes.canvas import pixel_at, shown_axes
 from napari_ies.viewer.planes.marks import UPRIGHT
 from napari_ies.viewer.planes.mirror import LayerMirror
@@ -20,7 +20,7 @@ from napari_ies.viewer.planes.wheel import Wheel
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from napari_ies.viewer.outlines.outlines import Outlines
+    from napari_ies.viewer.canvas.outlines.outlines import Outlines
 
 
 class SidePlane(QWidget):

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_ies.viewer.frame import Frame
-    from napari_ies.viewer.reading import Reading
+    from napari_ies.viewer.canvas.frame import Frame
+    from napari_ies.viewer.state.reading import Reading
 
     Mesh = tuple[NDArray[np.float64], NDArray[np.int64]]
     """Vertices (N, 3) in world mm and triangles (M, 3)."""
@@ -51,7 +51,7 @@ def surfaces_of(reading: Reading, given_up: Callable[[], bool]) -> Surfaces | No
     given_up
         Whether nobody waits for them any more, asked now and then; they are None then.
     """
-    from napari_ies.midline import above_background
+    from napari_ies.patient.midline import above_background
 
     frame = reading.frame
     lesions, labels = lesion_surfaces(reading.segmentation.labels, frame, given_up)
@@ -76,7 +76,7 @@ def head_surface(volume: NDArray[np.float32], frame: Frame) -> Mesh | None:
     """
     from scipy import ndimage
 
-    from napari_ies.midline import head_mask
+    from napari_ies.patient.midline import head_mask
 
     steps = [max(1, round(COARSE_MM / size)) for size in frame.scale]
     coarse = frame.reorientation.apply(volume)[tuple(slice(None, None, step) for step in steps)]

@@ -13,7 +13,7 @@ from napari_ies.viewer.planes.side_plane import SidePlane
 from napari_ies.viewer.planes.wheel import Wheel
 
 if TYPE_CHECKING:
-    from napari_ies.viewer.outlines.outlines import Outlines
+    from napari_ies.viewer.canvas.outlines.outlines import Outlines
     from napari_ies.viewer.planes.overlay import PlaneOverlay
 
 MAIN_SHARE, SIDE_SHARE = 4, 3

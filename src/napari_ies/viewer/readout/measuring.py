@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_ies.viewer.background import Background, Errand
 from napari_ies.viewer.readout.plot import draw, profile_figure
+from napari_ies.viewer.work.background import Background, Errand
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from napari_ies.saliency.reading_off.surroundings import Surroundings
     from napari_ies.saliency.saliency import Saliency
-    from napari_ies.surroundings import Surroundings
-    from napari_ies.viewer.reading import Answer
     from napari_ies.viewer.readout.plot import Sheet
+    from napari_ies.viewer.state.reading import Answer
 
 logger = logging.getLogger("napari_ies")
 
@@ -44,9 +44,9 @@ class Numbers:
     answer
         The map.
     measures
-        See :func:`napari_ies.measures.measure`.
+        See :func:`napari_ies.saliency.reading_off.measures.measure`.
     profile
-        See :func:`napari_ies.profile.profile`.
+        See :func:`napari_ies.saliency.reading_off.distance_profile.profile`.
     sheet, picture
         What the profile was drawn on, and that, uint8 (rows, columns, RGBA).
     """
@@ -108,8 +108,8 @@ class Measuring(QObject):
 
     def _numbers(self, answer: Answer, sheet: Sheet) -> Numbers:
         """Measure and draw; runs in a thread, one at a time."""
-        from napari_ies.measures import measure
-        from napari_ies.profile import profile
+        from napari_ies.saliency.reading_off.distance_profile import profile
+        from napari_ies.saliency.reading_off.measures import measure
 
         saliency = answer.saliency
         if self._last is not None and self._last.answer is answer:
@@ -123,7 +123,7 @@ class Measuring(QObject):
     def _surroundings(self, saliency: Saliency) -> Surroundings:
         """Return the surroundings, found once for all running maps of a footprint."""
         if self._known is None or not _same_footprint(self._known[0], saliency):
-            from napari_ies.surroundings import surroundings
+            from napari_ies.saliency.reading_off.surroundings import surroundings
 
             self._known = saliency, surroundings(saliency)
         return self._known[1]

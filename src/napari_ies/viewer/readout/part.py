@@ -12,11 +12,11 @@ from napari_ies.viewer.readout.measuring import Measuring
 from napari_ies.viewer.readout.plot import Sheet
 from napari_ies.viewer.readout.view import ReadoutView
 from napari_ies.viewer.readout.words import NO_ANSWER, copied_text, method_line
-from napari_ies.viewer.titles import capitalised, subject_title
+from napari_ies.viewer.state.titles import capitalised, subject_title
 
 if TYPE_CHECKING:
-    from napari_ies.viewer.reading import Answer
     from napari_ies.viewer.readout.measuring import Numbers
+    from napari_ies.viewer.state.reading import Answer
     from napari_ies.viewer.widget import LesionSaliencyWidget
 
 

@@ -15,7 +15,7 @@ from qtpy.QtGui import QImage, QPainter
 from qtpy.QtWidgets import QWidget
 
 from napari_ies.printable import printable
-from napari_ies.surroundings import REACH_MM
+from napari_ies.saliency.reading_off.surroundings import REACH_MM
 from napari_ies.viewer.readout.words import common_power, scaled_unit
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def profile_figure(
     Parameters
     ----------
     profile
-        See :func:`napari_ies.profile.profile`.
+        See :func:`napari_ies.saliency.reading_off.distance_profile.profile`.
     sequences
         Its columns to draw.
     unit

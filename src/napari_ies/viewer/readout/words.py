@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_ies.surroundings import SHELLS_MM
+from napari_ies.saliency.reading_off.surroundings import SHELLS_MM
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from napari_ies.viewer.reading import Answer
+    from napari_ies.viewer.state.reading import Answer
 
 NONE = "–"
 """Stands for a number that is not there."""
@@ -26,7 +26,7 @@ class Row:
     Parameters
     ----------
     key
-        Column of :func:`napari_ies.measures.measure`.
+        Column of :func:`napari_ies.saliency.reading_off.measures.measure`.
     title
         What it is called on the screen.
     meaning
@@ -125,7 +125,7 @@ def cell_text(row: Row, values: pd.Series, power: int) -> str:
     row
         Which one.
     values
-        A sequence's row of :func:`napari_ies.measures.measure`.
+        A sequence's row of :func:`napari_ies.saliency.reading_off.measures.measure`.
     power
         Values are shown in units of ten to this power.
     """

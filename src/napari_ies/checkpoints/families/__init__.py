@@ -1,0 +1,1 @@
+"""Network families: how each is recognised and built from its weights."""

@@ -1,0 +1,238 @@
+"""The families of networks: how one is built, and how weights get into it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from napari_ies.checkpoints.families import dynunet, swin_unetr, unet, unetr
+from napari_ies.errors import CheckpointError
+from napari_ies.free_memory import lacking
+from napari_ies.network.finite import all_finite
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    import torch
+    from torch import nn
+
+    from napari_ies.checkpoints.families.family import Family
+
+FAMILIES: Mapping[str, Family] = {
+    family.architecture: family
+    for family in (unet.FAMILY, dynunet.FAMILY, swin_unetr.FAMILY, unetr.FAMILY)
+}
+
+_SHOWN = 3
+_LONGEST = 200
+_DEEPEST, _FEW = 4, 8
+_LARGEST = 10_000_000
+_COUNTS = frozenset({"num_res_units", "depths", "deep_supr_num"})
+"""Arguments that say how many layers there are."""
+_LARGER, _SMALL = 8, 256 << 20
+"""A network has at most so many times the bytes of its file (float32 of 8-bit numbers, and layers
+that no output depends on), and so many more (what follows from an attention's window)."""
+
+
+def describe_unknown(keys: Collection[str]) -> str:
+    """Say in a clause what a state dict of no known architecture looks like."""
+    if any(".encoder.stages." in f".{key}" for key in keys):
+        return "it is a network of nnU-Net itself, not MONAI's DynUNet"
+    return f"its {len(keys)} tensors ({some(keys)}) are those of none of {', '.join(FAMILIES)}"
+
+
+def build_network(family: Family, arguments: Mapping[str, Any]) -> nn.Module:
+    """Build a network of MONAI with initial weights, leaving PyTorch's random numbers alone.
+
+    Parameters
+    ----------
+    family
+        The network's family.
+    arguments
+        Keyword arguments of its class.
+
+    Raises
+    ------
+    CheckpointError
+        If the class does not take these arguments.
+    """
+    import torch
+    from monai.networks import nets
+
+    network_class = getattr(nets, family.architecture)
+    if "spatial_dims" in inspect.signature(network_class).parameters:
+        arguments = {"spatial_dims": 3, **arguments}
+    try:
+        with torch.random.fork_rng(devices=[]):
+            network: nn.Module = network_class(**arguments)
+    # The arguments may come from a person's file, and MONAI checks few of them.
+    except Exception as error:
+        reason = " ".join(str(error)[:_LONGEST].split()).rstrip(".") or type(error).__name__
+        raise CheckpointError(
+            f"no {family.architecture} can be built with the arguments {_listed(arguments)} "
+            f"({reason})"
+        ) from error
+    return network
+
+
+def check_fit(
+    tensors: Mapping[str, torch.Tensor], family: Family, arguments: Mapping[str, Any], size: int
+) -> None:
+    """Check that a state dict is that of a network: every key, none more, each of its shape.
+
+    The network is built without its numbers, so that this takes no memory, whatever the arguments
+    claim. Only the family's inert keys may be missing or surplus.
+
+    Parameters
+    ----------
+    tensors
+        The state dict.
+    family, arguments
+        The network.
+    size
+        Bytes of the file that they come from.
+
+    Raises
+    ------
+    CheckpointError
+        If keys are missing or surplus, tensors have other shapes, or the network would take more
+        memory than there is, or than such a file can tell of.
+    """
+    _check_numbers(arguments, len(tensors))
+    wanted = _without_numbers(family, arguments).state_dict()
+    inert = family.inert(arguments)
+
+    def counts(key: str) -> bool:
+        return not (inert and inert.match(key)) and not key.endswith(".num_batches_tracked")
+
+    missing = [key for key in wanted if key not in tensors and counts(key)]
+    surplus = [key for key in tensors if key not in wanted and counts(key)]
+    reshaped = [k for k in wanted if k in tensors and tensors[k].shape != wanted[k].shape]
+    clauses = []
+    if missing:
+        clauses.append(f"{len(missing)} of its tensors are missing ({some(missing)})")
+    if surplus:
+        clauses.append(f"{len(surplus)} are surplus ({some(surplus)})")
+    if reshaped:
+        key = reshaped[0]
+        clauses.append(
+            f"{len(reshaped)} have other shapes ({key} has {_shape(tensors[key])} in the file, "
+            f"{_shape(wanted[key])} in the network)"
+        )
+    if clauses:
+        raise CheckpointError(
+            f"it does not fit {family.architecture}({_listed(arguments)}): {', '.join(clauses)}"
+        )
+    needed = sum(tensor.numel() * tensor.itemsize for tensor in wanted.values())
+    if needed > _LARGER * size + _SMALL:
+        raise CheckpointError(
+            f"{family.architecture}({_listed(arguments)}) has {needed / 1e9:.1f} GB of numbers, "
+            f"far more than a file of {size / 1e6:.1f} MB tells"
+        )
+    if lack := lacking(2 * needed):
+        raise CheckpointError(f"loading it {lack}: close other programs")
+
+
+def load_weights(network: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Copy a state dict that fits into a network, and look at what has become of its numbers.
+
+    Raises
+    ------
+    CheckpointError
+        If a weight is no decimal number, not finite, or too large for the network's float32, a
+        variance is negative, or an index leads nowhere.
+    """
+    own = network.state_dict()
+    for key, tensor in tensors.items():
+        if key in own and own[key].is_floating_point() and not tensor.is_floating_point():
+            raise CheckpointError(
+                f"its tensor {key} holds {_kind(tensor)} numbers, where decimal ones were expected"
+            )
+        if key in own and key.endswith(".relative_position_index"):
+            low, high = own[key].aminmax()
+            if tensor.is_complex() or tensor.min() < low or tensor.max() > high:
+                raise CheckpointError(f"its tensor {key} holds places that the network has not")
+    network.load_state_dict({k: t for k, t in tensors.items() if k in own}, strict=False)
+    loaded = {k: t for k, t in network.state_dict().items() if k in tensors}
+    spoilt = [k for k, t in loaded.items() if t.is_floating_point() and not all_finite(t)]
+    if infinite := [key for key in spoilt if not all_finite(tensors[key])]:
+        raise CheckpointError(
+            f"{len(infinite)} of its tensors ({some(infinite)}) hold NaN or infinity"
+        )
+    if spoilt:
+        raise CheckpointError(
+            f"{len(spoilt)} of its tensors ({some(spoilt)}) hold numbers too large for the "
+            "network's float32"
+        )
+    negative = [k for k, t in loaded.items() if k.endswith(".running_var") and bool((t < 0).any())]
+    if negative:
+        raise CheckpointError(
+            f"{len(negative)} of its tensors ({some(negative)}) hold negative variances"
+        )
+
+
+def _without_numbers(family: Family, arguments: Mapping[str, Any]) -> nn.Module:
+    """Build a network whose tensors have shapes and no memory."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    class Linspace(TorchFunctionMode):
+        """Keeps the few rates of stochastic depth, which SwinUNETR looks at, in memory."""
+
+        def __torch_function__(  # type: ignore[no-untyped-def]
+            self, func, types, args=(), kwargs=None
+        ):
+            kwargs = dict(kwargs or {})
+            if func is torch.linspace:
+                kwargs["device"] = "cpu"
+            return func(*args, **kwargs)
+
+    with torch.device("meta"), Linspace():
+        return build_network(family, arguments)
+
+
+def _check_numbers(value: Any, most: int, name: str = "arguments", depth: int = 0) -> None:
+    """Refuse arguments that no network has: as many layers as the file has tensors are the most."""
+    if isinstance(value, dict | list | tuple):
+        if len(value) > max(most, _FEW) or depth > _DEEPEST:
+            raise CheckpointError(
+                f"{name} has {len(value)} entries, more than a file with {most} tensors can have"
+            )
+        inner = value.items() if isinstance(value, dict) else ((name, each) for each in value)
+        for key, each in inner:
+            _check_numbers(each, most, str(key), depth + 1)
+    elif isinstance(value, str) and len(value) > _LONGEST:
+        raise CheckpointError(f"{name} is a text of {len(value)} letters")
+    elif isinstance(value, int | float):
+        limit = max(most, _FEW) if name in _COUNTS else _LARGEST
+        if not abs(value) <= limit:
+            raise CheckpointError(
+                f"{name} is {shorter(value)}, where at most {limit} is possible"
+                + (f" for a file with {most} tensors" if name in _COUNTS else "")
+            )
+
+
+def _kind(tensor: torch.Tensor) -> str:
+    return "complex" if tensor.is_complex() else str(tensor.dtype).removeprefix("torch.")
+
+
+def shorter(value: Any) -> str:
+    """Show a value in a sentence, shortened."""
+    if isinstance(value, int) and abs(value) >= 10**30:
+        return f"a number of {value.bit_length() * 3 // 10} digits"
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def some(keys: Collection[str]) -> str:
+    """List the first few of many keys."""
+    shown = ", ".join(list(keys)[:_SHOWN])
+    return shown if len(keys) <= _SHOWN else f"{shown}, …"
+
+
+def _shape(tensor: torch.Tensor) -> str:
+    return "×".join(map(str, tensor.shape)) or "a single number"
+
+
+def _listed(arguments: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={shorter(value)}" for name, value in arguments.items())

@@ -1,0 +1,187 @@
+"""The profile of a network: what its weights tell, what its family does, what a person said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_ies.errors import CheckpointError
+from napari_ies.network.profile import ORIENTATION_IS_GUESSED, SPACING_IS_GUESSED, Profile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_ies.checkpoints.families.family import Family
+
+_WINDOW = 96
+_SEQUENCES = {1: ("FLAIR",), 2: ("FLAIR", "T1"), 3: ("FLAIR", "T1", "T2")}
+
+
+def make_profile(
+    name: str,
+    family: Family,
+    arguments: Mapping[str, Any],
+    guessed: Mapping[str, str],
+    stated: Mapping[str, Any],
+    weights: str | None = None,
+) -> Profile:
+    """Put a profile together.
+
+    Parameters
+    ----------
+    name
+        Name of the checkpoint.
+    family, arguments
+        The architecture and its arguments, complete.
+    guessed
+        Sentences on arguments that the weights do not tell, by argument.
+    stated
+        Fields that a profile file sets; they hold, and nothing is said to be guessed about them.
+    weights
+        Which of several networks in the file it is.
+
+    Raises
+    ------
+    CheckpointError
+        In a clause, if a stated field does not fit the network.
+    """
+    n_inputs, n_outputs = arguments["in_channels"], arguments["out_channels"]
+    divisor, fixed_size = family.divisor(arguments), family.fixed_size(arguments)
+    fields: dict[str, Any] = {
+        "name": name,
+        "sequences": _sequence_names(n_inputs),
+        "classes": _class_names(n_outputs),
+        "window": fixed_size or _default_window(divisor),
+        "threshold": family.threshold,
+        "weights": weights,
+    }
+    assumptions = dict(guessed) | {
+        "sequences": f"The input sequences are taken to be {_and(fields['sequences'])}, in this "
+        "order: the weights tell only how many there are.",
+        "normalisation": "Each sequence is z-scored over its nonzero voxels, as in the paper.",
+        "brain_extracted": _skull(stated.get("normalisation", "zscore-nonzero")),
+        "orientation": ORIENTATION_IS_GUESSED,
+        "spacing": SPACING_IS_GUESSED,
+        "threshold": f"The threshold {family.threshold} is the paper's for this architecture.",
+    }
+    if fixed_size is None:
+        assumptions["window"] = (
+            f"Windows of {_size(fields['window'])} voxels are the paper's, or the next larger size "
+            "that the network takes: the size it was trained on is not in the file."
+        )
+    if n_outputs > 1:
+        assumptions["activation"] = (
+            f"The {n_outputs} outputs are taken to exclude each other (softmax): the weights do "
+            "not tell; a multi-label network takes the sigmoid."
+        )
+    if n_outputs == 2:
+        assumptions["classes"] = (
+            "Output 0 is taken to be the background and output 1 the lesion: the weights do not "
+            "tell which is what."
+        )
+    elif n_outputs > 2:
+        assumptions["explained_class"] = (
+            f"Class 1 of {n_outputs} is explained: the weights do not tell which class is what."
+        )
+    fields |= {k: v for k, v in stated.items() if k not in {"architecture", "arguments"}}
+    fields["explained_class"] = _explained_class(fields)
+    _check(fields, n_inputs, n_outputs, divisor, fixed_size)
+    return Profile(
+        architecture=family.architecture,
+        arguments=dict(arguments),
+        divisor=divisor,
+        fixed_size=fixed_size,
+        guessed=tuple(text for key, text in assumptions.items() if key not in stated),
+        **fields,
+    )
+
+
+def _skull(normalisation: str) -> str:
+    if normalisation == "zscore-nonzero":
+        return (
+            "The training images are taken to be brain-extracted, since only then are the nonzero "
+            "voxels the brain."
+        )
+    return "The training images are taken to show the whole head: the file does not tell."
+
+
+def _sequence_names(number: int) -> tuple[str, ...]:
+    return _SEQUENCES.get(number) or tuple(f"sequence {i + 1}" for i in range(number))
+
+
+def _class_names(number: int) -> tuple[str, ...]:
+    """Return the class names; a single output is the lesion's, its probability the sigmoid."""
+    if number == 1:
+        return ("lesion",)
+    if number == 2:
+        return ("background", "lesion")
+    return ("background", *(f"class {i}" for i in range(1, number)))
+
+
+def _default_window(divisor: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return 96 voxels per axis, or the next larger size that the network takes."""
+    x, y, z = (-(-_WINDOW // size) * size for size in divisor)
+    return (x, y, z)
+
+
+def _explained_class(fields: Mapping[str, Any]) -> int:
+    """Return the index of the stated class, else of the one called lesion, else 1 (0 if alone)."""
+    classes: tuple[str, ...] = fields["classes"]
+    stated = fields.get("explained_class")
+    if stated is None:
+        return classes.index("lesion") if "lesion" in classes else min(1, len(classes) - 1)
+    if isinstance(stated, str) and stated in classes:
+        return classes.index(stated)
+    if isinstance(stated, int) and stated < len(classes):
+        return stated
+    raise CheckpointError(
+        f"explained_class is {stated!r}, expected one of the classes {_and(classes)}, or an index "
+        f"from 0 to {len(classes) - 1}"
+    )
+
+
+def _check(
+    fields: Mapping[str, Any],
+    n_inputs: int,
+    n_outputs: int,
+    divisor: tuple[int, int, int],
+    fixed_size: tuple[int, int, int] | None,
+) -> None:
+    sequences, classes, window = fields["sequences"], fields["classes"], fields["window"]
+    if len(sequences) != n_inputs:
+        raise CheckpointError(
+            f"sequences has {len(sequences)} names ({_and(sequences)}), expected {n_inputs}, one "
+            "for each input channel of the network"
+        )
+    if len(classes) != n_outputs:
+        raise CheckpointError(
+            f"classes has {len(classes)} names ({_and(classes)}), expected {n_outputs}, one for "
+            "each output channel of the network"
+        )
+    if fixed_size and window != fixed_size:
+        raise CheckpointError(
+            f"window is {_size(window)}, expected {_size(fixed_size)}, the only size that this "
+            "network takes"
+        )
+    if n_outputs == 1 and fields.get("activation") == "softmax":
+        raise CheckpointError(
+            'activation is "softmax", expected "sigmoid": the network has a single output, whose '
+            "softmax is 1 everywhere"
+        )
+    if fields.get("resample") and fields.get("spacing") is None:
+        raise CheckpointError(
+            "resample is true without a spacing, expected the voxel size in mm that the network is "
+            "to be run at"
+        )
+    if any(edge % size for edge, size in zip(window, divisor, strict=True)):
+        raise CheckpointError(
+            f"window is {_size(window)}, expected multiples of {_size(divisor)}, the total stride "
+            "of the network"
+        )
+
+
+def _size(voxels: tuple[int, ...]) -> str:
+    return "×".join(map(str, voxels))
+
+
+def _and(names: tuple[str, ...]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,149 @@
+"""MONAI's DynUNet, the "nn-unet" of the paper, recognised from its keys and shapes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from napari_ies.checkpoints.families.family import (
+    Family,
+    Recognition,
+    Shapes,
+    count_numbered,
+    kernel_size,
+    norm_layer,
+    require_three_axes,
+    shape_of,
+    total_stride,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NAME = "DynUNet"
+_ACTIVATION_IS_GUESSED = (
+    "The activation, leaky ReLU with slope 0.01, leaves no trace in the file; it is not PReLU."
+)
+_STRIDE_IS_GUESSED = (
+    "The first stride is 1, which makes the output as large as the input: the weights do not "
+    "tell it; the kernels are not dilated, as in MONAI's class."
+)
+
+
+def recognise(shapes: Shapes) -> Recognition | None:
+    """Recognise a MONAI DynUNet.
+
+    The strides below the first level are those of the transposed convolutions that undo them,
+    whose kernels are as large as their strides.
+
+    Parameters
+    ----------
+    shapes
+        Keys and shapes of a state dict.
+
+    Returns
+    -------
+    The arguments of `monai.networks.nets.DynUNet`, or None for another architecture's weights.
+
+    Raises
+    ------
+    CheckpointError
+        If it is a DynUNet that lacks a tensor, or is not 3-d.
+    """
+    starts = {key.partition(".")[0] for key in shapes}
+    if not {"downsamples", "upsamples"} <= starts:
+        return None
+    n_down = count_numbered(shapes, r"downsamples\.(\d+)\.")
+    blocks = ["input_block", *(f"downsamples.{i}" for i in range(n_down)), "bottleneck"]
+    convolutions = [shape_of(shapes, _NAME, f"{block}.conv1.conv.weight") for block in blocks]
+    require_three_axes(convolutions[0], _NAME)
+    ups = [
+        kernel_size(shape_of(shapes, _NAME, f"upsamples.{i}.transp_conv.conv.weight"))
+        for i in reversed(range(len(blocks) - 1))
+    ]
+    norm, norm_guess = norm_layer(shapes, "input_block.norm1")
+    guessed = {"strides": _STRIDE_IS_GUESSED}
+    if norm_guess:
+        guessed["norm_name"] = norm_guess
+    arguments: dict[str, Any] = {
+        "spatial_dims": 3,
+        "in_channels": convolutions[0][1],
+        "out_channels": shape_of(shapes, _NAME, "output_block.conv.conv.weight")[0],
+        "kernel_size": tuple(kernel_size(shape) for shape in convolutions),
+        "strides": (1, *ups),
+        "upsample_kernel_size": tuple(ups),
+        "filters": tuple(shape[0] for shape in convolutions),
+        "norm_name": norm,
+        "res_block": any(re.match(r"(downsamples\.\d+|bottleneck)\.conv3\.", k) for k in shapes),
+    }
+    if "input_block.lrelu.weight" in shapes:
+        arguments["act_name"] = "prelu"
+    else:
+        guessed["act_name"] = _ACTIVATION_IS_GUESSED
+    if heads := count_numbered(shapes, r"deep_supervision_heads\.(\d+)\."):
+        arguments |= {"deep_supervision": True, "deep_supr_num": heads}
+    if "upsamples.0.transp_conv.conv.bias" in shapes:
+        arguments["trans_bias"] = True
+    return Recognition(arguments, guessed)
+
+
+def _inert(arguments: Mapping[str, Any]) -> re.Pattern[str]:
+    """Return the keys under which every block is saved a second time.
+
+    Old versions of MONAI also saved a third convolution of residual blocks that keep their size
+    and channels, which no output depends on.
+    """
+    if arguments.get("res_block", False):
+        return re.compile(r"skip_layers\.|.*\.(conv3\.conv|norm3)\.")
+    return re.compile(r"skip_layers\.")
+
+
+def _divisor(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
+    return total_stride(arguments["strides"])
+
+
+FAMILY = Family(
+    architecture=_NAME,
+    parts=frozenset(
+        {
+            "input_block",
+            "downsamples",
+            "bottleneck",
+            "upsamples",
+            "output_block",
+            "deep_supervision_heads",
+            "skip_layers",
+        }
+    ),
+    recognise=recognise,
+    argument_names=frozenset(
+        {
+            "spatial_dims",
+            "in_channels",
+            "out_channels",
+            "kernel_size",
+            "strides",
+            "upsample_kernel_size",
+            "filters",
+            "dropout",
+            "norm_name",
+            "act_name",
+            "deep_supervision",
+            "deep_supr_num",
+            "res_block",
+            "trans_bias",
+        }
+    ),
+    divisor=_divisor,
+    fixed_size=lambda arguments: None,
+    inert=_inert,
+    required=(
+        "spatial_dims",
+        "in_channels",
+        "out_channels",
+        "kernel_size",
+        "strides",
+        "upsample_kernel_size",
+    ),
+    threshold=0.4,
+)

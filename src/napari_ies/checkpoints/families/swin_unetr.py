@@ -1,0 +1,152 @@
+"""MONAI's SwinUNETR, recognised from its keys and shapes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from napari_ies.checkpoints.families.family import (
+    Family,
+    Recognition,
+    Shapes,
+    count_numbered,
+    norm_layer,
+    require_three_axes,
+    shape_of,
+    size_per_axis,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NAME = "SwinUNETR"
+_MERGING_IS_GUESSED = (
+    'The merging of patches is MONAI\'s default, "merging": the weights do not tell it from '
+    '"mergingv2".'
+)
+_NORMALISE_IS_GUESSED = (
+    "The features of each stage are normalised, as is MONAI's default: it leaves no trace in the "
+    "file."
+)
+_WINDOW_IS_GUESSED = "The attention window is MONAI's default, 7 voxels: its index is not a cube."
+
+
+def recognise(shapes: Shapes) -> Recognition | None:
+    """Recognise a MONAI SwinUNETR, of the first version or the second.
+
+    Parameters
+    ----------
+    shapes
+        Keys and shapes of a state dict.
+
+    Returns
+    -------
+    The arguments of `monai.networks.nets.SwinUNETR`, or None for another architecture's weights.
+
+    Raises
+    ------
+    CheckpointError
+        If it is a SwinUNETR that lacks a tensor, or is not 3-d.
+    """
+    if not any(key.startswith("swinViT.") for key in shapes):
+        return None
+    embedding = shape_of(shapes, _NAME, "swinViT.patch_embed.proj.weight")
+    require_three_axes(embedding, _NAME)
+    guessed = {"downsample": _MERGING_IS_GUESSED, "normalize": _NORMALISE_IS_GUESSED}
+    arguments: dict[str, Any] = {
+        "in_channels": embedding[1],
+        "out_channels": shape_of(shapes, _NAME, "out.conv.conv.weight")[0],
+        "feature_size": embedding[0],
+    }
+    depths = tuple(
+        count_numbered(shapes, rf"swinViT\.layers{stage}\.0\.blocks\.(\d+)\.")
+        for stage in range(1, 5)
+    )
+    heads = tuple(_heads(shapes, stage) for stage in range(1, 5))
+    first_block = "swinViT.layers1.0.blocks.0"
+    mlp = shape_of(shapes, _NAME, f"{first_block}.mlp.linear1.weight")
+    norm, norm_guess = norm_layer(shapes, "encoder1.layer.norm1")
+    if norm_guess:
+        guessed["norm_name"] = norm_guess
+    found: dict[str, tuple[Any, Any]] = {
+        "depths": (depths, (2, 2, 2, 2)),
+        "num_heads": (heads, (3, 6, 12, 24)),
+        "patch_size": (embedding[2], 2),
+        "window_size": (_attention_window(shapes, first_block, guessed), 7),
+        "mlp_ratio": (mlp[0] / mlp[1], 4.0),
+        "qkv_bias": (f"{first_block}.attn.qkv.bias" in shapes, True),
+        "norm_name": (norm, "instance"),
+        "patch_norm": ("swinViT.patch_embed.norm.weight" in shapes, False),
+        "use_v2": (any(key.startswith("swinViT.layers1c.") for key in shapes), False),
+    }
+    arguments |= {name: value for name, (value, default) in found.items() if value != default}
+    return Recognition(arguments, guessed)
+
+
+def _heads(shapes: Shapes, stage: int) -> int:
+    table = f"swinViT.layers{stage}.0.blocks.0.attn.relative_position_bias_table"
+    return shape_of(shapes, _NAME, table)[1]
+
+
+def _attention_window(shapes: Shapes, block: str, guessed: dict[str, str]) -> int:
+    """Return the edge w of the window: its bias table has (2w - 1)³ rows."""
+    rows = shape_of(shapes, _NAME, f"{block}.attn.relative_position_bias_table")[0]
+    edge: int = round(float(rows) ** (1 / 3))
+    if edge**3 == rows and edge % 2:
+        return (edge + 1) // 2
+    guessed["window_size"] = _WINDOW_IS_GUESSED
+    return 7
+
+
+def _inert(arguments: Mapping[str, Any]) -> re.Pattern[str]:
+    """Return keys that follow from the window's size, or that no output depends on.
+
+    Old versions of MONAI saved a third convolution of residual blocks that keep their channels.
+    """
+    return re.compile(r".*\.relative_position_index$|encoder\d+\.layer\.(conv3\.conv|norm3)\.")
+
+
+def _divisor(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
+    x, y, z = (size**5 for size in size_per_axis(arguments.get("patch_size", 2)))
+    return (x, y, z)
+
+
+FAMILY = Family(
+    architecture=_NAME,
+    parts=frozenset(
+        {
+            "swinViT",
+            *(f"encoder{i}" for i in (1, 2, 3, 4, 10)),
+            *(f"decoder{i}" for i in range(1, 6)),
+            "out",
+        }
+    ),
+    recognise=recognise,
+    argument_names=frozenset(
+        {
+            "in_channels",
+            "out_channels",
+            "patch_size",
+            "depths",
+            "num_heads",
+            "window_size",
+            "qkv_bias",
+            "mlp_ratio",
+            "feature_size",
+            "norm_name",
+            "drop_rate",
+            "attn_drop_rate",
+            "dropout_path_rate",
+            "normalize",
+            "patch_norm",
+            "spatial_dims",
+            "downsample",
+            "use_v2",
+        }
+    ),
+    divisor=_divisor,
+    fixed_size=lambda arguments: None,
+    inert=_inert,
+    required=("in_channels", "out_channels"),
+    threshold=0.4,
+)

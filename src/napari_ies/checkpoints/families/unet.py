@@ -1,0 +1,173 @@
+"""MONAI's UNet, recognised from its keys and shapes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from napari_ies.checkpoints.families.family import (
+    Family,
+    Recognition,
+    Shapes,
+    count_numbered,
+    kernel_size,
+    norm_layer,
+    require_three_axes,
+    shape_of,
+    total_stride,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NAME = "UNet"
+_LAYERS = {"norm": ".adn.N.", "act": ".adn.A."}
+_STRIDES_ARE_GUESSED = (
+    "The strides, {strides} from the top level down, are the usual 2 wherever the weights do not "
+    "tell them; the kernels are not dilated, as in MONAI's class."
+)
+_ORDER_IS_GUESSED = (
+    "Normalisation comes before activation, as is MONAI's default: one of the two leaves no trace "
+    "in the file, so their order does not either."
+)
+_ACTIVATION_IS_GUESSED = "The activation, ReLU, leaves no trace in the file; it is not PReLU."
+
+
+def recognise(shapes: Shapes) -> Recognition | None:
+    """Recognise a MONAI UNet, with or without residual units.
+
+    Parameters
+    ----------
+    shapes
+        Keys and shapes of a state dict, in its order.
+
+    Returns
+    -------
+    The arguments of `monai.networks.nets.UNet`, or None for another architecture's weights.
+
+    Raises
+    ------
+    CheckpointError
+        If it is a UNet that lacks a tensor, or is not 3-d.
+    """
+    if not any(key.startswith("model.1.submodule.") for key in shapes):
+        return None
+    # MONAI's AttentionUnet names its blocks alike.
+    if any(".attention." in key for key in shapes):
+        return None
+    levels = _levels(shapes)
+    units = count_numbered(shapes, r"model\.0\.conv\.unit(\d+)\.")
+    first_conv = "model.0.conv.unit0.conv.weight" if units else "model.0.conv.weight"
+    first = shape_of(shapes, _NAME, first_conv)
+    require_three_axes(first, _NAME)
+    last = shape_of(shapes, _NAME, "model.2.0.conv.weight" if units else "model.2.conv.weight")
+    strides = tuple(_stride(shapes, level, bool(units)) for level in levels[:-1])
+    block = "model.0.conv.unit0" if units else "model.0"
+    norm, norm_guess = norm_layer(shapes, f"{block}.adn.N")
+    guessed = {"strides": _STRIDES_ARE_GUESSED.format(strides=", ".join(map(str, strides)))}
+    if norm_guess:
+        guessed["norm"] = norm_guess
+    arguments: dict[str, Any] = {
+        "spatial_dims": 3,
+        "in_channels": first[1],
+        "out_channels": last[1],
+        "channels": tuple(_out_channels(shapes, level, bool(units)) for level in levels),
+        "strides": strides,
+        "norm": norm,
+        "num_res_units": units,
+    }
+    for name, kernel in (("kernel_size", first), ("up_kernel_size", last)):
+        if kernel_size(kernel) != 3:
+            arguments[name] = kernel_size(kernel)
+    if first_conv.replace(".weight", ".bias") not in shapes:
+        arguments["bias"] = False
+    arguments |= _activation(shapes, block, guessed)
+    return Recognition(arguments, guessed)
+
+
+def _levels(shapes: Shapes) -> list[str]:
+    """Return the names of the encoder's blocks from the top level to the bottom one."""
+    inside = "model."
+    levels = []
+    while True:
+        levels.append(f"{inside}0.")
+        below = f"{inside}1.submodule."
+        if not any(key.startswith(f"{below}1.submodule.") for key in shapes):
+            return [*levels, below]
+        inside = below
+
+
+def _out_channels(shapes: Shapes, level: str, residual: bool) -> int:
+    conv = f"{level}conv.unit0.conv.weight" if residual else f"{level}conv.weight"
+    return shape_of(shapes, _NAME, conv)[0]
+
+
+def _stride(shapes: Shapes, level: str, residual: bool) -> int:
+    """Return 1 where a residual connection shows that a level keeps its size, else the usual 2.
+
+    A residual connection has the block's own kernel if the block changes the size, a kernel of 1
+    if it changes the channels alone, and no weights if it changes neither.
+    """
+    if not residual:
+        return 2
+    block = shape_of(shapes, _NAME, f"{level}conv.unit0.conv.weight")
+    connection = shapes.get(f"{level}residual.weight")
+    keeps_its_size = connection is None or set(connection[2:]) == {1} != set(block[2:])
+    return 1 if keeps_its_size else 2
+
+
+def _activation(shapes: Shapes, block: str, guessed: dict[str, str]) -> dict[str, Any]:
+    """Return what is not MONAI's default, one PReLU slope per layer, after the normalisation."""
+    slope = shapes.get(f"{block}.adn.A.weight")
+    keys = list(shapes)
+    norm = next((key for key in keys if key.startswith(f"{block}.adn.N.")), None)
+    if slope is None or norm is None:
+        guessed["adn_ordering"] = _ORDER_IS_GUESSED
+    if slope is None:
+        guessed["act"] = _ACTIVATION_IS_GUESSED
+        return {"act": "RELU"}
+    arguments: dict[str, Any] = {}
+    if slope != (1,):
+        arguments["act"] = ("PRELU", {"num_parameters": slope[0]})
+    if norm is not None and keys.index(f"{block}.adn.A.weight") < keys.index(norm):
+        arguments["adn_ordering"] = "ADN"
+    return arguments
+
+
+def _renamed(key: str) -> str:
+    """Return a key of MONAI 0.4 and later: up to 0.3, normalisation and activation had no block."""
+    return re.sub(r"\.(norm|act)\.(?=[^.]+$)", lambda old: _LAYERS[old.group(1)], key)
+
+
+def _divisor(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
+    return total_stride(arguments["strides"][: len(arguments["channels"]) - 1])
+
+
+FAMILY = Family(
+    architecture=_NAME,
+    parts=frozenset({"model"}),
+    recognise=recognise,
+    argument_names=frozenset(
+        {
+            "spatial_dims",
+            "in_channels",
+            "out_channels",
+            "channels",
+            "strides",
+            "kernel_size",
+            "up_kernel_size",
+            "num_res_units",
+            "act",
+            "norm",
+            "dropout",
+            "bias",
+            "adn_ordering",
+        }
+    ),
+    divisor=_divisor,
+    fixed_size=lambda arguments: None,
+    inert=lambda arguments: None,
+    required=("in_channels", "out_channels", "channels", "strides"),
+    threshold=0.3,
+    renamed=_renamed,
+)

@@ -1,0 +1,134 @@
+"""MONAI's UNETR, recognised from its keys and shapes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from napari_ies.checkpoints.families.family import (
+    Family,
+    Recognition,
+    Shapes,
+    norm_layer,
+    require_three_axes,
+    shape_of,
+    size_per_axis,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NAME = "UNETR"
+_PATCH = 16
+_HEADS_ARE_GUESSED = "The number of attention heads, {heads}: the weights do not tell it."
+_SIZE_IS_GUESSED = (
+    "The image size is taken to be a cube of {edge} voxels: the weights tell only the number of "
+    "patches."
+)
+
+
+def recognise(shapes: Shapes) -> Recognition | None:
+    """Recognise a MONAI UNETR.
+
+    Parameters
+    ----------
+    shapes
+        Keys and shapes of a state dict.
+
+    Returns
+    -------
+    The arguments of `monai.networks.nets.UNETR`, without `img_size` where the number of patches
+    is not that of a cube; None for another architecture's weights.
+
+    Raises
+    ------
+    CheckpointError
+        If it is a UNETR that lacks a tensor, or is not 3-d.
+    """
+    starts = {key.partition(".")[0] for key in shapes}
+    if not {"vit", "decoder5"} <= starts:
+        return None
+    first = shape_of(shapes, _NAME, "encoder1.layer.conv1.conv.weight")
+    require_three_axes(first, _NAME)
+    embedding = shape_of(shapes, _NAME, "vit.patch_embedding.position_embeddings")
+    hidden = embedding[-1]
+    heads = 12 if hidden % 12 == 0 else max(1, hidden // 64)
+    norm, norm_guess = norm_layer(shapes, "encoder1.layer.norm1")
+    guessed = {"num_heads": _HEADS_ARE_GUESSED.format(heads=heads)}
+    if norm_guess:
+        guessed["norm_name"] = norm_guess
+    arguments: dict[str, Any] = {
+        "in_channels": first[1],
+        "out_channels": shape_of(shapes, _NAME, "out.conv.conv.weight")[0],
+        "feature_size": first[0],
+        "hidden_size": hidden,
+        "mlp_dim": shape_of(shapes, _NAME, "vit.blocks.0.mlp.linear1.weight")[0],
+        "num_heads": heads,
+    }
+    edge = round(float(embedding[-2]) ** (1 / 3))
+    if edge**3 == embedding[-2]:
+        arguments["img_size"] = edge * _PATCH
+        guessed["img_size"] = _SIZE_IS_GUESSED.format(edge=edge * _PATCH)
+    by_hand = "vit.patch_embedding.patch_embeddings.1.weight" in shapes
+    found: dict[str, tuple[Any, Any]] = {
+        "proj_type": ("perceptron" if by_hand else "conv", "conv"),
+        "norm_name": (norm, "instance"),
+        "conv_block": ("encoder2.blocks.0.0.conv.weight" in shapes, True),
+        "res_block": ("encoder1.layer.conv3.conv.weight" in shapes, True),
+        "qkv_bias": ("vit.blocks.0.attn.qkv.bias" in shapes, False),
+    }
+    arguments |= {name: value for name, (value, default) in found.items() if value != default}
+    return Recognition(arguments, guessed)
+
+
+def _inert(arguments: Mapping[str, Any]) -> re.Pattern[str]:
+    """Return keys of layers that UNETR has and does not use: cross-attention, the class token.
+
+    MONAI saves them or not by its version; so it does with a third convolution of residual
+    blocks that keep their channels.
+    """
+    unused = r"vit\.blocks\.\d+\.(norm_cross_attn|cross_attn)\.|vit\.(patch_embedding\.)?cls_token$"
+    if arguments.get("res_block", True):
+        unused += r"|encoder[234]\.blocks\.\d+\.1\.(conv3\.conv|norm3)\."
+    return re.compile(unused)
+
+
+def _image_size(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
+    return size_per_axis(arguments["img_size"])
+
+
+FAMILY = Family(
+    architecture=_NAME,
+    parts=frozenset(
+        {
+            "vit",
+            *(f"encoder{i}" for i in range(1, 5)),
+            *(f"decoder{i}" for i in range(2, 6)),
+            "out",
+        }
+    ),
+    recognise=recognise,
+    argument_names=frozenset(
+        {
+            "in_channels",
+            "out_channels",
+            "img_size",
+            "feature_size",
+            "hidden_size",
+            "mlp_dim",
+            "num_heads",
+            "proj_type",
+            "norm_name",
+            "conv_block",
+            "res_block",
+            "dropout_rate",
+            "spatial_dims",
+            "qkv_bias",
+        }
+    ),
+    divisor=lambda arguments: (_PATCH, _PATCH, _PATCH),
+    fixed_size=_image_size,
+    inert=_inert,
+    required=("in_channels", "out_channels", "img_size"),
+    threshold=0.4,
+)

@@ -1,0 +1,1 @@
+"""What the network would mark were the images different."""

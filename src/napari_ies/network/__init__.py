@@ -1,0 +1,1 @@
+"""The network with its profile, where it runs, and its forward over a volume."""

@@ -1,0 +1,161 @@
+"""What was assumed about an image and a network together: said with every result of the two."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_ies.errors import CheckpointError
+from napari_ies.geometry.grid import size_words
+from napari_ies.geometry.orientation import Reorientation
+from napari_ies.network.agreement import testing_guesses, testing_orientation
+from napari_ies.network.network_grid import resampling_notes, runs_resampled
+from napari_ies.network.profile import DEFAULT_SPACING
+from napari_ies.progress import Progress, finish
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_ies.network.agreement import Agreement, Testing
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.patient.case import Case
+
+logger = logging.getLogger("napari_ies")
+
+STATED_TOLERANCE, ASSUMED_TOLERANCE = 0.1, 0.3
+"""Relative difference from the stated, or assumed, voxel size from which a note says so."""
+
+LARGEST_BRAIN_ML = 2000.0
+"""More than this is no brain: adult intracranial volumes reach about 1,900 mL."""
+
+
+def notes_on(model: SegmentationModel, case: Case) -> tuple[str, ...]:
+    """Return everything that must be said with a result of this network on this case.
+
+    Parameters
+    ----------
+    model, case
+        The network and the patient.
+
+    Returns
+    -------
+    Plain sentences: what was done to the images on loading, how their axes and voxel sizes relate
+    to those that the network was trained on, whether they look as it expects.
+    """
+    return (
+        *case.notes,
+        *_orientation_notes(model, case),
+        *_spacing_notes(model, case),
+        *_intensity_notes(model, case),
+        *(one.sentence for one in agreements(model, case) if one.sentence),
+    )
+
+
+def agreements(model: SegmentationModel, case: Case) -> tuple[Agreement, ...]:
+    """Run :func:`agreements_progressively` to its end."""
+    return finish(agreements_progressively(model, case))
+
+
+def agreements_progressively(
+    model: SegmentationModel, case: Case
+) -> Iterator[Progress[tuple[Agreement, ...]]]:
+    """Test the guesses about a network on a case, once.
+
+    Parameters
+    ----------
+    model, case
+        The network and the patient.
+
+    Yields
+    ------
+    A report after each pass of the network; the last one holds what was found on orientation,
+    strides and activation, as far as each was guessed and can be tested.
+    """
+    step, done = "Testing what was guessed", 0
+    found: tuple[Agreement, ...] = ()
+    if not case.missing and len(case.sequences) == len(model.profile.sequences):
+        testing = _tested(model, case)
+        try:
+            while True:
+                next(testing)
+                done += 1
+                yield Progress(step, done, 0, "passes")
+        except StopIteration as end:
+            found = end.value
+        except (CheckpointError, RuntimeError, ValueError, MemoryError) as error:
+            # A test that memory or the network does not allow is no reason to give up the result.
+            logger.info("The guesses about the network could not be tested (%s).", error)
+    yield Progress(step, done, done, "passes", found)
+
+
+def _tested(model: SegmentationModel, case: Case) -> Testing[tuple[Agreement, ...]]:
+    orientation = yield from testing_orientation(model, case)
+    others = yield from testing_guesses(model, case)
+    return others if orientation is None else (orientation, *others)
+
+
+def _orientation_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
+    stored, trained = case.grid.orientation, model.profile.orientation
+    if trained is not None:
+        if trained == stored:
+            return ()
+        return (
+            f"The network saw the images turned from the stored {stored} to {trained}, exactly; "
+            "results lie on the stored voxels.",
+        )
+    if case.grid.is_axial:
+        return ()
+    return (
+        f"The images are stored {stored}, not along R/L, A/P and S/I, and nothing says which way "
+        "the network was trained: it saw them as they are stored. State its orientation, such as "
+        "LAS, if it was another.",
+    )
+
+
+def _spacing_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
+    if runs_resampled(model, case):
+        return resampling_notes(model, case)
+    stated = model.profile.spacing
+    trained = DEFAULT_SPACING if stated is None else stated
+    tolerance = ASSUMED_TOLERANCE if stated is None else STATED_TOLERANCE
+    turned = case.spacing
+    if model.profile.orientation is not None:
+        turn = Reorientation.between(case.affine, case.shape, tuple(model.profile.orientation))
+        turned = turn.displayed_spacing(case.spacing)
+    ratios = np.divide(turned, trained)
+    if np.maximum(ratios, 1 / ratios).max() <= 1 + tolerance:
+        return ()
+    said = (
+        f"was trained on voxels of {size_words(trained)} mm"
+        if stated is not None
+        else f"is taken to be trained on voxels of {size_words(trained)} mm, which nothing states,"
+    )
+    return (
+        f"The network {said} and these images have {size_words(turned)} mm: its marks may be "
+        "wrong; resample the images first, or state its voxel size to have it run at that.",
+    )
+
+
+def _intensity_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
+    notes = []
+    method = model.profile.normalisation
+    for name, background in zip(case.sequences, case.backgrounds, strict=True):
+        odd = background is not None and not background.is_zero
+        if odd and background is not None and method != "zscore-nonzero":
+            notes.append(
+                f"The normalisation {method} takes all voxels of {name}, its background of "
+                f"{background.value:.3g} too; if the network was trained on a background of 0, its "
+                "marks may be wrong."
+            )
+    if model.profile.brain_extracted:
+        for name, patient in zip(case.sequences, case.inside, strict=True):
+            volume = float(np.count_nonzero(patient)) * case.grid.voxel_mm3 / 1000
+            if volume > LARGEST_BRAIN_ML:
+                notes.append(
+                    f"{name} shows {volume:,.0f} mL that are not background, more than a brain "
+                    f"(at most about {LARGEST_BRAIN_ML:,.0f} mL), so the skull seems to be on: the "
+                    "network is taken to expect brain-extracted images, and its marks may be wrong."
+                )
+    return tuple(notes)

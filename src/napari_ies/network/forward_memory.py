@@ -1,0 +1,74 @@
+"""How much memory a pass of a network takes at the least, asked before it is begun."""
+
+from __future__ import annotations
+
+import math
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import torch
+
+from napari_ies.errors import SegmentationError
+from napari_ies.free_memory import lacking
+from napari_ies.network.model import network_output
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.network.windows import Tiling
+
+
+def layer_bytes(model: SegmentationModel) -> float:
+    """Return the bytes that a layer's input and output hold at once, by voxel of the window.
+
+    It is that of the layer that takes most: what a pass holds at some moment at the least, on
+    whatever device. The network runs once on a small volume of zeros.
+    """
+    return model.derive("bytes of the largest layer", lambda: _largest(model))
+
+
+def check_memory(model: SegmentationModel, tiles: Tiling, instead: str) -> None:
+    """Refuse a volume that the machine has no memory for, before it is all taken.
+
+    Parameters
+    ----------
+    model, tiles
+        The network, and its windows over the volume.
+    instead
+        What takes less.
+
+    Raises
+    ------
+    SegmentationError
+        If less is free than is needed at the least.
+    """
+    # The blended logits, and the same on the stored grid or as probabilities.
+    needed = 2.0 * 4 * len(model.profile.classes) * math.prod(tiles.shape)
+    if model.device.type == "cpu":
+        needed += layer_bytes(model) * max(math.prod(window.size) for window in tiles.windows)
+    reason = lacking(needed)
+    if reason:
+        size = " × ".join(map(str, tiles.shape))
+        raise SegmentationError(
+            f"The network on a volume of {size} voxels {reason}; close other programs, or "
+            f"{instead}."
+        )
+
+
+def _largest(model: SegmentationModel) -> float:
+    found = 0.0
+
+    def see(_module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+        nonlocal found
+        tensors = [value for value in (*inputs, output) if isinstance(value, torch.Tensor)]
+        found = max(found, float(sum(tensor.nbytes for tensor in tensors)))
+
+    x, y, z = model.profile.fixed_size or tuple(2 * step for step in model.profile.divisor)
+    with ExitStack() as hooks, torch.inference_mode():
+        for module in model.network.modules():
+            if not list(module.children()):
+                hooks.callback(module.register_forward_hook(see).remove)
+        zeros = torch.zeros((1, len(model.profile.sequences), x, y, z), device=model.device)
+        network_output(model.network, zeros)
+    return found / (x * y * z)

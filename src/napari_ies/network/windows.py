@@ -1,0 +1,249 @@
+"""How a network that sees windows covers a volume: the one forward that all rooms share.
+
+The logits of a volume are ``y[v] = Σ_w b_w[v] f(x_w)[v]``: a blend, with weights ``b`` that sum to
+1 at every voxel, of the network's outputs ``f`` on the windows ``w`` that hold the voxel. A
+sliding window has many windows, a whole-volume pass has one with the weight 1. Segmentation
+evaluates this sum, saliency differentiates it; both take it from here, so what is explained is
+what is on the screen.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import product
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional
+
+from napari_ies.errors import SegmentationError
+from napari_ies.free_memory import lacking
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_ies.network.profile import Profile
+
+MOST_WINDOWS = 100_000
+"""Days of work, and more than this are a slip in the window or its overlap."""
+
+Triple = tuple[int, int, int]
+Box = tuple[slice, slice, slice]
+"""A box of voxels, in the indices of the volume."""
+
+
+def relative(part: Box, box: Box) -> Box:
+    """Return a part of the volume in the indices of a box that holds it."""
+    x, y, z = (slice(p.start - b.start, p.stop - b.start) for p, b in zip(part, box, strict=True))
+    return x, y, z
+
+
+def enclosing(parts: Sequence[Box]) -> Box:
+    """Return the smallest box that holds all these parts."""
+    x, y, z = (
+        slice(min(p[axis].start for p in parts), max(p[axis].stop for p in parts))
+        for axis in range(3)
+    )
+    return x, y, z
+
+
+@dataclass(frozen=True)
+class Window:
+    """A box of voxels, in the indices of the volume; it may reach beyond the volume."""
+
+    start: Triple
+    size: Triple
+
+    @property
+    def stop(self) -> Triple:
+        """First index behind the window on each axis."""
+        (a, b, c), (i, j, k) = self.start, self.size
+        return a + i, b + j, c + k
+
+    def overlap(self, start: Triple, stop: Triple) -> Box | None:
+        """Return the part of the window within a box, in the volume's indices, or None."""
+        low = [max(a, b) for a, b in zip(self.start, start, strict=True)]
+        high = [min(a, b) for a, b in zip(self.stop, stop, strict=True)]
+        if any(a >= b for a, b in zip(low, high, strict=True)):
+            return None
+        return slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2])
+
+    def inside(self, box: Box) -> Box:
+        """Return a box of the volume in the window's own indices."""
+        x, y, z = (
+            slice(part.start - start, part.stop - start)
+            for part, start in zip(box, self.start, strict=True)
+        )
+        return x, y, z
+
+
+@dataclass(frozen=True, eq=False)
+class Tiling:
+    """The windows of one forward over a volume, with their blend weights.
+
+    Parameters
+    ----------
+    shape
+        Size of the volume.
+    windows
+        All windows, in the order they are evaluated.
+    blended
+        Whether overlapping windows are blended with Gaussian weights; otherwise there is a
+        single window.
+    """
+
+    shape: Triple
+    windows: tuple[Window, ...]
+    blended: bool
+
+    def weight(self, window: Window) -> torch.Tensor:
+        """Return the blend weights of a window on the part of it that lies in the volume.
+
+        Parameters
+        ----------
+        window
+            One of `windows`.
+
+        Returns
+        -------
+        float64 (x, y, z) on the CPU; over all windows they sum to 1 at every voxel.
+        """
+        return self.importance(window) / self.total[self.visible(window)]
+
+    def importance(self, window: Window) -> torch.Tensor:
+        """Return the unscaled weights of a window where it lies in the volume.
+
+        Dividing by :attr:`total` makes them the blend weights.
+        """
+        part = self.visible(window)
+        if not self.blended:
+            return torch.ones([axis.stop - axis.start for axis in part], dtype=torch.float64)
+        return self._importance[window.inside(part)]
+
+    def visible(self, window: Window) -> Box:
+        """Return the part of a window that lies in the volume, in the volume's indices."""
+        part = window.overlap((0, 0, 0), self.shape)
+        if part is None:
+            raise ValueError("the window lies outside the volume")
+        return part
+
+    def crop(self, volume: torch.Tensor, window: Window, box: Box | None = None) -> torch.Tensor:
+        """Return what a window sees of a volume, zeros where it reaches beyond it.
+
+        Parameters
+        ----------
+        volume
+            (..., x, y, z): the whole volume, or the box of it that is given.
+        window
+            One of `windows`.
+        box
+            Which part of the volume is given; it must hold the window's visible part.
+
+        Returns
+        -------
+        (..., *window.size): a view where the window lies inside the volume, else a copy.
+        """
+        part = self.visible(window)
+        crop = volume[(..., *(part if box is None else relative(part, box)))]
+        local = window.inside(part)
+        padding: list[int] = []
+        for axis, size in zip(reversed(local), reversed(window.size), strict=True):
+            padding += [axis.start, size - axis.stop]
+        return functional.pad(crop, padding) if any(padding) else crop
+
+    @cached_property
+    def _importance(self) -> torch.Tensor:
+        from monai.data.utils import compute_importance_map
+
+        size = self.windows[0].size
+        importance: torch.Tensor = compute_importance_map(size, mode="gaussian", sigma_scale=0.125)
+        return importance.double()
+
+    @cached_property
+    def total(self) -> torch.Tensor:
+        """Sum of all windows' importance at every voxel, float64 (X, Y, Z)."""
+        total = torch.zeros(self.shape, dtype=torch.float64)
+        for window in self.windows:
+            total[self.visible(window)] += self.importance(window)
+        return total
+
+
+def tiling(profile: Profile, shape: Triple, forward: str) -> Tiling:
+    """Return the windows of a forward.
+
+    Parameters
+    ----------
+    profile
+        Gives the window, its overlap and the sizes the network takes.
+    shape
+        Size of the volume.
+    forward
+        ``"sliding-window"``: the windows of MONAI's sliding-window inference with Gaussian
+        blending; a volume smaller than the window is padded with zeros on both sides.
+        ``"whole-volume"``: one window, padded with zeros at the far end of each axis.
+
+    Raises
+    ------
+    SegmentationError
+        If the network cannot take the whole volume in one pass.
+    """
+    if forward == "sliding-window":
+        _check_memory(profile, shape, profile.window, "give the profile a smaller window")
+        return _sliding(shape, profile.window, profile.overlap)
+    if profile.fixed_size is not None:
+        size = " x ".join(map(str, profile.fixed_size))
+        raise SegmentationError(
+            f"{profile.architecture} takes windows of {size} voxels and nothing else; choose the "
+            "forward sliding-window instead of whole-volume."
+        )
+    padded = tuple(
+        math.ceil(n / divisor) * divisor for n, divisor in zip(shape, profile.divisor, strict=True)
+    )
+    window = Window((0, 0, 0), (padded[0], padded[1], padded[2]))
+    _check_memory(profile, shape, window.size, "choose the forward sliding-window")
+    return Tiling(shape, (window,), blended=False)
+
+
+def _check_memory(profile: Profile, shape: Triple, window: Triple, remedy: str) -> None:
+    """Refuse what takes more than is free even if the network's layers took nothing.
+
+    Raises
+    ------
+    SegmentationError
+        If a window with its logits and weights, or the logits of all classes, do not fit.
+    """
+    inputs, classes = len(profile.sequences), len(profile.classes)
+    words = f"{inputs} image{'s' if inputs > 1 else ''} and {classes} class"
+    words += "es" if classes > 1 else ""
+    if lack := lacking(math.prod(window) * (4 * inputs + 2 * 4 * classes + 8)):
+        size = " × ".join(map(str, window))
+        raise SegmentationError(f"A window of {size} voxels with {words} {lack}; {remedy}.")
+    if lack := lacking(math.prod(shape) * 4 * classes):
+        size = " × ".join(map(str, shape))
+        raise SegmentationError(
+            f"A volume of {size} voxels with {words} {lack}; close other programs, or choose a "
+            "network with fewer classes."
+        )
+
+
+@lru_cache(maxsize=1)
+def _sliding(shape: Triple, size: Triple, overlap: float) -> Tiling:
+    """Place windows as `monai.inferers.sliding_window_inference` does (tested against it)."""
+    starts = []
+    for length, extent in zip(shape, size, strict=True):
+        before = max(extent - length, 0) // 2
+        padded = max(length, extent)
+        step = extent if padded == extent else max(int(extent * (1 - overlap)), 1)
+        count = math.ceil((padded - extent) / step) + 1
+        starts.append([min(i * step, padded - extent) - before for i in range(count)])
+    number = math.prod(map(len, starts))
+    if number > MOST_WINDOWS:
+        raise SegmentationError(
+            f"Windows of {' × '.join(map(str, size))} voxels that overlap by {overlap:g} would be "
+            f"{number} on this volume, at most {MOST_WINDOWS} are possible; give the "
+            "profile a larger window or a smaller overlap."
+        )
+    windows = tuple(Window((x, y, z), size) for x, y, z in product(*starts))
+    return Tiling(shape, windows, blended=True)

@@ -1,0 +1,1 @@
+"""Image files: opened by content, checked, and what they mean in mm."""

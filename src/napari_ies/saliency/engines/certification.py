@@ -1,0 +1,100 @@
+"""Which engine computes a network's gradients, and the trial that a local one has to pass."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from napari_ies.errors import SaliencyError
+from napari_ies.saliency.engines.jacobian import BatchedEngine, Engine, LoopEngine, WindowedEngine
+from napari_ies.saliency.engines.local_translation import NotLocalError
+from napari_ies.saliency.engines.patches import add_to
+
+if TYPE_CHECKING:
+    from napari_ies.network.model import SegmentationModel
+
+logger = logging.getLogger("napari_ies")
+
+JACOBIANS = ("auto", "loop", "batched", "windowed")
+CERTIFIED = 1e-3
+"""Largest relative difference (Euclidean norm) at which local and plain gradients agree."""
+
+
+def choose_engine(
+    model: SegmentationModel, jacobian: str = "auto", precision: str = "float32"
+) -> Engine:
+    """Choose how gradients are computed.
+
+    Parameters
+    ----------
+    model
+        Its network and device decide; the choice is made once per model.
+    jacobian
+        ``"loop"``, ``"batched"``, ``"windowed"``, or ``"auto"``: windowed where the network is
+        local and its gradients are certified, else batched on a GPU and loop on the CPU.
+    precision
+        Of its convolutions; the trial runs in float32, whatever is chosen here.
+
+    Raises
+    ------
+    SaliencyError
+        If there is no such engine, or windowed is asked for and not possible.
+    """
+    if jacobian not in JACOBIANS:
+        raise SaliencyError(
+            f"There is no jacobian {jacobian!r}; expected one of {', '.join(JACOBIANS)}."
+        )
+    if jacobian == "loop":
+        return LoopEngine(model.network, precision)
+    if jacobian == "batched":
+        return BatchedEngine(model.network, precision)
+    windowed, reason = model.derive("windowed engine", lambda: _certified(model))
+    if windowed is not None and precision == "float32":
+        return windowed
+    if windowed is not None:
+        return model.derive(
+            f"windowed engine {precision}", lambda: WindowedEngine(model.network, precision)
+        )
+    if jacobian == "windowed":
+        raise SaliencyError(
+            f"The gradients of this network cannot be windowed: {reason}; choose auto, loop or "
+            "batched."
+        )
+    engine = LoopEngine if model.device.type == "cpu" else BatchedEngine
+    logger.info("Whole windows, %s: %s.", engine.name, reason)
+    return engine(model.network, precision)
+
+
+def _certified(model: SegmentationModel) -> tuple[WindowedEngine | None, str]:
+    """Return the windowed engine if it equals plain autograd on a trial, else the reason."""
+    if model.profile.fixed_size is not None:
+        return None, "it takes windows of one size only"
+    try:
+        engine = WindowedEngine(model.network)
+    except NotLocalError as error:
+        return None, str(error)
+    x, y, z = (4 * divisor for divisor in model.profile.divisor)
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randn((len(model.profile.sequences), x, y, z), generator=generator)
+    parameter = next(model.network.parameters(), image)
+    image = image.to(parameter)
+    voxels = np.array([(x // 2, y // 2 + 1, z // 2 - 1), (0, y - 1, z // 3)])
+    weights = torch.ones(2)
+    difference = 0.0
+    plain = LoopEngine(model.network).linearise(image[None], ((0, 0, 0), (x, y, z)), (x, y, z), 0)
+    for voxel in voxels:
+        a, b, c = (int(v) for v in voxel)
+        span = (a, b, c), (a + 1, b + 1, c + 1)
+        low, high = engine.reach(span, (x, y, z))
+        crop = image[:, low[0] : high[0], low[1] : high[1], low[2] : high[2]]
+        local = engine.linearise(crop[None], span, (x, y, z), 0)
+        expected = plain.combined(voxel[None], weights[:1]).values[0]
+        found = torch.zeros_like(expected)
+        add_to(found, local.combined(voxel[None], weights[:1]), (0, 0, 0))
+        difference = max(difference, float((found - expected).norm() / expected.norm()))
+    if not difference <= CERTIFIED:
+        return None, f"its windowed gradients differ from autograd's by {difference:.1e}"
+    return engine, ""

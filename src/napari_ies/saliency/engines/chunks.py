@@ -1,0 +1,72 @@
+"""Rows in chunks, smaller ones from where memory runs out."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from napari_ies.errors import SaliencyError
+from napari_ies.free_memory import is_out_of_memory, not_enough_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari_ies.saliency.engines.patches import Patch
+
+logger = logging.getLogger("napari_ies")
+
+
+def chunked(
+    compute: Callable[[slice], Patch], count: int, size: int
+) -> Iterator[tuple[slice, Patch]]:
+    """Compute rows in chunks, smaller ones from where memory runs out.
+
+    Parameters
+    ----------
+    compute
+        Computes the rows of a slice.
+    count
+        Number of rows.
+    size
+        Rows in a chunk.
+
+    Raises
+    ------
+    SaliencyError
+        If there is not enough memory for a single row.
+    """
+    start = 0
+    while start < count:
+        part = slice(start, min(start + size, count))
+        try:
+            patch = compute(part)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if size == 1:
+                raise SaliencyError(
+                    not_enough_memory(
+                        "compute the gradient of a single voxel",
+                        "choose the forward sliding-window",
+                    )
+                ) from error
+            size = max(size // 2, 1)
+            logger.info("Out of memory: going on with %d rows at once.", size)
+            continue
+        yield part, patch
+        start = part.stop
+
+
+def rows_within(memory: int, row_bytes: int, at_most: int) -> int:
+    """Return how many rows a chunk may have: at least one, whatever the memory.
+
+    Parameters
+    ----------
+    memory
+        Bytes that the chunk may take.
+    row_bytes
+        Bytes of one row.
+    at_most
+        The most that is worth while.
+    """
+    return max(min(memory // max(row_bytes, 1), at_most), 1)

@@ -1,0 +1,195 @@
+"""Convolutions as rules for boxes: both directions, with strides, dilation and zero padding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from napari_ies.saliency.engines.local_layers import Layer
+from napari_ies.saliency.engines.patches import (
+    Kept,
+    Patch,
+    Span,
+    Triple,
+    box_at,
+    clip,
+    ints,
+    place,
+    triple,
+    zero_outside,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NARROW = 4
+"""Up to so many channels a strided transposed convolution is computed phase by phase."""
+
+
+@dataclass(frozen=True)
+class Convolution(Layer):
+    """`torch.nn.Conv3d` with zero padding; a batch norm behind it is folded in."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+    stride: Triple
+    padding: Triple
+    dilation: Triple
+    groups: int
+
+    def _reach(self) -> NDArray[np.int64]:
+        """Distance from the first to the last input voxel of one output voxel."""
+        return ints(self.dilation) * (ints(self.weight.shape[2:]) - 1)
+
+    def output_size(self, sizes: list[Triple]) -> Triple:
+        free = ints(sizes[0]) + 2 * ints(self.padding) - self._reach() - 1
+        return triple(free // ints(self.stride) + 1)
+
+    def _unclipped(self, span: Span) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        low = ints(span[0]) * ints(self.stride) - ints(self.padding)
+        last = (ints(span[1]) - 1) * ints(self.stride) - ints(self.padding)
+        high = last + self._reach() + 1
+        return low, high
+
+    def demand(self, span: Span, sizes: list[Triple]) -> Span:
+        return clip(*self._unclipped(span), sizes[0])
+
+    def forward(
+        self, inputs: list[Kept], span: Span, sizes: list[Triple]
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        low, high = self._unclipped(span)
+        inside = self.demand(span, sizes)
+        margins: list[int] = []
+        for axis in (2, 1, 0):
+            margins += [inside[0][axis] - int(low[axis]), int(high[axis]) - inside[1][axis]]
+        values = inputs[0].part(inside)
+        if any(margins):
+            values = functional.pad(values, margins)
+        output = functional.conv3d(
+            values.to(self.weight.dtype),
+            self.weight,
+            self.bias,
+            self.stride,
+            0,
+            self.dilation,
+            self.groups,
+        )
+        return output.to(values.dtype), None
+
+    @cached_property
+    def _subpixel(self) -> torch.Tensor | None:
+        """Weights of the transposed convolution as an ordinary one with more channels.
+
+        A transposed convolution to very few channels, such as the last one to the sequences,
+        leaves most of a processor's vector idle. With stride s its output at ``s m + p`` is an
+        ordinary convolution of the input around m, so all s³ phases p are computed at once as
+        channels, and interleaved. None where that does not pay.
+        """
+        width = self.weight.shape[1]
+        if self.groups != 1 or self.dilation != (1, 1, 1) or width > NARROW:
+            return None
+        if max(self.stride) == 1:
+            return None
+        kernel, stride = ints(self.weight.shape[2:]), ints(self.stride)
+        taps = -(-kernel // stride)
+        padding: list[int] = []
+        for extra in reversed(taps * stride - kernel):
+            padding += [0, int(extra)]
+        weight = functional.pad(self.weight, padding).contiguous()
+        (a, b, c), (i, j, k) = taps.tolist(), self.stride
+        weight = weight.view(*weight.shape[:2], a, i, b, j, c, k).flip(2, 4, 6)
+        weight = weight.permute(3, 5, 7, 1, 0, 2, 4, 6).reshape(i * j * k * width, -1, a, b, c)
+        return weight.contiguous(memory_format=torch.channels_last_3d)
+
+    def _transposed(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the cotangent of the padded input, (R, Cin, x, y, z)."""
+        if self._subpixel is None:
+            return functional.conv_transpose3d(
+                values,
+                self.weight,
+                stride=self.stride,
+                dilation=self.dilation,
+                groups=self.groups,
+            )
+        taps = self._subpixel.shape[2:]
+        phases = functional.conv3d(values, self._subpixel, padding=[tap - 1 for tap in taps])
+        rows, (x, y, z), (i, j, k) = len(values), phases.shape[2:], self.stride
+        woven = phases.permute(0, 2, 3, 4, 1).reshape(rows, x, y, z, i, j, k, -1)
+        woven = woven.permute(0, 1, 4, 2, 5, 3, 6, 7).reshape(rows, x * i, y * j, z * k, -1)
+        size = (ints(values.shape[2:]) - 1) * ints(self.stride) + ints(self.weight.shape[2:])
+        return woven.permute(0, 4, 1, 2, 3)[(..., *box_at(0 * size, size))]
+
+    def pull(self, patch: Patch, slopes: Kept | None, sizes: list[Triple]) -> list[Patch]:
+        values = self._transposed(patch.values.to(self.weight.dtype)).to(patch.values.dtype)
+        base = patch.base * ints(self.stride) - ints(self.padding)
+        return [zero_outside(Patch(values, base), sizes[0])]
+
+    def convolving_in(self, dtype: torch.dtype) -> Convolution:
+        bias = None if self.bias is None else self.bias.to(dtype)
+        return replace(self, weight=self.weight.to(dtype), bias=bias)
+
+
+@dataclass(frozen=True)
+class TransposedConvolution(Layer):
+    """`torch.nn.ConvTranspose3d` without dilation; a batch norm behind it is folded in."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+    stride: Triple
+    padding: Triple
+    output_padding: Triple
+
+    def _kernel(self) -> NDArray[np.int64]:
+        return ints(self.weight.shape[2:])
+
+    def output_size(self, sizes: list[Triple]) -> Triple:
+        grown = (ints(sizes[0]) - 1) * ints(self.stride) - 2 * ints(self.padding)
+        return triple(grown + self._kernel() + ints(self.output_padding))
+
+    def _unclipped(
+        self, low: NDArray[np.int64], high: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the inputs that reach a box of outputs, without regard to the domain."""
+        first = -((self._kernel() - 1 - low - ints(self.padding)) // ints(self.stride))
+        last = (high - 1 + ints(self.padding)) // ints(self.stride)
+        return first, last + 1
+
+    def demand(self, span: Span, sizes: list[Triple]) -> Span:
+        return clip(*self._unclipped(ints(span[0]), ints(span[1])), sizes[0])
+
+    def forward(
+        self, inputs: list[Kept], span: Span, sizes: list[Triple]
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        inside = self.demand(span, sizes)
+        values = inputs[0].part(inside)
+        grown = functional.conv_transpose3d(
+            values.to(self.weight.dtype), self.weight, stride=self.stride
+        ).to(values.dtype)
+        start = ints(inside[0]) * ints(self.stride) - ints(self.padding)
+        margins: list[int] = []  # negative ones cut off what is not asked for
+        for axis in (2, 1, 0):
+            before = int(start[axis]) - span[0][axis]
+            margins += [before, span[1][axis] - int(start[axis]) - grown.shape[2 + axis]]
+        output = functional.pad(grown, margins)
+        if self.bias is not None:
+            output = output + self.bias.view(1, -1, 1, 1, 1)
+        return output, None
+
+    def pull(self, patch: Patch, slopes: Kept | None, sizes: list[Triple]) -> list[Patch]:
+        first, behind = self._unclipped(patch.base, patch.base + patch.size)
+        count = np.maximum((behind - first).max(axis=0), 1)
+        size = triple((count - 1) * ints(self.stride) + self._kernel())
+        start = first * ints(self.stride) - ints(self.padding)
+        canvas = place(patch, start, size)
+        values = functional.conv3d(
+            canvas.to(self.weight.dtype), self.weight, stride=self.stride
+        ).to(canvas.dtype)
+        return [zero_outside(Patch(values, first), sizes[0])]
+
+    def convolving_in(self, dtype: torch.dtype) -> TransposedConvolution:
+        return replace(self, weight=self.weight.to(dtype))

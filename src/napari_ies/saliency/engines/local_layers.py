@@ -1,0 +1,214 @@
+"""Layers that know which part of a volume they need: the calculus behind exact local gradients.
+
+Every layer here computes on *boxes*: a forward gives the output on a box from the input on the
+box it demands, and a pull takes the cotangents of many rows, each a small tensor at a place of
+its own, back through the layer. Indices are always those of the whole domain, so strides need no
+alignment, and what lies outside a layer's domain is zero, as its padding says.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from napari_ies.saliency.engines.patches import (
+    Kept,
+    Patch,
+    Span,
+    Triple,
+    box_at,
+    ints,
+    triple,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+
+class Layer(ABC):
+    """One node of a network, as a rule for boxes.
+
+    `slopes` of :meth:`forward` is whatever :meth:`pull` needs to know of the forward.
+    """
+
+    @abstractmethod
+    def output_size(self, sizes: list[Triple]) -> Triple:
+        """Return the size of the output's domain from those of the inputs."""
+
+    @abstractmethod
+    def demand(self, span: Span, sizes: list[Triple]) -> Span:
+        """Return the part of every input that an output box depends on."""
+
+    @abstractmethod
+    def forward(
+        self, inputs: list[Kept], span: Span, sizes: list[Triple]
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return the output on a box, (1, C, x, y, z), and the slopes there, if any."""
+
+    @abstractmethod
+    def pull(self, patch: Patch, slopes: Kept | None, sizes: list[Triple]) -> list[Patch]:
+        """Take cotangents of the output back to each of the inputs."""
+
+    def convolving_in(self, dtype: torch.dtype) -> Layer:
+        """Return this layer with its convolutions, if it has any, in another data type."""
+        return self
+
+
+class VoxelwiseLayer(Layer):
+    """A layer whose output at a voxel depends on its inputs at that voxel alone."""
+
+    def output_size(self, sizes: list[Triple]) -> Triple:
+        return sizes[0]
+
+    def demand(self, span: Span, sizes: list[Triple]) -> Span:
+        return span
+
+
+@dataclass(frozen=True)
+class Pointwise(VoxelwiseLayer):
+    """An activation: its slope at the noisy input is all that a gradient sees of it."""
+
+    function: Callable[[torch.Tensor], torch.Tensor]
+
+    def forward(
+        self, inputs: list[Kept], span: Span, sizes: list[Triple]
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        with torch.enable_grad():
+            values = inputs[0].part(span).detach().requires_grad_()
+            output = self.function(values)
+            (slopes,) = torch.autograd.grad(output, values, torch.ones_like(output))
+        return output.detach(), slopes
+
+    def pull(self, patch: Patch, slopes: Kept | None, sizes: list[Triple]) -> list[Patch]:
+        assert slopes is not None  # noqa: S101 - forward has given them
+        inputs = len(slopes.values)
+        for row, base in enumerate(patch.base):
+            low = np.maximum(base, slopes.span[0])
+            high = np.minimum(base + patch.size, slopes.span[1])
+            if (high <= low).any():
+                continue
+            # Either every row is of the only input, or there is one row for each.
+            factor = slopes.part((triple(low), triple(high)))[row if inputs > 1 else 0]
+            patch.values[(row, slice(None), *box_at(low - base, high - low))].mul_(factor)
+        return [patch]
+
+
+@dataclass(frozen=True)
+class Affine(VoxelwiseLayer):
+    """A batch norm in evaluation mode that no convolution could take in."""
+
+    scale: torch.Tensor
+    shift: torch.Tensor
+
+    def forward(
+        self, inputs: list[Kept], span: Span, sizes: list[Triple]
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        values = inputs[0].part(span)
+        return values * self.scale.view(1, -1, 1, 1, 1) + self.shift.view(1, -1, 1, 1, 1), None
+
+    def pull(self, patch: Patch, slopes: Kept | None, sizes: list[Triple]) -> list[Patch]:
+        return [Patch(patch.values * self.scale.view(1, -1, 1, 1, 1), patch.base)]
+
+
+@dataclass(frozen=True)
+class Concatenation(VoxelwiseLayer):
+    """Channels of several inputs, one behind the other."""
+
+    channels: tuple[int, ...]
+
+    def forward(
+        self, inputs: list[Kept], span: Span, sizes: list[Triple]
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        return torch.cat([kept.part(span) for kept in inputs], dim=1), None
+
+    def pull(self, patch: Patch, slopes: Kept | None, sizes: list[Triple]) -> list[Patch]:
+        parts = torch.split(patch.values, list(self.channels), dim=1)
+        return [Patch(part, patch.base) for part in parts]
+
+
+@dataclass(frozen=True)
+class Sum(VoxelwiseLayer):
+    """Inputs added voxel by voxel."""
+
+    def forward(
+        self, inputs: list[Kept], span: Span, sizes: list[Triple]
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        return torch.stack([kept.part(span) for kept in inputs]).sum(dim=0), None
+
+    def pull(self, patch: Patch, slopes: Kept | None, sizes: list[Triple]) -> list[Patch]:
+        # Each input goes on alone, and pulling may work in place.
+        return [patch, *(Patch(patch.values.clone(), patch.base) for _ in sizes[1:])]
+
+
+@dataclass(frozen=True)
+class Upsampling(Layer):
+    """`torch.nn.Upsample` by nearest neighbour or linearly: a matrix along each axis.
+
+    The matrices are what PyTorch's own interpolation makes of the unit vectors, so that every
+    mode and every convention for corners is its own.
+    """
+
+    scale: tuple[float, float, float]
+    mode: str
+    align_corners: bool | None
+
+    def _matrix(self, axis: int, size: int) -> torch.Tensor:
+        """Return the weights (outputs, inputs) along an axis, float64."""
+        unit = torch.eye(size, dtype=torch.float64)[:, None]
+        return functional.interpolate(
+            unit, scale_factor=self.scale[axis], mode=self.mode, align_corners=self.align_corners
+        )[:, 0].T
+
+    def output_size(self, sizes: list[Triple]) -> Triple:
+        x, y, z = (int(size * scale) for size, scale in zip(sizes[0], self.scale, strict=True))
+        return x, y, z
+
+    def demand(self, span: Span, sizes: list[Triple]) -> Span:
+        reached = []
+        for axis, (low, high) in enumerate(zip(*span, strict=True)):
+            matrix = self._matrix(axis, sizes[0][axis])[low:high]
+            columns = matrix.any(dim=0).nonzero()[:, 0]
+            reached.append((int(columns.min()), int(columns.max()) + 1))
+        return triple(ints([a for a, _ in reached])), triple(ints([b for _, b in reached]))
+
+    def forward(
+        self, inputs: list[Kept], span: Span, sizes: list[Triple]
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        inside = self.demand(span, sizes)
+        values = inputs[0].part(inside)
+        for axis, size in enumerate(sizes[0]):
+            matrix = self._matrix(axis, size)
+            rows = slice(span[0][axis], span[1][axis])
+            weights = matrix[rows, inside[0][axis] : inside[1][axis]].to(values)
+            values = torch.tensordot(values, weights, dims=([2], [1]))  # its axis goes last
+        return values, None
+
+    def pull(self, patch: Patch, slopes: Kept | None, sizes: list[Triple]) -> list[Patch]:
+        values, first = patch.values, np.empty_like(patch.base)
+        for axis, size in enumerate(sizes[0]):
+            weights, first[:, axis] = self._row_weights(patch, axis, size)
+            values = torch.einsum("rcxyz,rxi->rcyzi", values, weights.to(values))
+        return [Patch(values, first)]
+
+    def _row_weights(
+        self, patch: Patch, axis: int, size: int
+    ) -> tuple[torch.Tensor, NDArray[np.int64]]:
+        """Return each row's part of the matrix, (R, outputs, inputs), and its first input."""
+        matrix = self._matrix(axis, size).numpy()
+        index = patch.base[:, axis, None] + np.arange(patch.values.shape[2 + axis])
+        inside = (index >= 0) & (index < len(matrix))
+        rows = np.where(inside[..., None], matrix[np.clip(index, 0, len(matrix) - 1)], 0.0)
+        used = np.asarray(rows.any(axis=1))
+        first = used.argmax(axis=1)
+        width = int((size - used[:, ::-1].argmax(axis=1) - first).max())
+        padded = np.pad(rows, ((0, 0), (0, 0), (0, width)))
+        columns = first[:, None] + np.arange(width)
+        weights = np.take_along_axis(padded, columns[:, None, :], axis=2)
+        return torch.from_numpy(weights), first

@@ -1,0 +1,225 @@
+"""From a network's modules to local layers, or the reason why it has none."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import fx, nn
+
+from napari_ies.saliency.engines.local_convolutions import Convolution, TransposedConvolution
+from napari_ies.saliency.engines.local_layers import (
+    Affine,
+    Concatenation,
+    Layer,
+    Pointwise,
+    Sum,
+    Upsampling,
+)
+from napari_ies.saliency.engines.patches import packed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_ies.saliency.engines.patches import Triple
+
+POINTWISE = (
+    nn.ReLU,
+    nn.LeakyReLU,
+    nn.PReLU,
+    nn.ELU,
+    nn.SELU,
+    nn.CELU,
+    nn.GELU,
+    nn.SiLU,
+    nn.Mish,
+    nn.Softplus,
+    nn.Sigmoid,
+    nn.Tanh,
+    nn.Hardswish,
+    nn.ReLU6,
+)
+UPSAMPLING = {"nearest": "nearest", "nearest-exact": "nearest-exact", "trilinear": "linear"}
+"""What `torch.nn.Upsample` calls its modes in three dimensions, and in one."""
+TRANSPARENT = (nn.Identity, nn.Dropout, nn.Dropout3d, nn.AlphaDropout)
+
+
+class NotLocalError(Exception):
+    """A network has a layer whose output does not depend on a box of its input alone."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A layer, the nodes it reads (-1 is the network's input) and its output's channels."""
+
+    layer: Layer
+    inputs: tuple[int, ...]
+    channels: int
+
+
+def translated(network: nn.Module) -> list[Node]:
+    """Translate a network to nodes, or say why it is not local."""
+    try:
+        graph = fx.Tracer().trace(network)
+    except Exception as error:  # tracing runs the network's own code: anything can come out
+        raise NotLocalError(f"its forward cannot be traced ({type(error).__name__})") from error
+    modules = dict(network.named_modules())
+    nodes: list[Node] = []
+    places: dict[fx.Node, int] = {}
+    channels: dict[int, int] = {}
+    for step in graph.nodes:
+        if step.op == "placeholder":
+            if places:
+                raise NotLocalError("it has more than one input")
+            places[step] = -1
+        elif step.op == "output":
+            result = step.args[0]
+            if not isinstance(result, fx.Node) or places.get(result) != len(nodes) - 1:
+                raise NotLocalError("its output is not the result of its last layer")
+        elif step.op == "call_module":
+            _add_module(step, modules[str(step.target)], nodes, places, channels)
+        elif step.op == "call_function":
+            _add_function(step, nodes, places, channels)
+        else:
+            raise NotLocalError(f"it uses {step.op} {step.target}")
+    return nodes
+
+
+def _add_module(
+    step: fx.Node,
+    module: nn.Module,
+    nodes: list[Node],
+    places: dict[fx.Node, int],
+    channels: dict[int, int],
+) -> None:
+    before = _tensor(step.args[0])
+    source = places[before]
+    if getattr(module, "inplace", False) and len(before.users) > 1:
+        raise NotLocalError("an activation overwrites a value that is read again")
+    if isinstance(module, TRANSPARENT):
+        places[step] = source
+        return
+    if isinstance(module, nn.BatchNorm3d):
+        if _fold_norm(module, step, nodes, source):
+            places[step] = source
+            return
+        layer: Layer = Affine(*_norm_factors(module))
+    else:
+        layer = _module_layer(module)
+    places[step] = len(nodes)
+    channels[len(nodes)] = _out_channels(module, channels.get(source, 0))
+    nodes.append(Node(layer, (source,), channels[len(nodes)]))
+
+
+def _module_layer(module: nn.Module) -> Layer:
+    name = type(module).__name__
+    if isinstance(module, nn.Conv3d):
+        if module.padding_mode != "zeros" or isinstance(module.padding, str):
+            raise NotLocalError(f"a {name} pads with {module.padding_mode} or by name")
+        return Convolution(
+            weight=packed(module.weight.detach()),
+            bias=None if module.bias is None else module.bias.detach(),
+            stride=_three(module.stride),
+            padding=_three(module.padding),
+            dilation=_three(module.dilation),
+            groups=module.groups,
+        )
+    if isinstance(module, nn.ConvTranspose3d):
+        if module.groups != 1 or _three(module.dilation) != (1, 1, 1):
+            raise NotLocalError(f"a {name} has groups or dilation")
+        return TransposedConvolution(
+            weight=packed(module.weight.detach()),
+            bias=None if module.bias is None else module.bias.detach(),
+            stride=_three(module.stride),
+            padding=_three(module.padding),
+            output_padding=_three(module.output_padding),
+        )
+    if isinstance(module, POINTWISE):
+        return Pointwise(_out_of_place(module))
+    if isinstance(module, nn.Upsample) and module.mode in UPSAMPLING and module.size is None:
+        x, y, z = (float(v) for v in np.broadcast_to(np.asarray(module.scale_factor), 3))
+        return Upsampling((x, y, z), UPSAMPLING[module.mode], module.align_corners)
+    raise NotLocalError(f"it has a {name} layer")
+
+
+def _add_function(
+    step: fx.Node, nodes: list[Node], places: dict[fx.Node, int], channels: dict[int, int]
+) -> None:
+    if step.target is torch.cat:
+        tensors = step.args[0]
+        axis = step.kwargs.get("dim", step.args[1] if len(step.args) > 1 else 0)
+        if axis != 1 or not isinstance(tensors, (list, tuple)):
+            raise NotLocalError("it concatenates along another axis than the channels")
+        sources = tuple(places[_tensor(tensor)] for tensor in tensors)
+        parts = tuple(channels.get(source, 0) for source in sources)
+        if 0 in parts:
+            raise NotLocalError("it concatenates its own input")
+        layer: Layer = Concatenation(parts)
+        width = sum(parts)
+    elif step.target in (operator.add, operator.iadd, torch.add) and not step.kwargs:
+        sources = tuple(places[_tensor(tensor)] for tensor in step.args)
+        layer, width = Sum(), max(channels.get(source, 0) for source in sources)
+        if len({channels.get(source, 0) for source in sources}) > 1:
+            raise NotLocalError("it adds tensors of different widths")
+    else:
+        raise NotLocalError(f"it calls {getattr(step.target, '__name__', step.target)}")
+    places[step] = len(nodes)
+    channels[len(nodes)] = width
+    nodes.append(Node(layer, sources, width))
+
+
+def _fold_norm(norm: nn.BatchNorm3d, step: fx.Node, nodes: list[Node], source: int) -> bool:
+    """Take a batch norm into the convolution before it, if nothing else reads that one."""
+    before = step.args[0]
+    if source < 0 or not isinstance(before, fx.Node) or len(before.users) > 1:
+        return False
+    if before.op != "call_module" or source != len(nodes) - 1:
+        return False
+    scale, shift = _norm_factors(norm)
+    layer = nodes[source].layer
+    if isinstance(layer, Convolution):
+        weight = layer.weight * scale.view(-1, 1, 1, 1, 1)
+    elif isinstance(layer, TransposedConvolution):
+        weight = layer.weight * scale.view(1, -1, 1, 1, 1)
+    else:
+        return False
+    bias = shift if layer.bias is None else layer.bias * scale + shift
+    fields = {**vars(layer), "weight": packed(weight), "bias": bias}
+    nodes[source] = replace(nodes[source], layer=type(layer)(**fields))
+    return True
+
+
+def _norm_factors(norm: nn.BatchNorm3d) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the scale and the shift of a batch norm in evaluation mode."""
+    if norm.running_mean is None or norm.running_var is None:
+        raise NotLocalError("a batch norm uses the statistics of its input")
+    scale = (norm.running_var + norm.eps).rsqrt()
+    if norm.affine:
+        scale = scale * norm.weight.detach()
+        return scale, norm.bias.detach() - norm.running_mean * scale
+    return scale, -norm.running_mean * scale
+
+
+def _out_of_place(module: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+    if not getattr(module, "inplace", False):
+        return module
+    return lambda values: module(values.clone())
+
+
+def _out_channels(module: nn.Module, before: int) -> int:
+    width = getattr(module, "out_channels", None) or getattr(module, "num_features", None)
+    return int(width or before)
+
+
+def _tensor(argument: Any) -> fx.Node:
+    if not isinstance(argument, fx.Node):
+        raise NotLocalError("it mixes tensors with constants")
+    return argument
+
+
+def _three(value: Any) -> Triple:
+    x, y, z = (int(v) for v in np.broadcast_to(np.asarray(value), 3))
+    return x, y, z

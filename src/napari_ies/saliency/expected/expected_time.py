@@ -1,0 +1,350 @@
+"""How long maps will take: their work is counted, and a little of it is done and timed.
+
+What is timed is kept with the model, so that only the first request of a kind waits for it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, fields
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+
+from napari_ies.duration import HOUR, about
+from napari_ies.errors import SaliencyError
+from napari_ies.free_memory import is_out_of_memory, within_memory
+from napari_ies.progress import Progress, finish
+from napari_ies.saliency.case_explanations import CaseExplanations
+from napari_ies.saliency.expected.portions import Portions, samples_together
+from napari_ies.saliency.expected.work import Work, work_of_gradcam, work_of_sample
+from napari_ies.saliency.footprint import pieces
+from napari_ies.saliency.forwards import Forwards
+from napari_ies.saliency.gradcam import layer_pass, window_map
+from napari_ies.saliency.running_map import RunningMap
+from napari_ies.saliency.smoothgrad import noise_deviation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from numpy.typing import ArrayLike
+
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.patient.case import Case
+    from napari_ies.saliency.footprint import Piece
+    from napari_ies.saliency.problem import Problem, Target
+    from napari_ies.saliency.request import SaliencyRequest
+
+T = TypeVar("T")
+
+FEW_STEPS = 20
+"""Work of fewer steps is not timed: that would take a good part of it."""
+QUICK = 0.5
+"""What takes less seconds is timed twice: the first time often pays for more."""
+ROWS_TRIED = 128
+"""As many as the largest chunk of any engine."""
+
+
+@dataclass(frozen=True)
+class ExpectedTime:
+    """How long maps will take on this device.
+
+    Parameters
+    ----------
+    work
+        What there is to do.
+    seconds
+        What it will take; None for work of a few steps, which is not worth timing.
+    at_most
+        Whether a tolerance may end it sooner.
+    shorter
+        What would make it shorter, in words.
+    """
+
+    work: Work
+    seconds: float | None
+    at_most: bool
+    shorter: tuple[str, ...]
+
+    @property
+    def long(self) -> bool:
+        """Whether a person is asked before it starts."""
+        return self.seconds is not None and self.seconds > HOUR
+
+    @property
+    def text(self) -> str:
+        """The duration in words, such as ``"about 3 hours"``; empty where it was not timed."""
+        if self.seconds is None:
+            return ""
+        return f"at most {about(self.seconds)}" if self.at_most else about(self.seconds)
+
+    @property
+    def shorter_with(self) -> str:
+        """What would make it shorter, as one phrase."""
+        *others, last = self.shorter
+        return f"{', '.join(others)} or {last}" if others else last
+
+
+@dataclass
+class _Rates:
+    """Seconds of each part of the work; None until it was timed."""
+
+    forward_voxels: float | None = None
+    gradient_voxels: float | None = None
+    rows: float | None = None
+    noise_voxels: float | None = None
+    map_voxels: float | None = None
+    passes: float | None = None
+
+    def know(self, work: Work) -> bool:
+        return all(getattr(self, name) is not None for name in self._parts(work))
+
+    def seconds(self, work: Work) -> float:
+        return float(sum(getattr(work, name) * getattr(self, name) for name in self._parts(work)))
+
+    def _parts(self, work: Work) -> list[str]:
+        return [field.name for field in fields(self) if getattr(work, field.name)]
+
+
+def expected_time(
+    model: SegmentationModel,
+    case: Case,
+    footprints: Iterable[ArrayLike],
+    request: SaliencyRequest,
+    *,
+    aggregations: Sequence[str] = (),
+    one_by_one: bool = False,
+    jacobian: str = "auto",
+    memory_gib: float | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> ExpectedTime:
+    """Estimate a duration; see :func:`expecting`, which this runs to its end."""
+    return finish(
+        expecting(
+            model,
+            case,
+            footprints,
+            request,
+            aggregations=aggregations,
+            one_by_one=one_by_one,
+            jacobian=jacobian,
+            memory_gib=memory_gib,
+            clock=clock,
+        )
+    )
+
+
+def expecting(
+    model: SegmentationModel,
+    case: Case,
+    footprints: Iterable[ArrayLike],
+    request: SaliencyRequest,
+    *,
+    aggregations: Sequence[str] = (),
+    one_by_one: bool = False,
+    jacobian: str = "auto",
+    memory_gib: float | None = None,
+    few_steps: int = FEW_STEPS,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Iterator[Progress[ExpectedTime]]:
+    """Estimate how long the maps of footprints will take, from a little of the work.
+
+    Parameters
+    ----------
+    model, case, request
+        See :func:`~napari_ies.saliency.explanation.explain_request`.
+    footprints
+        Masks (X, Y, Z) on the case's grid; taken one after another.
+    aggregations
+        See :func:`~napari_ies.saliency.explanation.explain_together`.
+    one_by_one
+        Whether each footprint is explained alone, and not together with others.
+    jacobian, memory_gib
+        As for the explanation.
+    few_steps
+        Work of fewer runs of the network is not timed, unless it is known how long they take.
+    clock
+        Gives the time in seconds.
+
+    Yields
+    ------
+    A report after each batch of footprints and each timed piece of work; the last one holds the
+    estimate.
+
+    Raises
+    ------
+    SaliencyError
+        If a footprint or a setting is not possible.
+    """
+    step, reports = "Estimating the time", 0
+    with within_memory(SaliencyError, "explain this region", "choose a smaller region"):
+        explained = CaseExplanations(model, case, request, jacobian, memory_gib)
+        problem, done = explained.problem, explained.request
+        ways = tuple(aggregations) or (request.aggregation,)
+        gradcam = done.method == "gradcam++"
+        alone = one_by_one or gradcam
+        together = 1 if alone else explained.footprints_together(len(ways))
+        work = Work()
+        first: list[Target] = []
+        tried: list[Portions] = []
+        for batch in _batches(footprints, together):
+            targets = [explained.target(one, way) for one in batch for way in ways]
+            first = first or targets
+            if gradcam:
+                work += work_of_gradcam(problem, targets[0].voxels)
+            else:
+                portions = [Portions(problem, *numbered) for numbered in enumerate(targets)]
+                yield Progress(step, reports := reports + 1, 0, "steps")
+                work += work_of_sample(problem, portions).times(done.n_samples)
+                tried = tried or portions
+            yield Progress(step, reports := reports + 1, 0, "steps")
+        window = problem.tiles.windows[0].size
+        largest = max((math.prod(p.seen.size) for one in tried for p in one.pieces), default=0)
+        # Small parts of a window take longer by voxel than large ones: each size has its rates.
+        key = problem.engine.name, done.precision, done.layer, window, largest.bit_length()
+        every = model.derive("seconds of a step", dict[object, _Rates])
+        rates = every.setdefault(key, _Rates())
+        if not rates.know(work) and work.steps >= few_steps:
+            trial = _Trial(problem, first, done, clock)
+            for name, seconds in trial.gradcam() if gradcam else trial.smoothgrad():
+                setattr(rates, name, seconds)
+                yield Progress(step, reports := reports + 1, 0, "steps")
+        expected = ExpectedTime(
+            work=work,
+            seconds=rates.seconds(work) if rates.know(work) else None,
+            at_most=not gradcam and done.tolerance is not None,
+            shorter=_shorter(done, ways, problem, jacobian),
+        )
+    yield Progress(step, reports, reports, "steps", expected)
+
+
+class _Trial:
+    """Does a little of the work on footprints and times it.
+
+    Parameters
+    ----------
+    problem, request
+        What the work depends on.
+    targets
+        What is explained together first.
+    clock
+        Gives the time in seconds.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        targets: Sequence[Target],
+        request: SaliencyRequest,
+        clock: Callable[[], float],
+    ) -> None:
+        self._problem, self._targets = problem, targets
+        self._request, self._clock = request, clock
+
+    def smoothgrad(self) -> Iterator[tuple[str, float]]:
+        """Time a part of each kind of a noise sample's work; yield the seconds of each unit."""
+        problem = self._problem
+        running = [RunningMap(problem, *numbered) for numbered in enumerate(self._targets)]
+        one = running[0]
+        piece = max(one.pieces, key=lambda piece: math.prod(piece.seen.size))
+        voxels = math.prod(piece.seen.size)
+        shown = len(problem.image) * math.prod(axis.stop - axis.start for axis in one.box)
+        count = min(samples_together(problem, running), self._request.n_samples)
+        try:
+            noise, forward, forwards = self._forward(one, piece, count)
+        except (RuntimeError, MemoryError) as error:
+            if count == 1 or not is_out_of_memory(error):
+                raise
+            count = 1
+            noise, forward, forwards = self._forward(one, piece, count)
+        yield "noise_voxels", noise / (shown * count)
+        yield "forward_voxels", forward / (voxels * count)
+        one.close_sample()  # a first sample is shown as it grows: not what the others take
+        ways = {target.aggregation for target in self._targets}
+        if ways != {"max"}:
+            seconds, _ = self._timed(lambda: one.combine(piece, forwards))
+            yield "gradient_voxels", seconds / (voxels * count)
+        if "max" in ways:
+            rows = piece.rows[:ROWS_TRIED]
+            seconds, (chunk, _) = self._timed(lambda: next(one.reduce(piece, forwards, rows)))
+            yield "rows", seconds / chunk
+
+        def finish() -> None:
+            one.close_sample()
+            one.converged(self._request.tolerance)
+            one.estimate(0, 1)
+
+        seconds, _ = self._timed(finish)
+        yield "map_voxels", seconds / shown
+
+    def gradcam(self) -> Iterator[tuple[str, float]]:
+        """Time a window's pass to the layer and back, and its map; yield their seconds."""
+        problem, layer = self._problem, self._request.layer or ""
+        piece = pieces(self._targets[0].voxels, problem.tiles)[0]
+        window = problem.tiles.crop(problem.image, piece.window).to(problem.device)
+
+        def whole() -> None:
+            activations, gradients = (
+                values.cpu() for values in layer_pass(problem, piece, window, layer)
+            )
+            total = (activations * gradients**3).sum(dim=(1, 2, 3))
+            window_map(activations, gradients, total, piece)
+
+        seconds, _ = self._timed(whole)
+        yield "passes", seconds
+
+    def _forward(self, one: RunningMap, piece: Piece, count: int) -> tuple[float, float, Forwards]:
+        """Time the noise of samples and a piece's forward with it."""
+        problem, request = self._problem, self._request
+        sigma = noise_deviation(problem, request)
+        noise, forwards = self._timed(
+            lambda: Forwards(problem, one.box, request.seed, range(count), sigma)
+        )
+        seconds, linearised = self._timed(lambda: forwards.linearised(piece))
+        forwards.keep(piece, linearised)
+        return noise, seconds, forwards
+
+    def _timed(self, work: Callable[[], T]) -> tuple[float, T]:
+        """Return the seconds that a piece of work takes, and what it gives."""
+        seconds, result = self._once(work)
+        if seconds < QUICK:
+            del result
+            seconds, result = self._once(work)
+        return seconds, result
+
+    def _once(self, work: Callable[[], T]) -> tuple[float, T]:
+        self._settle()
+        started = self._clock()
+        result = work()
+        self._settle()
+        return self._clock() - started, result
+
+    def _settle(self) -> None:
+        """Wait for a GPU, which computes on while Python goes on."""
+        if self._problem.device.type == "cuda":
+            torch.cuda.synchronize(self._problem.device)
+
+
+def _batches(footprints: Iterable[ArrayLike], size: int) -> Iterator[list[ArrayLike]]:
+    waiting = iter(footprints)
+    while batch := list(islice(waiting, size)):
+        yield batch
+
+
+def _shorter(
+    request: SaliencyRequest, ways: Sequence[str], problem: Problem, jacobian: str
+) -> tuple[str, ...]:
+    """Say what would take less time."""
+    found = ["a smaller region"]
+    if request.method == "smoothgrad":
+        if "max" in ways:
+            found.insert(0, "the aggregation mean instead of max")
+        if request.n_samples > 1:
+            found.insert(0, f"fewer noise samples than {request.n_samples:,}")
+        if jacobian not in ("auto", "windowed"):
+            found.append("the windowed engine, where the network allows it")
+    if problem.device.type == "cpu":
+        found.append("a GPU")
+    return tuple(found)

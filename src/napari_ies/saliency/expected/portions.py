@@ -1,0 +1,124 @@
+"""A target's work in portions, and their order: known before anything of it is computed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_ies.network.windows import enclosing
+from napari_ies.saliency.engines.chunks import rows_within
+from napari_ies.saliency.footprint import Piece, pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_ies.network.windows import Box
+    from napari_ies.saliency.problem import Problem, Target
+
+BLENDED_BYTES = 256 * 2**20
+"""More memory than this for rows that several windows predict saves no time."""
+
+
+class Portions:
+    """How one target's work is cut.
+
+    Parameters
+    ----------
+    problem
+        What the gradients depend on.
+    number
+        The target's number.
+    target
+        What is explained.
+
+    Attributes
+    ----------
+    pieces
+        The parts of the footprint that one window predicts.
+    box
+        The part of the grid outside which the map is 0.
+    groups
+        The pieces that are summed, with the footprint's voxels that they hold.
+    steps
+        Steps of work of a noise sample, for progress.
+    """
+
+    def __init__(self, problem: Problem, number: int, target: Target) -> None:
+        self.number, self.target, self._problem = number, target, problem
+        found = pieces(target.voxels, problem.tiles, problem.engine.reach)
+        self.pieces = found
+        self.box = enclosing([problem.tiles.visible(piece.seen) for piece in found])
+        self.groups: list[tuple[tuple[Piece, ...], NDArray[np.int64]]]
+        if target.aggregation == "max":
+            self.groups = list(_groups(found, len(target.voxels)))
+            self.steps = len(target.voxels)
+        else:
+            # The window that counts most comes first: it is what is seen first.
+            ranked = sorted(found, key=lambda piece: -float(piece.weight.sum()))
+            self.groups = [((piece,), piece.rows) for piece in ranked]
+            self.steps = len(found)
+
+    def area(self, holders: Sequence[Piece]) -> Box:
+        """Return the part of the grid that the sums of pieces' rows lie in."""
+        return enclosing([self._problem.tiles.visible(piece.seen) for piece in holders])
+
+    def rows_summed(self, holders: Sequence[Piece]) -> int:
+        """Return how many rows are summed over their pieces at once."""
+        image = self._problem.image
+        values = len(image)
+        for axis in self.area(holders):
+            values *= axis.stop - axis.start
+        row_bytes = values * image.element_size()
+        return rows_within(self.row_memory, row_bytes, max(BLENDED_BYTES // row_bytes, 1))
+
+    @property
+    def row_memory(self) -> int:
+        """Bytes for a chunk of rows; as much again is for their sums over windows."""
+        return self._problem.memory // 4
+
+
+def in_order(
+    problem: Problem, targets: Sequence[Portions]
+) -> list[tuple[int, tuple[Piece, ...], NDArray[np.int64]]]:
+    """Order the work of a noise sample so that a forward is needed again as rarely as can be.
+
+    Returns
+    -------
+    Place of the target in `targets`, the pieces whose rows are summed, and the voxels they hold.
+    """
+    work, order = [], dict[object, int]()
+    for place, one in enumerate(targets):
+        for holders, rows in one.groups:
+            for piece in holders:
+                order.setdefault(problem.engine.key(piece), len(order))
+            work.append((place, holders, rows))
+    return sorted(work, key=lambda portion: [order[problem.engine.key(p)] for p in portion[1]])
+
+
+def samples_together(problem: Problem, targets: Sequence[Portions]) -> int:
+    """Return how many noise samples run at once: rows of a maximum fill the device alone."""
+    if any(one.target.aggregation == "max" for one in targets):
+        return 1
+    if problem.samples_together is not None:
+        return problem.samples_together
+    found = [piece for one in targets for piece in one.pieces]
+    return problem.engine.samples_together(found, problem.device, problem.memory // 4)
+
+
+def _groups(
+    found: tuple[Piece, ...], n_voxels: int
+) -> Iterator[tuple[tuple[Piece, ...], NDArray[np.int64]]]:
+    """Group the footprint's voxels by the pieces that hold them."""
+    held = np.zeros((n_voxels, len(found)), dtype=bool)
+    for number, piece in enumerate(found):
+        held[piece.rows, number] = True
+    # As one value a row: a whole brain has a million voxels in dozens of pieces.
+    packed = np.packbits(held, axis=1)
+    patterns = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
+    _, first, group = np.unique(patterns, return_index=True, return_inverse=True)
+    for number, voxel in enumerate(first):
+        holders = tuple(piece for piece, holds in zip(found, held[voxel], strict=True) if holds)
+        yield holders, np.flatnonzero(group == number)

@@ -1,0 +1,216 @@
+"""Probability map to lesion instances, their table, and their match with a reference mask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from nibabel.affines import from_matvec
+from scipy import ndimage
+
+from napari_ies.patient.midline import hemispheres
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_ies.patient.case import Case
+    from napari_ies.patient.midline import Midline
+
+CONNECTIVITY_18 = ndimage.generate_binary_structure(3, 2)
+
+COLUMNS: dict[str, dict[str, object]] = {
+    "voxels": {"Description": "Number of voxels of the images' own grid"},
+    "volume_mm3": {"Description": "Volume", "Units": "mm^3"},
+    "mean_probability": {
+        "Description": "Mean probability over the lesion's voxels, by the network",
+        "Units": "1",
+    },
+    "max_probability": {
+        "Description": "Highest probability in the lesion, by the network",
+        "Units": "1",
+    },
+    **{
+        f"centre_{axis}_mm": {
+            "Description": f"Centre of mass along {axis} of the scanner's RAS+ axes",
+            "Units": "mm",
+        }
+        for axis in "xyz"
+    },
+    "hemisphere": {
+        "Description": "Side of the brain's midline plane on which the centre of mass lies",
+        "Levels": {
+            "left": "the patient's left",
+            "right": "the patient's right",
+            "midline": "closer to the plane than it is known",
+            "unknown": "the images show no plane of symmetry",
+        },
+    },
+    "midline_mm": {
+        "Description": "Distance of the centre of mass from the brain's midline plane, which is "
+        "the sagittal plane of best mirror symmetry of the images",
+        "Units": "mm",
+    },
+    "match": {
+        "Description": "Match with the reference mask",
+        "Levels": {
+            "TP": "marked by the network, overlaps the reference",
+            "FP": "marked by the network alone",
+            "FN": "in the reference alone",
+        },
+    },
+}
+"""What each column of a lesion table is, as BIDS describes columns."""
+
+
+def find_lesions(
+    probability: NDArray[np.float32], threshold: float, smallest: int = 6
+) -> NDArray[np.int32]:
+    """Find the lesion instances in a probability map.
+
+    Parameters
+    ----------
+    probability
+        (X, Y, Z).
+    threshold
+        A voxel belongs to a lesion if its probability is above this.
+    smallest
+        Smallest number of voxels an instance may have; the paper's "more than 5" is 6.
+
+    Returns
+    -------
+    int32 (X, Y, Z): 0 background, otherwise the label 1, 2, … of an 18-connected instance, in
+    scan order of the stored array.
+    """
+    return instances(probability > threshold, smallest)
+
+
+def instances(mask: NDArray[np.bool_], smallest: int = 1) -> NDArray[np.int32]:
+    """Return the 18-connected components of a mask, numbered as :func:`find_lesions` does."""
+    components, count = ndimage.label(mask, CONNECTIVITY_18)
+    sizes = np.bincount(components.ravel(), minlength=count + 1)
+    kept = sizes >= smallest
+    kept[0] = False
+    labels = np.zeros(count + 1, dtype=np.int32)
+    labels[kept] = np.arange(1, int(kept.sum()) + 1)
+    return np.asarray(labels[components], dtype=np.int32)
+
+
+def match_reference(
+    labels: NDArray[np.int32], reference: NDArray[np.bool_]
+) -> tuple[NDArray[np.int32], dict[int, str]]:
+    """Match predicted instances with a reference mask.
+
+    A predicted instance that overlaps the reference is a true positive (TP), else a false
+    positive (FP); an 18-connected instance of the reference that no predicted instance touches
+    is a false negative (FN).
+
+    Parameters
+    ----------
+    labels
+        Predicted instances, int32 (X, Y, Z).
+    reference
+        bool (X, Y, Z).
+
+    Returns
+    -------
+    labels, match
+        The predicted instances with the FN instances appended under labels of their own, and
+        for each label ``"TP"``, ``"FP"`` or ``"FN"``.
+    """
+    count = int(labels.max(initial=0))
+    overlapping = set(np.unique(labels[reference]).tolist())
+    match = {label: "TP" if label in overlapping else "FP" for label in range(1, count + 1)}
+    expected = instances(reference)
+    touched = np.unique(expected[labels > 0])
+    missed = np.setdiff1d(np.unique(expected[expected > 0]), touched)
+    lookup = np.zeros(int(expected.max(initial=0)) + 1, dtype=np.int32)
+    lookup[missed] = np.arange(count + 1, count + 1 + len(missed))
+    match.update(dict.fromkeys(range(count + 1, count + 1 + len(missed)), "FN"))
+    return np.where(labels > 0, labels, lookup[expected]), match
+
+
+def lesion_table(
+    labels: NDArray[np.int32],
+    probability: NDArray[np.float32],
+    case: Case,
+    match: dict[int, str] | None = None,
+) -> pd.DataFrame:
+    """Describe each lesion.
+
+    Parameters
+    ----------
+    labels, probability
+        (X, Y, Z) on the case's grid.
+    case
+        Gives voxel size and position.
+    match
+        ``"TP"``, ``"FP"`` or ``"FN"`` by label, from :func:`match_reference`.
+
+    Returns
+    -------
+    A row per lesion, index ``label``, with ``voxels``, ``volume_mm3``, ``mean_probability``,
+    ``max_probability``, ``centre_x_mm``, ``centre_y_mm``, ``centre_z_mm`` (centre of mass in the
+    scanner's RAS+ millimetres, as every viewer shows them), ``hemisphere`` (``"left"`` and
+    ``"right"`` of the patient, ``"midline"``, or ``"unknown"`` where the images show no plane of
+    symmetry), ``midline_mm`` (distance of the centre from :attr:`Case.midline`, NaN where that
+    is not known) and, with a match, ``match``.
+    """
+    table = _described(labels, probability, case.affine, case.midline)
+    if match is not None:
+        table["match"] = [match[int(label)] for label in table.index]
+    return table
+
+
+def region_row(
+    mask: NDArray[np.bool_],
+    probability: NDArray[np.float32],
+    case: Case,
+    box: tuple[slice, slice, slice],
+) -> dict[str, Any]:
+    """Describe a region that is no lesion, as a row of :func:`lesion_table` describes lesions.
+
+    Parameters
+    ----------
+    mask, probability
+        (X, Y, Z) on the case's grid.
+    case
+        Gives voxel size and position.
+    box
+        A box that holds the region: only this is read.
+    """
+    corner = from_matvec(np.eye(3), [side.start for side in box])
+    labels = np.ascontiguousarray(mask[box]).astype(np.int32)
+    table = _described(labels, probability[box], case.affine @ corner, case.midline)
+    return {str(name): value for name, value in table.to_dict("records")[0].items()}
+
+
+def _described(
+    labels: NDArray[np.int32],
+    probability: NDArray[np.float32],
+    affine: NDArray[np.float64],
+    midline: Midline | None,
+) -> pd.DataFrame:
+    # By sorting: counting would take memory by the highest label.
+    index = np.unique(labels[labels > 0])
+    voxels = ndimage.sum_labels(np.ones(labels.shape, np.uint8), labels, index).astype(int)
+    centres = np.array(ndimage.center_of_mass(labels > 0, labels, index)).reshape(-1, 3)
+    centres_mm = centres @ affine[:3, :3].T + affine[:3, 3]
+    table = pd.DataFrame(
+        {
+            "voxels": voxels,
+            "volume_mm3": voxels * abs(float(np.linalg.det(affine[:3, :3]))),
+            "mean_probability": np.asarray(ndimage.mean(probability, labels, index), float),
+            "max_probability": np.asarray(ndimage.maximum(probability, labels, index), float),
+            "centre_x_mm": centres_mm[:, 0],
+            "centre_y_mm": centres_mm[:, 1],
+            "centre_z_mm": centres_mm[:, 2],
+        },
+        index=pd.Index(index.astype(int), name="label"),
+    )
+    distances = np.full(len(index), np.nan)
+    if midline is not None:
+        distances = midline.signed_distance(centres_mm)
+    table["hemisphere"] = hemispheres(distances)
+    table["midline_mm"] = np.abs(distances)
+    return table

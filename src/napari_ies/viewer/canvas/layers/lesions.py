@@ -1,0 +1,145 @@
+"""The lesions: a Labels layer and their probability; their outlines are no layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_ies.viewer.canvas import colours
+from napari_ies.viewer.canvas.layers.stack import spare_thumbnail
+from napari_ies.viewer.canvas.outlines.outlines import Outlines
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_ies.patient.case import Case
+    from napari_ies.segmentation.segmentation import Segmentation
+    from napari_ies.viewer.canvas.frame import Frame, Voxel
+    from napari_ies.viewer.canvas.layers.stack import LayerStack
+
+LESIONS_NAME = "Lesions"
+PROBABILITY_NAME = "Lesion probability"
+FILL_OPACITY = 0.6
+
+
+class LesionLayers:
+    """The layers of a segmentation.
+
+    In slices the outlines say where the lesions are, so that nothing covers them; the filled
+    lesions are hidden, one click away in the layer list, and shown in the 3-d view.
+
+    Parameters
+    ----------
+    stack
+        The viewer's layers.
+
+    Attributes
+    ----------
+    outlines
+        What is outlined in the slices.
+    replaced
+        Whether surfaces stand for the lesions in the 3-d view.
+    """
+
+    def __init__(self, stack: LayerStack) -> None:
+        self._stack = stack
+        self.outlines = Outlines()
+        self.replaced = False
+        self._lesions: str | None = None
+        self._probability: str | None = None
+        self._shown_for_space = False
+        self._missed: tuple[int, ...] = ()
+        self._frame: Frame | None = None
+
+    @property
+    def missed(self) -> tuple[int, ...]:
+        """Reference lesions that the network missed."""
+        return self._missed
+
+    @property
+    def layer(self) -> Any | None:
+        """The Labels layer, or None if it is gone."""
+        return self._stack.find(self._lesions)
+
+    def show(self, segmentation: Segmentation, case: Case, frame: Frame) -> None:
+        """Show the lesions and, hidden, the probability, in place of those before."""
+        self._stack.remove(self._probability, self._lesions)
+        self._frame, self._shown_for_space = frame, False
+        self._missed = _missed_labels(segmentation)
+        labels = frame.reorientation.apply(segmentation.labels)
+        self._probability = self._stack.make(
+            "image",
+            "probability",
+            frame.reorientation.apply(segmentation.probability),
+            name=PROBABILITY_NAME,
+            colormap="viridis",
+            contrast_limits=(0.0, 1.0),
+            blending="translucent_no_depth",
+            opacity=0.6,
+            visible=False,
+            known={"affine": case.affine},
+            **frame.placement(),
+        )
+        self._lesions = self._stack.make(
+            "labels",
+            "lesions",
+            labels,
+            name=LESIONS_NAME,
+            colormap=colours.lesion_fill(self._missed),
+            blending="translucent_no_depth",
+            opacity=FILL_OPACITY,
+            visible=False,
+            known={"affine": case.affine},
+            **frame.placement(),
+        )
+        layer = self.layer
+        if layer is not None:
+            layer.editable = False
+            spare_thumbnail(layer)
+            self._stack.stays_selected = self._lesions
+        self.outlines.set_lesions(labels, frame, self._missed)
+        self.follow_view()
+
+    def select(self, subject: int | str, mask: NDArray[np.bool_], origin: Voxel) -> None:
+        """Outline one lesion, or another region, apart from the others.
+
+        Parameters
+        ----------
+        subject
+            The lesion's label, or the region's name.
+        mask, origin
+            Its voxels in a displayed box, and the displayed index of the box's first voxel.
+        """
+        if self._frame is None:
+            return
+        layer = self.layer
+        if layer is not None:
+            label = subject if isinstance(subject, int) else None
+            layer.colormap = colours.lesion_fill(self._missed, label)
+            if label is not None:
+                layer.selected_label = label
+        self.outlines.select(mask, origin, self._frame)
+
+    def follow_view(self) -> None:
+        """Show the filled lesions in napari's 3-d view, which has no outlines; not in slices."""
+        layer = self.layer
+        if layer is None:
+            return
+        if self._stack.viewer.dims.ndisplay == 3:
+            if not layer.visible and not self.replaced:
+                layer.visible = self._shown_for_space = True
+        elif self._shown_for_space:
+            layer.visible = self._shown_for_space = False
+
+    def follow_layers(self) -> None:
+        """Outline nothing once a person removed the lesions' layer."""
+        if self._lesions is not None and self.layer is None:
+            self._lesions = None
+            self.outlines.clear()
+
+
+def _missed_labels(segmentation: Segmentation) -> tuple[int, ...]:
+    table = segmentation.lesions
+    if "match" not in table.columns:
+        return ()
+    return tuple(int(label) for label in table.index[table["match"] == "FN"])

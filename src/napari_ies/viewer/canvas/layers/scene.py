@@ -1,0 +1,216 @@
+"""Scene: the images, the lesions and the saliency of one viewer, and where it looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Labels
+
+from napari_ies.colour_maps import window_of
+from napari_ies.viewer.canvas.layers.counterfactual import CounterfactualLayers
+from napari_ies.viewer.canvas.layers.lesions import LesionLayers
+from napari_ies.viewer.canvas.layers.overlays import SaliencyOverlays
+from napari_ies.viewer.canvas.layers.regions import RegionLayers
+from napari_ies.viewer.canvas.layers.space import SpaceLayers
+from napari_ies.viewer.canvas.layers.stack import LayerStack, key_of
+from napari_ies.viewer.canvas.sources import why_unsuitable
+from napari_ies.viewer.canvas.units import MM, mm_of_world
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_ies.patient.case import Case
+    from napari_ies.viewer.canvas.frame import Frame, Point
+    from napari_ies.viewer.reader import LayerDataTuple
+    from napari_ies.viewer.state.reading import Reading
+
+ABOVE_IMAGES = ("probability", "lesions", "overlay")
+
+
+class Scene:
+    """What the panel shows in a viewer.
+
+    Parameters
+    ----------
+    viewer
+        The napari viewer, or the proxy that plugins get.
+
+    Attributes
+    ----------
+    lesions
+        The lesions and their probability, and what is outlined.
+    overlays
+        The saliency of the selected lesion.
+    space
+        The surfaces of the 3-d view.
+    regions
+        Layers to paint regions in.
+    counterfactual
+        What changes when a region is changed.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        self._stack = LayerStack(viewer)
+        self._resampled: list[str] = []
+        self._frame: Frame | None = None
+        self.lesions = LesionLayers(self._stack)
+        self.overlays = SaliencyOverlays(self._stack)
+        self.space = SpaceLayers(self._stack)
+        self.regions = RegionLayers(self._stack)
+        self.counterfactual = CounterfactualLayers(self._stack)
+
+    def images(self) -> Iterator[Any]:
+        """Yield the image layers that may be a sequence: 3-d, grey, not made here."""
+        return self._suitable(Image)
+
+    def masks(self) -> Iterator[Any]:
+        """Yield the Labels layers that may be a mask: 3-d, not made here."""
+        return self._suitable(Labels)
+
+    def unsuitable_images(self) -> Iterator[tuple[Any, str]]:
+        """Yield the image layers that cannot be a sequence, and what each of them is instead."""
+        return self._unsuitable(Image)
+
+    def unsuitable_masks(self) -> Iterator[tuple[Any, str]]:
+        """Yield the Labels layers that cannot be a mask, and what each of them is instead."""
+        return self._unsuitable(Labels)
+
+    def find(self, key: str | None) -> Any | None:
+        """Return the layer with a key, or None if it is gone."""
+        return self._stack.find(key)
+
+    def add(self, layer_data: LayerDataTuple, *, on_top: bool = True) -> str:
+        """Add an image or a mask below the lesions and overlays; return its key.
+
+        Parameters
+        ----------
+        layer_data
+            Data, arguments and kind of the layer.
+        on_top
+            Whether it lies over the images that are there already, or under them.
+        """
+        data, arguments, kind = layer_data
+        first = not len(self._stack)
+        key = key_of(getattr(self._viewer, f"add_{kind}")(data, **arguments))
+        if on_top:
+            self._stack.put_below(key, ABOVE_IMAGES)
+        else:
+            self._stack.put_at_bottom(key)
+        if first:
+            self.frame_all()
+        return key
+
+    def show_reading(self, reading: Reading) -> None:
+        """Show what was found; the overlays of what was found before go."""
+        self._frame = reading.frame
+        self.counterfactual.clear()
+        self.overlays.clear()
+        self.lesions.show(reading.segmentation, reading.case, reading.frame)
+        self._show_resampled(reading.case, reading.frame, reading.resampled)
+        self.overlays.prepare(reading.case.sequences, reading.frame)
+
+    def frame_all(self) -> None:
+        """Show the middle slices, the whole head and a scale bar in mm."""
+        self._viewer.canvas.overlays.scale_bar.visible = True
+        dims = self._viewer.dims
+        for axis, (start, stop, step) in enumerate(dims.range):
+            # On a slice, as the slider would put it.
+            dims.set_point(axis, start + step * int((stop - start) / 2 / step))
+        self._viewer.reset_view()
+
+    def in_mm(self, position: Sequence[float]) -> Point:
+        """Return a position, or a direction, of the viewer's world in mm."""
+        a, b, c = (float(p) for p in np.asarray(position, dtype=float)[-3:] * self._mm_of_world())
+        return a, b, c
+
+    def in_world(self, position: Sequence[float]) -> Point:
+        """Return a position, or a distance, in mm as the viewer's world counts it."""
+        a, b, c = (float(p) for p in np.asarray(position, dtype=float) / self._mm_of_world())
+        return a, b, c
+
+    @property
+    def crosshair(self) -> Point:
+        """Where the viewer's slices meet, in mm."""
+        return self.in_mm((0.0, 0.0, 0.0, *self._viewer.dims.point))
+
+    def look_at(self, place: Point) -> None:
+        """Move the slices to a position in mm, and the view if it is out of sight."""
+        dims = self._viewer.dims
+        axes = range(dims.ndim - 3, dims.ndim)
+        position = self.in_world(place)
+        dims.set_point(list(axes), list(position))
+        layer = self.lesions.layer
+        if layer is None or dims.ndisplay == 3:
+            return
+        shown = [axis - (dims.ndim - 3) for axis in dims.displayed]
+        # napari takes a position in the layer's own units here.
+        own = np.asarray(place) / (np.ones(3) if self._frame is None else self._frame.mm)
+        index = np.asarray(layer.world_to_data(own))[shown]
+        low, high = np.asarray(layer.corner_pixels)[:, shown]
+        if np.any(index < low) or np.any(index > high):
+            centre = [position[axis] if axis in shown else 0.0 for axis in range(3)]
+            self._viewer.scene.camera.center = tuple(centre)
+
+    def hide_images(self) -> tuple[str, ...]:
+        """Hide the images, masks and lesion slices; return the keys of those that were visible.
+
+        In space, surfaces stand for them.
+        """
+        hidden = []
+        self.lesions.replaced = True
+        for layer in (*self.images(), *self.masks(), self.lesions.layer):
+            if layer is not None and layer.visible:
+                layer.visible = False
+                hidden.append(key_of(layer))
+        return tuple(hidden)
+
+    def show_images(self, keys: Sequence[str]) -> None:
+        """Show layers again that were hidden; those that are gone are left out."""
+        self.lesions.replaced = False
+        for key in keys:
+            layer = self.find(key)
+            if layer is not None:
+                layer.visible = True
+
+    def _mm_of_world(self) -> NDArray[np.float64]:
+        units = MM if self._frame is None else self._frame.units
+        return mm_of_world(self._viewer, units)
+
+    def _suitable(self, kind: type) -> Iterator[Any]:
+        return (layer for layer in self._own(kind) if not why_unsuitable(layer))
+
+    def _unsuitable(self, kind: type) -> Iterator[tuple[Any, str]]:
+        reasons = ((layer, why_unsuitable(layer)) for layer in self._own(kind))
+        return ((layer, reason) for layer, reason in reasons if reason)
+
+    def _own(self, kind: type) -> Iterator[Any]:
+        """Yield the layers of a kind that were not made here."""
+        for layer in self._stack:
+            if isinstance(layer, kind) and not self._stack.is_made_here(layer):
+                yield layer
+
+    def _show_resampled(self, case: Case, frame: Frame, sequences: Sequence[str]) -> None:
+        """Add, hidden, the sequences that were resampled onto the case's grid."""
+        self._stack.remove(*self._resampled)
+        self._resampled = []
+        for sequence in sequences:
+            channel = case.sequences.index(sequence)
+            volume = case.data[channel]
+            key = self._stack.make(
+                "image",
+                "resampled",
+                frame.reorientation.apply(volume),
+                name=f"{sequence} on the grid of {case.sequences[0]}",
+                colormap="gray",
+                interpolation2d="linear",
+                contrast_limits=window_of(volume, case.backgrounds[channel]),
+                visible=False,
+                known={"affine": case.affine},
+                **frame.placement(),
+            )
+            self._stack.put_below(key, ABOVE_IMAGES)
+            self._resampled.append(key)

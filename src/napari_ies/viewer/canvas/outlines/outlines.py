@@ -1,0 +1,163 @@
+"""Outlines: which lesions are outlined in which colour, slice by slice; knows no canvas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_ies.colour_maps import OUTLINE_SELECTED
+from napari_ies.geometry.outline import box_of, outline_segments
+from napari_ies.viewer.canvas.colours import OUTLINE, OUTLINE_MISSED
+from napari_ies.viewer.canvas.units import MM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_ies.viewer.canvas.frame import Frame, Voxel
+
+Lines = tuple["NDArray[np.float32]", "NDArray[np.float32]"]
+"""Ends (N, 2, 2) of lines, and their colours (N, 4)."""
+
+NO_LINES: Lines = (np.zeros((0, 2, 2), np.float32), np.zeros((0, 4), np.float32))
+
+
+class Outlines:
+    """The borders of the lesions along voxel edges, and of the selected lesion or region."""
+
+    def __init__(self) -> None:
+        self._frame: Frame | None = None
+        self._labels: _Placed | None = None
+        self._missed: tuple[int, ...] = ()
+        self._selected: _Placed | None = None
+        self._shown = True
+        self.watchers: list[Callable[[], None]] = []
+        """Called when anything else is to be outlined, or nothing."""
+
+    @property
+    def units(self) -> tuple[str, str, str]:
+        """Of the layers that what is outlined lies on."""
+        return MM if self._frame is None else self._frame.units
+
+    @property
+    def shown(self) -> bool:
+        """Whether a person wants to see the outlines."""
+        return self._shown
+
+    def set_shown(self, shown: bool) -> None:
+        """Show the outlines, or not."""
+        self._shown = shown
+        self._tell()
+
+    def toggle(self) -> None:
+        """Hide the outlines, or show them again."""
+        self.set_shown(not self._shown)
+
+    def set_lesions(
+        self, labels: NDArray[np.int32], frame: Frame, missed: Sequence[int] = ()
+    ) -> None:
+        """Outline these lesions and none that was selected before.
+
+        Parameters
+        ----------
+        labels
+            (I, J, K) as displayed; 0 is the background.
+        frame
+            Where that grid lies.
+        missed
+            Labels of reference lesions that the network missed; they have a colour of their own.
+        """
+        box = box_of(labels)
+        corner = (box[0].start, box[1].start, box[2].start)
+        self._frame, self._missed, self._selected = frame, tuple(missed), None
+        self._labels = _Placed(labels[box], corner)
+        self._tell()
+
+    def select(self, mask: NDArray[np.bool_], origin: Voxel, frame: Frame) -> None:
+        """Outline one lesion or region apart from the others.
+
+        Parameters
+        ----------
+        mask, origin
+            Its voxels in a displayed box, and the displayed index of the box's first voxel.
+        frame
+            Where the grid lies.
+        """
+        self._selected, self._frame = _Placed(mask, origin), frame
+        self._tell()
+
+    def clear(self) -> None:
+        """Outline nothing."""
+        self._labels = self._selected = None
+        self._tell()
+
+    def lines(self, plane: tuple[int, int], position: float) -> Lines:
+        """Return the outlines in one slice.
+
+        Parameters
+        ----------
+        plane
+            The axes of the rows and of the columns that the slice shows.
+        position
+            Where the slice lies on the third axis, in mm.
+
+        Returns
+        -------
+        float32 (N, 2, 2): start and end of each edge, each as mm along the two axes of the
+        plane; float32 (N, 4): their colours. What is selected comes last.
+        """
+        (depth,) = {0, 1, 2} - set(plane)
+        frame = self._frame
+        if frame is None:
+            return NO_LINES
+        index = int(np.floor((position - frame.translate[depth]) / frame.scale[depth] + 0.5))
+        found: list[Lines] = []
+        if self._labels is not None:
+            part = self._labels.slice(depth, index)
+            missed = np.isin(part.values, self._missed)
+            for which, colour in ((~missed, OUTLINE), (missed, OUTLINE_MISSED)):
+                found.append(_coloured(part.where(which), plane, colour))
+        if self._selected is not None:
+            found.append(_coloured(self._selected.slice(depth, index), plane, OUTLINE_SELECTED))
+        if not found:
+            return NO_LINES
+        ends = np.concatenate([ends for ends, _ in found])
+        axes = list(plane)
+        scale = np.asarray(frame.scale, np.float32)[axes]
+        translate = np.asarray(frame.translate, np.float32)[axes]
+        return ends * scale + translate, np.concatenate([colours for _, colours in found])
+
+    def _tell(self) -> None:
+        for watcher in tuple(self.watchers):
+            watcher()
+
+
+class _Placed:
+    """Labels in a box whose first voxel lies at an origin of the displayed grid."""
+
+    def __init__(self, values: NDArray[Any], origin: Sequence[int]) -> None:
+        self.values, self.origin = values, tuple(origin)
+
+    def slice(self, axis: int, index: int) -> _Placed:
+        """Return one slice, one voxel thick; none where the box does not reach."""
+        at = index - self.origin[axis]
+        at = at if 0 <= at < self.values.shape[axis] else self.values.shape[axis]
+        part = [slice(None)] * 3
+        part[axis] = slice(at, at + 1)
+        origin = [index if a == axis else self.origin[a] for a in range(3)]
+        return _Placed(self.values[tuple(part)], origin)
+
+    def where(self, which: NDArray[np.bool_]) -> _Placed:
+        return _Placed(np.where(which, self.values, 0), self.origin)
+
+
+def _coloured(
+    part: _Placed, plane: tuple[int, int], colour: tuple[float, float, float, float]
+) -> Lines:
+    if not part.values.any():
+        return NO_LINES
+    segments = outline_segments(part.values, plane, part.origin)[:, :, list(plane)]
+    ends = np.stack([segments[:, 0], segments.sum(axis=1)], axis=1)
+    return ends, np.repeat(np.array([colour], np.float32), len(ends), axis=0)

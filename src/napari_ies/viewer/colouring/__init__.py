@@ -1,0 +1,1 @@
+"""The tab View: how maps are coloured."""

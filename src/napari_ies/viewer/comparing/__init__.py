@@ -1,0 +1,1 @@
+"""The tab Compare, and the second view beside the image."""

@@ -1,0 +1,339 @@
+"""Comparing: the tab "Compare", and the second view beside the image."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtWidgets import QDockWidget, QMainWindow
+
+from napari_ies.viewer.canvas.layers.second_view import SecondView
+from napari_ies.viewer.comparing.compare_view import CompareView
+from napari_ies.viewer.state.titles import distinct_titles
+from napari_ies.viewer.work.jobs import Job
+from napari_ies.viewer.work.tasks import once
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_ies.progress import Progress
+    from napari_ies.saliency.reading_off.comparison import Comparison
+    from napari_ies.saliency.saliency import Saliency
+    from napari_ies.viewer.canvas.frame import Point
+    from napari_ies.viewer.state.reading import Answer, Key
+
+OTHER_SCALE = (
+    "Different aggregations have different scales: without Same limits each map shows in full."
+)
+SAME_UNIT_ONLY = "The two maps have different units, so one limit for both would mean nothing."
+
+
+class Comparing(QObject):
+    """Compares the map on screen with another one that was kept.
+
+    Parameters
+    ----------
+    host
+        The dock widget.
+    """
+
+    def __init__(self, host: Any) -> None:
+        super().__init__(host)
+        self._host = host
+        self._a: Answer | None = None
+        self._b: Answer | None = None
+        self._comparison: Comparison | None = None
+        self._second: SecondView | None = None
+        self._window: QMainWindow | None = None
+        self._dock: QDockWidget | None = None
+        self._panel_width = 0
+        # Later than the dock is added: only then do the docks have widths.
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self._share_width)
+        self._afterwards = QTimer(self)
+        self._afterwards.setSingleShot(True)
+        self._afterwards.timeout.connect(self._give_width_back)
+        self._busy = False
+        self.view = CompareView()
+        host.add_tab("Compare", self.view, "Two maps: how far they agree, and where they differ.")
+        self.view.chosen.connect(self._on_chosen)
+        self.view.opened.connect(self._compare)
+        self.view.side_by_side_toggled.connect(self._on_side_by_side)
+        self.view.beside_changed.connect(self._show_second)
+        host.answer_shown.connect(self._on_shown)
+        host.answer_kept.connect(self._on_kept)
+        host.reading_changed.connect(self._on_reading)
+        host.room_taken.connect(self._on_room_taken)
+        self._offer()
+
+    def attach(self) -> None:
+        """Follow how the map on screen looks."""
+        watchers = self._host.scene.overlays.watchers
+        if self._follow not in watchers:
+            watchers.append(self._follow)
+
+    def release(self) -> None:
+        """Close the second view and leave the viewer as it was."""
+        watchers = self._host.scene.overlays.watchers
+        if self._follow in watchers:
+            watchers.remove(self._follow)
+        self._go_back()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        """Close the second view before the window it lies in."""
+        if event.type() == QEvent.Type.Close and watched is self._window:
+            self._go_back()
+        return bool(super().eventFilter(watched, event))
+
+    def _on_reading(self, _: Any) -> None:
+        self._go_back()
+        self._set_pair(None, None)
+
+    def _on_room_taken(self, part: QObject) -> None:
+        if part is not self and self._second is not None:
+            self._go_back()
+            self._host.say("The second view was closed: there is no room beside three planes.")
+
+    def _on_kept(self, _: Answer) -> None:
+        self._offer()
+
+    def _on_shown(self, answer: Answer) -> None:
+        if self._busy or not answer.finished or self._same(answer, self._a):
+            return
+        self._set_pair(answer, self._partner(answer))
+
+    def _on_chosen(self, first: Key | None, second: Key | None) -> None:
+        a, b = (None if key is None else self._host.answers.get(key) for key in (first, second))
+        if a is not None and not self._same(a, self._host.shown):
+            self._host.jobs.cancel("explain")
+            self._busy = True
+            if a.subject != self._host.selected:
+                self._host.select(a.subject)
+            self._host.show_answer(a)
+            self._busy = False
+        self._set_pair(a, b)
+
+    def _on_side_by_side(self, on: bool) -> None:
+        if on and self._a is not None and self._b is not None:
+            self._open_second()
+        else:
+            self._go_back()
+
+    def _on_comparison(self, a: Answer, b: Answer, comparison: Comparison) -> None:
+        if self._same(a, self._a) and self._same(b, self._b):
+            self._comparison = comparison
+            scales = a.request.aggregation != b.request.aggregation
+            self.view.set_comparison(comparison, OTHER_SCALE if scales else "")
+            self._host.say(f"Compared {a.title} with {b.title}.")
+            self._show_second()
+
+    def _same(self, one: Answer | None, other: Answer | None) -> bool:
+        return one is other or (one is not None and other is not None and one.key == other.key)
+
+    def _partner(self, answer: Answer) -> Answer | None:
+        """Return what an answer is compared with unless a person chooses: what came before."""
+        present = self._b
+        if present is not None and present.subject == answer.subject != self._a_subject:
+            return present
+        kept = [other for other in self._host.answers if not self._same(other, answer)]
+        about = [other for other in kept if other.subject == answer.subject]
+        return next(reversed(about or kept), None)
+
+    @property
+    def _a_subject(self) -> Any:
+        return None if self._a is None else self._a.subject
+
+    def _set_pair(self, a: Answer | None, b: Answer | None) -> None:
+        self._a, self._b, self._comparison = a, b, None
+        self._offer()
+        if b is None:
+            self._go_back()
+        self._compare()
+        self._show_second()
+
+    def _offer(self) -> None:
+        """Show every kept map in the two combo boxes."""
+        kept = list(self._host.answers)
+        titles = [(a.key, title) for a, title in zip(kept, distinct_titles(kept), strict=True)]
+        a, b = (None if answer is None else answer.key for answer in (self._a, self._b))
+        self.view.set_maps(titles, a, b)
+        if b is None:
+            self.view.set_comparison(None, "Two finished maps are needed for a comparison.")
+
+    def _compare(self) -> None:
+        a, b = self._a, self._b
+        if a is None or b is None or not self.view.isVisible() or self._comparison is not None:
+            return
+        self.view.set_comparison(None, "Comparing…")
+        work = partial(compare_maps, a.saliency, b.saliency)
+        done = partial(self._on_comparison, a, b)
+        self._host.jobs.submit(Job("compare", "Comparing", work, done, key=(a.key, b.key)))
+
+    def _open_second(self) -> None:
+        if self._second is not None or self._host.reading is None:
+            return
+        with self._host.status.announce("Opening the second view…"):
+            self._open_beside()
+
+    def _open_beside(self) -> None:
+        self._host.room_taken.emit(self)
+        images = [layer for layer in self._host.scene.images() if layer.visible]
+        self._second = SecondView(self._host.viewer, images)
+        dock = self._host.viewer.window.add_dock_widget(
+            self._second, name="Second view", area="right", add_vertical_stretch=False
+        )
+        self._second.closed.connect(self._go_back)
+        self._place(getattr(dock, "__wrapped__", dock))
+        self._show_second()
+
+    def _place(self, dock: QDockWidget) -> None:
+        """Put the second view between the image and the panel."""
+        window, panel = dock.parent(), self._panel_dock()
+        if not isinstance(window, QMainWindow):
+            return
+        self._window, self._dock = window, dock
+        self._panel_width = 0 if panel is None else panel.width()
+        window.installEventFilter(self)
+        _keep_docked(dock)
+        dock.topLevelChanged.connect(self._on_loose)
+        if panel is not None and window.dockWidgetArea(panel) == window.dockWidgetArea(dock):
+            window.splitDockWidget(dock, panel, Qt.Orientation.Horizontal)
+        self._soon.start(0)
+
+    def _panel_dock(self) -> QDockWidget | None:
+        around = self._host.parentWidget()
+        while around is not None and not isinstance(around, QDockWidget):
+            around = around.parentWidget()
+        return around
+
+    def _give_width_back(self) -> None:
+        """Let the image, not the panel, have the room of the second view that was closed."""
+        panel = self._panel_dock()
+        if panel is None or self._window is not None or not self._panel_width:
+            return
+        window = panel.parent()
+        if isinstance(window, QMainWindow):
+            window.resizeDocks([panel], [self._panel_width], Qt.Orientation.Horizontal)
+
+    def _share_width(self) -> None:
+        """Make the second view as wide as the image, once the window has laid it out."""
+        if self._window is None or self._dock is None:
+            return
+        both = self._window.centralWidget().width() + self._dock.width()
+        self._window.resizeDocks([self._dock], [both // 2], Qt.Orientation.Horizontal)
+
+    def _show_second(self) -> None:
+        """Show B, or A − B, beside A."""
+        a, b, reading = self._a, self._b, self._host.reading
+        same_unit = a is not None and b is not None and a.saliency.unit == b.saliency.unit
+        difference = None if self._comparison is None else self._comparison.difference
+        self.view.allow_beside(
+            difference="" if difference is not None else "There is no difference of these two.",
+            same_limits="" if same_unit else SAME_UNIT_ONLY,
+        )
+        if self._second is None or a is None or b is None or reading is None:
+            return
+        second, frame = self._second, reading.frame
+        apart = a.subject != b.subject
+        second.set_offset(self._offset(a, b) if apart else (0.0, 0.0, 0.0))
+        mask, origin = reading.displayed(b.subject)
+        second.set_subject(mask, origin, frame)
+        if self.view.shows_difference and self._comparison is not None:
+            title = f"A − B: {a.title} − {b.title}"
+            saliency = difference_map(a.saliency, self._comparison)
+            second.overlays.show(saliency, frame, title, max(a.limit, b.limit), signed=True)
+        else:
+            title = f"B: {b.title}"
+            second.overlays.show(b.saliency, frame, title, b.limit)
+        second.set_title(title)
+        self._follow()
+
+    def _follow(self) -> None:
+        """Give the second view the look of the first: colours, limits, sequences on show."""
+        if self._second is None or self._a is None or self._b is None or self._busy:
+            return
+        self._busy = True
+        try:
+            here, there = self._host.scene.overlays, self._second.overlays
+            there.set_look(here.look)
+            same = self.view.same_limits.isEnabled() and self.view.same_limits.isChecked()
+            limit = here.limit or 1.0
+            if here.look.limits != "fixed":
+                limit = max(limit, self._b.limit)
+            for overlays in (here, there):
+                overlays.set_common_limit(limit if same else None)
+            there.set_visible_sequences(here.visible_sequences())
+        finally:
+            self._busy = False
+
+    def _offset(self, a: Answer, b: Answer) -> Point:
+        frame = self._host.reading.frame
+        places = [self._host.reading.place_of(answer.subject) for answer in (a, b)]
+        if None in places:
+            return 0.0, 0.0, 0.0
+        here, there = (np.array(frame.to_world(place.centre)) for place in places)
+        x, y, z = self._host.scene.in_world(there - here)
+        return x, y, z
+
+    def _on_loose(self, loose: bool) -> None:
+        """Close a second view that became a window of its own all the same."""
+        if loose and self._second is not None:
+            self._host.say("The second view was closed: it cannot be a window of its own.")
+            QTimer.singleShot(0, self._go_back)
+
+    def _go_back(self) -> None:
+        """Close the second view; everything else is as it was before."""
+        second, self._second = self._second, None
+        self.view.set_side_by_side(False)
+        if second is None:
+            return
+        if self._window is not None:
+            self._window.removeEventFilter(self)
+        self._soon.stop()
+        self._window = self._dock = None
+        self._host.scene.overlays.set_common_limit(None)
+        second.release()
+        if second.parent() is not None:
+            self._host.viewer.window.remove_dock_widget(second)
+        second.deleteLater()
+        self._afterwards.start(0)
+
+
+def _keep_docked(dock: QDockWidget) -> None:
+    """Let a dock be moved and closed, but not be pulled loose: its canvas would lose its images.
+
+    See :mod:`napari_ies.viewer.canvas.own_context`.
+    """
+    dock.setFeatures(dock.features() & ~QDockWidget.DockWidgetFeature.DockWidgetFloatable)
+    float_button = getattr(dock.titleBarWidget(), "float_button", None)
+    if float_button is not None:
+        float_button.hide()
+
+
+def compare_maps(a: Saliency, b: Saliency) -> Iterator[Progress[Comparison]]:
+    """Compare two maps; a task for the worker thread."""
+    from napari_ies.saliency.reading_off.comparison import compare
+
+    return once("Comparing", lambda: compare(a, b))
+
+
+def difference_map(a: Saliency, comparison: Comparison) -> Saliency:
+    """Return the difference A − B, which there must be, as maps that can be shown like others."""
+    from napari_ies.network.windows import relative
+
+    difference = comparison.difference
+    assert difference is not None  # noqa: S101 - A − B cannot be chosen otherwise
+    footprint = np.zeros(tuple(part.stop - part.start for part in comparison.box), dtype=bool)
+    footprint[relative(a.box, comparison.box)] = a.footprint
+    return replace(
+        a,
+        sequences=comparison.sequences,
+        box=comparison.box,
+        cropped=difference,
+        cropped_standard_error=None,
+        footprint=footprint,
+    )

@@ -1,0 +1,1 @@
+"""Explaining a lesion, or all of them; the maps that are kept."""

@@ -1,0 +1,163 @@
+"""MapMemory: the maps that were not shown for longest make room, and come back by being looked at.
+
+Beyond a limit, the values of a map move to a file without a name, mapped into memory: the system
+reads what is looked at, and drops it again where memory is short. Nothing else changes: it is the
+same map, bit for bit, for the screen, for comparing and for saving, with or without a session.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import weakref
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from platformdirs import user_cache_dir
+from qtpy.QtCore import QObject, QTimer
+
+from napari_ies.viewer.work.background import Background, Errand
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_ies.saliency.saliency import Saliency
+    from napari_ies.viewer.state.reading import Answer, Key
+    from napari_ies.viewer.widget import LesionSaliencyWidget
+
+logger = logging.getLogger("napari_ies")
+
+HELD_BYTES = 2**30
+"""Maps may take so much memory: 120 of the paper's U-Net, which are 6 to 11 MiB each, or 9 that
+cover all of a 182 × 218 × 182 case. That is more than a reader goes back and forth between, and
+an eighth of the memory of a small laptop."""
+
+MOVED = ("cropped", "cropped_standard_error", "footprint")
+
+
+class MapMemory(QObject):
+    """Keeps the memory of the finished maps within a limit.
+
+    Parameters
+    ----------
+    host
+        The panel.
+    """
+
+    def __init__(self, host: LesionSaliencyWidget) -> None:
+        super().__init__(host)
+        self._host = host
+        self._shown: dict[Key, None] = {}
+        self._on_disk: weakref.WeakSet[Saliency] = weakref.WeakSet()
+        self._full = self._moving = False
+        self._background = Background(self)
+        # Later than a map is kept: only then is it on the screen.
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self._make_room)
+        host.answer_shown.connect(self._on_shown)
+        host.answer_kept.connect(self._on_kept)
+        host.reading_changed.connect(self._on_reading)
+
+    @property
+    def held_bytes(self) -> int:
+        """What the finished maps take in memory, in bytes."""
+        return sum(_bytes(answer.saliency) for answer in self._held())
+
+    @property
+    def busy(self) -> bool:
+        """Whether maps are being moved."""
+        return self._moving or self._soon.isActive()
+
+    def release(self) -> None:
+        """Move nothing any more."""
+        self._soon.stop()
+        self._background.release()
+
+    def _held(self) -> list[Answer]:
+        return [one for one in self._host.answers if one.saliency not in self._on_disk]
+
+    def _on_reading(self, _: Any) -> None:
+        self._shown.clear()
+
+    def _on_shown(self, answer: Answer) -> None:
+        if answer.finished:
+            self._shown.pop(answer.key, None)
+            self._shown[answer.key] = None
+
+    def _on_kept(self, _: Answer) -> None:
+        self._soon.start(0)
+
+    def _make_room(self) -> None:
+        """Move what was not shown for longest, one map after another."""
+        if self._moving or self._full or self.held_bytes <= HELD_BYTES:
+            return
+        latest = {key: number for number, key in enumerate(self._shown)}
+        shown = self._host.shown
+        # What was never shown goes first: "Explain all" made it.
+        waiting = sorted(
+            (one for one in self._held() if shown is None or one.saliency is not shown.saliency),
+            key=lambda one: latest.get(one.key, -1),
+        )
+        if waiting:
+            saliency, self._moving = waiting[0].saliency, True
+            work = partial(written, saliency, Path(user_cache_dir("napari-ies", appauthor=False)))
+            done = partial(self._on_written, saliency)
+            self._background.add(Errand(work, done, self._on_not_written))
+
+    def _on_written(self, saliency: Saliency, moved: dict[str, NDArray[Any]]) -> None:
+        for name, values in moved.items():
+            # The values stay what they are and only lie elsewhere: whoever holds the map holds it.
+            object.__setattr__(saliency, name, values)
+        self._on_disk.add(saliency)
+        self._moving = False
+        self._make_room()
+
+    def _on_not_written(self, error: Exception) -> None:
+        """Keep in memory what cannot be put elsewhere."""
+        self._full, self._moving = True, False
+        logger.warning("Maps stay in memory, as they cannot be moved to a file: %s", error)
+
+
+def written(saliency: Saliency, folder: Path) -> dict[str, NDArray[Any]]:
+    """Write the values of a map to a file that ends with its last reader.
+
+    Parameters
+    ----------
+    saliency
+        The map.
+    folder
+        Where the file lies; it has no name there, or loses it when it is closed.
+
+    Returns
+    -------
+    The arrays by the name of their field, as before, mapped from the file. Writing to one changes
+    the memory, never the file.
+
+    Raises
+    ------
+    OSError
+        If there is no room.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {name: getattr(saliency, name) for name in MOVED}
+    moved: dict[str, NDArray[Any]] = {}
+    with tempfile.TemporaryFile(dir=folder) as file:
+        starts = {}
+        for name, values in arrays.items():
+            if values is not None and values.size:
+                starts[name] = file.tell()
+                file.write(np.ascontiguousarray(values).tobytes())
+        file.flush()
+        for name, start in starts.items():
+            values = arrays[name]
+            mapped = np.memmap(file, values.dtype, "c", start, values.shape)
+            moved[name] = np.asarray(mapped)
+    return moved
+
+
+def _bytes(saliency: Saliency) -> int:
+    arrays = (getattr(saliency, name) for name in MOVED)
+    return sum(values.nbytes for values in arrays if values is not None)

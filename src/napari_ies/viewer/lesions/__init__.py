@@ -1,0 +1,1 @@
+"""The table of lesions and regions, and what must be said of the result."""

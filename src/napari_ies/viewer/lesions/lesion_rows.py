@@ -1,0 +1,213 @@
+"""The rows of the lesion table: a standard Qt model of lesions, regions, maps and notes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
+
+from napari_ies.printable import printable
+from napari_ies.viewer.lesions.lesion_columns import (
+    COLUMNS,
+    LABEL,
+    MATCH,
+    NOTE,
+    PEAK,
+    PLACE,
+    Column,
+    peak_column,
+    place_words,
+)
+from napari_ies.viewer.panel.plain_text import LONGEST_TIP, tool_tip
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+    from qtpy.QtCore import QObject
+
+    from napari_ies.viewer.state.reading import Subject
+
+HORIZONTAL = Qt.Orientation.Horizontal
+DISPLAY = Qt.ItemDataRole.DisplayRole
+
+
+@dataclass(eq=False)
+class Row:
+    """A lesion or a region.
+
+    Parameters
+    ----------
+    subject
+        Its label or name.
+    values
+        By the names of the columns; what is missing is shown empty.
+    tooltips
+        Of single cells, in place of their column's.
+    """
+
+    subject: Subject
+    values: dict[str, Any]
+    tooltips: dict[str, str] = field(default_factory=dict)
+
+
+class LesionRows(QAbstractTableModel):
+    """Rows of :func:`napari_ies.segmentation.lesions.lesion_table`, with what was explained and
+    noted.
+    """
+
+    noted = Signal(object, str)
+    """The lesion or region, and what a person wrote about it."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.columns = [column for column in COLUMNS if column.name != MATCH]
+        self.rows: list[Row] = []
+
+    def set_lesions(self, lesions: pd.DataFrame | None) -> None:
+        """Show other lesions, or none; regions, maps and notes of those before go."""
+        self.beginResetModel()
+        records = [] if lesions is None else lesions.reset_index().to_dict("records")
+        matched = lesions is not None and MATCH in lesions.columns
+        self.columns = [column for column in COLUMNS if matched or column.name != MATCH]
+        self.rows = [
+            _row(int(record[LABEL]), {str(name): value for name, value in record.items()})
+            for record in records
+        ]
+        self.endResetModel()
+
+    def set_region(self, name: str, values: Mapping[str, Any]) -> None:
+        """Show a region below the lesions, or show its new values."""
+        row, number = _row(name, values), self.row_of(name)
+        if number is not None:
+            known = self.rows[number]
+            kept = {k: v for k, v in known.values.items() if k not in row.values}
+            self.rows[number] = replace(row, values={**kept, **row.values})
+            # Not the note, which is the last: it would be taken from under a person's fingers.
+            last = len(self.columns) - 2
+            self.dataChanged.emit(self.index(number, 0), self.index(number, last))
+            return
+        self.beginInsertRows(QModelIndex(), len(self.rows), len(self.rows))
+        self.rows.append(row)
+        self.endInsertRows()
+
+    def set_value(self, subject: Subject, name: str, value: Any, tooltip: str = "") -> None:
+        """Change one value of a lesion or region that is in the table."""
+        number = self.row_of(subject)
+        if number is None:
+            return
+        row = self.rows[number]
+        row.values[name] = value
+        if tooltip:
+            row.tooltips[name] = tooltip
+        else:
+            row.tooltips.pop(name, None)
+        column = self.column_of(name)
+        if column is not None:
+            self.dataChanged.emit(self.index(number, column), self.index(number, column))
+
+    def set_peaks(self, subject: Subject, peaks: Mapping[str, float], tooltip: str) -> None:
+        """Show the peaks of a map by sequence, in place of those of the one before."""
+        number = self.row_of(subject)
+        if number is None:
+            return
+        for name in [name for name in self.rows[number].values if name.startswith(PEAK)]:
+            self.set_value(subject, name, None)
+        for sequence, value in peaks.items():
+            self._have_column(peak_column(sequence))
+            self.set_value(subject, PEAK + sequence, value, tooltip)
+
+    def row_of(self, subject: Subject) -> int | None:
+        """Return the row of a lesion or region, or None."""
+        return next((i for i, row in enumerate(self.rows) if row.subject == subject), None)
+
+    def column_of(self, name: str) -> int | None:
+        """Return the number of a column, or None if it is not there."""
+        return next((i for i, column in enumerate(self.columns) if column.name == name), None)
+
+    def text(self, row: Row, column: Column) -> str:
+        """Return a cell's text."""
+        value = row.values.get(column.name)
+        return "" if value is None else column.text(value)
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
+        """Return the number of lesions and regions."""
+        return 0 if parent is not None and parent.isValid() else len(self.rows)
+
+    def columnCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
+        """Return the number of columns."""
+        return 0 if parent is not None and parent.isValid() else len(self.columns)
+
+    def data(self, index: QModelIndex, role: int = DISPLAY) -> Any:
+        """Return the text of a cell, its value (UserRole), tooltip or alignment."""
+        if not index.isValid():
+            return None
+        row, column = self.rows[index.row()], self.columns[index.column()]
+        if role == DISPLAY:
+            return printable(self.text(row, column), LONGEST_TIP)
+        if role == Qt.ItemDataRole.EditRole:
+            return self.text(row, column)
+        if role == Qt.ItemDataRole.UserRole:
+            return row.values.get(column.name)
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return tool_tip(_tooltip(row, column))
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            side = Qt.AlignmentFlag.AlignLeft if column.left else Qt.AlignmentFlag.AlignRight
+            return side | Qt.AlignmentFlag.AlignVCenter
+        return None
+
+    def flags(self, index: QModelIndex) -> Any:
+        """Return what can be done with a cell: notes can be written."""
+        flags = super().flags(index)
+        if index.isValid() and self.columns[index.column()].name == NOTE:
+            flags |= Qt.ItemFlag.ItemIsEditable
+        return flags
+
+    def setData(  # noqa: N802
+        self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole
+    ) -> bool:
+        """Take a note as a person wrote it, in one line."""
+        if role != Qt.ItemDataRole.EditRole or self.columns[index.column()].name != NOTE:
+            return False
+        row, text = self.rows[index.row()], " ".join(str(value).split())
+        if text != (row.values.get(NOTE) or ""):
+            self.set_value(row.subject, NOTE, text)
+            self.noted.emit(row.subject, text)
+        return True
+
+    def headerData(  # noqa: N802
+        self, section: int, orientation: Qt.Orientation, role: int = DISPLAY
+    ) -> Any:
+        """Return the title of a column or its tooltip."""
+        if orientation != HORIZONTAL or not 0 <= section < len(self.columns):
+            return None
+        column = self.columns[section]
+        texts = {DISPLAY: column.title, Qt.ItemDataRole.ToolTipRole: column.tooltip}
+        return texts.get(Qt.ItemDataRole(role))
+
+    def _have_column(self, column: Column) -> None:
+        """Add a column before the notes if it is not there yet."""
+        at = self.column_of(NOTE)
+        if at is None or self.column_of(column.name) is not None:
+            return
+        self.beginInsertColumns(QModelIndex(), at, at)
+        self.columns.insert(at, column)
+        self.endInsertColumns()
+
+
+def _row(subject: Subject, record: Mapping[str, Any]) -> Row:
+    values = {**record, LABEL: subject}
+    if "hemisphere" in values:
+        values[PLACE] = (values["hemisphere"], values["midline_mm"])
+    return Row(subject, values)
+
+
+def _tooltip(row: Row, column: Column) -> str:
+    value = row.values.get(column.name)
+    if column.name == PLACE and value is not None:
+        return place_words(value)
+    own = row.tooltips.get(column.name, "")
+    if column.name == NOTE and value:
+        own = str(value)
+    return own or column.tooltip

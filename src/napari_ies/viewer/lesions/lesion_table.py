@@ -1,0 +1,181 @@
+"""The table of lesions and regions: shows them and says what a person chose or wrote."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_ies.viewer.lesions.lesion_columns import EXPLAINED, MATCH, NOTE
+from napari_ies.viewer.lesions.lesion_filter import LesionFilter
+from napari_ies.viewer.lesions.lesion_order import SortedRows
+from napari_ies.viewer.lesions.lesion_rows import LesionRows
+from napari_ies.viewer.lesions.lesion_rows_view import LesionRowsView
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from napari_ies.viewer.state.reading import Subject
+
+PAUSE_MS = 250
+"""After this pause the lesion that the arrow keys came to is chosen, in milliseconds."""
+
+
+class LesionTable(QWidget):
+    """A filter line over the rows of lesions and regions.
+
+    A view: it shows what it is given, and says what a person chose or wrote.
+    """
+
+    chosen = Signal(object)
+    """The lesion or region that a person chose: at once with the mouse, after a short pause with
+    the arrow keys."""
+    note_changed = Signal(object, str)
+    """The lesion or region, and what a person wrote about it."""
+    explain_all_requested = Signal()
+    """The button was pressed, to start or to stop."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.filter = LesionFilter()
+        self._rows = LesionRows(self)
+        self._order = SortedRows(self._rows, self)
+        self.view = LesionRowsView(self._order)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(3)
+        layout.addWidget(self.filter)
+        layout.addWidget(self.view, 1)
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.timeout.connect(self._on_pause)
+        self._chosen: Subject | None = None
+        self.filter.changed.connect(self._on_filter)
+        self.filter.explain_all_requested.connect(self.explain_all_requested)
+        self._rows.noted.connect(self.note_changed)
+        self.view.moved.connect(self._pause_for)
+        self.view.picked.connect(self._on_picked)
+        self.view.noting.connect(self._on_note_opened)
+        self.view.noted.connect(self._on_note_closed)
+        for changed in ("rowsInserted", "rowsRemoved", "modelReset", "layoutChanged"):
+            getattr(self._order, changed).connect(self._count)
+        self._count()
+
+    def set_lesions(self, lesions: pd.DataFrame | None) -> None:
+        """Show other lesions, or none; regions, maps and notes of those before go."""
+        self._pause.stop()
+        self._chosen = None
+        self._rows.set_lesions(lesions)
+        self.filter.set_matched(lesions is not None and MATCH in lesions.columns)
+        self.view.fit_columns()
+
+    def set_region(self, name: str, values: Mapping[str, Any]) -> None:
+        """Show a region below the lesions, with the values of a row of the lesion table."""
+        self._rows.set_region(name, values)
+        if name == self._chosen:
+            self._show_chosen()
+
+    def set_explained(self, subject: Subject, text: str, tooltip: str = "") -> None:
+        """Say what was explained of a lesion or region."""
+        self._rows.set_value(subject, EXPLAINED, text, tooltip)
+
+    def set_peaks(self, subject: Subject, peaks: Mapping[str, float], tooltip: str) -> None:
+        """Show the peak of each sequence's map, in place of those of the map before.
+
+        Parameters
+        ----------
+        subject
+            The lesion or region.
+        peaks
+            By sequence, the signed value of largest magnitude.
+        tooltip
+            What map it was, and the unit.
+        """
+        self._rows.set_peaks(subject, peaks, tooltip)
+
+    def set_note(self, subject: Subject, text: str) -> None:
+        """Show a note without saying that a person wrote it."""
+        self._rows.set_value(subject, NOTE, text)
+
+    def set_explaining_all(self, running: bool) -> None:
+        """Offer to stop explaining all, or to start."""
+        self.filter.set_explaining(running)
+
+    def notes(self) -> dict[Subject, str]:
+        """Return what was noted, by lesion or region."""
+        return {row.subject: row.values[NOTE] for row in self._rows.rows if row.values.get(NOTE)}
+
+    def subjects(self) -> list[Subject]:
+        """Return the lesions and regions that are listed, in order."""
+        return self._order.subjects()
+
+    def select(self, subject: Subject | None) -> None:
+        """Select a row without saying that a person did."""
+        self._pause.stop()
+        self._chosen = subject
+        self._show_chosen()
+
+    def step(self, by: int) -> None:
+        """Go to the next lesion listed (1) or the one before (-1), as the arrow keys do."""
+        count = self._order.rowCount()
+        if not count:
+            return
+        current = self.view.selected_row()
+        start = current if current is not None else -1 if by > 0 else count
+        row = min(max(start + by, 0), count - 1)
+        if row != current:
+            self.view.select_row(row)
+            self._pause_for()
+
+    def write_note(self) -> None:
+        """Begin to write the note of the selected row."""
+        self.view.edit_note()
+
+    def _show_chosen(self) -> None:
+        shown = self.subjects()
+        at = shown.index(self._chosen) if self._chosen in shown else None
+        self.view.select_row(at)
+
+    def _pause_for(self) -> None:
+        self._pause.start(PAUSE_MS)
+
+    def _on_pause(self) -> None:
+        row = self.view.selected_row()
+        if row is not None:
+            self._choose(row)
+
+    def _on_picked(self, row: int) -> None:
+        self._pause.stop()
+        self._choose(row)
+
+    def _choose(self, row: int) -> None:
+        self._chosen = self._order.subject_at(row)
+        self.chosen.emit(self._chosen)
+
+    def _on_note_opened(self, row: int) -> None:
+        self._pause.stop()
+        # What is being written would be lost if its row went, as when its lesion is explained.
+        self._order.keep(self._order.subject_at(row))
+
+    def _on_note_closed(self) -> None:
+        self._order.keep(None)
+        self._show_chosen()
+
+    def _on_filter(self) -> None:
+        wanted = self.filter
+        self._order.ask_for(
+            wanted.text.text(),
+            wanted.chosen_matches,
+            wanted.unexplained.isChecked(),
+            wanted.smallest.value(),
+        )
+        self._pause.stop()
+        # Qt would leave another row selected in place of one that is not listed any more.
+        self._show_chosen()
+        self._count()
+
+    def _count(self) -> None:
+        self.filter.set_count(self._order.rowCount(), self._rows.rowCount())

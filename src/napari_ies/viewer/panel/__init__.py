@@ -1,0 +1,1 @@
+"""The panel: its frame, and the small widgets that every part uses."""

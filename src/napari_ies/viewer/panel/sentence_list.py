@@ -1,0 +1,149 @@
+"""SentenceList: sentences under a title that says how many there are; they fold away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap, QPolygonF
+from qtpy.QtWidgets import QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
+
+from napari_ies.printable import printable
+from napari_ies.viewer.panel.plain_text import PlainLabel
+from napari_ies.viewer.work.availability import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from qtpy.QtGui import QResizeEvent
+
+AMBER = "#d9a441"
+"""As the lesions' outlines and the notices: told from the grey around it by everybody."""
+
+MOST_LINES = 7
+"""More text than this scrolls, so that the table below keeps its room."""
+
+
+class SentenceList(QFrame):
+    """A title, and sentences that a click on it shows or hides.
+
+    Parameters
+    ----------
+    name, tooltip
+        Of the title's button.
+    """
+
+    toggled = Signal(bool)
+    """A person showed the sentences, or hid them."""
+
+    def __init__(self, name: str, tooltip: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName(f"{name}_list")
+        self._title, self._unfolded = "", False
+        self._button = QPushButton()
+        self._button.setStyleSheet("text-align: left; border: none; background: transparent;")
+        describe(self._button, tooltip, name)
+        self._text = PlainLabel()
+        self._text.setObjectName(f"{name}_text")
+        self._text.setWordWrap(True)
+        self._text.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._scroll = QScrollArea()
+        self._scroll.setWidgetResizable(True)
+        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._scroll.setWidget(self._text)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self._button)
+        layout.addWidget(self._scroll)
+        self._button.clicked.connect(self._on_clicked)
+        self.unfold(False)
+
+    @property
+    def title(self) -> str:
+        """The title on show, without the arrow before it."""
+        return self._title
+
+    @property
+    def text(self) -> str:
+        """The sentences, folded away or not."""
+        return str(self._text.text())
+
+    @property
+    def unfolded(self) -> bool:
+        """Whether the sentences are on show."""
+        return self._unfolded
+
+    def set_sentences(
+        self, title: str, sentences: Sequence[str], *, keep_height: bool, warning: bool = True
+    ) -> None:
+        """Show other sentences.
+
+        Parameters
+        ----------
+        title
+            What they are and how many.
+        sentences
+            Plain text, one each.
+        keep_height
+            Whether this keeps its height, whatever the sentences need.
+        warning
+            Whether there is a warning among them, which the sign before the title shows.
+        """
+        text = printable("\n".join(f"• {sentence}" for sentence in sentences))
+        if (title, text) == (self._title, self._text.text()):
+            return
+        self._title = title
+        self._text.setText(text)
+        self._button.setIcon(_warning() if sentences and warning else QIcon())
+        self._button.setIconSize(QSize(14, 14))
+        self._button.setEnabled(bool(sentences))
+        self._show_title()
+        if not sentences:
+            self.unfold(False)
+        elif not keep_height:
+            self._fit()
+
+    def unfold(self, on: bool) -> None:
+        """Show the sentences, or hide them."""
+        self._unfolded = on
+        self._scroll.setVisible(on)
+        self._show_title()
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Give the sentences the height they need at another width."""
+        super().resizeEvent(event)
+        if event.size().width() != event.oldSize().width():
+            self._fit()
+
+    def _show_title(self) -> None:
+        arrow = "▾" if self._unfolded else "▸"
+        self._button.setText(f"{arrow} {self._title}" if self._text.text() else self._title)
+
+    def _fit(self) -> None:
+        most = MOST_LINES * self._text.fontMetrics().lineSpacing()
+        width = max(self.width() - self._scroll.verticalScrollBar().sizeHint().width(), 100)
+        self._scroll.setFixedHeight(min(self._text.heightForWidth(width) + 2, most))
+
+    def _on_clicked(self) -> None:
+        self.unfold(not self._unfolded)
+        self.toggled.emit(self._unfolded)
+
+
+def _warning() -> QIcon:
+    """Draw a triangle with an exclamation mark: known by its shape, too."""
+    picture = QPixmap(28, 28)
+    picture.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(picture)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(AMBER))
+    painter.drawPolygon(QPolygonF([QPointF(14, 2), QPointF(27, 26), QPointF(1, 26)]))
+    painter.setBrush(QColor("#1d1d1d"))
+    painter.drawRect(QRectF(12.6, 10, 2.8, 8.5))
+    painter.drawEllipse(QRectF(12.4, 20.4, 3.2, 3.2))
+    painter.end()
+    return QIcon(picture)

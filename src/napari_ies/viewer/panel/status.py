@@ -1,0 +1,112 @@
+"""Status: what happens now, how far it is, and the button that stops it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from napari_ies.duration import MINUTE, about
+from napari_ies.time_left import TimeLeft
+from napari_ies.viewer.panel.plain_text import PlainLabel
+from napari_ies.viewer.work.availability import allow, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_ies.progress import Progress
+
+NOTHING_RUNS = "Nothing is being computed."
+
+PAUSE_MS = 400
+"""What takes less time never sets the bar moving: each of its steps paints the window anew."""
+
+
+class StatusLine(QWidget):
+    """A line of text, a progress bar and Cancel."""
+
+    cancel_requested = Signal()
+    """The button was pressed."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._text = PlainLabel()
+        self._text.setWordWrap(True)
+        describe(self._text, "What happens now, or what happened last.", "status")
+        self._time_left = TimeLeft()
+        self._progress = QProgressBar()
+        self._progress.setTextVisible(True)
+        describe(self._progress, "How much of the computation is done.", "progress")
+        self._cancel = QPushButton("Cancel")
+        describe(self._cancel, "Stop the computation; what is on screen stays.", "cancel")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        row = QHBoxLayout()
+        row.addWidget(self._progress, 1)
+        row.addWidget(self._cancel)
+        layout.addWidget(self._text)
+        layout.addLayout(row)
+        self._cancel.clicked.connect(self.cancel_requested)
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(PAUSE_MS)
+        self._pause.timeout.connect(self._move)
+        self.set_idle()
+
+    def say(self, text: str) -> None:
+        """Show a sentence."""
+        self._text.setText(text)
+
+    @contextmanager
+    def announce(self, text: str) -> Iterator[None]:
+        """Show a sentence while something holds the window, and then the one before it again.
+
+        It is painted at once: until the work is done, nothing else will be.
+        """
+        before = self.text
+        self.say(text)
+        self.layout().activate()
+        self._text.repaint()
+        try:
+            yield
+        finally:
+            if self.text == text:
+                self.say(before)
+
+    @property
+    def text(self) -> str:
+        """The sentence on show."""
+        return str(self._text.text())
+
+    def set_busy(self) -> None:
+        """Show that something starts; the bar moves once it has taken a while."""
+        self._empty()
+        self._pause.start()
+        allow(self._cancel)
+
+    def set_idle(self) -> None:
+        """Show that nothing runs."""
+        self._empty()
+        allow(self._cancel, NOTHING_RUNS)
+
+    def show_report(self, report: Progress[Any]) -> None:
+        """Show how far a computation is."""
+        self._pause.stop()
+        self._progress.setRange(0, max(report.total, 0))
+        self._progress.setValue(report.done)
+        counted = f"{report.done} of {report.total} {report.unit}" if report.unit else ""
+        left = self._time_left.after(report)
+        if counted and left is not None and left >= MINUTE:
+            counted = f"{counted}, {about(left)} left"
+        self._progress.setFormat(counted)
+
+    def _empty(self) -> None:
+        self._pause.stop()
+        self._progress.setRange(0, 1)
+        self._progress.setValue(0)
+        self._progress.setFormat("")
+
+    def _move(self) -> None:
+        self._progress.setRange(0, 0)

@@ -1,0 +1,1 @@
+"""Before a lesion can be clicked: images, checkpoint, reference, Segment."""

@@ -1,0 +1,135 @@
+"""Which network, and where it computes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QComboBox, QGridLayout, QLineEdit, QPushButton, QWidget
+
+from napari_ies.viewer.panel import dialogs
+from napari_ies.viewer.panel.plain_text import PlainLabel, tool_tip
+from napari_ies.viewer.panel.sentence_list import SentenceList
+from napari_ies.viewer.preparing.geometry_form import GeometryForm
+from napari_ies.viewer.work.availability import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_ies.network.model import SegmentationModel
+
+
+class CheckpointForm(QWidget):
+    """The checkpoint's file, one line on what it is, the device, and what was assumed of it."""
+
+    chosen = Signal(str, str)
+    """A checkpoint's file and a device to load it on."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._file = QLineEdit()
+        self._file.setPlaceholderText("checkpoint file (.pth, .pt)")
+        describe(self._file, "The network's checkpoint: a file of weights.", "checkpoint")
+        self._browse = QPushButton("Open…")
+        describe(self._browse, "Choose a checkpoint file.", "open_checkpoint")
+        self._device = QComboBox()
+        describe(
+            self._device,
+            "Where to compute; auto takes the graphics card if it can be used, else the CPU.",
+            "device",
+        )
+        self._description = PlainLabel()
+        self._description.setWordWrap(True)
+        self._description.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        describe(self._description, "What the checkpoint is.", "checkpoint_description")
+        self.geometry = GeometryForm()
+        self._assumptions = SentenceList(
+            "assumptions",
+            "What the checkpoint's file does not say and was taken from the habits of its family; "
+            "a profile beside the file can state it.",
+        )
+        self.set_devices(("cpu",))
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setVerticalSpacing(3)
+        layout.setColumnStretch(0, 1)
+        layout.addWidget(self._file, 0, 0)
+        layout.addWidget(self._browse, 0, 1)
+        layout.addWidget(self._device, 1, 1)
+        layout.addWidget(self._description, 1, 0)
+        layout.addWidget(self.geometry, 2, 0, 1, 2)
+        layout.addWidget(self._assumptions, 3, 0, 1, 2)
+        self._loaded: tuple[str, str] | None = None
+        self._file.editingFinished.connect(self._on_edited)
+        self._device.activated.connect(self._on_edited)
+        self._browse.clicked.connect(self._on_browse)
+        self.set_model(None)
+
+    def choose(self, path: str) -> None:
+        """Choose a checkpoint's file."""
+        self._file.setText(path)
+        self._on_edited()
+
+    def set_devices(self, names: Sequence[str]) -> None:
+        """Offer ``auto`` and these devices."""
+        current = self._device.currentText() or "auto"
+        self._device.clear()
+        self._device.addItems(["auto", *names])
+        if current not in ("auto", *names):
+            self._device.addItem(current)
+        self._device.setCurrentText(current)
+
+    @property
+    def device(self) -> str:
+        """Name of the chosen device."""
+        return str(self._device.currentText())
+
+    def prefer_device(self, name: str) -> None:
+        """Compute on a device from the next checkpoint on, whether or not it is on offer yet."""
+        if self._device.findText(name) < 0:
+            self._device.addItem(name)
+        self._device.setCurrentText(name)
+
+    def set_model(self, model: SegmentationModel | None, device: str = "") -> None:
+        """Say what was loaded, and where `device` (in words) it computes; None for nothing."""
+        if model is None:
+            self._description.setText("No checkpoint yet.")
+            self._description.setToolTip("Choose a checkpoint file to go on.")
+            self._assume(())
+            return
+        profile = model.profile
+        auto = "auto: " if self._device.currentText() == "auto" else ""
+        self._description.setText(
+            f"{profile.architecture}, {' + '.join(profile.sequences)} → "
+            f"{profile.classes[profile.explained_class]} · {auto}{device}"
+        )
+        told = (
+            f"{profile.name}: window {' × '.join(map(str, profile.window))} voxels, "
+            f"threshold {profile.threshold:g}, normalisation {profile.normalisation}."
+        )
+        self._description.setToolTip(tool_tip(told))
+        self._assume(profile.guessed)
+
+    def set_failed(self) -> None:
+        """Say that the file could not be loaded; choosing it again tries anew."""
+        self._loaded = None
+        self._description.setText("No checkpoint yet.")
+        self._assume(())
+
+    def _assume(self, guessed: Sequence[str]) -> None:
+        """List what was guessed: its number always, the rest one click away."""
+        title = f"{len(guessed)} assumption{'s' if len(guessed) != 1 else ''}"
+        self._assumptions.set_sentences(title, guessed, keep_height=False)
+        self._assumptions.setVisible(bool(guessed))
+
+    def _on_browse(self) -> None:
+        path = dialogs.choose_file(self, "Open a checkpoint", dialogs.CHECKPOINTS)
+        if path:
+            self.choose(path)
+
+    def _on_edited(self) -> None:
+        request = (self._file.text().strip(), self._device.currentText())
+        if request[0] and request != self._loaded:
+            self._loaded = request
+            self._description.setText("Loading…")
+            self.chosen.emit(*request)

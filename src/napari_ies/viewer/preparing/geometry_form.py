@@ -1,0 +1,212 @@
+"""The orientation and the voxel size that a network gets its images in."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QSizePolicy, QWidget
+
+from napari_ies.network.trained_grid import AS_STORED, is_orientation
+from napari_ies.viewer.work.availability import describe
+
+if TYPE_CHECKING:
+    from napari_ies.network.profile import Profile
+
+ORIENTATIONS = ("LAS", "RAS", "LPS", "RPS", "LPI", "RPI", "LAI", "RAI")
+"""On offer: axial storage, whichever way its axes run; any other can be typed."""
+
+SPACINGS = ("1 × 1 × 1",)
+SMALLEST_MM, LARGEST_MM = 0.1, 20.0
+
+Spacing = tuple[float, float, float]
+Taken = tuple[str | None, Spacing | str | None]
+"""Orientation and voxel size: None for a checkpoint's own, or :data:`AS_STORED`."""
+
+
+class GeometryForm(QWidget):
+    """Two fields: how the images are turned for the network, and the voxel size it runs at."""
+
+    changed = Signal()
+    """Another orientation or voxel size."""
+    kept = Signal(str)
+    """After a refusal the one before was entered: which that is, in one sentence."""
+    refused = Signal(str)
+    """What was typed is not possible: why, in one sentence; the field shows the one before."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._orientation = _editable("orientation", ORIENTATION_TOOLTIP)
+        self._spacing = _editable("spacing", SPACING_TOOLTIP)
+        self._taken: Taken = (None, None)
+        # Whether a refusal is the last that was said, and something was typed since.
+        self._refused = self._typed_since = False
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setHorizontalSpacing(4)
+        layout.setColumnStretch(1, 1)
+        layout.setColumnStretch(3, 1)
+        layout.addWidget(QLabel("Orientation"), 0, 0)
+        layout.addWidget(self._orientation, 0, 1)
+        layout.addWidget(QLabel("Voxels"), 0, 2)
+        layout.addWidget(self._spacing, 0, 3)
+        self.set_stated(None, None)
+        for combo in (self._orientation, self._spacing):
+            combo.activated.connect(self._on_picked)
+            edit = combo.lineEdit()
+            assert edit is not None  # noqa: S101 - it is editable
+            edit.textEdited.connect(self._on_typing)
+            edit.editingFinished.connect(partial(self._on_edited, combo))
+
+    @property
+    def orientation(self) -> str | None:
+        """Axis codes to turn the images to, or "as stored"; None for the checkpoint's own."""
+        return self._taken[0]
+
+    @property
+    def spacing(self) -> Spacing | str | None:
+        """Voxel size in mm to run the network at, or "as stored"; None for the checkpoint's own."""
+        return self._taken[1]
+
+    def set_profile(self, profile: Profile) -> None:
+        """Show what a checkpoint says by itself."""
+        self.set_stated(profile.orientation, profile.spacing if profile.resample else None)
+
+    def set_stated(self, orientation: str | None, spacing: Spacing | None) -> None:
+        """Show an orientation and a voxel size that are a checkpoint's own, None for as stored."""
+        self._taken = (None, None)
+        own = AS_STORED if orientation is None else orientation
+        _fill(self._orientation, (own, *(e for e in (AS_STORED, *ORIENTATIONS) if e != own)))
+        own = AS_STORED if spacing is None else _words(spacing)
+        _fill(self._spacing, (own, *(e for e in (AS_STORED, *SPACINGS) if e != own)))
+        _show_beginnings(self._orientation, self._spacing)
+
+    def choose(self, orientation: str | None, spacing: Spacing | str | None = None) -> None:
+        """Choose an orientation and a voxel size, or "as stored"; None for the checkpoint's own."""
+        for combo, text in (
+            (self._orientation, orientation),
+            (self._spacing, None if spacing is None else _words(spacing)),
+        ):
+            combo.setCurrentText(combo.itemText(0) if text is None else text)
+        self._on_edited()
+
+    def _on_typing(self, _: str) -> None:
+        self._typed_since = True
+
+    def _on_picked(self, _: int) -> None:
+        self._typed_since = True
+        self._on_edited(self.sender())
+
+    def _on_edited(self, combo: QObject | None = None) -> None:
+        try:
+            taken = (
+                _orientation(self._typed(self._orientation)),
+                _spacing(self._typed(self._spacing)),
+            )
+        except ValueError as error:
+            self._show(self._taken)
+            self._refused, self._typed_since = True, False
+            self.refused.emit(str(error))
+            return
+        self._show(taken)
+        if taken != self._taken:
+            self._taken, self._refused = taken, False
+            self.changed.emit()
+        elif self._refused and self._typed_since and isinstance(combo, QComboBox):
+            self._refused = False
+            what = "Orientation" if combo is self._orientation else "Voxels"
+            self.kept.emit(f"{what}: {combo.currentText()}, as before.")
+
+    def _typed(self, combo: QComboBox) -> str:
+        """Return what is typed, empty where it is the checkpoint's own."""
+        text = str(combo.currentText()).strip()
+        return "" if text.lower() == combo.itemText(0).lower() else text
+
+    def _show(self, taken: Taken) -> None:
+        orientation, spacing = taken
+        own = self._orientation.itemText(0)
+        self._orientation.setCurrentText(own if orientation is None else orientation)
+        own = self._spacing.itemText(0)
+        self._spacing.setCurrentText(own if spacing is None else _words(spacing))
+        _show_beginnings(self._orientation, self._spacing)
+
+
+ORIENTATION_TOOLTIP = (
+    "How the network was trained to see the images: the directions that their three axes point "
+    "to, such as LAS (left, anterior, superior). The images are turned to it exactly, and the "
+    "results back."
+)
+SPACING_TOOLTIP = (
+    "The voxel size in mm that the network was trained on, such as 1 × 1 × 1: the images are "
+    "resampled to it for the network, and the results brought back; that takes longer. As stored "
+    "resamples nothing."
+)
+
+
+def _editable(name: str, tooltip: str) -> QComboBox:
+    combo = QComboBox()
+    combo.setEditable(True)
+    combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+    combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    # Room for the arrow and what napari's themes leave free around the text.
+    combo.setMinimumWidth(combo.fontMetrics().horizontalAdvance(AS_STORED) + 56)
+    describe(combo, tooltip, name)
+    return combo
+
+
+def _fill(combo: QComboBox, entries: tuple[str, ...]) -> None:
+    combo.blockSignals(True)
+    combo.clear()
+    combo.addItems(list(entries))
+    combo.setCurrentIndex(0)
+    combo.blockSignals(False)
+
+
+def _show_beginnings(*combos: QComboBox) -> None:
+    """Show a text that does not fit from its beginning on."""
+    for combo in combos:
+        edit = combo.lineEdit()
+        if edit is not None and not edit.hasFocus():
+            edit.setCursorPosition(0)
+
+
+def _orientation(text: str) -> str | None:
+    codes = text.upper()
+    if not codes:
+        return None
+    if text.lower() == AS_STORED:
+        return AS_STORED
+    if not is_orientation(codes):
+        raise ValueError(
+            f"{text} is no orientation; expected three letters, one each of R or L, A or P, S or "
+            "I, such as LAS."
+        )
+    return codes
+
+
+def _spacing(text: str) -> Spacing | str | None:
+    """Read one number or three, however they are set apart."""
+    if text.lower() == AS_STORED:
+        return AS_STORED
+    plain = text.lower().replace("mm", " ").replace("×", " ").replace("x", " ").replace(";", " ")
+    parts = plain.split()
+    if not parts:
+        return None
+    # 0,9 0,9 3 has decimal commas; 1,1,1 has none.
+    parts = parts[0].split(",") if len(parts) == 1 and parts[0].count(",") == 2 else parts
+    try:
+        sizes = [float(part.strip(",").replace(",", ".")) for part in parts]
+    except ValueError:
+        sizes = []
+    sizes = sizes * 3 if len(sizes) == 1 else sizes
+    if len(sizes) != 3 or not all(SMALLEST_MM <= size <= LARGEST_MM for size in sizes):
+        raise ValueError(
+            f"{text} is no voxel size; expected three numbers from {SMALLEST_MM:g} to "
+            f"{LARGEST_MM:g} mm, such as 1 1 1."
+        )
+    return sizes[0], sizes[1], sizes[2]
+
+
+def _words(spacing: Spacing | str) -> str:
+    return spacing if isinstance(spacing, str) else " × ".join(f"{size:g}" for size in spacing)

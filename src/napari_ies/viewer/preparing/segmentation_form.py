@@ -1,0 +1,146 @@
+"""How the network's probability becomes lesions, or whose lesions are taken instead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QDoubleSpinBox,
+    QGridLayout,
+    QLabel,
+    QPushButton,
+    QSpinBox,
+    QWidget,
+)
+
+from napari_ies.viewer.canvas.layer_choice import LayerChoice
+from napari_ies.viewer.panel import dialogs
+from napari_ies.viewer.work.availability import allow, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from napari_ies.viewer.panel.combo_entries import Unsuitable
+
+NO_REFERENCE = "no reference"
+BY_THE_NETWORK = "by the network"
+GIVEN = "The lesions are taken from elsewhere, as they are."
+
+
+class SegmentationForm(QWidget):
+    """Threshold, smallest lesion, lesions from elsewhere, reference mask and the Segment button."""
+
+    segment_requested = Signal()
+    """The button was pressed."""
+    file_chosen = Signal(str)
+    """A file to open as the reference mask."""
+    lesions_chosen = Signal(str)
+    """A file to open as the lesions to explain."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.threshold = QDoubleSpinBox()
+        self.threshold.setRange(0.01, 0.99)
+        self.threshold.setSingleStep(0.05)
+        self.threshold.setValue(0.3)
+        describe(
+            self.threshold,
+            "A voxel counts as lesion above this probability (0 to 1). The checkpoint's own "
+            "threshold is set when it is loaded.",
+            "threshold",
+        )
+        self.smallest = QSpinBox()
+        self.smallest.setRange(1, 100_000)
+        self.smallest.setValue(6)
+        self.smallest.setSuffix(" vox")
+        describe(self.smallest, "Smaller groups of voxels are left out, in voxels.", "smallest")
+        self.lesions = LayerChoice(
+            BY_THE_NETWORK,
+            "lesions_from",
+            "Whose lesions are listed and explained: those that the network marks, or those of a "
+            "label map or mask of an expert or of another program. A mask's connected parts, or a "
+            "label map's own labels, are the lesions.",
+        )
+        self.reference = LayerChoice(
+            NO_REFERENCE,
+            "reference",
+            "An expert's mask to compare with (optional): each lesion is then marked TP (overlaps "
+            "it), FP (the network's alone) or FN (the expert's alone).",
+        )
+        self._open_lesions = QPushButton("Open…")
+        describe(self._open_lesions, "Open a label map or mask as the lesions.", "open_lesions")
+        self._open = QPushButton("Open…")
+        describe(self._open, "Open a file as the reference mask.", "open_reference")
+        self.button = QPushButton("Segment")
+        describe(self.button, "Find the lesions with the network.", "segment")
+        self._preferred_smallest = 0
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setVerticalSpacing(3)
+        layout.setColumnStretch(1, 4)
+        layout.setColumnStretch(3, 6)
+        layout.addWidget(QLabel("Lesions"), 0, 0)
+        layout.addWidget(self.lesions, 0, 1, 1, 2)
+        layout.addWidget(self._open_lesions, 0, 3)
+        layout.addWidget(QLabel("Threshold"), 1, 0)
+        layout.addWidget(self.threshold, 1, 1)
+        layout.addWidget(QLabel("Smallest"), 1, 2)
+        layout.addWidget(self.smallest, 1, 3)
+        layout.addWidget(QLabel("Reference"), 2, 0)
+        layout.addWidget(self.reference, 2, 1, 1, 2)
+        layout.addWidget(self._open, 2, 3)
+        layout.addWidget(self.button, 3, 0, 1, 4)
+        self.button.clicked.connect(self.segment_requested)
+        self._open.clicked.connect(self._on_open)
+        self._open_lesions.clicked.connect(self._on_open_lesions)
+        self.lesions.currentIndexChanged.connect(self._on_lesions)
+
+    def set_masks(self, masks: Mapping[str, str], unsuitable: Sequence[Unsuitable] = ()) -> None:
+        """Offer other masks, by key; the choices stay while they are there.
+
+        Parameters
+        ----------
+        masks
+            Name of each mask by its key.
+        unsuitable
+            Name of each that cannot be chosen, and what it is instead.
+        """
+        for choice in (self.lesions, self.reference):
+            choice.set_layers(masks, unsuitable)
+        self._on_lesions()
+
+    @property
+    def reference_key(self) -> str | None:
+        """Key of the chosen reference mask, or None."""
+        return self.reference.key
+
+    def choose_mask(self, key: str | None) -> None:
+        """Choose a reference mask by its key, or none."""
+        self.reference.choose(key)
+
+    def set_profile(self, threshold: float, smallest: int) -> None:
+        """Set what a checkpoint's profile asks for."""
+        self.threshold.setValue(threshold)
+        self.smallest.setValue(self._preferred_smallest or smallest)
+
+    def prefer_smallest(self, smallest: int) -> None:
+        """Leave out smaller groups of voxels whatever a checkpoint asks for; 0 leaves it to it."""
+        self._preferred_smallest = smallest
+        if smallest:
+            self.smallest.setValue(smallest)
+
+    def _on_lesions(self, _: int = 0) -> None:
+        given = GIVEN if self.lesions.key is not None else ""
+        allow(self.threshold, given)
+        allow(self.smallest, given)
+
+    def _on_open(self) -> None:
+        path = dialogs.choose_file(self, "Open the reference mask", dialogs.IMAGES)
+        if path:
+            self.file_chosen.emit(path)
+
+    def _on_open_lesions(self) -> None:
+        path = dialogs.choose_file(self, "Open the lesions to explain", dialogs.IMAGES)
+        if path:
+            self.lesions_chosen.emit(path)

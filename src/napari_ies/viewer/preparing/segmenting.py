@@ -1,0 +1,118 @@
+"""Segmenting: the chosen layers become a reading. Runs in the worker thread and knows no Qt."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_ies.errors import NapariIESError
+from napari_ies.progress import Progress
+from napari_ies.viewer.canvas.layer_mask import layer_lesions, reference_mask
+from napari_ies.viewer.preparing.assembling import NOBODY_TYPED, Whose, assemble_case
+from napari_ies.viewer.state.reading import Reading, lesion_places
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.patient.case import Case
+    from napari_ies.saliency.request import SaliencyRequest
+    from napari_ies.viewer.canvas.sources import Source
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentationSettings:
+    """What the forms ask for.
+
+    Parameters
+    ----------
+    threshold
+        Probability above which a voxel counts as lesion.
+    smallest
+        Smallest number of voxels of a lesion.
+    reference
+        An expert's mask, or None.
+    lesions
+        The lesions to take instead of those that the network marks, or None.
+    whose
+        Labels of patient and visit that were typed.
+    """
+
+    threshold: float
+    smallest: int
+    reference: Source | None = None
+    lesions: Source | None = None
+    whose: Whose = NOBODY_TYPED
+
+
+def segment_sources(
+    model: SegmentationModel,
+    sources: Mapping[str, Source],
+    settings: SegmentationSettings,
+    request: SaliencyRequest,
+) -> Iterator[Progress[Reading]]:
+    """Make a case of layers and segment it; make ready to explain by a request."""
+    from napari_ies.segmentation.segmentation import segment_progressively
+
+    yield Progress("Reading the images", 0, 0, "")
+    case = assemble_case(sources, settings.whose)
+    first = next(iter(sources.values()))
+    mask: NDArray[np.bool_] | None = None
+    lesions: NDArray[np.int32] | None = None
+    reference: Path | NDArray[np.bool_] | None = None
+    notes: tuple[str, ...] = ()
+    if settings.reference is not None:
+        mask, reference, notes = reference_mask(settings.reference, case, first.frame)
+    if settings.lesions is not None:
+        lesions, said = layer_lesions(settings.lesions, case, first.frame)
+        notes = (*notes, *said)
+    reports = segment_progressively(
+        model,
+        case,
+        threshold=settings.threshold,
+        smallest=settings.smallest,
+        reference=mask,
+        lesions=lesions,
+        said=notes,
+        keep_logits=True,
+    )
+    try:
+        for report in reports:
+            reading = None
+            if report.result is not None:
+                found = report.result
+                reading = Reading(
+                    model=model,
+                    case=case,
+                    segmentation=found,
+                    frame=first.frame,
+                    places=lesion_places(found.labels, case.spacing),
+                    resampled=tuple(
+                        name
+                        for name, source in sources.items()
+                        if not source.grid.same_as(first.grid)
+                    ),
+                    reference=reference,
+                )
+                yield Progress("Preparing explanations", 0, 0, "")
+                _prepare(model, case, request)
+            yield Progress(
+                report.step, report.done, report.total, report.unit, reading, report.note
+            )
+    finally:
+        close = getattr(reports, "close", None)
+        if close is not None:
+            close()
+
+
+def _prepare(model: SegmentationModel, case: Case, request: SaliencyRequest) -> None:
+    """Make ready for the first click; what goes wrong here is said when a lesion is explained."""
+    from napari_ies.saliency.explanation import prepare
+
+    with suppress(NapariIESError, RuntimeError, MemoryError):
+        prepare(model, case, request)

@@ -1,0 +1,1 @@
+"""The tab Regions: any region explained, and what-if."""

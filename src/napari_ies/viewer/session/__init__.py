@@ -1,0 +1,1 @@
+"""Sessions: what was read is kept beside the images, and opened again."""

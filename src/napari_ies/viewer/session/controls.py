@@ -1,0 +1,141 @@
+"""SessionControls: the button "Session…" with its menu, and the line that says where it lies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtWidgets import QMenu, QPushButton
+from superqt import QElidingLabel
+
+from napari_ies.viewer.panel.plain_text import shown_name, tool_tip
+from napari_ies.viewer.work.availability import describe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from qtpy.QtGui import QAction
+
+SWITCHED_OFF = "“Save by itself” is switched off in Session…"
+
+
+class SessionControls(QObject):
+    """Shows where the session is saved; says what a person wants to do with it.
+
+    Parameters
+    ----------
+    saves_itself
+        Whether sessions are saved by themselves at first.
+
+    Attributes
+    ----------
+    button, line
+        To be placed by whoever makes this.
+    automatic
+        The menu's checkable entry "Save by itself".
+    """
+
+    open_requested = Signal()
+    """A saved session is to be opened."""
+    place_requested = Signal()
+    """The session is to be saved in another folder."""
+    folder_requested = Signal()
+    """The session's folder is to be shown by the system's file manager."""
+
+    def __init__(self, saves_itself: bool, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._sentence = ""
+        self.button = QPushButton("Session…")
+        describe(self.button, "Open a saved session, or choose where this one is saved.", "session")
+        self.line = QElidingLabel()
+        self.line.setTextFormat(Qt.TextFormat.PlainText)
+        self.line.setElideMode(Qt.TextElideMode.ElideMiddle)
+        self.line.setEllipsesWidth(12)  # napari's themes indent labels, which elision does not know
+        describe(self.line, "Where this session is saved.", "session_place")
+        self.line.hide()
+        menu = QMenu(self.button)
+        menu.setToolTipsVisible(True)
+        self._add(
+            menu,
+            "Open session…",
+            "Choose the folder of a session that was saved before.",
+            self.open_requested,
+        )
+        self._add(
+            menu,
+            "Save in another folder…",
+            "Choose a folder in which this session is saved from now on.",
+            self.place_requested,
+        )
+        self._folder = self._add(
+            menu,
+            "Show the folder",
+            "Show where this session is saved, in the system's file manager.",
+            self.folder_requested,
+        )
+        self._folder.setEnabled(False)
+        menu.addSeparator()
+        self.automatic = menu.addAction("Save by itself")
+        self.automatic.setToolTip("Save each finished map, note and region as soon as it is there.")
+        self.automatic.setCheckable(True)
+        self.automatic.setChecked(saves_itself)
+        self.button.setMenu(menu)
+
+    @property
+    def text(self) -> str:
+        """What the line and the button's tooltip say in full."""
+        return self._sentence
+
+    def show_place(self, folder: Path) -> None:
+        """Say where the session is saved."""
+        self._say(f"This session is saved in {folder}.", f"Session: {folder}")
+        self._folder.setEnabled(True)
+
+    def show_planned(self, folder: Path | None) -> None:
+        """Say that nothing is saved yet, and where it will be, or that nothing can be."""
+        if folder is None:
+            self.show_unsaved(
+                "Nothing is saved yet, and it seems that nothing can be saved in the folder for "
+                "sessions; choose another one with Session… → Save in another folder…."
+            )
+            return
+        self._say(
+            f"Nothing is saved yet: the first map, note or region begins a session in {folder}.",
+            f"Nothing is saved yet, later in {folder}",
+        )
+        self._folder.setEnabled(False)
+
+    def show_switched_off(self, folder: Path | None) -> None:
+        """Say that nothing is saved because a person wants that; what was saved lies in a folder.
+
+        Parameters
+        ----------
+        folder
+            None where nothing was saved.
+        """
+        if folder is None:
+            self.show_unsaved(f"This session is not saved: {SWITCHED_OFF}.")
+            return
+        self._say(
+            f"Nothing more is saved in {folder}: {SWITCHED_OFF}.",
+            f"Nothing more is saved ({SWITCHED_OFF}): {folder}",
+        )
+        self._folder.setEnabled(True)
+
+    def show_unsaved(self, reason: str) -> None:
+        """Say that the session is not saved, in one sentence."""
+        self._say(reason, reason)
+        self._folder.setEnabled(False)
+
+    def _say(self, sentence: str, line: str) -> None:
+        self._sentence = sentence
+        self.button.setToolTip(tool_tip(sentence))
+        self.line.setToolTip(tool_tip(sentence))
+        self.line.setText(shown_name(line))
+        self.line.show()
+
+    def _add(self, menu: QMenu, text: str, tooltip: str, signal: Signal) -> QAction:
+        action = menu.addAction(text)
+        action.setToolTip(tooltip)
+        action.triggered.connect(lambda: signal.emit())
+        return action

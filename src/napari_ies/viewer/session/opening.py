@@ -1,0 +1,177 @@
+"""A session on its way back to the screen. Runs in a worker thread and knows no Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from napari_ies.colour_maps import colour_limit
+from napari_ies.errors import ResultsError
+from napari_ies.geometry.grid import Grid
+from napari_ies.progress import Progress
+from napari_ies.viewer.canvas.frame import Frame
+from napari_ies.viewer.canvas.sources import turned_by_reader
+from napari_ies.viewer.reader import METADATA_KEY, read_image
+from napari_ies.viewer.state.reading import (
+    REGION_NOTES,
+    Answer,
+    Reading,
+    Region,
+    lesion_places,
+    model_key,
+)
+from napari_ies.viewer.work.tasks import open_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from napari_ies.results.session import SavedMap, Session
+    from napari_ies.viewer.reader import LayerDataTuple
+    from napari_ies.viewer.state.reading import Key
+
+
+@dataclass(frozen=True, eq=False)
+class Reopened:
+    """A session as the panel shows it.
+
+    Parameters
+    ----------
+    session
+        As it was read.
+    reading
+        What was segmented; its network computes nothing until its checkpoint is loaded.
+    images
+        A layer per sequence whose image is there.
+    reference
+        The layer of the reference mask, if there is one.
+    device
+        The device that was asked for, or ``"auto"`` where this machine has none of that name.
+    """
+
+    session: Session
+    reading: Reading
+    images: dict[str, LayerDataTuple]
+    reference: LayerDataTuple | None
+    device: str
+
+
+def open_session(folder: Path) -> Iterator[Progress[Reopened]]:
+    """Read a session and everything it refers to but its maps and its checkpoint."""
+    from napari_ies.checkpoints import available_devices
+    from napari_ies.results.session import load_session_progressively
+
+    session = None
+    for report in load_session_progressively(folder):
+        session = report.result
+        if session is None:
+            yield Progress(report.step, report.done, report.total, report.unit)
+    assert session is not None  # noqa: S101 - the last report has it
+    yield Progress("Reading the images", 0, 0, "")
+    case = session.load_case()
+    labels = session.segmentation.labels
+    x, y, z = labels.shape
+    images = session_images(session)
+    reading = Reading(
+        model=session.absent_model(),
+        case=case,
+        segmentation=session.segmentation,
+        frame=Frame.of_grid(case.affine, (x, y, z)),
+        places=lesion_places(labels, case.spacing),
+        resampled=_resampled(images, case.sequences[0]),
+        regions={
+            name: Region.of_mask(name, mask, case.spacing)
+            for name, mask in session.regions.items()
+            if mask.any()
+        },
+        notes=session.notes,
+        reference=session.reference,
+    )
+    reference = None
+    if session.reference is not None:
+        *_, last = open_mask(str(session.reference))
+        reference = last.result
+    asked = session.checkpoints[0].device
+    device = asked if asked in available_devices() else "auto"
+    reopened = Reopened(session, reading, images, reference, device)
+    yield Progress("Opening the session", 1, 1, "", result=reopened)
+
+
+def session_images(session: Session) -> dict[str, LayerDataTuple]:
+    """Read the images of a session as layers; one that the session wrote is named as before."""
+    layers = {}
+    for image in session.images:
+        if image.path is not None:
+            data, arguments, kind = read_image(image.path)
+            if image.made_here:
+                arguments["name"] = image.sequence
+            layers[image.sequence] = data, arguments, kind
+    return layers
+
+
+def read_map(saved: SavedMap, reopened: Reopened) -> Answer:
+    """Read a map back as the answer that it was.
+
+    Raises
+    ------
+    ResultsError
+        If it cannot be read.
+    """
+    saliency, case = saved.load(), reopened.reading.case
+    if not saliency.grid.same_as(case.grid):
+        raise ResultsError(
+            f"{saved.path} does not lie on the grid of the images; compute the map again."
+        )
+    checkpoint = saved.checkpoint
+    subject, request, network = key_of_map(saved, reopened)
+    regions, noted = reopened.reading.regions, saliency.provenance.get(REGION_NOTES)
+    region = regions.get(subject) if isinstance(subject, str) else None
+    if region is not None and not region.notes and isinstance(noted, list):
+        # Of the region, and so of every other map of it.
+        regions[region.name] = replace(region, notes=tuple(str(note) for note in noted))
+    return Answer(
+        subject=subject,
+        request=request,
+        saliency=saliency,
+        limit=colour_limit(saliency),
+        model_name=checkpoint.name if checkpoint.path is None else checkpoint.path.name,
+        model_key=network,
+        other_model=checkpoint != reopened.session.checkpoints[0],
+    )
+
+
+def shown_maps(reopened: Reopened) -> list[SavedMap]:
+    """Return the maps of what the reading has: a region may have lost its mask."""
+    place_of = reopened.reading.place_of
+    return [saved for saved in reopened.session.maps if place_of(saved.subject) is not None]
+
+
+def known_maps(reopened: Reopened) -> list[Key | None]:
+    """Return the key of each map that ``session.json`` names, None for one that is left out."""
+    whole = {saved.path.name: key_of_map(saved, reopened) for saved in shown_maps(reopened)}
+    return [whole.get(next(iter(one.files))) for one in reopened.session.record.maps]
+
+
+def key_of_map(saved: SavedMap, reopened: Reopened) -> Key:
+    """Return what tells a saved map from the others of its reading."""
+    checkpoint = saved.checkpoint
+    if checkpoint == reopened.session.checkpoints[0]:
+        network = model_key(reopened.reading.model)
+    else:
+        network = checkpoint.sha256 or f"in memory {checkpoint.name}"
+    return saved.subject, saved.request, network
+
+
+def _resampled(images: dict[str, LayerDataTuple], first: str) -> tuple[str, ...]:
+    """Name the sequences that lie on another grid than the first."""
+    if first not in images:
+        return ()
+
+    def grid(layer_data: LayerDataTuple) -> Grid:
+        data, arguments, _ = layer_data
+        affine = arguments["metadata"][METADATA_KEY]["affine"]
+        a, b, c = data.shape
+        return Grid(turned_by_reader(affine, (a, b, c)).shape, affine)
+
+    target = grid(images[first])
+    return tuple(name for name, layer in images.items() if not grid(layer).same_as(target))

@@ -1,0 +1,294 @@
+"""Recording: one reading on its way to disk. Runs in a thread of its own and knows no Qt."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_ies.errors import ResultsError
+from napari_ies.regular_files import file_sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.results.session import Session, SessionSummary, SessionWriter
+    from napari_ies.saliency.request import SaliencyRequest
+    from napari_ies.saliency.saliency import Saliency
+    from napari_ies.viewer.state.reading import Answer, Key, Reading, Subject
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """What a reading holds at one moment, taken on the GUI thread.
+
+    Parameters
+    ----------
+    answers
+        The finished maps, with the network of each; None for one that is not loaded any more.
+    regions, notes
+        Masks by name, texts by subject.
+    request, selected
+        The settings asked for last, and what is looked at.
+    """
+
+    answers: tuple[tuple[Answer, SegmentationModel | None], ...]
+    regions: Mapping[str, NDArray]  # type: ignore[type-arg]
+    notes: Mapping[Subject, str]
+    request: SaliencyRequest
+    selected: Subject | None
+
+    @property
+    def holds_work(self) -> bool:
+        """Whether there is more than a segmentation, which could be computed again."""
+        return bool(self.answers or self.regions or any(self.notes.values()))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What lies where a session is to be saved.
+
+    Parameters
+    ----------
+    earlier
+        The session of the same case and checkpoint that was saved last, if there is one.
+    unread
+        A sentence for each session that cannot be read.
+    """
+
+    earlier: SessionSummary | None
+    unread: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class Recording:
+    """A reading and its session on disk.
+
+    Parameters
+    ----------
+    reading
+        What is saved.
+    roots
+        Where its session's folder is made: in the first of them that lets it be written.
+    device
+        Name of the device that was asked for.
+    before
+        Where the same reading was saved until now, if anywhere.
+    writer
+        Adds to the session; None until it was begun.
+    known
+        The maps in the session, in its order: what each answers, and the map itself, or None for
+        one that has not been read back yet; without a key what is missing or changed on disk.
+    """
+
+    reading: Reading
+    roots: tuple[Path, ...]
+    device: str
+    before: Path | None = None
+    writer: SessionWriter | None = None
+    known: list[tuple[Key | None, Saliency | None]] = field(default_factory=list)
+
+    planned: Path | None = None
+    """Where its session will lie, as far as can be told before it is begun."""
+    _reference_sha256: str = ""
+    _news: list[str] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the session lies, once there is one."""
+        return None if self.writer is None else self.writer.folder
+
+    def take_news(self) -> list[str]:
+        """Return what a person has not been told yet of where it is saved: sentences."""
+        news, self._news = self._news, []
+        return news
+
+    def look(self) -> Found:
+        """Look for an earlier session of the same case and checkpoint; write nothing.
+
+        The one that was saved in before this is no earlier one: it is the same work.
+        """
+        # Here, not above: the panel opens without what only saving needs.
+        from napari_ies.results.session import next_session_folder, sessions_in
+
+        case, model = self.reading.case, self.reading.model
+        images = dict(zip(case.sequences, case.sha256, strict=True))
+        problems: list[str] = []
+        earlier: list[SessionSummary] = []
+        for root in self.roots:
+            there, unread = sessions_in(root)
+            problems += unread
+            earlier += [
+                one
+                for one in there
+                if one.record.holds_work
+                and one.is_of(images, model.sha256)
+                and one.folder != self.before
+            ]
+            if self.planned is None:
+                self.planned = next_session_folder(root, case.subject, case.visit)
+        if isinstance(self.reading.reference, Path):
+            # As it was read just now: the session may begin much later.
+            with suppress(OSError):
+                self._reference_sha256 = file_sha256(self.reading.reference)
+        last = max(earlier, key=lambda summary: summary.saved_at, default=None)
+        return Found(last, tuple(problems))
+
+    def resume(self, session: Session) -> bool:
+        """Go on with a session that was opened.
+
+        Raises
+        ------
+        ResultsError
+            If it was changed since.
+        """
+        from napari_ies.results.session import SessionWriter
+
+        self.writer = SessionWriter.resume(session, self.reading.case)
+        return True
+
+    def recognise(self, now: Snapshot) -> bool:
+        """Take note of the maps that were read back, without saving anything.
+
+        So that one that takes the place of another later is known to be new.
+        """
+        self._forgotten(_held(now))
+        return False
+
+    def save(self, now: Snapshot) -> bool:
+        """Bring the session on disk up to a snapshot; return whether anything was new.
+
+        It begins with the first snapshot that holds a map, a note or a region. A session whose
+        folder was removed is made again, if all that it held is in memory.
+
+        Raises
+        ------
+        ResultsError
+            If the disk refuses. The session is whole, and the next snapshot tries again.
+        """
+        if self.writer is not None and self.writer.gone:
+            self._begin_again(now)
+        elif self.writer is None:
+            if not now.holds_work:
+                return False
+            self._begin()
+        writer = self.writer
+        assert writer is not None  # noqa: S101 - begun just now
+        before = writer.record
+        writer.set_regions(now.regions)
+        writer.set_notes(now.notes)
+        forgotten = self._forgotten(_held(now))
+        known = {key for number, (key, _) in enumerate(self.known) if number not in forgotten}
+        for answer, model in now.answers:
+            if answer.key not in known and model is not None:
+                writer.add_map(answer.subject, answer.saliency, model, answer.request)
+                self.known.append((answer.key, answer.saliency))
+        # Last, so that at no moment neither a map nor the one in its place is there.
+        writer.drop_maps(forgotten)
+        self.known = [one for number, one in enumerate(self.known) if number not in forgotten]
+        writer.set_view(now.request, now.selected)
+        return writer.record is not before
+
+    def _begin(self) -> None:
+        """Begin the session in the first root that lets it be written.
+
+        Raises
+        ------
+        ResultsError
+            If nothing can be saved in any of them.
+        """
+        self.known = []
+        *others, last = self.roots
+        refused = ""
+        for root in others:
+            try:
+                self.writer = self._begin_in(root)
+                break
+            except ResultsError as error:
+                cause = error.__cause__
+                refused = refused or getattr(cause, "strerror", None) or str(cause or error)
+        else:
+            self.writer = self._begin_in(last)
+        if refused:
+            self._news.append(
+                f"Nothing can be saved beside the images ({refused}), so this session is saved in "
+                f"{self.folder}."
+            )
+
+    def _begin_again(self, now: Snapshot) -> None:
+        """Make a session whole again whose folder was removed.
+
+        Raises
+        ------
+        SessionGoneError
+            If that takes more than is in memory.
+        """
+        from napari_ies.results.session import SessionGoneError
+
+        assert self.writer is not None  # noqa: S101 - else there was nothing to remove
+        before = self.writer.folder
+        lacking = self._lacking(now)
+        if lacking:
+            raise SessionGoneError(
+                f"{before} was removed or moved away, and {lacking}, so the session cannot be made "
+                "whole again; put the folder back, or save in another folder what there is."
+            )
+        self._begin()
+        where = "there" if self.folder == before else f"in {self.folder}"
+        self._news.append(
+            f"The session in {before} was removed, so all of it was saved again {where}."
+        )
+
+    def _lacking(self, now: Snapshot) -> str:
+        """Say what of the session is not in memory, or nothing."""
+        case, model = self.reading.case, self.reading.model
+        record = None if self.writer is None else self.writer.record
+        held = {answer.key for answer, _ in now.answers}
+        if any(key is None or (one is None and key not in held) for key, one in self.known):
+            return "not all of its maps were read back"
+        if any(network is None for _, network in now.answers):
+            return "the network of one of its maps is not loaded any more"
+        regions = {name for name, _, _ in record.regions} if record is not None else set()
+        if regions - set(now.regions):
+            return "not all of its regions were read back"
+        if case.missing:
+            return f"its image of {case.missing[0]} is not there"
+        file = record.checkpoints[0].file if record is not None else None
+        if file is not None and (model.path is None or model.sha256 != file.sha256):
+            return f"its checkpoint {file.name} is not there"
+        return ""
+
+    def _begin_in(self, root: Path) -> SessionWriter:
+        from napari_ies.results.session import SessionWriter, new_session_folder
+
+        reading = self.reading
+        return SessionWriter.begin(
+            new_session_folder(root, reading.case.subject, reading.case.visit),
+            reading.segmentation,
+            case=reading.case,
+            model=reading.model,
+            device=self.device,
+            reference=reading.reference,
+            reference_sha256=self._reference_sha256,
+        )
+
+    def _forgotten(self, held: Mapping[Key, Saliency]) -> set[int]:
+        """Return which maps the panel forgot, or holds another one in place of."""
+        # A map that was read back since is the one that was saved.
+        self.known = [
+            (key, held.get(key) if key is not None and saliency is None else saliency)
+            for key, saliency in self.known
+        ]
+        return {
+            number
+            for number, (key, saliency) in enumerate(self.known)
+            if key is not None and saliency is not None and held.get(key) is not saliency
+        }
+
+
+def _held(now: Snapshot) -> dict[Key, Saliency]:
+    return {answer.key: answer.saliency for answer, _ in now.answers}

@@ -1,0 +1,1 @@
+"""What the window knows: no Qt and no napari, tested without a window."""

@@ -1,0 +1,1 @@
+"""Work in the background: cancellable, the newest request wins."""

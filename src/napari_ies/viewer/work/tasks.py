@@ -1,0 +1,255 @@
+"""Tasks: what runs in the worker thread. Nothing here knows Qt; each is a generator of progress."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_ies.colour_maps import colour_limit
+from napari_ies.errors import NapariIESError
+from napari_ies.progress import Progress
+from napari_ies.viewer.canvas.layer_mask import labels_shown
+from napari_ies.viewer.reader import read_image
+from napari_ies.viewer.state.reading import Answer, Reading, model_key
+from napari_ies.viewer.state.titles import model_title
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.saliency.expected.expected_time import ExpectedTime
+    from napari_ies.saliency.request import SaliencyRequest
+    from napari_ies.viewer.reader import LayerDataTuple
+    from napari_ies.viewer.state.reading import Answers, Subject
+
+IMAGE_ONLY = ("colormap", "contrast_limits", "interpolation2d")
+"""Layer arguments that a Labels layer does not take."""
+
+LIMIT_STEP = 1.25
+"""While a map refines, its limit grows by this factor at a time, and never shrinks."""
+
+
+SURELY_SHORT = 1000
+"""Runs of the network that take less than an hour on any machine: no click waits for a trial."""
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A checkpoint that was loaded, with what the forms show of it.
+
+    Parameters
+    ----------
+    model
+        Ready to compute.
+    device
+        Where it computes, in words.
+    devices
+        Names of this machine's devices.
+    layers, default_layer
+        What Grad-CAM++ can look at; empty where no layer serves.
+    """
+
+    model: SegmentationModel
+    device: str
+    devices: tuple[str, ...]
+    layers: tuple[str, ...]
+    default_layer: str
+
+
+def once(step: str, function: Callable[[], Any]) -> Iterator[Progress[Any]]:
+    """Make a task of work that reports nothing until it is done."""
+    yield Progress(step, 0, 0, "")
+    yield Progress(step, 1, 1, "", result=function())
+
+
+def open_file(path: str) -> Iterator[Progress[LayerDataTuple]]:
+    """Read a NIfTI file as a layer."""
+    return once(f"Opening {Path(path).name}", lambda: read_image(path))
+
+
+def open_mask(path: str) -> Iterator[Progress[LayerDataTuple]]:
+    """Read a mask or a label map as a Labels layer; labels keep their numbers."""
+
+    def read() -> LayerDataTuple:
+        data, arguments, _ = read_image(path)
+        kept = {k: v for k, v in arguments.items() if k not in IMAGE_ONLY}
+        shown = labels_shown(data, Path(path).name)
+        return shown, {**kept, "opacity": 0.4, "visible": False}, "labels"
+
+    return once(f"Opening {Path(path).name}", read)
+
+
+def make_demo() -> Iterator[Progress[tuple[list[LayerDataTuple], str]]]:
+    """Make the synthetic patient's layers; with them comes the path of the demo's checkpoint."""
+
+    def make() -> tuple[list[LayerDataTuple], str]:
+        from napari_ies.demo import demo_checkpoint
+        from napari_ies.demo.sample_data import synthetic_patient_layers
+
+        return synthetic_patient_layers(), str(demo_checkpoint())
+
+    return once("Making a synthetic patient", make)
+
+
+def load_model(path: str, device: str) -> Iterator[Progress[LoadedModel]]:
+    """Load a checkpoint onto a device."""
+    return once(f"Loading {Path(path).name}", lambda: _loaded(path, device))
+
+
+@dataclass(frozen=True, eq=False)
+class TakesLong:
+    """What was not begun, because it takes long and nobody agreed to that.
+
+    Parameters
+    ----------
+    subject, request
+        What was asked for.
+    expected
+        How long it will take.
+    """
+
+    subject: Subject
+    request: SaliencyRequest
+    expected: ExpectedTime
+
+
+def expect(
+    reading: Reading, model: SegmentationModel, labels: Sequence[int], request: SaliencyRequest
+) -> Iterator[Progress[ExpectedTime]]:
+    """Estimate how long it takes to explain lesions one by one."""
+    from napari_ies.saliency.expected.expected_time import expecting
+
+    masks = map(reading.mask_of, labels)
+    return expecting(model, reading.case, masks, request, one_by_one=True)
+
+
+def explain_subject(
+    reading: Reading,
+    model: SegmentationModel,
+    subject: Subject,
+    request: SaliencyRequest,
+    agreed: bool = False,
+) -> Iterator[Progress[Answer | TakesLong]]:
+    """Explain a lesion or a region; each running map comes with steady limits for its colours.
+
+    What takes more than an hour is not begun, unless it was agreed to.
+    """
+    from napari_ies.network.assumptions import agreements_progressively
+    from napari_ies.saliency.expected.expected_time import expecting
+    from napari_ies.saliency.explanation import explain_request
+
+    if isinstance(subject, str):
+        # Its row in the table says where it lies: found here, once, and not on the GUI thread.
+        _ = reading.case.midline
+    # Of a reopened session they were not tested yet, and the map's notes say what they gave.
+    for testing in agreements_progressively(model, reading.case):
+        yield Progress(testing.step, testing.done, testing.total, testing.unit)
+    mask = reading.mask_of(subject)
+    expected = None
+    for estimate in expecting(model, reading.case, [mask], request, few_steps=SURELY_SHORT):
+        yield Progress(estimate.step, estimate.done, estimate.total, estimate.unit)
+        expected = estimate.result
+    if expected is not None and expected.long and not agreed:
+        yield Progress("Explaining", 1, 1, "", TakesLong(subject, request, expected))
+        return
+    reports = explain_request(model, reading.case, mask, request)
+    limit = 0.0
+    try:
+        for report in reports:
+            answer = None
+            if report.result is not None:
+                own = colour_limit(report.result)
+                while limit < own:
+                    limit = own if limit == 0 else limit * LIMIT_STEP
+                answer = Answer(
+                    subject=subject,
+                    request=request,
+                    saliency=report.result,
+                    # The finished map gets its own limit, so that it looks the same however it
+                    # came.
+                    limit=own if report.finished else limit,
+                    model_name=model_title(model),
+                    model_key=model_key(model),
+                    finished=report.finished,
+                    other_model=model_key(model) != model_key(reading.model),
+                )
+            yield Progress(
+                report.step,
+                report.done,
+                report.total,
+                report.unit,
+                answer,
+                report.note,
+                None if expected is None else expected.seconds,
+            )
+    finally:
+        _close(reports)
+
+
+def save_answers(
+    folder: Path, reading: Reading, answers: Answers, overwrite: bool
+) -> Iterator[Progress[Path]]:
+    """Save the segmentation and every finished map to a folder."""
+    from napari_ies.regular_files import file_sha256
+    from napari_ies.results import save_saliency, save_segmentation
+    from napari_ies.results.provenance import file_record
+
+    total = 1 + len(answers)
+    yield Progress("Saving", 0, total, "results")
+    case, model = reading.case, reading.model
+    reference = None
+    if isinstance(reading.reference, Path):
+        there = reading.reference.is_file()
+        digest = file_sha256(reading.reference) if there else ""
+        reference = file_record(reading.reference.name, digest)
+    elif reading.reference is not None:
+        reference = file_record("painted in the viewer", "")
+    save_segmentation(
+        folder,
+        reading.segmentation,
+        case=case,
+        model=model,
+        overwrite=overwrite,
+        reference=reference,
+    )
+    named: Counter[tuple[Subject, str, str]] = Counter()
+    for done, answer in enumerate(answers, start=1):
+        yield Progress("Saving", done, total, "results")
+        subject, request = answer.subject, answer.request
+        smoothgrad = request.method == "smoothgrad"
+        name = (subject, request.method, request.aggregation if smoothgrad else "")
+        named[name] += 1
+        save_saliency(
+            folder,
+            answer.saliency,
+            case=case,
+            model=None if answer.other_model else model,
+            lesion=subject if isinstance(subject, int) else None,
+            region=subject if isinstance(subject, str) else None,
+            run=named[name] if named[name] > 1 else None,
+            overwrite=overwrite,
+        )
+    yield Progress("Saving", total, total, "results", result=folder)
+
+
+def _loaded(path: str, device: str) -> LoadedModel:
+    from napari_ies.checkpoints import available_devices, device_label, load_checkpoint
+    from napari_ies.saliency.engines.certification import choose_engine
+    from napari_ies.saliency.gradcam import candidate_layers, default_layer
+
+    model = load_checkpoint(path, device=device)
+    choose_engine(model)  # its trial runs now, not at the first click
+    layers = candidate_layers(model)
+    try:
+        default = default_layer(model)
+    except NapariIESError:
+        default = ""
+    return LoadedModel(model, device_label(model.device), available_devices(), layers, default)
+
+
+def _close(reports: Iterator[Any]) -> None:
+    close = getattr(reports, "close", None)
+    if close is not None:
+        close()

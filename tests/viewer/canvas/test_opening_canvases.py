@@ -1,0 +1,79 @@
+"""What holds the window is announced before, and as little as can be holds it."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from napari._vispy.canvas import VispyCanvas
+from napari.utils.action_manager import action_manager
+
+from napari_ies.viewer.canvas import extra_view
+from napari_ies.viewer.planes import surfaces
+
+
+@pytest.fixture
+def tidied(monkeypatch):
+    """The canvases that napari tidied up, each time: it collects garbage then."""
+    found = []
+    tidy = VispyCanvas._clean_and_update_scenegraph
+    monkeypatch.setattr(
+        VispyCanvas,
+        "_clean_and_update_scenegraph",
+        lambda canvas: (found.append(canvas), tidy(canvas)),
+    )
+    return found
+
+
+def test_three_planes_and_space_are_announced_and_let_napari_tidy_up_once(
+    segmented, tidied, monkeypatch
+):
+    panel, said, shortcuts, threads = segmented.panel, [], [], []
+    create, mesh = extra_view.QtViewer, surfaces._surface
+    monkeypatch.setattr(
+        extra_view, "QtViewer", lambda model: (said.append(panel.status.text), create(model))[1]
+    )
+    monkeypatch.setattr(
+        surfaces,
+        "_surface",
+        lambda *solid: (threads.append(threading.current_thread()), mesh(*solid))[1],
+    )
+    action_manager.events.shortcut_changed.connect(shortcuts.append)
+    panel.say("What was said before.")
+    panel.toggle_planes()
+    action_manager.events.shortcut_changed.disconnect(shortcuts.append)
+    assert said == ["Opening the three planes…"] * 2
+    assert panel.status.text == "What was said before."
+    assert shortcuts == []
+    three = panel._planes.three
+    segmented.wait(lambda: all(len(side.model.layers) >= 2 for side in three.sides))
+    segmented.settle()
+    tidied.clear()
+    panel.toggle_planes()
+    assert len(tidied) == 2  # once each
+    segmented.settle()
+
+    panel.say("What was said before.")
+    panel.toggle_space()
+    segmented.viewer.scene.camera.zoom *= 0.4
+    assert panel.status.text == "Making the surfaces of the head and the lesions…"
+    segmented.wait(lambda: "Lesions in space" in [layer.name for layer in segmented.viewer.layers])
+    segmented.settle()
+    assert panel.status.text == "The head and the lesions are shown as surfaces."
+    assert threads
+    assert threading.main_thread() not in threads
+    tidied.clear()
+    panel.toggle_space()
+    assert len(tidied) == 1
+    assert surfaces.surfaces_of(panel.reading, lambda: True) is None
+
+
+def test_surfaces_that_cannot_be_made_are_said_to_be(segmented, monkeypatch):
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(surfaces, "_surface", fail)
+    segmented.panel.toggle_space()
+    segmented.wait(lambda: "cannot be shown in space" in segmented.panel.status.text)
+    assert "not enough memory" in segmented.panel.status.text
+    segmented.panel.toggle_space()

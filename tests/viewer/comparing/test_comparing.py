@@ -1,0 +1,253 @@
+"""The tab "Compare": two maps in numbers and side by side."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+
+from napari_ies.saliency.reading_off.comparison import compare
+
+
+@pytest.fixture
+def comparing(segmented):
+    """Lesion 2 explained twice and lesion 1 once, lesion 2's second map on screen, tab open."""
+    segmented.unfold()
+    for label, aggregation in ((1, "mean"), (2, "mean"), (2, "max")):
+        segmented.control("aggregation").setCurrentText(aggregation)
+        segmented.panel.explain(label)
+        segmented.wait(lambda label=label: segmented.answered(label))
+    segmented.finish()
+    tabs = segmented.control("tabs")
+    tabs.setCurrentIndex([tabs.tabText(i) for i in range(tabs.count())].index("Compare"))
+    segmented.finish()
+    return segmented
+
+
+def cells(hands):
+    model = hands.control("comparison").model()
+    return {
+        model.headerData(row, Qt.Orientation.Vertical): [
+            model.index(row, column).data() for column in range(model.columnCount())
+        ]
+        for row in range(model.rowCount())
+    }
+
+
+def second(hands):
+    return next(part for part in hands.panel._parts if hasattr(part, "_second"))._second
+
+
+def choose(hands, name, index):
+    combo = hands.control(name)
+    combo.setFocus()
+    steps = index - combo.currentIndex()
+    for _ in range(abs(steps)):
+        hands.qtbot.keyClick(combo, Qt.Key.Key_Down if steps > 0 else Qt.Key.Key_Up)
+    hands.finish()
+
+
+def state(hands):
+    viewer = hands.viewer
+    camera = viewer.scene.camera
+    looks = [
+        (layer.name, layer.visible, layer.opacity, str(getattr(layer, "contrast_limits", "")))
+        for layer in viewer.layers
+    ]
+    return looks, tuple(viewer.dims.point), camera.zoom, tuple(viewer.window.dock_widgets)
+
+
+def test_two_maps_of_a_lesion_in_numbers_and_side_by_side(comparing):
+    panel, viewer = comparing.panel, comparing.viewer
+    assert comparing.control("compare_a").currentText() == "Lesion 2 · SmoothGrad max"
+    assert comparing.control("compare_b").currentText() == "Lesion 2 · SmoothGrad mean"
+    before, now = panel.answers.of(2)
+    expected = compare(now.saliency, before.saliency)
+    for name, row in expected.agreement.iterrows():
+        shown = cells(comparing)[name]
+        assert shown[0] == f"{row.pearson:.3f}".replace("-", "−")
+        assert shown[3] == f"{row.equal_signs:.0%}"
+
+    viewer.window.resize(1500, 700)  # napari's own docks and the panel leave little of 1100
+    comparing.settle()
+    as_it_was, width = state(comparing), panel.width()
+    comparing.press("side_by_side")
+    comparing.wait(lambda: second(comparing) is not None)
+    comparing.settle()
+    there = second(comparing)
+    model = there.model
+    overlays = [layer for layer in model.layers if "Lesion 2 · SmoothGrad mean" in layer.name]
+    assert [layer.visible for layer in overlays] == [False, True]  # T1 below, FLAIR as in A
+    limit = max(before.limit, now.limit)
+    assert {tuple(layer.contrast_limits) for layer in overlays} == {(-limit, limit)}
+    assert {tuple(layer.contrast_limits) for layer in comparing.overlays()} == {(-limit, limit)}
+    frame = panel.reading.frame
+    np.testing.assert_array_equal(
+        overlays[-1].data, frame.reorientation.apply(before.saliency.cropped[0])
+    )
+    main, beside = viewer.window._qt_viewer.canvas.native, there.canvas.canvas.native
+    comparing.wait(lambda: abs(main.width() - beside.width()) < 0.3 * main.width())
+
+    # The views move together, from either side.
+    viewer.dims.point = tuple(np.add(viewer.dims.point, (4, 0, 0)))
+    viewer.scene.camera.zoom *= 1.5
+    assert tuple(model.dims.point) == pytest.approx(tuple(viewer.dims.point))
+    assert model.scene.camera.zoom == viewer.scene.camera.zoom
+    model.scene.camera.center = (0, 3.0, -2.0)
+    assert tuple(viewer.scene.camera.center) == (0, 3.0, -2.0)
+    model.dims.order = (1, 0, 2)  # napari frames the images anew
+    assert tuple(viewer.dims.order) == (1, 0, 2)
+    viewer.dims.order = (0, 1, 2)
+
+    # What changes for A changes for B.
+    shown = {layer.name[-5:]: layer for layer in comparing.overlays()}
+    shown["FLAIR"].visible = False
+    shown[" · T1"].visible = True
+    assert [layer.visible for layer in overlays] == [True, False]
+    comparing.layer("sub-01_FLAIR").contrast_limits = (10, 90)
+    assert [10, 90] in [list(layer.contrast_limits) for layer in model.layers[:2]]
+    comparing.press("same_limits")
+    assert {tuple(layer.contrast_limits) for layer in overlays} == {(-before.limit, before.limit)}
+    comparing.press("same_limits")
+
+    choose(comparing, "beside", 1)
+    difference = [layer for layer in model.layers if layer.name.startswith("A − B")]
+    np.testing.assert_allclose(
+        difference[-1].data,
+        frame.reorientation.apply(expected.difference[0]),
+        rtol=1e-5,
+        atol=1e-9,
+    )
+
+    shown["FLAIR"].visible, shown[" · T1"].visible = True, False
+    comparing.layer("sub-01_FLAIR").contrast_limits = (20, 80)
+    viewer.dims.point, viewer.scene.camera.zoom = as_it_was[1], as_it_was[2]
+    gone = weakref.ref(there)
+    del there, model, overlays, difference
+    comparing.press("side_by_side")
+    comparing.settle()
+    after = state(comparing)
+    assert after[1:] == as_it_was[1:]
+    comparing.wait(lambda: abs(panel.width() - width) < 10)
+    own = str([-now.limit, now.limit])
+    assert {limits.replace("(", "[").replace(")", "]") for name, _, _, limits in after[0]
+            if "·" in name} == {own}  # fmt: skip
+
+    def collected():
+        gc.collect()
+        return gone() is None
+
+    comparing.wait(collected, seconds=20)
+
+
+def test_lesions_at_two_places_are_seen_at_their_places(comparing):
+    panel, viewer = comparing.panel, comparing.viewer
+    titles = [comparing.control("compare_b").itemText(i) for i in range(3)]
+    choose(comparing, "compare_b", titles.index("Lesion 1 · SmoothGrad mean"))
+    assert comparing.control("comparison").model().columnCount() == 2
+    assert "side by side" in comparing.control("comparison_note").text()
+    assert not comparing.control("beside").isEnabled()
+    comparing.press("side_by_side")
+    comparing.settle()
+    reading = panel.reading
+    here, there = (np.array(reading.frame.to_world(reading.places[i].centre)) for i in (2, 1))
+    model = second(comparing).model
+    shift = np.subtract(model.dims.point, viewer.dims.point)
+    np.testing.assert_allclose(shift, there - here, atol=1e-4)
+    camera = np.subtract(model.scene.camera.center, viewer.scene.camera.center)
+    np.testing.assert_allclose(camera[1:], (there - here)[1:], atol=1e-4)
+
+    # Choosing another A shows it; a new answer becomes A, and its lesion's last one B.
+    choose(comparing, "compare_a", titles.index("Lesion 2 · SmoothGrad mean"))
+    assert panel.shown.title == "Lesion 2 · SmoothGrad mean"
+    assert comparing.overlays()[0].name.startswith("Lesion 2 · SmoothGrad mean")
+    comparing.control("samples").setValue(2)
+    comparing.control("aggregation").setCurrentText("max")
+    panel.explain(2)
+    comparing.finish()
+    assert comparing.control("compare_a").currentText() == "Lesion 2 · SmoothGrad max, 2 samples"
+    assert comparing.control("compare_b").count() == 4
+    assert second(comparing) is not None
+
+    # Grad-CAM++ has another unit: no common limit.
+    comparing.control("method").setCurrentText("Grad-CAM++")
+    comparing.control("layer").setCurrentIndex(1)
+    panel.explain(2)
+    comparing.finish()
+    assert not comparing.control("same_limits").isEnabled()
+    assert list(cells(comparing)) == ["all"]
+    # Segmenting again leaves nothing to compare.
+    panel.show_reading(reading)
+    comparing.settle()
+    assert second(comparing) is None
+    assert comparing.control("compare_a").count() == 0
+
+
+@pytest.mark.parametrize("what", ["dock", "panel", "viewer"])
+def test_anything_may_be_closed_while_side_by_side(comparing, what):
+    viewer = comparing.viewer
+    comparing.press("side_by_side")
+    comparing.settle()
+    there = weakref.ref(second(comparing))
+    assert there() is not None
+    docks = viewer.window._wrapped_dock_widgets
+    if what == "dock":
+        docks["Second view"].destroyOnClose()
+        comparing.settle()
+        assert not comparing.control("side_by_side").isChecked()
+        assert second(comparing) is None
+    elif what == "panel":
+        next(dock for name, dock in docks.items() if name != "Second view").destroyOnClose()
+        comparing.settle()
+        assert "Second view" not in viewer.window.dock_widgets
+        del comparing.panel
+    else:
+        viewer.close()
+        del comparing.panel, comparing.viewer, viewer
+    del docks
+
+    def collected():
+        gc.collect()
+        return there() is None
+
+    comparing.wait(collected, seconds=20)
+
+
+def test_three_planes_and_the_second_view_make_way_for_each_other(comparing):
+    panel = comparing.panel
+    row = comparing.viewer.window._qt_window.centralWidget().layout()
+    comparing.press("three_planes_button")
+    comparing.settle()
+    assert row.count() == 2
+    comparing.press("side_by_side")
+    comparing.settle()
+    assert "three planes were closed" in panel.status.text
+    assert row.count() == 1
+    assert second(comparing) is not None
+    assert not comparing.control("three_planes_button").isChecked()
+
+    comparing.press("three_planes_button")
+    comparing.settle()
+    assert "second view was closed" in panel.status.text
+    assert row.count() == 2
+    assert second(comparing) is None
+    assert "Second view" not in comparing.viewer.window.dock_widgets
+    assert not comparing.control("side_by_side").isChecked()
+    comparing.press("three_planes_button")
+    comparing.settle()
+    assert row.count() == 1
+
+
+def test_the_second_view_stays_in_the_window(comparing):
+    """In a window of its own its canvas would lose all it shows (and once ended the program)."""
+    comparing.press("side_by_side")
+    comparing.settle()
+    dock = second(comparing).parent()
+    assert not dock.features() & dock.DockWidgetFeature.DockWidgetFloatable
+    dock.setFloating(True)
+    comparing.wait(lambda: second(comparing) is None)
+    assert "second view was closed" in comparing.panel.status.text
+    assert comparing.control("side_by_side").text() == "Side by side"

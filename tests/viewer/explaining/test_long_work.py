@@ -1,0 +1,142 @@
+"""Work of more than an hour asks before it starts; the clock of its trial jumps by hours here."""
+
+from __future__ import annotations
+
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QMessageBox
+
+from napari_ies.progress import Progress
+from napari_ies.saliency.expected import expected_time as module
+from napari_ies.viewer.work import tasks
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    hours = iter(range(0, 10**9, 3600))
+    real = module.expecting
+
+    def expecting(*arguments, **settings):
+        return real(*arguments, **settings, clock=lambda: next(hours))
+
+    monkeypatch.setattr(module, "expecting", expecting)
+    monkeypatch.setattr(tasks, "SURELY_SHORT", module.FEW_STEPS)
+
+
+def many_samples(panel):
+    """Ask for work that is worth timing, and that is short all the same."""
+    panel.saliency.set_aggregation("sum")
+    panel.saliency.samples.setValue(12)
+
+
+def question(hands):
+    """The question on screen, or None."""
+    found = hands.panel.findChildren(QMessageBox, "ask to start")
+    return next((box for box in found if box.isVisible()), None)
+
+
+def answer(hands, word):
+    hands.wait(lambda: question(hands) is not None)
+    box = question(hands)
+    button = next(b for b in box.buttons() if b.text().replace("&", "") == word)
+    hands.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    hands.wait(lambda: question(hands) is None)
+
+
+@pytest.mark.parametrize(("word", "started"), [("Not now", False), ("Start", True)])
+def test_a_long_explanation_is_asked_for(segmented, slow, word, started):
+    panel = segmented.panel
+    many_samples(panel)
+    panel.explain(1)
+    segmented.wait(lambda: question(segmented) is not None)
+    # The window goes on meanwhile, and nothing is computed.
+    assert not panel.jobs.busy
+    text = question(segmented).text()
+    assert text.startswith("SmoothGrad sum of lesion 1 will take about ")
+    assert "fewer noise samples than 12, a smaller region" in text
+    assert segmented.control("status").text().startswith("Not started: ")
+    assert len(panel.answers) == 0
+    answer(segmented, word)
+    segmented.finish()
+    assert segmented.answered(1) == started
+
+
+def test_another_wish_takes_the_question_back(segmented, slow):
+    panel = segmented.panel
+    many_samples(panel)
+    panel.explain(1)
+    segmented.wait(lambda: question(segmented) is not None)
+    panel.explain(2)
+    segmented.wait(
+        lambda: question(segmented) is not None and "lesion 2" in question(segmented).text()
+    )
+    assert len([b for b in panel.findChildren(QMessageBox) if b.isVisible()]) == 1
+    # What is agreed to is what was asked: other settings are asked for anew.
+    panel.saliency.set_aggregation("mean")
+    answer(segmented, "Start")
+    segmented.wait(lambda: question(segmented) is not None)
+    assert "SmoothGrad mean of lesion 2" in question(segmented).text()
+    answer(segmented, "Not now")
+    segmented.finish()
+    assert len(panel.answers) == 0
+
+
+@pytest.mark.parametrize(("word", "started"), [("Not now", False), ("Start", True)])
+def test_explaining_all_is_asked_for_once(segmented, slow, word, started):
+    panel = segmented.panel
+    many_samples(panel)
+    segmented.press("explain_all")
+    segmented.wait(lambda: question(segmented) is not None)
+    assert question(segmented).text().startswith("SmoothGrad sum of 2 lesions will take about ")
+    assert segmented.control("explain_all").text() == "Explain all"
+    answer(segmented, word)
+    segmented.finish()
+    assert (segmented.answered(1), segmented.answered(2)) == (started, started)
+    assert question(segmented) is None
+
+
+def test_the_time_that_is_left_is_shown(segmented):
+    status, bar = segmented.panel.status, segmented.control("progress")
+    status.show_report(Progress("Explaining", 0, 50, "gradients", seconds=1500.0))
+    assert bar.format() == "0 of 50 gradients, about 25 minutes left"
+    status.show_report(Progress("Explaining", 0, 40, "gradients", seconds=20.0))
+    assert bar.format() == "0 of 40 gradients"
+
+
+def reports_before_the_map(hands, monkeypatch, few_steps):
+    """Ask as a click does; return the steps that are reported before the explanation begins."""
+    monkeypatch.setattr(tasks, "SURELY_SHORT", few_steps)
+    panel = hands.panel
+    many_samples(panel)
+    reading, request = panel.reading, panel.saliency.request()
+    steps = []
+    for report in tasks.explain_subject(reading, reading.model, 1, request):
+        if report.step == "Explaining":
+            return steps, report
+        steps.append(report.step)
+    raise AssertionError("nothing was explained")
+
+
+def test_a_click_does_not_wait_for_a_trial_of_what_is_surely_short(segmented, monkeypatch):
+    timed = []
+    real = module._Trial
+
+    def trial(*arguments):
+        timed.append(arguments)
+        return real(*arguments)
+
+    monkeypatch.setattr(module, "_Trial", trial)
+    _, report = reports_before_the_map(segmented, monkeypatch, tasks.SURELY_SHORT)
+    assert timed == []
+    assert report.seconds is None
+    _, report = reports_before_the_map(segmented, monkeypatch, module.FEW_STEPS)
+    assert len(timed) == 1
+    assert report.seconds > 0
+
+
+def test_each_step_before_a_map_reports_so_that_it_can_be_cancelled(segmented, monkeypatch):
+    # Of a session that was opened again, the guesses about the network are not tested yet.
+    segmented.panel.reading.model._derived.clear()
+    steps, _ = reports_before_the_map(segmented, monkeypatch, module.FEW_STEPS)
+    assert steps.count("Testing what was guessed") > 1
+    assert steps.count("Estimating the time") > 4

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from PIL import Image
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication, QWidget
+
+from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS, overlay_colours
+from napari_ies.figures import figure_bytes
+from napari_ies.viewer.canvas import colours
+from napari_ies.viewer.figure.figure_making import FigureMaking
+from napari_ies.viewer.panel import dialogs
+
+
+def part_of(panel):
+    return next(part for part in panel._parts if isinstance(part, FigureMaking))
+
+
+def pixels(image):
+    rgba = image.convertToFormat(image.Format.Format_RGBA8888)
+    data = np.frombuffer(rgba.constBits().asarray(rgba.sizeInBytes()), np.uint8)
+    return data.reshape(rgba.height(), rgba.width(), 4).astype(int)
+
+
+@pytest.mark.parametrize("threshold", [10, 45])
+@pytest.mark.parametrize("name", [*SIGNED_MAPS.values(), *SEQUENTIAL_MAPS.values()])
+def test_figures_have_the_colours_of_the_viewer(name, threshold):
+    signed = name in SIGNED_MAPS.values()
+    shown = (colours.diverging if signed else colours.sequential)(name, threshold)
+    drawn = overlay_colours(mpl.colormaps[name], signed=signed, threshold=threshold / 100)
+    # Both libraries hold 256 colours of each map; one takes the nearest, the other interpolates.
+    np.testing.assert_allclose(np.asarray(shown.colors), drawn, atol=0.02)
+
+
+def test_a_figure_is_previewed_saved_and_copied(segmented, patient, tmp_path, monkeypatch):
+    panel, part = segmented.panel, part_of(segmented.panel)
+    assert not part.button.isEnabled()
+    assert "Explain a lesion first" in part.button.toolTip()
+    panel.explain(1)
+    segmented.finish()
+
+    def press(name):
+        widget = part.dialog.findChild(QWidget, name)
+        segmented.qtbot.mouseClick(widget, Qt.MouseButton.LeftButton)
+
+    def drawn():
+        segmented.wait(lambda: not part.jobs.busy)
+        segmented.settle()
+        return pixels(part.dialog.findChild(QWidget, "figure_preview").pixmap().toImage())
+
+    segmented.qtbot.mouseClick(part.button, Qt.MouseButton.LeftButton)
+    first = drawn()
+    assert (first[0] == 255).all()
+    assert np.ptp(first[..., :3], axis=-1).max() > 60  # the overlay's colours
+    for name, key in (("figure_theme", Qt.Key.Key_Down), ("figure_width", Qt.Key.Key_Up)):
+        segmented.qtbot.keyClick(part.dialog.findChild(QWidget, name), key)
+    press("figure_T1")
+    dark = drawn()
+    assert (dark[0, :, :3] == 0).all()
+    assert dark.shape[1] < first.shape[1]
+    settings = part.settings()
+    assert (settings.theme, settings.width, settings.sequences) == ("dark", 88, ("FLAIR",))
+    assert settings.limit == panel.shown.limit
+    assert settings.signed_map == "RdBu_r"
+    press("figure_FLAIR")
+    assert part.settings().sequences == ("FLAIR",), "one sequence stays chosen"
+
+    # About the point where the slices cross, with colours of each sequence's own limit.
+    flair = segmented.layer("sub-01_FLAIR")
+    segmented.go(segmented.world_of(patient.volumes["FLAIR"], flair, patient.background))
+    about_lesion = drawn()
+    assert part.settings().at is None
+    for name in ("figure_centre", "figure_limits"):
+        segmented.qtbot.keyClick(part.dialog.findChild(QWidget, name), Qt.Key.Key_Down)
+    assert np.abs(drawn() - about_lesion).max() > 50
+    np.testing.assert_allclose(
+        part.settings().at, (patient.affine @ [*patient.background, 1])[:3], atol=1e-4
+    )
+    assert (part.settings().limits, part.settings().limit) == ("own", None)
+    segmented.go((1e4, 0, 0))
+    assert part.settings().at is not None, "beyond the images it is the nearest of their voxels"
+    for name in ("figure_centre", "figure_limits"):
+        segmented.qtbot.keyClick(part.dialog.findChild(QWidget, name), Qt.Key.Key_Up)
+    dark = drawn()
+    settings = part.settings()
+    assert settings.at is None
+
+    path, asked = tmp_path / "figure", []
+    monkeypatch.setattr(dialogs, "choose_new_file", lambda *_: str(path))
+    monkeypatch.setattr(dialogs, "may_replace_file", lambda _, file: asked.append(file) or False)
+    press("figure_save")
+    segmented.wait(lambda: "Saved" in part.dialog.text)
+    saved = path.with_suffix(".png")
+    expected = figure_bytes(part.content(), settings, "png")
+    assert saved.read_bytes() == expected
+    press("figure_save")
+    segmented.settle()
+    assert asked == [str(saved)]
+
+    press("figure_copy")
+    segmented.wait(lambda: "clipboard" in part.dialog.text)
+    with Image.open(saved) as image:
+        copied = pixels(QApplication.clipboard().image())
+        np.testing.assert_array_equal(copied, np.asarray(image.convert("RGBA")))
+
+    path = tmp_path / "canvas.png"
+    press("figure_screenshot")
+    segmented.wait(path.exists)
+    with Image.open(path) as image:
+        assert np.asarray(image.convert("L")).std() > 5
+
+    panel.explain(2)
+    segmented.finish()
+    assert "lesion 2" in part.content().method_line
+    assert np.abs(drawn() - dark).max() > 50
+    segmented.segment()
+    assert not part.dialog.isVisible()
+    assert not part.button.isEnabled()

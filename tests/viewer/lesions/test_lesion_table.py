@@ -1,0 +1,231 @@
+"""The lesion table by itself: order, filter, choosing, notes, copying; with real events."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QGuiApplication
+from qtpy.QtWidgets import QLineEdit
+
+from napari_ies.viewer.lesions.lesion_table import LesionTable
+
+LESIONS = pd.DataFrame(
+    {
+        "voxels": [120, 9, 1400, 30],
+        "volume_mm3": [120.0, 9.0, 1400.0, 30.0],
+        "mean_probability": [0.7, 0.45, 0.9, 0.1],
+        "max_probability": [0.9, 0.5, 1.0, 0.2],
+        "hemisphere": ["left", "right", "unknown", "midline"],
+        "midline_mm": [23.2, 8.0, float("nan"), 1.0],
+        "match": ["TP", "FP", "TP", "FN"],
+    },
+    index=pd.Index([1, 2, 3, 4], name="label"),
+)
+
+
+@pytest.fixture
+def table(qtbot):
+    widget = LesionTable()
+    qtbot.addWidget(widget)
+    widget.resize(340, 300)
+    widget.set_lesions(LESIONS)
+    widget.show()
+    qtbot.waitExposed(widget)
+    widget.said = []
+    widget.chosen.connect(lambda subject: widget.said.append(("chosen", subject)))
+    widget.note_changed.connect(lambda *what: widget.said.append(("note", *what)))
+    return widget
+
+
+def column(table, title):
+    model = table.view.model()
+    titles = [model.headerData(c, Qt.Orientation.Horizontal) for c in range(model.columnCount())]
+    return titles.index(title)
+
+
+def cell(table, subject, title):
+    row = table.subjects().index(subject)
+    return table.view.model().index(row, column(table, title))
+
+
+def text(table, subject, title):
+    return cell(table, subject, title).data()
+
+
+def click_header(qtbot, table, title):
+    header = table.view.horizontalHeader()
+    x = header.sectionViewportPosition(column(table, title)) + 6
+    middle = header.viewport().rect().center()
+    middle.setX(x)
+    qtbot.mouseClick(header.viewport(), Qt.MouseButton.LeftButton, pos=middle)
+
+
+def click(qtbot, table, subject, title, event="mouseClick"):
+    at = table.view.visualRect(cell(table, subject, title)).center()
+    getattr(qtbot, event)(table.view.viewport(), Qt.MouseButton.LeftButton, pos=at)
+
+
+def note_editor(table):
+    editors = [e for e in table.view.viewport().findChildren(QLineEdit) if e.isVisible()]
+    assert len(editors) == 1
+    return editors[0]
+
+
+def test_what_a_row_says(table):
+    assert text(table, 3, "mm³") == "1,400"
+    assert text(table, 1, "p max") == "0.90"
+    assert [text(table, n, "Place") for n in (1, 2, 3, 4)] == ["L 23 mm", "R 8 mm", "?", "midline"]
+    role = Qt.ItemDataRole.ToolTipRole
+    assert "23 mm from the midline" in cell(table, 1, "Place").data(role)
+    assert cell(table, 1, "Place").data(role).endswith("on the patient's left.")
+    # Peaks have a column as soon as there are some, and go when the next map has none.
+    titles = [table.view.model().headerData(c, Qt.Orientation.Horizontal) for c in range(9)]
+    assert "Peak FLAIR" not in titles
+    table.select(2)
+    table.set_peaks(2, {"FLAIR": -0.1234, "T1": 0.5}, "Lesion 2: in logit per something.")
+    assert text(table, 2, "Peak FLAIR") == "-0.12"
+    assert text(table, 2, "Peak T1") == "+0.5"
+    assert text(table, 1, "Peak T1") == ""
+    assert table.view.selectionModel().isSelected(cell(table, 2, "Peak T1"))
+    assert table.view.selected_row() == 1
+    assert "logit" in cell(table, 2, "Peak T1").data(role)
+    table.set_peaks(2, {"all": 3.0}, "Lesion 2: in logit × activation.")
+    assert [text(table, 2, t) for t in ("Peak FLAIR", "Peak T1", "Peak")] == ["", "", "+3"]
+
+
+def test_sorted_by_any_column_with_regions_and_gaps_below(qtbot, table):
+    # A region is chosen before its first map makes it a row.
+    table.select("a region")
+    table.set_region("a region", {"volume_mm3": 500.0, "hemisphere": "left", "midline_mm": 9.0})
+    assert table.view.selected_row() == 4
+    assert table.subjects() == [1, 2, 3, 4, "a region"]
+    click_header(qtbot, table, "mm³")
+    assert table.subjects() == [2, 4, 1, 3, "a region"]
+    click_header(qtbot, table, "mm³")
+    assert table.subjects() == [3, 1, 4, 2, "a region"]
+    # From the patient's left to the right; where the side is not known stands below.
+    click_header(qtbot, table, "Place")
+    places = table.subjects()
+    assert places == [1, 4, 2, 3, "a region"]
+    click_header(qtbot, table, "Place")
+    assert table.subjects() == [2, 4, 1, 3, "a region"]
+
+
+def test_only_what_is_asked_for_is_listed(qtbot, table):
+    table.set_note(4, "Ask the neurologist")
+    table.set_explained(1, "mean")
+    counts = table.filter.menu
+    assert counts.text() == "4 ▾"
+    for words, expected in (
+        ("tp", [1, 3]),
+        ("LEFT tp", [1]),
+        ("neuro ask", [4]),
+        ("neuro left", []),
+        ("r 8", [2]),
+    ):
+        table.filter.text.clear()
+        qtbot.keyClicks(table.filter.text, words)
+        assert table.subjects() == expected, words
+    assert counts.text() == "1 of 4 ▾"
+    table.filter.text.clear()
+    table.filter.matches["FP"].trigger()
+    table.filter.matches["FN"].trigger()
+    assert table.subjects() == [2, 4]
+    table.filter.smallest.setValue(10)
+    assert table.subjects() == [4]
+    for match in ("FP", "FN"):
+        table.filter.matches[match].trigger()
+    table.filter.unexplained.trigger()
+    assert table.subjects() == [3, 4]
+    assert table.said == []
+    # Without a reference there is nothing to match, and a filter for it is lifted.
+    table.filter.matches["FP"].trigger()
+    table.set_lesions(LESIONS.drop(columns="match"))
+    assert not table.filter.matches["FP"].isVisible()
+    assert table.subjects() == [1, 3, 4]
+
+
+def test_filtering_the_selected_lesion_away_chooses_no_other(qtbot, table):
+    table.select(1)
+    qtbot.keyClicks(table.filter.text, "fp")
+    qtbot.wait(400)
+    assert table.said == []
+    assert table.view.selected_row() is None
+    table.filter.text.clear()
+    assert table.subjects()[table.view.selected_row()] == 1
+
+
+def test_arrow_keys_choose_after_a_pause_and_the_mouse_at_once(qtbot, table):
+    click(qtbot, table, 1, "mm³")
+    assert table.said == [("chosen", 1)]
+    for _ in range(2):
+        qtbot.keyClick(table.view, Qt.Key.Key_Down)
+    assert table.said == [("chosen", 1)]
+    qtbot.waitUntil(lambda: len(table.said) > 1, timeout=10_000)
+    assert table.said == [("chosen", 1), ("chosen", 3)]
+    # What the panel selects meanwhile is no choice of the person at the table.
+    qtbot.keyClick(table.view, Qt.Key.Key_Down)
+    table.select(2)
+    qtbot.wait(400)
+    assert len(table.said) == 2
+    qtbot.keyClick(table.view, Qt.Key.Key_Return)
+    assert table.said[-1] == ("chosen", 2)
+    # More rows, to be copied, are no choice either.
+    qtbot.keyClick(table.view, Qt.Key.Key_Down, Qt.KeyboardModifier.ShiftModifier)
+    qtbot.wait(400)
+    assert len(table.said) == 3
+    qtbot.keyClick(table.view, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    lines = QGuiApplication.clipboard().text().splitlines()
+    assert [line.split("\t") for line in lines] == [
+        ["#", "mm³", "p max", "Match", "Place", "Maps", "Note"],
+        ["2", "9", "0.5", "FP", "R 8 mm", "", ""],
+        ["3", "1400", "1", "TP", "?", "", ""],
+    ]
+
+
+def test_a_note_is_written_without_choosing_anything(qtbot, table):
+    click(qtbot, table, 1, "mm³")
+    click(qtbot, table, 2, "Note")
+    click(qtbot, table, 2, "Note", "mouseDClick")
+    editor = note_editor(table)
+    qtbot.keyClicks(editor, "near the  vein or not ")
+    qtbot.keyClick(editor, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: ("note", 2, "near the vein or not") in table.said, timeout=10_000)
+    qtbot.wait(600)
+    assert [what for what in table.said if what[0] == "chosen"] == [("chosen", 1)]
+    # The lesion on show is the selected one again; F2 writes its note.
+    assert table.subjects()[table.view.selected_row()] == 1
+    qtbot.keyClick(table.view, Qt.Key.Key_F2)
+    qtbot.keyClicks(note_editor(table), "x")
+    qtbot.keyClick(note_editor(table), Qt.Key.Key_Escape)
+    assert table.notes() == {2: "near the vein or not"}
+    # A row stays while its note is written, though it is explained meanwhile; then it goes.
+    table.filter.unexplained.trigger()
+    table.select(4)
+    qtbot.keyClick(table.view, Qt.Key.Key_F2)
+    qtbot.keyClicks(note_editor(table), "old")
+    table.set_explained(4, "mean")
+    table.set_peaks(4, {"FLAIR": 1.0}, "Lesion 4.")
+    qtbot.keyClick(note_editor(table), Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: table.notes().get(4) == "old", timeout=10_000)
+    assert 4 not in table.subjects()
+    table.filter.unexplained.trigger()
+    # A click on a note, without a second one, is a choice like any other.
+    click(qtbot, table, 3, "Note")
+    qtbot.waitUntil(lambda: table.said[-1] == ("chosen", 3), timeout=10_000)
+
+
+def test_columns_are_hidden_and_shown_by_the_header_menu(qtbot, table):
+    hidden = {
+        title: table.view.isColumnHidden(column(table, title))
+        for title in ("#", "mm³", "Voxels", "p mean", "p max", "Match", "Place", "Note")
+    }
+    assert [title for title, is_hidden in hidden.items() if is_hidden] == ["Voxels", "p mean"]
+    # What is shown at first fits a panel of 340 pixels.
+    header = table.view.horizontalHeader()
+    assert header.length() <= table.view.viewport().width()
+    menu = table.view.column_menu()
+    next(a for a in menu.actions() if a.text() == "Voxels").trigger()
+    assert not table.view.isColumnHidden(column(table, "Voxels"))
+    menu.deleteLater()
