@@ -11,7 +11,7 @@ class Lesion(int):
     """A lesion of a segmentation, by its label."""
 
     @property
-    def title(self) -> str:
+    def called(self) -> str:
         """What it is called in a sentence, such as ``"lesion 3"``."""
         return f"lesion {int(self)}"
 
@@ -27,7 +27,7 @@ class Region(str):
         return str(self)
 
     @property
-    def title(self) -> str:
+    def called(self) -> str:
         """What it is called in a sentence: its name."""
         return str(self)
 
