@@ -95,18 +95,17 @@ def test_opened_in_the_window_everything_is_there(hands, folder):
     maximum = "lesion-004_method-smoothgrad_agg-max"
     expected = {f" · {name}": f"seq-{name}_{maximum}" for name in ("FLAIR", "T1")}
     assert_only_map(hands, "Lesion 4 · SmoothGrad max", expected, affine)
-    form = hands.panel.saliency
-    form.set_method("gradcam++")
+    hands.control("method").setCurrentText("Grad-CAM++")
     for row, title, name in ((3, "Lesion 4", "lesion-004"), (4, "Beside it", "region-besideit")):
         click_row(hands, row)
         assert_only_map(hands, f"{title} · Grad-CAM++", {"": f"{name}_method-gradcampp"}, affine)
-    form.set_method("smoothgrad")
-    form.set_aggregation("mean")
-    form.samples.setValue(4)
+    hands.control("method").setCurrentText("SmoothGrad")
+    hands.control("aggregation").setCurrentText("mean")
+    hands.control("samples").setValue(4)
     click_row(hands, 1)
     mean = "lesion-002_method-smoothgrad_agg-mean"
     expected = {f" · {name}": f"seq-{name}_{mean}" for name in ("FLAIR", "T1")}
     assert_only_map(hands, "Lesion 2 · SmoothGrad mean", expected, affine)
     # Nothing was computed for it: the session holds what it held.
-    hands.wait(lambda: not hands.panel.session.busy)
+    hands.wait(lambda: not hands.panel.features["session"].busy)
     assert len(load_session(folder).maps) == 4
