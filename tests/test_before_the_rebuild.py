@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import sys
 import zlib
 from dataclasses import asdict
 from io import BytesIO
@@ -196,8 +197,9 @@ FIGURES = {
 def drawn(images, tmp_path, monkeypatch):
     """Draw a figure today from the former map with the former settings."""
     # The page and the file name the version that draws.
-    for module in ("content", "files"):
-        monkeypatch.setattr(f"napari_ies.figures.{module}.__version__", "0.1.0")
+    for name, module in list(sys.modules.items()):
+        if name.startswith("napari_ies") and "__version__" in vars(module):
+            monkeypatch.setattr(module, "__version__", "0.1.0")
 
     def draw(name: str) -> tuple[bytes, bytes]:
         method, settings = FIGURES[name]
