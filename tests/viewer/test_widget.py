@@ -455,13 +455,13 @@ def test_the_panel_is_not_cut_off(hands):
 
 
 def test_a_region_that_is_no_lesion_is_explained_like_one(segmented):
-    from napari_ies.viewer.state.reading import Region
+    from napari_ies.viewer.state.reading import KnownRegion
 
     reading = segmented.panel.state.reading
     mask = np.zeros(reading.case.shape, dtype=bool)
     mask[22:24, 18:21, 9] = True
     segmented.panel.explaining.explain_region(
-        Region.of_mask("Region 1", mask, reading.case.spacing)
+        KnownRegion.of_mask("Region 1", mask, reading.case.spacing)
     )
     segmented.wait(lambda: segmented.answered("Region 1"))
     expected = explain(reading.model, reading.case, mask, n_samples=3)
