@@ -136,7 +136,6 @@ def what_if_progressively(
     """
     yield Progress("Changing the image", 0, 0, "")
     with within_memory(SegmentationError, "run the network on the changed images", SMALLER):
-        voxel_mm3 = abs(float(np.linalg.det(case.affine[:3, :3])))
         changed, after = edit_case(case, region, edit, segmentation)
         if segmentation.logits is None:
             for report in logit_map(model, case, segmentation.forward):
@@ -160,7 +159,7 @@ def what_if_progressively(
                 probability=probability,
                 labels=labels,
                 lesions=lesion_table(labels, probability, after),
-                changes=lesion_changes(segmentation, labels, probability, voxel_mm3),
+                changes=lesion_changes(segmentation, labels, probability, case.grid.voxel_mm3),
             )
             yield Progress(report.step, report.total, report.total, "windows", result)
 

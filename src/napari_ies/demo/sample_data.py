@@ -93,9 +93,11 @@ def _labels_layer(
 
 
 def _geometry(patient: SyntheticPatient, sequence: str) -> dict[str, Any]:
-    x, y, z = (float(size) for size in np.linalg.norm(patient.affine[:3, :3], axis=0))
+    from napari_ies.geometry.grid import Grid
+
+    spacing = Grid.of(patient.lesions.shape, patient.affine).spacing
     return {
-        "scale": _display(patient).displayed_spacing((x, y, z)),
+        "scale": _display(patient).displayed_spacing(spacing),
         "units": ("mm", "mm", "mm"),
         "metadata": {"napari_ies": {"sequence": sequence, "affine": patient.affine}},
     }

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ies.errors import FigureError
+from napari_ies.geometry.box import Box
 from napari_ies.geometry.orientation import Reorientation
-from napari_ies.geometry.outline import box_of, outline_segments
+from napari_ies.geometry.outline import outline_segments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -159,19 +160,14 @@ class Slicing:
         (N, 2, 2): the ends of each edge as (across the image, down the image) in mm.
         """
         mask = self.footprint(where)
-        segments = outline_segments(mask[None], (1, 2)).astype(float)[:, :, 1:]
-        ends = np.stack([segments[:, 0], segments.sum(axis=1)], axis=1)
+        ends = outline_segments(mask[None], (1, 2)).astype(float)[:, :, 1:]
         steps = self.spacing[where.plane.down], self.spacing[where.plane.along]
         return np.asarray((ends * steps)[..., ::-1])
 
     @cached_property
     def _first(self) -> tuple[int, int, int]:
         """The displayed index at which the saliency's box begins."""
-        box = self._content.saliency.box
-        low = self._turn.to_displayed((box[0].start, box[1].start, box[2].start))
-        high = self._turn.to_displayed((box[0].stop - 1, box[1].stop - 1, box[2].stop - 1))
-        i, j, k = (min(pair) for pair in zip(low, high, strict=True))
-        return i, j, k
+        return self._turn.box_to_displayed(self._content.saliency.box).start
 
     @cached_property
     def _lesion(self) -> NDArray[np.int64]:
@@ -240,7 +236,7 @@ class Slicing:
             head |= self._turn.apply(case.inside[case.sequences.index(name)])
         return [
             ((side.start - 0.5) * s - HEAD_MARGIN_MM, (side.stop - 0.5) * s + HEAD_MARGIN_MM)
-            for side, s in zip(box_of(head), self.spacing, strict=True)
+            for side, s in zip(Box.around(head), self.spacing, strict=True)
         ]
 
     @property

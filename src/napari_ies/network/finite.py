@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from napari_ies.network.windows import Tiling, Window
+    from napari_ies.geometry.box import Box
+    from napari_ies.network.windows import Tiling
 
 
 def all_finite(tensor: torch.Tensor) -> bool:
@@ -24,7 +25,7 @@ def all_finite(tensor: torch.Tensor) -> bool:
     return bool(tensor.sum().isfinite()) or bool(tensor.isfinite().all())
 
 
-def where_not_finite(network: nn.Module, image: torch.Tensor, tiles: Tiling, window: Window) -> str:
+def where_not_finite(network: nn.Module, image: torch.Tensor, tiles: Tiling, window: Box) -> str:
     """Say in which window, and in which layer of the network, values stopped being finite.
 
     Parameters

@@ -46,7 +46,7 @@ def check_memory(model: SegmentationModel, tiles: Tiling, instead: str) -> None:
     # The blended logits, and the same on the stored grid or as probabilities.
     needed = 2.0 * 4 * len(model.profile.classes) * math.prod(tiles.shape)
     if model.device.type == "cpu":
-        needed += layer_bytes(model) * max(math.prod(window.size) for window in tiles.windows)
+        needed += layer_bytes(model) * max(window.size for window in tiles.windows)
     reason = lacking(needed)
     if reason:
         size = " × ".join(map(str, tiles.shape))

@@ -17,7 +17,7 @@ from napari_ies.network.device import device_label, exact_float32
 from napari_ies.network.finite import all_finite, where_not_finite
 from napari_ies.network.model import check_channels, network_output
 from napari_ies.network.network_grid import network_case, to_stored
-from napari_ies.network.windows import Tiling, Window, tiling
+from napari_ies.network.windows import Tiling, tiling
 from napari_ies.progress import Progress
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from napari_ies.geometry.box import Box
     from napari_ies.network.model import SegmentationModel
     from napari_ies.network.profile import Profile
     from napari_ies.patient.case import Case
@@ -305,9 +306,8 @@ def _blend_windows(
             if not all_finite(logits):
                 raise _not_finite(network, image, tiles, window)
             part = tiles.visible(window)
-            local = window.inside(part)
             importance = tiles.importance(window).to(logits)
-            blend[(slice(None), *part)].addcmul_(logits[(slice(None), *local)], importance)
+            blend[(..., *part)].addcmul_(logits[(..., *part.within(window))], importance)
         del waiting[:batch_size]
         yield len(tiles.windows) - len(waiting), note
 
@@ -358,7 +358,7 @@ def _check_sum(logits: torch.Tensor) -> None:
 
 
 def _not_finite(
-    network: nn.Module, image: torch.Tensor, tiles: Tiling, window: Window
+    network: nn.Module, image: torch.Tensor, tiles: Tiling, window: Box
 ) -> SegmentationError:
     return SegmentationError(
         "The network's logits are not finite numbers (NaN or infinity) "

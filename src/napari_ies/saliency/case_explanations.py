@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from napari_ies.errors import SaliencyError
+from napari_ies.geometry.box import Box
 from napari_ies.network.inference import network_input, network_turn
 from napari_ies.network.network_grid import (
     footprint_on,
@@ -17,7 +18,7 @@ from napari_ies.network.network_grid import (
     network_case,
     touched_box,
 )
-from napari_ies.network.windows import enclosing, tiling
+from napari_ies.network.windows import tiling
 from napari_ies.progress import Progress
 from napari_ies.saliency.engines.certification import choose_engine
 from napari_ies.saliency.engines.memory import PeakMemory, memory_limit
@@ -157,7 +158,7 @@ class CaseExplanations:
         deviation = None if error is None else _stored(error, turn)
         if self._seen is not self._case:
             grids = self._seen.grid, self._case.grid
-            own, box = box, enclosing([touched_box(box, *grids), mask.box])
+            own, box = box, Box.hull([touched_box(box, *grids), mask.box])
             mean = map_to_stored(mean, own, *grids, box)
             deviation = None if deviation is None else map_to_stored(deviation, own, *grids, box)
         return Saliency(

@@ -10,17 +10,14 @@ import numpy as np
 import torch
 
 from napari_ies.errors import SaliencyError
-from napari_ies.network.windows import Triple, Window, relative
-from napari_ies.saliency.engines.patches import ints, triple
+from napari_ies.geometry.box import Box, Triple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import ArrayLike, NDArray
 
-    from napari_ies.network.windows import Box, Tiling
-    from napari_ies.saliency.engines.patches import Span
-
+    from napari_ies.network.windows import Tiling
 
 SPLIT_GAIN = 0.8
 """A piece is split where its parts together need less than this fraction of its voxels."""
@@ -44,16 +41,16 @@ class Piece:
         float64 (R,): with which blend weight the window's logit enters the prediction there.
     """
 
-    window: Window
-    seen: Window
+    window: Box
+    seen: Box
     rows: NDArray[np.int64]
     local: NDArray[np.int64]
     weight: torch.Tensor
 
     @cached_property  # asked for again and again, and a whole brain's pieces have many voxels
-    def span(self) -> Span:
+    def span(self) -> Box:
         """The smallest box of the window that holds the piece's voxels."""
-        return _bounds(self.local)
+        return Box.of_voxels(self.local)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,22 +93,15 @@ class BoxedMask:
     @classmethod
     def of(cls, mask: NDArray[np.bool_]) -> BoxedMask:
         """Keep a mask that marks one voxel at least."""
-        x, y, z = (
-            slice(int(found[0]), int(found[-1]) + 1)
-            for axis in range(3)
-            for found in [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))]
-        )
-        return cls(mask.shape, (x, y, z), mask[x, y, z].copy())
+        box = Box.around(mask)
+        return cls(mask.shape, box, mask[box].copy())
 
     def within(self, box: Box) -> NDArray[np.bool_]:
         """Return the mask on another box, bool (x, y, z); what lies outside that is left out."""
-        part = np.zeros([side.stop - side.start for side in box], dtype=bool)
-        x, y, z = (
-            slice(max(own.start, side.start), min(own.stop, side.stop))
-            for own, side in zip(self.box, box, strict=True)
-        )
-        if all(side.start < side.stop for side in (x, y, z)):
-            part[relative((x, y, z), box)] = self.values[relative((x, y, z), self.box)]
+        part = np.zeros(box.shape, dtype=bool)
+        shared = self.box.meet(box)
+        if shared is not None:
+            part[shared.within(box)] = self.values[shared.within(self.box)]
         return part
 
     def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray[np.bool_]:
@@ -161,7 +151,7 @@ def footprint_voxels(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 def pieces(
     voxels: NDArray[np.int64],
     tiles: Tiling,
-    reach: Callable[[Span, Triple], Span] | None = None,
+    reach: Callable[[Box, Triple], Box] | None = None,
 ) -> tuple[Piece, ...]:
     """Find the windows that predict a footprint; no other window has any part in its saliency.
 
@@ -186,27 +176,18 @@ def pieces(
             continue
         rows = np.flatnonzero(inside)
         part = tiles.visible(window)
-        at = voxels[rows] - [axis.start for axis in part]
+        at = voxels[rows] - part.start
         weight = tiles.weight(window)[tuple(at.T)]
         local = voxels[rows] - window.start
-        for members in _split(local, window.size, reach):
-            low, high = _reached(local[members], window.size, reach)
-            start = ints(window.start) + ints(low)
-            size = ints(high) - ints(low)
-            found.append(
-                Piece(
-                    window=window,
-                    seen=Window(triple(start), triple(size)),
-                    rows=rows[members],
-                    local=local[members],
-                    weight=weight[torch.from_numpy(members)],
-                )
-            )
+        for members in _split(local, window.shape, reach):
+            seen = _reached(local[members], window.shape, reach).shift(window.start)
+            chosen = weight[torch.from_numpy(members)]
+            found.append(Piece(window, seen, rows[members], local[members], chosen))
     return tuple(found)
 
 
 def _split(
-    local: NDArray[np.int64], domain: Triple, reach: Callable[[Span, Triple], Span] | None
+    local: NDArray[np.int64], domain: Triple, reach: Callable[[Box, Triple], Box] | None
 ) -> list[NDArray[np.int64]]:
     """Split voxels into groups whose reaches together are much smaller than the whole's."""
     whole = np.arange(len(local))
@@ -215,16 +196,16 @@ def _split(
     groups, waiting = [], [whole]
     while waiting:
         members = waiting.pop()
-        low, high = _bounds(local[members])
-        axis = int(np.argmax(np.array(high) - low))
-        middle = (low[axis] + high[axis]) // 2
+        span = Box.of_voxels(local[members])
+        axis = int(np.argmax(span.shape))
+        middle = (span.start[axis] + span.stop[axis]) // 2
         before = local[members, axis] < middle
         halves = [members[before], members[~before]]
         if min(map(len, halves)) == 0:
             groups.append(members)
             continue
-        cost = _volume(_reached(local[members], domain, reach))
-        parts = sum(_volume(_reached(local[half], domain, reach)) for half in halves)
+        cost = _reached(local[members], domain, reach).size
+        parts = sum(_reached(local[half], domain, reach).size for half in halves)
         if parts < SPLIT_GAIN * cost:
             waiting += halves
         else:
@@ -233,14 +214,6 @@ def _split(
 
 
 def _reached(
-    local: NDArray[np.int64], domain: Triple, reach: Callable[[Span, Triple], Span] | None
-) -> Span:
-    return ((0, 0, 0), domain) if reach is None else reach(_bounds(local), domain)
-
-
-def _bounds(local: NDArray[np.int64]) -> Span:
-    return triple(local.min(axis=0)), triple(local.max(axis=0) + 1)
-
-
-def _volume(span: Span) -> int:
-    return int(np.prod(np.array(span[1]) - span[0]))
+    local: NDArray[np.int64], domain: Triple, reach: Callable[[Box, Triple], Box] | None
+) -> Box:
+    return Box.whole(domain) if reach is None else reach(Box.of_voxels(local), domain)

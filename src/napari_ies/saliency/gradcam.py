@@ -15,11 +15,11 @@ from torch import nn
 from torch.nn import functional
 
 from napari_ies.errors import SaliencyError
+from napari_ies.geometry.box import Box
 from napari_ies.network.device import arithmetic
 from napari_ies.network.finite import all_finite
 from napari_ies.network.inference import network_logits
 from napari_ies.network.model import network_output
-from napari_ies.network.windows import enclosing, relative
 from napari_ies.saliency.footprint import Piece, pieces
 from napari_ies.saliency.problem import Estimate, Problem, too_large
 
@@ -99,7 +99,7 @@ def gradcam(problem: Problem, voxels: NDArray[np.int64], layer: str) -> Iterator
         If there is no such layer or it gives no map per channel.
     """
     found = pieces(voxels, problem.tiles)
-    box = enclosing([problem.tiles.visible(piece.window) for piece in found])
+    box = Box.hull([problem.tiles.visible(piece.window) for piece in found])
     passes = []
     total = torch.zeros(())
     for done, piece in enumerate(found):
@@ -110,13 +110,11 @@ def gradcam(problem: Problem, voxels: NDArray[np.int64], layer: str) -> Iterator
         total = total + (activations * gradients**3).sum(dim=(1, 2, 3)).cpu()
         passes.append((activations.cpu(), gradients.cpu()))
         yield Estimate(done, len(found), 0, box)
-    canvas = torch.zeros((1, *(axis.stop - axis.start for axis in box)))
+    canvas = torch.zeros((1, *box.shape))
     for piece, (activations, gradients) in zip(found, passes, strict=True):
         upsampled = window_map(activations, gradients, total, piece)
         part = problem.tiles.visible(piece.window)
-        canvas[(slice(None), *relative(part, box))] += upsampled[
-            (slice(None), *piece.window.inside(part))
-        ]
+        canvas[(..., *part.within(box))] += upsampled[(..., *part.within(piece.window))]
     if not all_finite(total) or not all_finite(canvas):
         raise too_large()
     yield Estimate(len(found), len(found), 1, box, canvas)
@@ -128,7 +126,7 @@ def window_map(
     """Return a window's part of the map, (1, x, y, z), upsampled to its voxels."""
     raw = _position_map(activations, gradients, total.to(activations))
     return functional.interpolate(
-        raw[None, None], size=piece.window.size, mode="trilinear", align_corners=False
+        raw[None, None], size=piece.window.shape, mode="trilinear", align_corners=False
     )[0]
 
 

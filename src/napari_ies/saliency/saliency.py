@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_ies.geometry.box import Box
 from napari_ies.geometry.grid import Grid
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from napari_ies.network.windows import Box
     from napari_ies.saliency.request import SaliencyRequest
 
 
@@ -36,7 +36,7 @@ class Saliency:
     affine
         The case's affine.
     box
-        The part of the grid outside which the maps are 0.
+        The part of the grid outside which the maps are 0; any three slices will do.
     cropped
         float32 (C, x, y, z): the maps on that box. SmoothGrad: logit per standard deviation of
         the normalised intensity, signed. Grad-CAM++: logit x activation, not negative.
@@ -61,6 +61,9 @@ class Saliency:
     footprint: NDArray[np.bool_]
     n_used: int
     provenance: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "box", Box.of(self.box))
 
     def told(self, notes: Sequence[str], **facts: object) -> Saliency:
         """Return this with more in its provenance: notes that are not there yet, and facts."""

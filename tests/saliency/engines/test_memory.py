@@ -69,7 +69,7 @@ def test_as_many_samples_run_together_as_the_memory_holds():
     engine = choose_engine(model)
     found = pieces(np.argwhere(MASK), tiling(model.profile, SHAPE, "whole-volume"), engine.reach)
     (piece,) = found
-    forward = 4 * LocalNetwork(model.network).values(piece.span, piece.window.size)
+    forward = 4 * LocalNetwork(model.network).values(piece.span, piece.window.shape)
     gpu = torch.device("cuda:0")
     numbers = [engine.samples_together(found, gpu, memory) for memory in (0, 3 * forward, GIB)]
     assert numbers == [1, 3, GPU_SAMPLES]

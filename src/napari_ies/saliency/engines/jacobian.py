@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from napari_ies.geometry.box import Box, Triple
 from napari_ies.network.device import arithmetic
 from napari_ies.network.inference import network_logits
 from napari_ies.saliency.engines.chunks import chunked, rows_within
 from napari_ies.saliency.engines.local_network import LocalLinearisation, LocalNetwork
-from napari_ies.saliency.engines.patches import Patch, Span, Triple
+from napari_ies.saliency.engines.patches import Patch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -105,7 +106,7 @@ class Engine(ABC):
         """
         return 1
 
-    def reach(self, span: Span, domain: Triple) -> Span:
+    def reach(self, span: Box, domain: Triple) -> Box:
         """Return the box of a window that a box of its output is computed from.
 
         Parameters
@@ -115,7 +116,7 @@ class Engine(ABC):
         domain
             Size of the window.
         """
-        return (0, 0, 0), domain
+        return Box.whole(domain)
 
     def key(self, piece: Piece) -> object:
         """Return what tells one piece's forward from another's: pieces of one key share it."""
@@ -123,7 +124,7 @@ class Engine(ABC):
 
     @abstractmethod
     def linearise(
-        self, images: torch.Tensor, span: Span, domain: Triple, class_index: int
+        self, images: torch.Tensor, span: Box, domain: Triple, class_index: int
     ) -> Linearisation:
         """Run the network once.
 
@@ -147,7 +148,7 @@ class LoopEngine(Engine):
     chunk = 1
 
     def linearise(
-        self, images: torch.Tensor, span: Span, domain: Triple, class_index: int
+        self, images: torch.Tensor, span: Box, domain: Triple, class_index: int
     ) -> Linearisation:
         leaf = images.detach().clone().requires_grad_()
         with (
@@ -188,17 +189,17 @@ class WindowedEngine(Engine):
 
     def samples_together(self, found: Sequence[Piece], device: torch.device, memory: int) -> int:
         most = CPU_SAMPLES if device.type == "cpu" else GPU_SAMPLES
-        values = sum(self._local.values(piece.span, piece.window.size) for piece in found)
+        values = sum(self._local.values(piece.span, piece.window.shape) for piece in found)
         return max(min(memory // (4 * values), most), 1)
 
-    def reach(self, span: Span, domain: Triple) -> Span:
+    def reach(self, span: Box, domain: Triple) -> Box:
         return self._local.reach(span, domain)
 
     def key(self, piece: Piece) -> object:
         return piece.window, piece.span
 
     def linearise(
-        self, images: torch.Tensor, span: Span, domain: Triple, class_index: int
+        self, images: torch.Tensor, span: Box, domain: Triple, class_index: int
     ) -> Linearisation:
         with arithmetic(self._precision):
             local = self._local.linearise(images, span, domain, class_index)

@@ -24,7 +24,7 @@ from napari_ies.saliency.engines.patches import packed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_ies.saliency.engines.patches import Triple
+    from napari_ies.geometry.box import Triple
 
 POINTWISE = (
     nn.ReLU,

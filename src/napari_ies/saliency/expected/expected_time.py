@@ -5,7 +5,6 @@ What is timed is kept with the model, so that only the first request of a kind w
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, fields
 from itertools import islice
@@ -200,8 +199,8 @@ def expecting(
                 work += work_of_sample(problem, portions).times(done.n_samples)
                 tried = tried or portions
             yield Progress(step, reports := reports + 1, 0, "steps")
-        window = problem.tiles.windows[0].size
-        largest = max((math.prod(p.seen.size) for one in tried for p in one.pieces), default=0)
+        window = problem.tiles.windows[0].shape
+        largest = max((p.seen.size for one in tried for p in one.pieces), default=0)
         # Small parts of a window take longer by voxel than large ones: each size has its rates.
         key = problem.engine.name, done.precision, done.layer, window, largest.bit_length()
         every = model.derive("seconds of a step", dict[object, _Rates])
@@ -248,9 +247,9 @@ class _Trial:
         problem = self._problem
         running = [RunningMap(problem, *numbered) for numbered in enumerate(self._targets)]
         one = running[0]
-        piece = max(one.pieces, key=lambda piece: math.prod(piece.seen.size))
-        voxels = math.prod(piece.seen.size)
-        shown = len(problem.image) * math.prod(axis.stop - axis.start for axis in one.box)
+        piece = max(one.pieces, key=lambda piece: piece.seen.size)
+        voxels = piece.seen.size
+        shown = len(problem.image) * one.box.size
         count = min(samples_together(problem, running), self._request.n_samples)
         try:
             noise, forward, forwards = self._forward(one, piece, count)

@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 
 from napari_ies.errors import SaliencyError
-from napari_ies.network.windows import enclosing, relative
+from napari_ies.geometry.box import Box
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_ies.network.windows import Box
     from napari_ies.saliency.saliency import Saliency
 
 REGION_MM = 15.0
@@ -86,7 +85,7 @@ def compare(a: Saliency, b: Saliency) -> Comparison:
             f"One map lies on a grid of {a.shape} voxels, the other on {b.shape}, or elsewhere; "
             "expected two maps of the same images."
         )
-    box = enclosing((a.box, b.box))
+    box = Box.hull((a.box, b.box))
     measures = _measures(a, b)
     if not _share_a_voxel(a, b, box):
         note = (
@@ -117,9 +116,8 @@ def near_footprints(a: Saliency, b: Saliency, box: Box) -> NDArray[np.bool_]:
     """Return which voxels of a box lie within 15 mm of either footprint, bool (x, y, z)."""
     from scipy import ndimage
 
-    spacing = np.linalg.norm(a.affine[:3, :3], axis=0)
     inside = _on_box(a, a.footprint, box) | _on_box(b, b.footprint, box)
-    distance = ndimage.distance_transform_edt(~inside, sampling=spacing)
+    distance = ndimage.distance_transform_edt(~inside, sampling=a.grid.spacing)
     return np.asarray(distance <= REGION_MM)
 
 
@@ -172,9 +170,8 @@ def _share_a_voxel(a: Saliency, b: Saliency, box: Box) -> bool:
 
 def _on_box(saliency: Saliency, cropped: NDArray[Any], box: Box) -> NDArray[Any]:
     """Return what a saliency keeps on its own box on a larger one, 0 outside."""
-    size = tuple(part.stop - part.start for part in box)
-    whole = np.zeros((*cropped.shape[:-3], *size), dtype=cropped.dtype)
-    whole[(..., *relative(saliency.box, box))] = cropped
+    whole = np.zeros((*cropped.shape[:-3], *box.shape), dtype=cropped.dtype)
+    whole[(..., *saliency.box.within(box))] = cropped
     return whole
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_ies.network.windows import Box
+    from napari_ies.geometry.box import Box
 
 
 Point = tuple[float, float, float]
@@ -104,10 +104,7 @@ class Frame:
 
     def displayed_box(self, box: Box) -> Box:
         """Return where a box of stored voxels is displayed."""
-        low = self.reorientation.to_displayed((box[0].start, box[1].start, box[2].start))
-        high = self.reorientation.to_displayed((box[0].stop - 1, box[1].stop - 1, box[2].stop - 1))
-        i, j, k = (slice(min(a, b), max(a, b) + 1) for a, b in zip(low, high, strict=True))
-        return i, j, k
+        return self.reorientation.box_to_displayed(box)
 
     def placement(self, box: Box | None = None) -> dict[str, Any]:
         """Return the napari layer arguments that place the grid, or a box of it, in its units.
@@ -119,8 +116,7 @@ class Frame:
         """
         translate = np.array(self.translate)
         if box is not None:
-            first = [part.start for part in self.displayed_box(box)]
-            translate = translate + np.array(first) * self.scale
+            translate = translate + np.array(self.displayed_box(box).start) * self.scale
         mm = self.mm
         return {
             "scale": _point(np.array(self.scale) / mm),

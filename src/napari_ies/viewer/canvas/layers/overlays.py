@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
+from napari_ies.geometry.box import Box
 from napari_ies.viewer.canvas import colours
 from napari_ies.viewer.canvas.layers.colour_bar import ColourBar
 from napari_ies.viewer.canvas.layers.followed import Followed, equal
@@ -27,7 +28,7 @@ BY_LOOK = ("colormap", "contrast_limits", "opacity")
 
 WATCHED = (*BY_LOOK, "visible")
 
-_NOWHERE = (slice(0, 1), slice(0, 1), slice(0, 1))
+_NOWHERE = Box.whole((1, 1, 1))
 """The box of a map of nothing."""
 
 
