@@ -29,13 +29,12 @@ def synthetic_patient_layers() -> list[LayerDataTuple]:
     CaseError
         If nilearn is not installed.
     """
-    from scipy import ndimage
-
     from napari_ies.demo.patient import synthetic_patient
+    from napari_ies.geometry.components import instances
 
     patient = synthetic_patient()
-    instances, _ = ndimage.label(patient.lesions, ndimage.generate_binary_structure(3, 2))
-    return [*_images(patient), _labels_layer(patient, "reference lesions", instances)]
+    found = _labels_layer(patient, "reference lesions", instances(patient.lesions))
+    return [*_images(patient), found]
 
 
 def segmented_patient_layers() -> list[LayerDataTuple]:

@@ -106,32 +106,6 @@ def network_logits(network: nn.Module, batch: torch.Tensor) -> torch.Tensor:
     return logits
 
 
-def probability_map(
-    model: SegmentationModel, case: Case, forward: str = "sliding-window"
-) -> Iterator[Progress[NDArray[np.float32]]]:
-    """Compute the probability of the explained class.
-
-    Parameters
-    ----------
-    model, case, forward
-        See :func:`logit_map`.
-
-    Yields
-    ------
-    The reports of :func:`logit_map`; the last one holds the :func:`probability_of` its logits.
-
-    Raises
-    ------
-    SegmentationError
-        If the network cannot run on the volume.
-    """
-    for report in logit_map(model, case, forward):
-        result = None if report.result is None else probability_of(model, case, report.result)
-        yield Progress(
-            report.step, report.done, report.total, report.unit, result, note=report.note
-        )
-
-
 def logit_map(
     model: SegmentationModel, case: Case, forward: str = "sliding-window"
 ) -> Iterator[Progress[NDArray[np.float32]]]:

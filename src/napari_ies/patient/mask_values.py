@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ies.errors import CaseError
+from napari_ies.geometry.components import instances
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -114,8 +115,6 @@ def lesions_of(values: NDArray[Any], name: str) -> tuple[NDArray[np.int32], tupl
     CaseError
         As :func:`mask_of` does.
     """
-    from napari_ies.segmentation.lesions import instances  # pandas: only where lesions are made
-
     mask, notes = _marked(values, name)
     marked = _whole_numbers(values[mask])
     present, order = np.unique(marked, return_inverse=True)
@@ -206,8 +205,6 @@ def _several(values: NDArray[Any], mask: NDArray[np.bool_], name: str) -> tuple[
 
 def _labels_said(labels: NDArray[np.int32], present: NDArray[Any], name: str) -> str:
     """Say how labels were taken; few of them with many parts may be kinds of lesion."""
-    from napari_ies.segmentation.lesions import instances
-
     if len(present) <= FEW_LABELS:
         parts = [int(instances(labels == value).max()) for value in present]
         if max(parts) > 1:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
+from napari_ies.geometry.components import instances
 from napari_ies.patient.midline import hemispheres
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from napari_ies.geometry.grid import Grid
     from napari_ies.patient.case import Case
     from napari_ies.patient.midline import Midline
-
-CONNECTIVITY_18 = ndimage.generate_binary_structure(3, 2)
 
 COLUMNS: dict[str, dict[str, object]] = {
     "voxels": {"Description": "Number of voxels of the images' own grid"},
@@ -84,17 +83,6 @@ def find_lesions(
     scan order of the stored array.
     """
     return instances(probability > threshold, smallest)
-
-
-def instances(mask: NDArray[np.bool_], smallest: int = 1) -> NDArray[np.int32]:
-    """Return the 18-connected components of a mask, numbered as :func:`find_lesions` does."""
-    components, count = ndimage.label(mask, CONNECTIVITY_18)
-    sizes = np.bincount(components.ravel(), minlength=count + 1)
-    kept = sizes >= smallest
-    kept[0] = False
-    labels = np.zeros(count + 1, dtype=np.int32)
-    labels[kept] = np.arange(1, int(kept.sum()) + 1)
-    return np.asarray(labels[components], dtype=np.int32)
 
 
 def match_reference(

@@ -190,7 +190,7 @@ def _named_mask(
 def _part_at(mask: NDArray[np.bool_], voxel: Voxel | None, name: str) -> NDArray[np.bool_]:
     from scipy import ndimage
 
-    from napari_ies.segmentation.lesions import CONNECTIVITY_18
+    from napari_ies.geometry.components import CONNECTIVITY_18
 
     if voxel is None or not mask[voxel]:
         raise CaseError(
