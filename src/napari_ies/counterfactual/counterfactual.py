@@ -19,7 +19,7 @@ from napari_ies.errors import CaseError, SegmentationError
 from napari_ies.free_memory import within_memory
 from napari_ies.network.inference import SMALLER, changed_logits, logit_map, probability_of
 from napari_ies.patient.background import Background
-from napari_ies.progress import Progress, finish
+from napari_ies.progress import Progress, to_its_end
 from napari_ies.segmentation.lesions import find_lesions, lesion_table
 
 if TYPE_CHECKING:
@@ -88,17 +88,6 @@ class Counterfactual:
         return (*change_sentences(self.changes), region)
 
 
-def what_if(
-    model: SegmentationModel,
-    case: Case,
-    segmentation: Segmentation,
-    region: ArrayLike,
-    edit: Edit,
-) -> Counterfactual:
-    """Change a region and see; see :func:`what_if_progressively`, which this runs to its end."""
-    return finish(what_if_progressively(model, case, segmentation, region, edit))
-
-
 def what_if_progressively(
     model: SegmentationModel,
     case: Case,
@@ -162,6 +151,9 @@ def what_if_progressively(
                 changes=lesion_changes(segmentation, labels, probability, case.grid.voxel_mm3),
             )
             yield Progress(report.step, report.total, report.total, "windows", result)
+
+
+what_if = to_its_end("what_if", what_if_progressively)
 
 
 def edit_case(

@@ -14,7 +14,7 @@ from napari_ies.network.agreement import testing_orientation
 from napari_ies.network.guess_tests import testing_guesses
 from napari_ies.network.network_grid import resampling_notes, runs_resampled
 from napari_ies.network.profile import DEFAULT_SPACING
-from napari_ies.progress import Progress, finish
+from napari_ies.progress import Progress, to_its_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,11 +54,6 @@ def notes_on(model: SegmentationModel, case: Case) -> tuple[str, ...]:
     )
 
 
-def agreements(model: SegmentationModel, case: Case) -> tuple[Agreement, ...]:
-    """Run :func:`agreements_progressively` to its end."""
-    return finish(agreements_progressively(model, case))
-
-
 def agreements_progressively(
     model: SegmentationModel, case: Case
 ) -> Iterator[Progress[tuple[Agreement, ...]]]:
@@ -89,6 +84,9 @@ def agreements_progressively(
             # A test that memory or the network does not allow is no reason to give up the result.
             logger.info("The guesses about the network could not be tested (%s).", error)
     yield Progress(step, done, done, "passes", found)
+
+
+agreements = to_its_end("agreements", agreements_progressively)
 
 
 def _tested(model: SegmentationModel, case: Case) -> Testing[tuple[Agreement, ...]]:

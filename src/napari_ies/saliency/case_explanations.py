@@ -22,7 +22,7 @@ from napari_ies.network.windows import tiling
 from napari_ies.progress import Progress
 from napari_ies.saliency.engines.certification import choose_engine
 from napari_ies.saliency.engines.memory import PeakMemory, memory_limit
-from napari_ies.saliency.footprint import BoxedMask, footprint_mask, footprint_voxels
+from napari_ies.saliency.footprint import BoxedMask, boxed_footprint
 from napari_ies.saliency.gradcam import default_layer, gradcam
 from napari_ies.saliency.problem import Estimate, Problem, Target
 from napari_ies.saliency.provenance import provenance
@@ -95,7 +95,7 @@ class CaseExplanations:
 
     def target(self, footprint: ArrayLike, aggregation: str) -> Target:
         """Return what is explained for a footprint."""
-        return Target(self._voxels(footprint_mask(footprint, self._case.shape)), aggregation)
+        return self._target(boxed_footprint(footprint, self._case.shape), aggregation)
 
     def prepare(self) -> None:
         """Do now what the first footprint would wait for besides the engine and the input."""
@@ -104,7 +104,7 @@ class CaseExplanations:
 
     def footprints_together(self, aggregations: int) -> int:
         """Return how many footprints are explained at once, each in so many aggregations."""
-        if not self._problem.engine.shares_forwards:
+        if not (self._request.is_smoothgrad and self._problem.engine.shares_forwards):
             return 1
         # A footprint's map, its squares, its canvas and two extremes: five times the case at most.
         each = 5 * 4 * self._case.data.size * aggregations
@@ -119,39 +119,31 @@ class CaseExplanations:
         """
         masks, targets = [], []
         for footprint, aggregation in wanted:
-            mask = footprint_mask(footprint, self._case.shape)
-            targets.append(Target(self._voxels(mask), aggregation))
-            masks.append(BoxedMask.of(mask))
-            del mask, footprint
-        if self._request.method == "smoothgrad":
+            masks.append(boxed_footprint(footprint, self._case.shape))
+            targets.append(self._target(masks[-1], aggregation))
+            del footprint
+        if self._request.is_smoothgrad:
             self._provenance["jacobian"] = self._problem.engine.name
-            sequences, unit = self._case.sequences, "gradients"
-            estimates = smoothgrad(self._problem, targets, self._request)
+            unit, estimates = "gradients", smoothgrad(self._problem, targets, self._request)
         else:
-            sequences, unit = ("all",), "windows"
-            layer = self._request.layer or ""
+            unit, layer = "windows", self._request.layer or ""
             estimates = gradcam(self._problem, targets[0].voxels, layer)
         for estimate in estimates:
             target = targets[estimate.target]
             result = None
             if estimate.mean is not None:
-                boxed = masks[estimate.target]
-                result = self._saliency(estimate, target.aggregation, boxed, sequences)
+                result = self._saliency(estimate, target.aggregation, masks[estimate.target])
             report = Progress("Explaining", estimate.done, estimate.total, unit, result)
             yield estimate.target, report
 
-    def _voxels(self, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def _target(self, mask: BoxedMask, aggregation: str) -> Target:
         if self._seen is not self._case:
-            mask = footprint_on(mask, self._case.grid, self._seen.grid)
-        return footprint_voxels(self._turn.apply(mask))
+            grids = self._case.grid, self._seen.grid
+            mask = BoxedMask.of(footprint_on(np.asarray(mask), *grids))
+        first = self._turn.box_to_displayed(mask.box).start
+        return Target(np.argwhere(self._turn.apply(mask.values)) + first, aggregation)
 
-    def _saliency(
-        self,
-        estimate: Estimate,
-        aggregation: str,
-        mask: BoxedMask,
-        sequences: tuple[str, ...],
-    ) -> Saliency:
+    def _saliency(self, estimate: Estimate, aggregation: str, mask: BoxedMask) -> Saliency:
         error, turn = estimate.standard_error, self._turn
         box = turn.box_to_stored(estimate.box)
         mean = _stored(estimate.mean, turn)
@@ -163,7 +155,7 @@ class CaseExplanations:
             deviation = None if deviation is None else map_to_stored(deviation, own, *grids, box)
         return Saliency(
             request=dataclasses.replace(self._request, aggregation=aggregation),
-            sequences=sequences,
+            sequences=self._request.maps_of(self._case.sequences),
             shape=self._case.shape,
             affine=self._case.affine,
             box=box,
@@ -189,7 +181,7 @@ def completed(request: SaliencyRequest, model: SegmentationModel) -> SaliencyReq
             f"({', '.join(classes)})."
         )
     layer = request.layer
-    if request.method == "gradcam++" and layer is None:
+    if layer is None and not request.is_smoothgrad:
         layer = default_layer(model)
     return dataclasses.replace(request, class_index=index, layer=layer)
 

@@ -110,7 +110,7 @@ class BoxedMask:
         return whole
 
 
-def footprint_mask(footprint: ArrayLike, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
+def boxed_footprint(footprint: ArrayLike, shape: tuple[int, int, int]) -> BoxedMask:
     """Check a footprint.
 
     Parameters
@@ -120,19 +120,17 @@ def footprint_mask(footprint: ArrayLike, shape: tuple[int, int, int]) -> NDArray
     shape
         The case's grid.
 
-    Returns
-    -------
-    bool (X, Y, Z)
-
     Raises
     ------
     SaliencyError
         If the mask is not on the grid, not finite, or empty.
     """
-    array = np.asarray(footprint)
-    if array.shape != shape:
+    known = footprint if isinstance(footprint, BoxedMask) else None
+    array = np.asarray(footprint) if known is None else known.values
+    size = array.shape if known is None else known.shape
+    if size != shape:
         raise SaliencyError(
-            f"The region has the size {array.shape}, the images {shape}; expected a mask on the "
+            f"The region has the size {size}, the images {shape}; expected a mask on the "
             "images' grid."
         )
     if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
@@ -140,12 +138,7 @@ def footprint_mask(footprint: ArrayLike, shape: tuple[int, int, int]) -> NDArray
     mask = array != 0
     if not mask.any():
         raise SaliencyError("The region holds no voxel; choose a lesion or paint at least one.")
-    return np.asarray(mask)
-
-
-def footprint_voxels(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the voxels of a mask, int64 (V, 3), in scan order."""
-    return np.argwhere(mask)
+    return known or BoxedMask.of(mask)
 
 
 def pieces(
@@ -176,44 +169,37 @@ def pieces(
             continue
         rows = np.flatnonzero(inside)
         part = tiles.visible(window)
-        at = voxels[rows] - part.start
-        weight = tiles.weight(window)[tuple(at.T)]
+        at = tuple((voxels[rows] - part.start).T)
+        weight = tiles.importance(window)[at] / tiles.total[tuple(voxels[rows].T)]
         local = voxels[rows] - window.start
-        for members in _split(local, window.shape, reach):
-            seen = _reached(local[members], window.shape, reach).shift(window.start)
+        split = [(np.arange(len(local)), Box.whole(window.shape))]
+        if reach is not None:
+            split = _split(local, window.shape, reach)
+        for members, seen in split:
             chosen = weight[torch.from_numpy(members)]
-            found.append(Piece(window, seen, rows[members], local[members], chosen))
+            place = seen.shift(window.start)
+            found.append(Piece(window, place, rows[members], local[members], chosen))
     return tuple(found)
 
 
 def _split(
-    local: NDArray[np.int64], domain: Triple, reach: Callable[[Box, Triple], Box] | None
-) -> list[NDArray[np.int64]]:
+    local: NDArray[np.int64], domain: Triple, reach: Callable[[Box, Triple], Box]
+) -> list[tuple[NDArray[np.int64], Box]]:
     """Split voxels into groups whose reaches together are much smaller than the whole's."""
-    whole = np.arange(len(local))
-    if reach is None:
-        return [whole]
-    groups, waiting = [], [whole]
+
+    def reached(members: NDArray[np.int64]) -> tuple[NDArray[np.int64], Box]:
+        return members, reach(Box.of_voxels(local[members]), domain)
+
+    groups, waiting = [], [reached(np.arange(len(local)))]
     while waiting:
-        members = waiting.pop()
+        members, seen = waiting.pop()
         span = Box.of_voxels(local[members])
         axis = int(np.argmax(span.shape))
-        middle = (span.start[axis] + span.stop[axis]) // 2
-        before = local[members, axis] < middle
-        halves = [members[before], members[~before]]
-        if min(map(len, halves)) == 0:
-            groups.append(members)
-            continue
-        cost = _reached(local[members], domain, reach).size
-        parts = sum(_reached(local[half], domain, reach).size for half in halves)
-        if parts < SPLIT_GAIN * cost:
-            waiting += halves
+        before = local[members, axis] < (span.start[axis] + span.stop[axis]) // 2
+        halves = [members[side] for side in (before, ~before) if side.any()]
+        parts = [reached(half) for half in halves] if len(halves) > 1 else []
+        if parts and sum(part.size for _, part in parts) < SPLIT_GAIN * seen.size:
+            waiting += parts
         else:
-            groups.append(members)
+            groups.append((members, seen))
     return groups
-
-
-def _reached(
-    local: NDArray[np.int64], domain: Triple, reach: Callable[[Box, Triple], Box] | None
-) -> Box:
-    return Box.whole(domain) if reach is None else reach(Box.of_voxels(local), domain)

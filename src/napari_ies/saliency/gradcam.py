@@ -8,6 +8,7 @@ position and the score ``y' = Σ_{v∈Ω} y[v]`` of a footprint (Spagnolo et al.
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import torch
@@ -173,8 +174,10 @@ def _watched(network: nn.Module, layer: str) -> Iterator[list[torch.Tensor]]:
     try:
         module = network.get_submodule(layer)
     except AttributeError:
+        names = [name for name, _ in network.named_modules() if name]
+        near = ", ".join(get_close_matches(layer, names, cutoff=0.0))
         raise SaliencyError(
-            f"The network has no layer {layer!r}; choose one that `napari-ies inspect` lists."
+            f"The network has no layer {layer!r}; choose one that it has, such as {near}."
         ) from None
     outputs: list[torch.Tensor] = []
 

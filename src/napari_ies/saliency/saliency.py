@@ -6,14 +6,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_ies.geometry.box import Box
-from napari_ies.geometry.grid import Grid
+from napari_ies.saliency.boxed_maps import BoxedMaps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Saliency:
+class Saliency(BoxedMaps):
     """The saliency of one footprint, kept on the box outside which it is exactly 0.
 
     Parameters
@@ -73,35 +72,6 @@ class Saliency:
         added = ({"notes": [*before, *more]} if more else {}) | facts
         return replace(self, provenance={**self.provenance, **added}) if added else self
 
-    @property
-    def grid(self) -> Grid:
-        """The case's voxels and where they lie."""
-        return Grid(self.shape, self.affine)
-
-    @property
-    def maps(self) -> NDArray[np.float32]:
-        """The maps on the case's whole grid, float32 (C, X, Y, Z); made anew at each call."""
-        return self._whole(self.cropped)
-
-    @property
-    def standard_error(self) -> NDArray[np.float32] | None:
-        """The standard error on the case's whole grid, float32 (C, X, Y, Z), or None."""
-        if self.cropped_standard_error is None:
-            return None
-        return self._whole(self.cropped_standard_error)
-
-    @property
-    def mask(self) -> NDArray[np.bool_]:
-        """The footprint on the case's whole grid, bool (X, Y, Z)."""
-        whole = np.zeros(self.shape, dtype=bool)
-        whole[self.box] = self.footprint
-        return whole
-
-    @property
-    def unit(self) -> str:
-        """Unit of the values, for colour bars and tables."""
-        return unit_of(self.request.method)
-
     @cached_property
     def measures(self) -> pd.DataFrame:
         """The numbers read off the maps: see
@@ -110,13 +80,3 @@ class Saliency:
         from napari_ies.saliency.reading_off.measures import measure
 
         return measure(self)
-
-    def _whole(self, cropped: NDArray[np.float32]) -> NDArray[np.float32]:
-        whole = np.zeros((len(cropped), *self.shape), dtype=np.float32)
-        whole[(slice(None), *self.box)] = cropped
-        return whole
-
-
-def unit_of(method: str) -> str:
-    """Return the unit of the values of a method's maps."""
-    return "logit per standard deviation" if method == "smoothgrad" else "logit × activation"

@@ -16,7 +16,7 @@ from napari_ies.network.inference import SMALLER, logit_map, network_turn, proba
 from napari_ies.network.network_grid import network_case
 from napari_ies.network.windows import tiling
 from napari_ies.patient.mask_values import MOST_LABELS
-from napari_ies.progress import Progress, finish
+from napari_ies.progress import Progress, to_its_end
 from napari_ies.segmentation.lesions import find_lesions, lesion_table, match_reference
 
 if TYPE_CHECKING:
@@ -80,32 +80,6 @@ class Segmentation:
                 f"The labels of the lesions reach from {low} to {high}; expected 1 to "
                 f"{MOST_LABELS:,}, so raise the threshold, or check the file that they come from."
             )
-
-
-def segment(
-    model: SegmentationModel,
-    case: Case,
-    *,
-    threshold: float | None = None,
-    smallest: int | None = None,
-    reference: NDArray[np.bool_] | None = None,
-    forward: str = "sliding-window",
-    lesions: NDArray[np.int32] | None = None,
-    said: tuple[str, ...] = (),
-) -> Segmentation:
-    """Segment a case; see :func:`segment_progressively`, which this runs to its end."""
-    return finish(
-        segment_progressively(
-            model,
-            case,
-            threshold=threshold,
-            smallest=smallest,
-            reference=reference,
-            forward=forward,
-            lesions=lesions,
-            said=said,
-        )
-    )
 
 
 def segment_progressively(
@@ -219,3 +193,6 @@ def segment_progressively(
                 agreements=tested,
             )
             yield Progress("Segmenting", report.total, report.total, "windows", result)
+
+
+segment = to_its_end("segment", segment_progressively)

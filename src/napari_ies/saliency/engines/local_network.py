@@ -47,6 +47,7 @@ class LocalNetwork:
 
     def __init__(self, network: nn.Module) -> None:
         self._nodes = translated(network)
+        self._sizes: dict[Triple, list[Triple]] = {}
 
     def convolving_in(self, dtype: torch.dtype) -> LocalNetwork:
         """Return this network with convolutions, in both directions, of another data type.
@@ -55,13 +56,16 @@ class LocalNetwork:
         """
         twin = object.__new__(LocalNetwork)
         twin._nodes = [replace(node, layer=node.layer.convolving_in(dtype)) for node in self._nodes]
+        twin._sizes = {}
         return twin
 
     def sizes(self, domain: Triple) -> list[Triple]:
         """Return the size of every node's output for an input of a size."""
-        sizes: list[Triple] = []
-        for node in self._nodes:
-            sizes.append(node.layer.output_size(self._sources(node, sizes, domain)))
+        sizes = self._sizes.get(domain, [])
+        if not sizes:
+            for node in self._nodes:
+                sizes.append(node.layer.output_size(self._sources(node, sizes, domain)))
+            self._sizes[domain] = sizes
         return sizes
 
     def reach(self, span: Box, domain: Triple) -> Box:

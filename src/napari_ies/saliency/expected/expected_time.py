@@ -15,7 +15,7 @@ import torch
 from napari_ies.duration import HOUR, about
 from napari_ies.errors import SaliencyError
 from napari_ies.free_memory import is_out_of_memory, within_memory
-from napari_ies.progress import Progress, finish
+from napari_ies.progress import Progress, to_its_end
 from napari_ies.saliency.case_explanations import CaseExplanations
 from napari_ies.saliency.expected.portions import Portions, samples_together
 from napari_ies.saliency.expected.work import Work, work_of_gradcam, work_of_sample
@@ -107,34 +107,6 @@ class _Rates:
         return [field.name for field in fields(self) if getattr(work, field.name)]
 
 
-def expected_time(
-    model: SegmentationModel,
-    case: Case,
-    footprints: Iterable[ArrayLike],
-    request: SaliencyRequest,
-    *,
-    aggregations: Sequence[str] = (),
-    one_by_one: bool = False,
-    jacobian: str = "auto",
-    memory_gib: float | None = None,
-    clock: Callable[[], float] = time.perf_counter,
-) -> ExpectedTime:
-    """Estimate a duration; see :func:`expecting`, which this runs to its end."""
-    return finish(
-        expecting(
-            model,
-            case,
-            footprints,
-            request,
-            aggregations=aggregations,
-            one_by_one=one_by_one,
-            jacobian=jacobian,
-            memory_gib=memory_gib,
-            clock=clock,
-        )
-    )
-
-
 def expecting(
     model: SegmentationModel,
     case: Case,
@@ -182,16 +154,16 @@ def expecting(
         explained = CaseExplanations(model, case, request, jacobian, memory_gib)
         problem, done = explained.problem, explained.request
         ways = tuple(aggregations) or (request.aggregation,)
-        gradcam = done.method == "gradcam++"
-        alone = one_by_one or gradcam
-        together = 1 if alone else explained.footprints_together(len(ways))
+        together = (
+            1 if one_by_one or not done.is_smoothgrad else explained.footprints_together(len(ways))
+        )
         work = Work()
         first: list[Target] = []
         tried: list[Portions] = []
         for batch in _batches(footprints, together):
             targets = [explained.target(one, way) for one in batch for way in ways]
             first = first or targets
-            if gradcam:
+            if not done.is_smoothgrad:
                 work += work_of_gradcam(problem, targets[0].voxels)
             else:
                 portions = [Portions(problem, *numbered) for numbered in enumerate(targets)]
@@ -207,16 +179,19 @@ def expecting(
         rates = every.setdefault(key, _Rates())
         if not rates.know(work) and work.steps >= few_steps:
             trial = _Trial(problem, first, done, clock)
-            for name, seconds in trial.gradcam() if gradcam else trial.smoothgrad():
+            for name, seconds in trial.smoothgrad() if done.is_smoothgrad else trial.gradcam():
                 setattr(rates, name, seconds)
                 yield Progress(step, reports := reports + 1, 0, "steps")
         expected = ExpectedTime(
             work=work,
             seconds=rates.seconds(work) if rates.know(work) else None,
-            at_most=not gradcam and done.tolerance is not None,
+            at_most=done.is_smoothgrad and done.tolerance is not None,
             shorter=_shorter(done, ways, problem, jacobian),
         )
     yield Progress(step, reports, reports, "steps", expected)
+
+
+expected_time = to_its_end("expected_time", expecting)
 
 
 class _Trial:
@@ -337,7 +312,7 @@ def _shorter(
 ) -> tuple[str, ...]:
     """Say what would take less time."""
     found = ["a smaller region"]
-    if request.method == "smoothgrad":
+    if request.is_smoothgrad:
         if "max" in ways:
             found.insert(0, "the aggregation mean instead of max")
         if request.n_samples > 1:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from napari_ies.errors import SaliencyError
 from napari_ies.geometry.box import Box
+from napari_ies.saliency.request import ALL_SEQUENCES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
 REGION_MM = 15.0
 """How far around the footprints maps are compared: as far as the shells of the readout reach."""
-
-SUM_OF_MAGNITUDES = "all"
-"""The sequence under which Grad-CAM++ is compared: it has one map, without a sign."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +144,7 @@ def _paired(
     maps = [_on_box(s, s.cropped.astype(np.float64), box) for s in (a, b)]
     if a.request.method != b.request.method:
         magnitudes = [np.abs(whole).sum(axis=0, keepdims=True) for whole in maps]
-        return (SUM_OF_MAGNITUDES,), magnitudes[0], magnitudes[1]
+        return (ALL_SEQUENCES,), magnitudes[0], magnitudes[1]
     common = tuple(name for name in a.sequences if name in b.sequences)
     if not common:
         raise SaliencyError(
@@ -161,7 +159,7 @@ def _paired(
 
 
 def _is_signed(a: Saliency, b: Saliency) -> bool:
-    return a.request.method == b.request.method == "smoothgrad"
+    return a.request.is_smoothgrad and b.request.is_smoothgrad
 
 
 def _share_a_voxel(a: Saliency, b: Saliency, box: Box) -> bool:

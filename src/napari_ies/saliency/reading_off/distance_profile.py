@@ -12,8 +12,8 @@ from napari_ies.saliency.reading_off.surroundings import DECIMALS, REACH_MM, ave
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_ies.saliency.boxed_maps import BoxedMaps
     from napari_ies.saliency.reading_off.surroundings import Surroundings
-    from napari_ies.saliency.saliency import Saliency
 
 BIN_MM = 1.0
 """Usual width of a bin."""
@@ -23,7 +23,7 @@ ERROR_BOUND = "_error_bound"
 
 
 def profile(
-    saliency: Saliency, around: Surroundings | None = None, *, width_mm: float = BIN_MM
+    saliency: BoxedMaps, around: Surroundings | None = None, *, width_mm: float = BIN_MM
 ) -> pd.DataFrame:
     """Average a saliency over bins of signed distance to the footprint's border.
 
@@ -80,7 +80,7 @@ def profile(
     return pd.DataFrame(columns).rename_axis("bin")
 
 
-def describe_profile(saliency: Saliency) -> dict[str, dict[str, str]]:
+def describe_profile(saliency: BoxedMaps) -> dict[str, dict[str, str]]:
     """Describe the columns of :func:`profile` as a BIDS sidecar does."""
     columns = {
         "bin": {"Description": "Number of the bin, from the inside to the outside"},

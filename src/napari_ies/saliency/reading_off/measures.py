@@ -12,8 +12,8 @@ from napari_ies.saliency.reading_off.surroundings import SHELLS_MM, averages, su
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_ies.saliency.boxed_maps import BoxedMaps
     from napari_ies.saliency.reading_off.surroundings import Surroundings
-    from napari_ies.saliency.saliency import Saliency
 
 SHELLS = tuple(f"{low:g}_{high:g}_mm" for low, high in SHELLS_MM)
 """Names of the shells in the columns."""
@@ -22,7 +22,7 @@ ZONES = ("inside", *SHELLS)
 """Where means are taken."""
 
 
-def measure(saliency: Saliency, around: Surroundings | None = None) -> pd.DataFrame:
+def measure(saliency: BoxedMaps, around: Surroundings | None = None) -> pd.DataFrame:
     """Summarise a saliency map.
 
     Parameters
@@ -91,7 +91,7 @@ def measure(saliency: Saliency, around: Surroundings | None = None) -> pd.DataFr
     return pd.DataFrame(rows).set_index("sequence")
 
 
-def describe_measures(saliency: Saliency) -> dict[str, dict[str, str]]:
+def describe_measures(saliency: BoxedMaps) -> dict[str, dict[str, str]]:
     """Describe the columns of :func:`measure` as a BIDS sidecar does."""
     unit = saliency.unit
     columns = {
@@ -138,7 +138,7 @@ def _column(description: str, unit: str) -> dict[str, str]:
     return {"Description": description, "Units": unit}
 
 
-def _error_at(saliency: Saliency, channel: int, index: int) -> float:
+def _error_at(saliency: BoxedMaps, channel: int, index: int) -> float:
     if saliency.cropped_standard_error is None:
         return float("nan")
     return float(saliency.cropped_standard_error[channel].flat[index])

@@ -12,7 +12,7 @@ from napari_ies.geometry.box import Box
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_ies.saliency.saliency import Saliency
+    from napari_ies.saliency.boxed_maps import BoxedMaps
 
 REACH_MM = 15.0
 """How far around a footprint is looked at: the end of the outermost shell."""
@@ -75,7 +75,7 @@ class Averages:
     error_bounds: NDArray[np.float64]
 
 
-def surroundings(saliency: Saliency) -> Surroundings:
+def surroundings(saliency: BoxedMaps) -> Surroundings:
     """Measure how far each voxel lies from the border of a saliency's footprint.
 
     Parameters
@@ -104,7 +104,7 @@ def surroundings(saliency: Saliency) -> Surroundings:
 
 
 def averages(
-    saliency: Saliency, around: Surroundings, zones: NDArray[np.int64], count: int
+    saliency: BoxedMaps, around: Surroundings, zones: NDArray[np.int64], count: int
 ) -> Averages:
     """Average a saliency over zones of its surroundings.
 
@@ -163,7 +163,7 @@ def _distance_to(
     return np.ascontiguousarray(np.round(np.sqrt(squared), DECIMALS))
 
 
-def _pasted(saliency: Saliency, inner: Box, box: Box) -> NDArray[np.bool_]:
+def _pasted(saliency: BoxedMaps, inner: Box, box: Box) -> NDArray[np.bool_]:
     """Return the footprint, which fills a box of its own, on a larger box."""
     mask = np.zeros(box.shape, dtype=bool)
     mask[inner.within(box)] = saliency.footprint[inner.within(saliency.box)]
