@@ -63,10 +63,9 @@ class Frame:
             The stored grid; the affine maps to RAS+ mm.
         """
         reorientation = Reorientation.for_display(affine, shape)
-        x, y, z = (float(size) for size in np.linalg.norm(affine[:3, :3], axis=0))
-        scale = np.array(reorientation.displayed_spacing((x, y, z)))
-        middle = (np.array(shape) - 1) / 2
-        right, front, top = affine[:3, :3] @ middle + affine[:3, 3]
+        grid = Grid.of(shape, affine)
+        scale = np.array(reorientation.displayed_spacing(grid.spacing))
+        right, front, top = grid.to_scanner((np.array(shape) - 1) / 2)
         half = (np.array(reorientation.displayed_shape) - 1) / 2
         translate = np.array([-top, -front, -right]) - half * scale
         return cls(reorientation, _point(scale), _point(translate))
@@ -99,7 +98,7 @@ class Frame:
 
     def displayed_index(self, position: Sequence[float]) -> NDArray[np.int64]:
         """Return the displayed index nearest to a position in mm, inside the grid or not."""
-        offset = (np.asarray(position, dtype=float)[-3:] - self.translate) / self.scale
+        offset = (np.asarray(position, dtype=float)[..., -3:] - self.translate) / self.scale
         return np.asarray(np.floor(offset + 0.5), dtype=np.int64)
 
     def displayed_box(self, box: Box) -> Box:

@@ -113,7 +113,8 @@ class Outlines:
         frame = self._frame
         if frame is None:
             return NO_LINES
-        index = int(np.floor((position - frame.translate[depth]) / frame.scale[depth] + 0.5))
+        at = [position if axis == depth else 0.0 for axis in range(3)]
+        index = int(frame.displayed_index(at)[depth])
         found: list[Lines] = []
         if self._labels is not None:
             part = self._labels.slice(depth, index)
