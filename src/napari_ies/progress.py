@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T")
 
 
@@ -47,6 +48,12 @@ class Progress(Generic[T]):
     result: T | None = None
     note: str = ""
     seconds: float | None = None
+
+    def with_result(self, result: R | None) -> Progress[R]:
+        """Return this report with another result."""
+        return Progress(
+            self.step, self.done, self.total, self.unit, result, self.note, self.seconds
+        )
 
     @property
     def finished(self) -> bool:

@@ -27,9 +27,8 @@ def test_blended_windows_equal_monai(shape, overlap):
     for window in tiles.windows:
         part = tiles.visible(window)
         output = Position()(tiles.crop(image, window)[None])[0]
-        blend[(slice(None), *part)] += output[(slice(None), *part.within(window))] * tiles.weight(
-            window
-        )
+        weight = tiles.importance(window) / tiles.total[part]
+        blend[(slice(None), *part)] += output[(slice(None), *part.within(window))] * weight
     expected = sliding_window_inference(
         image[None], (8, 8, 8), 1, Position(), overlap=overlap, mode="gaussian"
     )[0]

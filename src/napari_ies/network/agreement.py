@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from napari_ies.geometry.box import Box
 from napari_ies.geometry.orientation import Reorientation
 from napari_ies.network.network_grid import network_case
 
@@ -210,14 +211,11 @@ def central_window(
     middle = (patient.min(axis=0) + patient.max(axis=0) + 1) // 2
     values = case.normalised(profile.normalisation)
     window = np.zeros((len(values), edge, edge, edge), dtype=np.float32)
-    source, target = [slice(None)], [slice(None)]
-    for centre, size in zip(middle, case.shape, strict=True):
-        first = min(max(int(centre) - edge // 2, 0), size - edge)
-        if size < edge:
-            first = -((edge - size) // 2)
-        low = max(first, 0)
-        high = min(first + edge, size)
-        source.append(slice(low, high))
-        target.append(slice(low - first, high - first))
-    window[tuple(target)] = values[tuple(source)]
+    first = [
+        min(max(int(centre) - edge // 2, 0), size - edge) if size >= edge else -((edge - size) // 2)
+        for centre, size in zip(middle, case.shape, strict=True)
+    ]
+    seen = Box.whole(window.shape[1:]).shift(first)
+    part = seen.clip(case.shape)
+    window[(..., *part.within(seen))] = values[(..., *part)]
     return window

@@ -9,10 +9,9 @@ import numpy as np
 
 from napari_ies.errors import CheckpointError
 from napari_ies.geometry.grid import size_words
-from napari_ies.geometry.orientation import Reorientation
 from napari_ies.network.agreement import testing_orientation
 from napari_ies.network.guess_tests import testing_guesses
-from napari_ies.network.network_grid import resampling_notes, runs_resampled
+from napari_ies.network.network_grid import network_turn, resampling_notes, runs_resampled
 from napari_ies.network.profile import DEFAULT_SPACING
 from napari_ies.progress import Progress, to_its_end
 
@@ -119,10 +118,7 @@ def _spacing_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
     stated = model.profile.spacing
     trained = DEFAULT_SPACING if stated is None else stated
     tolerance = ASSUMED_TOLERANCE if stated is None else STATED_TOLERANCE
-    turned = case.spacing
-    if model.profile.orientation is not None:
-        turn = Reorientation.between(case.affine, case.shape, tuple(model.profile.orientation))
-        turned = turn.displayed_spacing(case.spacing)
+    turned = network_turn(model, case).displayed_spacing(case.spacing)
     ratios = np.divide(turned, trained)
     if np.maximum(ratios, 1 / ratios).max() <= 1 + tolerance:
         return ()

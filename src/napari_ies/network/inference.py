@@ -12,11 +12,10 @@ import torch
 
 from napari_ies.errors import CheckpointError, SegmentationError
 from napari_ies.free_memory import is_out_of_memory, not_enough_memory
-from napari_ies.geometry.orientation import Reorientation
 from napari_ies.network.device import device_label, exact_float32
 from napari_ies.network.finite import all_finite, where_not_finite
 from napari_ies.network.model import check_channels, network_output
-from napari_ies.network.network_grid import network_case, to_stored
+from napari_ies.network.network_grid import network_case, network_turn, to_stored
 from napari_ies.network.windows import Tiling, tiling
 from napari_ies.progress import Progress
 
@@ -38,13 +37,6 @@ GPU_BATCH = 4
 
 SMALLER = "choose the forward sliding-window, or give the profile a smaller window"
 """What takes less memory."""
-
-
-def network_turn(model: SegmentationModel, case: Case) -> Reorientation:
-    """Return how a case's stored axes are turned to those the network was trained on."""
-    if model.profile.orientation is None:
-        return Reorientation.identity(case.shape)
-    return Reorientation.between(case.affine, case.shape, tuple(model.profile.orientation))
 
 
 def network_input(model: SegmentationModel, case: Case) -> torch.Tensor:

@@ -22,12 +22,12 @@ from napari_ies.geometry.box import Box
 from napari_ies.geometry.grid import Grid, size_words
 from napari_ies.geometry.orientation import Reorientation
 from napari_ies.geometry.resampling import onto
+from napari_ies.patient.case import Case
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_ies.network.model import SegmentationModel
-    from napari_ies.patient.case import Case
 
 SAME_SIZE = 0.01
 """Voxel sizes that differ by no more than this, relatively, are the network's own."""
@@ -43,6 +43,13 @@ def runs_resampled(model: SegmentationModel, case: Case) -> bool:
         return False
     ratios = np.divide(case.spacing, _stored_spacing(model, case))
     return bool(np.abs(ratios - 1).max() > SAME_SIZE)
+
+
+def network_turn(model: SegmentationModel, case: Case) -> Reorientation:
+    """Return how a case's stored axes are turned to those the network was trained on."""
+    if model.profile.orientation is None:
+        return Reorientation.identity(case.shape)
+    return Reorientation.between(case.affine, case.shape, tuple(model.profile.orientation))
 
 
 def network_case(model: SegmentationModel, case: Case) -> Case:
@@ -68,7 +75,7 @@ def network_case(model: SegmentationModel, case: Case) -> Case:
     """
     if not runs_resampled(model, case):
         return case
-    kept = model.derive("cases on the network's grid", _nothing_yet)
+    kept = model.derive("cases on the network's grid", WeakKeyDictionary[Case, list[Case]])
     grid = _network_grid(model, case)
     made = kept.setdefault(case, [])
     for known in made:
@@ -170,10 +177,6 @@ def map_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
     )
 
 
-def _nothing_yet() -> WeakKeyDictionary[Case, list[Case]]:
-    return WeakKeyDictionary()
-
-
 def _moved(case: Case, grid: Grid, statistics: Case | None) -> Case:
     data = np.empty((len(case.data), *grid.shape), dtype=np.float32)
     sequences = zip(case.data, case.inside, case.backgrounds, strict=True)
@@ -210,12 +213,7 @@ def _network_grid(model: SegmentationModel, case: Case) -> Grid:
 
 def _stored_spacing(model: SegmentationModel, case: Case) -> tuple[float, float, float]:
     """Return the network's voxel size along the stored axes, in mm."""
-    spacing, orientation = model.profile.spacing, model.profile.orientation
+    spacing = model.profile.spacing
     assert spacing is not None  # noqa: S101 - asked for only where it is known
-    if orientation is None:
-        return spacing
-    turn = Reorientation.between(case.affine, case.shape, tuple(orientation))
-    sizes = [0.0, 0.0, 0.0]
-    for axis, size in zip(turn.axes, spacing, strict=True):
-        sizes[axis] = size
-    return sizes[0], sizes[1], sizes[2]
+    x, y, z = (spacing[int(axis)] for axis in np.argsort(network_turn(model, case).axes))
+    return x, y, z

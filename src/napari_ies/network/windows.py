@@ -49,24 +49,11 @@ class Tiling:
     windows: tuple[Box, ...]
     blended: bool
 
-    def weight(self, window: Box) -> torch.Tensor:
-        """Return the blend weights of a window on the part of it that lies in the volume.
-
-        Parameters
-        ----------
-        window
-            One of `windows`.
-
-        Returns
-        -------
-        float64 (x, y, z) on the CPU; over all windows they sum to 1 at every voxel.
-        """
-        return self.importance(window) / self.total[self.visible(window)]
-
     def importance(self, window: Box) -> torch.Tensor:
-        """Return the unscaled weights of a window where it lies in the volume.
+        """Return the unscaled weights of a window on the part of it that lies in the volume.
 
-        Dividing by :attr:`total` makes them the blend weights.
+        Divided by :attr:`total` they are the blend weights: over all windows these sum to 1 at
+        every voxel. Float64 (x, y, z) on the CPU.
         """
         part = self.visible(window)
         if not self.blended:

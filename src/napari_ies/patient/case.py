@@ -155,7 +155,7 @@ class Case:
         Parameters
         ----------
         method
-            A method of :func:`napari_ies.patient.normalisation.normalise`.
+            A method of :func:`napari_ies.patient.normalisation.scaling`.
 
         Returns
         -------

@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_ies.errors import CaseError
 from napari_ies.geometry.components import instances
+from napari_ies.printable import joined
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -197,7 +198,7 @@ def _several(values: NDArray[Any], mask: NDArray[np.bool_], name: str) -> tuple[
     if last == 255:
         held = "255 beside other values above 0"
     elif len(present) <= FEW_VALUES:
-        held = f"the values {', '.join(map(str, present[:-1]))} and {last}"
+        held = f"the values {joined(present)}"
     else:
         held = f"{len(present)} different values above 0 ({first} to {last})"
     return (f"{name} holds {held}; all of them were taken as marked.",)
@@ -208,10 +209,9 @@ def _labels_said(labels: NDArray[np.int32], present: NDArray[Any], name: str) ->
     if len(present) <= FEW_LABELS:
         parts = [int(instances(labels == value).max()) for value in present]
         if max(parts) > 1:
-            counts = f"{', '.join(map(str, parts[:-1]))} and {parts[-1]}"
             return (
-                f"{name} holds {len(present)} labels of {counts} separate parts; each label is "
-                "taken as one lesion, with all its parts."
+                f"{name} holds {len(present)} labels of {joined(parts)} separate parts; each label "
+                "is taken as one lesion, with all its parts."
             )
     return f"{name} holds {len(present)} labels; each is taken as one lesion."
 

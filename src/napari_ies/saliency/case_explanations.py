@@ -11,11 +11,12 @@ import torch
 
 from napari_ies.errors import SaliencyError
 from napari_ies.geometry.box import Box
-from napari_ies.network.inference import network_input, network_turn
+from napari_ies.network.inference import network_input
 from napari_ies.network.network_grid import (
     footprint_on,
     map_to_stored,
     network_case,
+    network_turn,
     touched_box,
 )
 from napari_ies.network.windows import tiling

@@ -7,7 +7,7 @@ position and the score ``y' = Σ_{v∈Ω} y[v]`` of a footprint (Spagnolo et al.
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from napari_ies.geometry.box import Box
 from napari_ies.network.device import arithmetic
 from napari_ies.network.finite import all_finite
 from napari_ies.network.inference import network_logits
-from napari_ies.network.model import network_output
+from napari_ies.network.layers import see_layers, small_size
 from napari_ies.saliency.footprint import Piece, pieces
 from napari_ies.saliency.problem import Estimate, Problem, too_large
 
@@ -64,8 +64,7 @@ def default_layer(model: SegmentationModel) -> str:
 
 def _last_below(model: SegmentationModel) -> str:
     sizes = _layer_sizes(model)
-    full = _probe_size(model)
-    below = [name for name, size in sizes.items() if size != full]
+    below = [name for name, size in sizes.items() if size != small_size(model)]
     upsampling = [n for n in below if isinstance(model.network.get_submodule(n), UPSAMPLING)]
     if not below:
         raise SaliencyError(
@@ -198,31 +197,14 @@ def _watched(network: nn.Module, layer: str) -> Iterator[list[torch.Tensor]]:
         handle.remove()
 
 
-def _probe_size(model: SegmentationModel) -> tuple[int, int, int]:
-    profile = model.profile
-    if profile.fixed_size is not None:
-        return profile.fixed_size
-    x, y, z = (2 * divisor for divisor in profile.divisor)
-    return x, y, z
-
-
 def _layer_sizes(model: SegmentationModel) -> dict[str, tuple[int, ...]]:
     """Run the network on zeros; return the output size of each layer in the order they end."""
     sizes: dict[str, tuple[int, ...]] = {}
-    with ExitStack() as hooks, torch.inference_mode():
-        for name, module in model.network.named_modules():
-            if name:
-                handle = module.register_forward_hook(_recorder(name, sizes))
-                hooks.callback(handle.remove)
-        channels = len(model.profile.sequences)
-        zeros = torch.zeros((1, channels, *_probe_size(model)), device=model.device)
-        network_output(model.network, zeros)
+
+    def record(name: str, _module: nn.Module, _inputs: object, output: object) -> None:
+        tensor = output if name and isinstance(output, torch.Tensor) else None
+        if tensor is not None and tensor.ndim == 5 and tensor[0, 0].numel() > 1:
+            sizes[name] = tuple(tensor.shape[2:])
+
+    see_layers(model, record)
     return sizes
-
-
-def _recorder(name: str, sizes: dict[str, tuple[int, ...]]):  # type: ignore[no-untyped-def]
-    def record(_module: nn.Module, _inputs: object, output: object) -> None:
-        if isinstance(output, torch.Tensor) and output.ndim == 5 and output[0, 0].numel() > 1:
-            sizes[name] = tuple(output.shape[2:])
-
-    return record

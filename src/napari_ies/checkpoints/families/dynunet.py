@@ -11,6 +11,7 @@ from napari_ies.checkpoints.families.family import (
     Shapes,
     count_numbered,
     kernel_size,
+    names,
     norm_layer,
     require_three_axes,
     shape_of,
@@ -104,46 +105,21 @@ def _divisor(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
 
 FAMILY = Family(
     architecture=_NAME,
-    parts=frozenset(
-        {
-            "input_block",
-            "downsamples",
-            "bottleneck",
-            "upsamples",
-            "output_block",
-            "deep_supervision_heads",
-            "skip_layers",
-        }
+    parts=names(
+        "input_block downsamples bottleneck upsamples output_block deep_supervision_heads "
+        "skip_layers"
     ),
     recognise=recognise,
-    argument_names=frozenset(
-        {
-            "spatial_dims",
-            "in_channels",
-            "out_channels",
-            "kernel_size",
-            "strides",
-            "upsample_kernel_size",
-            "filters",
-            "dropout",
-            "norm_name",
-            "act_name",
-            "deep_supervision",
-            "deep_supr_num",
-            "res_block",
-            "trans_bias",
-        }
+    argument_names=names(
+        "spatial_dims in_channels out_channels kernel_size strides upsample_kernel_size filters "
+        "dropout norm_name act_name deep_supervision deep_supr_num res_block trans_bias"
     ),
     divisor=_divisor,
     fixed_size=lambda arguments: None,
     inert=_inert,
     required=(
-        "spatial_dims",
-        "in_channels",
-        "out_channels",
-        "kernel_size",
-        "strides",
-        "upsample_kernel_size",
+        *("spatial_dims", "in_channels", "out_channels"),
+        *("kernel_size", "strides", "upsample_kernel_size"),
     ),
     threshold=0.4,
 )

@@ -86,6 +86,11 @@ class Family:
     renamed: Callable[[str], str] = str
 
 
+def names(text: str) -> frozenset[str]:
+    """Return the words of a text as names."""
+    return frozenset(text.split())
+
+
 def shape_of(shapes: Shapes, architecture: str, *keys: str) -> tuple[int, ...]:
     """Return the shape of the first of `keys` that is there.
 

@@ -8,7 +8,7 @@ networks whose layers are all local. Which one runs changes the time, not the ma
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ import torch
 from napari_ies.geometry.box import Box, Triple
 from napari_ies.network.device import arithmetic
 from napari_ies.network.inference import network_logits
+from napari_ies.network.layers import watched
 from napari_ies.saliency.engines.chunks import chunked, rows_within
 from napari_ies.saliency.engines.local_network import LocalLinearisation, LocalNetwork
 from napari_ies.saliency.engines.patches import Patch
@@ -150,15 +151,21 @@ class LoopEngine(Engine):
     def linearise(
         self, images: torch.Tensor, span: Box, domain: Triple, class_index: int
     ) -> Linearisation:
-        leaf = images.detach().clone().requires_grad_()
+        leaf, largest = images.detach().clone().requires_grad_(), 0
+
+        def see(_name: str, _module: nn.Module, _inputs: object, output: object) -> None:
+            nonlocal largest
+            if isinstance(output, torch.Tensor):
+                largest = max(largest, output.nbytes // len(output))
+
         with (
             torch.enable_grad(),
             arithmetic(self._precision, leaf.device),
             _out_of_place(self._network),
-            _LargestOutput(self._network) as largest,
+            watched(self._network, see),
         ):
             logits = network_logits(self._network, leaf)[:, class_index].to(leaf.dtype)
-        return _WholeWindow(leaf, logits, self.chunk, largest.bytes, self._precision)
+        return _WholeWindow(leaf, logits, self.chunk, largest, self._precision)
 
 
 class BatchedEngine(LoopEngine):
@@ -300,23 +307,3 @@ def _out_of_place(network: nn.Module) -> Iterator[None]:
     finally:
         for module in changed:
             module.inplace = True
-
-
-class _LargestOutput:
-    """Sees the largest output of any layer in a forward of one input, in bytes."""
-
-    def __init__(self, network: nn.Module) -> None:
-        self.bytes = 0
-        self._network, self._hooks = network, ExitStack()
-
-    def __enter__(self) -> _LargestOutput:
-        for module in self._network.modules():
-            self._hooks.callback(module.register_forward_hook(self._see).remove)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._hooks.close()
-
-    def _see(self, _module: nn.Module, _inputs: object, output: object) -> None:
-        if isinstance(output, torch.Tensor):
-            self.bytes = max(self.bytes, output.nbytes // len(output))

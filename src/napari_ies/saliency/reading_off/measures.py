@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from napari_ies.saliency.reading_off.surroundings import SHELLS_MM, averages, surroundings
+from napari_ies.saliency.reading_off.surroundings import (
+    SHELLS_MM,
+    averages,
+    column,
+    surroundings,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,18 +101,18 @@ def describe_measures(saliency: BoxedMaps) -> dict[str, dict[str, str]]:
     unit = saliency.unit
     columns = {
         "sequence": {"Description": "Image sequence the map belongs to"},
-        "peak_positive": _column("Largest value of the map, 0 if none is positive", unit),
-        "peak_positive_error": _column(
+        "peak_positive": column("Largest value of the map, 0 if none is positive", unit),
+        "peak_positive_error": column(
             "Monte-Carlo standard error at the voxel of the largest value", unit
         ),
-        "peak_negative": _column("Smallest value of the map, 0 if none is negative", unit),
-        "peak_negative_error": _column(
+        "peak_negative": column("Smallest value of the map, 0 if none is negative", unit),
+        "peak_negative_error": column(
             "Monte-Carlo standard error at the voxel of the smallest value", unit
         ),
-        "positive_fraction_inside": _column(
+        "positive_fraction_inside": column(
             "Fraction of the footprint's voxels with a value above 0", "1"
         ),
-        "share": _column(
+        "share": column(
             "Sum of the magnitudes of this sequence's map as a fraction of that of all sequences",
             "1",
         ),
@@ -118,9 +123,9 @@ def describe_measures(saliency: BoxedMaps) -> dict[str, dict[str, str]]:
         for low, high in SHELLS_MM
     ]
     for zone, place in zip(ZONES, places, strict=True):
-        columns[f"mean_{zone}"] = _column(f"Mean of the map over the voxels {place}", unit)
-        columns[f"voxels_{zone}"] = _column(f"Number of voxels {place}", "1")
-        columns[f"mean_{zone}_error_bound"] = _column(
+        columns[f"mean_{zone}"] = column(f"Mean of the map over the voxels {place}", unit)
+        columns[f"voxels_{zone}"] = column(f"Number of voxels {place}", "1")
+        columns[f"mean_{zone}_error_bound"] = column(
             f"Upper bound of the Monte-Carlo standard error of mean_{zone}: the mean of the "
             "voxels' standard errors",
             unit,
@@ -132,10 +137,6 @@ def _zones(around: Surroundings) -> NDArray[np.int64]:
     """Return the zone of each voxel: 0 inside, then the shells, then what is further away."""
     zones = np.searchsorted([high for _, high in SHELLS_MM], around.distance, side="left") + 1
     return np.where(around.distance < 0, 0, zones)
-
-
-def _column(description: str, unit: str) -> dict[str, str]:
-    return {"Description": description, "Units": unit}
 
 
 def _error_at(saliency: BoxedMaps, channel: int, index: int) -> float:

@@ -139,6 +139,11 @@ def averages(
     return Averages(voxels, values, bounds)
 
 
+def column(description: str, unit: str) -> dict[str, str]:
+    """Describe a column of a table as a BIDS sidecar does."""
+    return {"Description": description, "Units": unit}
+
+
 def _distance_to(
     mask: NDArray[np.bool_], spacing: tuple[float, float, float], reach: float
 ) -> NDArray[np.float32]:
