@@ -88,3 +88,12 @@ def test_grown_and_cut_to_the_volume(box):
 
 def test_a_mask_of_nothing_has_the_first_voxel():
     assert Box.around(np.zeros(SHAPE, dtype=bool)) == Box((0, 0, 0), (1, 1, 1))
+
+
+@pytest.mark.parametrize("one", BOXES[:8])
+@pytest.mark.parametrize("other", BOXES[8:16])
+def test_values_laid_on_another_box_are_where_they_were(one, other):
+    whole = np.zeros((2, *LARGE.shape))
+    values = RANDOM.random((2, *one.shape))
+    whole[(..., *one.within(LARGE))] = values
+    assert np.array_equal(one.lay(values, other), whole[(..., *other.within(LARGE))])

@@ -20,6 +20,7 @@ from napari_ies.free_memory import within_memory
 from napari_ies.network.inference import SMALLER, changed_logits, logit_map, probability_of
 from napari_ies.patient.background import Background
 from napari_ies.progress import Progress, to_its_end
+from napari_ies.saliency.footprint import boxed_footprint
 from napari_ies.segmentation.lesions import find_lesions, lesion_table
 
 if TYPE_CHECKING:
@@ -190,7 +191,12 @@ def edit_case(
         )
     channel = case.sequences.index(edit.sequence)
     inside, background = case.inside[channel], case.backgrounds[channel]
-    changed = _within(_mask(region, case), edit.margin_mm, case.spacing) & inside
+    changed = (
+        _within(
+            np.asarray(boxed_footprint(region, case.shape, CaseError)), edit.margin_mm, case.spacing
+        )
+        & inside
+    )
     if not changed.any():
         raise CaseError(
             f"The region lies outside the brain: {edit.sequence} is background in all of it; "
@@ -231,18 +237,6 @@ def _changed_values(
             values.shape, edit.amount * volume[case.inside[channel]].std(dtype=np.float64)
         )
     return np.asarray(values + (step if edit.kind == "brighten" else -step), dtype=np.float32)
-
-
-def _mask(region: ArrayLike, case: Case) -> NDArray[np.bool_]:
-    mask: NDArray[np.bool_] = np.asarray(np.asarray(region) != 0, dtype=bool)
-    if mask.shape != case.shape:
-        raise CaseError(
-            f"The region has the size {mask.shape}, the images {case.shape}; expected a mask on "
-            "the images' grid."
-        )
-    if not mask.any():
-        raise CaseError("The region holds no voxel; choose a lesion or paint at least one.")
-    return mask
 
 
 def _within(

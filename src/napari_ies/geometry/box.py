@@ -118,6 +118,14 @@ class Box(tuple[slice, slice, slice]):
             return None
         return Box(start, stop)
 
+    def lay(self, values: NDArray[Any], box: Box) -> NDArray[Any]:
+        """Return values on this box, (..., x, y, z), on another: 0 around them, what is out cut."""
+        laid = np.zeros((*values.shape[:-3], *box.shape), dtype=values.dtype)
+        shared = self.meet(box)
+        if shared is not None:
+            laid[(..., *shared.within(box))] = values[(..., *shared.within(self))]
+        return laid
+
     def clip(self, shape: Sequence[int]) -> Box:
         """Return the part that lies in a volume; at least its voxel nearest to the box."""
         start = [max(min(a, n - 1), 0) for a, n in zip(self.start, shape, strict=True)]

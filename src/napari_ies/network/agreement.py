@@ -210,12 +210,8 @@ def central_window(
         return None
     middle = (patient.min(axis=0) + patient.max(axis=0) + 1) // 2
     values = case.normalised(profile.normalisation)
-    window = np.zeros((len(values), edge, edge, edge), dtype=np.float32)
     first = [
         min(max(int(centre) - edge // 2, 0), size - edge) if size >= edge else -((edge - size) // 2)
         for centre, size in zip(middle, case.shape, strict=True)
     ]
-    seen = Box.whole(window.shape[1:]).shift(first)
-    part = seen.clip(case.shape)
-    window[(..., *part.within(seen))] = values[(..., *part)]
-    return window
+    return Box.whole(case.shape).lay(values, Box.whole((edge,) * 3).shift(first))

@@ -114,8 +114,7 @@ def map_to_stored(
     """
     # A plane of zeros around it, where there is one, so that the map ends as it does.
     wider = box.grow(1).clip(network.shape)
-    padded = np.zeros((len(values), *wider.shape), dtype=values.dtype)
-    padded[(..., *box.within(wider))] = values
+    padded = box.lay(values, wider)
     source, target = network.part(wider), stored.part(stored_box)
     return np.stack([onto(channel, source, target).data for channel in padded])
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from napari_ies.geometry.box import Box
 from napari_ies.geometry.grid import Grid
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
-    from napari_ies.geometry.box import Box
     from napari_ies.saliency.request import SaliencyRequest
 
 
@@ -35,28 +34,21 @@ class BoxedMaps:
     @property
     def maps(self) -> NDArray[np.float32]:
         """The maps on the case's whole grid, float32 (C, X, Y, Z); made anew at each call."""
-        return self._whole(self.cropped)
+        return self.box.lay(self.cropped, Box.whole(self.shape))
 
     @property
     def standard_error(self) -> NDArray[np.float32] | None:
         """The standard error on the case's whole grid, float32 (C, X, Y, Z), or None."""
         if self.cropped_standard_error is None:
             return None
-        return self._whole(self.cropped_standard_error)
+        return self.box.lay(self.cropped_standard_error, Box.whole(self.shape))
 
     @property
     def mask(self) -> NDArray[np.bool_]:
         """The footprint on the case's whole grid, bool (X, Y, Z)."""
-        whole = np.zeros(self.shape, dtype=bool)
-        whole[self.box] = self.footprint
-        return whole
+        return self.box.lay(self.footprint, Box.whole(self.shape))
 
     @property
     def unit(self) -> str:
         """Unit of the values, for colour bars and tables."""
         return self.request.unit
-
-    def _whole(self, cropped: NDArray[np.float32]) -> NDArray[np.float32]:
-        whole = np.zeros((len(cropped), *self.shape), dtype=np.float32)
-        whole[(slice(None), *self.box)] = cropped
-        return whole

@@ -54,6 +54,13 @@ class CaseExplanations:
         Settings; each footprint comes with an aggregation of its own.
     jacobian, memory_gib
         See :func:`~napari_ies.saliency.explanation.explain_progressively`.
+
+    Attributes
+    ----------
+    problem
+        What the gradients depend on.
+    request
+        The settings, completed by the profile's and the network's.
     """
 
     def __init__(
@@ -67,15 +74,15 @@ class CaseExplanations:
         self._seen = network_case(model, case)
         self._turn = network_turn(model, self._seen)
         self._case = case
-        self._request = completed(request, model)
+        self.request = completed(request, model)
         self._peak = PeakMemory(model.device)
-        self._problem = Problem(
+        self.problem = Problem(
             network=model.network,
             engine=choose_engine(model, jacobian, request.precision),
             device=model.device,
             image=network_input(model, self._seen),
             tiles=tiling(model.profile, self._turn.displayed_shape, request.forward),
-            class_index=_class_index(self._request),
+            class_index=self.request.class_index or 0,
             turn=self._turn,
             precision=request.precision,
             memory=memory_limit(model.device, memory_gib),
@@ -84,32 +91,22 @@ class CaseExplanations:
         if self._provenance["precision"] != request.precision:
             logger.info("TF32 is there on CUDA only: computing in float32.")
 
-    @property
-    def problem(self) -> Problem:
-        """What the gradients depend on."""
-        return self._problem
-
-    @property
-    def request(self) -> SaliencyRequest:
-        """The settings, completed by the profile's and the network's."""
-        return self._request
-
     def target(self, footprint: ArrayLike, aggregation: str) -> Target:
         """Return what is explained for a footprint."""
         return self._target(boxed_footprint(footprint, self._case.shape), aggregation)
 
     def prepare(self) -> None:
         """Do now what the first footprint would wait for besides the engine and the input."""
-        if self._problem.tiles.blended:
-            _ = self._problem.tiles.total
+        if self.problem.tiles.blended:
+            _ = self.problem.tiles.total
 
     def footprints_together(self, aggregations: int) -> int:
         """Return how many footprints are explained at once, each in so many aggregations."""
-        if not (self._request.is_smoothgrad and self._problem.engine.shares_forwards):
+        if not (self.request.is_smoothgrad and self.problem.engine.shares_forwards):
             return 1
         # A footprint's map, its squares, its canvas and two extremes: five times the case at most.
         each = 5 * 4 * self._case.data.size * aggregations
-        return max(self._problem.memory // 2 // each, 1)
+        return max(self.problem.memory // 2 // each, 1)
 
     def run(
         self, wanted: Iterable[tuple[ArrayLike, str]]
@@ -123,12 +120,12 @@ class CaseExplanations:
             masks.append(boxed_footprint(footprint, self._case.shape))
             targets.append(self._target(masks[-1], aggregation))
             del footprint
-        if self._request.is_smoothgrad:
-            self._provenance["jacobian"] = self._problem.engine.name
-            unit, estimates = "gradients", smoothgrad(self._problem, targets, self._request)
+        if self.request.is_smoothgrad:
+            self._provenance["jacobian"] = self.problem.engine.name
+            unit, estimates = "gradients", smoothgrad(self.problem, targets, self.request)
         else:
-            unit, layer = "windows", self._request.layer or ""
-            estimates = gradcam(self._problem, targets[0].voxels, layer)
+            unit, layer = "windows", self.request.layer or ""
+            estimates = gradcam(self.problem, targets[0].voxels, layer)
         for estimate in estimates:
             target = targets[estimate.target]
             result = None
@@ -155,8 +152,8 @@ class CaseExplanations:
             mean = map_to_stored(mean, own, *grids, box)
             deviation = None if deviation is None else map_to_stored(deviation, own, *grids, box)
         return Saliency(
-            request=dataclasses.replace(self._request, aggregation=aggregation),
-            sequences=self._request.maps_of(self._case.sequences),
+            request=dataclasses.replace(self.request, aggregation=aggregation),
+            sequences=self.request.maps_of(self._case.sequences),
             shape=self._case.shape,
             affine=self._case.affine,
             box=box,
@@ -185,11 +182,6 @@ def completed(request: SaliencyRequest, model: SegmentationModel) -> SaliencyReq
     if layer is None and not request.is_smoothgrad:
         layer = default_layer(model)
     return dataclasses.replace(request, class_index=index, layer=layer)
-
-
-def _class_index(request: SaliencyRequest) -> int:
-    assert request.class_index is not None  # noqa: S101 - completed has set it
-    return request.class_index
 
 
 def _stored(tensor: torch.Tensor | None, turn: Reorientation) -> NDArray[np.float32]:

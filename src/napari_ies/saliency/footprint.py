@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from napari_ies.errors import NapariIESError
     from napari_ies.network.windows import Tiling
 
 SPLIT_GAIN = 0.8
@@ -98,19 +99,15 @@ class BoxedMask:
 
     def within(self, box: Box) -> NDArray[np.bool_]:
         """Return the mask on another box, bool (x, y, z); what lies outside that is left out."""
-        part = np.zeros(box.shape, dtype=bool)
-        shared = self.box.meet(box)
-        if shared is not None:
-            part[shared.within(box)] = self.values[shared.within(self.box)]
-        return part
+        return self.box.lay(self.values, box)
 
     def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray[np.bool_]:
-        whole = np.zeros(self.shape, dtype=bool)
-        whole[self.box] = self.values
-        return whole
+        return self.within(Box.whole(self.shape))
 
 
-def boxed_footprint(footprint: ArrayLike, shape: tuple[int, int, int]) -> BoxedMask:
+def boxed_footprint(
+    footprint: ArrayLike, shape: Triple, kind: type[NapariIESError] = SaliencyError
+) -> BoxedMask:
     """Check a footprint.
 
     Parameters
@@ -119,25 +116,27 @@ def boxed_footprint(footprint: ArrayLike, shape: tuple[int, int, int]) -> BoxedM
         (X, Y, Z) boolean, or numbers of which all but 0 belong to the footprint.
     shape
         The case's grid.
+    kind
+        Of error.
 
     Raises
     ------
-    SaliencyError
-        If the mask is not on the grid, not finite, or empty.
+    NapariIESError
+        Of that kind, if the mask is not on the grid, not finite, or empty.
     """
     known = footprint if isinstance(footprint, BoxedMask) else None
     array = np.asarray(footprint) if known is None else known.values
     size = array.shape if known is None else known.shape
     if size != shape:
-        raise SaliencyError(
+        raise kind(
             f"The region has the size {size}, the images {shape}; expected a mask on the "
             "images' grid."
         )
     if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
-        raise SaliencyError("The region is not a mask; expected true and false, or labels.")
+        raise kind("The region is not a mask; expected true and false, or labels.")
     mask = array != 0
     if not mask.any():
-        raise SaliencyError("The region holds no voxel; choose a lesion or paint at least one.")
+        raise kind("The region holds no voxel; choose a lesion or paint at least one.")
     return known or BoxedMask.of(mask)
 
 

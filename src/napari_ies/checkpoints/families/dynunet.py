@@ -99,10 +99,6 @@ def _inert(arguments: Mapping[str, Any]) -> re.Pattern[str]:
     return re.compile(r"skip_layers\.")
 
 
-def _divisor(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
-    return total_stride(arguments["strides"])
-
-
 FAMILY = Family(
     architecture=_NAME,
     parts=names(
@@ -114,8 +110,7 @@ FAMILY = Family(
         "spatial_dims in_channels out_channels kernel_size strides upsample_kernel_size filters "
         "dropout norm_name act_name deep_supervision deep_supr_num res_block trans_bias"
     ),
-    divisor=_divisor,
-    fixed_size=lambda arguments: None,
+    divisor=lambda arguments: total_stride(arguments["strides"]),
     inert=_inert,
     required=(
         *("spatial_dims", "in_channels", "out_channels"),

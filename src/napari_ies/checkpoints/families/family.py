@@ -79,10 +79,10 @@ class Family:
     recognise: Callable[[Shapes], Recognition | None]
     argument_names: frozenset[str]
     divisor: Callable[[Mapping[str, Any]], tuple[int, int, int]]
-    fixed_size: Callable[[Mapping[str, Any]], tuple[int, int, int] | None]
-    inert: Callable[[Mapping[str, Any]], re.Pattern[str] | None]
     required: tuple[str, ...]
     threshold: float
+    fixed_size: Callable[[Mapping[str, Any]], tuple[int, int, int] | None] = lambda arguments: None
+    inert: Callable[[Mapping[str, Any]], re.Pattern[str] | None] = lambda arguments: None
     renamed: Callable[[str], str] = str
 
 

@@ -125,7 +125,6 @@ FAMILY = Family(
         "spatial_dims downsample use_v2"
     ),
     divisor=_divisor,
-    fixed_size=lambda arguments: None,
     inert=_inert,
     required=("in_channels", "out_channels"),
     threshold=0.4,

@@ -153,8 +153,6 @@ FAMILY = Family(
         "num_res_units act norm dropout bias adn_ordering"
     ),
     divisor=_divisor,
-    fixed_size=lambda arguments: None,
-    inert=lambda arguments: None,
     required=("in_channels", "out_channels", "channels", "strides"),
     threshold=0.3,
     renamed=_renamed,

@@ -94,10 +94,6 @@ def _inert(arguments: Mapping[str, Any]) -> re.Pattern[str]:
     return re.compile(unused)
 
 
-def _image_size(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
-    return size_per_axis(arguments["img_size"])
-
-
 FAMILY = Family(
     architecture=_NAME,
     parts=names("vit encoder1 encoder2 encoder3 encoder4 decoder2 decoder3 decoder4 decoder5 out"),
@@ -107,7 +103,7 @@ FAMILY = Family(
         "norm_name conv_block res_block dropout_rate spatial_dims qkv_bias"
     ),
     divisor=lambda arguments: (_PATCH, _PATCH, _PATCH),
-    fixed_size=_image_size,
+    fixed_size=lambda arguments: size_per_axis(arguments["img_size"]),
     inert=_inert,
     required=("in_channels", "out_channels", "img_size"),
     threshold=0.4,

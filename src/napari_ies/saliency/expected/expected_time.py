@@ -6,7 +6,7 @@ What is timed is kept with the model, so that only the first request of a kind w
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
@@ -44,6 +44,8 @@ QUICK = 0.5
 """What takes less seconds is timed twice: the first time often pays for more."""
 ROWS_TRIED = 128
 """As many as the largest chunk of any engine."""
+TIMED = ("forward_voxels", "gradient_voxels", "rows", "noise_voxels", "map_voxels", "passes")
+"""The parts of the work whose seconds are known once they were timed."""
 
 
 @dataclass(frozen=True)
@@ -84,27 +86,6 @@ class ExpectedTime:
         """What would make it shorter, as one phrase."""
         *others, last = self.shorter
         return f"{', '.join(others)} or {last}" if others else last
-
-
-@dataclass
-class _Rates:
-    """Seconds of each part of the work; None until it was timed."""
-
-    forward_voxels: float | None = None
-    gradient_voxels: float | None = None
-    rows: float | None = None
-    noise_voxels: float | None = None
-    map_voxels: float | None = None
-    passes: float | None = None
-
-    def know(self, work: Work) -> bool:
-        return all(getattr(self, name) is not None for name in self._parts(work))
-
-    def seconds(self, work: Work) -> float:
-        return float(sum(getattr(work, name) * getattr(self, name) for name in self._parts(work)))
-
-    def _parts(self, work: Work) -> list[str]:
-        return [field.name for field in fields(self) if getattr(work, field.name)]
 
 
 def expecting(
@@ -175,16 +156,19 @@ def expecting(
         largest = max((p.seen.size for one in tried for p in one.pieces), default=0)
         # Small parts of a window take longer by voxel than large ones: each size has its rates.
         key = problem.engine.name, done.precision, done.layer, window, largest.bit_length()
-        every = model.derive("seconds of a step", dict[object, _Rates])
-        rates = every.setdefault(key, _Rates())
-        if not rates.know(work) and work.steps >= few_steps:
+        every = model.derive("seconds of a step", dict[object, dict[str, float]])
+        rates = every.setdefault(key, {})
+        parts = {name: count for name, count in asdict(work).items() if count and name in TIMED}
+        if parts.keys() - rates and work.steps >= few_steps:
             trial = _Trial(problem, first, done, clock)
             for name, seconds in trial.smoothgrad() if done.is_smoothgrad else trial.gradcam():
-                setattr(rates, name, seconds)
+                rates[name] = seconds
                 yield Progress(step, reports := reports + 1, 0, "steps")
         expected = ExpectedTime(
             work=work,
-            seconds=rates.seconds(work) if rates.know(work) else None,
+            seconds=None
+            if parts.keys() - rates
+            else float(sum(count * rates[name] for name, count in parts.items())),
             at_most=done.is_smoothgrad and done.tolerance is not None,
             shorter=_shorter(done, ways, problem, jacobian),
         )

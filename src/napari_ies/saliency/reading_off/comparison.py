@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -114,7 +114,7 @@ def near_footprints(a: Saliency, b: Saliency, box: Box) -> NDArray[np.bool_]:
     """Return which voxels of a box lie within 15 mm of either footprint, bool (x, y, z)."""
     from scipy import ndimage
 
-    inside = _on_box(a, a.footprint, box) | _on_box(b, b.footprint, box)
+    inside = a.box.lay(a.footprint, box) | b.box.lay(b.footprint, box)
     distance = ndimage.distance_transform_edt(~inside, sampling=a.grid.spacing)
     return np.asarray(distance <= REGION_MM)
 
@@ -141,7 +141,7 @@ def _paired(
     a: Saliency, b: Saliency, box: Box
 ) -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.float64]]:
     """Return the sequences that are compared, and both maps of each in float64 on a box."""
-    maps = [_on_box(s, s.cropped.astype(np.float64), box) for s in (a, b)]
+    maps = [s.box.lay(s.cropped.astype(np.float64), box) for s in (a, b)]
     if a.request.method != b.request.method:
         magnitudes = [np.abs(whole).sum(axis=0, keepdims=True) for whole in maps]
         return (ALL_SEQUENCES,), magnitudes[0], magnitudes[1]
@@ -163,14 +163,7 @@ def _is_signed(a: Saliency, b: Saliency) -> bool:
 
 
 def _share_a_voxel(a: Saliency, b: Saliency, box: Box) -> bool:
-    return bool((_on_box(a, a.footprint, box) & _on_box(b, b.footprint, box)).any())
-
-
-def _on_box(saliency: Saliency, cropped: NDArray[Any], box: Box) -> NDArray[Any]:
-    """Return what a saliency keeps on its own box on a larger one, 0 outside."""
-    whole = np.zeros((*cropped.shape[:-3], *box.shape), dtype=cropped.dtype)
-    whole[(..., *saliency.box.within(box))] = cropped
-    return whole
+    return bool((a.box.lay(a.footprint, box) & b.box.lay(b.footprint, box)).any())
 
 
 def _measures(a: Saliency, b: Saliency) -> pd.DataFrame:

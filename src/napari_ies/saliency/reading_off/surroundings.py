@@ -92,12 +92,12 @@ def surroundings(saliency: BoxedMaps) -> Surroundings:
     inner = Box.around(saliency.footprint).shift(saliency.box.start)
     margins = [int(np.ceil(REACH_MM / size + 0.5)) for size in spacing]
     box = inner.grow(margins).clip(saliency.shape)
-    mask = _pasted(saliency, inner, box)
+    mask = saliency.box.lay(saliency.footprint, box)
     distance = _distance_to(mask, spacing, REACH_MM)
     distance[distance > REACH_MM] = np.inf
     # The nearest voxel outside touches the footprint, so one more voxel on each side is enough.
     close = inner.grow(1).clip(saliency.shape)
-    depth = _distance_to(~_pasted(saliency, inner, close), spacing, np.inf)
+    depth = _distance_to(~saliency.box.lay(saliency.footprint, close), spacing, np.inf)
     part = close.within(box)
     distance[part] = np.where(mask[part], -depth, distance[part])
     return Surroundings(box, distance, spacing)
@@ -166,10 +166,3 @@ def _distance_to(
             np.minimum(after[:-k], before[k:] + step, out=after[:-k])
         squared = np.moveaxis(after, 0, axis)
     return np.ascontiguousarray(np.round(np.sqrt(squared), DECIMALS))
-
-
-def _pasted(saliency: BoxedMaps, inner: Box, box: Box) -> NDArray[np.bool_]:
-    """Return the footprint, which fills a box of its own, on a larger box."""
-    mask = np.zeros(box.shape, dtype=bool)
-    mask[inner.within(box)] = saliency.footprint[inner.within(saliency.box)]
-    return mask

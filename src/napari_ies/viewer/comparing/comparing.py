@@ -323,8 +323,7 @@ def difference_map(a: Saliency, comparison: Comparison) -> Saliency:
     """Return the difference A − B, which there must be, as maps that can be shown like others."""
     difference = comparison.difference
     assert difference is not None  # noqa: S101 - A − B cannot be chosen otherwise
-    footprint = np.zeros(comparison.box.shape, dtype=bool)
-    footprint[a.box.within(comparison.box)] = a.footprint
+    footprint = a.box.lay(a.footprint, comparison.box)
     return replace(
         a,
         sequences=comparison.sequences,
