@@ -191,12 +191,8 @@ def edit_case(
         )
     channel = case.sequences.index(edit.sequence)
     inside, background = case.inside[channel], case.backgrounds[channel]
-    changed = (
-        _within(
-            np.asarray(boxed_footprint(region, case.shape, CaseError)), edit.margin_mm, case.spacing
-        )
-        & inside
-    )
+    mask = np.asarray(boxed_footprint(region, case.shape, CaseError))
+    changed = _within(mask, edit.margin_mm, case.spacing) & inside
     if not changed.any():
         raise CaseError(
             f"The region lies outside the brain: {edit.sequence} is background in all of it; "
