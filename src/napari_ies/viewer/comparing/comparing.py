@@ -317,12 +317,9 @@ def compare_maps(a: Saliency, b: Saliency) -> Iterator[Progress[Comparison]]:
 
 def difference_map(a: Saliency, comparison: Comparison) -> Saliency:
     """Return the difference A − B, which there must be, as maps that can be shown like others."""
-    from napari_ies.network.windows import relative
-
     difference = comparison.difference
     assert difference is not None  # noqa: S101 - A − B cannot be chosen otherwise
-    footprint = np.zeros(tuple(part.stop - part.start for part in comparison.box), dtype=bool)
-    footprint[relative(a.box, comparison.box)] = a.footprint
+    footprint = a.box.lay(a.footprint, comparison.box)
     return replace(
         a,
         sequences=comparison.sequences,

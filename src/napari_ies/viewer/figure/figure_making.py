@@ -105,11 +105,10 @@ class FigureMaking(Feature):
         reading = self.state.reading
         if reading is None:
             return None
-        frame, affine = reading.frame, reading.case.affine
+        frame = reading.frame
         last = np.array(frame.reorientation.displayed_shape) - 1
         i, j, k = np.clip(frame.displayed_index(self.scene.crosshair), 0, last).tolist()
-        voxel = np.array(frame.reorientation.to_stored((i, j, k)))
-        x, y, z = (affine[:3, :3] @ voxel + affine[:3, 3]).tolist()
+        x, y, z = reading.case.grid.to_scanner(frame.reorientation.to_stored((i, j, k))).tolist()
         return x, y, z
 
     def _on_open(self) -> None:

@@ -8,11 +8,11 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, QObject, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_ies.geometry.planes import PLANES
 from napari_ies.viewer.canvas.canvases import pixel_at, shown_axes
 from napari_ies.viewer.canvas.extra_view import extra_view
 from napari_ies.viewer.canvas.outlines.lines import OutlineLines
 from napari_ies.viewer.canvas.picking import ClickPicker
-from napari_ies.viewer.planes.marks import UPRIGHT
 from napari_ies.viewer.planes.mirror import LayerMirror
 from napari_ies.viewer.planes.overlay import PlaneOverlay
 from napari_ies.viewer.planes.wheel import Wheel
@@ -50,7 +50,7 @@ class SidePlane(QWidget):
         self._position: tuple[float, ...] = (0.0, 0.0, 0.0)
         self._touched = False
         self._shown = 0
-        self.model = ViewerModel(ndisplay=2, order=UPRIGHT[plane])
+        self.model = ViewerModel(ndisplay=2, order=PLANES[plane].order)
         self.view = extra_view(self.model)
         self.overlay = PlaneOverlay(self.model, self.canvas)
         self.overlay.set_named(True)
@@ -94,7 +94,7 @@ class SidePlane(QWidget):
         if dims.ndim < 3:
             return
         lead = dims.ndim - 3
-        order = (*range(lead), *(axis + lead for axis in UPRIGHT[self._plane]))
+        order = (*range(lead), *(axis + lead for axis in PLANES[self._plane].order))
         if tuple(dims.order) != order:
             dims.order = order
         with self.model.dims.events.point.blocker(self._on_point):
