@@ -173,7 +173,7 @@ def test_a_computed_map_comes_back_at_once(segmented, monkeypatch):
     before = {layer.name: layer.data.copy() for layer in segmented.overlays()}
     limits = [layer.contrast_limits for layer in segmented.overlays()]
     monkeypatch.setattr(
-        segmented.panel.services.work, "submit", lambda _: pytest.fail("computed again")
+        segmented.panel.services.work, "run", lambda _: pytest.fail("computed again")
     )
     segmented.panel.explaining.explain(1)
     assert all(layer.name.startswith("Lesion 1 ") for layer in segmented.overlays())
