@@ -91,7 +91,7 @@ class SmallCase:
 
     def case(self) -> Case:
         """Load the images."""
-        from napari_ies.patient.case import load_case
+        from napari_ies.patient.loading import load_case
 
         return load_case(self.images)
 
@@ -143,7 +143,7 @@ def _write_network(checkpoint: Path, images: dict[str, Path]) -> Path:
     from monai.networks.nets import UNet
 
     from napari_ies.checkpoints import load_checkpoint
-    from napari_ies.patient.case import load_case
+    from napari_ies.patient.loading import load_case
     from napari_ies.segmentation.segmentation import segment
 
     with torch.random.fork_rng(devices=[]):

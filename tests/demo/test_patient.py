@@ -12,7 +12,6 @@ from napari_ies.demo import synthetic_patient, write_synthetic_patient
 from napari_ies.demo.anatomy import load_template, smooth_field
 from napari_ies.errors import CaseError
 from napari_ies.patient.case import Case
-from napari_ies.patient.midline import find_midline
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +95,7 @@ def test_some_of_what_is_bright_on_flair_is_no_lesion(patient):
 
 
 def test_its_midline_is_found_where_the_template_has_it(patient):
-    midline = find_midline(Case(("FLAIR",), patient.flair[None], patient.affine))
+    midline = Case(("FLAIR",), patient.flair[None], patient.affine).midline
     places = np.array([[x, y, z] for x in (-50, 0, 50) for y in (-80, 40) for z in (-30, 60)])
     # The template's lies at x = 0, and is bent by a few millimetres.
     assert np.abs(midline.signed_distance(places) - places[:, 0]).max() < 3

@@ -12,6 +12,9 @@ AGGREGATIONS = ("mean", "sum", "max")
 FORWARDS = ("sliding-window", "whole-volume")
 PRECISIONS = ("float32", "tf32", "bf16")
 
+ALL_SEQUENCES = "all"
+"""Name of the only map of Grad-CAM++, which belongs to all sequences together."""
+
 MOST_SAMPLES = 1_000_000
 MOST_NOISE = 100.0
 """Of noise a hundred times as wide as the intensities, no image is left."""
@@ -136,9 +139,25 @@ class SaliencyRequest:
             )
         if self.layer is not None and not (isinstance(self.layer, str) and self.layer):
             raise SaliencyError(
-                f"The layer is {self.layer!r}; expected the name of one that `napari-ies inspect` "
-                "lists, or none."
+                f"The layer is {self.layer!r}; expected the name of one of the network's, or none."
             )
+
+    @property
+    def is_smoothgrad(self) -> bool:
+        """Whether it asks for a signed map of each sequence, the mean over samples of noise.
+
+        Otherwise it asks for one map of all sequences together, without a sign, from one layer.
+        """
+        return self.method == "smoothgrad"
+
+    @property
+    def unit(self) -> str:
+        """Unit of the maps' values."""
+        return "logit per standard deviation" if self.is_smoothgrad else "logit × activation"
+
+    def maps_of(self, sequences: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the names of the maps of a case with these sequences."""
+        return sequences if self.is_smoothgrad else (ALL_SEQUENCES,)
 
     def _take(self, name: str, value: float) -> None:
         """Keep a number as Python's own, whatever kind was given."""

@@ -20,7 +20,8 @@ from pandas.testing import assert_frame_equal
 
 from napari_ies import explain, load_checkpoint, with_geometry
 from napari_ies.errors import CaseError, CheckpointError, ResultsError
-from napari_ies.patient.case import Case, load_case
+from napari_ies.patient.case import Case  # noqa: TC001 - of annotations
+from napari_ies.patient.loading import load_case
 from napari_ies.results import storage
 from napari_ies.results.session import (
     SESSION_FILE,
