@@ -227,8 +227,12 @@ class Hands:
         self.settle()
 
     def settle(self) -> None:
+        """Let happen what was begun, here and on the screen, and what follows from that."""
+        from qtpy.QtGui import QGuiApplication
+
         for _ in range(3):
-            self.qtbot.wait(10)
+            QGuiApplication.sync()
+            self.qtbot.wait(1)
 
     def layer(self, start: str) -> Any:
         found = [layer for layer in self.viewer.layers if layer.name.startswith(start)]
