@@ -8,13 +8,14 @@ No hook and no changed network state is held open across a ``yield``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 T = TypeVar("T")
+Other = TypeVar("Other")
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,14 @@ class Progress(Generic[T]):
     def finished(self) -> bool:
         """Whether this is the last report; `result` then holds the finished result."""
         return self.done >= self.total and self.result is not None
+
+    def with_result(self, result: Other | None, **changes: Any) -> Progress[Other]:
+        """Return the same report with another result, as whoever runs one work within another
+        passes it on; further fields may be changed by name.
+        """
+        report: Any = replace(self, result=result, **changes)  # type: ignore[arg-type]
+        passed_on: Progress[Other] = report
+        return passed_on
 
 
 def finish(reports: Iterator[Progress[T]]) -> T:

@@ -141,13 +141,13 @@ def what_if_progressively(
         if segmentation.logits is None:
             for report in logit_map(model, case, segmentation.forward):
                 if report.result is None:
-                    yield Progress("Segmenting", report.done, report.total, "windows")
+                    yield report.with_result(None)
                 else:
                     segmentation = replace(segmentation, logits=report.result)
         assert segmentation.logits is not None  # noqa: S101 - for the type checker
         for report in changed_logits(model, case, after, segmentation.logits, segmentation.forward):
             if report.result is None:
-                yield Progress(report.step, report.done, report.total, "windows", note=report.note)
+                yield report.with_result(None)
                 continue
             probability = probability_of(model, after, report.result)
             smallest = segmentation.smallest or model.profile.smallest_lesion
@@ -162,7 +162,7 @@ def what_if_progressively(
                 lesions=lesion_table(labels, probability, after),
                 changes=lesion_changes(segmentation, labels, probability, voxel_mm3),
             )
-            yield Progress(report.step, report.total, report.total, "windows", result)
+            yield report.with_result(result)
 
 
 def edit_case(

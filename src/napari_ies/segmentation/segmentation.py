@@ -192,13 +192,13 @@ def segment_progressively(
         tested: tuple[Agreement, ...] = ()
         for testing in agreements_progressively(model, case):
             tested = testing.result or ()
-            yield Progress(testing.step, testing.done, testing.total, testing.unit)
+            yield testing.with_result(None)
         notes: list[str] = list(said)
         for report in logit_map(model, case, forward):
             if report.note:
                 notes.append(report.note)
             if report.result is None:
-                yield Progress("Segmenting", report.done, report.total, "windows", note=report.note)
+                yield report.with_result(None)
                 continue
             probability = probability_of(model, case, report.result)
             labels, match = lesions, None
@@ -218,4 +218,4 @@ def segment_progressively(
                 logits=report.result if keep_logits else None,
                 agreements=tested,
             )
-            yield Progress("Segmenting", report.total, report.total, "windows", result)
+            yield report.with_result(result)

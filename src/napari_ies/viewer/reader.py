@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_ies.patient.images.volume import Volume
+
 LayerDataTuple = tuple["NDArray[Any]", dict[str, Any], str]
 
 METADATA_KEY = "napari_ies"
@@ -102,11 +104,10 @@ def read_session(path: str | Sequence[str]) -> list[LayerDataTuple]:
     layers = []
     # The first sequence lies on top.
     for image in reversed(find_images(folder)):
-        if image.path is not None:
-            data, arguments, kind = read_image(image.path)
+        if image.volume is not None:
+            name = image.sequence if image.made_here else None
+            data, arguments, kind = layer_of(image.volume, name)
             arguments["metadata"][METADATA_KEY]["session"] = str(folder)
-            if image.made_here:
-                arguments["name"] = image.sequence
             layers.append((data, arguments, kind))
     return layers or nothing  # all images may be missing
 
@@ -157,15 +158,22 @@ def read_image(path: str | Path) -> LayerDataTuple:
     CaseError
         If the file cannot be used, in one sentence that names it.
     """
-    from napari_ies.patient.images.volume import expanded, read_volume, stem_of
+    from napari_ies.patient.images.volume import read_volume
 
-    path = expanded(path)
     # A mask with no lesion is a constant volume and still a reference.
-    volume = read_volume(path, constant_is_error=False)
+    return layer_of(read_volume(path, constant_is_error=False))
+
+
+def layer_of(volume: Volume, name: str | None = None) -> LayerDataTuple:
+    """Return an image file that was read as :func:`read_image` does, under its name or another."""
+    from napari_ies.patient.images.volume import stem_of
+
+    path = volume.path
+    assert path is not None  # noqa: S101 - it was read from there
     frame = Frame.of_grid(volume.affine, volume.grid.shape)
     arguments = {
         **frame.placement(),
-        "name": stem_of(path),
+        "name": name or stem_of(path),
         "colormap": "gray",
         "interpolation2d": "linear",
         "contrast_limits": window_of(volume.data, find_background(volume.data, volume.step)),

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from napari_ies.results.session.document import is_session, read_summary, session_folder
 from napari_ies.results.session.opening import (
-    SavedCheckpoint,
-    SavedImage,
-    SavedMap,
-    Session,
     find_images,
     load_session,
     load_session_progressively,
@@ -18,7 +14,8 @@ from napari_ies.results.session.place import (
     next_session_folder,
     sessions_in,
 )
-from napari_ies.results.session.record import SESSION_FILE, SessionSummary, Subject
+from napari_ies.results.session.record import SESSION_FILE, SessionSummary
+from napari_ies.results.session.saved import SavedCheckpoint, SavedImage, SavedMap, Session
 from napari_ies.results.session.writing import SessionGoneError, SessionWriter
 
 __all__ = [
@@ -30,7 +27,6 @@ __all__ = [
     "SessionGoneError",
     "SessionSummary",
     "SessionWriter",
-    "Subject",
     "find_images",
     "find_session",
     "is_session",

@@ -34,8 +34,8 @@ def show_layers(host: LesionSaliencyWidget, reopened: Reopened) -> None:
 def set_segmentation(host: LesionSaliencyWidget, reopened: Reopened) -> None:
     """Set the form of the segmentation as it was."""
     record = reopened.session.record
-    host.segmentation.threshold.setValue(record.threshold)
-    host.segmentation.smallest.setValue(record.smallest)
+    host.segmentation.threshold.setValue(record.segmentation.threshold)
+    host.segmentation.smallest.setValue(record.segmentation.smallest_lesion)
 
 
 def _key_of_same(scene: Scene, layer_data: LayerDataTuple) -> str | None:

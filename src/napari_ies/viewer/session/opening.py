@@ -11,7 +11,7 @@ from napari_ies.geometry.grid import Grid
 from napari_ies.progress import Progress
 from napari_ies.viewer.canvas.frame import Frame
 from napari_ies.viewer.canvas.sources import turned_by_reader
-from napari_ies.viewer.reader import METADATA_KEY, read_image
+from napari_ies.viewer.reader import METADATA_KEY, layer_of
 from napari_ies.viewer.state.reading import (
     REGION_NOTES,
     Answer,
@@ -65,7 +65,7 @@ def open_session(folder: Path) -> Iterator[Progress[Reopened]]:
     for report in load_session_progressively(folder):
         session = report.result
         if session is None:
-            yield Progress(report.step, report.done, report.total, report.unit)
+            yield report.with_result(None)
     assert session is not None  # noqa: S101 - the last report has it
     yield Progress("Reading the images", 0, 0, "")
     case = session.load_case()
@@ -98,15 +98,12 @@ def open_session(folder: Path) -> Iterator[Progress[Reopened]]:
 
 
 def session_images(session: Session) -> dict[str, LayerDataTuple]:
-    """Read the images of a session as layers; one that the session wrote is named as before."""
-    layers = {}
-    for image in session.images:
-        if image.path is not None:
-            data, arguments, kind = read_image(image.path)
-            if image.made_here:
-                arguments["name"] = image.sequence
-            layers[image.sequence] = data, arguments, kind
-    return layers
+    """Return the images of a session as layers; one that the session wrote is named as before."""
+    return {
+        image.sequence: layer_of(image.volume, image.sequence if image.made_here else None)
+        for image in session.images
+        if image.volume is not None
+    }
 
 
 def read_map(saved: SavedMap, reopened: Reopened) -> Answer:

@@ -252,7 +252,7 @@ class Recording:
             return "not all of its maps were read back"
         if any(network is None for _, network in now.answers):
             return "the network of one of its maps is not loaded any more"
-        regions = {name for name, _, _ in record.regions} if record is not None else set()
+        regions = {one.name for one in record.regions} if record is not None else set()
         if regions - set(now.regions):
             return "not all of its regions were read back"
         if case.missing:
