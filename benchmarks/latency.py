@@ -198,8 +198,8 @@ def reading_of(subjects: Subjects, real: Path | None) -> Reading:
 
     from napari_ies.segmentation.lesions import lesion_table
     from napari_ies.segmentation.segmentation import Segmentation
-    from napari_ies.viewer.canvas.frame import Frame
     from napari_ies.viewer.state.reading import Reading, lesion_places
+    from napari_ies.viewer.volumes.frame import Frame
 
     case = subjects.lesions[-1].case
     mask = np.zeros(case.shape, bool)

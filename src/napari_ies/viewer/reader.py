@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_ies.colour_maps import window_of
 from napari_ies.patient.background import find_background
-from napari_ies.viewer.canvas.frame import Frame
+from napari_ies.viewer.volumes.frame import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

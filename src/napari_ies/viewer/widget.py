@@ -16,20 +16,20 @@ from napari_ies.viewer.canvas.picking import pick_lesion
 from napari_ies.viewer.canvas.viewer_link import ViewerLink
 from napari_ies.viewer.colouring.colouring import Colouring
 from napari_ies.viewer.comparing.comparing import Comparing
-from napari_ies.viewer.explaining.explain_all import ExplainAll
 from napari_ies.viewer.explaining.long_work import LongWork
 from napari_ies.viewer.explaining.map_memory import MapMemory
 from napari_ies.viewer.figure.figure_making import FigureMaking
+from napari_ies.viewer.help.guidance import Guidance
 from napari_ies.viewer.keys import Keyboard
+from napari_ies.viewer.lesions.explain_all import ExplainAll
 from napari_ies.viewer.lesions.lesion_list import LesionList
-from napari_ies.viewer.lesions.result_notes import ResultNotes
-from napari_ies.viewer.panel.guidance import Guidance
 from napari_ies.viewer.panel.panel import Panel
 from napari_ies.viewer.panel.plain_text import said_aloud
 from napari_ies.viewer.planes.part import Planes
 from napari_ies.viewer.preferences import Preferring
 from napari_ies.viewer.preparing.naming import Naming
 from napari_ies.viewer.preparing.preparing import Preparing
+from napari_ies.viewer.preparing.result_notes import ResultNotes
 from napari_ies.viewer.readout import Readout
 from napari_ies.viewer.regions.regions import Regions
 from napari_ies.viewer.session.keeping import SessionKeeping
@@ -44,11 +44,11 @@ from napari_ies.viewer.state.reading import (
 )
 from napari_ies.viewer.state.titles import request_title, subject_title
 from napari_ies.viewer.work import tasks
-from napari_ies.viewer.work.jobs import Job, Jobs
+from napari_ies.viewer.work.runner import Job, Jobs
 
 if TYPE_CHECKING:
     from napari_ies.network.model import SegmentationModel
-    from napari_ies.viewer.canvas.frame import Voxel
+    from napari_ies.viewer.volumes.frame import Voxel
     from napari_ies.viewer.work.tasks import LoadedModel
 
 FIRST_STEPS = (

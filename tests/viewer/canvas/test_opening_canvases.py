@@ -8,8 +8,7 @@ import pytest
 from napari._vispy.canvas import VispyCanvas
 from napari.utils.action_manager import action_manager
 
-from napari_ies.viewer.canvas import extra_view
-from napari_ies.viewer.planes import surfaces
+from napari_ies.viewer.canvas import extra_view, surfaces
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QAbstractButton, QComboBox, QLabel, QTableView, QWidg
 
 from napari_ies.viewer.panel import dialogs
 from napari_ies.viewer.panel.plain_text import PlainLabel, shown_name, tool_tip
-from napari_ies.viewer.work.jobs import sentence
+from napari_ies.viewer.work.runner import sentence
 
 MARK = "<img src='file:///etc/hostname'>"
 HOSTILE = f"{MARK}\x1b[31mred\x07\u202e$\\frac$\n{'n' * 50_000}"

@@ -13,8 +13,8 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QLineEdit
 
+from napari_ies.viewer.canvas.surfaces import head_surface, lesion_surfaces
 from napari_ies.viewer.planes.marks import UPRIGHT, Marks, marks_of
-from napari_ies.viewer.planes.surfaces import head_surface, lesion_surfaces
 
 both_grids = pytest.mark.parametrize("patient", ["anisotropic", "oblique"], indirect=True)
 
@@ -304,7 +304,7 @@ def test_space_and_back_leaves_the_slices_as_they_were(segmented):
 
 
 def test_surfaces_lie_where_the_voxels_are():
-    from napari_ies.viewer.canvas.frame import Frame
+    from napari_ies.viewer.volumes.frame import Frame
 
     affine = np.diag([-1.0, 1.5, 2.0, 1.0])
     shape = (40, 36, 30)

@@ -11,12 +11,12 @@ from napari.utils.notifications import notification_manager
 
 from napari_ies import Edit, explain, what_if
 from napari_ies.progress import finish
-from napari_ies.viewer.canvas.frame import Frame
-from napari_ies.viewer.canvas.layer_mask import layer_mask
 from napari_ies.viewer.canvas.layers import key_of
-from napari_ies.viewer.canvas.sources import source_of
 from napari_ies.viewer.regions import region_choice
 from napari_ies.viewer.session.opening import open_session, read_map
+from napari_ies.viewer.volumes.frame import Frame
+from napari_ies.viewer.volumes.layer_mask import layer_mask
+from napari_ies.viewer.volumes.sources import source_of
 
 both_grids = pytest.mark.parametrize("patient", ["anisotropic", "oblique"], indirect=True)
 

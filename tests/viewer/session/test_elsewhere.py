@@ -9,8 +9,8 @@ from scipy import ndimage
 
 from napari_ies.geometry import Grid, onto
 from napari_ies.patient.masks import read_mask
-from napari_ies.viewer.canvas.sources import source_of
 from napari_ies.viewer.preparing.assembling import assemble_case
+from napari_ies.viewer.volumes.sources import source_of
 from napari_ies.viewer.work import tasks
 
 pytest.importorskip("napari")
@@ -40,8 +40,8 @@ CONVENTIONS = {
 @pytest.mark.parametrize("name", CONVENTIONS)
 def test_a_mask_means_the_same_in_a_file_a_labels_layer_and_an_image_layer(patient, tmp_path, name):
     from napari_ies.patient.case import load_case
-    from napari_ies.viewer.canvas.layer_mask import layer_mask
     from napari_ies.viewer.reader import read_image
+    from napari_ies.viewer.volumes.layer_mask import layer_mask
 
     make, scaling = CONVENTIONS[name]
     truth = nib.load(patient.reference).get_fdata() > 0

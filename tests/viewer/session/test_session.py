@@ -23,7 +23,7 @@ from napari_ies.errors import ResultsError
 from napari_ies.results.session import load_session
 from napari_ies.viewer.session import place as session_place
 from napari_ies.viewer.state.reading import Region
-from napari_ies.viewer.work.background import Background, Errand
+from napari_ies.viewer.work.lane import Background, Errand
 
 
 @pytest.fixture

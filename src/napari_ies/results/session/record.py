@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -36,6 +35,9 @@ from napari_ies.results.session.values import (
     own_name,
 )
 from napari_ies.saliency.request import SaliencyRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SESSION_FILE = "session.json"
 FORMAT = "napari-ies session"

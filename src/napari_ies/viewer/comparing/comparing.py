@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow
 from napari_ies.viewer.canvas.layers.second_view import SecondView
 from napari_ies.viewer.comparing.compare_view import CompareView
 from napari_ies.viewer.state.titles import distinct_titles
-from napari_ies.viewer.work.jobs import Job
+from napari_ies.viewer.work.runner import Job
 from napari_ies.viewer.work.tasks import once
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from napari_ies.progress import Progress
     from napari_ies.saliency.reading_off.comparison import Comparison
     from napari_ies.saliency.saliency import Saliency
-    from napari_ies.viewer.canvas.frame import Point
     from napari_ies.viewer.state.reading import Answer, Key
+    from napari_ies.viewer.volumes.frame import Point
 
 OTHER_SCALE = (
     "Different aggregations have different scales: without Same limits each map shows in full."

@@ -18,7 +18,7 @@ import numpy as np
 from platformdirs import user_cache_dir
 from qtpy.QtCore import QObject, QTimer
 
-from napari_ies.viewer.work.background import Background, Errand
+from napari_ies.viewer.work.lane import Background, Errand
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -24,8 +24,8 @@ from napari_ies.saliency.request import (
     PRECISIONS,
     SaliencyRequest,
 )
+from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.state.titles import METHOD_NAMES
-from napari_ies.viewer.work.availability import allow, describe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

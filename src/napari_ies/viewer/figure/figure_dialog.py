@@ -28,8 +28,8 @@ from napari_ies.figures.settings import (
     TWO_COLUMNS_MM,
     FigureSettings,
 )
+from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.panel.plain_text import PlainLabel
-from napari_ies.viewer.work.availability import allow, describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -15,9 +15,9 @@ from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
 from napari_ies.figures import FigureContent, figure_format, figure_pixels, save_figure
 from napari_ies.viewer.figure.figure_dialog import FigureDialog, image_of
 from napari_ies.viewer.panel import dialogs
+from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.state.titles import subject_title
-from napari_ies.viewer.work.availability import allow, describe
-from napari_ies.viewer.work.jobs import Job, Jobs
+from napari_ies.viewer.work.runner import Job, Jobs
 from napari_ies.viewer.work.tasks import once
 
 if TYPE_CHECKING:

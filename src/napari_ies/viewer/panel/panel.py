@@ -20,18 +20,18 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from napari_ies.viewer.explaining.saliency_form import SaliencyForm
+from napari_ies.viewer.help.first_steps import FirstSteps
 from napari_ies.viewer.lesions.lesion_table import LesionTable
-from napari_ies.viewer.lesions.result_notes import ResultNotesView
 from napari_ies.viewer.panel import dialogs
-from napari_ies.viewer.panel.first_steps import FirstSteps
+from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.panel.status import StatusLine
 from napari_ies.viewer.preparing.checkpoint_form import CheckpointForm
 from napari_ies.viewer.preparing.images_form import ImagesForm
 from napari_ies.viewer.preparing.naming import typed_label
 from napari_ies.viewer.preparing.patient_form import PatientForm
+from napari_ies.viewer.preparing.result_notes import ResultNotesView
 from napari_ies.viewer.preparing.segmentation_form import SegmentationForm
 from napari_ies.viewer.reader import may_be_session
-from napari_ies.viewer.work.availability import allow, describe
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QDragEnterEvent, QDropEvent

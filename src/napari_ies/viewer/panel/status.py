@@ -10,8 +10,8 @@ from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, 
 
 from napari_ies.duration import MINUTE, about
 from napari_ies.time_left import TimeLeft
+from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.panel.plain_text import PlainLabel
-from napari_ies.viewer.work.availability import allow, describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QMainWindow, QPushButton
 
+from napari_ies.viewer.canvas.canvases import main_window_of, qt_viewer_of, shown_axes
 from napari_ies.viewer.canvas.outlines.lines import OutlineLines
 from napari_ies.viewer.canvas.own_context import keep_to_own_context
-from napari_ies.viewer.planes.canvas import main_window_of, qt_viewer_of, shown_axes
+from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.planes.overlay import PlaneOverlay
 from napari_ies.viewer.planes.space import SpaceView
 from napari_ies.viewer.planes.three_planes import ThreePlanes
-from napari_ies.viewer.work.availability import allow, describe
 
 if TYPE_CHECKING:
     from napari_ies.viewer.widget import LesionSaliencyWidget

@@ -9,14 +9,14 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.errors import NapariIESError
-from napari_ies.viewer.planes.surfaces import surfaces_of
-from napari_ies.viewer.work.background import Background, Errand
-from napari_ies.viewer.work.jobs import sentence
+from napari_ies.viewer.canvas.surfaces import surfaces_of
+from napari_ies.viewer.work.lane import Background, Errand
+from napari_ies.viewer.work.runner import sentence
 
 if TYPE_CHECKING:
     from napari_ies.viewer.canvas.layers import Scene
+    from napari_ies.viewer.canvas.surfaces import Surfaces
     from napari_ies.viewer.panel.status import StatusLine
-    from napari_ies.viewer.planes.surfaces import Surfaces
     from napari_ies.viewer.state.reading import Reading
 
 logger = logging.getLogger("napari_ies")

@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QSizePolicy, QWidget
 
 from napari_ies.network.trained_grid import AS_STORED, is_orientation
-from napari_ies.viewer.work.availability import describe
+from napari_ies.viewer.panel.availability import describe
 
 if TYPE_CHECKING:
     from napari_ies.network.profile import Profile

@@ -13,12 +13,12 @@ from qtpy.QtCore import QObject
 from napari_ies.errors import NapariIESError
 from napari_ies.network.trained_grid import AS_STORED
 from napari_ies.viewer.canvas.layers import key_of
-from napari_ies.viewer.canvas.sources import Source, placed, source_of
 from napari_ies.viewer.preparing.assembling import Whose
 from napari_ies.viewer.preparing.segmenting import SegmentationSettings, segment_sources
 from napari_ies.viewer.state.reading import model_key
+from napari_ies.viewer.volumes.sources import Source, placed, source_of
 from napari_ies.viewer.work import tasks
-from napari_ies.viewer.work.jobs import Job
+from napari_ies.viewer.work.runner import Job
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,9 +14,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ies.viewer.canvas.layer_choice import LayerChoice
 from napari_ies.viewer.panel import dialogs
-from napari_ies.viewer.work.availability import allow, describe
+from napari_ies.viewer.panel.availability import allow, describe
+from napari_ies.viewer.panel.layer_choice import LayerChoice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -18,7 +18,7 @@ import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ies.viewer.readout.plot import draw, profile_figure
-from napari_ies.viewer.work.background import Background, Errand
+from napari_ies.viewer.work.lane import Background, Errand
 
 if TYPE_CHECKING:
     import pandas as pd

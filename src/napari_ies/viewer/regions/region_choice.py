@@ -17,8 +17,8 @@ from napari_ies.errors import CaseError
 from napari_ies.geometry.outline import box_of
 from napari_ies.printable import printable
 from napari_ies.progress import Progress
-from napari_ies.viewer.canvas.layer_mask import layer_mask
 from napari_ies.viewer.state.reading import Region
+from napari_ies.viewer.volumes.layer_mask import layer_mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from napari_ies.network.windows import Box
     from napari_ies.patient.case import Case
     from napari_ies.segmentation.segmentation import Segmentation
-    from napari_ies.viewer.canvas.frame import Voxel
-    from napari_ies.viewer.canvas.sources import Source
     from napari_ies.viewer.state.reading import Reading, Subject
+    from napari_ies.viewer.volumes.frame import Voxel
+    from napari_ies.viewer.volumes.sources import Source
 
 LONGEST_NAME = 200
 """Characters of a layer's name in a region's; of a longer one, beginning and end are taken."""

@@ -9,10 +9,10 @@ from qtpy.QtCore import QObject
 
 from napari_ies.errors import NapariIESError
 from napari_ies.viewer.canvas.layers import key_of
-from napari_ies.viewer.canvas.sources import source_of
 from napari_ies.viewer.regions.region_choice import RegionChoice, choose_region, see_changes
 from napari_ies.viewer.regions.regions_view import NO_REGION, SELECTED, VOXEL, RegionsView
-from napari_ies.viewer.work.jobs import Job
+from napari_ies.viewer.volumes.sources import source_of
+from napari_ies.viewer.work.runner import Job
 
 if TYPE_CHECKING:
     from napari_ies.counterfactual.counterfactual import Counterfactual

@@ -21,8 +21,8 @@ from napari_ies.viewer.session.opening import Reopened, known_maps, open_session
 from napari_ies.viewer.session.place import saves_itself, session_roots
 from napari_ies.viewer.session.saving import Found, Recording, Snapshot
 from napari_ies.viewer.state.reading import model_key
-from napari_ies.viewer.work.background import Background, Errand
-from napari_ies.viewer.work.jobs import Job, sentence
+from napari_ies.viewer.work.lane import Background, Errand
+from napari_ies.viewer.work.runner import Job, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

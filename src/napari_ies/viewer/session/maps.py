@@ -10,8 +10,8 @@ from qtpy.QtCore import QObject
 
 from napari_ies.viewer.session.opening import Reopened, key_of_map, read_map, shown_maps
 from napari_ies.viewer.state.titles import subject_title
-from napari_ies.viewer.work.background import Background, Errand
-from napari_ies.viewer.work.jobs import sentence
+from napari_ies.viewer.work.lane import Background, Errand
+from napari_ies.viewer.work.runner import sentence
 
 if TYPE_CHECKING:
     from napari_ies.results.session import SavedMap

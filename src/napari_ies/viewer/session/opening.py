@@ -9,8 +9,6 @@ from napari_ies.colour_maps import colour_limit
 from napari_ies.errors import ResultsError
 from napari_ies.geometry.grid import Grid
 from napari_ies.progress import Progress
-from napari_ies.viewer.canvas.frame import Frame
-from napari_ies.viewer.canvas.sources import turned_by_reader
 from napari_ies.viewer.reader import METADATA_KEY, layer_of
 from napari_ies.viewer.state.reading import (
     REGION_NOTES,
@@ -20,6 +18,8 @@ from napari_ies.viewer.state.reading import (
     lesion_places,
     model_key,
 )
+from napari_ies.viewer.volumes.frame import Frame
+from napari_ies.viewer.volumes.sources import turned_by_reader
 from napari_ies.viewer.work.tasks import open_mask
 
 if TYPE_CHECKING:

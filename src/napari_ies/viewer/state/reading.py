@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.segmentation.segmentation import Segmentation
-    from napari_ies.viewer.canvas.frame import Frame, Voxel
+    from napari_ies.viewer.volumes.frame import Frame, Voxel
 
 Subject = int | str
 """A lesion by its label, or a region by its name."""

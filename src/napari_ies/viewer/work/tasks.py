@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from napari_ies.colour_maps import colour_limit
 from napari_ies.errors import NapariIESError
 from napari_ies.progress import Progress
-from napari_ies.viewer.canvas.layer_mask import labels_shown
 from napari_ies.viewer.reader import read_image
 from napari_ies.viewer.state.reading import Answer, Reading, model_key
 from napari_ies.viewer.state.titles import model_title
+from napari_ies.viewer.volumes.layer_mask import labels_shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from napari_ies.saliency.saliency import Saliency
-    from napari_ies.viewer.canvas.frame import Frame
     from napari_ies.viewer.canvas.layers.stack import LayerStack
+    from napari_ies.viewer.volumes.frame import Frame
 
 BY_LOOK = ("colormap", "contrast_limits", "opacity")
 """What a look decides of a layer, unless a person set it on the layer itself."""

@@ -14,8 +14,8 @@ from napari_ies.viewer.canvas.layers.overlays import SaliencyOverlays
 from napari_ies.viewer.canvas.layers.regions import RegionLayers
 from napari_ies.viewer.canvas.layers.space import SpaceLayers
 from napari_ies.viewer.canvas.layers.stack import LayerStack, key_of
-from napari_ies.viewer.canvas.sources import why_unsuitable
-from napari_ies.viewer.canvas.units import MM, mm_of_world
+from napari_ies.viewer.volumes.sources import why_unsuitable
+from napari_ies.viewer.volumes.units import MM, mm_of_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_ies.patient.case import Case
-    from napari_ies.viewer.canvas.frame import Frame, Point
     from napari_ies.viewer.reader import LayerDataTuple
     from napari_ies.viewer.state.reading import Reading
+    from napari_ies.viewer.volumes.frame import Frame, Point
 
 ABOVE_IMAGES = ("probability", "lesions", "overlay")
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_ies.viewer.canvas.canvases import shown_axes
 from napari_ies.viewer.canvas.outlines.outlines import NO_LINES
 from napari_ies.viewer.canvas.outlines.segments import Segments
-from napari_ies.viewer.canvas.units import mm_of_world
-from napari_ies.viewer.planes.canvas import shown_axes
+from napari_ies.viewer.volumes.units import mm_of_world
 
 if TYPE_CHECKING:
     from napari_ies.viewer.canvas.outlines.outlines import Outlines

@@ -9,14 +9,14 @@ import numpy as np
 from napari_ies.colour_maps import OUTLINE_SELECTED
 from napari_ies.geometry.outline import box_of, outline_segments
 from napari_ies.viewer.canvas.colours import OUTLINE, OUTLINE_MISSED
-from napari_ies.viewer.canvas.units import MM
+from napari_ies.viewer.volumes.units import MM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from napari_ies.viewer.canvas.frame import Frame, Voxel
+    from napari_ies.viewer.volumes.frame import Frame, Voxel
 
 Lines = tuple["NDArray[np.float32]", "NDArray[np.float32]"]
 """Ends (N, 2, 2) of lines, and their colours (N, 4)."""

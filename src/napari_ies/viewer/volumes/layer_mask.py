@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ies.errors import CaseError, NapariIESError
-from napari_ies.viewer.canvas.sources import changed_note
+from napari_ies.viewer.volumes.sources import changed_note
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_ies.patient.case import Case
-    from napari_ies.viewer.canvas.frame import Frame
-    from napari_ies.viewer.canvas.sources import Source
+    from napari_ies.viewer.volumes.frame import Frame
+    from napari_ies.viewer.volumes.sources import Source
 
 Notes = tuple[str, ...]
 

@@ -15,10 +15,10 @@ from napari.layers import Image
 
 from napari_ies.errors import CaseError
 from napari_ies.progress import finish
-from napari_ies.viewer.canvas.sources import source_of
-from napari_ies.viewer.explaining.mapped import _mapping, held
 from napari_ies.viewer.preparing.assembling import assemble_case
 from napari_ies.viewer.reader import napari_get_reader, read_image
+from napari_ies.viewer.volumes.mapped import _mapping, held
+from napari_ies.viewer.volumes.sources import source_of
 from napari_ies.viewer.work.tasks import open_mask
 
 LAS = np.diag([-1.0, 1, 1, 1])
@@ -118,7 +118,7 @@ import numpy as np
 from napari.layers import Image
 from napari_ies.errors import CaseError
 from napari_ies.viewer.preparing.assembling import assemble_case
-from napari_ies.viewer.canvas.sources import source_of
+from napari_ies.viewer.volumes.sources import source_of
 
 layer = Image(np.memmap(sys.argv[1], "<f4", "r", 352, (40, 50, 60)), name="scan",
               contrast_limits=(0, 1))

@@ -273,7 +273,7 @@ def test_the_offer_knows_layers_without_files(hands, patient):
 
 
 def test_what_confirms_a_guess_is_no_warning(qtbot):
-    from napari_ies.viewer.lesions.result_notes import ResultNotesView
+    from napari_ies.viewer.preparing.result_notes import ResultNotesView
 
     view = ResultNotesView()
     qtbot.addWidget(view)

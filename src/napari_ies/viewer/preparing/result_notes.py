@@ -8,9 +8,9 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFrame, QPushButton, QVBoxLayout, QWidget
 
 from napari_ies.network.trained_grid import is_orientation
+from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.panel.sentence_list import AMBER, SentenceList
 from napari_ies.viewer.state.reading import REGION_NOTES, model_key
-from napari_ies.viewer.work.availability import allow, describe
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

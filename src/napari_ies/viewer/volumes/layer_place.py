@@ -14,12 +14,12 @@ import numpy as np
 
 from napari_ies.errors import CaseError
 from napari_ies.geometry.orientation import Reorientation
-from napari_ies.viewer.canvas.units import MM, mm_of_axes, mm_per
+from napari_ies.viewer.volumes.units import MM, mm_of_axes, mm_per
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_ies.viewer.canvas.frame import Point
+    from napari_ies.viewer.volumes.frame import Point
 
 STRAIGHT = 1e-4
 """An axis may lean by this much per step along it: what rounding leaves of a rotation."""

@@ -9,9 +9,9 @@ from qtpy.QtWidgets import QPushButton
 
 from napari_ies.viewer.help import HelpPages
 from napari_ies.viewer.keys import KEYS
+from napari_ies.viewer.panel.availability import describe
 from napari_ies.viewer.work import tasks
-from napari_ies.viewer.work.availability import describe
-from napari_ies.viewer.work.jobs import Job
+from napari_ies.viewer.work.runner import Job
 
 if TYPE_CHECKING:
     from napari_ies.viewer.reader import LayerDataTuple

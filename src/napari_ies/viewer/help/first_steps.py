@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_ies.viewer.work.availability import describe
+from napari_ies.viewer.panel.availability import describe
 
 WELCOME = (
     "<b>Why did the network mark this lesion?</b><br>Open a patient's images and a checkpoint, "

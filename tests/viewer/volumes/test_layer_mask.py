@@ -75,10 +75,10 @@ def test_a_mask_that_was_moved_is_taken_where_it_is_shown(patient):
     """Its values are still the file's; as a reference, as lesions and as a region."""
     from napari.layers import Image, Labels
 
-    from napari_ies.viewer.canvas.layer_mask import layer_lesions, layer_mask, reference_mask
-    from napari_ies.viewer.canvas.sources import source_of
     from napari_ies.viewer.preparing.assembling import assemble_case
     from napari_ies.viewer.reader import read_image
+    from napari_ies.viewer.volumes.layer_mask import layer_lesions, layer_mask, reference_mask
+    from napari_ies.viewer.volumes.sources import source_of
     from napari_ies.viewer.work.tasks import open_mask
 
     data, arguments, _ = read_image(patient.images["FLAIR"])

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject
 
 from napari_ies.errors import NapariIESError
+from napari_ies.viewer.panel.availability import allow
 from napari_ies.viewer.state.reading import model_key
 from napari_ies.viewer.state.titles import request_title
 from napari_ies.viewer.work import tasks
-from napari_ies.viewer.work.availability import allow
-from napari_ies.viewer.work.jobs import Job
+from napari_ies.viewer.work.runner import Job
 
 if TYPE_CHECKING:
     from napari_ies.network.model import SegmentationModel

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_ies.viewer.canvas.frame import Frame
     from napari_ies.viewer.state.reading import Reading
+    from napari_ies.viewer.volumes.frame import Frame
 
     Mesh = tuple[NDArray[np.float64], NDArray[np.int64]]
     """Vertices (N, 3) in world mm and triangles (M, 3)."""

@@ -14,9 +14,9 @@ from napari.layers import Image, Labels
 
 from napari_ies.errors import CaseError
 from napari_ies.patient.case import load_case
-from napari_ies.viewer.canvas.sources import source_of
 from napari_ies.viewer.preparing.assembling import assemble_case
 from napari_ies.viewer.reader import read_image
+from napari_ies.viewer.volumes.sources import source_of
 
 SHAPE = (5, 6, 7)
 VALUES = np.random.default_rng(0).normal(100, 10, SHAPE).astype(np.float32)
@@ -131,7 +131,7 @@ def test_a_lazy_layer_is_read_in_the_worker_and_not_before():
 
 
 def test_a_mask_of_another_reader_in_micrometres_lies_where_it_is_shown():
-    from napari_ies.viewer.canvas.layer_mask import layer_mask
+    from napari_ies.viewer.volumes.layer_mask import layer_mask
 
     image = source_of(Image(VALUES, scale=(2, 2, 2), translate=(10, 20, 30), units=("mm",) * 3))
     case = assemble_case({"FLAIR": image})

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QComboBox, QSizePolicy, QWidget
 
+from napari_ies.viewer.panel.availability import describe
 from napari_ies.viewer.panel.combo_entries import Unsuitable, add_unsuitable
 from napari_ies.viewer.panel.plain_text import shown_name
-from napari_ies.viewer.work.availability import describe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

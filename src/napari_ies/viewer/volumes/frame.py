@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_ies.geometry.grid import Grid
 from napari_ies.geometry.orientation import Reorientation
-from napari_ies.viewer.canvas.units import MM, mm_of_axes
+from napari_ies.viewer.volumes.units import MM, mm_of_axes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ import pytest
 
 from napari_ies.errors import CaseError
 from napari_ies.progress import Progress
-from napari_ies.viewer.work.jobs import REPORT_SECONDS, Job, Jobs
+from napari_ies.viewer.work.runner import REPORT_SECONDS, Job, Jobs
 
 
 @pytest.fixture
