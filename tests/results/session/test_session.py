@@ -126,8 +126,9 @@ def test_a_session_comes_back_as_it_was(begun, images, model, marked, checkpoint
     assert session.notes == {3: "dark rim, σ", "around it": "none"}
     assert session.text.endswith(f": {len(marked.lesions)} lesions, 3 maps, 2 notes.")
     assert (session.record.request, session.record.selected) == (maps[2].request, "around it")
-    assert (session.record.smallest, session.record.forward) == (3, marked.forward)
-    assert session.record.threshold == marked.threshold
+    settings = session.record.segmentation
+    assert (settings.smallest_lesion, settings.forward) == (3, marked.forward)
+    assert settings.threshold == marked.threshold
     assert session.segmentation.labels.tobytes() == marked.labels.tobytes()
     assert session.segmentation.probability.tobytes() == marked.probability.tobytes()
     assert_frame_equal(session.segmentation.lesions, marked.lesions, check_exact=True)

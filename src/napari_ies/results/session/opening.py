@@ -80,7 +80,7 @@ def load_session_progressively(path: str | Path) -> Iterator[Progress[Session]]:
     reference = yield from search.find(record.segmentation.reference)
     segmentation, affine = yield from _segmentation(record, search)
     regions = yield from _regions(record, segmentation.labels.shape, search)
-    subjects = {*(int(label) for label in segmentation.lesions.index), *regions}
+    subjects: set[int | str] = {*(int(label) for label in segmentation.lesions.index), *regions}
     maps = yield from _maps(record, checkpoints, subjects, search)
     unused = _unused(summary)
     session = Session(

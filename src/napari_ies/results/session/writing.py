@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
-    from napari_ies.results.session.opening import Session
+    from napari_ies.results.session.saved import Session
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.segmentation.segmentation import Segmentation

@@ -84,7 +84,7 @@ def open_session(folder: Path) -> Iterator[Progress[Reopened]]:
             for name, mask in session.regions.items()
             if mask.any()
         },
-        notes=session.notes,
+        notes=dict(session.notes.items()),
         reference=session.reference,
     )
     reference = None
