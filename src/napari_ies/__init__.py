@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.segmentation.segmentation import Segmentation, segment, segment_progressively
+    from napari_ies.versions import __version__
 
 _SOURCES = {
     "Case": "patient.case",
@@ -43,6 +44,7 @@ _SOURCES = {
     "SaliencyRequest": "saliency.request",
     "Segmentation": "segmentation.segmentation",
     "SegmentationModel": "network.model",
+    "__version__": "versions",
     "explain": "saliency",
     "explain_progressively": "saliency",
     "explain_together": "saliency",
@@ -70,6 +72,7 @@ __all__ = [
     "SaliencyRequest",
     "Segmentation",
     "SegmentationModel",
+    "__version__",
     "explain",
     "explain_progressively",
     "explain_together",
@@ -86,7 +89,6 @@ __all__ = [
     "what_if_progressively",
     "with_geometry",
 ]
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

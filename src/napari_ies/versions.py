@@ -5,6 +5,8 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
+__version__ = "0.1.0"
+"""Of napari-ies."""
 PACKAGES = ("napari-ies", "torch", "monai", "numpy", "scipy", "nibabel")
 
 

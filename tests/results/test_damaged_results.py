@@ -19,7 +19,7 @@ from napari_ies.patient.case import Case
 from napari_ies.results import load_saliency, load_segmentation, save_saliency, storage
 from napari_ies.results.explained import load_explained, result_of
 from napari_ies.results.sidecars import is_plain_name
-from napari_ies.results.tables import read_table
+from napari_ies.results.storage.tables import read_table
 
 FORMER = Path(__file__).parents[1] / "data" / "written_by_0_1_0" / "results"
 

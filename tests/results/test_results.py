@@ -246,7 +246,7 @@ def test_a_disk_that_fills_up_leaves_no_file(tmp_path, case, monkeypatch):
         if len(written) == 3:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("napari_ies.results.storage.nib.save", save)
+    monkeypatch.setattr("napari_ies.results.storage.images.nib.save", save)
     with pytest.raises(ResultsError, match="No space left on device"):
         save_saliency(tmp_path, smoothgrad(case), case=case, lesion=3)
     assert len(written) == 3
@@ -258,7 +258,7 @@ def test_an_interruption_while_writing_leaves_no_file(tmp_path, case, monkeypatc
         Path(path).write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("napari_ies.results.storage.nib.save", save)
+    monkeypatch.setattr("napari_ies.results.storage.images.nib.save", save)
     with pytest.raises(KeyboardInterrupt):
         save_saliency(tmp_path, smoothgrad(case), case=case, lesion=3)
     assert all_files(tmp_path) == {}

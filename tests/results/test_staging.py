@@ -18,7 +18,8 @@ from saved_maps import SHAPE, a_map
 from napari_ies.errors import ResultsError
 from napari_ies.patient.case import Case
 from napari_ies.results import load_saliency, save_saliency, staging
-from napari_ies.results.storage import prepare, remove_leftovers, text_writer, write
+from napari_ies.results.storage.staging import remove_leftovers
+from napari_ies.results.storage.writing import prepare, text_writer, write
 
 if TYPE_CHECKING:
     from napari_ies.saliency.saliency import Saliency
@@ -354,6 +355,6 @@ def test_names_and_folders_that_cannot_be_are_refused_before_anything_is_compute
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("napari_ies.results.storage.tempfile.TemporaryFile", full)
+    monkeypatch.setattr("napari_ies.results.storage.writing.tempfile.TemporaryFile", full)
     with pytest.raises(ResultsError, match="No space left on device"):
         prepare(tmp_path / "new", ["a"])

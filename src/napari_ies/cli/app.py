@@ -67,7 +67,7 @@ def main() -> None:
 
 def _show_version(asked: bool) -> None:
     if asked:
-        from napari_ies import __version__
+        from napari_ies.versions import __version__
 
         Terminal().show(f"napari-ies {__version__}")
         raise typer.Exit

@@ -24,7 +24,8 @@ from napari_ies.results import (
 from napari_ies.results.earlier import EarlierMaps, read_measures
 from napari_ies.results.provenance import file_record, other_images, other_network
 from napari_ies.results.segmentation import read_segmentation
-from napari_ies.results.storage import read_sidecar, remove_leftovers, sidecar_of
+from napari_ies.results.storage.json_files import read_sidecar, sidecar_of
+from napari_ies.results.storage.staging import remove_leftovers
 from napari_ies.saliency.explanation import explain_request, explain_together
 from napari_ies.saliency.footprint import BoxedMask, LabelledVoxels
 

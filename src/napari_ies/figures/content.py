@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_ies import __version__
 from napari_ies.colour_maps import window_of
 from napari_ies.errors import FigureError
 from napari_ies.printable import printable
+from napari_ies.versions import __version__
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,7 @@ from napari_ies.results.segmentation import (
     save_segmentation,
     segmentation_files,
 )
-from napari_ies.results.storage import prepare
+from napari_ies.results.storage.writing import prepare
 
 __all__ = [
     "anat_folder",

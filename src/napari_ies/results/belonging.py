@@ -11,7 +11,8 @@ from napari_ies.errors import ResultsError
 from napari_ies.patient.identity import Identity
 from napari_ies.results.dataset import anat_folder, identity_of
 from napari_ies.results.provenance import data_digest
-from napari_ies.results.storage import disk_errors, read_sidecar
+from napari_ies.results.storage.json_files import read_sidecar
+from napari_ies.results.storage.writing import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,8 +13,9 @@ from napari_ies.regular_files import file_sha256
 from napari_ies.results.names import sidecar_name
 from napari_ies.results.saliency import every_name
 from napari_ies.results.sidecars import SaliencyContent, read_content
-from napari_ies.results.storage import plain, read_image
-from napari_ies.results.tables import read_table
+from napari_ies.results.storage.images import read_image
+from napari_ies.results.storage.tables import read_table
+from napari_ies.results.storage.writing import plain
 from napari_ies.saliency.case_explanations import completed
 from napari_ies.saliency.provenance import provenance
 

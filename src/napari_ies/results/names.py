@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 METHOD_LABELS = {"smoothgrad": "smoothgrad", "gradcam++": "gradcampp"}
 EXTENSIONS = (".nii.gz", ".json", ".tsv")
+LONGEST_NAME = 255
+"""Bytes of a name that file systems take."""
 
 
 def label(text: str) -> str:
@@ -142,6 +144,15 @@ def sidecar_name(name: str) -> str:
     for extension in EXTENSIONS:
         name = name.removesuffix(extension)
     return f"{name}.json"
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a name is that of a file in the same folder, and no path that leads out of it."""
+    return (
+        name not in ("", ".", "..")
+        and not set(name) & {"/", "\\", ":", "\0"}
+        and len(name.encode("utf-8", "surrogatepass")) <= LONGEST_NAME
+    )
 
 
 def _joined(entities: dict[str, str | None], suffix: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_ies.errors import ResultsError
 from napari_ies.results.sidecars import SaliencyContent, SegmentationContent, read_content
-from napari_ies.results.storage import read_image
+from napari_ies.results.storage.images import read_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

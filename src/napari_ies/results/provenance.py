@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic.alias_generators import to_pascal
 
-from napari_ies.results.storage import plain
+from napari_ies.regular_files import sha256_of
+from napari_ies.results.storage.writing import plain
+from napari_ies.saliency.provenance import network_provenance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -117,31 +119,26 @@ def other_network(model: SegmentationModel, content: Mapping[str, Any]) -> list[
 
 def data_digest(values: NDArray[np.float32]) -> str:
     """Return the SHA-256 of an image's values, float32 (X, Y, Z), in hexadecimal."""
-    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
+    return sha256_of(np.ascontiguousarray(values).tobytes())
 
 
 def checkpoint_provenance(model: SegmentationModel) -> dict[str, Any]:
-    """Return which checkpoint it is, how its input is made, and what was guessed about it."""
-    profile = model.profile
-    return {
-        "Checkpoint": {
-            "Name": profile.name if model.path is None else model.path.name,
-            "SHA256": model.sha256 or None,
-            "Architecture": profile.architecture,
-            "Arguments": dict(profile.arguments),
-            "Weights": profile.weights,
-            "Classes": list(profile.classes),
-            "Guessed": list(profile.guessed),
-        },
-        "Normalisation": profile.normalisation,
-        "BrainExtracted": profile.brain_extracted,
-        "Orientation": profile.orientation,
-        "Spacing": None if profile.spacing is None else list(profile.spacing),
-        "Resample": profile.resample,
-        "Window": list(profile.window),
-        "Overlap": profile.overlap,
-        "Activation": profile.activation,
+    """Return which checkpoint it is, how its input is made, and what was guessed about it.
+
+    The facts are those of :func:`~napari_ies.saliency.provenance.network_provenance`, as the
+    entries of a sidecar are named.
+    """
+    facts = {to_pascal(name): value for name, value in network_provenance(model).items()}
+    checkpoint = {
+        "Name": facts.pop("Name"),
+        "SHA256": facts.pop("Sha256") or None,
+        "Architecture": facts.pop("Architecture"),
+        "Arguments": facts.pop("Arguments"),
+        "Weights": facts.pop("Weights"),
+        "Classes": facts.pop("Class"),
+        "Guessed": facts.pop("Guessed"),
     }
+    return {"Checkpoint": checkpoint} | facts
 
 
 def request_provenance(

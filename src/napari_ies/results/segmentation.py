@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic.alias_generators import to_pascal
 
 from napari_ies.errors import ResultsError
 from napari_ies.geometry.grid import Grid
 from napari_ies.results.belonging import told_apart
-from napari_ies.results.dataset import anat_folder, describe_dataset, source_uris
+from napari_ies.results.dataset import source_uris, write_result
 from napari_ies.results.lesion_table import read_lesion_table
-from napari_ies.results.names import segmentation_stem, sidecar_name
+from napari_ies.results.names import segmentation_stem
 from napari_ies.results.provenance import (
     case_provenance,
     checkpoint_provenance,
     file_record,
     other_images,
 )
-from napari_ies.results.sidecars import Digests, SegmentationContent, read_content
-from napari_ies.results.storage import (
-    finishing,
+from napari_ies.results.sidecars import SegmentationContent, read_content
+from napari_ies.results.storage.images import (
     image_writer,
-    prepare,
     read_changed_labels,
     read_hashed_image,
-    sidecar_of,
     space_code,
-    write,
 )
-from napari_ies.results.tables import table_writer
+from napari_ies.results.storage.json_files import finishing, sidecar_of
+from napari_ies.results.storage.tables import table_writer
 from napari_ies.segmentation.lesions import COLUMNS
 from napari_ies.versions import versions
 
@@ -45,6 +43,7 @@ if TYPE_CHECKING:
     from napari_ies.network.agreement import Agreement
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
+    from napari_ies.results.sidecars import AgreementContent
     from napari_ies.segmentation.segmentation import Segmentation
 
 
@@ -130,24 +129,16 @@ def save_segmentation(
         names["probability"]: image_writer(probability, case.affine, space),
         names["lesions"]: table_writer(_lookup_table(segmentation.lesions)),
     }
-    digests = Digests(files)
     sidecars = {
-        sidecar_name(names["labels"]): digests.writer(
-            {"Description": "Lesion instances, 0 is background"}
-            | common
-            # Image and table share a stem, so this is the sidecar of both.
-            | _LOOKUP_COLUMNS
-            | {name: COLUMNS[str(name)] for name in segmentation.lesions if name in COLUMNS}
-        ),
-        sidecar_name(names["probability"]): digests.writer(
-            {"Description": "Probability of the explained class", "Units": "1"} | common
-        ),
+        # Image and table share a stem, so this is the sidecar of both.
+        names["labels"]: {"Description": "Lesion instances, 0 is background"}
+        | common
+        | _LOOKUP_COLUMNS
+        | {name: COLUMNS[str(name)] for name in segmentation.lesions if name in COLUMNS},
+        names["probability"]: {"Description": "Probability of the explained class", "Units": "1"}
+        | common,
     }
-    place = folder if root is None else anat_folder(root, case)
-    written = write(prepare(place, [*files, *sidecars], overwrite=overwrite), files | sidecars)
-    if root is not None:
-        describe_dataset(root, case)
-    return written[: len(files)]
+    return write_result(folder, case, files, sidecars, overwrite=overwrite, flat=flat)
 
 
 def load_segmentation(
@@ -252,7 +243,7 @@ def _read(path: Path, case: Case | None, changed_too: bool) -> SavedSegmentation
         notes=tuple(content.segmentation_notes),
         smallest=content.smallest_lesion,
         # Earlier versions did not write what they had tested.
-        agreements=tuple(_agreement(one) for one in whole.get("Agreements", ())),
+        agreements=tuple(map(_agreement, content.agreements)),
     )
     return SavedSegmentation(segmentation, whole, file_record(names.labels, digest))
 
@@ -288,7 +279,11 @@ def _description(
         "Device": segmentation.device,
         **({} if segmentation.smallest is None else {"SmallestLesion": segmentation.smallest}),
         "SegmentationNotes": list(segmentation.notes),
-        "Agreements": [_agreement_content(one) for one in segmentation.agreements],
+        # JSON has no infinity: a score that is none is null there.
+        "Agreements": [
+            {to_pascal(key): value for key, value in asdict(one).items()}
+            for one in segmentation.agreements
+        ],
         "Class": {
             "Index": model.profile.explained_class,
             "Name": model.profile.classes[model.profile.explained_class],
@@ -300,36 +295,9 @@ def _description(
     }
 
 
-def _agreement_content(agreement: Agreement) -> dict[str, Any]:
-    """Return a tested guess as a plain object; JSON has no infinity."""
-    return {
-        "What": agreement.what,
-        "Assumed": agreement.assumed,
-        "Best": agreement.best,
-        "Scores": {
-            name: float(score) if math.isfinite(score) else None
-            for name, score in agreement.scores.items()
-        },
-        "Sentence": agreement.sentence,
-        "Sure": bool(agreement.sure),
-        "Suggestion": agreement.suggestion,
-    }
-
-
-def _agreement(content: Mapping[str, Any]) -> Agreement:
+def _agreement(content: AgreementContent) -> Agreement:
     # Here for the same reason as where it is called.
     from napari_ies.network.agreement import Agreement
 
-    suggestion = content["Suggestion"]
-    return Agreement(
-        what=str(content["What"]),
-        assumed=str(content["Assumed"]),
-        best=str(content["Best"]),
-        scores={
-            str(name): math.inf if score is None else float(score)
-            for name, score in content["Scores"].items()
-        },
-        sentence=str(content["Sentence"]),
-        sure=bool(content["Sure"]),
-        suggestion=None if suggestion is None else str(suggestion),
-    )
+    scores = {name: math.inf if score is None else score for name, score in content.scores.items()}
+    return Agreement(**content.model_dump() | {"scores": scores})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_ies.errors import ResultsError
-from napari_ies.regular_files import TooLargeError, read_regular
+from napari_ies.regular_files import TooLargeError
 from napari_ies.results.session.record import (
     FORMAT,
     FORMAT_VERSION,
@@ -19,6 +18,7 @@ from napari_ies.results.session.record import (
     SessionSummary,
 )
 from napari_ies.results.session.schema import checked
+from napari_ies.results.storage.json_files import read_object
 
 LARGEST = 32 << 20
 """Bytes of a ``session.json``; ten thousand maps take less."""
@@ -105,30 +105,19 @@ def _json_of(path: str | Path) -> Path:
 def _read(path: Path) -> tuple[dict[str, Any], str]:
     """Return what a ``session.json`` says, and the SHA-256 of the bytes that say so."""
     try:
-        raw = read_regular(path, LARGEST)
-        content = json.loads(raw.decode("utf-8-sig"))
-    except FileNotFoundError as error:
-        raise ResultsError(
-            f"There is no session in {path.parent}; expected a folder with the {SESSION_FILE} "
-            "that napari-ies writes."
-        ) from error
-    except TooLargeError as error:
-        raise ResultsError(
-            f"{path} holds more than {LARGEST >> 20} MB, which no session does; it is damaged or "
-            "another kind of file."
-        ) from error
-    except OSError as error:
-        raise ResultsError(
-            f"{path} cannot be read ({error.strerror or error}); expected the {SESSION_FILE} that "
-            "napari-ies writes."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise ResultsError(
-            f"{path} cannot be read as JSON; it is damaged or another kind of file."
-        ) from error
-    if not isinstance(content, dict):
-        raise ResultsError(f"{path} was not written by napari-ies; expected a JSON object.")
-    return content, hashlib.sha256(raw).hexdigest()
+        return read_object(path, LARGEST, f"the {SESSION_FILE} that napari-ies writes")
+    except ResultsError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise ResultsError(
+                f"There is no session in {path.parent}; expected a folder with the {SESSION_FILE} "
+                "that napari-ies writes."
+            ) from error
+        if isinstance(error.__cause__, TooLargeError):
+            raise ResultsError(
+                f"{path} holds more than {LARGEST >> 20} MB, which no session does; it is damaged "
+                "or another kind of file."
+            ) from error
+        raise
 
 
 def _plain(value: Any) -> Any:

@@ -15,7 +15,8 @@ from napari_ies.results.session.document import read_summary
 from napari_ies.results.session.own_files import is_as_written
 from napari_ies.results.session.saved import SavedCheckpoint, SavedImage, SavedMap, Session
 from napari_ies.results.session.search import Search
-from napari_ies.results.storage import expected_content, read_image, read_sidecar
+from napari_ies.results.storage.images import read_image
+from napari_ies.results.storage.json_files import expected_content, read_sidecar
 from napari_ies.segmentation.subject import Lesion
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from napari_ies.patient.case import Case, case_of_volumes
 from napari_ies.results.names import sidecar_name
 from napari_ies.results.saliency import load_saliency
 from napari_ies.results.session.record import counted
-from napari_ies.results.storage import expected_content, read_sidecar
+from napari_ies.results.storage.json_files import expected_content, read_sidecar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

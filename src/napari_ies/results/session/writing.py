@@ -10,7 +10,6 @@ days, and all files of a result of which somebody changed one.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import itertools
 import os
 from datetime import datetime
@@ -22,7 +21,7 @@ import numpy as np
 
 from napari_ies.errors import ResultsError
 from napari_ies.patient.bids_label import bids_label
-from napari_ies.regular_files import file_sha256
+from napari_ies.regular_files import file_sha256, sha256_of
 from napari_ies.results.names import image_stem, label, mask_stem, sidecar_name
 from napari_ies.results.saliency import every_name, saliency_files, save_saliency
 from napari_ies.results.segmentation import save_segmentation
@@ -41,14 +40,9 @@ from napari_ies.results.session.record import (
     SegmentationEntry,
     SessionEntry,
 )
-from napari_ies.results.storage import (
-    image_writer,
-    prepare,
-    remove_leftovers,
-    space_code,
-    text_writer,
-    write,
-)
+from napari_ies.results.storage.images import image_writer, space_code
+from napari_ies.results.storage.staging import remove_leftovers
+from napari_ies.results.storage.writing import prepare, text_writer, write
 from napari_ies.segmentation.subject import Lesion, Region, as_subject
 from napari_ies.versions import versions
 
@@ -308,7 +302,7 @@ class SessionWriter:
         record = self.record.model_copy(update=changed)
         text = session_text(record)
         write(self.folder, {SESSION_FILE: text_writer(text)})
-        self.record, self._digest = record, hashlib.sha256(text.encode()).hexdigest()
+        self.record, self._digest = record, sha256_of(text.encode())
 
     def _put_without(self, *gone: Mapping[str, str], **entries: object) -> None:
         """Put entries that name some files no more, then remove its own; one result at a time.
@@ -451,7 +445,7 @@ def _entity(name: str) -> str:
     letters = bids_label(name) or "unnamed"
     if len(letters) <= _LONGEST_ENTITY:
         return letters
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
+    digest = sha256_of(name.encode("utf-8", "surrogatepass"))[:_DIGITS]
     return letters[: _LONGEST_ENTITY - _DIGITS] + digest
 
 

@@ -229,7 +229,7 @@ def _save(path: Path, content: FigureContent, settings: FigureSettings) -> Path:
 
 
 def _save_image(path: Path, image: QImage) -> Path:
-    from napari_ies.results.storage import prepare, write
+    from napari_ies.results.storage.writing import prepare, write
 
     folder = prepare(path.parent, [path.name], overwrite=True)  # asked before
     return write(folder, {path.name: lambda staged: image.save(str(staged), "PNG")})[0]
