@@ -17,7 +17,8 @@ from saved_maps import SHAPE, a_map
 
 from napari_ies.errors import ResultsError
 from napari_ies.patient.case import Case
-from napari_ies.results import load_saliency, save_saliency, staging
+from napari_ies.results import load_saliency, save_saliency
+from napari_ies.results.storage import staging
 from napari_ies.results.storage.staging import remove_leftovers
 from napari_ies.results.storage.writing import prepare, text_writer, write
 

@@ -21,7 +21,6 @@ from pandas.testing import assert_frame_equal
 from napari_ies import explain, load_checkpoint, with_geometry
 from napari_ies.errors import CaseError, CheckpointError, ResultsError
 from napari_ies.patient.case import Case, load_case
-from napari_ies.results import storage
 from napari_ies.results.session import (
     SESSION_FILE,
     SessionWriter,
@@ -31,6 +30,8 @@ from napari_ies.results.session import (
     new_session_folder,
     read_summary,
 )
+from napari_ies.results.storage import images as image_files
+from napari_ies.results.storage import writing
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.saliency.saliency import Saliency
 from napari_ies.segmentation.segmentation import Segmentation, segment
@@ -515,7 +516,7 @@ class _Stops:
 
     def __init__(self, folder: Path, copies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder, self.copies, self.count = folder, copies, 0
-        for owner, name in ((storage.nib, "save"), (storage, "_flush")):
+        for owner, name in ((image_files.nib, "save"), (writing, "_flush")):
             monkeypatch.setattr(owner, name, self._before_and_halfway(getattr(owner, name)))
         for name in ("replace", "unlink", "write_text", "mkdir", "rmdir"):
             monkeypatch.setattr(Path, name, self._before(getattr(Path, name)))
@@ -596,7 +597,7 @@ def test_a_disk_that_refuses_leaves_the_session_as_it_was(begun, images, model, 
     def refuse(*_):
         raise OSError(28, "No space left on device")
 
-    owner = {"save": storage.nib, "_flush": storage, "replace": Path}[stage]
+    owner = {"save": image_files.nib, "_flush": writing, "replace": Path}[stage]
     with monkeypatch.context() as patched:
         patched.setattr(owner, stage, refuse)
         with pytest.raises(ResultsError, match="No space left"):
