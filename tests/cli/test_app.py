@@ -28,8 +28,8 @@ from napari_ies import (
     with_geometry,
 )
 from napari_ies.cli import app, expecting, options
-from napari_ies.cli.explaining import labels_from
 from napari_ies.cli.images import assign
+from napari_ies.cli.targets import labels_from
 from napari_ies.errors import CaseError, ResultsError, SaliencyError
 from napari_ies.patient.masks import load_mask
 from napari_ies.results import load_segmentation

@@ -287,7 +287,7 @@ def test_names_in_any_script_work_and_too_long_ones_are_refused_first(small, tmp
     maps = list((tmp_path / "я").rglob("*_saliency.nii.gz"))
     assert load_saliency(maps[0]).sequences == ("ФЛЕР", "T1")
 
-    monkeypatch.setattr(sys.modules["napari_ies.cli.app"], "_segment", None)
+    monkeypatch.setattr("napari_ies.cli.segmenting.segmented", None)
     monkeypatch.setattr("napari_ies.cli.explaining.explain_together", None)
     named_long = shutil.copy(mask, tmp_path / f"{'m' * 240}.nii.gz")
     for long in (["--subject", "p" * 300], ["--mask", named_long]):

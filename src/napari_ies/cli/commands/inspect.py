@@ -1,0 +1,27 @@
+"""``napari-ies inspect``: what a checkpoint is."""
+
+from __future__ import annotations
+
+from napari_ies.cli.options import (
+    Checkpoint,
+    Debug,
+    Orientation,
+    Spacing,
+)
+from napari_ies.cli.terminal import reporting
+
+
+def inspect(
+    checkpoint: Checkpoint,
+    orientation: Orientation = None,
+    spacing: Spacing = None,
+    debug: Debug = False,
+) -> None:
+    """Say what a checkpoint is: architecture, inputs, classes, profile and what was guessed."""
+    with reporting(debug) as terminal:
+        from napari_ies.checkpoints import load_checkpoint
+        from napari_ies.cli.tables import model_table
+        from napari_ies.saliency.gradcam import candidate_layers, default_layer
+
+        model = load_checkpoint(checkpoint, device="cpu", orientation=orientation, spacing=spacing)
+        terminal.show(model_table(model, candidate_layers(model), default_layer(model)))

@@ -1,0 +1,100 @@
+"""``napari-ies segment``: from images to lesions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from napari_ies.cli.options import (
+    Checkpoint,
+    Debug,
+    Device,
+    ForwardOption,
+    Images,
+    Orientation,
+    Out,
+    Overwrite,
+    Reference,
+    Spacing,
+    Subject,
+    Threshold,
+    Visit,
+    parse_images,
+)
+from napari_ies.cli.terminal import reporting
+
+
+def segment(
+    checkpoint: Checkpoint,
+    image: Images,
+    out: Out,
+    reference: Reference = None,
+    threshold: Threshold = None,
+    smallest: Annotated[
+        int | None,
+        typer.Option(min=1, help="Smallest lesion, in voxels (default: the network's)."),
+    ] = None,
+    forward: ForwardOption = "sliding-window",
+    orientation: Orientation = None,
+    spacing: Spacing = None,
+    device: Device = "auto",
+    subject: Subject = None,
+    visit: Visit = None,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
+    """Segment a patient: lesion labels, probabilities and the table of lesions."""
+    images = parse_images(image)
+    with reporting(debug) as terminal:
+        from napari_ies.cli.images import check_given
+
+        check_given(reference)
+        from napari_ies.cli.segmenting import opened, reference_of, segmented
+        from napari_ies.cli.tables import lesions_table
+        from napari_ies.patient.identity import Identity
+        from napari_ies.results import (
+            anat_folder,
+            prepare,
+            save_segmentation,
+            segmentation_files,
+        )
+        from napari_ies.results.numbering import maps_of_other_labels, numbers
+        from napari_ies.results.provenance import file_record
+
+        model, case = opened(
+            terminal,
+            checkpoint,
+            images,
+            out,
+            device,
+            subject=subject,
+            visit=visit,
+            orientation=orientation,
+            spacing=spacing,
+        )
+        names = segmentation_files(case.subject, case.visit).values()
+        prepare(out, [str(anat_folder("", case) / name) for name in names], overwrite=overwrite)
+        known = reference_of(terminal, reference, case)
+        segmentation = segmented(
+            terminal, model, case, threshold, known, forward=forward, smallest=smallest
+        )
+        written = save_segmentation(
+            out,
+            segmentation,
+            case=case,
+            model=model,
+            overwrite=overwrite,
+            reference=None if known is None else file_record(known.name, known.sha256),
+        )
+        earlier = maps_of_other_labels(
+            written[0].parent, Identity(case.subject, case.visit).stem, segmentation.labels
+        )
+        if earlier:
+            terminal.note(
+                f"The maps of {numbers(earlier)} in {written[0].parent} are of another "
+                "segmentation than this one, in which these numbers mean other voxels; explain "
+                "them again with --overwrite, or move them away."
+            )
+        terminal.show(lesions_table(segmentation.lesions))
+        terminal.show(f"{len(segmentation.lesions)} lesions; written to {written[0]}")
