@@ -261,7 +261,7 @@ def test_a_defect_shows_its_traceback_only_with_debug(small, tmp_path, monkeypat
         raise ZeroDivisionError("a defect")
         yield
 
-    monkeypatch.setattr("napari_ies.segmentation.segmentation.segment_progressively", broken)
+    monkeypatch.setattr("napari_ies.cli.segmenting.segment_progressively", broken)
     arguments = ("segment", *small.arguments, "--out", tmp_path)
     said = one_line(run(*arguments))
     assert "an error that it does not know (ZeroDivisionError: a defect)" in said
@@ -315,7 +315,7 @@ def test_ctrl_c_ends_with_130_and_no_file(small, tmp_path, monkeypatch):
         os.kill(os.getpid(), signal.SIGINT)
         yield from reports
 
-    monkeypatch.setattr("napari_ies.segmentation.segmentation.segment_progressively", interrupted)
+    monkeypatch.setattr("napari_ies.cli.segmenting.segment_progressively", interrupted)
     result = run("segment", *small.arguments, "--out", tmp_path)
     assert result.exit_code == 130
     assert "Interrupted" in result.stderr.splitlines()[-1]
