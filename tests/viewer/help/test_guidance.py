@@ -14,7 +14,9 @@ PAGES = Path(help_room.__file__).parent
 def test_an_empty_panel_offers_the_demo_and_loads_it(hands):
     assert hands.control("first_steps").isVisible()
     hands.qtbot.mouseClick(hands.control("load_demo"), Qt.MouseButton.LeftButton)
-    hands.wait(lambda: hands.panel.model is not None and not hands.panel.jobs.busy, 300)
+    hands.wait(
+        lambda: hands.panel.state.model is not None and not hands.panel.services.work.busy, 300
+    )
     hands.settle()
     assert [layer.name for layer in hands.viewer.layers] == ["T1", "FLAIR", "reference lesions"]
     assert not hands.viewer.layers["reference lesions"].visible

@@ -35,7 +35,7 @@ def gates(monkeypatch):
 def test_a_click_goes_first_and_all_are_explained_in_the_end(segmented, patient, gates):
     gate, begun = gates
     panel, kept = segmented.panel, []
-    panel.answer_kept.connect(lambda answer: kept.append(answer.subject))
+    panel.state.answer_kept.connect(lambda answer: kept.append(answer.subject))
     segmented.press("explain_all")
     segmented.wait(lambda: begun == [1])
     assert segmented.control("explain_all").text() == "Stop"
@@ -52,18 +52,20 @@ def test_a_click_goes_first_and_all_are_explained_in_the_end(segmented, patient,
     assert kept == [2, 1]
     # Lesion 1 was resumed, not begun again, and did not come on screen; lesion 2 was not repeated.
     assert begun == [1, 2]
-    assert panel.selected == panel.shown.subject == 2
+    assert panel.state.selected == panel.state.shown.subject == 2
     assert all("Lesion 2" in layer.name for layer in segmented.overlays())
-    reading = panel.reading
+    reading = panel.state.reading
     for label in (1, 2):
         expected = explain(
             reading.model, reading.case, reading.segmentation.labels == label, n_samples=3
         )
         np.testing.assert_array_equal(segmented.answer(label).saliency.maps, expected.maps)
         peak = expected.maps[0].flat[np.abs(expected.maps[0]).argmax()]
-        rows = panel.lesions.view.model()
+        rows = panel.features["lesions"].table.view.model()
         titles = [rows.headerData(c, Qt.Orientation.Horizontal) for c in range(rows.columnCount())]
-        shown = rows.index(panel.lesions.subjects().index(label), titles.index("Peak FLAIR"))
+        shown = rows.index(
+            panel.features["lesions"].table.subjects().index(label), titles.index("Peak FLAIR")
+        )
         assert float(shown.data()) == pytest.approx(peak, rel=0.05)
     assert segmented.control("explain_all").text() == "Explain all"
     # Nothing is left to do.
@@ -76,14 +78,14 @@ def test_a_click_on_the_lesion_that_is_just_explained_shows_it(segmented, gates)
     panel = segmented.panel
     segmented.press("explain_all")
     segmented.wait(lambda: begun == [1])
-    panel.explain(1)
+    panel.explaining.explain(1)
     gate[1].set()
     gate[2].set()
     segmented.finish()
     assert begun == [1, 2]
     assert segmented.answered(1)
     assert segmented.answered(2)
-    assert panel.shown.subject == 1
+    assert panel.state.shown.subject == 1
 
 
 def test_cancel_stops_the_queue_and_so_does_the_button(segmented, gates):
@@ -96,6 +98,6 @@ def test_cancel_stops_the_queue_and_so_does_the_button(segmented, gates):
         gate[1].set()
         segmented.finish()
         assert begun == [1]
-        assert len(segmented.panel.answers) == 0
+        assert len(segmented.panel.state.answers) == 0
         assert segmented.control("explain_all").text() == "Explain all"
         gate[1].clear()

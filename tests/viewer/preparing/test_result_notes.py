@@ -20,9 +20,9 @@ NOTES = ("The background of FLAIR is −0.81, not 0.", "T1 lay on another grid a
 @pytest.fixture
 def noted(segmented):
     """The same reading, with notes on it."""
-    reading = segmented.panel.reading
+    reading = segmented.panel.state.reading
     shown = replace(reading, segmentation=replace(reading.segmentation, notes=NOTES))
-    segmented.panel.show_reading(shown)
+    segmented.panel.state.show_reading(shown)
     segmented.settle()
     return segmented
 
@@ -46,17 +46,17 @@ def test_notes_stand_above_the_table_though_the_preparation_is_folded(noted):
     noted.settle()
     assert not text.isVisible()
     assert "(2)" in title.text()
-    panel.show_reading(panel.reading)
+    panel.state.show_reading(panel.state.reading)
     noted.settle()
     assert not text.isVisible()
     assert "(2)" in title.text()
 
 
 def test_a_result_without_notes_says_so_and_the_status_counts_them(segmented):
-    segmented.panel.show_reading(
+    segmented.panel.state.show_reading(
         replace(
-            segmented.panel.reading,
-            segmentation=replace(segmented.panel.reading.segmentation, notes=()),
+            segmented.panel.state.reading,
+            segmentation=replace(segmented.panel.state.reading.segmentation, notes=()),
         )
     )
     assert segmented.control("result_notes").text() == "No notes on this result"
@@ -67,15 +67,15 @@ def test_nothing_moves_while_a_map_refines_and_says_more(noted):
     panel, table = noted.panel, noted.control("lesions")
     before = table.mapTo(panel, table.rect().topLeft())
     seen = []
-    panel.answer_shown.connect(
+    panel.state.answer_shown.connect(
         lambda _: seen.append(table.mapTo(panel, table.rect().topLeft()) == before)
     )
-    panel.explain(1)
+    panel.explaining.explain(1)
     noted.wait(lambda: noted.answered(1))
     answer = noted.answer(1)
     said = "The network's own window was wider than the images."
     provenance = {**answer.saliency.provenance, "notes": [*NOTES, said]}
-    panel.show_answer(replace(answer, saliency=replace(answer.saliency, provenance=provenance)))
+    panel.state.show(replace(answer, saliency=replace(answer.saliency, provenance=provenance)))
     noted.settle()
     assert len(seen) > 1
     assert all(seen)
@@ -92,7 +92,7 @@ def test_guesses_are_counted_beside_the_checkpoint(hands):
     model = small_model()
     guessed = ("orientation: each case as it is stored.", "strides: 2, 2, 2, 2.")
     model = model.with_profile(replace(model.profile, guessed=guessed))
-    hands.panel.take_model(LoadedModel(model, "CPU", ("cpu",), (), ""))
+    hands.panel.state.take_model(LoadedModel(model, "CPU", ("cpu",), (), ""))
     hands.settle()
     title, text = hands.control("assumptions"), text_of(hands, "assumptions_text")
     assert title.isVisible()
@@ -102,7 +102,7 @@ def test_guesses_are_counted_beside_the_checkpoint(hands):
     hands.settle()
     assert text.isVisible()
     assert all(sentence in text.text() for sentence in guessed)
-    hands.panel.take_model(LoadedModel(small_model(), "CPU", ("cpu",), (), ""))
+    hands.panel.state.take_model(LoadedModel(small_model(), "CPU", ("cpu",), (), ""))
     hands.settle()
 
 
@@ -121,16 +121,16 @@ def test_orientation_and_voxel_size_are_typed_and_apply_to_the_loaded_network(ha
     from napari_ies.viewer.work.tasks import LoadedModel
 
     panel = hands.panel
-    panel.take_model(LoadedModel(small_model(), "CPU", ("cpu",), (), ""))
-    network = panel.model.model.network
+    panel.state.take_model(LoadedModel(small_model(), "CPU", ("cpu",), (), ""))
+    network = panel.state.model.model.network
     assert hands.control("orientation").currentText() == "as stored"
     type_into(hands, "orientation", "lps")
     assert hands.control("orientation").currentText() == "LPS"
-    assert panel.model.model.profile.orientation == "LPS"
+    assert panel.state.model.model.profile.orientation == "LPS"
     type_into(hands, "spacing", "1 1 2,5 mm")
-    profile = panel.model.model.profile
+    profile = panel.state.model.model.profile
     assert (profile.orientation, profile.spacing, profile.resample) == ("LPS", (1, 1, 2.5), True)
-    assert panel.model.model.network is network
+    assert panel.state.model.model.network is network
     # What is no orientation is said, and the one before stays.
     type_into(hands, "orientation", "LRS")
     assert "LRS is no orientation" in panel.status.text
@@ -138,38 +138,38 @@ def test_orientation_and_voxel_size_are_typed_and_apply_to_the_loaded_network(ha
     type_into(hands, "spacing", "1 1 2 3")
     assert "is no voxel size" in panel.status.text
     type_into(hands, "spacing", "as stored")
-    assert not panel.model.model.profile.resample
+    assert not panel.state.model.model.profile.resample
     type_into(hands, "orientation", "")
-    assert panel.model.model.profile.orientation is None
+    assert panel.state.model.model.profile.orientation is None
     # The settings of the segmentation stay as they were.
-    assert panel.segmentation.threshold.value() == 0.5
+    assert panel.features["preparing"].segmentation.threshold.value() == 0.5
 
 
 def test_one_click_segments_again_in_the_orientation_the_network_agrees_with(segmented):
     panel = segmented.panel
     offer = segmented.control("offer")
     assert not offer.isVisible()
-    reading = panel.reading
+    reading = panel.state.reading
     first = reading.segmentation
     object.__setattr__(
         first,
         "agreements",
         (Agreement("orientation", "RAS", "LPS", {}, "Better with LPS.", True, "LPS"),),
     )
-    panel.show_reading(reading)
+    panel.state.show_reading(reading)
     segmented.settle()
     assert offer.isVisible()
     assert offer.text() == "Segment again as LPS"
     segmented.qtbot.mouseClick(offer, Qt.MouseButton.LeftButton)
     segmented.finish()
-    assert panel.reading is not reading
-    assert panel.reading.model.profile.orientation == "LPS"
+    assert panel.state.reading is not reading
+    assert panel.state.reading.model.profile.orientation == "LPS"
     assert segmented.control("orientation").currentText() == "LPS"
     assert not offer.isVisible()
     # A map is then one of the network as it segmented, whatever the field says since.
     type_into(segmented, "orientation", "RAS")
-    assert panel.explained_model(panel.reading).profile.orientation == "LPS"
-    np.testing.assert_array_equal(panel.reading.case.data, reading.case.data)
+    assert panel.explaining.network(panel.state.reading).profile.orientation == "LPS"
+    np.testing.assert_array_equal(panel.state.reading.case.data, reading.case.data)
 
 
 def test_a_geometry_chosen_after_segmenting_says_that_it_counts_next_time(segmented):
@@ -203,7 +203,7 @@ def test_as_stored_can_be_chosen_where_the_checkpoint_states_its_own(hands):
 
     panel, model = hands.panel, small_model()
     stated = replace(model.profile, orientation="LPS", spacing=(1, 1, 3), resample=True)
-    panel.take_model(LoadedModel(model.with_profile(stated), "CPU", ("cpu",), (), ""))
+    panel.state.take_model(LoadedModel(model.with_profile(stated), "CPU", ("cpu",), (), ""))
     hands.settle()
     for name, own in (("orientation", "LPS"), ("spacing", "1 × 1 × 3")):
         control = hands.control(name)
@@ -212,64 +212,66 @@ def test_as_stored_can_be_chosen_where_the_checkpoint_states_its_own(hands):
         type_into(hands, name, "as stored")
         assert control.currentText() == "as stored"
         assert panel.status.text.startswith(f"{'Orientation' if own == 'LPS' else 'Voxels'} as st")
-    profile = panel.model.model.profile
+    profile = panel.state.model.model.profile
     assert (profile.orientation, profile.resample) == (None, False)
     # A session that was segmented so is restored so.
-    panel.checkpoint.geometry.choose(None, None)
-    assert panel.model.model.profile.orientation == "LPS"
-    panel.preparing.restore_geometry(profile)
-    profile = panel.model.model.profile
+    panel.features["preparing"].checkpoint.geometry.choose(None, None)
+    assert panel.state.model.model.profile.orientation == "LPS"
+    panel.features["preparing"].restore_geometry(profile)
+    profile = panel.state.model.model.profile
     assert (profile.orientation, profile.resample) == (None, False)
 
 
 def test_the_offer_is_for_the_images_of_the_result_alone(segmented, patient, tmp_path):
     panel, offer = segmented.panel, segmented.control("offer")
-    reading = panel.reading
+    reading = panel.state.reading
     object.__setattr__(
         reading.segmentation,
         "agreements",
         (Agreement("orientation", "RAS", "LPS", {}, "Better with LPS.", True, "LPS"),),
     )
-    panel.show_reading(reading)
+    panel.state.show_reading(reading)
     segmented.settle()
     segmented.unfold()
     assert offer.isEnabled()
     # Another patient's FLAIR.
     other = tmp_path / "sub-02_FLAIR.nii.gz"
     shutil.copy(patient.images["FLAIR"], other)
-    own = panel.images.assignment()["FLAIR"]
-    panel.preparing.open_image("FLAIR", str(other))
+    own = panel.features["preparing"].images.assignment()["FLAIR"]
+    panel.features["preparing"].open_image("FLAIR", str(other))
     segmented.finish()
-    assert panel.images.assignment()["FLAIR"] != own
+    assert panel.features["preparing"].images.assignment()["FLAIR"] != own
     assert not offer.isEnabled()
     assert "Other images are chosen now than those of this result" in offer.toolTip()
-    panel.images.assign("FLAIR", own)
+    panel.features["preparing"].images.assign("FLAIR", own)
     assert offer.isEnabled()
     # None chosen: nothing is set, whoever asks.
     segmented.control("image_FLAIR").setCurrentIndex(0)
     assert not offer.isEnabled()
     assert "Choose an image for FLAIR first." in offer.toolTip()
-    panel.notes.offer_taken.emit()
+    panel.features["preparing"].notes.view.offer_taken.emit()
     assert segmented.control("orientation").currentText() == "as stored"
-    assert not panel.jobs.busy
+    assert not panel.services.work.busy
 
 
 def test_the_offer_knows_layers_without_files(hands, patient):
     from napari_ies.viewer.work.tasks import LoadedModel
 
     panel = hands.panel
-    panel.take_model(LoadedModel(small_model(), "CPU", ("cpu",), ("0", "2"), "0"))
+    panel.state.take_model(LoadedModel(small_model(), "CPU", ("cpu",), ("0", "2"), "0"))
     for name, volume in patient.volumes.items():
         hands.viewer.add_image(volume, name=name)
     hands.settle()
     hands.segment()
-    assert panel.reading.case.paths == (None, None)
-    assert panel.preparing.why_other_images(panel.reading) == ""
+    assert panel.state.reading.case.paths == (None, None)
+    assert panel.features["preparing"].why_other_images(panel.state.reading) == ""
     hands.viewer.add_image(patient.volumes["FLAIR"] + 1, name="other")
     hands.settle()
     combo = hands.control("image_FLAIR")
     combo.setCurrentIndex(combo.findText("other"))
-    assert "Other images are chosen" in panel.preparing.why_other_images(panel.reading)
+    assert "Other images are chosen" in panel.features["preparing"].why_other_images(
+        panel.state.reading
+    )
 
 
 def test_what_confirms_a_guess_is_no_warning(qtbot):

@@ -8,13 +8,13 @@ import pytest
 
 
 def take_as_reference(hands, layer):
-    hands.panel.preparing.offer_layers()
-    hands.panel.segmentation.choose_mask(str(layer.unique_id))
+    hands.panel.features["preparing"].offer_layers()
+    hands.panel.features["preparing"].segmentation.choose_mask(str(layer.unique_id))
     hands.segment()
 
 
 def matches(hands):
-    return hands.panel.reading.segmentation.lesions["match"].to_dict()
+    return hands.panel.state.reading.segmentation.lesions["match"].to_dict()
 
 
 @pytest.mark.parametrize("patient", ["oblique"], indirect=True)
@@ -33,7 +33,7 @@ def test_a_painted_layer_is_a_reference_like_its_file(segmented, patient):
     )
     painted.paint(here, 1)
     take_as_reference(segmented, painted)
-    reading = segmented.panel.reading
+    reading = segmented.panel.state.reading
     assert reading.reference[lesion]
     assert not reading.reference[patient.centres[1]]
     assert matches(segmented) == {1: "FP", 2: "TP"}
@@ -45,25 +45,25 @@ def test_a_painted_layer_is_a_reference_like_its_file(segmented, patient):
         np.ascontiguousarray(array), scale=flair.scale, translate=flair.translate, units=flair.units
     )
     take_as_reference(segmented, added)
-    np.testing.assert_array_equal(segmented.panel.reading.reference, only_second)
+    np.testing.assert_array_equal(segmented.panel.state.reading.reference, only_second)
     assert matches(segmented) == {1: "FP", 2: "TP"}
 
     # A file, and what somebody painted in it.
-    segmented.panel.preparing.open_reference(str(patient.reference))
+    segmented.panel.features["preparing"].open_reference(str(patient.reference))
     segmented.finish()
     opened = segmented.layer("reference")
     opened.data = opened.data * array
     segmented.segment()
-    np.testing.assert_array_equal(segmented.panel.reading.reference, only_second)
+    np.testing.assert_array_equal(segmented.panel.state.reading.reference, only_second)
     assert matches(segmented) == {1: "FP", 2: "TP"}
 
     # Nowhere near the images: said in one sentence, and the reading before stays.
-    before = segmented.panel.reading
+    before = segmented.panel.state.reading
     away = segmented.viewer.add_labels(
         np.ones((4, 4, 4), dtype=int), name="away", translate=[900] * 3
     )
     take_as_reference(segmented, away)
-    assert segmented.panel.reading is before
+    assert segmented.panel.state.reading is before
     assert segmented.panel.status.text == (
         "What is painted in away does not overlap the images; expected a layer of the same patient "
         "in the same space."
@@ -76,7 +76,7 @@ def test_a_mask_that_was_moved_is_taken_where_it_is_shown(patient):
     from napari.layers import Image, Labels
 
     from napari_ies.viewer.preparing.assembling import assemble_case
-    from napari_ies.viewer.reader import read_image
+    from napari_ies.viewer.volumes.layer_data import read_image
     from napari_ies.viewer.volumes.layer_mask import layer_lesions, layer_mask, reference_mask
     from napari_ies.viewer.volumes.sources import source_of
     from napari_ies.viewer.work.tasks import open_mask

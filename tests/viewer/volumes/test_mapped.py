@@ -16,7 +16,8 @@ from napari.layers import Image
 from napari_ies.errors import CaseError
 from napari_ies.progress import finish
 from napari_ies.viewer.preparing.assembling import assemble_case
-from napari_ies.viewer.reader import napari_get_reader, read_image
+from napari_ies.viewer.reader import napari_get_reader
+from napari_ies.viewer.volumes.layer_data import read_image
 from napari_ies.viewer.volumes.mapped import _mapping, held
 from napari_ies.viewer.volumes.sources import source_of
 from napari_ies.viewer.work.tasks import open_mask

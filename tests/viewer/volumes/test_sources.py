@@ -15,7 +15,7 @@ from napari.layers import Image, Labels
 from napari_ies.errors import CaseError
 from napari_ies.patient.case import load_case
 from napari_ies.viewer.preparing.assembling import assemble_case
-from napari_ies.viewer.reader import read_image
+from napari_ies.viewer.volumes.layer_data import read_image
 from napari_ies.viewer.volumes.sources import source_of
 
 SHAPE = (5, 6, 7)

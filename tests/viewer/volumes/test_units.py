@@ -15,7 +15,7 @@ def take(hands, patient, units):
     from napari_ies.viewer.volumes.frame import Frame
     from napari_ies.viewer.work.tasks import LoadedModel
 
-    hands.panel.take_model(LoadedModel(small_model(), "CPU", ("cpu",), ("0", "2"), "0"))
+    hands.panel.state.take_model(LoadedModel(small_model(), "CPU", ("cpu",), ("0", "2"), "0"))
     frame = Frame.of_grid(patient.affine, patient.volumes["FLAIR"].shape)
     layers = {}
     for sequence, unit in units.items():
@@ -30,8 +30,8 @@ def take(hands, patient, units):
     hands.settle()
     hands.viewer.reset_view()
     hands.segment()
-    assert hands.panel.reading is not None, hands.panel.status.text
-    hands.panel.saliency.samples.setValue(2)
+    assert hands.panel.state.reading is not None, hands.panel.status.text
+    hands.panel.features["explaining"].form.samples.setValue(2)
     return layers
 
 
@@ -49,7 +49,7 @@ def test_lesions_and_maps_of_layers_in_other_units(hands, patient, units):
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="Inconsistent units")
         layers = take(hands, patient, units)
-        reading = hands.panel.reading
+        reading = hands.panel.state.reading
         voxel_mm3 = float(np.prod(np.linalg.norm(patient.affine[:3, :3], axis=0)))
         table = reading.segmentation.lesions
         assert len(table) == 2
@@ -63,7 +63,7 @@ def test_lesions_and_maps_of_layers_in_other_units(hands, patient, units):
         world = world * _world_per(hands, flair)
         hands.go(world)
         hands.click(world)
-        assert hands.panel.selected == 2
+        assert hands.panel.state.selected == 2
         hands.wait(lambda: hands.answered(2))
         hands.settle()
         overlay = hands.layer("Lesion 2 · SmoothGrad mean · FLAIR")
@@ -73,7 +73,7 @@ def test_lesions_and_maps_of_layers_in_other_units(hands, patient, units):
         np.testing.assert_allclose(centre, world, atol=within)
 
         # Choosing the other one by its row moves the slices onto it.
-        hands.panel.explain(1)
+        hands.panel.explaining.explain(1)
         hands.finish()
         there = np.asarray(flair.data_to_world(_displayed(reading, 1)))
         np.testing.assert_allclose(
@@ -108,12 +108,12 @@ def test_the_world_may_change_its_units_later(hands, patient):
     hands.settle()
     factor = _world_per(hands, flair)
     assert factor == pytest.approx([1000.0] * 3)
-    world = np.asarray(flair.data_to_world(_displayed(hands.panel.reading, 2))) * factor
+    world = np.asarray(flair.data_to_world(_displayed(hands.panel.state.reading, 2))) * factor
     hands.go(world)
     hands.viewer.reset_view()
     hands.settle()
     hands.click(world)
-    assert hands.panel.selected == 2
+    assert hands.panel.state.selected == 2
     hands.finish()
 
 
@@ -152,6 +152,6 @@ def test_a_mask_opened_as_an_image_can_be_the_reference(segmented, patient):
     segmented.settle()
     layer = segmented.layer("reference")
     assert type(layer).__name__ == "Image"
-    segmented.panel.segmentation.choose_mask(str(layer.unique_id))
+    segmented.panel.features["preparing"].segmentation.choose_mask(str(layer.unique_id))
     segmented.segment()
-    assert list(segmented.panel.reading.segmentation.lesions["match"]) == ["TP", "TP"]
+    assert list(segmented.panel.state.reading.segmentation.lesions["match"]) == ["TP", "TP"]

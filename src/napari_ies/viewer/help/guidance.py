@@ -4,40 +4,40 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QPushButton
 
-from napari_ies.viewer.help import HelpPages
+from napari_ies.viewer.feature import Feature, Place, Placed
+from napari_ies.viewer.help.first_steps import FirstSteps
+from napari_ies.viewer.help.pages import HelpPages
 from napari_ies.viewer.keys import KEYS
 from napari_ies.viewer.panel.availability import describe
 from napari_ies.viewer.work import tasks
-from napari_ies.viewer.work.runner import Job
+from napari_ies.viewer.work.job import Job
 
 if TYPE_CHECKING:
-    from napari_ies.viewer.reader import LayerDataTuple
-    from napari_ies.viewer.widget import LesionSaliencyWidget
+    from collections.abc import Sequence
+
+    from napari_ies.viewer.feature import Services
+    from napari_ies.viewer.volumes.layer_data import LayerDataTuple
 
 
-class Guidance(QObject):
-    """Shows a newcomer what to do, and goes out of the way as soon as something is open.
+class Guidance(Feature):
+    """Shows a newcomer what to do, and goes out of the way as soon as something is open."""
 
-    Parameters
-    ----------
-    host
-        The panel.
-    """
-
-    def __init__(self, host: LesionSaliencyWidget) -> None:
-        super().__init__(host)
-        self._host = host
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
         self._pages: HelpPages | None = None
+        self.first_steps = FirstSteps()
         self._button = QPushButton("Help")
         describe(self._button, "What to do, how to read a map, and the keys.", "help")
-        host.add_button(self._button)
         self._button.clicked.connect(self.show_how_to_read)
-        host.first_steps.help_requested.connect(self.show_first_steps)
-        host.first_steps.demo_requested.connect(self.load_demo)
-        host.link.layers_changed.connect(self._on_layers_changed)
+        self.first_steps.help_requested.connect(self.show_first_steps)
+        self.first_steps.demo_requested.connect(self.load_demo)
+        services.link.layers_changed.connect(self._on_layers_changed)
+
+    def views(self) -> Sequence[Placed]:
+        """Return the hint and the button."""
+        return Placed(Place.WELCOME, [self.first_steps]), Placed(Place.BUTTON, [self._button])
 
     def show_first_steps(self) -> None:
         """Open the help at its first page."""
@@ -50,7 +50,7 @@ class Guidance(QObject):
     def load_demo(self) -> None:
         """Open the synthetic patient and load the demo's network."""
         job = Job("demo", "Making a synthetic patient", tasks.make_demo, self._on_demo)
-        self._host.jobs.submit(job)
+        self.services.work.run(job)
 
     def release(self) -> None:
         """Close the help."""
@@ -59,14 +59,13 @@ class Guidance(QObject):
 
     def _help(self) -> HelpPages:
         if self._pages is None:
-            self._pages = HelpPages({key.shown: key.does for key in KEYS}, self._host)
+            self._pages = HelpPages({key.shown: key.does for key in KEYS}, self._button)
         return self._pages
 
     def _on_demo(self, demo: tuple[list[LayerDataTuple], str]) -> None:
         layers, checkpoint = demo
-        self._host.preparing.open_layers(layers)
-        self._host.checkpoint.choose(checkpoint)
+        self.services.state.layers_given.emit(layers)
+        self.services.state.checkpoint_wanted.emit(checkpoint, "")
 
     def _on_layers_changed(self) -> None:
-        host = self._host
-        host.first_steps.setVisible(not any(True for _ in host.scene.images()))
+        self.first_steps.setVisible(not any(True for _ in self.services.scene.images()))

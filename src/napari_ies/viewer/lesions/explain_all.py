@@ -7,49 +7,52 @@ would finish all of them at its end only, and so lose all when it is stopped in 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
-
-from qtpy.QtCore import QObject
+from typing import TYPE_CHECKING
 
 from napari_ies.errors import NapariIESError
+from napari_ies.segmentation.subject import Lesion
 from napari_ies.viewer.panel.availability import allow
 from napari_ies.viewer.state.reading import model_key
 from napari_ies.viewer.state.titles import request_title
 from napari_ies.viewer.work import tasks
-from napari_ies.viewer.work.runner import Job
+from napari_ies.viewer.work.job import Job
 
 if TYPE_CHECKING:
     from napari_ies.network.model import SegmentationModel
     from napari_ies.saliency.expected.expected_time import ExpectedTime
     from napari_ies.saliency.request import SaliencyRequest
-    from napari_ies.viewer.state.reading import Answer, Reading
+    from napari_ies.viewer.feature import Services
+    from napari_ies.viewer.lesions.lesion_table import LesionTable
+    from napari_ies.viewer.state.answers import Answer
+    from napari_ies.viewer.state.reading import Reading
 
 KIND = "explain all"
 
 
-class ExplainAll(QObject):
+class ExplainAll:
     """The queue behind the button "Explain all".
 
     Parameters
     ----------
-    host
-        The panel.
+    services
+        The state, and what explains.
+    table
+        Whose lesions are explained; its button says whether to start or to stop.
     """
 
-    def __init__(self, host: Any) -> None:
-        super().__init__(host)
-        self._host = host
-        self._left: list[int] = []
+    def __init__(self, services: Services, table: LesionTable) -> None:
+        self._state, self._work = services.state, services.work
+        self._explaining, self._tell, self._table = services.explaining, services.tell, table
+        self._left: list[Lesion] = []
         self._total = 0
-        self._begun: int | None = None
+        self._begun: Lesion | None = None
         self._asked: tuple[SegmentationModel, SaliencyRequest] | None = None
         self._may_take_long: bool | None = None
-        host.lesions.explain_all_requested.connect(self._on_button)
-        host.jobs.idle.connect(self._explain_next)
-        host.jobs.failed.connect(self._on_failed)
-        host.status.cancel_requested.connect(self._forget)
-        host.reading_changed.connect(self._on_reading)
-        self._on_reading(host.reading)
+        table.explain_all_requested.connect(self._on_button)
+        services.work.idle.connect(self._explain_next)
+        services.work.cancelled_all.connect(self._forget)
+        self._state.reading_changed.connect(self._on_reading)
+        self._on_reading(self._state.reading)
 
     @property
     def running(self) -> bool:
@@ -64,26 +67,26 @@ class ExplainAll(QObject):
         agreed
             Whether it may take more than an hour; else a person is asked before it starts.
         """
-        reading = self._host.reading
+        reading = self._state.reading
         if reading is None or self.running:
             return
         try:
-            model = self._host.explained_model(reading)
+            model = self._explaining.network(reading)
         except NapariIESError as error:
-            self._host.say(str(error))
+            self._tell.say(str(error))
             return
-        self._asked = model, self._host.saliency.request()
-        listed = [label for label in self._host.lesions.subjects() if isinstance(label, int)]
-        self._left = [label for label in listed if not self._answered(label)]
+        self._asked = model, self._state.request
+        listed = [one for one in self._table.subjects() if isinstance(one, Lesion)]
+        self._left = [one for one in listed if not self._answered(one)]
         self._total = len(self._left)
         if not self._left:
             self._forget()
-            self._host.say("Every lesion listed has a map with these settings already.")
+            self._tell.say("Every lesion listed has a map with these settings already.")
             return
-        self._host.lesions.set_explaining_all(True)
+        self._table.set_explaining_all(True)
         if agreed:
             self._may_take_long = True
-            if not self._host.jobs.busy:
+            if not self._work.busy:
                 self._explain_next()
             return
         job = Job(
@@ -92,20 +95,21 @@ class ExplainAll(QObject):
             partial(tasks.expect, reading, model, tuple(self._left), self._asked[1]),
             partial(self._on_expected, reading),
             background=True,
+            on_failed=self._forget,  # what failed for one lesion would fail for all
         )
-        self._host.jobs.submit(job)
+        self._work.run(job)
 
     def stop(self) -> None:
         """Explain no further lesion; finished maps stay."""
         self._forget()
-        self._host.jobs.cancel(KIND)
+        self._work.cancel(KIND)
 
     def release(self) -> None:
         """Stop: the panel is gone."""
         self._left, self._begun, self._asked, self._may_take_long = [], None, None, None
 
     def _on_expected(self, reading: Reading, expected: ExpectedTime) -> None:
-        if reading is not self._host.reading or self._asked is None:
+        if reading is not self._state.reading or self._asked is None:
             return
         if not expected.long:
             self._may_take_long = False  # begins once nothing else runs
@@ -114,14 +118,15 @@ class ExplainAll(QObject):
         self._forget()
 
         def start() -> None:
-            if self._host.reading is reading:
-                self.start(agreed=self._host.saliency.request() == request)
+            if self._state.reading is reading:
+                self.start(agreed=self._state.request == request)
 
         what = f"{request_title(request)} of {total} lesion{'s' if total != 1 else ''}"
-        self._host.long_work.ask(what, expected, start)
+        self._explaining.ask_first(what, expected, start)
 
     def _explain_next(self) -> None:
-        if self._asked is None or self._may_take_long is None:
+        reading = self._state.reading
+        if reading is None or self._asked is None or self._may_take_long is None:
             return
         if self._begun is not None and not self._answered(self._begun):
             # A click took it over and was given up for another one.
@@ -132,9 +137,9 @@ class ExplainAll(QObject):
         if not self._left:
             self._finish()
             return
-        label = self._begun = self._left.pop(0)
-        reading, (model, request) = self._host.reading, self._asked
-        work = partial(tasks.explain_subject, reading, model, label, request)
+        lesion = self._begun = self._left.pop(0)
+        model, request = self._asked
+        work = partial(tasks.explain_subject, reading, model, lesion, request)
         title = f"Explaining all: lesion {self._total - len(self._left)} of {self._total}"
         job = Job(
             KIND,
@@ -142,28 +147,29 @@ class ExplainAll(QObject):
             partial(work, agreed=True) if self._may_take_long else work,
             partial(self._on_answer, reading),
             # The same as that of a click, which then takes the computation over.
-            key=(id(reading), label, request, model_key(model)),
+            key=(id(reading), lesion, request, model_key(model)),
             background=True,
+            on_failed=self._forget,  # what failed for one lesion would fail for all
         )
-        self._host.jobs.submit(job)
+        self._work.run(job)
 
     def _finish(self) -> None:
         total = self._total
         self._forget()
-        self._host.say(f"Explained all: {total} lesion{'s' if total != 1 else ''}.")
+        self._tell.say(f"Explained all: {total} lesion{'s' if total != 1 else ''}.")
 
     def _forget(self) -> None:
         self._left, self._begun, self._asked, self._may_take_long = [], None, None, None
-        self._host.lesions.set_explaining_all(False)
+        self._table.set_explaining_all(False)
 
-    def _answered(self, label: int) -> bool:
+    def _answered(self, lesion: Lesion) -> bool:
         if self._asked is None:
             return False
         model, request = self._asked
-        key = label, request, model_key(model)
-        answers = self._host.answers
+        key = lesion, request, model_key(model)
+        answers = self._state.answers
         # One that a reopened session is about to bring back counts, too.
-        return answers.get(key) is not None or key in answers.awaited(label)
+        return answers.get(key) is not None or key in answers.awaited(lesion)
 
     def _on_button(self) -> None:
         if self.running:
@@ -172,21 +178,16 @@ class ExplainAll(QObject):
             self.start()
 
     def _on_answer(self, reading: Reading, answer: Answer | tasks.TakesLong) -> None:
-        if reading is not self._host.reading:
+        if reading is not self._state.reading:
             return
         if isinstance(answer, tasks.TakesLong):
             self._forget()
-            self._host.long_work.ask_about(answer)
+            self._explaining.ask_about(answer)
         else:
-            self._host.keep_answer(answer)
-
-    def _on_failed(self, kind: str, _: str) -> None:
-        # What failed for one lesion would fail for all.
-        if kind == KIND:
-            self._forget()
+            self._explaining.keep(answer)
 
     def _on_reading(self, reading: Reading | None) -> None:
         if self.running:
             self.stop()
         reason = "" if reading is not None else "Segment the images first."
-        allow(self._host.lesions.filter.explain_all, reason)
+        allow(self._table.filter.explain_all, reason)

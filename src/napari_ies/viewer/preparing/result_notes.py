@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFrame, QPushButton, QVBoxLayout, QWidget
 
 from napari_ies.network.trained_grid import is_orientation
+from napari_ies.segmentation.subject import Region
 from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.panel.sentence_list import AMBER, SentenceList
-from napari_ies.viewer.state.reading import REGION_NOTES, model_key
+from napari_ies.viewer.state.answers import REGION_NOTES
+from napari_ies.viewer.state.event import Event
+from napari_ies.viewer.state.reading import model_key
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
-    from napari_ies.viewer.state.reading import Answer, Reading
-    from napari_ies.viewer.widget import LesionSaliencyWidget
+    from napari_ies.viewer.feature import Services
+    from napari_ies.viewer.state.answers import Answer
+    from napari_ies.viewer.state.reading import Reading
 
 TOOLTIP = (
     "What was assumed, converted or found odd in the images and the checkpoint, and what it means "
@@ -97,54 +101,59 @@ class ResultNotesView(QFrame):
         )
 
 
-class ResultNotes(QObject):
+class ResultNotes:
     """Shows the notes of the reading and of the map on screen, new or reopened.
 
     Parameters
     ----------
-    host
-        The panel.
+    services
+        The state that is followed.
+    why_other_images
+        Why the images that are chosen now are not those of a reading, or an empty string.
     """
 
-    def __init__(self, host: LesionSaliencyWidget) -> None:
-        super().__init__(host)
-        self._host, self._view = host, host.notes
-        host.reading_changed.connect(self._on_reading)
-        host.answer_shown.connect(self._on_answer)
-        host.model_changed.connect(self._offer)
-        host.link.layers_changed.connect(self._offer)
-        host.images.changed.connect(self._offer)
+    def __init__(self, services: Services, why_other_images: Callable[[Reading], str]) -> None:
+        self.offer_taken: Event[[str]] = Event()
+        """A person wants to segment again in this orientation."""
+        self.view = ResultNotesView()
+        self._state, self._why_other_images = services.state, why_other_images
+        self.view.offer_taken.connect(self._on_offer_taken)
+        self._state.reading_changed.connect(self._on_reading)
+        self._state.answer_shown.connect(self._on_answer)
 
-    def _offer(self, _: object = None) -> None:
+    def refresh(self) -> None:
         """Offer the orientation that the network agrees better with, while it is loaded."""
-        reading, model = self._host.reading, self._host.model
+        reading, model = self._state.reading, self._state.model
         found = () if reading is None else reading.segmentation.agreements
         suggested = [one.suggestion for one in found if is_orientation(one.suggestion or "")]
-        hindrance = ""
         if reading is None or model is None or model_key(model.model) != model_key(reading.model):
             hindrance = "Load the checkpoint that segmented first."
         else:
-            hindrance = self._host.preparing.why_other_images(reading)
-        self._view.set_offer(str(suggested[0]) if suggested else "", hindrance)
+            hindrance = self._why_other_images(reading)
+        self.view.set_offer(str(suggested[0]) if suggested else "", hindrance)
+
+    def _on_offer_taken(self) -> None:
+        if self.view.offered and self.view.offer.isEnabled():
+            self.offer_taken.emit(self.view.offered)
 
     def _on_reading(self, reading: Reading | None) -> None:
         if reading is None:
-            self._view.hide()
+            self.view.hide()
             return
         agreements = reading.segmentation.agreements
         reassuring = [one.sentence for one in agreements if one.sure and one.best == one.assumed]
-        self._view.set_notes(reading.segmentation.notes, reassuring)
-        self._offer()
+        self.view.set_notes(reading.segmentation.notes, reassuring)
+        self.refresh()
 
     def _on_answer(self, answer: Answer) -> None:
         notes: Any = answer.saliency.provenance.get("notes", ())
         told = [str(note) for note in notes]
-        reading, subject = self._host.reading, answer.subject
-        kept = self._host.answers.get(answer.key) if answer.finished else None
+        reading, subject = self._state.reading, answer.subject
+        kept = self._state.answers.get(answer.key) if answer.finished else None
         more: Any = ()
         # Of a region's map, what is kept says how the region was taken; one that runs does not.
         if kept is not None:
             more = kept.saliency.provenance.get(REGION_NOTES, ())
-        elif reading is not None and isinstance(subject, str) and subject in reading.regions:
+        elif reading is not None and isinstance(subject, Region) and subject in reading.regions:
             more = reading.regions[subject].notes
-        self._view.set_map_notes([*told, *(str(note) for note in more if str(note) not in told)])
+        self.view.set_map_notes([*told, *(str(note) for note in more if str(note) not in told)])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ies.errors import CaseError, NapariIESError
+from napari_ies.viewer.volumes.layer_data import labels_shown
 from napari_ies.viewer.volumes.sources import changed_note
 
 if TYPE_CHECKING:
@@ -126,31 +127,6 @@ def layer_lesions(source: Source, case: Case, frame: Frame) -> tuple[NDArray[np.
     moved, said = _onto_case(labels, source, case, frame)
     check_mask(moved > 0, case, source.name, lesions=True, may_be_empty=False)
     return moved, (*notes, *said)
-
-
-def labels_shown(values: NDArray[Any], name: str) -> NDArray[Any]:
-    """Return a mask's or label map's values as a Labels layer shows them.
-
-    Parameters
-    ----------
-    values
-        (X, Y, Z), of any type; labels keep their numbers, and what is no part of the mask is 0.
-    name
-        What they are called in sentences.
-
-    Raises
-    ------
-    CaseError
-        If they are no mask.
-    """
-    from napari_ies.patient.mask_values import WHOLE, mask_of
-
-    mask, _ = mask_of(values, name)
-    whole = np.rint(values)
-    if np.abs(values - whole).max() > WHOLE or whole.max() <= 1:
-        return mask.astype(np.uint8)
-    small = whole.max() <= np.iinfo(np.int32).max
-    return np.where(mask, whole, 0).astype(np.int32 if small else np.int64)
 
 
 def _as_in_file(source: Source, path: Path) -> bool:

@@ -18,8 +18,8 @@ import numpy as np
 from napari_ies.errors import CaseError
 from napari_ies.geometry.grid import Grid
 from napari_ies.geometry.orientation import Reorientation
-from napari_ies.viewer.reader import METADATA_KEY
 from napari_ies.viewer.volumes.frame import Frame
+from napari_ies.viewer.volumes.layer_data import METADATA_KEY
 from napari_ies.viewer.volumes.layer_place import STRAIGHT, LayerPlace, place_of
 from napari_ies.viewer.volumes.mapped import held
 from napari_ies.viewer.volumes.units import mm_per

@@ -1,4 +1,4 @@
-"""Background: a thread that does small things one after another, beside the computations.
+"""Lane: a thread that does small things one after another, beside the computations.
 
 What is saved must neither wait for a computation nor hold one up, so it has a thread of its own.
 The thread ends when nothing is left to do. What was asked for is done even when the window closes:
@@ -13,13 +13,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, QTimer
-
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-POLL_MS = 40
-"""How often the GUI thread looks whether something is done, in milliseconds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,28 +39,35 @@ class Errand:
     key: object = None
 
 
-class Errands:
-    """The queue and its thread; knows no Qt, so that it outlives the window.
+class Lane:
+    """Errands whose outcome is told by whoever polls; the thread outlives the window.
 
     Urgent errands are done first; each kind in the order in which it came.
+
+    Parameters
+    ----------
+    on_added
+        Called with every new errand: from then on there is something to poll.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_added: Callable[[], None]) -> None:
+        self._on_added = on_added
+        self._silent = False
         self._lock = threading.Lock()
         self._urgent: deque[Errand] = deque()
         self._later: deque[Errand] = deque()
         self._thread: threading.Thread | None = None
-        self.done: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        """What is left to be called on the GUI thread."""
+        self._done: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 
     @property
     def busy(self) -> bool:
         """Whether something is being done, waits to be done, or to be told."""
         with self._lock:
-            return self._thread is not None or not self.done.empty()
+            return self._thread is not None or not self._done.empty()
 
     def add(self, errand: Errand, *, later: bool = False) -> None:
         """Do something as soon as possible, or `later`, when nothing else is to be done."""
+        self._silent = False
         with self._lock:
             waiting = self._later if later else self._urgent
             if errand.key is not None:
@@ -75,11 +77,24 @@ class Errands:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="napari-ies errand")
                 self._thread.start()
+        self._on_added()
 
     def drop_later(self) -> None:
         """Forget what waits to be done later."""
         with self._lock:
             self._later.clear()
+
+    def tell(self) -> None:
+        """Call what is left to be called, on this thread."""
+        while not self._done.empty():
+            told = self._done.get()
+            if not self._silent:
+                told()
+
+    def release(self) -> None:
+        """Tell nothing any more until something else is asked for; what is urgent is done."""
+        self._silent = True
+        self.drop_later()
 
     def _next(self) -> Errand | None:
         with self._lock:
@@ -91,7 +106,7 @@ class Errands:
 
     def _work(self) -> None:
         while (errand := self._next()) is not None:
-            self.done.put(_outcome(errand))
+            self._done.put(_outcome(errand))
 
 
 def _outcome(errand: Errand) -> Callable[[], None]:
@@ -101,44 +116,3 @@ def _outcome(errand: Errand) -> Callable[[], None]:
         failure = error
         return lambda: errand.on_failed(failure)
     return lambda: errand.on_done(result)
-
-
-class Background(QObject):
-    """Errands whose outcome is told on the GUI thread, as long as there is somebody to tell."""
-
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._errands = Errands()
-        self._timer = QTimer(self)
-        self._timer.setInterval(POLL_MS)
-        self._timer.timeout.connect(self._on_poll)
-        # Not a bound method of this: when it fires, the Qt side of this is gone already.
-        self.destroyed.connect(self._errands.drop_later)
-
-    @property
-    def busy(self) -> bool:
-        """Whether something is being done, waits to be done, or to be told."""
-        return self._errands.busy
-
-    def add(self, errand: Errand, *, later: bool = False) -> None:
-        """Do something in the background; see `Errands.add`."""
-        self._errands.add(errand, later=later)
-        self._timer.start()
-
-    def drop_later(self) -> None:
-        """Forget what waits to be done later."""
-        self._errands.drop_later()
-
-    def release(self) -> None:
-        """Tell nothing any more; what is urgent is still done."""
-        self._errands.drop_later()
-        self._timer.stop()
-        while not self._errands.done.empty():
-            self._errands.done.get()
-
-    def _on_poll(self) -> None:
-        busy = self._errands.busy  # before telling, so that nothing is left between the two
-        while not self._errands.done.empty():
-            self._errands.done.get()()
-        if not busy:
-            self._timer.stop()

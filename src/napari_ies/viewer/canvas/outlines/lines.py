@@ -44,7 +44,7 @@ class OutlineLines:
         self._events: tuple[Any, ...] = (dims.point, dims.order, dims.ndisplay, dims.units)
         for event in self._events:
             event.connect(self.draw)
-        outlines.watchers.append(self.draw)
+        outlines.changed.connect(self.draw)
         self.draw()
 
     @property
@@ -75,6 +75,5 @@ class OutlineLines:
         for event in self._events:
             event.disconnect(self.draw)
         self._events = ()
-        if self.draw in self._outlines.watchers:
-            self._outlines.watchers.remove(self.draw)
+        self._outlines.changed.disconnect(self.draw)
         self._node.parent = None
