@@ -12,34 +12,53 @@ import typer
 
 from napari_ies.cli.examples import EXAMPLES
 from napari_ies.cli.options import (
-    Aggregation,
+    AggregationOption,
+    At,
     Checkpoint,
+    Class,
+    ClearBelow,
     Debug,
     Device,
     FigureFormat,
-    FigureInterpolation,
-    FigureLayout,
-    FigureLimits,
-    FigureTheme,
     Forward,
     ForwardOption,
     Images,
+    InterpolationOption,
+    Layer,
+    LayoutOption,
+    Limit,
+    LimitsOption,
+    Margin,
     MemoryGib,
-    Method,
+    MethodOption,
+    Noise,
+    Opacity,
     Orientation,
     Out,
+    Outline,
     Overwrite,
+    Plain,
     PrecisionOption,
     Reference,
+    Samples,
+    Seed,
+    Sequences,
+    Slices,
+    Smallest,
     Spacing,
     Subject,
+    ThemeOption,
     Threshold,
+    Tolerance,
     Visit,
+    Width,
     Yes,
     parse_images,
 )
 from napari_ies.cli.terminal import Terminal, reporting
 from napari_ies.cli.usage import Commands
+from napari_ies.figures.settings import FigureSettings
+from napari_ies.saliency.request import SaliencyRequest
 
 if TYPE_CHECKING:
     from napari_ies.network.model import SegmentationModel
@@ -109,10 +128,7 @@ def segment(
     out: Out,
     reference: Reference = None,
     threshold: Threshold = None,
-    smallest: Annotated[
-        int | None,
-        typer.Option(min=1, help="Smallest lesion, in voxels (default: the network's)."),
-    ] = None,
+    smallest: Smallest = None,
     forward: ForwardOption = "sliding-window",
     orientation: Orientation = None,
     spacing: Spacing = None,
@@ -211,44 +227,15 @@ def explain(
     ] = False,
     reference: Reference = None,
     threshold: Threshold = None,
-    method: Annotated[
-        Method, typer.Option(help="SmoothGrad, a map per sequence, or Grad-CAM++, one map.")
-    ] = "smoothgrad",
-    aggregation: Annotated[
-        Aggregation,
-        typer.Option(help="SmoothGrad: how the gradients of the lesion's voxels become one map."),
-    ] = "mean",
-    samples: Annotated[int, typer.Option(min=1, help="SmoothGrad: number of noise samples.")] = 50,
-    noise: Annotated[
-        float,
-        typer.Option(min=0, help="SmoothGrad: noise as a fraction of the first sequence's range."),
-    ] = 0.05,
-    seed: Annotated[int, typer.Option(min=0, help="SmoothGrad: seed of the noise.")] = 0,
+    method: MethodOption = "smoothgrad",
+    aggregation: AggregationOption = "mean",
+    samples: Samples = SaliencyRequest.n_samples,
+    noise: Noise = SaliencyRequest.noise,
+    seed: Seed = SaliencyRequest.seed,
     forward: ForwardOption = "sliding-window",
-    layer: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Grad-CAM++: a layer that inspect lists (default: the last upsampling layer "
-            "below output resolution).",
-        ),
-    ] = None,
-    tolerance: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            help="SmoothGrad: stop early once the map's standard error is at most this fraction "
-            "of the map (default: never).",
-        ),
-    ] = None,
-    class_name: Annotated[
-        str | None,
-        typer.Option(
-            "--class",
-            metavar="CLASS",
-            help="Class to explain, name or index (default: the network's).",
-        ),
-    ] = None,
+    layer: Layer = None,
+    tolerance: Tolerance = None,
+    class_name: Class = None,
     precision: PrecisionOption = "float32",
     memory_gib: MemoryGib = None,
     orientation: Orientation = None,
@@ -275,7 +262,6 @@ def explain(
         from napari_ies.cli.expecting import announce
         from napari_ies.cli.tables import measures_table, zones_table
         from napari_ies.results import anat_folder
-        from napari_ies.saliency.request import SaliencyRequest
         from napari_ies.saliency.saliency import unit_of
 
         model, case = _open(
@@ -356,61 +342,24 @@ def figure(
         FigureFormat | None,
         typer.Option("--format", help="Kind of file (default: by --out's ending, or png)."),
     ] = None,
-    layout: Annotated[
-        FigureLayout, typer.Option(help="Three planes at the lesion, or axial slices through it.")
-    ] = "planes",
-    theme: Annotated[FigureTheme, typer.Option(help="The page around the images.")] = "light",
-    width: Annotated[
-        float,
-        typer.Option(metavar="MM", help="Of the page: 88 for one column, 180 for two."),
-    ] = 180.0,
-    margin: Annotated[
-        float, typer.Option(metavar="MM", help="How far the images reach around the lesion.")
-    ] = 15.0,
+    layout: LayoutOption = "planes",
+    theme: ThemeOption = "light",
+    width: Width = FigureSettings.width,
+    margin: Margin = 15.0,
     whole: Annotated[
         bool,
         typer.Option("--whole", help="Show whole slices, not the lesion's surroundings."),
     ] = False,
-    at: Annotated[
-        tuple[float, float, float] | None,
-        typer.Option(
-            metavar="X Y Z",
-            help="Centre the figure here, in mm of the scanner's coordinates (towards right, "
-            "anterior, superior, as the images' affine has them), not on the lesion.",
-        ),
-    ] = None,
-    sequence: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Show this sequence; repeat for more (default: all)."),
-    ] = None,
-    slices: Annotated[int, typer.Option(metavar="N", help="Montage: number of slices.")] = 6,
-    limits: Annotated[
-        FigureLimits,
-        typer.Option(
-            help="One colour limit for all sequences, so that they can be compared, or for each "
-            "its own, with a colour bar each."
-        ),
-    ] = "shared",
-    limit: Annotated[
-        float | None,
-        typer.Option(metavar="VALUE", help="Where the colours end (default: the map's own limit)."),
-    ] = None,
-    threshold: Annotated[
-        float,
-        typer.Option(metavar="FRACTION", help="Of the limit, up to which the overlay is clear."),
-    ] = 0.1,
-    opacity: Annotated[
-        float, typer.Option(metavar="FRACTION", help="Of the overlay, up to 1.")
-    ] = 1.0,
-    plain: Annotated[
-        bool, typer.Option("--plain/--no-plain", help="Show each image without overlay too.")
-    ] = True,
-    outline: Annotated[
-        bool, typer.Option("--outline/--no-outline", help="Outline the lesion.")
-    ] = True,
-    interpolation: Annotated[
-        FigureInterpolation, typer.Option(help="Between voxels; nearest shows each as a box.")
-    ] = "linear",
+    at: At = None,
+    sequence: Sequences = None,
+    slices: Slices = FigureSettings.slices,
+    limits: LimitsOption = "shared",
+    limit: Limit = None,
+    threshold: ClearBelow = FigureSettings.threshold,
+    opacity: Opacity = FigureSettings.opacity,
+    plain: Plain = True,
+    outline: Outline = True,
+    interpolation: InterpolationOption = "linear",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace figures of the same name.")
     ] = False,
@@ -420,7 +369,6 @@ def figure(
     images = parse_images(image or [])
     with reporting(debug) as terminal:
         from napari_ies.cli import drawing
-        from napari_ies.figures import FigureSettings
 
         settings = FigureSettings(
             layout=layout,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from napari_ies.saliency.request import METHOD_NAMES
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_ies.network.model import SegmentationModel
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.viewer.state.reading import Answer, Subject
-
-METHOD_NAMES = {"smoothgrad": "SmoothGrad", "gradcam++": "Grad-CAM++"}
 
 
 def subject_title(subject: Subject) -> str:
