@@ -125,7 +125,7 @@ class Bench:
                 **reading.frame.placement(),
             )
         if panel:
-            self.panel.show_reading(reading)
+            self.panel.state.show_reading(reading)
         self.settle(1.0)
 
     def settle(self, seconds: float = 0.3) -> None:
@@ -167,25 +167,25 @@ class Bench:
 
     def ask(self, aggregation: str, samples: int) -> None:
         """Set the form."""
-        self.panel.saliency.aggregation.setCurrentText(aggregation)
-        self.panel.saliency.samples.setValue(samples)
+        self.panel.features["explaining"].form.aggregation.setCurrentText(aggregation)
+        self.panel.features["explaining"].form.samples.setValue(samples)
 
     def first_pixels(self, label: int) -> float:
         """Return the seconds from a click on a lesion until its map is painted."""
         shown: list[Any] = []
-        self.panel.answer_shown.connect(shown.append)
+        self.panel.state.answer_shown.connect(shown.append)
         start = time.perf_counter()
-        self.panel.explain(label)
+        self.panel.explaining.explain(label)
         self.until(lambda: shown, 120)
         self.app.processEvents()
         seconds = time.perf_counter() - start
-        self.panel.answer_shown.disconnect(shown.append)
+        self.panel.state.answer_shown.disconnect(shown.append)
         return seconds
 
     def memory_after(self, clicks: int, labels: tuple[int, int]) -> int:
         """Click two explained lesions in turn; return the process's memory in bytes."""
         for click in range(clicks):
-            self.panel.explain(labels[click % 2])
+            self.panel.explaining.explain(labels[click % 2])
             self.app.processEvents()
         self.settle()
         gc.collect()
@@ -198,8 +198,8 @@ def reading_of(subjects: Subjects, real: Path | None) -> Reading:
 
     from napari_ies.segmentation.lesions import lesion_table
     from napari_ies.segmentation.segmentation import Segmentation
-    from napari_ies.viewer.canvas.frame import Frame
     from napari_ies.viewer.state.reading import Reading, lesion_places
+    from napari_ies.viewer.volumes.frame import Frame
 
     case = subjects.lesions[-1].case
     mask = np.zeros(case.shape, bool)
@@ -242,33 +242,33 @@ def measure(bench: Bench, seconds: float) -> list[Result]:
     """Measure one viewer."""
     from napari_ies.saliency.explanation import prepare
 
-    reading = bench.panel.reading
+    reading = bench.panel.state.reading
     sizes = reading.segmentation.lesions["voxels"].sort_values()
     small, large = int(sizes.index[-2]), int(sizes.index[-1])
     results = []
     bench.ask("mean", 2)
     # As segmenting does at its end.
-    prepare(reading.model, reading.case, bench.panel.saliency.request())
+    prepare(reading.model, reading.case, bench.panel.features["explaining"].form.request())
     first = bench.first_pixels(small)
-    bench.until(lambda: not bench.panel.jobs.busy, 300)
+    bench.until(lambda: not bench.panel.services.work.busy, 300)
     again = bench.first_pixels(large)
-    bench.until(lambda: not bench.panel.jobs.busy, 300)
+    bench.until(lambda: not bench.panel.services.work.busy, 300)
     note = "the first map of a session, and the next"
     results.append(Result("click to first pixels", duration(first), duration(again), note=note))
     for planes in (False, True):
         if planes:
-            bench.panel.toggle_planes()
+            bench.panel.features["planes"].toggle()
             bench.settle(3.0)
-        bench.panel.explain(large)
+        bench.panel.explaining.explain(large)
         bench.settle()
         baseline = bench.gaps(seconds)
         bench.ask("max", 50)
-        bench.panel.explain(large)
-        bench.until(lambda: bench.panel.shown.request.aggregation == "max", 300)
+        bench.panel.explaining.explain(large)
+        bench.until(lambda: bench.panel.state.shown.request.aggregation == "max", 300)
         ours = bench.gaps(seconds)
-        busy = bench.panel.jobs.busy
-        bench.panel.jobs.cancel()
-        bench.until(lambda: not bench.panel.jobs.busy, 60)
+        busy = bench.panel.services.work.busy
+        bench.panel.services.work.cancel()
+        bench.until(lambda: not bench.panel.services.work.busy, 60)
         bench.ask("mean", 2)
         where = "three planes" if planes else "one plane"
         note = "" if busy else "the map was finished before the end"
@@ -291,7 +291,7 @@ def measure(bench: Bench, seconds: float) -> list[Result]:
                 f"{ours.worst / baseline.worst:.2f} × the baseline. {note}",
             ),
         ]
-    bench.panel.toggle_planes()
+    bench.panel.features["planes"].toggle()
     bench.settle(1.0)
     early = bench.memory_after(20, (small, large))
     late = bench.memory_after(180, (small, large))

@@ -48,10 +48,10 @@ def render() -> None:
     save_picture(viewer, IMAGES / "segmented.png")
     explain_lesion(viewer, panel, telling_lesion(panel))
     save_picture(viewer, IMAGES / "demo.png")
-    volumes = panel.reading.segmentation.lesions["volume_mm3"]
+    volumes = panel.state.reading.segmentation.lesions["volume_mm3"]
     label = int(volumes[volumes < SMALL_MM3].idxmax())
-    panel.explain(label)
-    wait_until(panel, lambda: panel.answers.of(label))
+    panel.explaining.explain(label)
+    wait_until(panel, lambda: panel.state.answers.of(label))
     read_out(viewer, panel)
     show_planes(viewer, panel)
     compare(viewer, panel, label)
@@ -66,18 +66,18 @@ def read_out(viewer: Any, panel: LesionSaliencyWidget) -> None:
 
 
 def show_planes(viewer: Any, panel: LesionSaliencyWidget) -> None:
-    panel.toggle_planes()
+    panel.features["planes"].toggle()
     wait(panel, 3)
     save_picture(viewer, IMAGES / "planes.png")
-    panel.toggle_planes()
+    panel.features["planes"].toggle()
     wait(panel, 1)
 
 
 def compare(viewer: Any, panel: LesionSaliencyWidget, label: int) -> None:
-    panel.saliency.set_aggregation("max")
-    panel.saliency.samples.setValue(4)
-    panel.explain(label)
-    wait_until(panel, lambda: len(panel.answers.of(label)) == 2)
+    panel.features["explaining"].form.set_aggregation("max")
+    panel.features["explaining"].form.samples.setValue(4)
+    panel.explaining.explain(label)
+    wait_until(panel, lambda: len(panel.state.answers.of(label)) == 2)
     choose_tab(panel, "Compare")
     press(panel, "side_by_side")
     press(panel, "same_limits")
@@ -92,7 +92,7 @@ def change(viewer: Any, panel: LesionSaliencyWidget) -> None:
     choose_tab(panel, "Regions")
     press(panel, "see_changes")
     wait(panel, 1)
-    wait_until(panel, lambda: not panel.jobs.busy)
+    wait_until(panel, lambda: not panel.services.work.busy)
     wait(panel, 2)
     save_picture(viewer, IMAGES / "what_if.png")
 

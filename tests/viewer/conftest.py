@@ -177,7 +177,7 @@ class Hands:
         self.qtbot.waitUntil(lambda: bool(condition()), timeout=int(1000 * seconds))
 
     def finish(self) -> None:
-        self.wait(lambda: not self.panel.jobs.busy)
+        self.wait(lambda: not self.panel.services.work.busy)
         self.settle()
 
     def settle(self) -> None:
@@ -207,8 +207,8 @@ class Hands:
 
     def answer(self, subject: int | str) -> Any:
         """The kept answer about a subject with the form's present settings, or None."""
-        request = self.panel.saliency.request()
-        kept = self.panel.answers.of(subject)
+        request = self.panel.features["explaining"].form.request()
+        kept = self.panel.state.answers.of(subject)
         return next((answer for answer in kept if answer.request == request), None)
 
     def into_space(self) -> None:
@@ -230,14 +230,16 @@ class Hands:
 
     def open(self, patient: Patient) -> None:
         for name, path in patient.images.items():
-            self.panel.preparing.open_image(name, str(path))
+            self.panel.features["preparing"].open_image(name, str(path))
         self.finish()
 
     def segment(self) -> None:
         from qtpy.QtCore import Qt
 
         self.unfold()
-        self.qtbot.mouseClick(self.panel.segmentation.button, Qt.MouseButton.LeftButton)
+        self.qtbot.mouseClick(
+            self.panel.features["preparing"].segmentation.button, Qt.MouseButton.LeftButton
+        )
         self.finish()
 
     def world_of(self, volume: NDArray[np.float32], layer: Any, voxel: tuple[int, ...]) -> Any:
@@ -287,11 +289,11 @@ def _with_patient(hands: Hands, patient: Patient) -> Hands:
     from napari_ies.viewer.work.tasks import LoadedModel
 
     model = small_model()
-    hands.panel.take_model(LoadedModel(model, "CPU", ("cpu",), ("0", "2"), "0"))
+    hands.panel.state.take_model(LoadedModel(model, "CPU", ("cpu",), ("0", "2"), "0"))
     hands.open(patient)
     hands.segment()
-    assert hands.panel.reading is not None, hands.panel.status.text
-    hands.panel.saliency.samples.setValue(3)
+    assert hands.panel.state.reading is not None, hands.panel.status.text
+    hands.panel.features["explaining"].form.samples.setValue(3)
     return hands
 
 

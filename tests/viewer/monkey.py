@@ -178,7 +178,9 @@ class Monkey:
         return True
 
     def idle(self):
-        return self.panel is None or not (self.panel.jobs.busy or self.panel.session.busy)
+        return self.panel is None or not (
+            self.panel.services.work.busy or self.panel.features["session"].busy
+        )
 
     def control(self, name):
         from qtpy.QtWidgets import QWidget
@@ -249,15 +251,17 @@ class Monkey:
     def prepare(self):
         """Open the panel and segment, so that there is something to play with."""
         self.open_panel()
-        self.panel.checkpoint.choose(str(self.folder / "unet.pth"))
+        self.panel.features["preparing"].checkpoint.choose(str(self.folder / "unet.pth"))
         for name in ("FLAIR", "T1"):
-            self.panel.preparing.open_image(name, str(self.folder / f"{name}.nii.gz"))
-        self.wait_until(lambda: self.idle() and self.panel.segmentation.button.isEnabled())
-        self.panel.segmentation.button.click()
+            self.panel.features["preparing"].open_image(name, str(self.folder / f"{name}.nii.gz"))
+        self.wait_until(
+            lambda: self.idle() and self.panel.features["preparing"].segmentation.button.isEnabled()
+        )
+        self.panel.features["preparing"].segmentation.button.click()
         self.wait_until(self.idle)
-        if self.panel.reading is None:
+        if self.panel.state.reading is None:
             self.watch.add(f"not segmented: {self.panel.status.text}")
-        self.panel.saliency.samples.setValue(2)
+        self.panel.features["explaining"].form.samples.setValue(2)
 
     def end(self):
         """Close the window; every thread is to end."""
@@ -265,7 +269,7 @@ class Monkey:
         faulthandler.dump_traceback_later(LONGEST_ACTION, exit=True)
         if not self.wait_until(self.idle, LONGEST_END):
             if self.panel is not None:
-                self.panel.jobs.cancel()
+                self.panel.services.work.cancel()
             if not self.wait_until(self.idle, LONGEST_END):
                 self.watch.add("work that never ends")
         self.look()
@@ -297,7 +301,7 @@ def action(weight):
 @action(6)
 def segment(self):
     if self.panel is not None:
-        self.panel.segmentation.button.click()
+        self.panel.features["preparing"].segmentation.button.click()
         if self.often(0.7):
             self.wait_until(self.idle, 30)
 
@@ -307,16 +311,16 @@ def load(self):
     if self.panel is None:
         return
     name = self.pick(["FLAIR", "T1"])
-    self.panel.preparing.open_image(name, str(self.folder / f"{name}.nii.gz"))
+    self.panel.features["preparing"].open_image(name, str(self.folder / f"{name}.nii.gz"))
     if self.often(0.3):
-        self.panel.checkpoint.choose(str(self.folder / "unet.pth"))
+        self.panel.features["preparing"].checkpoint.choose(str(self.folder / "unet.pth"))
     self.wait(0.3)
 
 
 @action(12)
 def choose_lesion(self):
-    if self.panel is not None and self.panel.lesions.subjects():
-        self.panel.explain(self.pick(self.panel.lesions.subjects()))
+    if self.panel is not None and self.panel.features["lesions"].table.subjects():
+        self.panel.explaining.explain(self.pick(self.panel.features["lesions"].table.subjects()))
         if self.often(0.6):
             self.wait_until(self.idle, 20)
 
@@ -583,15 +587,15 @@ def resize(self):
 
 @action(3)
 def write_a_note(self):
-    if self.panel is not None and self.panel.selected is not None:
-        self.panel.set_note(self.panel.selected, self.pick(NAMES))
+    if self.panel is not None and self.panel.state.selected is not None:
+        self.panel.state.set_note(self.panel.state.selected, self.pick(NAMES))
 
 
 @action(3)
 def open_a_session(self):
     folder = self.session()
     if self.panel is not None and folder:
-        self.panel.session.open(folder)
+        self.panel.features["session"].open(folder)
         if self.often(0.5):
             self.wait_until(self.idle, 30)
 
@@ -599,7 +603,7 @@ def open_a_session(self):
 @action(3)
 def session_menu(self):
     if self.panel is not None:
-        controls = self.panel.session.controls
+        controls = self.panel.features["session"].controls
         self.pick([controls.place_requested, controls.open_requested]).emit()
         if self.often(0.3):
             controls.automatic.trigger()

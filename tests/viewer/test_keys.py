@@ -39,14 +39,14 @@ def test_lesions_and_maps_by_keyboard_with_a_layer_selected(segmented, press):
     panel, viewer = segmented.panel, segmented.viewer
     viewer.layers.selection.active = segmented.lesions_layer()
     # Through the lesions as listed, each explained after a pause.
-    panel.lesions.view.sortByColumn(0, Qt.SortOrder.DescendingOrder)
+    panel.features["lesions"].table.view.sortByColumn(0, Qt.SortOrder.DescendingOrder)
     press("n")
     segmented.wait(lambda: segmented.answered(2))
     press("n")
     segmented.wait(lambda: segmented.answered(1))
-    assert panel.selected == 1
+    assert panel.state.selected == 1
     press("n", SHIFT)
-    segmented.wait(lambda: panel.selected == 2)
+    segmented.wait(lambda: panel.state.selected == 2)
     segmented.finish()
     # The map is hidden and shown, and becomes fainter and stronger.
     (top,) = [layer for layer in segmented.overlays() if layer.visible]
@@ -58,7 +58,7 @@ def test_lesions_and_maps_by_keyboard_with_a_layer_selected(segmented, press):
     press("k")
     press("k", SHIFT)
     assert top.opacity == pytest.approx(0.9)
-    lines = panel._planes.outlines
+    lines = panel.features["planes"].outlines
     edges = lines.count
     assert edges > 0
     press("h", SHIFT)
@@ -67,11 +67,11 @@ def test_lesions_and_maps_by_keyboard_with_a_layer_selected(segmented, press):
     assert lines.count == edges
     # Other settings, explained by key; with an image selected, and from the panel.
     viewer.layers.selection.active = segmented.layer("sub-01_FLAIR")
-    panel.saliency.aggregation.setCurrentText("sum")
+    panel.features["explaining"].form.aggregation.setCurrentText("sum")
     press("w")
     segmented.wait(lambda: segmented.answered(2))
-    panel.saliency.samples.setValue(2)
-    press("w", on=panel.lesions.view)
+    panel.features["explaining"].form.samples.setValue(2)
+    press("w", on=panel.features["lesions"].table.view)
     segmented.wait(lambda: segmented.answered(2))
     asked = []
     panel.triple_view_requested.connect(lambda: asked.append("planes"))
@@ -81,20 +81,28 @@ def test_lesions_and_maps_by_keyboard_with_a_layer_selected(segmented, press):
 
 def test_writing_a_note_or_a_filter_presses_no_key(segmented, press):
     panel = segmented.panel
-    panel.explain(1)
+    panel.explaining.explain(1)
     segmented.wait(lambda: segmented.answered(1))
     segmented.finish()
     before = [(layer.visible, layer.opacity) for layer in segmented.viewer.layers]
     press("j")
-    (editor,) = [e for e in panel.lesions.view.viewport().findChildren(QLineEdit) if e.isVisible()]
+    (editor,) = [
+        e
+        for e in panel.features["lesions"].table.view.viewport().findChildren(QLineEdit)
+        if e.isVisible()
+    ]
     segmented.qtbot.keyClicks(editor, "who knows: hjgwnk")
     segmented.qtbot.keyClick(editor, Qt.Key.Key_Return)
     segmented.settle()
-    segmented.qtbot.keyClicks(panel.lesions.filter.text, "knows hjgwnk")
+    segmented.qtbot.keyClicks(panel.features["lesions"].table.filter.text, "knows hjgwnk")
     segmented.qtbot.wait(500)
-    assert panel.reading.notes == {1: "who knows: hjgwnk"}
-    assert panel.lesions.subjects() == [1]
-    assert (panel.selected, len(panel.answers), panel.jobs.busy) == (1, 1, False)
+    assert panel.state.reading.notes == {1: "who knows: hjgwnk"}
+    assert panel.features["lesions"].table.subjects() == [1]
+    assert (panel.state.selected, len(panel.state.answers), panel.services.work.busy) == (
+        1,
+        1,
+        False,
+    )
     assert [(layer.visible, layer.opacity) for layer in segmented.viewer.layers] == before
 
 
@@ -110,7 +118,7 @@ def test_everything_bound_is_taken_back(segmented):
     assert gone.keymap == {}
     # A person's own keys: one from before, one from meanwhile.
     key_n, key_w = coerce_keybinding("N"), coerce_keybinding("W")
-    keys = next(part for part in panel._parts if type(part).__name__ == "Keyboard")
+    keys = panel._keyboard
     keys.release()
     assert all(keymap == {} for keymap in keymaps.values())
     theirs = [lambda _: None, lambda _: None]

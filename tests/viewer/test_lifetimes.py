@@ -10,27 +10,27 @@ import pytest
 
 
 def begin_a_long_map(hands):
-    hands.panel.saliency.samples.setValue(5000)
-    hands.panel.explain(1)
+    hands.panel.features["explaining"].form.samples.setValue(5000)
+    hands.panel.explaining.explain(1)
     hands.wait(hands.overlays)
-    assert hands.panel.jobs.busy
+    assert hands.panel.services.work.busy
 
 
 def held_by(panel):
     """What must go with a panel: itself, its reading, its jobs and its maps, weakly."""
     things = {
         "panel": panel,
-        "reading": panel.reading,
-        "case": panel.reading.case,
-        "jobs": panel.jobs,
-        "run": panel.jobs._run,
-        "job": panel.jobs._run.job,
-        "answers": panel.answers,
-        "answer": panel.answers.of(2)[-1],
-        "map": panel.answers.of(2)[-1].saliency,
-        "shown": panel.shown,
+        "reading": panel.state.reading,
+        "case": panel.state.reading.case,
+        "jobs": panel.services.work,
+        "run": panel.services.work._run,
+        "job": panel.services.work._run.job,
+        "answers": panel.state.answers,
+        "answer": panel.state.answers.of(2)[-1],
+        "map": panel.state.answers.of(2)[-1].saliency,
+        "shown": panel.state.shown,
     }
-    things |= {f"part {type(part).__name__}": part for part in panel._parts}
+    things |= {f"feature {name}": feature for name, feature in panel.features.items()}
     return {name: weakref.ref(thing) for name, thing in things.items()}
 
 
@@ -52,10 +52,10 @@ def wait_until_gone(qtbot, gone):
 @pytest.mark.parametrize("what", ["panel", "viewer"])
 def test_nothing_is_left_of_what_was_closed_in_the_middle_of_a_map(segmented, qtbot, what):
     viewer = segmented.viewer
-    segmented.panel.explain(2)
+    segmented.panel.explaining.explain(2)
     segmented.finish()
     begin_a_long_map(segmented)
-    gone, run = held_by(segmented.panel), segmented.panel.jobs._run
+    gone, run = held_by(segmented.panel), segmented.panel.services.work._run
     if what == "panel":
         next(iter(viewer.window._wrapped_dock_widgets.values())).destroyOnClose()
     else:
@@ -68,7 +68,7 @@ def test_nothing_is_left_of_what_was_closed_in_the_middle_of_a_map(segmented, qt
 
 def seen(hands):
     """The grey values and colours of the viewer's own plane and of the two beside it."""
-    three = hands.panel._planes.three
+    three = hands.panel.features["planes"].three
     views = [hands.viewer.window._qt_viewer, *(side.view for side in three.sides)]
     return [view.screenshot(flash=False) for view in views]
 
@@ -77,19 +77,19 @@ def test_a_second_viewer_is_closed_while_it_computes(segmented, segmented_elsewh
     """With one OpenGL context in place of another, napari fails at a next slice: GLError 1282."""
     goes, stays = segmented, segmented_elsewhere
     stays.press("three_planes_button")
-    stays.wait(lambda: stays.panel._planes.three.sides[1].model.layers)
+    stays.wait(lambda: stays.panel.features["planes"].three.sides[1].model.layers)
     for hands in (stays, goes):
-        hands.panel.explain(2)
+        hands.panel.explaining.explain(2)
         hands.finish()
-    world = stays.panel.reading.frame.to_world(stays.panel.reading.places[2].centre)
+    world = stays.panel.state.reading.frame.to_world(stays.panel.state.reading.places[2].centre)
     stays.go(world)
     before = seen(stays)
     begin_a_long_map(goes)
-    gone, run = held_by(goes.panel), goes.panel.jobs._run
+    gone, run = held_by(goes.panel), goes.panel.services.work._run
     goes.viewer.close()
     del goes.panel, goes.viewer, hands
     # Each map adds and removes layers here.
-    stays.panel.explain(1)
+    stays.panel.explaining.explain(1)
     stays.finish()
     for axis in range(3):
         stays.viewer.dims.set_point(axis, 2.0)
@@ -97,8 +97,8 @@ def test_a_second_viewer_is_closed_while_it_computes(segmented, segmented_elsewh
     stays.go(world)
     stays.click(world)
     stays.finish()
-    assert stays.panel.shown.subject == 2
-    assert stays.panel.shown.finished
+    assert stays.panel.state.shown.subject == 2
+    assert stays.panel.state.shown.finished
     stays.go(world)
     for plane, (now, then) in enumerate(zip(seen(stays), before, strict=True)):
         assert now[..., :3].max() > 100, plane

@@ -24,27 +24,29 @@ def test_the_panel_opens_as_preferred(settings, make_napari_viewer):
     computation.device, computation.smallest_lesion = "cuda:0", 20
     viewer = make_napari_viewer()
     _, panel = viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
-    assert panel.saliency.request().method == "gradcam++"
-    panel.saliency.set_method("smoothgrad")
-    request = panel.saliency.request()
+    assert panel.features["explaining"].form.request().method == "gradcam++"
+    panel.features["explaining"].form.set_method("smoothgrad")
+    request = panel.features["explaining"].form.request()
     assert (request.aggregation, request.n_samples, request.noise) == ("max", 7, 0.025)
     assert request.precision == "bf16"
-    assert panel.checkpoint.device == "cuda:0"
-    panel.segmentation.set_profile(threshold=0.3, smallest=6)
-    assert panel.segmentation.smallest.value() == 20
+    assert panel.features["preparing"].checkpoint.device == "cuda:0"
+    panel.features["preparing"].segmentation.set_profile(threshold=0.3, smallest=6)
+    assert panel.features["preparing"].segmentation.smallest.value() == 20
 
 
 def test_a_change_reaches_an_open_panel_and_none_that_was_closed(settings, hands):
     settings.computation.samples = 12
-    assert hands.panel.saliency.samples.value() == 12
-    hands.panel.saliency.samples.setValue(30)
+    assert hands.panel.features["explaining"].form.samples.value() == 12
+    hands.panel.features["explaining"].form.samples.setValue(30)
     settings.computation.method = "gradcam++"
-    assert hands.panel.saliency.samples.value() == 30, "only what was changed is set"
+    assert hands.panel.features["explaining"].form.samples.value() == 30, (
+        "only what was changed is set"
+    )
     before = len(settings.computation.events.callbacks)
     hands.viewer.window.remove_dock_widget(hands.panel)
     assert len(settings.computation.events.callbacks) == before - 1
     settings.computation.samples = 99
-    assert hands.panel.saliency.samples.value() == 30
+    assert hands.panel.features["explaining"].form.samples.value() == 30
 
 
 def test_a_panel_opens_with_the_preferred_colours_and_keeps_what_was_chosen_in_it(
@@ -52,7 +54,7 @@ def test_a_panel_opens_with_the_preferred_colours_and_keeps_what_was_chosen_in_i
 ):
     colours, control = settings.colours, segmented.control
     segmented.panel.tabs.setCurrentWidget(control("signed_map").parent().parent())
-    segmented.panel.explain(1)
+    segmented.panel.explaining.explain(1)
     segmented.finish()
     limit = segmented.answer(1).limit
 
@@ -84,7 +86,7 @@ def test_a_panel_opens_with_the_preferred_colours_and_keeps_what_was_chosen_in_i
     second = make_napari_viewer()
     _, panel = second.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
     wanted = Look("Blue\u2013orange, dark centre", "Inferno", "fixed", 0.25, 30, 0.35)
-    assert panel.scene.overlays.look == wanted
+    assert panel.services.scene.overlays.look == wanted
     view = panel.findChild(type(control("signed_map")), "signed_map").parent()
     assert view.look == wanted
     assert view.signed.currentText() == "Blue\u2013orange, dark centre"

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from napari_ies.errors import CaseError
-from napari_ies.viewer.reader import napari_get_reader, read_image
+from napari_ies.viewer.reader import napari_get_reader
+from napari_ies.viewer.volumes.layer_data import read_image
 
 GRIDS = {
     "LAS": np.array([[-1.0, 0, 0, 90], [0, 2.0, 0, -126], [0, 0, 3.0, -72], [0, 0, 0, 1]]),

@@ -15,15 +15,15 @@ CHECKPOINT = "checkpoints/unet_flair_t1_epoch_31.pth"
 
 
 def _open(hands, real_file, folder, files, threshold=None):
-    hands.panel.checkpoint.choose(str(real_file(CHECKPOINT)))
+    hands.panel.features["preparing"].checkpoint.choose(str(real_file(CHECKPOINT)))
     for name, file in files.items():
-        hands.panel.preparing.open_image(name, str(real_file(f"data/{folder}/{file}")))
+        hands.panel.features["preparing"].open_image(name, str(real_file(f"data/{folder}/{file}")))
     hands.finish()
     if threshold is not None:
         hands.control("threshold").setValue(threshold)
     hands.control("samples").setValue(2)
     hands.press("segment")
-    hands.wait(lambda: hands.panel.reading is not None, seconds=300)
+    hands.wait(lambda: hands.panel.state.reading is not None, seconds=300)
     hands.finish()
 
 
@@ -38,18 +38,18 @@ def _visible_voxels(hands, label):
 def test_patient07_from_files_to_saliency(hands, real_file):
     files = {"FLAIR": "FLAIR.nii.gz", "T1": "T1.nii.gz"}
     _open(hands, real_file, "open_ms/patient07", files)
-    table = hands.panel.reading.segmentation.lesions.sort_values("voxels", ascending=False)
+    table = hands.panel.state.reading.segmentation.lesions.sort_values("voxels", ascending=False)
     first, second = (int(label) for label in table.index[:2])
     layer, voxels = _visible_voxels(hands, first)
     world = np.asarray(layer.data_to_world(voxels[0]))
     hands.go(world)
     hands.click(world)
-    assert hands.panel.selected == first
+    assert hands.panel.state.selected == first
     hands.wait(lambda: hands.answered(first), seconds=300)
     hands.finish()
 
     # The overlay shows explain()'s value where the image shows that voxel.
-    reading = hands.panel.reading
+    reading = hands.panel.state.reading
     expected = explain(
         reading.model, reading.case, reading.segmentation.labels == first, n_samples=2
     ).maps
@@ -66,14 +66,14 @@ def test_patient07_from_files_to_saliency(hands, real_file):
 
     # Another lesion; cancelled; the first one comes back.
     hands.control("samples").setValue(9999)
-    hands.panel.explain(second)
+    hands.panel.explaining.explain(second)
     hands.wait(lambda: hands.control("progress").value() > 0, seconds=300)
     hands.press("cancel")
     hands.finish()
-    assert hands.panel.answers.of(second) == []
+    assert hands.panel.state.answers.of(second) == []
     hands.control("samples").setValue(2)
-    hands.panel.explain(first)
-    assert not hands.panel.jobs.busy
+    hands.panel.explaining.explain(first)
+    assert not hands.panel.services.work.busy
 
     # Closed and opened again: a new panel, and the layers are still there.
     next(iter(hands.viewer.window._wrapped_dock_widgets.values())).destroyOnClose()
@@ -93,14 +93,14 @@ def _place_of(image, layer, voxel):
 def test_patient12_oblique_with_another_grid_for_t1(hands, real_file):
     files = {"FLAIR": "FLAIR.nii.gz", "T1": "T1W.nii.gz"}
     _open(hands, real_file, "open_ms_raw/patient12", files)
-    assert "resampled" in hands.panel.notes.sentences.text
-    reading = hands.panel.reading
+    assert "resampled" in hands.panel.features["preparing"].notes.view.sentences.text
+    reading = hands.panel.state.reading
     if reading.segmentation.lesions.empty:
         # Raw scans are not what this network was trained on: take what it finds most likely.
         top = float(np.quantile(reading.segmentation.probability, 0.9999))
         hands.control("threshold").setValue(max(0.01, top))
         hands.segment()
-    labels = [int(label) for label in hands.panel.reading.segmentation.lesions.index]
+    labels = [int(label) for label in hands.panel.state.reading.segmentation.lesions.index]
     assert labels
     stored = nib.load(real_file("data/open_ms_raw/patient12/FLAIR.nii.gz"))
     values = np.asarray(stored.dataobj, dtype=np.float32)
@@ -110,12 +110,14 @@ def test_patient12_oblique_with_another_grid_for_t1(hands, real_file):
         world = np.asarray(layer.data_to_world(voxels[0]))
         hands.go(world)
         hands.click(world)
-        assert hands.panel.selected == label
+        assert hands.panel.state.selected == label
         # The stored voxels of that lesion are those the image shows there.
         shown = [
             tuple(np.round(flair.world_to_data(layer.data_to_world(v))).astype(int)) for v in voxels
         ]
         mine = sorted(float(flair.data[index]) for index in shown)
-        assert mine == sorted(values[hands.panel.reading.segmentation.labels == label].tolist())
-    hands.panel.jobs.cancel()
+        assert mine == sorted(
+            values[hands.panel.state.reading.segmentation.labels == label].tolist()
+        )
+    hands.panel.services.work.cancel()
     hands.finish()

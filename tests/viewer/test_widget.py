@@ -25,7 +25,7 @@ def test_a_click_lands_on_the_lesion_that_is_seen(segmented, patient):
         world = segmented.world_of(patient.volumes["FLAIR"], flair, centre)
         segmented.go(world)
         segmented.click(world)
-        assert segmented.panel.selected == label
+        assert segmented.panel.state.selected == label
         # The slice a person clicked in stays on screen.
         np.testing.assert_allclose(segmented.viewer.dims.point, world, atol=0.51 * max(flair.scale))
     segmented.finish()
@@ -39,7 +39,7 @@ def test_a_click_lands_on_the_lesion_that_is_seen_in_3d(segmented, patient):
     segmented.settle()
     for label, centre in patient.centres.items():
         segmented.click(segmented.world_of(patient.volumes["FLAIR"], flair, centre))
-        assert segmented.panel.selected == label
+        assert segmented.panel.state.selected == label
     segmented.finish()
 
 
@@ -63,9 +63,9 @@ def test_a_click_explains_and_selects_everywhere(segmented, patient):
 
 @both_grids
 def test_the_overlay_shows_what_explain_computes_at_the_right_place(segmented, patient):
-    segmented.panel.explain(2)
+    segmented.panel.explaining.explain(2)
     segmented.wait(lambda: segmented.answered(2))
-    reading = segmented.panel.reading
+    reading = segmented.panel.state.reading
     expected = explain(
         reading.model, reading.case, reading.segmentation.labels == 2, n_samples=3
     ).maps
@@ -86,7 +86,7 @@ def test_the_overlay_is_seen_on_the_canvas(segmented, patient):
     flair = segmented.layer("sub-01_FLAIR")
     world = segmented.world_of(patient.volumes["FLAIR"], flair, patient.centres[2])
     segmented.go(world)
-    segmented.panel.explain(2)
+    segmented.panel.explaining.explain(2)
     segmented.wait(lambda: segmented.answered(2))
     segmented.finish()
 
@@ -117,8 +117,8 @@ def test_background_and_drags_do_nothing(segmented, patient):
     segmented.go(world)
     centre = np.array(segmented.viewer.scene.camera.center)
     segmented.click(world, drag=60)
-    assert segmented.panel.selected is None
-    assert not segmented.panel.jobs.busy
+    assert segmented.panel.state.selected is None
+    assert not segmented.panel.services.work.busy
     assert not segmented.overlays()
     # A drag pans.
     assert np.abs(np.array(segmented.viewer.scene.camera.center) - centre).max() > 1
@@ -134,48 +134,50 @@ def test_painting_with_a_tool_explains_nothing(segmented, patient):
     world = segmented.world_of(patient.volumes["FLAIR"], flair, patient.centres[1])
     segmented.go(world)
     segmented.click(world)
-    assert segmented.panel.selected is None
+    assert segmented.panel.state.selected is None
 
 
 def test_the_newest_click_wins(segmented):
-    segmented.panel.saliency.samples.setValue(5000)
-    segmented.panel.explain(1)
+    segmented.panel.features["explaining"].form.samples.setValue(5000)
+    segmented.panel.explaining.explain(1)
     segmented.wait(segmented.overlays)
-    segmented.panel.saliency.samples.setValue(2)
-    segmented.panel.explain(2)
+    segmented.panel.features["explaining"].form.samples.setValue(2)
+    segmented.panel.explaining.explain(2)
     segmented.wait(lambda: segmented.answered(2))
     segmented.finish()
-    assert [answer.subject for answer in segmented.panel.answers] == [2]
+    assert [answer.subject for answer in segmented.panel.state.answers] == [2]
     assert all(layer.name.startswith("Lesion 2 ") for layer in segmented.overlays())
 
 
 def test_cancel_stops_and_leaves_nothing_half_finished_behind(segmented):
-    segmented.panel.saliency.samples.setValue(5000)
+    segmented.panel.features["explaining"].form.samples.setValue(5000)
     assert not segmented.control("cancel").isEnabled()
-    segmented.panel.explain(1)
+    segmented.panel.explaining.explain(1)
     segmented.wait(segmented.overlays)
     assert segmented.control("progress").value() > 0
     segmented.press("cancel")
     segmented.finish()
-    assert len(segmented.panel.answers) == 0
+    assert len(segmented.panel.state.answers) == 0
     assert "Cancelled" in segmented.control("status").text()
     assert not segmented.control("cancel").isEnabled()
-    segmented.panel.saliency.samples.setValue(2)
+    segmented.panel.features["explaining"].form.samples.setValue(2)
     segmented.press("explain")
     segmented.wait(lambda: segmented.answered(1))
 
 
 def test_a_computed_map_comes_back_at_once(segmented, monkeypatch):
     for label in (1, 2):
-        segmented.panel.explain(label)
+        segmented.panel.explaining.explain(label)
         segmented.wait(lambda label=label: segmented.answered(label))
     segmented.finish()
     before = {layer.name: layer.data.copy() for layer in segmented.overlays()}
     limits = [layer.contrast_limits for layer in segmented.overlays()]
-    monkeypatch.setattr(segmented.panel.jobs, "submit", lambda _: pytest.fail("computed again"))
-    segmented.panel.explain(1)
+    monkeypatch.setattr(
+        segmented.panel.services.work, "submit", lambda _: pytest.fail("computed again")
+    )
+    segmented.panel.explaining.explain(1)
     assert all(layer.name.startswith("Lesion 1 ") for layer in segmented.overlays())
-    segmented.panel.explain(2)
+    segmented.panel.explaining.explain(2)
     after = {layer.name: layer.data for layer in segmented.overlays()}
     assert before.keys() == after.keys()
     for name, data in before.items():
@@ -185,7 +187,7 @@ def test_a_computed_map_comes_back_at_once(segmented, monkeypatch):
 
 def test_twenty_clicks_leave_no_clutter(segmented):
     for round_ in range(20):
-        segmented.panel.explain(1 + round_ % 2)
+        segmented.panel.explaining.explain(1 + round_ % 2)
     segmented.finish()
     assert len(segmented.overlays()) == 2
     assert len(segmented.viewer.layers) == 2 + 2 + 2  # images, segmentation, overlays
@@ -201,21 +203,23 @@ def test_a_row_selects_and_the_slices_move_there(segmented, patient):
     world = segmented.world_of(patient.volumes["FLAIR"], flair, patient.centres[1])
     np.testing.assert_allclose(segmented.viewer.dims.point, world, atol=1.1 * max(flair.scale))
     segmented.qtbot.keyClick(table, Qt.Key.Key_Down)
-    segmented.wait(lambda: segmented.panel.selected == 2)  # after a pause, so as to pass on quickly
+    segmented.wait(
+        lambda: segmented.panel.state.selected == 2
+    )  # after a pause, so as to pass on quickly
     segmented.finish()
 
 
 def test_limits_stay_while_the_map_refines(segmented):
     seen = []
-    show = segmented.panel.scene.overlays.show
+    show = segmented.panel.services.scene.overlays.show
 
     def watched(saliency, frame, title, limit):
         show(saliency, frame, title, limit)
         seen.append(limit)
 
-    segmented.panel.scene.overlays.show = watched
-    segmented.panel.saliency.samples.setValue(40)
-    segmented.panel.explain(1)
+    segmented.panel.services.scene.overlays.show = watched
+    segmented.panel.features["explaining"].form.samples.setValue(40)
+    segmented.panel.explaining.explain(1)
     segmented.wait(lambda: segmented.answered(1))
     running = seen[:-1]
     assert running == sorted(running)
@@ -223,7 +227,7 @@ def test_limits_stay_while_the_map_refines(segmented):
 
 
 def test_gradcam_replaces_the_signed_overlays_by_one_that_is_not(segmented):
-    segmented.panel.explain(1)
+    segmented.panel.explaining.explain(1)
     segmented.wait(lambda: segmented.answered(1))
     segmented.control("method").setCurrentText("Grad-CAM++")
     assert not segmented.control("samples").isEnabled()
@@ -239,14 +243,14 @@ def test_gradcam_replaces_the_signed_overlays_by_one_that_is_not(segmented):
 
 
 def test_layers_renamed_hidden_and_deleted_in_the_middle(segmented):
-    segmented.panel.explain(1)
+    segmented.panel.explaining.explain(1)
     segmented.wait(lambda: segmented.answered(1))
     first, second = segmented.overlays()
     first.name, second.name = "mine · a", "mine · b"
     segmented.viewer.layers.remove(second)
     segmented.viewer.layers.remove(segmented.lesions_layer())
     segmented.viewer.layers.remove(segmented.layer("sub-01_T1"))
-    segmented.panel.explain(2)
+    segmented.panel.explaining.explain(2)
     segmented.wait(lambda: segmented.answered(2))
     names = {layer.name for layer in segmented.overlays()}
     assert names == {"Lesion 2 · SmoothGrad mean · FLAIR", "Lesion 2 · SmoothGrad mean · T1"}
@@ -266,8 +270,8 @@ def test_layers_of_the_user_are_never_changed(hands, patient):
 
     model = _loaded()
     assert isinstance(model, LoadedModel)
-    hands.panel.take_model(model)
-    hands.panel.preparing.open_image("T1", str(patient.images["T1"]))
+    hands.panel.state.take_model(model)
+    hands.panel.features["preparing"].open_image("T1", str(patient.images["T1"]))
     hands.finish()
     for before, layer in zip(state, (own, labels), strict=True):
         after = layer._get_state()
@@ -290,7 +294,7 @@ def _loaded():
 
 def test_open_layers_serve_as_sequences(segmented, hands, patient):
     """The same arrays as plain layers, without any metadata, give the same lesions."""
-    files = segmented.panel.reading
+    files = segmented.panel.state.reading
     expected = files.segmentation.lesions["voxels"].tolist()
     frame = files.frame
     for name in ("FLAIR", "T1"):
@@ -302,25 +306,25 @@ def test_open_layers_serve_as_sequences(segmented, hands, patient):
         )
     hands.settle()
     hands.segment()
-    reading = hands.panel.reading
+    reading = hands.panel.state.reading
     assert reading is not files
     assert sorted(reading.segmentation.lesions["voxels"]) == sorted(expected)
-    assert "taken as displayed" in hands.panel.notes.sentences.text
+    assert "taken as displayed" in hands.panel.features["preparing"].notes.view.sentences.text
 
 
 def test_the_reference_adds_matches(segmented, patient):
-    segmented.panel.preparing.open_reference(str(patient.reference))
+    segmented.panel.features["preparing"].open_reference(str(patient.reference))
     segmented.finish()
     assert segmented.control("reference").currentText() == "reference"
     segmented.segment()
-    assert segmented.panel.reading.segmentation.lesions["match"].tolist() == ["TP", "TP"]
+    assert segmented.panel.state.reading.segmentation.lesions["match"].tolist() == ["TP", "TP"]
 
 
 def test_what_is_saved_names_the_reference(segmented, patient, tmp_path):
-    segmented.panel.preparing.open_reference(str(patient.reference))
+    segmented.panel.features["preparing"].open_reference(str(patient.reference))
     segmented.finish()
     segmented.segment()
-    segmented.panel.save_to(str(tmp_path / "out"))
+    segmented.panel.features["saving"].save_to(str(tmp_path / "out"))
     segmented.finish()
     (path,) = (tmp_path / "out").rglob("*_dseg.json")
     digest = hashlib.sha256(patient.reference.read_bytes()).hexdigest()
@@ -331,15 +335,15 @@ def test_what_is_saved_names_the_reference(segmented, patient, tmp_path):
 
 
 def test_saving_writes_what_was_computed(segmented, tmp_path):
-    segmented.panel.explain(2)
+    segmented.panel.explaining.explain(2)
     segmented.wait(lambda: segmented.answered(2))
     shown = segmented.answer(2)
     folder = tmp_path / "out"
-    segmented.panel.save_to(str(folder))
+    segmented.panel.features["saving"].save_to(str(folder))
     segmented.finish()
     (path,) = folder.rglob("*seq-FLAIR_lesion-002*agg-mean_saliency.nii.gz")
     image = nib.load(path)
-    np.testing.assert_allclose(image.affine, segmented.panel.reading.case.affine, atol=1e-5)
+    np.testing.assert_allclose(image.affine, segmented.panel.state.reading.case.affine, atol=1e-5)
     np.testing.assert_array_equal(np.asarray(image.dataobj), shown.saliency.maps[0])
     assert str(folder) in segmented.control("status").text()
 
@@ -349,7 +353,7 @@ def test_errors_are_one_sentence(hands, tmp_path, content):
     path = tmp_path / "broken.nii.gz"
     path.write_bytes(content)
     before = len(notification_manager.records)
-    hands.panel.preparing.open_image("FLAIR", str(path))
+    hands.panel.features["preparing"].open_image("FLAIR", str(path))
     hands.finish()
     text = hands.control("status").text()
     assert "broken.nii.gz" in text
@@ -365,11 +369,11 @@ def test_a_runtime_error_of_the_network_arrives(segmented, monkeypatch):
 
     # Whichever engine runs, it runs convolutions.
     monkeypatch.setattr(nn.functional, "conv3d", out_of_memory)
-    segmented.panel.explain(1)
+    segmented.panel.explaining.explain(1)
     segmented.finish()
     assert "not enough memory" in segmented.control("status").text()
     monkeypatch.undo()
-    segmented.panel.explain(1)
+    segmented.panel.explaining.explain(1)
     segmented.wait(lambda: segmented.answered(1))
 
 
@@ -384,11 +388,11 @@ def test_a_checkpoint_is_loaded_and_described(hands, small):
     assert not hands.control("segment").isEnabled()
     assert "Choose an image for FLAIR and T1 first." in hands.control("segment").toolTip()
     for name, path in small.images.items():
-        hands.panel.preparing.open_image(name, str(path))
+        hands.panel.features["preparing"].open_image(name, str(path))
     hands.finish()
     hands.segment()
     expected = small.case().affine
-    np.testing.assert_array_equal(hands.panel.reading.case.affine, expected)
+    np.testing.assert_array_equal(hands.panel.state.reading.case.affine, expected)
 
 
 def test_closing_and_reopening_leaves_no_callback(segmented, patient):
@@ -400,8 +404,8 @@ def test_closing_and_reopening_leaves_no_callback(segmented, patient):
         viewer.dims.events.order,
     ]
     connected = [len(emitter.callbacks) for emitter in emitters]
-    panel.saliency.samples.setValue(5000)
-    panel.explain(1)
+    panel.features["explaining"].form.samples.setValue(5000)
+    panel.explaining.explain(1)
     segmented.wait(segmented.overlays)
     for _ in range(3):
         dock = next(iter(viewer.window._wrapped_dock_widgets.values()))
@@ -413,15 +417,15 @@ def test_closing_and_reopening_leaves_no_callback(segmented, patient):
         assert segmented.panel is not panel
         assert len(viewer.mouse_drag_callbacks) == callbacks
         assert [len(emitter.callbacks) for emitter in emitters] == connected
-    segmented.wait(lambda: not panel.jobs.busy)
+    segmented.wait(lambda: not panel.services.work.busy)
 
 
 def test_closing_the_viewer_in_the_middle_stops_the_work(segmented, qtbot):
     panel = segmented.panel
-    panel.saliency.samples.setValue(5000)
-    panel.explain(1)
+    panel.features["explaining"].form.samples.setValue(5000)
+    panel.explaining.explain(1)
     segmented.wait(segmented.overlays)
-    run = panel.jobs._run
+    run = panel.services.work._run
     segmented.viewer.close()
     qtbot.waitUntil(lambda: run.done, timeout=20_000)
     assert run.cancelled.is_set()
@@ -453,15 +457,17 @@ def test_the_panel_is_not_cut_off(hands):
 def test_a_region_that_is_no_lesion_is_explained_like_one(segmented):
     from napari_ies.viewer.state.reading import Region
 
-    reading = segmented.panel.reading
+    reading = segmented.panel.state.reading
     mask = np.zeros(reading.case.shape, dtype=bool)
     mask[22:24, 18:21, 9] = True
-    segmented.panel.explain_region(Region.of_mask("Region 1", mask, reading.case.spacing))
+    segmented.panel.explaining.explain_region(
+        Region.of_mask("Region 1", mask, reading.case.spacing)
+    )
     segmented.wait(lambda: segmented.answered("Region 1"))
     expected = explain(reading.model, reading.case, mask, n_samples=3)
     kept = segmented.answer("Region 1")
     np.testing.assert_allclose(kept.saliency.maps, expected.maps, rtol=1e-5, atol=1e-8)
-    assert segmented.panel.selected == "Region 1"
+    assert segmented.panel.state.selected == "Region 1"
     assert any(
         layer.name.startswith("Region 1 · SmoothGrad mean") for layer in segmented.overlays()
     )
@@ -471,14 +477,14 @@ def test_another_checkpoint_explains_the_same_lesions_and_is_named(segmented):
     from napari_ies.network.model import SegmentationModel
     from napari_ies.viewer.work.tasks import LoadedModel
 
-    segmented.panel.explain(1)
+    segmented.panel.explaining.explain(1)
     segmented.wait(lambda: segmented.answered(1))
-    model = segmented.panel.reading.model
+    model = segmented.panel.state.reading.model
     other = SegmentationModel(deepcopy(model.network), model.profile, model.device)
-    segmented.panel.take_model(LoadedModel(other, "CPU", ("cpu",), ("0", "2"), "0"))
-    segmented.panel.explain(1)
-    segmented.wait(lambda: len(segmented.panel.answers.of(1)) == 2)
-    first, second = segmented.panel.answers.of(1)
+    segmented.panel.state.take_model(LoadedModel(other, "CPU", ("cpu",), ("0", "2"), "0"))
+    segmented.panel.explaining.explain(1)
+    segmented.wait(lambda: len(segmented.panel.state.answers.of(1)) == 2)
+    first, second = segmented.panel.state.answers.of(1)
     assert not first.other_model
     assert second.other_model
     assert second.title == "Lesion 1 · SmoothGrad mean · small"
@@ -491,11 +497,11 @@ def test_a_checkpoint_that_takes_the_sequences_in_another_order_explains_nothing
     from napari_ies.network.model import SegmentationModel
     from napari_ies.viewer.work.tasks import LoadedModel
 
-    model = segmented.panel.reading.model
+    model = segmented.panel.state.reading.model
     profile = replace(model.profile, sequences=("T1", "FLAIR"))
     other = SegmentationModel(model.network, profile, model.device)
-    segmented.panel.take_model(LoadedModel(other, "CPU", ("cpu",), ("0", "2"), "0"))
-    segmented.panel.explain(1)
+    segmented.panel.state.take_model(LoadedModel(other, "CPU", ("cpu",), ("0", "2"), "0"))
+    segmented.panel.explaining.explain(1)
     segmented.finish()
-    assert segmented.panel.answers.of(1) == []
+    assert segmented.panel.state.answers.of(1) == []
     assert "takes T1, FLAIR, but FLAIR, T1 were segmented" in segmented.panel.status.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,9 @@ def run_demo(screenshot: Path | None = None) -> None:
 def open_demo(viewer: Any) -> LesionSaliencyWidget:
     """Open the panel with the synthetic patient and the demo's network in a viewer."""
     _, panel = viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
-    panel.first_steps.demo.click()
+    from qtpy.QtWidgets import QAbstractButton
+
+    panel.findChild(QAbstractButton, "load_demo").click()
     return panel  # type: ignore[no-any-return]
 
 
@@ -73,20 +76,23 @@ def take_picture(viewer: Any, panel: LesionSaliencyWidget, path: Path) -> None:
 def segment_demo(viewer: Any, panel: LesionSaliencyWidget) -> None:
     """Find the lesions of the demo's patient, in a window of the pictures' size."""
     viewer.window.resize(*PICTURE_SIZE)
-    wait_until(panel, lambda: panel.model is not None)
-    wait_until(panel, panel.segmentation.button.isEnabled)
-    panel.segmentation.button.click()
-    wait_until(panel, lambda: panel.reading is not None)
+    wait_until(panel, lambda: panel.state.model is not None)
+    from qtpy.QtWidgets import QAbstractButton
+
+    segment = panel.findChild(QAbstractButton, "segment")
+    wait_until(panel, segment.isEnabled)
+    segment.click()
+    wait_until(panel, lambda: panel.state.reading is not None)
 
 
 def explain_lesion(viewer: Any, panel: LesionSaliencyWidget, label: int) -> None:
     """Explain a lesion to the end, and look at it from near."""
-    panel.saliency.samples.setValue(PICTURE_SAMPLES)
-    panel.explain(label)
-    wait_until(panel, lambda: panel.answers.of(label))
+    panel.state.request_restored.emit(replace(panel.state.request, n_samples=PICTURE_SAMPLES))
+    panel.explaining.explain(label)
+    wait_until(panel, lambda: panel.state.answers.of(label))
     viewer.scene.camera.zoom *= 1.6
     viewer.scene.camera.center = viewer.dims.point
-    wait_until(panel, lambda: not panel.jobs.busy)
+    wait_until(panel, lambda: not panel.services.work.busy)
 
 
 def save_picture(viewer: Any, path: Path) -> None:
@@ -99,9 +105,10 @@ def save_picture(viewer: Any, path: Path) -> None:
 
 def telling_lesion(panel: LesionSaliencyWidget) -> int:
     """Return the largest lesion of at most 2 ml, or else the smallest one."""
-    if panel.reading is None or panel.reading.segmentation.lesions.empty:
+    reading = panel.state.reading
+    if reading is None or reading.segmentation.lesions.empty:
         raise NapariIESError("The demo's network marked no lesion; try a lower threshold.")
-    lesions = panel.reading.segmentation.lesions
+    lesions = reading.segmentation.lesions
     volumes = dict(zip(lesions.index.tolist(), lesions["volume_mm3"].tolist(), strict=True))
     moderate = [label for label, volume in volumes.items() if volume <= LARGE_MM3]
     if not moderate:
@@ -114,7 +121,7 @@ def wait_until(panel: LesionSaliencyWidget, condition: Callable[[], object]) -> 
     from qtpy.QtWidgets import QApplication
 
     failures: list[str] = []
-    panel.jobs.failed.connect(lambda _, sentence: failures.append(sentence))
+    panel.services.work.failed.connect(failures.append)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         QApplication.processEvents()

@@ -8,15 +8,10 @@ write in keep their letters.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-OPACITY_STEP = 0.1
+    from collections.abc import Callable, Mapping
 
 
 @dataclass(frozen=True)
@@ -28,7 +23,7 @@ class Key:
     key
         As napari writes it, such as ``"Shift-N"``.
     action
-        Name of what it does, see :class:`Keyboard`.
+        Name of what it does: see ``actions`` of the features.
     does
         The same in plain words, for the help page.
     """
@@ -57,7 +52,7 @@ KEYS: tuple[Key, ...] = (
 )
 
 
-class Keyboard(QObject):
+class Keyboard:
     """Binds the keys to the viewer and to each of its layers, and takes them back.
 
     A layer's own bindings win over the viewer's in napari, so each layer gets them, too. What a
@@ -65,14 +60,14 @@ class Keyboard(QObject):
 
     Parameters
     ----------
-    host
-        The panel.
+    viewer
+        The napari viewer, or the proxy that plugins get.
+    actions
+        What keys can do, by name.
     """
 
-    def __init__(self, host: Any) -> None:
-        super().__init__(host)
-        self._host = host
-        actions = self._actions()
+    def __init__(self, viewer: Any, actions: Mapping[str, Callable[[], object]]) -> None:
+        self._viewer = viewer
         self._bindings = {key.key: _binding(actions[key.action]) for key in KEYS}
         self._bound: dict[str, tuple[Any, dict[str, Any]]] = {}
 
@@ -80,8 +75,8 @@ class Keyboard(QObject):
         """Bind the keys; does nothing if they are bound."""
         if self._bound:
             return
-        self._bind("viewer", self._host.viewer)
-        events = self._host.viewer.layers.events
+        self._bind("viewer", self._viewer)
+        events = self._viewer.layers.events
         events.inserted.connect(self._on_layers)
         events.removed.connect(self._on_layers)
         self._on_layers()
@@ -90,14 +85,14 @@ class Keyboard(QObject):
         """Take the keys back everywhere."""
         if not self._bound:
             return
-        events = self._host.viewer.layers.events
+        events = self._viewer.layers.events
         events.inserted.disconnect(self._on_layers)
         events.removed.disconnect(self._on_layers)
         for name in list(self._bound):
             self._unbind(name)
 
     def _on_layers(self, _: Any = None) -> None:
-        present = {str(layer.unique_id): layer for layer in self._host.viewer.layers}
+        present = {str(layer.unique_id): layer for layer in self._viewer.layers}
         for gone in set(self._bound) - set(present) - {"viewer"}:
             self._unbind(gone)
         for new in set(present) - set(self._bound):
@@ -119,21 +114,6 @@ class Keyboard(QObject):
                 binding = ours
             if binding is not None:
                 owner.bind_key(key, binding, overwrite=True)
-
-    def _actions(self) -> dict[str, Callable[[], None]]:
-        host = self._host
-        return {
-            "next": partial(host.lesions.step, 1),
-            "previous": partial(host.lesions.step, -1),
-            "explain": host.explain_selected,
-            "explain_all": host.lesions.filter.explain_all.click,
-            "overlay": host.scene.overlays.toggle,
-            "outline": host.scene.lesions.outlines.toggle,
-            "fainter": partial(host.scene.overlays.change_opacity, -OPACITY_STEP),
-            "stronger": partial(host.scene.overlays.change_opacity, OPACITY_STEP),
-            "planes": host.triple_view_requested.emit,
-            "note": host.lesions.write_note,
-        }
 
 
 def _binding(action: Callable[[], Any]) -> Callable[[Any], None]:

@@ -7,18 +7,14 @@ a panel starts: what a person chose since in the tab "View" stays.
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from napari.settings import get_plugin_settings
-from qtpy.QtCore import QObject
 
 from napari_ies.viewer.state.look import THRESHOLD_STEP, Look
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from napari_ies.viewer.widget import LesionSaliencyWidget
+    from collections.abc import Callable, Mapping
 
 PLUGIN = "napari-ies"
 
@@ -50,67 +46,42 @@ def preferred_look() -> Look:
     )
 
 
-class Preferring(QObject):
-    """Carries preferences to the forms.
+class Preferences:
+    """Carries a section of the settings page to what it sets: at once, and whenever it changes.
 
     Parameters
     ----------
-    host
-        The panel; made anew, its forms show what is preferred.
+    section
+        Name of the section, such as ``"computation"``.
+    setters
+        What takes the value of each setting, by its name; ``""`` takes none and is called for any.
     """
 
-    def __init__(self, host: LesionSaliencyWidget) -> None:
-        super().__init__(host)
-        self._host = host
+    def __init__(self, section: str, setters: Mapping[str, Callable[[Any], object]]) -> None:
+        self._section, self._setters = section, setters
         self._attached = False
-        for name in self._setters():
-            self._set(name)
-        self._look = preferred_look()
-        host.scene.overlays.set_look(self._look)
+        settings = preferences()
+        for name, setter in setters.items():
+            if settings is not None and name:
+                setter(getattr(getattr(settings, section), name))
 
     def attach(self) -> None:
         """Follow changes on the settings page."""
         settings = preferences()
         if settings is not None and not self._attached:
             self._attached = True
-            settings.computation.events.connect(self._on_changed)
-            settings.colours.events.connect(self._on_colours)
+            getattr(settings, self._section).events.connect(self._on_changed)
 
     def release(self) -> None:
         """Follow no changes any more."""
         settings = preferences()
         if settings is not None and self._attached:
-            settings.computation.events.disconnect(self._on_changed)
-            settings.colours.events.disconnect(self._on_colours)
+            getattr(settings, self._section).events.disconnect(self._on_changed)
         self._attached = False
 
-    def _setters(self) -> dict[str, Callable[[Any], None]]:
-        host = self._host
-        return {
-            "device": host.checkpoint.prefer_device,
-            "method": host.saliency.set_method,
-            "aggregation": host.saliency.set_aggregation,
-            "samples": host.saliency.samples.setValue,
-            "noise": host.saliency.noise.setValue,
-            "precision": host.saliency.precision.setCurrentText,
-            "smallest_lesion": host.segmentation.prefer_smallest,
-        }
-
     def _on_changed(self, event: Any) -> None:
-        if event.type in self._setters():
-            self._set(event.type)
-
-    def _on_colours(self, _: Any) -> None:
-        before, self._look = self._look, preferred_look()
-        overlays = self._host.scene.overlays
-        untouched = {
-            one.name: getattr(self._look, one.name)
-            for one in fields(Look)
-            if getattr(overlays.look, one.name) == getattr(before, one.name)
-        }
-        overlays.set_look(replace(overlays.look, **untouched), by_person=False)
-
-    def _set(self, name: str) -> None:
         settings = preferences()
-        if settings is not None:
-            self._setters()[name](getattr(settings.computation, name))
+        if settings is not None and event.type in self._setters:
+            self._setters[event.type](getattr(getattr(settings, self._section), event.type))
+        if "" in self._setters:
+            self._setters[""](None)

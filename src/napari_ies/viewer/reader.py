@@ -6,21 +6,12 @@ napari calls :func:`napari_get_reader`; the widget calls :func:`read_image` in t
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from napari_ies.colour_maps import window_of
-from napari_ies.patient.background import find_background
-from napari_ies.viewer.canvas.frame import Frame
+from napari_ies.viewer.volumes.layer_data import METADATA_KEY, LayerDataTuple, read_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from numpy.typing import NDArray
-
-LayerDataTuple = tuple["NDArray[Any]", dict[str, Any], str]
-
-METADATA_KEY = "napari_ies"
-"""Key of this package's entry in a layer's metadata: ``path``, ``affine`` and ``shape``."""
 
 OWN = (".nii", ".nii.gz", ".mgz", ".mgh", ".mgh.gz")
 """Endings that no other kind of file has."""
@@ -130,45 +121,9 @@ def _open_panel_soon(folder: Path) -> bool:
             _, panel = viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
         except RuntimeError:  # the window was closed meanwhile
             return
-        panel.session.open_once(folder)
+        panel.open_session(str(folder), anyway=False)
 
     QTimer.singleShot(0, open_panel)
     kind = type(viewer.window._qt_window)
     windows = [one for one in QApplication.topLevelWidgets() if isinstance(one, kind)]
     return len([window for window in windows if window.isVisible()]) <= 1
-
-
-def read_image(path: str | Path) -> LayerDataTuple:
-    """Read an image file as an upright image layer.
-
-    Parameters
-    ----------
-    path
-        A file that :func:`napari_ies.patient.images.volume.read_volume` reads.
-
-    Returns
-    -------
-    data, arguments, layer type
-        float32 view with the axes (inferior, posterior, left), intensities as stored; the
-        arguments of an image layer in mm.
-
-    Raises
-    ------
-    CaseError
-        If the file cannot be used, in one sentence that names it.
-    """
-    from napari_ies.patient.images.volume import expanded, read_volume, stem_of
-
-    path = expanded(path)
-    # A mask with no lesion is a constant volume and still a reference.
-    volume = read_volume(path, constant_is_error=False)
-    frame = Frame.of_grid(volume.affine, volume.grid.shape)
-    arguments = {
-        **frame.placement(),
-        "name": stem_of(path),
-        "colormap": "gray",
-        "interpolation2d": "linear",
-        "contrast_limits": window_of(volume.data, find_background(volume.data, volume.step)),
-        "metadata": {METADATA_KEY: {"path": str(path), "affine": volume.affine}},
-    }
-    return frame.reorientation.apply(volume.data), arguments, "image"

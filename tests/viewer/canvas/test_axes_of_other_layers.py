@@ -13,15 +13,15 @@ def test_any_order_of_the_axes(segmented):
     for order in ORDERS:
         viewer.dims.order = order
         segmented.settle()
-    panel.select(2)
-    assert panel._planes.outlines.count > 0
-    panel.toggle_planes()
+    panel.state.select(2)
+    assert panel.features["planes"].outlines.count > 0
+    panel.features["planes"].toggle()
     for order in ORDERS:
         viewer.dims.order = order
-        panel._planes.three.crosshair.move((1.0, 2.0, 3.0))
+        panel.features["planes"].three.crosshair.move((1.0, 2.0, 3.0))
         segmented.settle()
-    panel.toggle_planes()
+    panel.features["planes"].toggle()
     viewer.dims.order = ORDERS[0]
-    panel.toggle_planes()
-    assert panel._planes.three is None
+    panel.features["planes"].toggle()
+    assert panel.features["planes"].three is None
     assert "cannot be shown" in panel.status.text

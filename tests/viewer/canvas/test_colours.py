@@ -110,11 +110,11 @@ def test_clear_below_the_threshold_and_never_less_opaque_with_more(threshold):
 
 def test_in_a_grid_no_colour_bar_is_measured_before_it_has_a_place(segmented):
     segmented.viewer.canvas.grid.enabled = True
-    segmented.panel.explain(1)
+    segmented.panel.explaining.explain(1)
     segmented.finish()
-    assert segmented.panel.shown.finished
+    assert segmented.panel.state.shown.finished
     assert not any(layer.colorbar.visible for layer in segmented.overlays())
     segmented.viewer.canvas.grid.enabled = False
-    segmented.panel.explain(2)
+    segmented.panel.explaining.explain(2)
     segmented.finish()
     assert [layer.colorbar.visible for layer in segmented.overlays()].count(True) == 1

@@ -8,8 +8,7 @@ import pytest
 from napari._vispy.canvas import VispyCanvas
 from napari.utils.action_manager import action_manager
 
-from napari_ies.viewer.canvas import extra_view
-from napari_ies.viewer.planes import surfaces
+from napari_ies.viewer.canvas import extra_view, surfaces
 
 
 @pytest.fixture
@@ -39,22 +38,22 @@ def test_three_planes_and_space_are_announced_and_let_napari_tidy_up_once(
         lambda *solid: (threads.append(threading.current_thread()), mesh(*solid))[1],
     )
     action_manager.events.shortcut_changed.connect(shortcuts.append)
-    panel.say("What was said before.")
-    panel.toggle_planes()
+    panel.services.tell.say("What was said before.")
+    panel.features["planes"].toggle()
     action_manager.events.shortcut_changed.disconnect(shortcuts.append)
     assert said == ["Opening the three planes…"] * 2
     assert panel.status.text == "What was said before."
     assert shortcuts == []
-    three = panel._planes.three
+    three = panel.features["planes"].three
     segmented.wait(lambda: all(len(side.model.layers) >= 2 for side in three.sides))
     segmented.settle()
     tidied.clear()
-    panel.toggle_planes()
+    panel.features["planes"].toggle()
     assert len(tidied) == 2  # once each
     segmented.settle()
 
-    panel.say("What was said before.")
-    panel.toggle_space()
+    panel.services.tell.say("What was said before.")
+    panel.features["planes"].toggle_space()
     segmented.viewer.scene.camera.zoom *= 0.4
     assert panel.status.text == "Making the surfaces of the head and the lesions…"
     segmented.wait(lambda: "Lesions in space" in [layer.name for layer in segmented.viewer.layers])
@@ -63,9 +62,9 @@ def test_three_planes_and_space_are_announced_and_let_napari_tidy_up_once(
     assert threads
     assert threading.main_thread() not in threads
     tidied.clear()
-    panel.toggle_space()
+    panel.features["planes"].toggle_space()
     assert len(tidied) == 1
-    assert surfaces.surfaces_of(panel.reading, lambda: True) is None
+    assert surfaces.surfaces_of(panel.state.reading, lambda: True) is None
 
 
 def test_surfaces_that_cannot_be_made_are_said_to_be(segmented, monkeypatch):
@@ -73,7 +72,7 @@ def test_surfaces_that_cannot_be_made_are_said_to_be(segmented, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(surfaces, "_surface", fail)
-    segmented.panel.toggle_space()
+    segmented.panel.features["planes"].toggle_space()
     segmented.wait(lambda: "cannot be shown in space" in segmented.panel.status.text)
     assert "not enough memory" in segmented.panel.status.text
-    segmented.panel.toggle_space()
+    segmented.panel.features["planes"].toggle_space()

@@ -19,7 +19,7 @@ def strays(monkeypatch):
 
 
 def pictures(hands):
-    three = hands.panel._planes.three
+    three = hands.panel.features["planes"].three
     views = [hands.viewer.window._qt_viewer, *(side.view for side in three.sides)]
     return [view.screenshot(flash=False)[..., :3] for view in views]
 
@@ -27,7 +27,7 @@ def pictures(hands):
 def test_layers_that_go_while_another_canvas_was_drawn_last(strays, segmented):
     panel, layers = segmented.panel, segmented.viewer.layers
     segmented.press("three_planes_button")
-    three = panel._planes.three
+    three = panel.features["planes"].three
     segmented.wait(lambda: three.sides[1].model.layers)
     segmented.settle()
     assert strays == []
@@ -50,11 +50,11 @@ def test_canvases_that_are_not_on_the_screen_yet_and_those_that_were(strays, seg
     """A new canvas brings a context that is current at once; it has none of its own until shown."""
     panel, layers = segmented.panel, segmented.viewer.layers
     extra = segmented.viewer.add_image(np.ones((9, 9, 9), np.float32), name="extra")
-    panel.toggle_planes()
+    panel.features["planes"].toggle()
     layers.remove(extra)
     assert strays == []
     segmented.settle()
-    panel.toggle_planes()
+    panel.features["planes"].toggle()
     next(iter(segmented.viewer.window._wrapped_dock_widgets.values())).destroyOnClose()
     segmented.settle()
     # The panel is closed, but what its canvases left current is not the viewer's own context.

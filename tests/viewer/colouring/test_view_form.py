@@ -17,14 +17,14 @@ def viewing(segmented):
     segmented.unfold()
     tabs = segmented.control("tabs")
     for label in (1, 2):
-        segmented.panel.explain(label)
+        segmented.panel.explaining.explain(label)
         segmented.wait(lambda label=label: segmented.answered(label))
     segmented.finish()
     # The small network is nearly linear: without this both limits would be the same.
     first = replace(segmented.answer(1), limit=1.5 * segmented.answer(1).limit)
-    segmented.panel.answers.add(first)
-    segmented.panel.show_answer(first)
-    segmented.panel.explain(2)
+    segmented.panel.state.answers.add(first)
+    segmented.panel.state.show(first)
+    segmented.panel.explaining.explain(2)
     tabs.setCurrentIndex([tabs.tabText(i) for i in range(tabs.count())].index("View"))
     segmented.settle()
     return segmented
@@ -59,7 +59,9 @@ def colour_under(hands, world):
 def test_a_look_applies_at_once_to_every_overlay_and_to_later_maps(viewing, patient, monkeypatch):
     own = {label: viewing.answer(label).limit for label in (1, 2)}
     assert own[1] > 1.2 * own[2]
-    monkeypatch.setattr(viewing.panel.jobs, "submit", lambda _: pytest.fail("computed again"))
+    monkeypatch.setattr(
+        viewing.panel.services.work, "submit", lambda _: pytest.fail("computed again")
+    )
     assert limits(viewing) == {(-own[2], own[2])}
 
     choose(viewing, "limits", "shared by all shown")
@@ -86,7 +88,7 @@ def test_a_look_applies_at_once_to_every_overlay_and_to_later_maps(viewing, pati
 
     choose(viewing, "signed_map", "Blue–red, dark centre")
     viewing.control("overlay_opacity").setValue(70)
-    viewing.panel.explain(1)
+    viewing.panel.explaining.explain(1)
     for layer in viewing.overlays():
         assert layer.colormap.name == "berlin from 60 %"
         assert layer.opacity == pytest.approx(0.7)
@@ -106,7 +108,7 @@ def test_what_is_set_on_a_layer_itself_stays(viewing):
     assert "FLAIR: limits, opacity" in note
     assert "T1: colours" in note
     assert "−0.5 to 0.75" in viewing.viewer.canvas.overlays[OVERLAY_KEY].text
-    viewing.panel.explain(1)
+    viewing.panel.explaining.explain(1)
     own = viewing.answer(1).limit
     assert tuple(flair.contrast_limits) == (-0.5, 0.75)
     assert flair.opacity == 0.4
@@ -116,10 +118,10 @@ def test_what_is_set_on_a_layer_itself_stays(viewing):
     # Another kind of map has values of another size; the rest stays, and comes back.
     viewing.control("method").setCurrentText("Grad-CAM++")
     viewing.control("layer").setCurrentIndex(1)
-    viewing.panel.explain(1)
+    viewing.panel.explaining.explain(1)
     viewing.finish()
     viewing.control("method").setCurrentText("SmoothGrad")
-    viewing.panel.explain(1)
+    viewing.panel.explaining.explain(1)
     flair, other = (viewing.layer(f"Lesion 1 · SmoothGrad mean · {s}") for s in ("FLAIR", "T1"))
     assert tuple(flair.contrast_limits) == (-own, own)
     assert flair.opacity == 0.4
@@ -150,7 +152,7 @@ def test_overlay_outlines_and_colour_bar_are_switched(viewing):
     assert not viewer.canvas.overlays[OVERLAY_KEY].visible
     viewing.control("method").setCurrentText("Grad-CAM++")
     viewing.control("layer").setCurrentIndex(1)
-    panel.explain(2)
+    panel.explaining.explain(2)
     viewing.finish()
     (single,) = viewing.overlays()
     assert not single.visible  # off is off, also for a new layer
@@ -163,7 +165,7 @@ def test_overlay_outlines_and_colour_bar_are_switched(viewing):
     viewing.settle()
     assert not viewing.control("show_overlay").isChecked()
 
-    lines = panel._planes.outlines
+    lines = panel.features["planes"].outlines
     assert lines.count > 0
     viewing.press("show_outlines")
     assert lines.count == 0
@@ -183,9 +185,9 @@ def test_overlay_outlines_and_colour_bar_are_switched(viewing):
 
 def test_any_layer_may_be_renamed_moved_or_deleted_while_a_map_is_computed(viewing):
     viewer, panel = viewing.viewer, viewing.panel
-    panel.saliency.samples.setValue(5000)
-    panel.explain(1)
-    viewing.wait(lambda: panel.shown is not None and not panel.shown.finished)
+    panel.features["explaining"].form.samples.setValue(5000)
+    panel.explaining.explain(1)
+    viewing.wait(lambda: panel.state.shown is not None and not panel.state.shown.finished)
     for number, layer in enumerate(list(viewer.layers)):
         layer.name = f"mine {number}"
     viewer.layers.reverse()
@@ -201,8 +203,8 @@ def test_any_layer_may_be_renamed_moved_or_deleted_while_a_map_is_computed(viewi
     viewing.control("overlay_opacity").setValue(50)
     viewing.press("show_outlines")
     viewing.press("show_overlay")
-    panel.saliency.samples.setValue(2)
-    panel.explain(2)
+    panel.features["explaining"].form.samples.setValue(2)
+    panel.explaining.explain(2)
     viewing.wait(lambda: viewing.answered(2))
     viewing.finish()
     assert all(layer.opacity == 0.5 for layer in viewing.overlays())
@@ -217,8 +219,8 @@ def test_two_viewers_do_not_know_of_each_other(viewing, make_napari_viewer):
     second = make_napari_viewer(show=True)
     _, other = second.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
     assert other is not panel
-    other.show_reading(panel.reading)
-    other._on_answer(panel.reading, viewing.answer(1))
+    other.show_reading(panel.state.reading)
+    other._on_answer(panel.state.reading, viewing.answer(1))
     before = [layer._get_state() for layer in viewing.overlays()]
     other.scene.overlays.set_look(other.scene.overlays.look)
     other.findChild(type(viewing.control("limits")), "signed_map").setFocus()
@@ -231,7 +233,7 @@ def test_two_viewers_do_not_know_of_each_other(viewing, make_napari_viewer):
     for state, layer in zip(before, viewing.overlays(), strict=True):
         assert layer._get_state()["colormap"] == state["colormap"]
         assert layer.visible == state["visible"]
-    assert panel.answers is not other.answers
+    assert panel.state.answers is not other.answers
     assert len(other.answers) == 1
 
 
@@ -257,10 +259,10 @@ def _origin(callback):
 def test_closing_in_the_middle_leaves_nothing_behind(viewing):
     viewer = viewing.viewer
     assert connected(viewer)
-    viewing.panel.saliency.samples.setValue(5000)
-    viewing.panel.explain(1)
-    viewing.wait(lambda: not viewing.panel.shown.finished)
-    run = viewing.panel.jobs._run
+    viewing.panel.features["explaining"].form.samples.setValue(5000)
+    viewing.panel.explaining.explain(1)
+    viewing.wait(lambda: not viewing.panel.state.shown.finished)
+    run = viewing.panel.services.work._run
     next(iter(viewer.window._wrapped_dock_widgets.values())).destroyOnClose()
     viewing.wait(lambda run=run: run.done)
     viewing.settle()

@@ -18,7 +18,7 @@ def comparing(segmented):
     segmented.unfold()
     for label, aggregation in ((1, "mean"), (2, "mean"), (2, "max")):
         segmented.control("aggregation").setCurrentText(aggregation)
-        segmented.panel.explain(label)
+        segmented.panel.explaining.explain(label)
         segmented.wait(lambda label=label: segmented.answered(label))
     segmented.finish()
     tabs = segmented.control("tabs")
@@ -38,7 +38,7 @@ def cells(hands):
 
 
 def second(hands):
-    return next(part for part in hands.panel._parts if hasattr(part, "_second"))._second
+    return hands.panel.features["comparing"]._second
 
 
 def choose(hands, name, index):
@@ -64,7 +64,7 @@ def test_two_maps_of_a_lesion_in_numbers_and_side_by_side(comparing):
     panel, viewer = comparing.panel, comparing.viewer
     assert comparing.control("compare_a").currentText() == "Lesion 2 · SmoothGrad max"
     assert comparing.control("compare_b").currentText() == "Lesion 2 · SmoothGrad mean"
-    before, now = panel.answers.of(2)
+    before, now = panel.state.answers.of(2)
     expected = compare(now.saliency, before.saliency)
     for name, row in expected.agreement.iterrows():
         shown = cells(comparing)[name]
@@ -84,7 +84,7 @@ def test_two_maps_of_a_lesion_in_numbers_and_side_by_side(comparing):
     limit = max(before.limit, now.limit)
     assert {tuple(layer.contrast_limits) for layer in overlays} == {(-limit, limit)}
     assert {tuple(layer.contrast_limits) for layer in comparing.overlays()} == {(-limit, limit)}
-    frame = panel.reading.frame
+    frame = panel.state.reading.frame
     np.testing.assert_array_equal(
         overlays[-1].data, frame.reorientation.apply(before.saliency.cropped[0])
     )
@@ -152,7 +152,7 @@ def test_lesions_at_two_places_are_seen_at_their_places(comparing):
     assert not comparing.control("beside").isEnabled()
     comparing.press("side_by_side")
     comparing.settle()
-    reading = panel.reading
+    reading = panel.state.reading
     here, there = (np.array(reading.frame.to_world(reading.places[i].centre)) for i in (2, 1))
     model = second(comparing).model
     shift = np.subtract(model.dims.point, viewer.dims.point)
@@ -162,11 +162,11 @@ def test_lesions_at_two_places_are_seen_at_their_places(comparing):
 
     # Choosing another A shows it; a new answer becomes A, and its lesion's last one B.
     choose(comparing, "compare_a", titles.index("Lesion 2 · SmoothGrad mean"))
-    assert panel.shown.title == "Lesion 2 · SmoothGrad mean"
+    assert panel.state.shown.title == "Lesion 2 · SmoothGrad mean"
     assert comparing.overlays()[0].name.startswith("Lesion 2 · SmoothGrad mean")
     comparing.control("samples").setValue(2)
     comparing.control("aggregation").setCurrentText("max")
-    panel.explain(2)
+    panel.explaining.explain(2)
     comparing.finish()
     assert comparing.control("compare_a").currentText() == "Lesion 2 · SmoothGrad max, 2 samples"
     assert comparing.control("compare_b").count() == 4
@@ -175,12 +175,12 @@ def test_lesions_at_two_places_are_seen_at_their_places(comparing):
     # Grad-CAM++ has another unit: no common limit.
     comparing.control("method").setCurrentText("Grad-CAM++")
     comparing.control("layer").setCurrentIndex(1)
-    panel.explain(2)
+    panel.explaining.explain(2)
     comparing.finish()
     assert not comparing.control("same_limits").isEnabled()
     assert list(cells(comparing)) == ["all"]
     # Segmenting again leaves nothing to compare.
-    panel.show_reading(reading)
+    panel.state.show_reading(reading)
     comparing.settle()
     assert second(comparing) is None
     assert comparing.control("compare_a").count() == 0

@@ -25,8 +25,8 @@ def slow(monkeypatch):
 
 def many_samples(panel):
     """Ask for work that is worth timing, and that is short all the same."""
-    panel.saliency.set_aggregation("sum")
-    panel.saliency.samples.setValue(12)
+    panel.features["explaining"].form.set_aggregation("sum")
+    panel.features["explaining"].form.samples.setValue(12)
 
 
 def question(hands):
@@ -47,15 +47,15 @@ def answer(hands, word):
 def test_a_long_explanation_is_asked_for(segmented, slow, word, started):
     panel = segmented.panel
     many_samples(panel)
-    panel.explain(1)
+    panel.explaining.explain(1)
     segmented.wait(lambda: question(segmented) is not None)
     # The window goes on meanwhile, and nothing is computed.
-    assert not panel.jobs.busy
+    assert not panel.services.work.busy
     text = question(segmented).text()
     assert text.startswith("SmoothGrad sum of lesion 1 will take about ")
     assert "fewer noise samples than 12, a smaller region" in text
     assert segmented.control("status").text().startswith("Not started: ")
-    assert len(panel.answers) == 0
+    assert len(panel.state.answers) == 0
     answer(segmented, word)
     segmented.finish()
     assert segmented.answered(1) == started
@@ -64,21 +64,21 @@ def test_a_long_explanation_is_asked_for(segmented, slow, word, started):
 def test_another_wish_takes_the_question_back(segmented, slow):
     panel = segmented.panel
     many_samples(panel)
-    panel.explain(1)
+    panel.explaining.explain(1)
     segmented.wait(lambda: question(segmented) is not None)
-    panel.explain(2)
+    panel.explaining.explain(2)
     segmented.wait(
         lambda: question(segmented) is not None and "lesion 2" in question(segmented).text()
     )
     assert len([b for b in panel.findChildren(QMessageBox) if b.isVisible()]) == 1
     # What is agreed to is what was asked: other settings are asked for anew.
-    panel.saliency.set_aggregation("mean")
+    panel.features["explaining"].form.set_aggregation("mean")
     answer(segmented, "Start")
     segmented.wait(lambda: question(segmented) is not None)
     assert "SmoothGrad mean of lesion 2" in question(segmented).text()
     answer(segmented, "Not now")
     segmented.finish()
-    assert len(panel.answers) == 0
+    assert len(panel.state.answers) == 0
 
 
 @pytest.mark.parametrize(("word", "started"), [("Not now", False), ("Start", True)])
@@ -108,7 +108,7 @@ def reports_before_the_map(hands, monkeypatch, few_steps):
     monkeypatch.setattr(tasks, "SURELY_SHORT", few_steps)
     panel = hands.panel
     many_samples(panel)
-    reading, request = panel.reading, panel.saliency.request()
+    reading, request = panel.state.reading, panel.features["explaining"].form.request()
     steps = []
     for report in tasks.explain_subject(reading, reading.model, 1, request):
         if report.step == "Explaining":
@@ -136,7 +136,7 @@ def test_a_click_does_not_wait_for_a_trial_of_what_is_surely_short(segmented, mo
 
 def test_each_step_before_a_map_reports_so_that_it_can_be_cancelled(segmented, monkeypatch):
     # Of a session that was opened again, the guesses about the network are not tested yet.
-    segmented.panel.reading.model._derived.clear()
+    segmented.panel.state.reading.model._derived.clear()
     steps, _ = reports_before_the_map(segmented, monkeypatch, module.FEW_STEPS)
     assert steps.count("Testing what was guessed") > 1
     assert steps.count("Estimating the time") > 4

@@ -33,38 +33,38 @@ def is_mapped(array):
 
 def test_a_map_that_made_room_comes_back_bit_by_bit(segmented, cache, monkeypatch):
     panel = segmented.panel
-    memory = next(part for part in panel._parts if isinstance(part, MapMemory))
-    panel.explain(1)
+    memory = panel.features["explaining"].memory
+    panel.explaining.explain(1)
     segmented.finish()
-    first = panel.shown
+    first = panel.state.shown
     before, maps = copies(first.saliency), first.saliency.maps
     own = memory.held_bytes
     assert own == sum(values.nbytes for values in before)
-    panel.explain(2)
+    panel.explaining.explain(2)
     segmented.finish()
     assert not is_mapped(first.saliency.cropped)
 
     # Room for two maps: of three, the one that was not looked at for longest goes.
-    panel.explain(1)
+    panel.explaining.explain(1)
     segmented.finish()
-    second = panel.answers.of(2)[-1]
+    second = panel.state.answers.of(2)[-1]
     monkeypatch.setattr(map_memory, "HELD_BYTES", memory.held_bytes)
-    panel.saliency.samples.setValue(2)
-    panel.explain(1)
+    panel.features["explaining"].form.samples.setValue(2)
+    panel.explaining.explain(1)
     segmented.finish()
     segmented.wait(lambda: not memory.busy)
-    assert [is_mapped(one.saliency.cropped) for one in (first, second, panel.shown)] == [
+    assert [is_mapped(one.saliency.cropped) for one in (first, second, panel.state.shown)] == [
         False,
         True,
         False,
     ]
     # No room at all: only what is on the screen stays.
     monkeypatch.setattr(map_memory, "HELD_BYTES", 0)
-    panel.saliency.samples.setValue(4)
-    panel.explain(2)
+    panel.features["explaining"].form.samples.setValue(4)
+    panel.explaining.explain(2)
     segmented.finish()
     segmented.wait(lambda: not memory.busy)
-    assert memory.held_bytes == sum(array.nbytes for array in copies(panel.shown.saliency))
+    assert memory.held_bytes == sum(array.nbytes for array in copies(panel.state.shown.saliency))
     assert [path.name for path in cache.iterdir()] == []
     for now, then in zip(copies(first.saliency), before, strict=True):
         np.testing.assert_array_equal(now, then)
@@ -72,16 +72,16 @@ def test_a_map_that_made_room_comes_back_bit_by_bit(segmented, cache, monkeypatc
     np.testing.assert_array_equal(first.saliency.maps, maps)
 
     # It is shown again without being computed, and the session keeps every map.
-    panel.saliency.samples.setValue(3)
-    panel.explain(1)
-    assert panel.shown is first
+    panel.features["explaining"].form.samples.setValue(3)
+    panel.explaining.explain(1)
+    assert panel.state.shown is first
     segmented.settle()
     flair = next(layer for layer in segmented.overlays() if "FLAIR" in layer.name)
-    shown = panel.reading.frame.reorientation.apply(before[0][0])
+    shown = panel.state.reading.frame.reorientation.apply(before[0][0])
     np.testing.assert_array_equal(flair.data, shown)
-    segmented.wait(lambda: not panel.session.busy)
-    written = sorted(panel.session.folder.rglob("*saliency*.nii.gz"))
-    assert len(panel.answers) == 4
+    segmented.wait(lambda: not panel.features["session"].busy)
+    written = sorted(panel.features["session"].folder.rglob("*saliency*.nii.gz"))
+    assert len(panel.state.answers) == 4
     assert len(written) >= 4
 
 

@@ -10,12 +10,11 @@ from qtpy.QtWidgets import QApplication, QWidget
 from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS, overlay_colours
 from napari_ies.figures import figure_bytes
 from napari_ies.viewer.canvas import colours
-from napari_ies.viewer.figure.figure_making import FigureMaking
 from napari_ies.viewer.panel import dialogs
 
 
 def part_of(panel):
-    return next(part for part in panel._parts if isinstance(part, FigureMaking))
+    return panel.features["figure"]
 
 
 def pixels(image):
@@ -38,7 +37,7 @@ def test_a_figure_is_previewed_saved_and_copied(segmented, patient, tmp_path, mo
     panel, part = segmented.panel, part_of(segmented.panel)
     assert not part.button.isEnabled()
     assert "Explain a lesion first" in part.button.toolTip()
-    panel.explain(1)
+    panel.explaining.explain(1)
     segmented.finish()
 
     def press(name):
@@ -46,7 +45,7 @@ def test_a_figure_is_previewed_saved_and_copied(segmented, patient, tmp_path, mo
         segmented.qtbot.mouseClick(widget, Qt.MouseButton.LeftButton)
 
     def drawn():
-        segmented.wait(lambda: not part.jobs.busy)
+        segmented.wait(lambda: not part.lane.busy)
         segmented.settle()
         return pixels(part.dialog.findChild(QWidget, "figure_preview").pixmap().toImage())
 
@@ -62,7 +61,7 @@ def test_a_figure_is_previewed_saved_and_copied(segmented, patient, tmp_path, mo
     assert dark.shape[1] < first.shape[1]
     settings = part.settings()
     assert (settings.theme, settings.width, settings.sequences) == ("dark", 88, ("FLAIR",))
-    assert settings.limit == panel.shown.limit
+    assert settings.limit == panel.state.shown.limit
     assert settings.signed_map == "RdBu_r"
     press("figure_FLAIR")
     assert part.settings().sequences == ("FLAIR",), "one sequence stays chosen"
@@ -111,7 +110,7 @@ def test_a_figure_is_previewed_saved_and_copied(segmented, patient, tmp_path, mo
     with Image.open(path) as image:
         assert np.asarray(image.convert("L")).std() > 5
 
-    panel.explain(2)
+    panel.explaining.explain(2)
     segmented.finish()
     assert "lesion 2" in part.content().method_line
     assert np.abs(drawn() - dark).max() > 50

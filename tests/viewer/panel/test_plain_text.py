@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QAbstractButton, QComboBox, QLabel, QTableView, QWidg
 
 from napari_ies.viewer.panel import dialogs
 from napari_ies.viewer.panel.plain_text import PlainLabel, shown_name, tool_tip
-from napari_ies.viewer.work.jobs import sentence
+from napari_ies.viewer.work.failures import sentence
 
 MARK = "<img src='file:///etc/hostname'>"
 HOSTILE = f"{MARK}\x1b[31mred\x07\u202e$\\frac$\n{'n' * 50_000}"
@@ -60,9 +60,9 @@ def test_a_hostile_name_of_a_layer_is_only_ever_shown(segmented, patient):
     segmented.settle()
     segmented.press("explain_region")
     segmented.finish()
-    assert panel.shown is not None
-    assert panel.shown.subject not in (1, 2)
-    panel.set_note(panel.shown.subject, HOSTILE)
+    assert panel.state.shown is not None
+    assert panel.state.shown.subject not in (1, 2)
+    panel.state.set_note(panel.state.shown.subject, HOSTILE)
     tabs = panel.tabs
     for index in range(tabs.count()):
         tabs.setCurrentIndex(index)
@@ -79,9 +79,9 @@ def test_a_hostile_name_of_a_layer_is_only_ever_shown(segmented, patient):
 
 def test_sentences_that_are_said_aloud(segmented, monkeypatch):
     panel = segmented.panel
-    panel.fail("explain", HOSTILE)
+    panel.services.tell.fail("explain", HOSTILE)
     assert objections(notification_manager.records[-1].message, html=True) == []
-    panel.jobs.noted.emit(HOSTILE)
+    panel.services.work.noted.emit(HOSTILE)
     assert objections(notification_manager.records[-1].message, html=True) == []
     assert objections(panel.status.text, html=False) == []
     asked = []

@@ -13,8 +13,8 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QLineEdit
 
+from napari_ies.viewer.canvas.surfaces import head_surface, lesion_surfaces
 from napari_ies.viewer.planes.marks import UPRIGHT, Marks, marks_of
-from napari_ies.viewer.planes.surfaces import head_surface, lesion_surfaces
 
 both_grids = pytest.mark.parametrize("patient", ["anisotropic", "oblique"], indirect=True)
 
@@ -27,7 +27,7 @@ def press(hands, name):
 def opened(hands):
     """Press the button, and wait until both planes show what the viewer shows."""
     press(hands, "three_planes_button")
-    three = hands.panel._planes.three
+    three = hands.panel.features["planes"].three
     visible = sum(layer.visible for layer in hands.viewer.layers)
     hands.wait(lambda: all(len(side.model.layers) == visible for side in three.sides))
     hands.settle()
@@ -87,7 +87,7 @@ def test_right_front_and_top_are_where_the_marks_say(hands, patient, tmp_path):
     volume[tuple(slice(i - 1, i + 2) for i in spot)] = 100.0
     volume[0, 0, 0] = 0
     nib.save(nib.Nifti1Image(volume, patient.affine), tmp_path / "spot.nii.gz")
-    hands.panel.preparing.open_image("FLAIR", str(tmp_path / "spot.nii.gz"))
+    hands.panel.features["preparing"].open_image("FLAIR", str(tmp_path / "spot.nii.gz"))
     hands.finish()
     three = opened(hands)
     layer = hands.viewer.layers[0]
@@ -102,7 +102,10 @@ def test_right_front_and_top_are_where_the_marks_say(hands, patient, tmp_path):
         0: hands.viewer.screenshot(canvas_only=True, flash=False),
         **{side.plane: side.view.screenshot(flash=False) for side in three.sides},
     }
-    overlays = {0: hands.panel._planes.overlay, **{s.plane: s.overlay for s in three.sides}}
+    overlays = {
+        0: hands.panel.features["planes"].overlay,
+        **{s.plane: s.overlay for s in three.sides},
+    }
     for plane, picture in pictures.items():
         bright = np.argwhere(picture[..., :3].astype(int).sum(axis=-1) > 600)
         assert len(bright) > 20, plane
@@ -133,7 +136,7 @@ def test_a_click_in_any_plane_picks_the_lesion_and_the_map_refines_in_all(segmen
         three.crosshair.step(side.plane, world[side.plane])
         segmented.settle()
         click(segmented, side.canvas, pixel_in(side.view, side.model, world))
-        assert segmented.panel.selected == label
+        assert segmented.panel.state.selected == label
         segmented.wait(lambda label=label: segmented.answered(label))
         segmented.finish()
         np.testing.assert_allclose(three.crosshair.position, world, atol=0.6 * max(flair.scale))
@@ -167,13 +170,13 @@ def test_wheel_moves_the_lines_in_the_other_planes(segmented, patient):
     before = viewer.scene.camera.center
     three = opened(segmented)
     coronal, sagittal = three.sides
-    start, cross = three.crosshair.position, segmented.panel._planes.overlay.crosshair
+    start, cross = three.crosshair.position, segmented.panel.features["planes"].overlay.crosshair
     other = sagittal.overlay.crosshair
     turn_wheel(segmented, coronal.canvas, -3)
     size = segmented.layer("sub-01_FLAIR").scale[1]
     assert three.crosshair.position[1] - start[1] == pytest.approx(size)
     zoom = viewer.scene.camera.zoom
-    moved = segmented.panel._planes.overlay.crosshair
+    moved = segmented.panel.features["planes"].overlay.crosshair
     assert moved.y() - cross.y() == pytest.approx(size * zoom, rel=1e-3)
     assert sagittal.overlay.crosshair.x() - other.x() == pytest.approx(
         size * sagittal.model.scene.camera.zoom, rel=1e-3
@@ -228,7 +231,7 @@ def use_three_planes(hands):
     hands.settle()
     assert [side.plane for side in three.sides] == [0, 2]
     assert [side.overlay.plane_name for side in three.sides] == ["Axial", "Sagittal"]
-    assert hands.panel._planes.overlay.plane_name == "Coronal"
+    assert hands.panel.features["planes"].overlay.plane_name == "Coronal"
     viewer.dims.order = (0, 1, 2)
     hands.settle()
     own = viewer.add_points([[0.0, 0.0, 0.0]], name="mine")
@@ -259,17 +262,17 @@ def test_toggling_leaves_nothing_behind(segmented):
 
 @pytest.mark.parametrize("what", ["panel", "viewer"])
 def test_closing_in_the_middle_of_a_map_with_three_planes(segmented, what):
-    segmented.panel.saliency.samples.setValue(200)
+    segmented.panel.features["explaining"].form.samples.setValue(200)
     opened(segmented)
-    segmented.panel.explain(1)
+    segmented.panel.explaining.explain(1)
     segmented.wait(lambda: segmented.overlays())
-    assert segmented.panel.jobs.busy
+    assert segmented.panel.services.work.busy
     window = segmented.viewer.window
     if what == "panel":
         row = window._qt_window.centralWidget().layout()
         window.remove_dock_widget(segmented.panel)
         assert row.count() == 1
-        assert segmented.panel._planes.overlay is None
+        assert segmented.panel.features["planes"].overlay is None
         assert segmented.viewer.scene.camera.mouse_zoom
         segmented.viewer.dims.set_point(0, 3.0)
         window.add_dock_widget(segmented.panel)
@@ -282,29 +285,29 @@ def test_closing_in_the_middle_of_a_map_with_three_planes(segmented, what):
 
 def test_space_and_back_leaves_the_slices_as_they_were(segmented):
     viewer = segmented.viewer
-    segmented.panel.explain(2)
+    segmented.panel.explaining.explain(2)
     segmented.finish()
     viewer.scene.camera.zoom *= 1.7
     opened(segmented)
     point, order = viewer.dims.point, viewer.dims.order
     visible = {layer.name: layer.visible for layer in viewer.layers}
-    assert segmented.panel._planes.overlay.isVisible()
+    assert segmented.panel.features["planes"].overlay.isVisible()
     press(segmented, "space_button")
     segmented.wait(lambda: "Lesions in space" in viewer.layers)
     assert viewer.dims.ndisplay == 3
-    assert segmented.panel._planes.overlay.marks is None
-    assert not segmented.panel._planes.overlay.isVisible()
+    assert segmented.panel.features["planes"].overlay.marks is None
+    assert not segmented.panel.features["planes"].overlay.isVisible()
     colours = np.asarray(viewer.layers["Lesions in space"].vertex_colors)
     assert len(np.unique(colours, axis=0)) == 2
     press(segmented, "space_button")
-    segmented.wait(lambda: segmented.panel._planes.three is not None)
+    segmented.wait(lambda: segmented.panel.features["planes"].three is not None)
     assert (viewer.dims.ndisplay, viewer.dims.order) == (2, order)
     np.testing.assert_allclose(viewer.dims.point, point)
     assert {layer.name: layer.visible for layer in viewer.layers} == visible
 
 
 def test_surfaces_lie_where_the_voxels_are():
-    from napari_ies.viewer.canvas.frame import Frame
+    from napari_ies.viewer.volumes.frame import Frame
 
     affine = np.diag([-1.0, 1.5, 2.0, 1.0])
     shape = (40, 36, 30)
@@ -333,13 +336,13 @@ def test_every_key_works_after_a_click_in_a_side_plane(segmented):
     panel, viewer = segmented.panel, segmented.viewer
     shift = Qt.KeyboardModifier.ShiftModifier
     three = opened(segmented)
-    reading = panel.reading
+    reading = panel.state.reading
     side = three.sides[0]
     here = reading.frame.to_world(reading.places[2].centre)
     segmented.go(here)
     click(segmented, side.canvas, pixel_in(side.view, side.model, here))
     segmented.finish()
-    assert panel.shown.subject == 2
+    assert panel.state.shown.subject == 2
     focused = viewer.window._qt_window.focusWidget()
     assert focused is not side.canvas
 
@@ -356,20 +359,21 @@ def test_every_key_works_after_a_click_in_a_side_plane(segmented):
     press_key("k", shift)
     assert top.opacity == pytest.approx(0.9)
     press_key("n", shift)
-    segmented.wait(lambda: panel.selected == 1 and segmented.answered(1))
+    segmented.wait(lambda: panel.state.selected == 1 and segmented.answered(1))
     press_key("n")
-    segmented.wait(lambda: panel.selected == 2)
+    segmented.wait(lambda: panel.state.selected == 2)
     segmented.finish()
-    panel.saliency.samples.setValue(2)
+    panel.features["explaining"].form.samples.setValue(2)
     press_key("w")
     segmented.wait(lambda: segmented.answered(2))
     press_key("w", shift)
     segmented.wait(lambda: segmented.answered(1))
     segmented.finish()
     press_key("j")
-    assert panel.lesions.view.viewport().findChildren(QLineEdit)
+    assert panel.features["lesions"].table.view.viewport().findChildren(QLineEdit)
     segmented.qtbot.keyClick(
-        panel.lesions.view.viewport().findChildren(QLineEdit)[0], Qt.Key.Key_Escape
+        panel.features["lesions"].table.view.viewport().findChildren(QLineEdit)[0],
+        Qt.Key.Key_Escape,
     )
     press_key("g")
-    assert panel._planes.three is None
+    assert panel.features["planes"].three is None

@@ -26,7 +26,7 @@ def placed(patient, tmp_path, folder):
 
 def open_all(hands, paths):
     for name, path in paths.items():
-        hands.panel.preparing.open_image(name, str(path))
+        hands.panel.features["preparing"].open_image(name, str(path))
     hands.finish()
 
 
@@ -48,7 +48,7 @@ def test_patient_and_visit_follow_the_images_and_what_is_typed(hands, patient, t
     from napari_ies.viewer.work.tasks import LoadedModel
 
     panel = hands.panel
-    panel.take_model(LoadedModel(small_model(), "CPU", ("cpu",), ("0", "2"), "0"))
+    panel.state.take_model(LoadedModel(small_model(), "CPU", ("cpu",), ("0", "2"), "0"))
     hands.settle()
     first = placed(patient, tmp_path, "data/P07/ses1")
     open_all(hands, first)
@@ -56,13 +56,15 @@ def test_patient_and_visit_follow_the_images_and_what_is_typed(hands, patient, t
     # Typed: it stays for these images, and becomes a label for file names.
     typed(hands, "patient", "Müller 7")
     assert fields(hands) == ("Muller7", "1")
-    panel.preparing.offer_layers()
+    panel.features["preparing"].offer_layers()
     assert fields(hands) == ("Muller7", "1")
     hands.segment()
-    assert (panel.reading.case.subject, panel.reading.case.visit) == ("Muller7", "1")
-    panel.set_note(1, "x")
-    hands.wait(lambda: panel.session.folder is not None and not panel.session.busy)
-    assert "sub-Muller7" in str(panel.session.folder)
+    assert (panel.state.reading.case.subject, panel.state.reading.case.visit) == ("Muller7", "1")
+    panel.state.set_note(1, "x")
+    hands.wait(
+        lambda: panel.features["session"].folder is not None and not panel.features["session"].busy
+    )
+    assert "sub-Muller7" in str(panel.features["session"].folder)
     # Other images: their own names again.
     second = placed(patient, tmp_path, "data/P19/ses2")
     open_all(hands, second)
@@ -72,20 +74,20 @@ def test_patient_and_visit_follow_the_images_and_what_is_typed(hands, patient, t
 def test_another_name_after_segmenting_names_what_is_saved(segmented, tmp_path):
     panel = segmented.panel
     assert fields(segmented) == ("01", "")
-    labels = panel.reading.segmentation.labels
-    panel.explain(1)
+    labels = panel.state.reading.segmentation.labels
+    panel.explaining.explain(1)
     segmented.wait(lambda: segmented.answered(1))
     typed(segmented, "patient", "P44")
     typed(segmented, "visit", "02")
-    assert panel.reading.case.subject == "P44"
-    segmented.wait(lambda: not panel.session.busy)
-    assert "sub-P44" in str(panel.session.folder)
-    panel.save_to(str(tmp_path / "out"))
+    assert panel.state.reading.case.subject == "P44"
+    segmented.wait(lambda: not panel.features["session"].busy)
+    assert "sub-P44" in str(panel.features["session"].folder)
+    panel.features["saving"].save_to(str(tmp_path / "out"))
     segmented.finish()
     written = [path.name for path in (tmp_path / "out").rglob("*.nii.gz")]
     assert written
     assert all(name.startswith("sub-P44_ses-02_") for name in written)
-    np.testing.assert_array_equal(panel.reading.segmentation.labels, labels)
+    np.testing.assert_array_equal(panel.state.reading.segmentation.labels, labels)
 
 
 def test_what_is_typed_with_its_entity_is_the_label_in_its_own_field_only(qtbot):
@@ -114,27 +116,29 @@ def test_what_is_typed_while_segmenting_names_what_is_segmented(segmented):
     segmented.unfold()
 
     def while_segmenting(name, text, *, finished):
-        before = panel.reading
+        before = panel.state.reading
         edit = segmented.control(name)
-        panel.preparing.segment()
+        panel.features["preparing"].segment()
         edit.setFocus()
         edit.selectAll()
         segmented.qtbot.keyClicks(edit, text)
         if finished:
             segmented.qtbot.keyClick(edit, Qt.Key.Key_Return)
-        assert panel.reading is before
+        assert panel.state.reading is before
         segmented.finish()
-        assert panel.reading is not before
+        assert panel.state.reading is not before
         segmented.unfold()
-        return panel.reading.case.subject, panel.reading.case.visit
+        return panel.state.reading.case.subject, panel.state.reading.case.visit
 
     assert while_segmenting("patient", "sub-P44", finished=True) == ("P44", "")
     assert fields(segmented) == ("P44", "")
     assert while_segmenting("visit", "2", finished=False) == ("P44", "2")
     assert fields(segmented) == ("P44", "2")
-    panel.set_note(1, "x")
-    segmented.wait(lambda: panel.session.folder is not None and not panel.session.busy)
-    assert "sub-P44" in str(panel.session.folder)
+    panel.state.set_note(1, "x")
+    segmented.wait(
+        lambda: panel.features["session"].folder is not None and not panel.features["session"].busy
+    )
+    assert "sub-P44" in str(panel.features["session"].folder)
 
 
 def test_only_what_was_typed_for_the_same_images_counts(qtbot):

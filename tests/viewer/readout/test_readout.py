@@ -103,8 +103,8 @@ def expected_measures(answer):
 
 def test_the_numbers_of_the_map_on_screen_are_shown_and_copied(segmented):
     assert "Explain a lesion" in method(segmented)
-    readout = next(p for p in segmented.panel._parts if hasattr(p, "measuring"))
-    segmented.panel.explain(2)
+    readout = segmented.panel.features["readout"]
+    segmented.panel.explaining.explain(2)
     segmented.finish()
     assert not readout.measuring.busy  # the tab is hidden: nothing is measured for it
     open_tab(segmented)
@@ -140,9 +140,9 @@ def test_the_numbers_of_the_map_on_screen_are_shown_and_copied(segmented):
     assert copied.loc["Mean inside, voxels", "T1"] == answer.saliency.footprint.sum()
 
     # Another lesion without a map: no number of the one before stays.
-    segmented.panel.saliency.samples.setValue(5000)
-    segmented.panel.explain(1)
-    if segmented.panel.shown.subject == 2:
+    segmented.panel.features["explaining"].form.samples.setValue(5000)
+    segmented.panel.explaining.explain(1)
+    if segmented.panel.state.shown.subject == 2:
         assert not segmented.control("measures").isVisible()
     segmented.wait(lambda: "running: " in method(segmented))
     assert "Lesion 1" in method(segmented)
@@ -153,9 +153,9 @@ def test_the_numbers_of_the_map_on_screen_are_shown_and_copied(segmented):
     segmented.press("cancel")
     segmented.wait(lambda: "stopped: " in method(segmented))
 
-    segmented.panel.saliency.set_method("gradcam++")
+    segmented.panel.features["explaining"].form.set_method("gradcam++")
     segmented.control("layer").setCurrentText("2")
-    segmented.panel.explain(2)
+    segmented.panel.explaining.explain(2)
     segmented.wait(lambda: "Grad-CAM++ 2 · float32" in method(segmented))
     shown = cells(segmented)
     peak, tooltip = shown["Peak, positive", "all"]
@@ -168,7 +168,7 @@ def test_the_numbers_of_the_map_on_screen_are_shown_and_copied(segmented):
 
 def test_the_plot_is_seen_in_the_theme_and_nothing_is_left_behind(segmented):
     open_tab(segmented)
-    segmented.panel.explain(1)
+    segmented.panel.explaining.explain(1)
     segmented.wait(lambda: "3 samples" in method(segmented))
     plot = segmented.control("profile")
 
@@ -191,11 +191,11 @@ def test_the_plot_is_seen_in_the_theme_and_nothing_is_left_behind(segmented):
         assert seen(colour) > 0.0005
 
     # Closed while a map is being measured: nothing fails, nothing comes any more.
-    readout = next(p for p in segmented.panel._parts if hasattr(p, "measuring"))
+    readout = segmented.panel.features["readout"]
     came = []
     readout.measuring.measured.connect(came.append)
-    segmented.panel.saliency.samples.setValue(5000)
-    segmented.panel.explain(2)
+    segmented.panel.features["explaining"].form.samples.setValue(5000)
+    segmented.panel.explaining.explain(2)
     segmented.wait(lambda: readout.measuring.busy)
     next(iter(segmented.viewer.window._wrapped_dock_widgets.values())).destroyOnClose()
     seen_so_far = len(came)

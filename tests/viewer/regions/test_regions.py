@@ -11,12 +11,12 @@ from napari.utils.notifications import notification_manager
 
 from napari_ies import Edit, explain, what_if
 from napari_ies.progress import finish
-from napari_ies.viewer.canvas.frame import Frame
-from napari_ies.viewer.canvas.layer_mask import layer_mask
 from napari_ies.viewer.canvas.layers import key_of
-from napari_ies.viewer.canvas.sources import source_of
 from napari_ies.viewer.regions import region_choice
 from napari_ies.viewer.session.opening import open_session, read_map
+from napari_ies.viewer.volumes.frame import Frame
+from napari_ies.viewer.volumes.layer_mask import layer_mask
+from napari_ies.viewer.volumes.sources import source_of
 
 both_grids = pytest.mark.parametrize("patient", ["anisotropic", "oblique"], indirect=True)
 
@@ -55,14 +55,14 @@ def test_a_painted_region_is_explained_as_it_is_seen(segmented, patient):
     region = segmented.layer("Region 1")
     segmented.click(world, drag=30)
     # Painting is no click on the lesion beneath.
-    assert panel.selected is None
+    assert panel.state.selected is None
     painted = np.asarray(region.data) == 1
     assert painted.any()
     segmented.press("explain_region")
     segmented.wait(lambda: segmented.answer("Region 1") is not None)
     segmented.finish()
     mask = stored_mask(segmented, patient, painted)
-    reading = panel.reading
+    reading = panel.state.reading
     np.testing.assert_array_equal(reading.mask_of("Region 1"), mask)
     expected = explain(reading.model, reading.case, mask, n_samples=3)
     kept = segmented.answer("Region 1").saliency
@@ -86,12 +86,12 @@ def test_a_painted_region_is_explained_as_it_is_seen(segmented, patient):
         segmented.control("region_label").setValue(label)
         segmented.control("only_part").setChecked(part)
         segmented.press("explain_region")
-        segmented.wait(lambda name=name: str(panel.selected).startswith(name))
+        segmented.wait(lambda name=name: str(panel.state.selected).startswith(name))
         segmented.finish()
-        found = reading.mask_of(panel.selected)
+        found = reading.mask_of(panel.state.selected)
         np.testing.assert_array_equal(found, stored_mask(segmented, patient, wanted))
     # Painted on, the region of the same name has another map.
-    assert len(panel.answers.of("Region 1")) == 1
+    assert len(panel.state.answers.of("Region 1")) == 1
     np.testing.assert_array_equal(segmented.answer("Region 1").saliency.mask, found)
 
 
@@ -106,9 +106,9 @@ def test_a_voxel_a_lesion_the_network_missed_and_what_cannot_be_explained(
     segmented.go(segmented.world_of(patient.volumes["FLAIR"], flair, patient.background))
     form.setCurrentText("the voxel at the crosshair")
     segmented.press("explain_region")
-    segmented.wait(lambda: str(panel.selected).startswith("Voxel"))
+    segmented.wait(lambda: str(panel.state.selected).startswith("Voxel"))
     segmented.finish()
-    (at,) = np.argwhere(panel.reading.mask_of(panel.selected))
+    (at,) = np.argwhere(panel.state.reading.mask_of(panel.state.selected))
     assert tuple(at) == patient.background
 
     segmented.press("new_region")
@@ -123,9 +123,11 @@ def test_a_voxel_a_lesion_the_network_missed_and_what_cannot_be_explained(
     assert last_said().startswith("The crosshair does not lie in Region 1; move the slices")
     segmented.control("only_part").setChecked(False)
     # The patient has no background; this one is given some.
-    case = panel.reading.case
-    painted = panel.reading.frame.reorientation.invert(np.asarray(region.data))
-    panel.reading.case = replace(case, data=np.where(painted, 0, case.data).astype(np.float32))
+    case = panel.state.reading.case
+    painted = panel.state.reading.frame.reorientation.invert(np.asarray(region.data))
+    panel.state.reading.case = replace(
+        case, data=np.where(painted, 0, case.data).astype(np.float32)
+    )
     segmented.press("explain_region")
     segmented.finish()
     assert last_said().startswith(
@@ -140,31 +142,31 @@ def test_a_voxel_a_lesion_the_network_missed_and_what_cannot_be_explained(
         reference,
         name="missed",
         metadata={"napari_ies": {"affine": patient.affine}},
-        **panel.reading.frame.placement(),
+        **panel.state.reading.frame.placement(),
     )
     segmented.settle()
-    panel.segmentation.choose_mask(key_of(mask))
+    panel.features["preparing"].segmentation.choose_mask(key_of(mask))
     segmented.segment()
-    table = panel.reading.segmentation.lesions
+    table = panel.state.reading.segmentation.lesions
     (label,) = table.index[table["match"] == "FN"]
     world = flair.data_to_world((6, 10, 22))
     segmented.go(world)
     segmented.viewer.layers.selection.active = segmented.lesions_layer()
     segmented.click(world)
-    assert panel.selected == label
+    assert panel.state.selected == label
     segmented.wait(lambda: segmented.answered(label))
     segmented.finish()
     np.testing.assert_array_equal(
-        segmented.answer(label).saliency.mask, panel.reading.segmentation.labels == label
+        segmented.answer(label).saliency.mask, panel.state.reading.segmentation.labels == label
     )
 
 
 def test_an_erased_lesion_is_gone_and_undo_brings_all_back(segmented, patient):
     panel = segmented.panel
-    panel.explain(2)
+    panel.explaining.explain(2)
     segmented.wait(lambda: segmented.answered(2))
     segmented.finish()
-    reading = panel.reading
+    reading = panel.state.reading
     names = {layer.name: layer.visible for layer in segmented.viewer.layers}
     data = {layer.name: np.array(layer.data) for layer in segmented.viewer.layers}
     open_tab(segmented)
@@ -207,16 +209,16 @@ def test_an_erased_lesion_is_gone_and_undo_brings_all_back(segmented, patient):
         patient.volumes["FLAIR"], flair, (x, y, z)))).astype(int))  # fmt: skip
     assert abs(image.data[at] - 100) < 3 < patient.volumes["FLAIR"][x, y, z] - 100
     # The reading is what it was.
-    assert panel.reading is reading
+    assert panel.state.reading is reading
     assert len(reading.segmentation.lesions) == 2
 
     # A map asked for now is seen, not hidden under the change.
-    panel.explain(1)
+    panel.explaining.explain(1)
     segmented.wait(lambda: segmented.answered(1))
     segmented.finish()
     assert segmented.layer("Lesion 1 · SmoothGrad mean · FLAIR").visible
     assert not change.visible
-    panel.explain(2)
+    panel.explaining.explain(2)
     segmented.finish()
     segmented.press("undo")
     assert {layer.name: layer.visible for layer in segmented.viewer.layers} == names
@@ -227,7 +229,7 @@ def test_an_erased_lesion_is_gone_and_undo_brings_all_back(segmented, patient):
 
 
 def test_layers_on_other_grids_are_brought_over_and_said_so(segmented, patient, hands, monkeypatch):
-    reading = segmented.panel.reading
+    reading = segmented.panel.state.reading
     flair = segmented.layer("sub-01_FLAIR")
     half = np.zeros([n // 2 for n in flair.data.shape], dtype=np.int32)
     half[4:9, 5:9, 6:12] = 3
@@ -282,7 +284,7 @@ def test_layers_on_other_grids_are_brought_over_and_said_so(segmented, patient, 
     ],
 )
 def test_a_region_has_a_name_that_can_be_kept_whatever_its_layer_is_called(segmented, names, shown):
-    reading, layer = segmented.panel.reading, segmented.layer("Lesions")
+    reading, layer = segmented.panel.state.reading, segmented.layer("Lesions")
     chosen = []
     for name in names:
         source = replace(source_of(layer), name=name)
@@ -314,15 +316,15 @@ def test_how_a_region_was_taken_is_seen_and_saved_with_its_map(segmented, tmp_pa
     segmented.wait(lambda: segmented.answer("coarse") is not None)
     segmented.finish()
     assert any(said in note for note in segmented.answer("coarse").saliency.provenance["notes"])
-    assert said in segmented.panel.notes.sentences.text
+    assert said in segmented.panel.features["preparing"].notes.view.sentences.text
     # So it is in what is saved, by hand and by itself, and in the maps after reopening.
-    panel.save_to(str(tmp_path / "out"))
+    panel.features["saving"].save_to(str(tmp_path / "out"))
     segmented.finish()
     sidecar, *_ = (tmp_path / "out").rglob("*region-coarse*.json")
     notes = json.loads(sidecar.read_text())["Provenance"]["notes"]
     assert sum(said in note for note in notes) == 1
-    segmented.wait(lambda: not panel.session.busy and panel.session.folder)
-    reopened = finish(open_session(panel.session.folder))
+    segmented.wait(lambda: not panel.features["session"].busy and panel.features["session"].folder)
+    reopened = finish(open_session(panel.features["session"].folder))
     (saved,) = reopened.session.maps
     notes = read_map(saved, reopened).saliency.provenance["notes"]
     assert sum(said in note for note in notes) == 1

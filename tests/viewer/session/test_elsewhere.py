@@ -9,8 +9,8 @@ from scipy import ndimage
 
 from napari_ies.geometry import Grid, onto
 from napari_ies.patient.masks import read_mask
-from napari_ies.viewer.canvas.sources import source_of
 from napari_ies.viewer.preparing.assembling import assemble_case
+from napari_ies.viewer.volumes.sources import source_of
 from napari_ies.viewer.work import tasks
 
 pytest.importorskip("napari")
@@ -40,8 +40,8 @@ CONVENTIONS = {
 @pytest.mark.parametrize("name", CONVENTIONS)
 def test_a_mask_means_the_same_in_a_file_a_labels_layer_and_an_image_layer(patient, tmp_path, name):
     from napari_ies.patient.case import load_case
-    from napari_ies.viewer.canvas.layer_mask import layer_mask
-    from napari_ies.viewer.reader import read_image
+    from napari_ies.viewer.volumes.layer_data import read_image
+    from napari_ies.viewer.volumes.layer_mask import layer_mask
 
     make, scaling = CONVENTIONS[name]
     truth = nib.load(patient.reference).get_fdata() > 0
@@ -75,17 +75,17 @@ def test_an_opened_label_map_keeps_its_labels(patient, tmp_path):
 )
 def test_a_reference_of_all_the_image_is_refused(segmented, patient, values, said):
     truth = nib.load(patient.reference).get_fdata() > 0
-    frame = segmented.panel.reading.frame
-    before = segmented.panel.reading
+    frame = segmented.panel.state.reading.frame
+    before = segmented.panel.state.reading
     layer = segmented.viewer.add_labels(
         np.ascontiguousarray(frame.reorientation.apply(values(truth))),
         name="all",
         **frame.placement(),
     )
     segmented.settle()
-    segmented.panel.segmentation.choose_mask(str(layer.unique_id))
+    segmented.panel.features["preparing"].segmentation.choose_mask(str(layer.unique_id))
     segmented.segment()
-    assert segmented.panel.reading is before
+    assert segmented.panel.state.reading is before
     assert said in segmented.panel.status.text
 
 
@@ -128,22 +128,22 @@ def test_lesions_of_another_program_fill_the_table_and_are_explained(segmented, 
     path = tmp_path / "consensus.nii.gz"
     nib.save(nib.Nifti1Image(labels, patient.affine), path)
     panel = segmented.panel
-    panel.preparing.open_lesions(str(path))
+    panel.features["preparing"].open_lesions(str(path))
     segmented.finish()
     assert segmented.control("lesions_from").currentText() == "consensus"
     assert not segmented.control("threshold").isEnabled()
     assert "taken from elsewhere" in segmented.control("threshold").toolTip()
     segmented.segment()
-    reading = panel.reading
+    reading = panel.state.reading
     np.testing.assert_array_equal(reading.segmentation.labels, labels)
     assert reading.segmentation.lesions.index.tolist() == [4, 9]
-    assert "holds 2 labels" in panel.notes.sentences.text
+    assert "holds 2 labels" in panel.features["preparing"].notes.view.sentences.text
     # The second is none of the network's, and is explained by a click on it all the same.
     flair = segmented.layer("sub-01_FLAIR")
     world = segmented.world_of(patient.volumes["FLAIR"], flair, (21, 19, 7))
     segmented.go(world)
     segmented.click(world)
-    assert panel.selected == 9
+    assert panel.state.selected == 9
     segmented.wait(lambda: segmented.answered(9))
 
     # A mask opened as a layer: its connected parts.
@@ -153,19 +153,19 @@ def test_lesions_of_another_program_fill_the_table_and_are_explained(segmented, 
         **reading.frame.placement(),
     )
     segmented.settle()
-    panel.segmentation.lesions.choose(str(mask.unique_id))
+    panel.features["preparing"].segmentation.lesions.choose(str(mask.unique_id))
     segmented.segment()
     parts, count = ndimage.label(labels > 0, np.ones((3, 3, 3)))
     assert count == 2
-    assert len(panel.reading.segmentation.lesions) == 2
-    np.testing.assert_array_equal(panel.reading.segmentation.labels > 0, parts > 0)
-    panel.segmentation.lesions.choose(None)
+    assert len(panel.state.reading.segmentation.lesions) == 2
+    np.testing.assert_array_equal(panel.state.reading.segmentation.labels > 0, parts > 0)
+    panel.features["preparing"].segmentation.lesions.choose(None)
     assert segmented.control("threshold").isEnabled()
 
 
 def test_painted_over_lesions_are_taken_as_painted(segmented, patient):
     panel = segmented.panel
-    panel.preparing.open_lesions(str(patient.reference))
+    panel.features["preparing"].open_lesions(str(patient.reference))
     segmented.finish()
     layer = segmented.layer("reference")
     data = layer.data.copy()
@@ -173,8 +173,8 @@ def test_painted_over_lesions_are_taken_as_painted(segmented, patient):
     data[3:5, 3:6, 3:6] = 1
     layer.data = data
     segmented.segment()
-    expected = panel.reading.frame.reorientation.invert(data)
-    np.testing.assert_array_equal(panel.reading.segmentation.labels > 0, expected > 0)
+    expected = panel.state.reading.frame.reorientation.invert(data)
+    np.testing.assert_array_equal(panel.state.reading.segmentation.labels > 0, expected > 0)
 
 
 def test_the_same_display_of_another_grid_is_resampled_by_the_affines():

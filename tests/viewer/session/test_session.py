@@ -23,7 +23,9 @@ from napari_ies.errors import ResultsError
 from napari_ies.results.session import load_session
 from napari_ies.viewer.session import place as session_place
 from napari_ies.viewer.state.reading import Region
-from napari_ies.viewer.work.background import Background, Errand
+from napari_ies.viewer.work.lane import Errand
+from napari_ies.viewer.work.qt_clock import QtClock
+from napari_ies.viewer.work.runner import Runner
 
 
 @pytest.fixture
@@ -39,17 +41,17 @@ def case(small, tmp_path):
 
 def read_case(hands, folder):
     """Open a case, segment it, explain a lesion, and write a note, as a person does."""
-    hands.panel.checkpoint.choose(str(folder / "unet.pth"))
+    hands.panel.features["preparing"].checkpoint.choose(str(folder / "unet.pth"))
     for name in ("FLAIR", "T1"):
-        hands.panel.preparing.open_image(name, str(folder / f"{name}.nii.gz"))
+        hands.panel.features["preparing"].open_image(name, str(folder / f"{name}.nii.gz"))
     hands.finish()
     hands.segment()
-    hands.panel.saliency.samples.setValue(2)
-    hands.panel.explain(3)
+    hands.panel.features["explaining"].form.samples.setValue(2)
+    hands.panel.explaining.explain(3)
     hands.wait(lambda: hands.answered(3))
-    hands.panel.set_note(3, "dark rim")
+    hands.panel.state.set_note(3, "dark rim")
     saved(hands)
-    return hands.panel.session.folder
+    return hands.panel.features["session"].folder
 
 
 def entries(hands):
@@ -58,12 +60,14 @@ def entries(hands):
 
 
 def saved(hands):
-    hands.wait(lambda: not hands.panel.session.busy and hands.panel.session.folder)
+    hands.wait(
+        lambda: not hands.panel.features["session"].busy and hands.panel.features["session"].folder
+    )
 
 
 def idle(hands):
     """Wait until nothing is being saved or looked for."""
-    hands.wait(lambda: not hands.panel.session.busy)
+    hands.wait(lambda: not hands.panel.features["session"].busy)
 
 
 def close(hands):
@@ -74,7 +78,8 @@ def close(hands):
 
 
 def test_background_errands_are_told_in_order_and_the_newest_of_a_key_counts(qtbot):
-    background, told, gate = Background(), [], threading.Event()
+    runner = Runner(QtClock)
+    background, told, gate = runner.lane(), [], threading.Event()
 
     def add(what, key=None, later=False, fails=False):
         def work():
@@ -112,13 +117,15 @@ def test_closed_and_opened_again_everything_is_there(hands, case, make_napari_vi
     folder = read_case(hands, case)
     assert folder == case / "napari-ies" / "sub-07"
     panel = hands.panel
-    mask = np.zeros(panel.reading.case.shape, dtype=bool)
+    mask = np.zeros(panel.state.reading.case.shape, dtype=bool)
     mask[9:12, 8:11, 10] = True
-    panel.explain_region(Region.of_mask("the rim", mask, panel.reading.case.spacing))
+    panel.explaining.explain_region(
+        Region.of_mask("the rim", mask, panel.state.reading.case.spacing)
+    )
     hands.wait(lambda: hands.answered("the rim"))
-    panel.explain(3)
+    panel.explaining.explain(3)
     expected = {layer.name: np.array(layer.data) for layer in hands.overlays()}
-    maps = {answer.key: answer.saliency.maps for answer in panel.answers}
+    maps = {answer.key: answer.saliency.maps for answer in panel.state.answers}
     assert len(expected) == len(maps) == 2
     places = {layer.name: tuple(layer.translate) for layer in hands.overlays()}
     saved(hands)
@@ -129,7 +136,9 @@ def test_closed_and_opened_again_everything_is_there(hands, case, make_napari_vi
     again.viewer.open(str(folder), plugin="napari-ies")
     again.wait(lambda: again.viewer.window._wrapped_dock_widgets)
     _, again.panel = again.viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
-    again.wait(lambda: again.panel.reading is not None and len(again.panel.answers) == 2)
+    again.wait(
+        lambda: again.panel.state.reading is not None and len(again.panel.state.answers) == 2
+    )
     again.wait(again.overlays)
     reopened = again.panel
     for layer in again.overlays():
@@ -196,26 +205,26 @@ if __name__ == "__main__":
     folder, out = map(Path, sys.argv[1:])
     viewer = napari.Viewer(show=True)
     _, panel = viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
-    panel.checkpoint.choose(str(folder / "unet.pth"))
+    panel.features["preparing"].checkpoint.choose(str(folder / "unet.pth"))
     for name in ("FLAIR", "T1"):
-        panel.preparing.open_image(name, str(folder / f"{name}.nii.gz"))
-    wait(panel.segmentation.button.isEnabled)
-    panel.segmentation.button.click()
-    wait(lambda: panel.reading is not None)
-    panel.saliency.samples.setValue(2)
-    panel.explain(3)
-    wait(lambda: panel.answers.of(3))
-    mask = np.zeros(panel.reading.case.shape, dtype=bool)
+        panel.features["preparing"].open_image(name, str(folder / f"{name}.nii.gz"))
+    wait(panel.features["preparing"].segmentation.button.isEnabled)
+    panel.features["preparing"].segmentation.button.click()
+    wait(lambda: panel.state.reading is not None)
+    panel.features["explaining"].form.samples.setValue(2)
+    panel.explaining.explain(3)
+    wait(lambda: panel.state.answers.of(3))
+    mask = np.zeros(panel.state.reading.case.shape, dtype=bool)
     mask[9:12, 8:11, 10] = True
-    panel.explain_region(Region.of_mask("rim", mask, panel.reading.case.spacing))
-    wait(lambda: panel.answers.of("rim"))
-    panel.set_note(5, "unsure")
-    panel.saliency.samples.setValue(9999)
-    panel.explain(4)
-    wait(lambda: panel.shown.subject == 4 and not panel.session.busy)
-    maps = {str(answer.subject): answer.saliency.maps for answer in panel.answers}
-    np.savez(out / "held.npz", labels=panel.reading.segmentation.labels, mask=mask, **maps)
-    (out / "running").write_text(str(panel.session.folder))
+    panel.explaining.explain_region(Region.of_mask("rim", mask, panel.state.reading.case.spacing))
+    wait(lambda: panel.state.answers.of("rim"))
+    panel.state.set_note(5, "unsure")
+    panel.features["explaining"].form.samples.setValue(9999)
+    panel.explaining.explain(4)
+    wait(lambda: panel.state.shown.subject == 4 and not panel.features["session"].busy)
+    maps = {str(answer.subject): answer.saliency.maps for answer in panel.state.answers}
+    np.savez(out / "held.npz", labels=panel.state.reading.segmentation.labels, mask=mask, **maps)
+    (out / "running").write_text(str(panel.features["session"].folder))
     wait(lambda: False)
 """
 
@@ -236,17 +245,19 @@ def test_killed_in_the_middle_of_a_computation_all_but_the_running_map_comes_bac
     folder = running.read_text()
     assert not dropped(hands, tmp_path)
     assert dropped(hands, folder)
-    hands.wait(lambda: hands.panel.reading is not None and len(hands.panel.answers) == 2)
+    hands.wait(
+        lambda: hands.panel.state.reading is not None and len(hands.panel.state.answers) == 2
+    )
     panel, held = hands.panel, np.load(tmp_path / "held.npz")
-    assert panel.session.notice.text == ""
-    np.testing.assert_array_equal(panel.reading.segmentation.labels, held["labels"])
-    np.testing.assert_array_equal(panel.reading.regions["rim"].mask, held["mask"])
-    assert panel.reading.notes == {5: "unsure"}
-    for answer in panel.answers:
+    assert panel.features["session"].notice.text == ""
+    np.testing.assert_array_equal(panel.state.reading.segmentation.labels, held["labels"])
+    np.testing.assert_array_equal(panel.state.reading.regions["rim"].mask, held["mask"])
+    assert panel.state.reading.notes == {5: "unsure"}
+    for answer in panel.state.answers:
         assert answer.finished
         np.testing.assert_array_equal(answer.saliency.maps, held[str(answer.subject)])
-    assert panel.selected == 4
-    assert panel.saliency.request().n_samples == 9999
+    assert panel.state.selected == 4
+    assert panel.features["explaining"].form.request().n_samples == 9999
     assert [one.subject for one in load_session(folder).maps] == [3, "rim"]
 
 
@@ -263,8 +274,8 @@ def test_a_session_without_its_checkpoint_and_image_shows_what_it_holds(hands, c
 
     _, panel = hands.viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
     hands.panel = panel
-    panel.session.open(archive / "session")
-    hands.wait(lambda: panel.shown is not None)
+    panel.features["session"].open(archive / "session")
+    hands.wait(lambda: panel.state.shown is not None)
     assert [layer.name for layer in hands.viewer.layers if layer.name in ("FLAIR", "T1")] == [
         "FLAIR"
     ]
@@ -275,13 +286,13 @@ def test_a_session_without_its_checkpoint_and_image_shows_what_it_holds(hands, c
     assert any("T1.nii.gz has changed" in line for line in lines)
     assert any("unet.pth is missing" in line for line in lines)
     assert any("FLAIR.nii.gz was found at" in line for line in lines)
-    panel.explain(5)
+    panel.explaining.explain(5)
     assert "T1 is not there as it was" in hands.control("status").text()
-    panel.explain(3)
-    assert panel.shown.subject == 3
+    panel.explaining.explain(3)
+    assert panel.state.shown.subject == 3
     hands.press("session_notice_0")
     assert not hands.control("session_notice").isVisible()
-    panel.set_note(5, "unsure")
+    panel.state.set_note(5, "unsure")
     saved(hands)
     assert load_session(archive / "session").notes == {3: "dark rim", 5: "unsure"}
 
@@ -291,23 +302,27 @@ def test_the_same_case_again_is_offered_to_be_reopened(hands, case):
     close(hands)
     _, hands.panel = hands.viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
     before = {path: path.read_bytes() for path in first.iterdir()}
-    hands.panel.checkpoint.choose(str(case / "unet.pth"))
-    hands.wait(lambda: hands.panel.model is not None and not hands.panel.jobs.busy)
+    hands.panel.features["preparing"].checkpoint.choose(str(case / "unet.pth"))
+    hands.wait(lambda: hands.panel.state.model is not None and not hands.panel.services.work.busy)
     (first.parent / "sub-broken").mkdir()
     (first.parent / "sub-broken" / "session.json").write_text('{"Format": "napari-ies session"}')
     hands.segment()
     idle(hands)
     # Nothing is written before there is work to be saved; it is said where it will be.
-    assert hands.panel.session.folder is None
+    assert hands.panel.features["session"].folder is None
     assert str(first.parent / "sub-07_2") in hands.control("session_place").toolTip()
     assert {path.name for path in first.parent.iterdir()} == {"sub-07", "sub-broken"}
     assert {path: path.read_bytes() for path in first.iterdir()} == before
     hands.wait(lambda: "1 map and 1 note" in hands.control("session_notice_text").text())
     assert "sub-broken" in hands.control("session_notice_text").text()
     hands.press("session_notice_0")
-    hands.wait(lambda: hands.panel.session.folder == first and hands.panel.shown is not None)
+    hands.wait(
+        lambda: (
+            hands.panel.features["session"].folder == first and hands.panel.state.shown is not None
+        )
+    )
     saved(hands)
-    assert hands.panel.reading.notes == {3: "dark rim"}
+    assert hands.panel.state.reading.notes == {3: "dark rim"}
     assert {path.name for path in first.parent.iterdir()} == {"sub-07", "sub-broken"}
     # Images that are open are not opened twice.
     assert len([layer for layer in hands.viewer.layers if layer.name == "FLAIR"]) == 1
@@ -332,9 +347,13 @@ def test_where_nothing_can_be_written_beside_the_images_the_session_is_kept_in_o
     assert not told.isVisible()
     # The same case again: the earlier session is found there too.
     hands.segment()
-    hands.wait(lambda: "Reopen that session?" in hands.panel.session.notice.text)
+    hands.wait(lambda: "Reopen that session?" in hands.panel.features["session"].notice.text)
     hands.press("session_notice_0")
-    hands.wait(lambda: hands.panel.session.folder == folder and hands.panel.shown is not None)
+    hands.wait(
+        lambda: (
+            hands.panel.features["session"].folder == folder and hands.panel.state.shown is not None
+        )
+    )
     saved(hands)
     assert [path.name for path in folder.parent.iterdir()] == ["sub-07"]
 
@@ -342,7 +361,7 @@ def test_where_nothing_can_be_written_beside_the_images_the_session_is_kept_in_o
 def test_layers_without_files_are_saved_with_the_session(segmented, tmp_path, monkeypatch):
     monkeypatch.delenv("NAPARI_IES_SESSIONS")
     monkeypatch.setattr(session_place, "user_data_dir", lambda *_, **__: str(tmp_path / "own"))
-    frame = segmented.panel.reading.frame
+    frame = segmented.panel.state.reading.frame
     for layer in list(segmented.viewer.layers):
         if layer.name.startswith("sub-01_"):
             data = np.array(layer.data)
@@ -350,35 +369,35 @@ def test_layers_without_files_are_saved_with_the_session(segmented, tmp_path, mo
             segmented.viewer.add_image(data, name=layer.name, scale=frame.scale)
     segmented.settle()
     segmented.segment()
-    segmented.panel.explain(2)
+    segmented.panel.explaining.explain(2)
     segmented.wait(lambda: segmented.answered(2))
     saved(segmented)
-    folder = segmented.panel.session.folder
+    folder = segmented.panel.features["session"].folder
     assert folder.parent == tmp_path / "own" / "sessions"
     assert segmented.control("session_place").text() == f"Session: {folder}"
     session = load_session(folder)
     assert all(image.made_here for image in session.images)
-    np.testing.assert_array_equal(session.load_case().data, segmented.panel.reading.case.data)
+    np.testing.assert_array_equal(session.load_case().data, segmented.panel.state.reading.case.data)
     assert [one.subject for one in session.maps] == [2]
     # A segmentation alone is not worth keeping.
     segmented.segment()
     idle(segmented)
-    assert segmented.panel.session.folder is None
+    assert segmented.panel.features["session"].folder is None
     close(segmented)
     assert list(folder.parent.iterdir()) == [folder]
     assert load_session(folder).maps
 
 
 def test_a_region_painted_anew_takes_the_place_of_the_one_before(segmented):
-    panel, case = segmented.panel, segmented.panel.reading.case
+    panel, case = segmented.panel, segmented.panel.state.reading.case
     files = []
     for start in (10, 20):
         mask = np.zeros(case.shape, dtype=bool)
         mask[start : start + 3, 8:11, 10] = True
-        panel.explain_region(Region.of_mask("rim", mask, case.spacing))
+        panel.explaining.explain_region(Region.of_mask("rim", mask, case.spacing))
         segmented.wait(lambda: segmented.answered("rim"))
         saved(segmented)
-        folder = panel.session.folder
+        folder = panel.features["session"].folder
         files.append(len([path for path in folder.iterdir() if "region-rim" in path.name]))
     assert files[0] == files[1] > 5
     session = load_session(folder)
@@ -393,29 +412,29 @@ def test_a_region_painted_anew_takes_the_place_of_the_one_before(segmented):
 def test_another_folder_and_no_saving_at_all(segmented, tmp_path, monkeypatch):
     from napari_ies.viewer.panel import dialogs
 
-    segmented.panel.explain(1)
+    segmented.panel.explaining.explain(1)
     segmented.wait(lambda: segmented.answered(1))
     saved(segmented)
-    first = segmented.panel.session.folder
+    first = segmented.panel.features["session"].folder
     monkeypatch.setattr(dialogs, "choose_folder", lambda *_: str(tmp_path / "mine"))
     actions = entries(segmented)
     actions["Save in another folder…"].trigger()
     saved(segmented)
-    assert segmented.panel.session.folder == tmp_path / "mine" / "sub-01"
+    assert segmented.panel.features["session"].folder == tmp_path / "mine" / "sub-01"
     for folder in (first, tmp_path / "mine" / "sub-01"):
         assert [one.subject for one in load_session(folder).maps] == [1]
     actions["Save by itself"].setChecked(False)
-    segmented.panel.set_note(1, "not kept")
+    segmented.panel.state.set_note(1, "not kept")
     segmented.settle()
-    segmented.wait(lambda: not segmented.panel.session.busy)
+    segmented.wait(lambda: not segmented.panel.features["session"].busy)
     assert not load_session(tmp_path / "mine" / "sub-01").notes
     actions["Save by itself"].setChecked(True)
     saved(segmented)
-    assert load_session(segmented.panel.session.folder).notes == {1: "not kept"}
+    assert load_session(segmented.panel.features["session"].folder).notes == {1: "not kept"}
     # The same session goes on, and is not offered as one of before.
-    assert segmented.panel.session.folder == tmp_path / "mine" / "sub-01"
+    assert segmented.panel.features["session"].folder == tmp_path / "mine" / "sub-01"
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["sub-01"]
-    assert segmented.panel.session.notice.text == ""
+    assert segmented.panel.features["session"].notice.text == ""
     monkeypatch.setattr(dialogs, "choose_folder", lambda *_: str(tmp_path))
     actions["Open session…"].trigger()
     assert "There is no session in" in segmented.control("status").text()
@@ -435,15 +454,17 @@ def test_a_disk_that_refuses_is_told_once_and_nothing_is_lost(segmented, tmp_pat
     with monkeypatch.context() as patched:
         patched.setattr(storage.nib, "save", refuse)
         for label in (1, 2):
-            segmented.panel.explain(label)
+            segmented.panel.explaining.explain(label)
             segmented.wait(lambda label=label: segmented.answered(label))
-            segmented.wait(lambda: not segmented.panel.session.busy)
+            segmented.wait(lambda: not segmented.panel.features["session"].busy)
     told = [record.message for record in notification_manager.records[before:]]
     assert len(told) == 1
     assert "No space left on device" in told[0]
-    segmented.panel.set_note(1, "x")
+    segmented.panel.state.set_note(1, "x")
     saved(segmented)
-    assert [one.subject for one in load_session(segmented.panel.session.folder).maps] == [1, 2]
+    assert [
+        one.subject for one in load_session(segmented.panel.features["session"].folder).maps
+    ] == [1, 2]
 
 
 def test_the_session_button_is_named_and_says_where_it_is_saved(segmented):
@@ -452,13 +473,13 @@ def test_the_session_button_is_named_and_says_where_it_is_saved(segmented):
     assert line.isVisible()
     assert line.text().startswith("Nothing is saved yet, later in ")
     assert button.toolTip().startswith("Nothing is saved yet: the first map, note or region begins")
-    place = segmented.panel.session._recording.planned
+    place = segmented.panel.features["session"].autosave.recording.planned
     assert place.name == "sub-01"
     assert not place.parent.exists()
     assert str(place) in button.toolTip()
-    segmented.panel.set_note(1, "x")
+    segmented.panel.state.set_note(1, "x")
     saved(segmented)
-    assert segmented.panel.session.folder == place
+    assert segmented.panel.features["session"].folder == place
     assert line.text() == f"Session: {place}"
     assert str(place) in button.toolTip()
     entries = [action for action in button.menu().actions() if not action.isSeparator()]
@@ -468,25 +489,27 @@ def test_the_session_button_is_named_and_says_where_it_is_saved(segmented):
 
 def test_a_session_removed_while_it_is_open_is_made_whole_again_and_said_to_be(segmented):
     panel = segmented.panel
-    mask = np.zeros(panel.reading.case.shape, dtype=bool)
+    mask = np.zeros(panel.state.reading.case.shape, dtype=bool)
     mask[10:13, 8:11, 10] = True
-    panel.explain_region(Region.of_mask("rim", mask, panel.reading.case.spacing))
+    panel.explaining.explain_region(Region.of_mask("rim", mask, panel.state.reading.case.spacing))
     segmented.wait(lambda: segmented.answered("rim"))
-    panel.explain(1)
+    panel.explaining.explain(1)
     segmented.wait(lambda: segmented.answered(1))
-    panel.set_note(1, "dark rim")
+    panel.state.set_note(1, "dark rim")
     saved(segmented)
-    folder = panel.session.folder
+    folder = panel.features["session"].folder
     shutil.rmtree(folder.parent)
-    panel.set_note(2, "pale")
-    segmented.wait(lambda: "was removed" in panel.session.notice.text)
+    panel.state.set_note(2, "pale")
+    segmented.wait(lambda: "was removed" in panel.features["session"].notice.text)
     saved(segmented)
-    assert panel.session.folder == folder
+    assert panel.features["session"].folder == folder
     session = load_session(folder)
     assert not session.problems
     assert session.notes == {1: "dark rim", 2: "pale"}
     np.testing.assert_array_equal(session.regions["rim"], mask)
-    np.testing.assert_array_equal(session.segmentation.labels, panel.reading.segmentation.labels)
+    np.testing.assert_array_equal(
+        session.segmentation.labels, panel.state.reading.segmentation.labels
+    )
     for saved_map in session.maps:
         expected = segmented.answer(saved_map.subject).saliency.maps
         np.testing.assert_array_equal(saved_map.load().maps, expected)
@@ -500,34 +523,34 @@ def test_a_reopened_session_that_is_not_all_in_memory_is_said_to_be_gone(hands, 
     (case / "unet.pth").unlink()
     _, panel = hands.viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
     hands.panel = panel
-    panel.session.open(folder)
-    hands.wait(lambda: panel.reading is not None and len(panel.answers) == 1)
+    panel.features["session"].open(folder)
+    hands.wait(lambda: panel.state.reading is not None and len(panel.state.answers) == 1)
     idle(hands)
     shutil.move(folder, folder.with_name("kept elsewhere"))
-    panel.set_note(5, "unsure")
+    panel.state.set_note(5, "unsure")
     hands.wait(lambda: "was removed or moved away" in hands.control("session_place").toolTip())
     assert "unet.pth is not there" in hands.control("session_place").toolTip()
     assert not folder.exists()
     shutil.move(folder.with_name("kept elsewhere"), folder)
-    panel.set_note(5, "sure")
+    panel.state.set_note(5, "sure")
     saved(hands)
     hands.wait(lambda: load_session(folder).notes == {3: "dark rim", 5: "sure"})
 
 
 def test_a_map_stays_saved_when_two_other_networks_were_loaded_since(segmented):
     panel = segmented.panel
-    panel.explain(1)
+    panel.explaining.explain(1)
     segmented.wait(lambda: segmented.answered(1))
     saved(segmented)
-    (answer,) = panel.answers
+    (answer,) = panel.state.answers
     # As if another network had explained it, which is not loaded any more.
-    panel.answers._answers = {}
-    panel.answers.add(dataclasses.replace(answer, model_key="another"))
-    recording = panel.session._recording
+    panel.state.answers._answers = {}
+    panel.state.answers.add(dataclasses.replace(answer, model_key="another"))
+    recording = panel.features["session"].autosave.recording
     recording.known = [((1, answer.request, "another"), answer.saliency)]
-    panel.set_note(1, "x")
+    panel.state.set_note(1, "x")
     idle(segmented)
-    assert [one.subject for one in load_session(panel.session.folder).maps] == [1]
+    assert [one.subject for one in load_session(panel.features["session"].folder).maps] == [1]
 
 
 def hostile(folder, **changes):
@@ -557,20 +580,24 @@ def test_a_session_that_cannot_be_opened_leaves_everything_as_it_was(hands, case
     bad = shutil.copytree(folder, tmp_path / "bad")
     damage(bad)
     panel = hands.panel
-    before = ([layer.name for layer in hands.viewer.layers], panel.reading, panel.shown)
-    answers = [answer.key for answer in panel.answers]
+    before = ([layer.name for layer in hands.viewer.layers], panel.state.reading, panel.state.shown)
+    answers = [answer.key for answer in panel.state.answers]
     contents = {path: path.read_bytes() for path in bad.rglob("*")}
     # As napari opens what is dropped on it, and as the panel does.
     with contextlib.suppress(ResultsError):
         hands.viewer.open(str(bad), plugin="napari-ies")
-    panel.session.open(bad)
+    panel.features["session"].open(bad)
     hands.finish()
     hands.wait(lambda: str(bad) in panel.status.text)
-    assert ([layer.name for layer in hands.viewer.layers], panel.reading, panel.shown) == before
-    assert [answer.key for answer in panel.answers] == answers
-    assert panel.session.folder == folder
+    assert (
+        [layer.name for layer in hands.viewer.layers],
+        panel.state.reading,
+        panel.state.shown,
+    ) == before
+    assert [answer.key for answer in panel.state.answers] == answers
+    assert panel.features["session"].folder == folder
     assert {path: path.read_bytes() for path in bad.rglob("*")} == contents
-    panel.set_note(4, "goes on")
+    panel.state.set_note(4, "goes on")
     saved(hands)
     hands.wait(lambda: load_session(folder).notes == {3: "dark rim", 4: "goes on"})
 
@@ -590,12 +617,12 @@ def test_what_a_session_says_of_lesions_and_regions_that_are_not_there_harms_not
     )
     _, panel = hands.viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
     hands.panel = panel
-    panel.session.open(folder)
-    hands.wait(lambda: panel.reading is not None and len(panel.answers) == 1)
+    panel.features["session"].open(folder)
+    hands.wait(lambda: panel.state.reading is not None and len(panel.state.answers) == 1)
     hands.finish()
-    assert "no such lesion" in panel.session.notice.text
-    assert "no such region" in panel.session.notice.text
-    panel.set_note(3, "as before")
+    assert "no such lesion" in panel.features["session"].notice.text
+    assert "no such region" in panel.features["session"].notice.text
+    panel.state.set_note(3, "as before")
     saved(hands)
     hands.wait(lambda: load_session(folder).notes[3] == "as before")
     # What could not be shown stays on disk.
@@ -607,10 +634,12 @@ def test_what_a_session_says_of_lesions_and_regions_that_are_not_there_harms_not
 def explain_rim(hands, start):
     """Explain a region called rim, painted from a place on, and return its mask."""
     panel = hands.panel
-    mask = np.zeros(panel.reading.case.shape, dtype=bool)
+    mask = np.zeros(panel.state.reading.case.shape, dtype=bool)
     mask[start : start + 3, 8:11, 10] = True
-    panel.explain_region(Region.of_mask("rim", mask, panel.reading.case.spacing))
-    hands.wait(lambda: hands.answered("rim") and panel.reading.regions["rim"].mask[start, 8, 10])
+    panel.explaining.explain_region(Region.of_mask("rim", mask, panel.state.reading.case.spacing))
+    hands.wait(
+        lambda: hands.answered("rim") and panel.state.reading.regions["rim"].mask[start, 8, 10]
+    )
     return mask
 
 
@@ -626,16 +655,16 @@ def test_switched_off_the_foot_says_so_and_switched_on_the_same_session_goes_on(
     assert entries(hands)["Show the folder"].isEnabled()
     before = {path: path.read_bytes() for path in folder.parent.rglob("*") if path.is_file()}
     mask = explain_rim(hands, 12)
-    panel.set_note(5, "unsure")
+    panel.state.set_note(5, "unsure")
     idle(hands)
     assert "“Save by itself” is switched off" in foot.toolTip()
     assert before == {p: p.read_bytes() for p in folder.parent.rglob("*") if p.is_file()}
     automatic.setChecked(True)
     saved(hands)
-    assert panel.session.folder == folder
+    assert panel.features["session"].folder == folder
     assert foot.text() == f"Session: {folder}"
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
-    assert panel.session.notice.text == ""
+    assert panel.features["session"].notice.text == ""
     session = load_session(folder)
     assert session.notes == {3: "dark rim", 5: "unsure"}
     np.testing.assert_array_equal(session.regions["rim"], mask)
@@ -649,8 +678,13 @@ def test_a_session_reopened_while_nothing_is_saved_goes_on_once_it_is(hands, cas
     saved(hands)
     panel, automatic = hands.panel, entries(hands)["Save by itself"]
     automatic.setChecked(False)
-    panel.session.open(folder)
-    hands.wait(lambda: panel.session._reopened is not None and len(panel.answers) == 2)
+    panel.features["session"].open(folder)
+    hands.wait(
+        lambda: (
+            panel.features["session"].reopening.reopened is not None
+            and len(panel.state.answers) == 2
+        )
+    )
     hands.finish()
     idle(hands)
     assert "“Save by itself” is switched off" in hands.control("session_place").toolTip()
@@ -659,7 +693,7 @@ def test_a_session_reopened_while_nothing_is_saved_goes_on_once_it_is(hands, cas
     assert not np.array_equal(load_session(folder).regions["rim"], mask)
     automatic.setChecked(True)
     saved(hands)
-    assert panel.session.folder == folder
+    assert panel.features["session"].folder == folder
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
     session = load_session(folder)
     np.testing.assert_array_equal(session.regions["rim"], mask)
@@ -670,40 +704,47 @@ def test_a_session_reopened_while_nothing_is_saved_goes_on_once_it_is(hands, cas
 def test_under_another_name_the_same_work_is_not_offered_to_be_reopened(hands, case):
     folder = read_case(hands, case)
     panel = hands.panel
-    panel.reading.case = dataclasses.replace(panel.reading.case, subject="08")
-    panel.session.rename(panel.reading)
-    hands.wait(lambda: not panel.session.busy and panel.session.folder != folder)
-    assert panel.session.folder == folder.with_name("sub-08")
-    assert panel.session.notice.text == ""
+    panel.state.reading.case = dataclasses.replace(panel.state.reading.case, subject="08")
+    panel.features["session"].rename(panel.state.reading)
+    hands.wait(
+        lambda: not panel.features["session"].busy and panel.features["session"].folder != folder
+    )
+    assert panel.features["session"].folder == folder.with_name("sub-08")
+    assert panel.features["session"].notice.text == ""
 
 
 def test_a_notice_of_where_it_is_saved_goes_once_it_is_not_saved_there(segmented):
     panel = segmented.panel
-    panel.set_note(1, "dark rim")
+    panel.state.set_note(1, "dark rim")
     saved(segmented)
-    folder = panel.session.folder
+    folder = panel.features["session"].folder
     shutil.rmtree(folder)
-    panel.set_note(1, "darker rim")
-    segmented.wait(lambda: "was saved again" in panel.session.notice.text)
-    hostile(panel.session.folder, Selected=None, Comment="by another program")
-    panel.set_note(1, "the darkest rim")
+    panel.state.set_note(1, "darker rim")
+    segmented.wait(lambda: "was saved again" in panel.features["session"].notice.text)
+    hostile(panel.features["session"].folder, Selected=None, Comment="by another program")
+    panel.state.set_note(1, "the darkest rim")
     segmented.wait(lambda: "is not saved" in segmented.control("session_place").toolTip())
-    assert panel.session.notice.text == ""
+    assert panel.features["session"].notice.text == ""
 
 
 def test_with_its_network_loaded_a_session_computes_without_its_checkpoint(hands, case):
     folder = read_case(hands, case)
     panel = hands.panel
     network = (case / "unet.pth").rename(case / "gone.pth")
-    panel.session.open(folder)
-    hands.wait(lambda: panel.session._reopened is not None and len(panel.answers) == 1)
+    panel.features["session"].open(folder)
+    hands.wait(
+        lambda: (
+            panel.features["session"].reopening.reopened is not None
+            and len(panel.state.answers) == 1
+        )
+    )
     hands.finish()
     idle(hands)
-    first, *others = panel.session.notice.text.splitlines()
+    first, *others = panel.features["session"].notice.text.splitlines()
     assert "nothing new can be computed" not in first
     assert "its network is loaded" in first
     assert any("unet.pth is missing" in line for line in others)
-    panel.explain(5)
+    panel.explaining.explain(5)
     hands.wait(lambda: hands.answered(5))
     saved(hands)
     assert [one.subject for one in load_session(folder).maps] == [3, 5]
@@ -711,14 +752,16 @@ def test_with_its_network_loaded_a_session_computes_without_its_checkpoint(hands
     close(hands)
     _, panel = hands.viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
     hands.panel = panel
-    panel.session.open(folder)
-    hands.wait(lambda: panel.reading is not None and len(panel.answers) == 2)
+    panel.features["session"].open(folder)
+    hands.wait(lambda: panel.state.reading is not None and len(panel.state.answers) == 2)
     hands.finish()
-    assert panel.session.notice.text.startswith("What is saved can be looked at, but nothing new")
-    panel.checkpoint.choose(str(network))
-    hands.wait(lambda: panel.model is not None)
+    assert panel.features["session"].notice.text.startswith(
+        "What is saved can be looked at, but nothing new"
+    )
+    panel.features["preparing"].checkpoint.choose(str(network))
+    hands.wait(lambda: panel.state.model is not None)
     hands.finish()
-    assert "its network is loaded" in panel.session.notice.text.splitlines()[0]
+    assert "its network is loaded" in panel.features["session"].notice.text.splitlines()[0]
 
 
 def test_a_session_that_lacks_no_map_is_said_to_be_reopened_once(hands, case):
@@ -729,8 +772,8 @@ def test_a_session_that_lacks_no_map_is_said_to_be_reopened_once(hands, case):
     (one,) = content["Maps"]
     (folder / next(iter(one["Files"]))).unlink()
     hostile(folder, Selected=None)
-    panel.session.open(folder)
-    hands.wait(lambda: panel.session._reopened is not None)
+    panel.features["session"].open(folder)
+    hands.wait(lambda: panel.features["session"].reopening.reopened is not None)
     hands.finish()
     idle(hands)
     assert panel.status.text.count("Reopened the session") == 1
@@ -747,9 +790,9 @@ def test_former_files_that_somebody_changed_are_named_when_the_session_is_reopen
     saved(hands)
     assert set(former) <= {path.name for path in folder.iterdir()}
     panel = hands.panel
-    panel.session.open(folder)
-    hands.wait(lambda: "of former maps" in panel.session.notice.text)
-    told = panel.session.notice.text
+    panel.features["session"].open(folder)
+    hands.wait(lambda: "of former maps" in panel.features["session"].notice.text)
+    told = panel.features["session"].notice.text
     assert f"{len(former)} files of former maps or regions" in told
     assert f"{edited.name} was changed by hand" in told
 
@@ -763,4 +806,4 @@ def test_what_the_session_button_says_is_plain_text(hands, case, tmp_path, monke
     assert "<b>bold</b>" in foot.text()
     for one in (foot, hands.control("session")):
         assert "&lt;b&gt;bold&lt;/b&gt;" in one.toolTip()
-    assert str(odd) in hands.panel.session.controls.text
+    assert str(odd) in hands.panel.features["session"].controls.text

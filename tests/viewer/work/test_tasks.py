@@ -5,8 +5,8 @@ from napari_ies.progress import finish
 from napari_ies.saliency import explain
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.segmentation.segmentation import segment
-from napari_ies.viewer.canvas.frame import Frame
 from napari_ies.viewer.state.reading import Answer, Answers, Reading, lesion_places
+from napari_ies.viewer.volumes.frame import Frame
 from napari_ies.viewer.work import tasks
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_ies.viewer.canvas.frame import Frame, Voxel
+    from napari_ies.viewer.volumes.frame import Frame, Voxel
 
 CLICK_PIXELS = 4
 """A press and release within this many screen pixels is a click, further apart a drag."""

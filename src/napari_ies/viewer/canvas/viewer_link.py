@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QObject, QTimer, Signal
-
 from napari_ies.viewer.canvas.picking import ClickPicker
+from napari_ies.viewer.state.event import Event
+from napari_ies.viewer.work.qt_clock import Soon
+
+Position = tuple[float, ...]
 
 
-class ViewerLink(QObject):
+class ViewerLink:
     """Clicks on the canvas, and layers that come, go or change their names.
 
     Parameters
@@ -22,26 +24,20 @@ class ViewerLink(QObject):
         The napari viewer, or the proxy that plugins get.
     """
 
-    clicked = Signal(object, object)
-    """World position in mm; direction of sight in the 3-d view, else None."""
-    layers_changed = Signal()
-    """Layers came, went or were renamed; said once for many changes at a time."""
-    view_changed = Signal()
-    """The slices show another plane, or the view became 3-d or 2-d."""
-
-    def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, viewer: Any) -> None:
+        self.clicked: Event[[Position, Position | None]] = Event()
+        """World position; direction of sight in the 3-d view, else None."""
+        self.layers_changed: Event[[]] = Event()
+        """Layers came, went or were renamed; said once for many changes at a time."""
+        self.view_changed: Event[[]] = Event()
+        """The slices show another plane, or the view became 3-d or 2-d."""
         self._viewer = viewer
         self._picker = ClickPicker(self.clicked.emit)
         self._attached = False
         self._named: dict[object, Any] = {}
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.timeout.connect(self.layers_changed)
+        self._soon = Soon(self.layers_changed.emit)
         # Later than the event: only then have the layers taken the new plane, too.
-        self._view_soon = QTimer(self)
-        self._view_soon.setSingleShot(True)
-        self._view_soon.timeout.connect(self.view_changed)
+        self._view_soon = Soon(self.view_changed.emit)
 
     @property
     def attached(self) -> bool:
@@ -85,8 +81,8 @@ class ViewerLink(QObject):
         self._on_name()
 
     def _on_view(self, _: Any = None) -> None:
-        self._view_soon.start(0)
+        self._view_soon.ask()
 
     def _on_name(self, _: Any = None) -> None:
         if self._attached:
-            self._soon.start(0)
+            self._soon.ask()

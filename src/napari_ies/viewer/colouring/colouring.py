@@ -2,54 +2,71 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from qtpy.QtCore import QObject, QTimer
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING
 
 from napari_ies.viewer.colouring.view_form import ViewForm
+from napari_ies.viewer.feature import Feature, Place, Placed
+from napari_ies.viewer.preferences import Preferences, preferred_look
+from napari_ies.viewer.state.look import Look
+from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
-    from napari_ies.viewer.state.look import Look
+    from collections.abc import Callable, Mapping, Sequence
+
+    from napari_ies.viewer.feature import Services
+
+OPACITY_STEP = 0.1
 
 
-class Colouring(QObject):
-    """Lets a person choose how maps look, and shows how they do.
+class Colouring(Feature):
+    """Lets a person choose how maps look, and shows how they do."""
 
-    Parameters
-    ----------
-    host
-        The dock widget.
-    """
-
-    def __init__(self, host: Any) -> None:
-        super().__init__(host)
-        self._overlays, self._outlines = host.scene.overlays, host.scene.lesions.outlines
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self._overlays, self._outlines = services.scene.overlays, services.scene.lesions.outlines
+        self._preferred = preferred_look()
+        self._overlays.set_look(self._preferred)
+        self._preferences = Preferences("colours", {"": self._on_preferred})
         self.view = ViewForm()
         self.view.set_look(self._overlays.look)
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.timeout.connect(self._show_state)
-        host.add_tab("View", self.view, "How maps are coloured, and what is shown.")
+        self._soon = Soon(self._show_state)  # once for many changes at a time
         self.view.look_changed.connect(self._on_look)
         self.view.overlay_toggled.connect(self._overlays.set_on_show)
         self.view.outlines_toggled.connect(self._outlines.set_shown)
         self.view.follow_requested.connect(self._on_follow)
-        host.link.layers_changed.connect(self._overlays.refresh)
+        services.link.layers_changed.connect(self._overlays.refresh)
+
+    def views(self) -> Sequence[Placed]:
+        """Return the tab."""
+        return (
+            Placed(Place.TAB, [self.view], "View", "How maps are coloured, and what is shown."),
+        )
+
+    def actions(self) -> Mapping[str, Callable[[], object]]:
+        """Return what hides, shows and fades."""
+        return {
+            "overlay": self._overlays.toggle,
+            "outline": self._outlines.toggle,
+            "fainter": lambda: self._overlays.change_opacity(-OPACITY_STEP),
+            "stronger": lambda: self._overlays.change_opacity(OPACITY_STEP),
+        }
 
     def attach(self) -> None:
         """Follow the layers."""
         for watched in (self._overlays, self._outlines):
-            if self._on_layers not in watched.watchers:
-                watched.watchers.append(self._on_layers)
+            watched.changed.disconnect(self._soon.ask)
+            watched.changed.connect(self._soon.ask)
         self._overlays.attach()
+        self._preferences.attach()
 
     def release(self) -> None:
         """Leave the layers to themselves."""
         for watched in (self._overlays, self._outlines):
-            if self._on_layers in watched.watchers:
-                watched.watchers.remove(self._on_layers)
+            watched.changed.disconnect(self._soon.ask)
         self._soon.stop()
         self._overlays.release()
+        self._preferences.release()
 
     def _on_look(self, look: Look) -> None:
         self._overlays.set_look(look)
@@ -57,9 +74,15 @@ class Colouring(QObject):
     def _on_follow(self) -> None:
         self._overlays.follow_look()
 
-    def _on_layers(self) -> None:
-        # Once for many changes at a time.
-        self._soon.start(0)
+    def _on_preferred(self, _: object) -> None:
+        """Take what a person prefers now where they chose nothing else since."""
+        before, self._preferred = self._preferred, preferred_look()
+        untouched = {
+            one.name: getattr(self._preferred, one.name)
+            for one in fields(Look)
+            if getattr(self._overlays.look, one.name) == getattr(before, one.name)
+        }
+        self._overlays.set_look(replace(self._overlays.look, **untouched), by_person=False)
 
     def _show_state(self) -> None:
         self.view.set_look(self._overlays.look)

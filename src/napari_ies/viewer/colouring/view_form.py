@@ -23,6 +23,7 @@ from superqt import QLabeledSlider
 
 from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
 from napari_ies.viewer.canvas import colours
+from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.panel.plain_text import PlainLabel
 from napari_ies.viewer.state.look import (
     HIGHEST_THRESHOLD,
@@ -30,7 +31,6 @@ from napari_ies.viewer.state.look import (
     THRESHOLD_STEP,
     Look,
 )
-from napari_ies.viewer.work.availability import allow, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -21,8 +21,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.panel.plain_text import PlainLabel, shown_name, tool_tip
-from napari_ies.viewer.work.availability import allow, describe
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow
 
 from napari_ies.viewer.canvas.layers.second_view import SecondView
+from napari_ies.viewer.canvas.window_close import WindowClose
 from napari_ies.viewer.comparing.compare_view import CompareView
-from napari_ies.viewer.state.titles import distinct_titles
-from napari_ies.viewer.work.jobs import Job
+from napari_ies.viewer.feature import Feature, Place, Placed
+from napari_ies.viewer.state.answers import distinct_titles
+from napari_ies.viewer.work.job import Job
+from napari_ies.viewer.work.qt_clock import Soon
 from napari_ies.viewer.work.tasks import once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from napari_ies.progress import Progress
     from napari_ies.saliency.reading_off.comparison import Comparison
     from napari_ies.saliency.saliency import Saliency
-    from napari_ies.viewer.canvas.frame import Point
-    from napari_ies.viewer.state.reading import Answer, Key
+    from napari_ies.segmentation.subject import Subject
+    from napari_ies.viewer.feature import Services
+    from napari_ies.viewer.state.answers import Answer, Key
+    from napari_ies.viewer.state.reading import Reading
+    from napari_ies.viewer.volumes.frame import Point
 
 OTHER_SCALE = (
     "Different aggregations have different scales: without Same limits each map shows in full."
@@ -31,72 +37,60 @@ OTHER_SCALE = (
 SAME_UNIT_ONLY = "The two maps have different units, so one limit for both would mean nothing."
 
 
-class Comparing(QObject):
-    """Compares the map on screen with another one that was kept.
+class Comparing(Feature):
+    """Compares the map on screen with another one that was kept."""
 
-    Parameters
-    ----------
-    host
-        The dock widget.
-    """
-
-    def __init__(self, host: Any) -> None:
-        super().__init__(host)
-        self._host = host
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
         self._a: Answer | None = None
         self._b: Answer | None = None
         self._comparison: Comparison | None = None
         self._second: SecondView | None = None
-        self._window: QMainWindow | None = None
+        self._window: WindowClose | None = None
         self._dock: QDockWidget | None = None
         self._panel_width = 0
         # Later than the dock is added: only then do the docks have widths.
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.timeout.connect(self._share_width)
-        self._afterwards = QTimer(self)
-        self._afterwards.setSingleShot(True)
-        self._afterwards.timeout.connect(self._give_width_back)
+        self._soon = Soon(self._share_width)
+        self._afterwards = Soon(self._give_width_back)
         self._busy = False
         self.view = CompareView()
-        host.add_tab("Compare", self.view, "Two maps: how far they agree, and where they differ.")
         self.view.chosen.connect(self._on_chosen)
         self.view.opened.connect(self._compare)
         self.view.side_by_side_toggled.connect(self._on_side_by_side)
         self.view.beside_changed.connect(self._show_second)
-        host.answer_shown.connect(self._on_shown)
-        host.answer_kept.connect(self._on_kept)
-        host.reading_changed.connect(self._on_reading)
-        host.room_taken.connect(self._on_room_taken)
+        state = services.state
+        state.answer_shown.connect(self._on_shown)
+        state.answer_kept.connect(self._on_kept)
+        state.reading_changed.connect(self._on_reading)
+        services.scene.room_taken.connect(self._on_room_taken)
         self._offer()
+
+    def views(self) -> Sequence[Placed]:
+        """Return the tab."""
+        tooltip = "Two maps: how far they agree, and where they differ."
+        return (Placed(Place.TAB, [self.view], "Compare", tooltip),)
 
     def attach(self) -> None:
         """Follow how the map on screen looks."""
-        watchers = self._host.scene.overlays.watchers
-        if self._follow not in watchers:
-            watchers.append(self._follow)
+        changed = self.services.scene.overlays.changed
+        changed.disconnect(self._follow)
+        changed.connect(self._follow)
 
     def release(self) -> None:
         """Close the second view and leave the viewer as it was."""
-        watchers = self._host.scene.overlays.watchers
-        if self._follow in watchers:
-            watchers.remove(self._follow)
+        self.services.scene.overlays.changed.disconnect(self._follow)
         self._go_back()
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
-        """Close the second view before the window it lies in."""
-        if event.type() == QEvent.Type.Close and watched is self._window:
-            self._go_back()
-        return bool(super().eventFilter(watched, event))
-
-    def _on_reading(self, _: Any) -> None:
+    def _on_reading(self, _: Reading | None) -> None:
         self._go_back()
         self._set_pair(None, None)
 
-    def _on_room_taken(self, part: QObject) -> None:
+    def _on_room_taken(self, part: object) -> None:
         if part is not self and self._second is not None:
             self._go_back()
-            self._host.say("The second view was closed: there is no room beside three planes.")
+            self.services.tell.say(
+                "The second view was closed: there is no room beside three planes."
+            )
 
     def _on_kept(self, _: Answer) -> None:
         self._offer()
@@ -107,13 +101,15 @@ class Comparing(QObject):
         self._set_pair(answer, self._partner(answer))
 
     def _on_chosen(self, first: Key | None, second: Key | None) -> None:
-        a, b = (None if key is None else self._host.answers.get(key) for key in (first, second))
-        if a is not None and not self._same(a, self._host.shown):
-            self._host.jobs.cancel("explain")
+        a, b = (
+            None if key is None else self.services.state.answers.get(key) for key in (first, second)
+        )
+        if a is not None and not self._same(a, self.services.state.shown):
+            self.services.explaining.stop()
             self._busy = True
-            if a.subject != self._host.selected:
-                self._host.select(a.subject)
-            self._host.show_answer(a)
+            if a.subject != self.services.state.selected:
+                self.services.state.select(a.subject)
+            self.services.state.show(a)
             self._busy = False
         self._set_pair(a, b)
 
@@ -128,7 +124,7 @@ class Comparing(QObject):
             self._comparison = comparison
             scales = a.request.aggregation != b.request.aggregation
             self.view.set_comparison(comparison, OTHER_SCALE if scales else "")
-            self._host.say(f"Compared {a.title} with {b.title}.")
+            self.services.tell.say(f"Compared {a.title} with {b.title}.")
             self._show_second()
 
     def _same(self, one: Answer | None, other: Answer | None) -> bool:
@@ -139,12 +135,12 @@ class Comparing(QObject):
         present = self._b
         if present is not None and present.subject == answer.subject != self._a_subject:
             return present
-        kept = [other for other in self._host.answers if not self._same(other, answer)]
+        kept = [other for other in self.services.state.answers if not self._same(other, answer)]
         about = [other for other in kept if other.subject == answer.subject]
         return next(reversed(about or kept), None)
 
     @property
-    def _a_subject(self) -> Any:
+    def _a_subject(self) -> Subject | None:
         return None if self._a is None else self._a.subject
 
     def _set_pair(self, a: Answer | None, b: Answer | None) -> None:
@@ -157,7 +153,7 @@ class Comparing(QObject):
 
     def _offer(self) -> None:
         """Show every kept map in the two combo boxes."""
-        kept = list(self._host.answers)
+        kept = list(self.services.state.answers)
         titles = [(a.key, title) for a, title in zip(kept, distinct_titles(kept), strict=True)]
         a, b = (None if answer is None else answer.key for answer in (self._a, self._b))
         self.view.set_maps(titles, a, b)
@@ -171,19 +167,19 @@ class Comparing(QObject):
         self.view.set_comparison(None, "Comparing…")
         work = partial(compare_maps, a.saliency, b.saliency)
         done = partial(self._on_comparison, a, b)
-        self._host.jobs.submit(Job("compare", "Comparing", work, done, key=(a.key, b.key)))
+        self.services.work.run(Job("compare", "Comparing", work, done, key=(a.key, b.key)))
 
     def _open_second(self) -> None:
-        if self._second is not None or self._host.reading is None:
+        if self._second is not None or self.services.state.reading is None:
             return
-        with self._host.status.announce("Opening the second view…"):
+        with self.services.tell.announce("Opening the second view…"):
             self._open_beside()
 
     def _open_beside(self) -> None:
-        self._host.room_taken.emit(self)
-        images = [layer for layer in self._host.scene.images() if layer.visible]
-        self._second = SecondView(self._host.viewer, images)
-        dock = self._host.viewer.window.add_dock_widget(
+        self.services.scene.room_taken.emit(self)
+        images = [layer for layer in self.services.scene.images() if layer.visible]
+        self._second = SecondView(self.services.viewer, images)
+        dock = self.services.viewer.window.add_dock_widget(
             self._second, name="Second view", area="right", add_vertical_stretch=False
         )
         self._second.closed.connect(self._go_back)
@@ -195,17 +191,16 @@ class Comparing(QObject):
         window, panel = dock.parent(), self._panel_dock()
         if not isinstance(window, QMainWindow):
             return
-        self._window, self._dock = window, dock
+        self._window, self._dock = WindowClose(window, self._go_back), dock
         self._panel_width = 0 if panel is None else panel.width()
-        window.installEventFilter(self)
         _keep_docked(dock)
         dock.topLevelChanged.connect(self._on_loose)
         if panel is not None and window.dockWidgetArea(panel) == window.dockWidgetArea(dock):
             window.splitDockWidget(dock, panel, Qt.Orientation.Horizontal)
-        self._soon.start(0)
+        self._soon.ask()
 
     def _panel_dock(self) -> QDockWidget | None:
-        around = self._host.parentWidget()
+        around = self.view.parentWidget()
         while around is not None and not isinstance(around, QDockWidget):
             around = around.parentWidget()
         return around
@@ -223,12 +218,13 @@ class Comparing(QObject):
         """Make the second view as wide as the image, once the window has laid it out."""
         if self._window is None or self._dock is None:
             return
-        both = self._window.centralWidget().width() + self._dock.width()
-        self._window.resizeDocks([self._dock], [both // 2], Qt.Orientation.Horizontal)
+        window = self._window.window
+        both = window.centralWidget().width() + self._dock.width()
+        window.resizeDocks([self._dock], [both // 2], Qt.Orientation.Horizontal)
 
     def _show_second(self) -> None:
         """Show B, or A − B, beside A."""
-        a, b, reading = self._a, self._b, self._host.reading
+        a, b, reading = self._a, self._b, self.services.state.reading
         same_unit = a is not None and b is not None and a.saliency.unit == b.saliency.unit
         difference = None if self._comparison is None else self._comparison.difference
         self.view.allow_beside(
@@ -258,7 +254,7 @@ class Comparing(QObject):
             return
         self._busy = True
         try:
-            here, there = self._host.scene.overlays, self._second.overlays
+            here, there = self.services.scene.overlays, self._second.overlays
             there.set_look(here.look)
             same = self.view.same_limits.isEnabled() and self.view.same_limits.isChecked()
             limit = here.limit or 1.0
@@ -271,18 +267,20 @@ class Comparing(QObject):
             self._busy = False
 
     def _offset(self, a: Answer, b: Answer) -> Point:
-        frame = self._host.reading.frame
-        places = [self._host.reading.place_of(answer.subject) for answer in (a, b)]
-        if None in places:
-            return 0.0, 0.0, 0.0
-        here, there = (np.array(frame.to_world(place.centre)) for place in places)
-        x, y, z = self._host.scene.in_world(there - here)
-        return x, y, z
+        reading = self.services.state.reading
+        places = [None if reading is None else reading.place_of(one.subject) for one in (a, b)]
+        here, there = (
+            np.zeros(3)
+            if reading is None or place is None
+            else np.array(reading.frame.to_world(place.centre))
+            for place in places
+        )
+        return self.services.scene.in_world((there - here).tolist())
 
     def _on_loose(self, loose: bool) -> None:
         """Close a second view that became a window of its own all the same."""
         if loose and self._second is not None:
-            self._host.say("The second view was closed: it cannot be a window of its own.")
+            self.services.tell.say("The second view was closed: it cannot be a window of its own.")
             QTimer.singleShot(0, self._go_back)
 
     def _go_back(self) -> None:
@@ -292,15 +290,15 @@ class Comparing(QObject):
         if second is None:
             return
         if self._window is not None:
-            self._window.removeEventFilter(self)
+            self._window.release()
         self._soon.stop()
         self._window = self._dock = None
-        self._host.scene.overlays.set_common_limit(None)
+        self.services.scene.overlays.set_common_limit(None)
         second.release()
         if second.parent() is not None:
-            self._host.viewer.window.remove_dock_widget(second)
+            self.services.viewer.window.remove_dock_widget(second)
         second.deleteLater()
-        self._afterwards.start(0)
+        self._afterwards.ask()
 
 
 def _keep_docked(dock: QDockWidget) -> None:

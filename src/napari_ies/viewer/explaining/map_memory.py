@@ -10,22 +10,22 @@ from __future__ import annotations
 import logging
 import tempfile
 import weakref
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from platformdirs import user_cache_dir
-from qtpy.QtCore import QObject, QTimer
 
-from napari_ies.viewer.work.background import Background, Errand
+from napari_ies.viewer.work.lane import Errand
+from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from napari_ies.saliency.saliency import Saliency
-    from napari_ies.viewer.state.reading import Answer, Key
-    from napari_ies.viewer.widget import LesionSaliencyWidget
+    from napari_ies.viewer.feature import Services
+    from napari_ies.viewer.state.answers import Answer, Key
+    from napari_ies.viewer.state.reading import Reading
 
 logger = logging.getLogger("napari_ies")
 
@@ -37,29 +37,26 @@ an eighth of the memory of a small laptop."""
 MOVED = ("cropped", "cropped_standard_error", "footprint")
 
 
-class MapMemory(QObject):
+class MapMemory:
     """Keeps the memory of the finished maps within a limit.
 
     Parameters
     ----------
-    host
-        The panel.
+    services
+        The state whose maps they are, and a thread for moving them.
     """
 
-    def __init__(self, host: LesionSaliencyWidget) -> None:
-        super().__init__(host)
-        self._host = host
+    def __init__(self, services: Services) -> None:
+        self._state = services.state
         self._shown: dict[Key, None] = {}
         self._on_disk: weakref.WeakSet[Saliency] = weakref.WeakSet()
         self._full = self._moving = False
-        self._background = Background(self)
+        self._lane = services.work.lane()
         # Later than a map is kept: only then is it on the screen.
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.timeout.connect(self._make_room)
-        host.answer_shown.connect(self._on_shown)
-        host.answer_kept.connect(self._on_kept)
-        host.reading_changed.connect(self._on_reading)
+        self._soon = Soon(self._make_room)
+        self._state.answer_shown.connect(self._on_shown)
+        self._state.answer_kept.connect(self._on_kept)
+        self._state.reading_changed.connect(self._on_reading)
 
     @property
     def held_bytes(self) -> int:
@@ -69,17 +66,18 @@ class MapMemory(QObject):
     @property
     def busy(self) -> bool:
         """Whether maps are being moved."""
-        return self._moving or self._soon.isActive()
+        return self._moving or self._soon.waiting
 
     def release(self) -> None:
         """Move nothing any more."""
         self._soon.stop()
-        self._background.release()
+        self._lane.release()
+        self._moving = False
 
     def _held(self) -> list[Answer]:
-        return [one for one in self._host.answers if one.saliency not in self._on_disk]
+        return [one for one in self._state.answers if one.saliency not in self._on_disk]
 
-    def _on_reading(self, _: Any) -> None:
+    def _on_reading(self, _: Reading | None) -> None:
         self._shown.clear()
 
     def _on_shown(self, answer: Answer) -> None:
@@ -88,41 +86,40 @@ class MapMemory(QObject):
             self._shown[answer.key] = None
 
     def _on_kept(self, _: Answer) -> None:
-        self._soon.start(0)
+        self._soon.ask()
 
     def _make_room(self) -> None:
         """Move what was not shown for longest, one map after another."""
         if self._moving or self._full or self.held_bytes <= HELD_BYTES:
             return
         latest = {key: number for number, key in enumerate(self._shown)}
-        shown = self._host.shown
+        shown = self._state.shown
         # What was never shown goes first: "Explain all" made it.
         waiting = sorted(
             (one for one in self._held() if shown is None or one.saliency is not shown.saliency),
             key=lambda one: latest.get(one.key, -1),
         )
         if waiting:
-            saliency, self._moving = waiting[0].saliency, True
-            work = partial(written, saliency, Path(user_cache_dir("napari-ies", appauthor=False)))
-            done = partial(self._on_written, saliency)
-            self._background.add(Errand(work, done, self._on_not_written))
+            answer, self._moving = waiting[0], True
+            cache = Path(user_cache_dir("napari-ies", appauthor=False))
+            work = partial(moved, answer.saliency, cache)
+            done = partial(self._on_moved, answer)
+            self._lane.add(Errand(work, done, self._on_not_moved))
 
-    def _on_written(self, saliency: Saliency, moved: dict[str, NDArray[Any]]) -> None:
-        for name, values in moved.items():
-            # The values stay what they are and only lie elsewhere: whoever holds the map holds it.
-            object.__setattr__(saliency, name, values)
+    def _on_moved(self, answer: Answer, saliency: Saliency) -> None:
         self._on_disk.add(saliency)
+        self._state.answers.hold(answer, saliency)
         self._moving = False
         self._make_room()
 
-    def _on_not_written(self, error: Exception) -> None:
+    def _on_not_moved(self, error: Exception) -> None:
         """Keep in memory what cannot be put elsewhere."""
         self._full, self._moving = True, False
         logger.warning("Maps stay in memory, as they cannot be moved to a file: %s", error)
 
 
-def written(saliency: Saliency, folder: Path) -> dict[str, NDArray[Any]]:
-    """Write the values of a map to a file that ends with its last reader.
+def moved(saliency: Saliency, folder: Path) -> Saliency:
+    """Return a map with its values in a file that ends with its last reader.
 
     Parameters
     ----------
@@ -133,8 +130,8 @@ def written(saliency: Saliency, folder: Path) -> dict[str, NDArray[Any]]:
 
     Returns
     -------
-    The arrays by the name of their field, as before, mapped from the file. Writing to one changes
-    the memory, never the file.
+    The same map, its arrays mapped from the file. Writing to one changes the memory, never the
+    file.
 
     Raises
     ------
@@ -143,7 +140,7 @@ def written(saliency: Saliency, folder: Path) -> dict[str, NDArray[Any]]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {name: getattr(saliency, name) for name in MOVED}
-    moved: dict[str, NDArray[Any]] = {}
+    mapped: dict[str, Any] = {}
     with tempfile.TemporaryFile(dir=folder) as file:
         starts = {}
         for name, values in arrays.items():
@@ -153,9 +150,8 @@ def written(saliency: Saliency, folder: Path) -> dict[str, NDArray[Any]]:
         file.flush()
         for name, start in starts.items():
             values = arrays[name]
-            mapped = np.memmap(file, values.dtype, "c", start, values.shape)
-            moved[name] = np.asarray(mapped)
-    return moved
+            mapped[name] = np.asarray(np.memmap(file, values.dtype, "c", start, values.shape))
+    return replace(saliency, **mapped)
 
 
 def _bytes(saliency: Saliency) -> int:

@@ -16,8 +16,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ies.saliency.request import SaliencyRequest
+from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.panel.parameter_form import ParameterForm
-from napari_ies.viewer.work.availability import allow, describe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

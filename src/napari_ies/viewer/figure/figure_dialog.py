@@ -22,7 +22,6 @@ from qtpy.QtWidgets import (
 from napari_ies.figures.settings import FORMATS, FigureSettings
 from napari_ies.viewer.panel.parameter_form import ParameterForm
 from napari_ies.viewer.panel.plain_text import PlainLabel
-from napari_ies.viewer.work.availability import allow, describe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

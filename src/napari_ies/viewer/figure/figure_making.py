@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QApplication, QPushButton
 
 from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
+from napari_ies.errors import NapariIESError
 from napari_ies.figures import FigureContent, figure_format, figure_pixels, save_figure
+from napari_ies.segmentation.subject import Lesion, Region
+from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.figure.figure_dialog import FigureDialog, image_of
 from napari_ies.viewer.panel import dialogs
-from napari_ies.viewer.state.titles import subject_title
-from napari_ies.viewer.work.availability import allow, describe
-from napari_ies.viewer.work.jobs import Job, Jobs
-from napari_ies.viewer.work.tasks import once
+from napari_ies.viewer.panel.availability import allow, describe
+from napari_ies.viewer.work.failures import sentence
+from napari_ies.viewer.work.lane import Errand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
     from qtpy.QtGui import QImage
 
     from napari_ies.figures import FigureSettings
-    from napari_ies.viewer.state.reading import Answer
+    from napari_ies.viewer.feature import Services
+    from napari_ies.viewer.state.answers import Answer
+
+logger = logging.getLogger("napari_ies")
 
 PREVIEW_PIXELS = 1000
 """Width of the preview."""
@@ -39,44 +44,38 @@ KINDS = {
 }
 
 
-class FigureMaking(QObject):
-    """Makes figures of the map on screen.
+class FigureMaking(Feature):
+    """The button "Figure…": makes figures of the map on screen."""
 
-    Parameters
-    ----------
-    host
-        The dock widget.
-    """
-
-    def __init__(self, host: Any) -> None:
-        super().__init__(host)
-        self._host = host
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
         # Its own, so that a preview need not wait for a map that is being computed.
-        self.jobs = Jobs(self)
+        self.lane = services.work.lane()
         self.button = QPushButton("Figure…")
         describe(self.button, "Make a figure for a paper of the map on screen.", "figure")
-        host.add_button(self.button)
         self.dialog: FigureDialog | None = None
         self.button.clicked.connect(self._on_open)
-        host.reading_changed.connect(self._refresh)
-        host.answer_shown.connect(self._on_answer)
-        self.jobs.failed.connect(self._on_failed)
+        services.state.reading_changed.connect(self._refresh)
+        services.state.answer_shown.connect(self._on_answer)
         self._refresh()
+
+    def views(self) -> Sequence[Placed]:
+        """Return the button."""
+        return (Placed(Place.BUTTON, [self.button]),)
 
     def release(self) -> None:
         """Stop drawing and close the dialog: the panel is closed."""
-        self.jobs.release()
+        self.lane.release()
         if self.dialog is not None:
             self.dialog.close()
 
     def content(self) -> FigureContent | None:
         """Return what a figure shows now, or None without a map on screen."""
-        answer: Answer | None = self._host.shown
-        if answer is None or self._host.reading is None:
+        answer, reading = self.services.state.shown, self.services.state.reading
+        if answer is None or reading is None:
             return None
-        name = subject_title(answer.subject)
-        subject = name if isinstance(answer.subject, int) else f"region {name}"
-        case = self._host.reading.case
+        name, case = answer.subject.called, reading.case
+        subject = f"region {name}" if isinstance(answer.subject, Region) else name
         if answer.saliency.sequences != case.sequences and answer.request.method == "smoothgrad":
             # Another network's names for the same images, in the same order.
             case = replace(case, sequences=answer.saliency.sequences)
@@ -85,35 +84,37 @@ class FigureMaking(QObject):
     def settings(self) -> FigureSettings:
         """Return what the dialog says, with the colours on screen and their limit."""
         assert self.dialog is not None  # noqa: S101 - only the dialog asks for figures
-        overlays = self._host.scene.overlays
+        overlays, shown = self.services.scene.overlays, self.services.state.shown
         look, asked = overlays.look, self.dialog.settings
-        shared = asked.limits == "shared"
+        limit = overlays.limit or (None if shown is None else shown.limit)
         return replace(
             asked,
             at=self._crosshair() if self.dialog.at_crosshair else None,
-            limit=(overlays.limit or self._host.shown.limit) if shared else None,
+            limit=limit if asked.limits == "shared" else None,
             threshold=look.threshold / 100,
             opacity=look.opacity,
             signed_map=SIGNED_MAPS[look.signed],
             sequential_map=SEQUENTIAL_MAPS[look.sequential],
         )
 
-    def _crosshair(self) -> tuple[float, float, float]:
+    def _crosshair(self) -> tuple[float, float, float] | None:
         """Return where the viewer's slices cross, in mm of the scanner: a voxel's centre.
 
         Outside the images it is the nearest voxel of them.
         """
-        reading = self._host.reading
+        reading = self.services.state.reading
+        if reading is None:
+            return None
         frame, affine = reading.frame, reading.case.affine
         last = np.array(frame.reorientation.displayed_shape) - 1
-        i, j, k = np.clip(frame.displayed_index(self._host.scene.crosshair), 0, last).tolist()
+        i, j, k = np.clip(frame.displayed_index(self.services.scene.crosshair), 0, last).tolist()
         voxel = np.array(frame.reorientation.to_stored((i, j, k)))
         x, y, z = (affine[:3, :3] @ voxel + affine[:3, 3]).tolist()
         return x, y, z
 
     def _on_open(self) -> None:
         if self.dialog is None:
-            self.dialog = FigureDialog(self._host)
+            self.dialog = FigureDialog(self.button)
             self.dialog.changed.connect(self._draw_preview)
             self.dialog.save_requested.connect(self._on_save)
             self.dialog.copy_requested.connect(self._on_copy)
@@ -127,7 +128,7 @@ class FigureMaking(QObject):
         if answer.finished or not self.button.isEnabled():
             self._refresh()
 
-    def _refresh(self) -> None:
+    def _refresh(self, _: object = None) -> None:
         content = self.content()
         allow(self.button, "" if content is not None else "Explain a lesion first.")
         if self.dialog is None or not self.dialog.isVisible():
@@ -151,8 +152,10 @@ class FigureMaking(QObject):
         content = self.content()
         if content is None:
             return
-        drawing = partial(work, content, self.settings())
-        self.jobs.submit(Job(kind, "Drawing", partial(once, "Drawing", drawing), done))
+        self._add(kind, partial(work, content, self.settings()), done)
+
+    def _add(self, kind: str, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        self.lane.add(Errand(work, done, self._on_failed, key=kind))
 
     def _on_preview(self, pixels: NDArray[np.uint8]) -> None:
         if self.dialog is not None:
@@ -174,15 +177,13 @@ class FigureMaking(QObject):
         if path is not None:
             self._say("Drawing…")
             work = partial(_save, path)
-            self._submit("save figure", work, self._on_saved)
+            self._submit("save", work, self._on_saved)
 
     def _on_screenshot(self) -> None:
         path = self._ask("Save a screenshot of the canvas", "screenshot", "png")
         if path is not None:
-            pixels = self._host.viewer.screenshot(canvas_only=True, flash=False)
-            work = partial(_save_image, path, image_of(pixels))
-            job = Job("screenshot", "Saving", partial(once, "Saving", work), self._on_saved)
-            self.jobs.submit(job)
+            pixels = self.services.viewer.screenshot(canvas_only=True, flash=False)
+            self._add("screenshot", partial(_save_image, path, image_of(pixels)), self._on_saved)
 
     def _ask(self, title: str, name: str, form: str) -> Path | None:
         """Ask where to save a file, and before one is replaced."""
@@ -200,14 +201,14 @@ class FigureMaking(QObject):
     def _suggested(self, content: FigureContent) -> str:
         from napari_ies.results.names import saliency_stem  # PyTorch comes with results
 
-        answer = self._host.shown
-        lesion = answer.subject if isinstance(answer.subject, int) else None
+        shown = self.services.state.shown
+        assert shown is not None  # noqa: S101 - the content is that of the map on screen
         return saliency_stem(
             content.case.subject,
-            answer.request,
+            shown.request,
             visit=content.case.visit,
-            lesion=lesion,
-            region=None if lesion is not None else str(answer.subject),
+            lesion=shown.subject if isinstance(shown.subject, Lesion) else None,
+            region=shown.subject if isinstance(shown.subject, Region) else None,
             desc=self.settings().layout,
             suffix="figure",
         )
@@ -215,8 +216,10 @@ class FigureMaking(QObject):
     def _on_saved(self, path: Path) -> None:
         self._say(f"Saved to {path}.")
 
-    def _on_failed(self, _: str, sentence: str) -> None:
-        self._say(sentence)
+    def _on_failed(self, error: Exception) -> None:
+        if not isinstance(error, NapariIESError):
+            logger.error("A figure failed", exc_info=error)
+        self._say(sentence(error))
 
     def _say(self, text: str) -> None:
         if self.dialog is not None:

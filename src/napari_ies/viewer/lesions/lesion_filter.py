@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
     QWidgetAction,
 )
 
-from napari_ies.viewer.work.availability import describe
+from napari_ies.viewer.panel.availability import describe
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QAction

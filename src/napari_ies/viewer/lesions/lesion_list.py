@@ -1,60 +1,88 @@
-"""LesionList: keeps the table true to what was explained and noted."""
+"""LesionList: the table of lesions and regions, kept true to maps and notes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QObject
 
+from napari_ies.segmentation.subject import Region
+from napari_ies.viewer.feature import Feature, Place, Placed
+from napari_ies.viewer.lesions.explain_all import ExplainAll
+from napari_ies.viewer.lesions.lesion_table import LesionTable
 from napari_ies.viewer.state.titles import short_title
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from napari_ies.saliency.saliency import Saliency
-    from napari_ies.viewer.state.reading import Answer, Reading, Subject
+    from napari_ies.segmentation.subject import Subject
+    from napari_ies.viewer.feature import Services
+    from napari_ies.viewer.state.answers import Answer
+    from napari_ies.viewer.state.reading import Reading
 
 
-class LesionList(QObject):
-    """Shows in the table every map that is kept and every note, and passes new notes on.
+class LesionList(Feature):
+    """Shows in the table every map that is kept and every note, and passes new notes on."""
 
-    Parameters
-    ----------
-    host
-        The panel.
-    """
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self.table = LesionTable()
+        self.explain_all = ExplainAll(services, self.table)
+        state = services.state
+        self.table.chosen.connect(services.explaining.explain)
+        self.table.note_changed.connect(state.set_note)
+        state.note_changed.connect(self._on_note)
+        state.answer_kept.connect(self._on_answer)
+        state.reading_changed.connect(self._on_reading)
+        state.selection_changed.connect(self._on_selected)
 
-    def __init__(self, host: Any) -> None:
-        super().__init__(host)
-        self._host = host
-        host.lesions.note_changed.connect(host.set_note)
-        host.note_changed.connect(self._on_note)
-        host.answer_kept.connect(self._on_answer)
-        host.reading_changed.connect(self._on_reading)
+    def views(self) -> Sequence[Placed]:
+        """Return the section of the lesions."""
+        return (Placed(Place.LESIONS, [self.table], "Lesions"),)
+
+    def actions(self) -> Mapping[str, Callable[[], object]]:
+        """Return the ways through the table, and what is done with a row."""
+        return {
+            "next": lambda: self.table.step(1),
+            "previous": lambda: self.table.step(-1),
+            "note": self.table.write_note,
+            "explain_all": self.table.filter.explain_all.click,
+        }
+
+    def release(self) -> None:
+        """Explain no further lesion."""
+        self.explain_all.release()
 
     def _on_reading(self, reading: Reading | None) -> None:
         if reading is None:
             return
-        for answer in self._host.answers:
+        self.table.set_lesions(reading.segmentation.lesions)
+        for answer in self.services.state.answers:
             self._on_answer(answer)
         for subject in reading.notes:
             self._on_note(subject)
 
+    def _on_selected(self, subject: Subject | None) -> None:
+        if subject is not None:
+            self.table.select(subject)
+
     def _on_note(self, subject: Subject) -> None:
-        self._host.lesions.set_note(subject, self._host.reading.notes.get(subject, ""))
+        reading = self.services.state.reading
+        if reading is not None:
+            self.table.set_note(subject, reading.notes.get(subject, ""))
 
     def _on_answer(self, answer: Answer) -> None:
-        table, subject = self._host.lesions, answer.subject
-        reading = self._host.reading
-        if isinstance(subject, str):
+        table, subject = self.table, answer.subject
+        reading = self.services.state.reading
+        if reading is not None and isinstance(subject, Region):
             box = reading.regions[subject].place.box
             probability = reading.segmentation.probability
-            from napari_ies.segmentation.lesions import (
-                region_row,  # brings SciPy along: not when opening
-            )
+            from napari_ies.segmentation.lesions import region_row  # SciPy: not when opening
 
             row = region_row(reading.mask_of(subject), probability, reading.case, box)
             table.set_region(subject, row)
-        latest_first = self._host.answers.of(subject)[::-1]
+        latest_first = self.services.state.answers.of(subject)[::-1]
         words = dict.fromkeys(short_title(kept.request) for kept in latest_first)
         titles = dict.fromkeys(kept.title for kept in latest_first)
         table.set_explained(subject, ", ".join(words), "\n".join(titles))

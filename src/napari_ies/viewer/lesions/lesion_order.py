@@ -12,8 +12,8 @@ from napari_ies.viewer.lesions.lesion_columns import EXPLAINED, MATCH, PLACE
 if TYPE_CHECKING:
     from qtpy.QtCore import QObject
 
+    from napari_ies.segmentation.subject import Subject
     from napari_ies.viewer.lesions.lesion_rows import LesionRows, Row
-    from napari_ies.viewer.state.reading import Subject
 
 
 class SortedRows(QSortFilterProxyModel):

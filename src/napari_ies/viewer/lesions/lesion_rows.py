@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
 
 from napari_ies.printable import printable
+from napari_ies.segmentation.subject import Lesion, Region
 from napari_ies.viewer.lesions.lesion_columns import (
     COLUMNS,
     LABEL,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from qtpy.QtCore import QObject
 
-    from napari_ies.viewer.state.reading import Subject
+    from napari_ies.segmentation.subject import Subject
 
 HORIZONTAL = Qt.Orientation.Horizontal
 DISPLAY = Qt.ItemDataRole.DisplayRole
@@ -72,14 +73,14 @@ class LesionRows(QAbstractTableModel):
         matched = lesions is not None and MATCH in lesions.columns
         self.columns = [column for column in COLUMNS if matched or column.name != MATCH]
         self.rows = [
-            _row(int(record[LABEL]), {str(name): value for name, value in record.items()})
+            _row(Lesion(record[LABEL]), {str(name): value for name, value in record.items()})
             for record in records
         ]
         self.endResetModel()
 
     def set_region(self, name: str, values: Mapping[str, Any]) -> None:
         """Show a region below the lesions, or show its new values."""
-        row, number = _row(name, values), self.row_of(name)
+        row, number = _row(Region(name), values), self.row_of(Region(name))
         if number is not None:
             known = self.rows[number]
             kept = {k: v for k, v in known.values.items() if k not in row.values}

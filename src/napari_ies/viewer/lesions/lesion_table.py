@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from napari_ies.viewer.state.reading import Subject
+    from napari_ies.segmentation.subject import Subject
 
 PAUSE_MS = 250
 """After this pause the lesion that the arrow keys came to is chosen, in milliseconds."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from napari_ies.viewer.panel.availability import describe
 from napari_ies.viewer.panel.plain_text import PlainLabel
-from napari_ies.viewer.work.availability import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

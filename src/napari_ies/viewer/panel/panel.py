@@ -1,17 +1,16 @@
-"""Panel: the small widgets in the order of work, and when each of them can be used."""
+"""Panel: the frame of the dock widget, filled by features in the order of work."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtWidgets import (
+    QBoxLayout,
     QFrame,
     QGroupBox,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QScrollArea,
     QTabWidget,
     QVBoxLayout,
@@ -19,103 +18,78 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-from napari_ies.viewer.explaining.saliency_form import SaliencyForm
-from napari_ies.viewer.lesions.lesion_table import LesionTable
-from napari_ies.viewer.lesions.result_notes import ResultNotesView
-from napari_ies.viewer.panel import dialogs
-from napari_ies.viewer.panel.first_steps import FirstSteps
+from napari_ies.viewer.feature import Place
+from napari_ies.viewer.panel.availability import describe
 from napari_ies.viewer.panel.status import StatusLine
-from napari_ies.viewer.preparing.checkpoint_form import CheckpointForm
-from napari_ies.viewer.preparing.images_form import ImagesForm
-from napari_ies.viewer.preparing.naming import typed_label
-from napari_ies.viewer.preparing.patient_form import PatientForm
-from napari_ies.viewer.preparing.segmentation_form import SegmentationForm
 from napari_ies.viewer.reader import may_be_session
-from napari_ies.viewer.work.availability import allow, describe
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QDragEnterEvent, QDropEvent
 
-DEFAULT_SEQUENCES = ("FLAIR", "T1")
-"""What is asked for until a checkpoint says what it takes."""
+    from napari_ies.viewer.feature import Placed
 
 DISCLAIMER = "Research software, not a medical device."
 
 
 class Panel(QWidget):
-    """Images, checkpoint, Segment, lesions, saliency, status: built here, wired elsewhere."""
+    """Preparation, lesions, tabs, status and buttons: an empty frame that features fill."""
 
-    save_requested = Signal(str, bool)
-    """A folder to save to, and whether files there may be replaced."""
     session_dropped = Signal(str)
     """The folder of a saved session, or its ``session.json``, was dropped on the panel."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setAcceptDrops(True)
-        self.first_steps = FirstSteps()
-        self.images = ImagesForm(DEFAULT_SEQUENCES)
-        self.patient = PatientForm(typed_label)
-        self.checkpoint = CheckpointForm()
-        self.segmentation = SegmentationForm()
-        self.lesions = LesionTable()
-        self.saliency = SaliencyForm()
-        self.notes = ResultNotesView()
         self.status = StatusLine()
-        self.save = QPushButton("Save…")
-        describe(self.save, "Save the lesions and every finished map to a folder.", "save")
-        self.save.clicked.connect(self._on_save)
         self.preparation = self._preparation()
         self.tabs = QTabWidget()
         self.tabs.setObjectName("tabs")
-        self.add_tab("Saliency", self.saliency, "What is computed for the selected lesion.")
+        # Each place grows downwards, or to the right.
+        self._welcome, self._result = QVBoxLayout(), QVBoxLayout()
+        self._lesions, self._notices, self._lines = QVBoxLayout(), QVBoxLayout(), QVBoxLayout()
+        self._views, self._buttons = QHBoxLayout(), QHBoxLayout()
         content = QWidget()
         column = QVBoxLayout(content)
         column.setContentsMargins(4, 4, 4, 4)
         column.setSpacing(2)
-        column.addWidget(self.first_steps)
+        column.addLayout(self._welcome)
         column.addWidget(self.preparation)
-        column.addWidget(self.notes)
-        column.addWidget(_section("Lesions", self.lesions), 1)
+        column.addLayout(self._result)
+        column.addLayout(self._lesions, 1)
         column.addWidget(self.tabs)
-        scroll = _Column(content)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 2, 4, 4)
-        layout.addWidget(scroll, 1)
+        layout.addLayout(self._notices)
+        layout.addWidget(_Column(content), 1)
         # Status and Cancel stay in sight however far the rest is scrolled.
         layout.addWidget(self.status)
         layout.addLayout(self._footer())
 
-    def add_tab(self, title: str, view: QWidget, tooltip: str) -> None:
-        """Add a view behind the others below the lesions."""
-        page = QWidget()
-        layout = QVBoxLayout(page)
-        layout.setContentsMargins(4, 4, 4, 4)
-        layout.addWidget(view)
-        layout.addStretch(1)
-        self.tabs.setTabToolTip(self.tabs.addTab(page, title), tooltip)
-
-    def add_button(self, button: QPushButton) -> None:
-        """Add a button to the footer, before Save."""
-        self._buttons.insertWidget(self._buttons.count() - 1, button)
-
-    def add_notice(self, notice: QWidget) -> None:
-        """Add what shows itself when there is something to know or to decide, on top of all."""
-        self.layout().insertWidget(0, notice)
-
-    def add_line(self, line: QWidget) -> None:
-        """Add a line of text below the buttons."""
-        self._bottom.insertWidget(self._bottom.count() - 1, line)
-
-    def add_view_button(self, button: QPushButton) -> None:
-        """Add a button that changes how the viewer shows the patient."""
-        self._views.insertWidget(self._views.count() - 1, button)
-
-    def allow_actions(self, *, segment: str, explain: str, save: str) -> None:
-        """Enable the buttons, or disable each for the reason given (empty: it can be used)."""
-        allow(self.segmentation.button, segment)
-        allow(self.saliency.button, explain)
-        allow(self.save, save)
+    def place(self, placed: Placed) -> None:
+        """Put widgets where they belong, behind those that are there."""
+        rows: dict[Place, QBoxLayout] = {
+            Place.NOTICE: self._notices,
+            Place.WELCOME: self._welcome,
+            Place.RESULT: self._result,
+            Place.VIEW_BUTTON: self._views,
+            Place.BUTTON: self._buttons,
+            Place.LINE: self._lines,
+        }
+        if placed.place is Place.TAB:
+            page = QWidget()
+            layout = QVBoxLayout(page)
+            layout.setContentsMargins(4, 4, 4, 4)
+            for widget in placed.widgets:
+                layout.addWidget(widget)
+            layout.addStretch(1)
+            self.tabs.setTabToolTip(self.tabs.addTab(page, placed.title), placed.tooltip)
+        elif placed.place is Place.PREPARATION:
+            self.preparation.addWidget(_section(placed.title, *placed.widgets))
+        elif placed.place is Place.LESIONS:
+            self._lesions.addWidget(_section(placed.title, *placed.widgets), 1)
+        else:
+            for widget in placed.widgets:
+                rows[placed.place].addWidget(widget)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
         """Take a saved session that is dragged here; leave everything else to others."""
@@ -129,14 +103,6 @@ class Panel(QWidget):
             event.acceptProposedAction()
             self.session_dropped.emit(session)
 
-    def _on_save(self) -> None:
-        folder = dialogs.choose_folder(self, "Save lesions and maps to a folder")
-        if not folder:
-            return
-        used = any(Path(folder).glob("sub-*"))
-        if not used or dialogs.may_replace(self, folder):
-            self.save_requested.emit(folder, used)
-
     def _preparation(self) -> QCollapsible:
         """Return what is set up once for a patient; it can be folded away."""
         # Unanimated: its height is asked for at once by the column around it.
@@ -149,9 +115,6 @@ class Panel(QWidget):
         section.layout().setContentsMargins(0, 0, 0, 0)
         section.content().layout().setContentsMargins(0, 0, 0, 0)
         section.content().layout().setSpacing(2)
-        section.addWidget(_section("Images", self.images, self.patient))
-        section.addWidget(_section("Checkpoint", self.checkpoint))
-        section.addWidget(_section("Segmentation", self.segmentation))
         section.expand(animate=False)
         return section
 
@@ -163,16 +126,13 @@ class Panel(QWidget):
         font = disclaimer.font()
         font.setPointSizeF(font.pointSizeF() * 0.85)
         disclaimer.setFont(font)
-        self._views = QHBoxLayout()
-        self._views.addStretch(1)
-        self._buttons = QHBoxLayout()
-        self._buttons.addStretch(1)
-        self._buttons.addWidget(self.save)
+        for row in (self._views, self._buttons):
+            row.addStretch(1)
         footer = QVBoxLayout()
         footer.addLayout(self._views)
         footer.addLayout(self._buttons)
+        footer.addLayout(self._lines)
         footer.addWidget(disclaimer)
-        self._bottom = footer
         return footer
 
 

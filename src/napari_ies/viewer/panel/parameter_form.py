@@ -13,7 +13,7 @@ from magicgui.widgets.bases import RangedWidget
 from qtpy.QtWidgets import QSpinBox
 
 from napari_ies.parameters import PERCENT, Parameter, parameters_of
-from napari_ies.viewer.work.availability import describe
+from napari_ies.viewer.panel.availability import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable

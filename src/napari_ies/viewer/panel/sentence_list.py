@@ -9,8 +9,8 @@ from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap, QPolygonF
 from qtpy.QtWidgets import QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_ies.printable import printable
+from napari_ies.viewer.panel.availability import describe
 from napari_ies.viewer.panel.plain_text import PlainLabel
-from napari_ies.viewer.work.availability import describe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,18 +5,20 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_ies.duration import MINUTE, about
 from napari_ies.time_left import TimeLeft
+from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.panel.plain_text import PlainLabel
-from napari_ies.viewer.work.availability import allow, describe
+from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari_ies.progress import Progress
+    from napari_ies.viewer.work.runner import Runner
 
 NOTHING_RUNS = "Nothing is being computed."
 
@@ -49,11 +51,23 @@ class StatusLine(QWidget):
         layout.addWidget(self._text)
         layout.addLayout(row)
         self._cancel.clicked.connect(self.cancel_requested)
-        self._pause = QTimer(self)
-        self._pause.setSingleShot(True)
-        self._pause.setInterval(PAUSE_MS)
-        self._pause.timeout.connect(self._move)
+        self._pause = Soon(self._move)
         self.set_idle()
+
+    def follow(self, work: Runner) -> None:
+        """Show what a runner does; Cancel stops it."""
+        self.cancel_requested.connect(work.cancel)
+        work.started.connect(self._on_started)
+        work.reported.connect(self.show_report)
+        work.cancelled.connect(self._on_cancelled)
+        work.idle.connect(self.set_idle)
+
+    def _on_started(self, title: str) -> None:
+        self.set_busy()
+        self.say(f"{title}…")
+
+    def _on_cancelled(self, title: str) -> None:
+        self.say(f"Cancelled: {title}. A map on screen may be unfinished.")
 
     def say(self, text: str) -> None:
         """Show a sentence."""
@@ -83,7 +97,7 @@ class StatusLine(QWidget):
     def set_busy(self) -> None:
         """Show that something starts; the bar moves once it has taken a while."""
         self._empty()
-        self._pause.start()
+        self._pause.ask(PAUSE_MS)
         allow(self._cancel)
 
     def set_idle(self) -> None:

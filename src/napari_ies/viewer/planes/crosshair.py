@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_ies.viewer.planes.canvas import shown_axes
+from napari_ies.viewer.canvas.canvases import shown_axes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

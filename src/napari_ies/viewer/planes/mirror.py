@@ -12,7 +12,7 @@ from napari.layers import Image, Labels, Layer, Vectors
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ies.viewer.canvas.layers.stack import key_of, spare_thumbnail
-from napari_ies.viewer.canvas.units import share_world_units
+from napari_ies.viewer.volumes.units import share_world_units
 
 if TYPE_CHECKING:
     from collections.abc import Callable

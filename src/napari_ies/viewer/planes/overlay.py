@@ -12,7 +12,7 @@ from qtpy.QtCore import QEvent, QLineF, QObject, QPointF, QRectF, Qt
 from qtpy.QtGui import QColor, QFont, QPainter, QPainterPath, QPaintEvent, QPen
 from qtpy.QtWidgets import QWidget
 
-from napari_ies.viewer.planes.canvas import pixel_at, shown_axes
+from napari_ies.viewer.canvas.canvases import pixel_at, shown_axes
 from napari_ies.viewer.planes.marks import PLANE_NAMES, Marks, marks_of
 
 if TYPE_CHECKING:

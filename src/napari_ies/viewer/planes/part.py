@@ -4,41 +4,39 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QObject, QTimer
-from qtpy.QtWidgets import QMainWindow, QPushButton
+from qtpy.QtWidgets import QPushButton
 
+from napari_ies.viewer.canvas.canvases import main_window_of, qt_viewer_of, shown_axes
 from napari_ies.viewer.canvas.outlines.lines import OutlineLines
 from napari_ies.viewer.canvas.own_context import keep_to_own_context
-from napari_ies.viewer.planes.canvas import main_window_of, qt_viewer_of, shown_axes
+from napari_ies.viewer.canvas.window_close import WindowClose
+from napari_ies.viewer.feature import Feature, Place, Placed
+from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.planes.overlay import PlaneOverlay
 from napari_ies.viewer.planes.space import SpaceView
 from napari_ies.viewer.planes.three_planes import ThreePlanes
-from napari_ies.viewer.work.availability import allow, describe
+from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
-    from napari_ies.viewer.widget import LesionSaliencyWidget
+    from collections.abc import Callable, Mapping, Sequence
+
+    from napari_ies.viewer.feature import Services
 
 
-class Planes(QObject):
-    """Marks and outlines on the viewer's plane; at a button three planes or the 3-d view.
+class Planes(Feature):
+    """Marks and outlines on the viewer's plane; at a button three planes or the 3-d view."""
 
-    Parameters
-    ----------
-    host
-        The panel.
-    """
-
-    def __init__(self, host: LesionSaliencyWidget) -> None:
-        super().__init__(host)
-        self._host = host
-        self._viewer = host.viewer
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self._viewer = services.viewer
         self._overlay: PlaneOverlay | None = None
         self._outlines: OutlineLines | None = None
         self._three: ThreePlanes | None = None
-        self._window: QMainWindow | None = None
+        self._window: WindowClose | None = None
         self._attached = False
         self._reopen = False
-        self._space = SpaceView(host.viewer, host.scene, host.status)
+        lane = services.work.lane()
+        self._space = SpaceView(services.viewer, services.scene, services.tell, lane)
         self._planes_button = _button(
             "3 planes",
             "Axial, coronal and sagittal with one crosshair. The wheel turns slices, Shift and "
@@ -52,19 +50,23 @@ class Planes(QObject):
             "3-D", "The lesions in space, with the saliency of the selected one.", "space_button"
         )
         self._cross_button.setChecked(True)
-        for button in (self._planes_button, self._cross_button, self._space_button):
-            host.add_view_button(button)
         self._planes_button.clicked.connect(self.toggle)
         self._cross_button.toggled.connect(self._on_lines)
         self._space_button.clicked.connect(self.toggle_space)
-        host.triple_view_requested.connect(self.toggle)
-        host.selection_changed.connect(self._space.colour)
-        host.reading_changed.connect(self._on_reading)
-        host.room_taken.connect(self._on_room_taken)
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.timeout.connect(self._on_window)
+        services.state.selection_changed.connect(self._space.colour)
+        services.state.reading_changed.connect(self._on_reading)
+        services.scene.room_taken.connect(self._on_room_taken)
+        self._soon = Soon(self._on_window)
         self._refresh()
+
+    def views(self) -> Sequence[Placed]:
+        """Return the buttons."""
+        buttons = [self._planes_button, self._cross_button, self._space_button]
+        return (Placed(Place.VIEW_BUTTON, buttons),)
+
+    def actions(self) -> Mapping[str, Callable[[], object]]:
+        """Return what the first button does."""
+        return {"planes": self.toggle}
 
     @property
     def overlay(self) -> PlaneOverlay | None:
@@ -89,8 +91,8 @@ class Planes(QObject):
         self._viewer.dims.events.ndisplay.connect(self._on_ndisplay)
         self._viewer.layers.events.inserted.connect(self._refresh)
         self._viewer.layers.events.removed.connect(self._refresh)
-        self._host.link.clicked.connect(self._on_clicked)
-        self._soon.start(0)
+        self.services.link.clicked.connect(self._on_clicked)
+        self._soon.ask()
 
     def release(self) -> None:
         """Leave the viewer as napari made it."""
@@ -103,24 +105,15 @@ class Planes(QObject):
         self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
         self._viewer.layers.events.inserted.disconnect(self._refresh)
         self._viewer.layers.events.removed.disconnect(self._refresh)
-        self._host.link.clicked.disconnect(self._on_clicked)
+        self.services.link.clicked.disconnect(self._on_clicked)
         self._leave_window()
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
-        """Leave the window before it closes: what is drawn there must not outlive it."""
-        if event.type() == QEvent.Type.Close and watched is self._window:
-            self._close_planes()
-            self._leave_window()
-            # A person may have thought better of it.
-            self._soon.start(0)
-        return bool(super().eventFilter(watched, event))
 
     def toggle(self) -> None:
         """Show three planes instead of one, or one again."""
         if self._three is not None:
             self._close_planes()
         else:
-            with self._host.status.announce("Opening the three planes…"):
+            with self.services.tell.announce("Opening the three planes…"):
                 self._space.leave()
                 self._open_planes()
         self._refresh()
@@ -129,15 +122,15 @@ class Planes(QObject):
         """Show the lesions in space, or the slices as they were before."""
         if self._space.entered:
             self._space.give_up()
-            with self._host.status.announce("Going back to the slices…"):
+            with self.services.tell.announce("Going back to the slices…"):
                 self._space.leave()
                 if self._reopen:
                     self._open_planes()
         elif len(self._viewer.layers):
             self._reopen = self._three is not None
-            with self._host.status.announce("Opening the 3-d view…"):
+            with self.services.tell.announce("Opening the 3-d view…"):
                 self._close_planes()
-                self._space.enter(self._host.reading)
+                self._space.enter(self.services.state.reading)
         self._refresh()
 
     def _open_planes(self) -> None:
@@ -150,11 +143,13 @@ class Planes(QObject):
         if self._viewer.dims.ndisplay != 2:
             self._viewer.dims.ndisplay = 2
         if min(shown_axes(self._viewer.dims)) < 0:
-            self._host.say("The three planes cannot be shown while another axis is across or down.")
+            self.services.tell.say(
+                "The three planes cannot be shown while another axis is across or down."
+            )
             return
-        self._host.room_taken.emit(self)
-        outlines = self._host.scene.lesions.outlines
-        self._three = ThreePlanes(self._viewer, window, self._overlay, outlines)
+        self.services.scene.room_taken.emit(self)
+        outlines = self.services.scene.lesions.outlines
+        self._three = ThreePlanes(self._viewer, window.window, self._overlay, outlines)
         self._three.set_lines(self._cross_button.isChecked())
         self._three.clicked.connect(self._on_side_clicked)
 
@@ -173,22 +168,28 @@ class Planes(QObject):
         self._space_button.setChecked(self._space.entered)
 
     def _on_window(self) -> None:
-        window = main_window_of(self._host)
+        window = main_window_of(self._planes_button)
         view = qt_viewer_of(window)
         if window is None or view is None or not self._attached or self._overlay is not None:
             return
         if window.isVisible():
-            self._window = window
-            window.installEventFilter(self)
+            self._window = WindowClose(window, self._on_window_closes)
             self._overlay = PlaneOverlay(self._viewer, view.canvas.native)
             keep_to_own_context(view.canvas)
-            outlines = self._host.scene.lesions.outlines
+            outlines = self.services.scene.lesions.outlines
             self._outlines = OutlineLines(self._viewer, view.canvas, outlines)
             self._refresh()
 
+    def _on_window_closes(self) -> None:
+        """Leave the window before it closes: what is drawn there must not outlive it."""
+        self._close_planes()
+        self._leave_window()
+        # A person may have thought better of it.
+        self._soon.ask()
+
     def _leave_window(self) -> None:
         if self._window is not None:
-            self._window.removeEventFilter(self)
+            self._window.release()
             self._window = None
         if self._overlay is not None:
             self._overlay.release()
@@ -208,17 +209,19 @@ class Planes(QObject):
 
     def _on_side_clicked(self, position: Any) -> None:
         # As a click on the viewer's own canvas: who listens need not know of planes.
-        self._host.link.clicked.emit(position, None)
+        self.services.link.clicked.emit(position, None)
 
     def _on_reading(self, _: Any = None) -> None:
         self._space.leave()
         self._refresh()
 
-    def _on_room_taken(self, part: QObject) -> None:
+    def _on_room_taken(self, part: object) -> None:
         if part is not self and self._three is not None:
             self._close_planes()
             self._refresh()
-            self._host.say("The three planes were closed: there is no room beside a second view.")
+            self.services.tell.say(
+                "The three planes were closed: there is no room beside a second view."
+            )
 
     def _on_lines(self, shown: bool) -> None:
         if self._three is not None:

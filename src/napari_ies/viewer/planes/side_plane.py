@@ -8,10 +8,10 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_ies.viewer.canvas.canvases import pixel_at, shown_axes
 from napari_ies.viewer.canvas.extra_view import extra_view
 from napari_ies.viewer.canvas.outlines.lines import OutlineLines
 from napari_ies.viewer.canvas.picking import ClickPicker
-from napari_ies.viewer.planes.canvas import pixel_at, shown_axes
 from napari_ies.viewer.planes.marks import UPRIGHT
 from napari_ies.viewer.planes.mirror import LayerMirror
 from napari_ies.viewer.planes.overlay import PlaneOverlay

@@ -9,15 +9,16 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.errors import NapariIESError
-from napari_ies.viewer.planes.surfaces import surfaces_of
-from napari_ies.viewer.work.background import Background, Errand
-from napari_ies.viewer.work.jobs import sentence
+from napari_ies.viewer.canvas.surfaces import surfaces_of
+from napari_ies.viewer.work.failures import sentence
+from napari_ies.viewer.work.lane import Errand
 
 if TYPE_CHECKING:
     from napari_ies.viewer.canvas.layers import Scene
-    from napari_ies.viewer.panel.status import StatusLine
-    from napari_ies.viewer.planes.surfaces import Surfaces
+    from napari_ies.viewer.canvas.surfaces import Surfaces
     from napari_ies.viewer.state.reading import Reading
+    from napari_ies.viewer.state.tell import Tell
+    from napari_ies.viewer.work.lane import Lane
 
 logger = logging.getLogger("napari_ies")
 
@@ -47,17 +48,18 @@ class SpaceView:
     ----------
     viewer, scene
         The viewer and what the panel shows in it.
-    status
+    tell
         Where it is said that surfaces are being made.
+    lane
+        The thread that makes them.
     """
 
-    def __init__(self, viewer: Any, scene: Scene, status: StatusLine) -> None:
-        self._viewer, self._scene, self._status = viewer, scene, status
+    def __init__(self, viewer: Any, scene: Scene, tell: Tell, lane: Lane) -> None:
+        self._viewer, self._scene, self._tell, self._lane = viewer, scene, tell, lane
         self._given_up = Event()
         self._slices: _Slices | None = None
         self._reading: Reading | None = None
         self._selected: Any = None
-        self._background = Background()
 
     @property
     def entered(self) -> bool:
@@ -77,8 +79,8 @@ class SpaceView:
             self._given_up = Event()
             work = partial(surfaces_of, reading, self._given_up.is_set)
             shown = partial(self._on_surfaces, reading)
-            self._background.add(Errand(work, shown, self._on_failed))
-            self._status.say(MAKING)
+            self._lane.add(Errand(work, shown, self._on_failed))
+            self._tell.say(MAKING)
         dims.order = tuple(range(dims.ndim))
         dims.ndisplay = 3
         camera.set_view_direction(view_direction=FROM_THE_FRONT, up_direction=SUPERIOR)
@@ -115,17 +117,17 @@ class SpaceView:
     def _on_failed(self, error: Exception) -> None:
         if not isinstance(error, NapariIESError):
             logger.error("The lesions could not be shown in space", exc_info=error)
-        self._status.say(f"The lesions cannot be shown in space: {sentence(error)}")
+        self._tell.say(f"The lesions cannot be shown in space: {sentence(error)}")
 
     def _on_surfaces(self, reading: Reading, surfaces: Surfaces | None) -> None:
         if surfaces is None or self._slices is None or reading is not self._reading:
             return
-        with self._status.announce("Drawing the surfaces of the head and the lesions…"):
+        with self._tell.announce("Drawing the surfaces of the head and the lesions…"):
             missed = self._scene.lesions.missed
             self._scene.space.show(surfaces, reading.frame, missed, self._selected)
         self._said("The head and the lesions are shown as surfaces.")
 
     def _said(self, text: str) -> None:
         """Say that the surfaces are made, unless something else was said meanwhile."""
-        if self._status.text == MAKING:
-            self._status.say(text)
+        if self._tell.text == MAKING:
+            self._tell.say(text)

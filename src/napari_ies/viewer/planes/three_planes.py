@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
 from qtpy.QtWidgets import QMainWindow, QSplitter
 
-from napari_ies.viewer.planes.canvas import shown_axes
+from napari_ies.viewer.canvas.canvases import shown_axes
 from napari_ies.viewer.planes.crosshair import Crosshair
 from napari_ies.viewer.planes.side_plane import SidePlane
 from napari_ies.viewer.planes.wheel import Wheel

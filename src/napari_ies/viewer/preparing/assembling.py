@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_ies.errors import CaseError
-from napari_ies.viewer.canvas.sources import changed_note, placed
+from napari_ies.viewer.volumes.sources import changed_note, placed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from napari_ies.patient.case import Case
     from napari_ies.patient.images.volume import Volume
-    from napari_ies.viewer.canvas.sources import Source
+    from napari_ies.viewer.volumes.sources import Source
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def assemble_case(sources: Mapping[str, Source], whose: Whose = NOBODY_TYPED) ->
 
     A layer that still shows the file it was read from, values and place, is that file, with its
     hash. What was changed since, and what has no file, counts as it is shown, see
-    :func:`napari_ies.viewer.canvas.sources.placed`; the case's notes say so.
+    :func:`napari_ies.viewer.volumes.sources.placed`; the case's notes say so.
 
     Parameters
     ----------

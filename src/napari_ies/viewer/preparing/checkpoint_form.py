@@ -8,10 +8,10 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLineEdit, QPushButton, QWidget
 
 from napari_ies.viewer.panel import dialogs
+from napari_ies.viewer.panel.availability import describe
 from napari_ies.viewer.panel.plain_text import PlainLabel, tool_tip
 from napari_ies.viewer.panel.sentence_list import SentenceList
 from napari_ies.viewer.preparing.geometry_form import GeometryForm
-from napari_ies.viewer.work.availability import describe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QSizePolicy, QWidget
 from napari_ies.network.profile import Profile
 from napari_ies.network.trained_grid import AS_STORED, is_orientation
 from napari_ies.parameters import parameters_of
-from napari_ies.viewer.work.availability import describe
+from napari_ies.viewer.panel.availability import describe
 
 ORIENTATIONS = ("LAS", "RAS", "LPS", "RPS", "LPI", "RPI", "LAI", "RAI")
 """On offer: axial storage, whichever way its axes run; any other can be typed."""

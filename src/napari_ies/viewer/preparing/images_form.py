@@ -10,9 +10,9 @@ from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QPushButton, QSizePol
 
 from napari_ies.patient.sequence_names import guess_sequences
 from napari_ies.viewer.panel import dialogs
+from napari_ies.viewer.panel.availability import describe
 from napari_ies.viewer.panel.combo_entries import Unsuitable, add_unsuitable
 from napari_ies.viewer.panel.plain_text import PlainLabel, shown_name
-from napari_ies.viewer.work.availability import describe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

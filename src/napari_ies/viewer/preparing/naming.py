@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
-
-from qtpy.QtCore import QObject
+from typing import TYPE_CHECKING
 
 from napari_ies.patient.bids_label import bids_label
 from napari_ies.patient.identity import identify
-from napari_ies.viewer.reader import METADATA_KEY
+from napari_ies.viewer.preparing.patient_form import PatientForm
+from napari_ies.viewer.volumes.layer_data import file_of
 
 if TYPE_CHECKING:
+    from napari_ies.patient.case import Case
+    from napari_ies.viewer.feature import Services
+    from napari_ies.viewer.preparing.images_form import ImagesForm
     from napari_ies.viewer.state.reading import Reading
-    from napari_ies.viewer.widget import LesionSaliencyWidget
 
 
 def typed_label(text: str, entity: str) -> str:
@@ -29,51 +30,56 @@ def typed_label(text: str, entity: str) -> str:
     return bids_label(text.strip().removeprefix(entity))
 
 
-class Naming(QObject):
+class Naming:
     """Fills the fields for patient and visit, and names results after them.
 
     Parameters
     ----------
-    host
-        The panel.
+    services
+        The state whose reading is named, and the viewer's layers.
+    images
+        Which of them stand for sequences.
     """
 
-    def __init__(self, host: LesionSaliencyWidget) -> None:
-        super().__init__(host)
-        self._host, self._form = host, host.patient
-        host.images.changed.connect(self._on_images)
-        host.reading_changed.connect(self._on_reading)
-        self._form.changed.connect(self._on_typed)
+    def __init__(self, services: Services, images: ImagesForm) -> None:
+        self._state, self._scene, self._images = services.state, services.scene, images
+        self.form = PatientForm(typed_label)
+        images.changed.connect(self._on_images)
+        self._state.reading_changed.connect(self._on_reading)
+        self.form.changed.connect(self._on_typed)
+
+    def ask(self) -> tuple[str | None, str | None]:
+        """Return patient and visit as they were typed; see :meth:`PatientForm.ask`."""
+        return self.form.ask()
+
+    def named(self, case: Case) -> Case:
+        """Return a case named as a person typed since it was asked for."""
+        subject, visit = (
+            own if label is None else label
+            for label, own in zip(self.form.ask_again(), (case.subject, case.visit), strict=True)
+        )
+        if (subject, visit) == (case.subject, case.visit):
+            return case
+        return replace(case, subject=subject, visit=visit)
 
     def _on_images(self) -> None:
-        keys = tuple(self._host.images.assignment().values())
-        layers = [self._host.scene.find(key) for key in keys]
-        paths = tuple(_path_of(layer) for layer in layers if layer is not None)
+        keys = tuple(self._images.assignment().values())
+        layers = [self._scene.find(key) for key in keys]
+        paths = tuple(file_of(layer) for layer in layers if layer is not None)
         if not paths:
             return
         identity = identify(paths)
         # A file that is opened again is the same image; a layer without one is its own.
         images = tuple(path or key for path, key in zip(paths, keys, strict=False))
-        self._form.set_guess(images, identity.subject, identity.visit)
+        self.form.set_guess(images, identity.subject, identity.visit)
 
     def _on_reading(self, reading: Reading | None) -> None:
         """Show whose a reading is, such as one of a saved session."""
         if reading is not None:
-            self._form.show_labels(reading.case.subject, reading.case.visit)
+            self.form.show_labels(reading.case.subject, reading.case.visit)
 
     def _on_typed(self) -> None:
         """Name what was segmented anew; what was saved before keeps its name."""
-        host, reading = self._host, self._host.reading
-        if reading is None:
-            return
-        patient, visit = self._form.patient, self._form.visit
-        if (reading.case.subject, reading.case.visit) == (patient, visit):
-            return
-        reading.case = replace(reading.case, subject=patient, visit=visit)
-        host.session.rename(reading)
-
-
-def _path_of(layer: Any) -> str | None:
-    known = layer.metadata.get(METADATA_KEY)
-    path = known.get("path") if isinstance(known, dict) else None
-    return None if path is None else str(path)
+        reading, typed = self._state.reading, (self.form.patient, self.form.visit)
+        if reading is not None and (reading.case.subject, reading.case.visit) != typed:
+            self._state.rename(*typed)

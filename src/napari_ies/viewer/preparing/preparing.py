@@ -2,81 +2,113 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from qtpy.QtCore import QObject
-
 from napari_ies.errors import NapariIESError
-from napari_ies.network.trained_grid import AS_STORED
 from napari_ies.viewer.canvas.layers import key_of
-from napari_ies.viewer.canvas.sources import Source, placed, source_of
+from napari_ies.viewer.feature import Feature, Place, Placed
+from napari_ies.viewer.panel.availability import allow
+from napari_ies.viewer.preferences import Preferences
 from napari_ies.viewer.preparing.assembling import Whose
+from napari_ies.viewer.preparing.checkpoint_form import CheckpointForm
+from napari_ies.viewer.preparing.geometry import Geometry
+from napari_ies.viewer.preparing.images_form import ImagesForm
+from napari_ies.viewer.preparing.naming import Naming
+from napari_ies.viewer.preparing.result_notes import ResultNotes
+from napari_ies.viewer.preparing.segmentation_form import SegmentationForm
 from napari_ies.viewer.preparing.segmenting import SegmentationSettings, segment_sources
-from napari_ies.viewer.state.reading import model_key
+from napari_ies.viewer.volumes.layer_data import METADATA_KEY, file_of
+from napari_ies.viewer.volumes.sources import Source, placed, source_of
 from napari_ies.viewer.work import tasks
-from napari_ies.viewer.work.jobs import Job
+from napari_ies.viewer.work.job import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from napari_ies.network.profile import Profile
-    from napari_ies.viewer.reader import LayerDataTuple
+    from napari_ies.progress import Progress
+    from napari_ies.viewer.feature import Services
+    from napari_ies.viewer.state.loaded import LoadedModel, Restored
     from napari_ies.viewer.state.reading import Reading
-    from napari_ies.viewer.widget import LesionSaliencyWidget
-    from napari_ies.viewer.work.tasks import LoadedModel
+    from napari_ies.viewer.volumes.layer_data import LayerDataTuple
+
+DEFAULT_SEQUENCES = ("FLAIR", "T1")
+"""What is asked for until a checkpoint says what it takes."""
 
 
-class Preparing(QObject):
-    """Opens files, loads checkpoints and segments, as the forms ask for it.
+class Preparing(Feature):
+    """Opens files, loads checkpoints and segments, as the forms ask for it."""
 
-    Parameters
-    ----------
-    host
-        The panel.
-    """
-
-    def __init__(self, host: LesionSaliencyWidget) -> None:
-        super().__init__(host)
-        self._host = host
-        self._loaded: LoadedModel | None = None
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self.images = ImagesForm(DEFAULT_SEQUENCES)
+        self.checkpoint = CheckpointForm()
+        self.segmentation = SegmentationForm()
+        self.geometry = Geometry(self.checkpoint.geometry, services.state, services.tell)
+        self.naming = Naming(services, self.images)
+        self.notes = ResultNotes(services, self.why_other_images)
+        self._preferences = Preferences(
+            "computation",
+            {
+                "device": self.checkpoint.prefer_device,
+                "smallest_lesion": self.segmentation.prefer_smallest,
+            },
+        )
         # The last one segmented here, and the keys of its layers: they may have no files.
         self._segmented: ref[Reading] | None = None
         self._chosen: dict[str, str] = {}
-        host.images.file_chosen.connect(self.open_image)
-        host.checkpoint.chosen.connect(self.load_checkpoint)
-        host.segmentation.file_chosen.connect(self.open_reference)
-        host.segmentation.lesions_chosen.connect(self.open_lesions)
-        host.segmentation.segment_requested.connect(self.segment)
-        host.link.layers_changed.connect(self.offer_layers)
-        host.checkpoint.geometry.changed.connect(self._on_geometry)
-        host.checkpoint.geometry.refused.connect(host.say)
-        host.checkpoint.geometry.kept.connect(host.say)
-        host.notes.offer_taken.connect(self.segment_as_offered)
-        host.model_changed.connect(self._on_model)
+        self._restored: Restored | None = None
+        self.images.file_chosen.connect(self.open_image)
+        self.images.changed.connect(self.refresh)
+        self.checkpoint.chosen.connect(self.load_checkpoint)
+        self.segmentation.file_chosen.connect(self.open_reference)
+        self.segmentation.lesions_chosen.connect(self.open_lesions)
+        self.segmentation.segment_requested.connect(self.segment)
+        self.geometry.turned.connect(self._on_turned)
+        self.notes.offer_taken.connect(self._on_offer_taken)
+        services.link.layers_changed.connect(self.offer_layers)
+        services.work.idle.connect(self.refresh)
+        state = services.state
+        state.model_changed.connect(self._on_model)
+        state.layers_given.connect(self.open_layers)
+        state.restored.connect(self._on_restored)
+        state.checkpoint_wanted.connect(self._on_checkpoint_wanted)
+        self.refresh()
+
+    def views(self) -> Sequence[Placed]:
+        """Return the sections of what is set up once, and the notes on the result."""
+        return (
+            Placed(Place.PREPARATION, [self.images, self.naming.form], "Images"),
+            Placed(Place.PREPARATION, [self.checkpoint], "Checkpoint"),
+            Placed(Place.PREPARATION, [self.segmentation], "Segmentation"),
+            Placed(Place.RESULT, [self.notes.view]),
+        )
+
+    def attach(self) -> None:
+        """Follow the preferences."""
+        self._preferences.attach()
+
+    def release(self) -> None:
+        """Follow them no more."""
+        self._preferences.release()
 
     def open_image(self, sequence: str, path: str) -> None:
         """Open a NIfTI file as a layer and take it as a sequence."""
-        done = partial(self._on_image, sequence)
-        work, title = partial(tasks.open_file, path), f"Opening {Path(path).name}"
-        self._host.jobs.submit(Job(f"open {sequence}", title, work, done))
+        self._open(f"open {sequence}", path, tasks.open_file, partial(self._on_image, sequence))
 
     def open_reference(self, path: str) -> None:
         """Open a NIfTI file as the reference mask."""
-        work, title = partial(tasks.open_mask, path), f"Opening {Path(path).name}"
-        self._host.jobs.submit(Job("open reference", title, work, self._on_reference))
+        self._open("open reference", path, tasks.open_mask, self._on_reference)
 
     def open_lesions(self, path: str) -> None:
         """Open a file as the lesions to explain."""
-        work, title = partial(tasks.open_mask, path), f"Opening {Path(path).name}"
-        self._host.jobs.submit(Job("open lesions", title, work, self._on_lesions))
+        self._open("open lesions", path, tasks.open_mask, self._on_lesions)
 
     def open_layers(self, layers: Sequence[LayerDataTuple]) -> None:
         """Add images, the last of them on top, and masks, hidden; frame all of it."""
-        scene = self._host.scene
+        scene = self.services.scene
         for data, arguments, kind in layers:
             hidden = {"visible": False} if kind == "labels" else {}
             scene.add((data, {**arguments, **hidden}, kind))
@@ -85,70 +117,66 @@ class Preparing(QObject):
 
     def offer_layers(self) -> None:
         """Offer the layers that are in the viewer now as images and masks."""
-        host, scene = self._host, self._host.scene
+        scene = self.services.scene
         images = {key_of(layer): layer.name for layer in scene.images()}
         # A mask may have been opened as an image.
         masks = {key_of(layer): layer.name for layer in scene.masks()} | images
         flat = [(layer.name, reason) for layer, reason in scene.unsuitable_images()]
         flat_masks = [(layer.name, reason) for layer, reason in scene.unsuitable_masks()]
-        host.images.set_images(images, flat)
-        host.segmentation.set_masks(masks, [*flat_masks, *flat])
-        host.refresh()
+        self.images.set_images(images, flat)
+        self.segmentation.set_masks(masks, [*flat_masks, *flat])
+        self.refresh()
 
     def load_checkpoint(self, path: str, device: str = "auto") -> None:
         """Load a checkpoint onto a device."""
-        work = partial(tasks.load_model, path, device)
-        title = f"Loading {Path(path).name}"
-        self._host.jobs.submit(Job("checkpoint", title, work, self._host.take_model))
+        self.services.state.device = device
+        self.services.work.run(
+            Job(
+                "checkpoint",
+                f"Loading {Path(path).name}",
+                partial(tasks.load_model, path, device),
+                self.services.state.take_model,
+                on_failed=self._on_not_loaded,
+            )
+        )
 
     def segment(self) -> None:
         """Segment the chosen images with the loaded network."""
-        host = self._host
-        if host.model is None or host.images.why_not_complete:
+        services = self.services
+        loaded, form = services.state.model, self.segmentation
+        if loaded is None or self.images.why_not_complete:
             return
-        chosen = host.images.assignment()
+        chosen = self.images.assignment()
         try:
             sources = placed({s: self._source(k) for s, k in chosen.items()})
-            reference = host.segmentation.reference_key
+            reference, given = form.reference_key, form.lesions.key
             mask = None if reference is None else self._source(reference)
-            given = host.segmentation.lesions.key
             lesions = None if given is None else self._source(given)
         except NapariIESError as error:
-            host.fail("segment", str(error))
+            services.tell.fail(str(error))
             return
         settings = SegmentationSettings(
-            host.segmentation.threshold.value(),
-            host.segmentation.smallest.value(),
-            mask,
-            lesions,
-            Whose(*host.patient.ask()),
+            form.threshold.value(), form.smallest.value(), mask, lesions, Whose(*self.naming.ask())
         )
-        host.jobs.cancel("explain")
-        request = host.saliency.request()
-        work = partial(segment_sources, host.model.model, sources, settings, request)
+        services.explaining.stop()
+        request = services.state.request
+        work = partial(segment_sources, loaded.model, sources, settings, request)
         done = partial(self._on_segmented, chosen)
-        host.jobs.submit(Job("segment", "Segmenting", work, done))
-
-    def segment_as_offered(self) -> None:
-        """Segment again with the orientation that the network agrees better with."""
-        offered = self._host.notes.offered
-        if offered and self._host.notes.offer.isEnabled():
-            self._host.checkpoint.geometry.choose(offered, self._host.checkpoint.geometry.spacing)
-            self.segment()
+        services.work.run(Job("segment", "Segmenting", work, done))
 
     def why_other_images(self, reading: Reading) -> str:
         """Why the chosen images are not those of a reading, or an empty string."""
-        host = self._host
-        if host.images.why_not_complete:
-            return host.images.why_not_complete
-        chosen, case = host.images.assignment(), reading.case
+        if self.images.why_not_complete:
+            return self.images.why_not_complete
+        chosen, case = self.images.assignment(), reading.case
         segmented = None if self._segmented is None else self._segmented()
         if segmented is reading and chosen == self._chosen:
             return ""
+        find = self.services.scene.find
         other = [
             name
             for name, path in zip(case.sequences, case.paths, strict=True)
-            if path is None or name not in chosen or not _shows(host.scene.find(chosen[name]), path)
+            if path is None or name not in chosen or not _shows(find(chosen[name]), path)
         ]
         if not other and len(chosen) == len(case.sequences):
             return ""
@@ -157,150 +185,133 @@ class Preparing(QObject):
             "press Segment for these."
         )
 
+    def refresh(self) -> None:
+        """Allow to segment, or say why that cannot be now."""
+        loaded = self.services.state.model is not None
+        why = "" if loaded else "Choose a checkpoint first."
+        allow(self.segmentation.button, why or self.images.why_not_complete)
+        self.notes.refresh()
+
+    def _open(
+        self,
+        kind: str,
+        path: str,
+        read: Callable[[str], Iterator[Progress[LayerDataTuple]]],
+        done: Callable[[LayerDataTuple], None],
+    ) -> None:
+        title = f"Opening {Path(path).name}"
+        self.services.work.run(Job(kind, title, partial(read, path), done))
+
+    def _on_offer_taken(self, orientation: str) -> None:
+        """Segment again with the orientation that the network agrees better with."""
+        form = self.checkpoint.geometry
+        form.choose(orientation, form.spacing)
+        self.segment()
+
     def _on_segmented(self, chosen: dict[str, str], reading: Reading) -> None:
         """Show what was segmented, named as a person typed meanwhile."""
-        typed, case = self._host.patient.ask_again(), reading.case
-        subject, visit = (
-            own if label is None else label
-            for label, own in zip(typed, (case.subject, case.visit), strict=True)
-        )
-        if (subject, visit) != (case.subject, case.visit):
-            reading.case = replace(case, subject=subject, visit=visit)
-        self._segmented, self._chosen = ref(reading), chosen
-        self._host.show_reading(reading)
+        reading.case = self.naming.named(reading.case)
+        self._segmented, self._chosen, self._restored = ref(reading), chosen, None
+        self.services.state.show_reading(reading)
 
     def _source(self, key: str) -> Source:
-        return source_of(self._host.scene.find(key))
+        return source_of(self.services.scene.find(key))
 
     def _on_image(self, sequence: str, layer_data: LayerDataTuple) -> None:
-        host = self._host
         # The first sequence is the one lesions are looked for on.
-        key = host.scene.add(layer_data, on_top=sequence == host.images.sequences[0])
-        self.offer_layers()
-        host.images.assign(sequence, key)
-        host.say(f"Opened {layer_data[1]['name']} as {sequence}.")
+        on_top = sequence == self.images.sequences[0]
+        key = self._add(layer_data, sequence, on_top=on_top)
+        self.images.assign(sequence, key)
 
     def _on_reference(self, layer_data: LayerDataTuple) -> None:
-        key = self._host.scene.add(layer_data)
-        self.offer_layers()
-        self._host.segmentation.choose_mask(key)
-        self._host.say(f"Opened {layer_data[1]['name']} as the reference.")
+        self.segmentation.choose_mask(self._add(layer_data, "the reference"))
 
     def _on_lesions(self, layer_data: LayerDataTuple) -> None:
-        key = self._host.scene.add(layer_data)
+        self.segmentation.lesions.choose(self._add(layer_data, "the lesions to explain"))
+
+    def _add(self, layer_data: LayerDataTuple, what: str, *, on_top: bool = True) -> str:
+        key = self.services.scene.add(layer_data, on_top=on_top)
         self.offer_layers()
-        self._host.segmentation.lesions.choose(key)
-        self._host.say(f"Opened {layer_data[1]['name']} as the lesions to explain.")
+        self.services.tell.say(f"Opened {layer_data[1]['name']} as {what}.")
+        return key
 
-    def restore_geometry(self, profile: Profile) -> None:
-        """Turn and scale the images for the loaded network as a saved profile says."""
-        if self._loaded is None:
+    def _on_restored(self, restored: Restored) -> None:
+        """Show what a saved session had open, each file once, and set the forms as they were."""
+        self._restored = restored
+        self.images.set_sequences(restored.sequences)
+        keys = {s: self._shown(layer) for s, layer in reversed([*restored.images.items()])}
+        reference = None if restored.reference is None else self._shown(restored.reference)
+        self.offer_layers()
+        for sequence, key in keys.items():
+            self.images.assign(sequence, key)
+        if reference is not None:
+            self.segmentation.choose_mask(reference)
+        self._restore_settings(restored)
+
+    def _shown(self, layer_data: LayerDataTuple) -> str:
+        """Return the key of a layer that shows the same file, added if there is none."""
+        scene, (_, arguments, kind) = self.services.scene, layer_data
+        path = Path(arguments["metadata"][METADATA_KEY]["path"])
+        for layer in scene.images() if kind == "image" else scene.masks():
+            if _shows(layer, path):
+                return key_of(layer)
+        return scene.add(layer_data)
+
+    def _restore_settings(self, restored: Restored) -> None:
+        self.segmentation.threshold.setValue(restored.threshold)
+        self.segmentation.smallest.setValue(restored.smallest)
+
+    def _on_checkpoint_wanted(self, path: str, device: str) -> None:
+        """Load a checkpoint, unless it is the loaded one that a reopened reading lacks."""
+        loaded = self.services.state.model
+        if loaded is not None and self._is_lacking(loaded):
+            self._give_network()
+        elif path:
+            if device:
+                self.checkpoint.prefer_device(device)
+            self.checkpoint.choose(path)
+
+    def _is_lacking(self, loaded: LoadedModel) -> bool:
+        """Whether a network is the one that segmented what was reopened."""
+        reading, sha256 = self.services.state.reading, loaded.model.sha256
+        if reading is None or self._restored is None:
+            return False
+        return reading.model.sha256 == sha256 != ""
+
+    def _give_network(self) -> None:
+        """Give a reopened reading its network, turned and scaled as when it segmented."""
+        state = self.services.state
+        if state.reading is None or self._restored is None:
             return
-        own = self._loaded.model.profile
-        same = profile.orientation == own.orientation
-        orientation = None if same else profile.orientation or AS_STORED
-        size, own_size = _voxels(profile), _voxels(own)
-        spacing = None if size == own_size else size or AS_STORED
-        geometry = self._host.checkpoint.geometry
-        # Nobody chose it now, so that there is nothing to say about it.
-        geometry.blockSignals(True)
-        geometry.choose(orientation, spacing)
-        geometry.blockSignals(False)
-        self._take_geometry()
+        self.geometry.restore(state.reading.model.profile)
+        self._restore_settings(self._restored)
+        if state.model is not None:
+            state.give_network(state.model.model)
 
-    def _on_geometry(self) -> None:
-        """Turn and scale the images otherwise from now on, and say what that is for."""
-        before = self._host.model
-        if before is None:
-            self._host.say("A checkpoint sets orientation and voxels anew when it is loaded.")
-        elif self._take_geometry() and self._host.model is not None:
-            old, new = before.model.profile, self._host.model.model.profile
-            shown = self._host.reading
-            if shown is not None and model_key(shown.model) != model_key(before.model):
-                shown = None
-            self._host.say(geometry_said(old, new, None if shown is None else shown.model.profile))
+    def _on_turned(self, loaded: LoadedModel) -> None:
+        self.checkpoint.set_model(loaded.model, loaded.device)
+        self.refresh()
 
-    def _take_geometry(self) -> bool:
-        """Turn and scale the images otherwise for the loaded network; return whether it does."""
-        from napari_ies.checkpoints import with_geometry
+    def _on_not_loaded(self) -> None:
+        self.services.state.model = None
+        self.checkpoint.set_failed()
 
-        host, loaded = self._host, self._loaded
-        if loaded is None or host.model is None:
-            return False
-        asked = host.checkpoint.geometry
-        try:
-            model = with_geometry(loaded.model, asked.orientation, asked.spacing)
-        except NapariIESError as error:
-            host.say(str(error))
-            return False
-        host.model = replace(loaded, model=model)
-        host.checkpoint.set_model(model, loaded.device)
-        host.refresh()
-        return True
-
-    def _on_model(self, loaded: LoadedModel) -> None:
-        host, profile = self._host, loaded.model.profile
-        before, self._loaded = self._loaded, loaded
-        host.checkpoint.set_devices(loaded.devices)
-        host.checkpoint.set_model(loaded.model, loaded.device)
-        if before is None or model_key(before.model) != model_key(loaded.model):
-            host.checkpoint.geometry.set_profile(profile)
-        else:
-            self._take_geometry()
-        host.images.set_sequences(profile.sequences)
-        host.segmentation.set_profile(profile.threshold, profile.smallest_lesion)
-        host.saliency.set_layers(loaded.layers, loaded.default_layer)
-        host.say(f"Loaded {profile.name}; computing on {loaded.device}.")
-
-
-def geometry_said(old: Profile, new: Profile, shown: Profile | None) -> str:
-    """Say which orientation or voxel size was taken, and whether the result on screen has it.
-
-    Parameters
-    ----------
-    old, new
-        What the form asked for before, and asks for now.
-    shown
-        What the result on screen was segmented with, or None where the loaded network has none.
-    """
-    fields = (
-        ("Orientation", "counts", [one.orientation for one in (old, new)], "orientation"),
-        ("Voxels", "count", [_size(one) for one in (old, new)], "voxels"),
-    )
-    had = {} if shown is None else {"orientation": shown.orientation, "voxels": _size(shown)}
-    told = []
-    for name, counts, (before, now), field in fields:
-        if before == now:
-            continue
-        what, there = f"{name} {now or AS_STORED}", had.get(field)
-        if shown is None:
-            told.append(f"{what} {counts} when you segment.")
-        elif now == there:
-            told.append(f"{what}, as in the result on screen.")
-        else:
-            told.append(
-                f"{what} {counts} when you segment again; the result on screen is "
-                f"{there or AS_STORED}."
-            )
-    return " ".join(told) or "Orientation and voxels are as before."
+    def _on_model(self, loaded: LoadedModel | None) -> None:
+        if loaded is None:
+            return
+        profile = loaded.model.profile
+        self.checkpoint.set_devices(loaded.devices)
+        self.checkpoint.set_model(loaded.model, loaded.device)
+        self.geometry.take(loaded)
+        self.images.set_sequences(profile.sequences)
+        self.segmentation.set_profile(profile.threshold, profile.smallest_lesion)
+        self.services.tell.say(f"Loaded {profile.name}; computing on {loaded.device}.")
+        if self._is_lacking(loaded):
+            self._give_network()
+        self.refresh()
 
 
 def _shows(layer: Any, path: Path) -> bool:
     """Return whether a layer was read from a file."""
-    if layer is None:
-        return False
-    try:
-        shown = source_of(layer).path
-    except NapariIESError:
-        return False
-    return shown is not None and shown.absolute() == path.absolute()
-
-
-def _voxels(profile: Profile) -> tuple[float, float, float] | None:
-    """Return the voxel size that a network is run at, or None for the stored one."""
-    return profile.spacing if profile.resample else None
-
-
-def _size(profile: Profile) -> str | None:
-    size = _voxels(profile)
-    return None if size is None else f"{' × '.join(f'{part:g}' for part in size)} mm"
+    shown = None if layer is None else file_of(layer)
+    return shown is not None and Path(shown).absolute() == path.absolute()

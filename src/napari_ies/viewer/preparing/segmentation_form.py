@@ -8,10 +8,10 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QWidget
 
 from napari_ies.network.profile import Profile
-from napari_ies.viewer.canvas.layer_choice import LayerChoice
 from napari_ies.viewer.panel import dialogs
+from napari_ies.viewer.panel.availability import allow, describe
+from napari_ies.viewer.panel.layer_choice import LayerChoice
 from napari_ies.viewer.panel.parameter_form import ParameterForm
-from napari_ies.viewer.work.availability import allow, describe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

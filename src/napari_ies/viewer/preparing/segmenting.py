@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from napari_ies.errors import NapariIESError
 from napari_ies.progress import Progress
-from napari_ies.viewer.canvas.layer_mask import layer_lesions, reference_mask
 from napari_ies.viewer.preparing.assembling import NOBODY_TYPED, Whose, assemble_case
 from napari_ies.viewer.state.reading import Reading, lesion_places
+from napari_ies.viewer.volumes.layer_mask import layer_lesions, reference_mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
     from napari_ies.saliency.request import SaliencyRequest
-    from napari_ies.viewer.canvas.sources import Source
+    from napari_ies.viewer.volumes.sources import Source
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,10 +15,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ies.viewer.readout.plot import draw, profile_figure
-from napari_ies.viewer.work.background import Background, Errand
+from napari_ies.viewer.state.event import Event
+from napari_ies.viewer.work.lane import Errand
+from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from napari_ies.saliency.reading_off.surroundings import Surroundings
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.viewer.readout.plot import Sheet
-    from napari_ies.viewer.state.reading import Answer
+    from napari_ies.viewer.state.answers import Answer
+    from napari_ies.viewer.work.lane import Lane
 
 logger = logging.getLogger("napari_ies")
 
@@ -58,24 +60,26 @@ class Numbers:
     picture: NDArray[np.uint8]
 
 
-class Measuring(QObject):
-    """Measures the newest map asked about, in the background."""
+class Measuring:
+    """Measures the newest map asked about, in the background.
 
-    measured = Signal(object)
-    """The :class:`Numbers` of a map; never of one that was forgotten or replaced by another."""
+    Parameters
+    ----------
+    lane
+        The thread that measures.
+    """
 
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, lane: Lane) -> None:
+        self.measured: Event[[Numbers]] = Event()
+        """What was read off a map; never of one that was forgotten or replaced by another."""
         self._wanted: tuple[Answer, Sheet] | None = None
         self._waiting = False
         self._busy = False
         self._started = 0.0
         self._known: tuple[Saliency, Surroundings] | None = None
         self._last: Numbers | None = None
-        self._pause = QTimer(self)
-        self._pause.setSingleShot(True)
-        self._pause.timeout.connect(self._start)
-        self._background = Background(self)
+        self._pause = Soon(self._start)
+        self._lane = lane
 
     @property
     def busy(self) -> bool:
@@ -90,8 +94,8 @@ class Measuring(QObject):
         passed = time.monotonic() - self._started
         if answer.finished or passed >= PAUSE_SECONDS:
             self._start()
-        elif not self._pause.isActive():
-            self._pause.start(int(1000 * (PAUSE_SECONDS - passed)))
+        elif not self._pause.waiting:
+            self._pause.ask(int(1000 * (PAUSE_SECONDS - passed)))
 
     def forget(self) -> None:
         """Drop what was asked; what is being measured is not told."""
@@ -104,7 +108,7 @@ class Measuring(QObject):
         self._pause.stop()
         self._waiting, self._busy, self._started = False, True, time.monotonic()
         work = partial(self._numbers, *self._wanted)
-        self._background.add(Errand(work, self._on_measured, self._on_failed))
+        self._lane.add(Errand(work, self._on_measured, self._on_failed))
 
     def _numbers(self, answer: Answer, sheet: Sheet) -> Numbers:
         """Measure and draw; runs in a thread, one at a time."""

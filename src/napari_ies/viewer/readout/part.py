@@ -5,51 +5,48 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QObject
 from qtpy.QtGui import QGuiApplication
 
+from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.readout.measuring import Measuring
 from napari_ies.viewer.readout.plot import Sheet
 from napari_ies.viewer.readout.view import ReadoutView
 from napari_ies.viewer.readout.words import NO_ANSWER, copied_text, method_line
-from napari_ies.viewer.state.titles import capitalised, subject_title
+from napari_ies.viewer.state.titles import capitalised
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_ies.viewer.feature import Services
     from napari_ies.viewer.readout.measuring import Numbers
-    from napari_ies.viewer.state.reading import Answer
-    from napari_ies.viewer.widget import LesionSaliencyWidget
+    from napari_ies.viewer.state.answers import Answer
 
 
-class Readout(QObject):
-    """The tab "Readout" of the panel.
+class Readout(Feature):
+    """The tab "Readout": what the map on screen is measured to be.
 
-    Parameters
-    ----------
-    host
-        The panel. What its map on screen is measured to be is shown, in the background and only
-        while the tab can be seen.
+    It is measured in the background, and only while the tab can be seen.
     """
 
-    def __init__(self, host: LesionSaliencyWidget) -> None:
-        super().__init__(host)
-        self._host = host
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
         self._numbers: Numbers | None = None
         self.view = ReadoutView()
-        self.measuring = Measuring(self)
-        host.add_tab(
-            "Readout",
-            self.view,
-            "Numbers of the map on screen, and how far from the lesion it looks.",
-        )
-        host.answer_shown.connect(self._refresh)
-        host.selection_changed.connect(self._refresh)
-        host.reading_changed.connect(self._refresh)
-        host.jobs.idle.connect(self._say_method)
+        self.measuring = Measuring(services.work.lane())
+        services.state.answer_shown.connect(self._refresh)
+        services.state.selection_changed.connect(self._refresh)
+        services.state.reading_changed.connect(self._refresh)
+        services.work.idle.connect(self._say_method)
         self.measuring.measured.connect(self._show)
         self.view.appeared.connect(self._refresh)
         self.view.restyled.connect(self._refresh)
         self.view.plot.resized.connect(self._refresh)
         self.view.copy_requested.connect(self._copy)
+
+    def views(self) -> Sequence[Placed]:
+        """Return the tab."""
+        tooltip = "Numbers of the map on screen, and how far from the lesion it looks."
+        return (Placed(Place.TAB, [self.view], "Readout", tooltip),)
 
     def release(self) -> None:
         """Ask nothing any more; a map that is being measured is dropped."""
@@ -72,14 +69,16 @@ class Readout(QObject):
 
     def _answer(self) -> Answer | None:
         """Return the map on screen if it is one of what is selected."""
-        shown = self._host.shown
-        return shown if shown is not None and shown.subject == self._host.selected else None
+        shown = self.services.state.shown
+        return (
+            shown if shown is not None and shown.subject == self.services.state.selected else None
+        )
 
     def _why_none(self) -> str:
-        selected = self._host.selected
+        selected = self.services.state.selected
         if selected is None:
             return NO_ANSWER
-        return f"{capitalised(subject_title(selected))} has no map yet."
+        return f"{capitalised(selected.called)} has no map yet."
 
     def _show(self, numbers: Numbers) -> None:
         self._numbers = numbers
@@ -88,20 +87,20 @@ class Readout(QObject):
 
     def _say_method(self) -> None:
         if self._numbers is not None:
-            self.view.set_method(method_line(self._numbers.answer, self._running))
-
-    @property
-    def _running(self) -> bool:
-        return self._host.jobs.is_active("explain")
+            self.view.set_method(
+                method_line(self._numbers.answer, self.services.explaining.running)
+            )
 
     def _copy(self) -> None:
         if self._numbers is not None:
-            text = copied_text(self._numbers.answer, self._numbers.measures, self._running)
+            text = copied_text(
+                self._numbers.answer, self._numbers.measures, self.services.explaining.running
+            )
             QGuiApplication.clipboard().setText(text)
-            self._host.say("Copied the numbers of the map; paste them into a spreadsheet.")
+            self.services.tell.say("Copied the numbers of the map; paste them into a spreadsheet.")
 
     def _sheet(self) -> Sheet:
-        theme, plot = get_theme(self._host.viewer.theme), self.view.plot
+        theme, plot = get_theme(self.services.viewer.theme), self.view.plot
         return Sheet(
             max(plot.width(), 120),
             max(plot.height(), 120),

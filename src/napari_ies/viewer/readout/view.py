@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from napari_ies.viewer.panel.availability import describe
 from napari_ies.viewer.panel.plain_text import PlainLabel
 from napari_ies.viewer.readout.plot import Plot
 from napari_ies.viewer.readout.table import MeasuresModel, MeasuresTable
 from napari_ies.viewer.readout.words import NO_ANSWER, scaled_unit, share_sentence
-from napari_ies.viewer.work.availability import describe
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent

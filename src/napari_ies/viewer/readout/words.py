@@ -11,7 +11,7 @@ from napari_ies.saliency.reading_off.surroundings import SHELLS_MM
 if TYPE_CHECKING:
     import pandas as pd
 
-    from napari_ies.viewer.state.reading import Answer
+    from napari_ies.viewer.state.answers import Answer
 
 NONE = "–"
 """Stands for a number that is not there."""

@@ -17,8 +17,8 @@ from napari_ies.errors import CaseError
 from napari_ies.geometry.outline import box_of
 from napari_ies.printable import printable
 from napari_ies.progress import Progress
-from napari_ies.viewer.canvas.layer_mask import layer_mask
-from napari_ies.viewer.state.reading import Region
+from napari_ies.viewer.state.reading import KnownRegion
+from napari_ies.viewer.volumes.layer_mask import layer_mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from napari_ies.network.windows import Box
     from napari_ies.patient.case import Case
     from napari_ies.segmentation.segmentation import Segmentation
-    from napari_ies.viewer.canvas.frame import Voxel
-    from napari_ies.viewer.canvas.sources import Source
-    from napari_ies.viewer.state.reading import Reading, Subject
+    from napari_ies.segmentation.subject import Subject
+    from napari_ies.viewer.state.reading import Reading
+    from napari_ies.viewer.volumes.frame import Voxel
+    from napari_ies.viewer.volumes.sources import Source
 
 LONGEST_NAME = 200
 """Characters of a layer's name in a region's; of a longer one, beginning and end are taken."""
@@ -74,7 +75,7 @@ class RegionChoice:
 class ChosenRegion:
     """A region on the stored grid, and what a reader must know about it: plain sentences."""
 
-    region: Region
+    region: KnownRegion
     notes: tuple[str, ...] = ()
 
 
@@ -97,7 +98,7 @@ class SeenChange:
     """
 
     counterfactual: Counterfactual
-    region: Region
+    region: KnownRegion
     box: Box
     difference: NDArray[np.float32]
     window: tuple[float, float]
@@ -154,7 +155,7 @@ def chosen_region(choice: RegionChoice, reading: Reading) -> ChosenRegion:
         raise CaseError(f"{_capital(name)} holds no voxel; paint at least one, or choose another.")
     if choice.only_part:
         mask = _part_at(mask, choice.crosshair, name)
-    region = replace(Region.of_mask(name, mask, reading.case.spacing), notes=notes)
+    region = replace(KnownRegion.of_mask(name, mask, reading.case.spacing), notes=notes)
     if choice.only_part:
         x, y, z = region.place.centre
         region = replace(region, name=f"{name}, part at {x} {y} {z}")
@@ -172,8 +173,7 @@ def _named_mask(
     choice: RegionChoice, reading: Reading
 ) -> tuple[str, NDArray[np.bool_], tuple[str, ...]]:
     if choice.subject is not None:
-        name = choice.subject
-        name = f"lesion {name}" if isinstance(name, int) else name
+        name = choice.subject.called
         known = reading.regions.get(name)
         return name, reading.mask_of(choice.subject), () if known is None else known.notes
     if choice.source is not None:
@@ -205,7 +205,7 @@ def _part_at(mask: NDArray[np.bool_], voxel: Voxel | None, name: str) -> NDArray
     return part
 
 
-def _size_notes(region: Region, case: Case) -> tuple[str, ...]:
+def _size_notes(region: KnownRegion, case: Case) -> tuple[str, ...]:
     count = int(np.count_nonzero(region.mask))
     if count <= MANY_VOXELS:
         return ()
@@ -216,7 +216,7 @@ def _size_notes(region: Region, case: Case) -> tuple[str, ...]:
     )
 
 
-def _seen(counterfactual: Counterfactual, region: Region) -> SeenChange:
+def _seen(counterfactual: Counterfactual, region: KnownRegion) -> SeenChange:
     difference = counterfactual.difference
     visible = np.abs(difference) > VISIBLE_CHANGE
     box = box_of(visible if visible.any() else counterfactual.changed)

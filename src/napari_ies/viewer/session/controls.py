@@ -8,8 +8,8 @@ from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QMenu, QPushButton
 from superqt import QElidingLabel
 
+from napari_ies.viewer.panel.availability import describe
 from napari_ies.viewer.panel.plain_text import shown_name, tool_tip
-from napari_ies.viewer.work.availability import describe
 
 if TYPE_CHECKING:
     from pathlib import Path

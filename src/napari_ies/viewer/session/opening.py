@@ -9,26 +9,25 @@ from napari_ies.colour_maps import colour_limit
 from napari_ies.errors import ResultsError
 from napari_ies.geometry.grid import Grid
 from napari_ies.progress import Progress
-from napari_ies.viewer.canvas.frame import Frame
-from napari_ies.viewer.canvas.sources import turned_by_reader
-from napari_ies.viewer.reader import METADATA_KEY, read_image
+from napari_ies.segmentation.subject import Region, as_subject
+from napari_ies.viewer.state.answers import REGION_NOTES, Answer
 from napari_ies.viewer.state.reading import (
-    REGION_NOTES,
-    Answer,
+    KnownRegion,
     Reading,
-    Region,
     lesion_places,
     model_key,
 )
-from napari_ies.viewer.work.tasks import open_mask
+from napari_ies.viewer.volumes.frame import Frame
+from napari_ies.viewer.volumes.layer_data import METADATA_KEY, read_image, read_mask
+from napari_ies.viewer.volumes.sources import turned_by_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from napari_ies.results.session import SavedMap, Session
-    from napari_ies.viewer.reader import LayerDataTuple
-    from napari_ies.viewer.state.reading import Key
+    from napari_ies.viewer.state.answers import Key
+    from napari_ies.viewer.volumes.layer_data import LayerDataTuple
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,17 +79,16 @@ def open_session(folder: Path) -> Iterator[Progress[Reopened]]:
         places=lesion_places(labels, case.spacing),
         resampled=_resampled(images, case.sequences[0]),
         regions={
-            name: Region.of_mask(name, mask, case.spacing)
+            name: KnownRegion.of_mask(name, mask, case.spacing)
             for name, mask in session.regions.items()
             if mask.any()
         },
-        notes=session.notes,
+        notes={as_subject(one): text for one, text in session.notes.items()},
         reference=session.reference,
     )
     reference = None
     if session.reference is not None:
-        *_, last = open_mask(str(session.reference))
-        reference = last.result
+        reference = read_mask(session.reference)
     asked = session.checkpoints[0].device
     device = asked if asked in available_devices() else "auto"
     reopened = Reopened(session, reading, images, reference, device)
@@ -125,7 +123,7 @@ def read_map(saved: SavedMap, reopened: Reopened) -> Answer:
     checkpoint = saved.checkpoint
     subject, request, network = key_of_map(saved, reopened)
     regions, noted = reopened.reading.regions, saliency.provenance.get(REGION_NOTES)
-    region = regions.get(subject) if isinstance(subject, str) else None
+    region = regions.get(subject) if isinstance(subject, Region) else None
     if region is not None and not region.notes and isinstance(noted, list):
         # Of the region, and so of every other map of it.
         regions[region.name] = replace(region, notes=tuple(str(note) for note in noted))
@@ -159,7 +157,7 @@ def key_of_map(saved: SavedMap, reopened: Reopened) -> Key:
         network = model_key(reopened.reading.model)
     else:
         network = checkpoint.sha256 or f"in memory {checkpoint.name}"
-    return saved.subject, saved.request, network
+    return as_subject(saved.subject), saved.request, network
 
 
 def _resampled(images: dict[str, LayerDataTuple], first: str) -> tuple[str, ...]:

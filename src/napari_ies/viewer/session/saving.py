@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from napari_ies.network.model import SegmentationModel
     from napari_ies.results.session import Session, SessionSummary, SessionWriter
     from napari_ies.saliency.request import SaliencyRequest
-    from napari_ies.saliency.saliency import Saliency
-    from napari_ies.viewer.state.reading import Answer, Key, Reading, Subject
+    from napari_ies.segmentation.subject import Subject
+    from napari_ies.viewer.state.answers import Answer, Key
+    from napari_ies.viewer.state.reading import Reading
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,7 @@ class Recording:
     writer
         Adds to the session; None until it was begun.
     known
-        The maps in the session, in its order: what each answers, and the map itself, or None for
+        The maps in the session, in its order: what each answers, and its revision, or None for
         one that has not been read back yet; without a key what is missing or changed on disk.
     """
 
@@ -90,7 +91,7 @@ class Recording:
     device: str
     before: Path | None = None
     writer: SessionWriter | None = None
-    known: list[tuple[Key | None, Saliency | None]] = field(default_factory=list)
+    known: list[tuple[Key | None, int | None]] = field(default_factory=list)
 
     planned: Path | None = None
     """Where its session will lie, as far as can be told before it is begun."""
@@ -180,13 +181,13 @@ class Recording:
         assert writer is not None  # noqa: S101 - begun just now
         before = writer.record
         writer.set_regions(now.regions)
-        writer.set_notes(now.notes)
+        writer.set_notes({one: text for one, text in now.notes.items()})
         forgotten = self._forgotten(_held(now))
         known = {key for number, (key, _) in enumerate(self.known) if number not in forgotten}
         for answer, model in now.answers:
             if answer.key not in known and model is not None:
                 writer.add_map(answer.subject, answer.saliency, model, answer.request)
-                self.known.append((answer.key, answer.saliency))
+                self.known.append((answer.key, answer.revision))
         # Last, so that at no moment neither a map nor the one in its place is there.
         writer.drop_maps(forgotten)
         self.known = [one for number, one in enumerate(self.known) if number not in forgotten]
@@ -276,19 +277,19 @@ class Recording:
             reference_sha256=self._reference_sha256,
         )
 
-    def _forgotten(self, held: Mapping[Key, Saliency]) -> set[int]:
+    def _forgotten(self, held: Mapping[Key, int]) -> set[int]:
         """Return which maps the panel forgot, or holds another one in place of."""
         # A map that was read back since is the one that was saved.
         self.known = [
-            (key, held.get(key) if key is not None and saliency is None else saliency)
-            for key, saliency in self.known
+            (key, held.get(key) if key is not None and revision is None else revision)
+            for key, revision in self.known
         ]
         return {
             number
-            for number, (key, saliency) in enumerate(self.known)
-            if key is not None and saliency is not None and held.get(key) is not saliency
+            for number, (key, revision) in enumerate(self.known)
+            if key is not None and revision is not None and held.get(key) != revision
         }
 
 
-def _held(now: Snapshot) -> dict[Key, Saliency]:
-    return {answer.key: answer.saliency for answer, _ in now.answers}
+def _held(now: Snapshot) -> dict[Key, int]:
+    return {answer.key: answer.revision for answer, _ in now.answers}

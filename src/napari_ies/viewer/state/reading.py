@@ -1,17 +1,16 @@
-"""Reading: a segmented patient, ready to be asked about; and what was answered so far."""
+"""Reading: a segmented patient, ready to be asked about."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_ies.network.absent import why_absent
-from napari_ies.viewer.state.titles import capitalised, request_title, subject_title
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -19,16 +18,9 @@ if TYPE_CHECKING:
     from napari_ies.network.model import SegmentationModel
     from napari_ies.network.windows import Box
     from napari_ies.patient.case import Case
-    from napari_ies.saliency.request import SaliencyRequest
-    from napari_ies.saliency.saliency import Saliency
     from napari_ies.segmentation.segmentation import Segmentation
-    from napari_ies.viewer.canvas.frame import Frame, Voxel
-
-Subject = int | str
-"""A lesion by its label, or a region by its name."""
-
-Key = tuple[Subject, "SaliencyRequest", str]
-"""A subject, what was asked about it, and of which network (:func:`model_key`)."""
+    from napari_ies.segmentation.subject import Subject
+    from napari_ies.viewer.volumes.frame import Frame, Voxel
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +40,7 @@ class Place:
 
 
 @dataclass(frozen=True, eq=False)
-class Region:
+class KnownRegion:
     """A region that a person chose to have explained, and that is no lesion of the table.
 
     Parameters
@@ -71,7 +63,7 @@ class Region:
     @classmethod
     def of_mask(
         cls, name: str, mask: NDArray[np.bool_], spacing: tuple[float, float, float]
-    ) -> Region:
+    ) -> KnownRegion:
         """Make a region of a mask that is not empty; voxel size in mm."""
         return cls(name, mask, lesion_places(mask.astype(np.int32), spacing)[1])
 
@@ -94,7 +86,7 @@ class Reading:
     regions
         Other regions that were explained, by name; grows.
     notes
-        What a person wrote about a lesion or a region; changed by the panel's `set_note` alone.
+        What a person wrote about a lesion or a region; changed by `State.set_note` alone.
     reference
         The reference mask that the lesions were matched with: its file, or the mask, or None.
     """
@@ -105,18 +97,18 @@ class Reading:
     frame: Frame
     places: Mapping[int, Place]
     resampled: tuple[str, ...] = ()
-    regions: dict[str, Region] = field(default_factory=dict)
+    regions: dict[str, KnownRegion] = field(default_factory=dict)
     notes: dict[Subject, str] = field(default_factory=dict)
     reference: Path | NDArray[np.bool_] | None = None
 
-    def place_of(self, subject: Subject) -> Place | None:
+    def place_of(self, subject: Subject | int | str) -> Place | None:
         """Return where a lesion or a region lies, or None if there is none of that name."""
         if isinstance(subject, int):
             return self.places.get(subject)
         region = self.regions.get(subject)
         return None if region is None else region.place
 
-    def mask_of(self, subject: Subject) -> NDArray[np.bool_]:
+    def mask_of(self, subject: Subject | int | str) -> NDArray[np.bool_]:
         """Return the voxels of a lesion or a region, bool (X, Y, Z) on the stored grid."""
         if isinstance(subject, int):
             return np.asarray(self.segmentation.labels == subject)
@@ -157,111 +149,6 @@ class Reading:
         box = self.frame.displayed_box(place.box)
         shown = self.frame.reorientation.apply(self.mask_of(subject)[place.box])
         return shown, (box[0].start, box[1].start, box[2].start)
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """A map of a lesion or a region, running or finished, with what it answers.
-
-    Parameters
-    ----------
-    subject
-        The lesion or the region.
-    request
-        What was asked for.
-    saliency
-        The maps.
-    limit
-        Magnitude at which the colours end; in the unit of the maps.
-    model_name, model_key
-        The network that is explained: what its file is called, and what tells it from others.
-    finished
-        Whether the map is complete.
-    other_model
-        Whether it is another network than the one that found the lesions.
-    """
-
-    subject: Subject
-    request: SaliencyRequest
-    saliency: Saliency
-    limit: float
-    model_name: str
-    model_key: str
-    finished: bool = True
-    other_model: bool = False
-
-    @property
-    def key(self) -> Key:
-        """What tells this answer from the others of a reading."""
-        return self.subject, self.request, self.model_key
-
-    @property
-    def title(self) -> str:
-        """Subject, method and, where it is not the one that segmented, the network."""
-        title = f"{capitalised(subject_title(self.subject))} · {request_title(self.request)}"
-        return f"{title} · {self.model_name}" if self.other_model else title
-
-
-@dataclass(eq=False)
-class Answers:
-    """The finished maps of one reading, by subject, request and network."""
-
-    regions: Mapping[str, Region] = field(default_factory=dict)
-    """Those of the reading: what is noted of a region is noted in its maps."""
-    _answers: dict[Key, Answer] = field(default_factory=dict)
-    _awaited: list[Key] = field(default_factory=list)
-
-    def await_saved(self, keys: Iterable[Key]) -> None:
-        """Say which maps exist on disk and are about to be read back, the latest last."""
-        self._awaited = list(keys)
-
-    def awaited(self, subject: Subject) -> list[Key]:
-        """Return the keys of a subject's maps that are about to be read back."""
-        return [key for key in self._awaited if key[0] == subject]
-
-    def await_no_more(self, key: Key) -> None:
-        """Say that a map on disk cannot be read back."""
-        self._awaited = [one for one in self._awaited if one != key]
-
-    def add(self, answer: Answer) -> None:
-        """Keep a finished map; it becomes its subject's latest."""
-        region = self.regions.get(answer.subject) if isinstance(answer.subject, str) else None
-        if region is not None:
-            answer = replace(answer, saliency=with_region_notes(answer.saliency, region.notes))
-        self.await_no_more(answer.key)
-        self._answers.pop(answer.key, None)
-        self._answers[answer.key] = answer
-
-    def get(self, key: Key) -> Answer | None:
-        """Return the answer with a key, or None if it was not computed yet."""
-        return self._answers.get(key)
-
-    def of(self, subject: Subject) -> list[Answer]:
-        """Return the answers about a subject, the latest last."""
-        return [answer for answer in self._answers.values() if answer.subject == subject]
-
-    def forget(self, subject: Subject) -> None:
-        """Drop the answers about a subject."""
-        for answer in self.of(subject):
-            del self._answers[answer.key]
-
-    def __iter__(self) -> Iterator[Answer]:
-        return iter(list(self._answers.values()))
-
-    def __len__(self) -> int:
-        return len(self._answers)
-
-
-REGION_NOTES = "region_notes"
-"""Those of a map's notes that are its region's, in its provenance."""
-
-
-def with_region_notes(saliency: Saliency, notes: tuple[str, ...]) -> Saliency:
-    """Return a saliency whose provenance says how its region was taken; the same if it does."""
-    known = saliency.provenance.get("notes", ())
-    if set(notes) <= set(known if isinstance(known, list | tuple) else ()):
-        return saliency
-    return saliency.told(notes, **{REGION_NOTES: list(notes)})
 
 
 def model_key(model: SegmentationModel) -> str:

@@ -1,23 +1,14 @@
-"""Titles: how subjects, methods and networks are called on the screen."""
+"""Titles: how methods and networks are called on the screen."""
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from napari_ies.saliency.request import METHOD_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from napari_ies.network.model import SegmentationModel
     from napari_ies.saliency.request import SaliencyRequest
-    from napari_ies.viewer.state.reading import Answer, Subject
-
-
-def subject_title(subject: Subject) -> str:
-    """Return what a lesion or a region is called, such as ``"lesion 3"``."""
-    return f"lesion {subject}" if isinstance(subject, int) else subject
 
 
 def request_title(request: SaliencyRequest) -> str:
@@ -41,22 +32,3 @@ def model_title(model: SegmentationModel) -> str:
 def capitalised(text: str) -> str:
     """Return a text with its first letter in upper case, the rest as it is."""
     return text[:1].upper() + text[1:]
-
-
-def distinct_titles(answers: Sequence[Answer]) -> list[str]:
-    """Return the titles of maps, with the settings in which those of one title differ."""
-    titles = []
-    for answer in answers:
-        requests = [other.request for other in answers if other.title == answer.title]
-        values = {f.name: getattr(answer.request, f.name) for f in fields(answer.request)}
-        differing = (
-            f"{_FORMATS.get(name, name.replace('_', ' ') + ' {}').format(value)}"
-            for name, value in values.items()
-            if any(getattr(request, name) != value for request in requests)
-        )
-        titles.append(", ".join((answer.title, *differing)))
-    return titles
-
-
-_FORMATS = {"n_samples": "{} samples", "noise": "noise {:.1%}", "forward": "{}"}
-"""How settings are said; others by their name and value."""

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from napari_ies.colour_maps import colour_limit
 from napari_ies.errors import NapariIESError
 from napari_ies.progress import Progress
-from napari_ies.viewer.canvas.layer_mask import labels_shown
-from napari_ies.viewer.reader import read_image
-from napari_ies.viewer.state.reading import Answer, Reading, model_key
+from napari_ies.segmentation.subject import Lesion, Region
+from napari_ies.viewer.state.answers import Answer
+from napari_ies.viewer.state.loaded import LoadedModel
+from napari_ies.viewer.state.reading import Reading, model_key
 from napari_ies.viewer.state.titles import model_title
+from napari_ies.viewer.volumes.layer_data import read_image, read_mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,11 +23,9 @@ if TYPE_CHECKING:
     from napari_ies.network.model import SegmentationModel
     from napari_ies.saliency.expected.expected_time import ExpectedTime
     from napari_ies.saliency.request import SaliencyRequest
-    from napari_ies.viewer.reader import LayerDataTuple
-    from napari_ies.viewer.state.reading import Answers, Subject
-
-IMAGE_ONLY = ("colormap", "contrast_limits", "interpolation2d")
-"""Layer arguments that a Labels layer does not take."""
+    from napari_ies.segmentation.subject import Subject
+    from napari_ies.viewer.state.answers import Answers
+    from napari_ies.viewer.volumes.layer_data import LayerDataTuple
 
 LIMIT_STEP = 1.25
 """While a map refines, its limit grows by this factor at a time, and never shrinks."""
@@ -33,29 +33,6 @@ LIMIT_STEP = 1.25
 
 SURELY_SHORT = 1000
 """Runs of the network that take less than an hour on any machine: no click waits for a trial."""
-
-
-@dataclass(frozen=True, eq=False)
-class LoadedModel:
-    """A checkpoint that was loaded, with what the forms show of it.
-
-    Parameters
-    ----------
-    model
-        Ready to compute.
-    device
-        Where it computes, in words.
-    devices
-        Names of this machine's devices.
-    layers, default_layer
-        What Grad-CAM++ can look at; empty where no layer serves.
-    """
-
-    model: SegmentationModel
-    device: str
-    devices: tuple[str, ...]
-    layers: tuple[str, ...]
-    default_layer: str
 
 
 def once(step: str, function: Callable[[], Any]) -> Iterator[Progress[Any]]:
@@ -71,14 +48,7 @@ def open_file(path: str) -> Iterator[Progress[LayerDataTuple]]:
 
 def open_mask(path: str) -> Iterator[Progress[LayerDataTuple]]:
     """Read a mask or a label map as a Labels layer; labels keep their numbers."""
-
-    def read() -> LayerDataTuple:
-        data, arguments, _ = read_image(path)
-        kept = {k: v for k, v in arguments.items() if k not in IMAGE_ONLY}
-        shown = labels_shown(data, Path(path).name)
-        return shown, {**kept, "opacity": 0.4, "visible": False}, "labels"
-
-    return once(f"Opening {Path(path).name}", read)
+    return once(f"Opening {Path(path).name}", lambda: read_mask(path))
 
 
 def make_demo() -> Iterator[Progress[tuple[list[LayerDataTuple], str]]]:
@@ -116,12 +86,12 @@ class TakesLong:
 
 
 def expect(
-    reading: Reading, model: SegmentationModel, labels: Sequence[int], request: SaliencyRequest
+    reading: Reading, model: SegmentationModel, lesions: Sequence[Lesion], request: SaliencyRequest
 ) -> Iterator[Progress[ExpectedTime]]:
     """Estimate how long it takes to explain lesions one by one."""
     from napari_ies.saliency.expected.expected_time import expecting
 
-    masks = map(reading.mask_of, labels)
+    masks = map(reading.mask_of, lesions)
     return expecting(model, reading.case, masks, request, one_by_one=True)
 
 
@@ -140,7 +110,7 @@ def explain_subject(
     from napari_ies.saliency.expected.expected_time import expecting
     from napari_ies.saliency.explanation import explain_request
 
-    if isinstance(subject, str):
+    if isinstance(subject, Region):
         # Its row in the table says where it lies: found here, once, and not on the GUI thread.
         _ = reading.case.midline
     # Of a reopened session they were not tested yet, and the map's notes say what they gave.
@@ -226,8 +196,8 @@ def save_answers(
             answer.saliency,
             case=case,
             model=None if answer.other_model else model,
-            lesion=subject if isinstance(subject, int) else None,
-            region=subject if isinstance(subject, str) else None,
+            lesion=subject if isinstance(subject, Lesion) else None,
+            region=subject if isinstance(subject, Region) else None,
             run=named[name] if named[name] > 1 else None,
             overwrite=overwrite,
         )

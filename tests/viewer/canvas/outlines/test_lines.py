@@ -38,7 +38,7 @@ def on_canvas(hands, mask, world):
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])
 def test_lines_lie_on_the_borders_and_nowhere_else(segmented, patient, order):
     viewer, panel = segmented.viewer, segmented.panel
-    panel.select(2)
+    panel.state.select(2)
     viewer.dims.order = order
     segmented.settle()
     for layer in viewer.layers:
@@ -82,9 +82,9 @@ def sum_of_edges(mask, world, hands, plane, scale):
 
 def test_lines_come_and_go_with_what_is_shown(segmented):
     viewer, panel = segmented.viewer, segmented.panel
-    panel.select(2)
+    panel.state.select(2)
     segmented.settle()
-    lines = panel._planes.outlines
+    lines = panel.features["planes"].outlines
     there = lines.count
     assert there > 0
 
@@ -99,15 +99,15 @@ def test_lines_come_and_go_with_what_is_shown(segmented):
     segmented.settle()
     assert lines.count == there
     assert not segmented.lesions_layer().visible
-    panel.scene.lesions.outlines.toggle()
+    panel.services.scene.lesions.outlines.toggle()
     segmented.settle()
     assert lines.count == 0
     assert selected_pixels() == 0
-    panel.scene.lesions.outlines.toggle()
+    panel.services.scene.lesions.outlines.toggle()
     viewer.layers.remove(segmented.lesions_layer())
     segmented.settle()
     assert lines.count == 0
-    panel.select(2)
+    panel.state.select(2)
     segmented.settle()
     assert lines.count > 0
 
@@ -115,7 +115,7 @@ def test_lines_come_and_go_with_what_is_shown(segmented):
 def test_a_hidden_layer_is_removed_and_the_others_are_moved(segmented):
     # Plain napari ends here with a segmentation fault: it frees textures of another context.
     viewer = segmented.viewer
-    segmented.panel.scene.lesions.outlines.toggle()
+    segmented.panel.services.scene.lesions.outlines.toggle()
     viewer.add_image(np.zeros((4, 5, 6)), name="mine").visible = False
     segmented.settle()
     viewer.layers.remove("mine")

@@ -8,8 +8,8 @@ import pytest
 from napari_ies.colour_maps import OUTLINE_SELECTED
 from napari_ies.geometry.orientation import Reorientation
 from napari_ies.viewer.canvas.colours import OUTLINE, OUTLINE_MISSED
-from napari_ies.viewer.canvas.frame import Frame
 from napari_ies.viewer.canvas.outlines.outlines import Outlines
+from napari_ies.viewer.volumes.frame import Frame
 
 SHAPE = (6, 7, 8)
 PLANES = ((1, 2), (0, 2), (0, 1), (2, 1))

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from napari_ies.patient.case import Case
     from napari_ies.segmentation.segmentation import Segmentation
-    from napari_ies.viewer.canvas.frame import Frame, Voxel
     from napari_ies.viewer.canvas.layers.stack import LayerStack
+    from napari_ies.viewer.volumes.frame import Frame, Voxel
 
 LESIONS_NAME = "Lesions"
 PROBABILITY_NAME = "Lesion probability"

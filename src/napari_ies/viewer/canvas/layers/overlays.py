@@ -13,14 +13,15 @@ from napari_ies.viewer.canvas.layers.colour_bar import ColourBar
 from napari_ies.viewer.canvas.layers.followed import Followed, equal
 from napari_ies.viewer.canvas.layers.stack import key_of
 from napari_ies.viewer.panel.plain_text import shown_name
+from napari_ies.viewer.state.event import Event
 from napari_ies.viewer.state.look import Kind, Look, ShownLimits, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from napari_ies.saliency.saliency import Saliency
-    from napari_ies.viewer.canvas.frame import Frame
     from napari_ies.viewer.canvas.layers.stack import LayerStack
+    from napari_ies.viewer.volumes.frame import Frame
 
 BY_LOOK = ("colormap", "contrast_limits", "opacity")
 """What a look decides of a layer, unless a person set it on the layer itself."""
@@ -66,8 +67,8 @@ class SaliencyOverlays:
         self._busy = False
         self._attached = True
         self._bar = ColourBar(stack)
-        self.watchers: list[Callable[[], None]] = []
-        """Called when a person, or this, changed how an overlay looks."""
+        self.changed: Event[[]] = Event()
+        """A person, or this, changed how an overlay looks."""
 
     @property
     def look(self) -> Look:
@@ -270,8 +271,7 @@ class SaliencyOverlays:
             self._bar.show(None)
         else:
             self._bar.show(key_of(top), self._shown.unit)
-        for watcher in self.watchers:
-            watcher()
+        self.changed.emit()
 
     def attach(self) -> None:
         """Listen to the layers, as after :meth:`release`."""

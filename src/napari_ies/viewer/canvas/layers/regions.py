@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_ies.viewer.canvas.layers.stack import key_of
-from napari_ies.viewer.reader import METADATA_KEY
+from napari_ies.viewer.volumes.layer_data import METADATA_KEY
 
 if TYPE_CHECKING:
     from napari_ies.patient.case import Case
-    from napari_ies.viewer.canvas.frame import Frame
     from napari_ies.viewer.canvas.layers.stack import LayerStack
+    from napari_ies.viewer.volumes.frame import Frame
 
 BRUSH_MM = 4.0
 

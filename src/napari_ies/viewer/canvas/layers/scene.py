@@ -14,8 +14,9 @@ from napari_ies.viewer.canvas.layers.overlays import SaliencyOverlays
 from napari_ies.viewer.canvas.layers.regions import RegionLayers
 from napari_ies.viewer.canvas.layers.space import SpaceLayers
 from napari_ies.viewer.canvas.layers.stack import LayerStack, key_of
-from napari_ies.viewer.canvas.sources import why_unsuitable
-from napari_ies.viewer.canvas.units import MM, mm_of_world
+from napari_ies.viewer.state.event import Event
+from napari_ies.viewer.volumes.sources import why_unsuitable
+from napari_ies.viewer.volumes.units import MM, mm_of_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_ies.patient.case import Case
-    from napari_ies.viewer.canvas.frame import Frame, Point
-    from napari_ies.viewer.reader import LayerDataTuple
     from napari_ies.viewer.state.reading import Reading
+    from napari_ies.viewer.volumes.frame import Frame, Point
+    from napari_ies.viewer.volumes.layer_data import LayerDataTuple
 
 ABOVE_IMAGES = ("probability", "lesions", "overlay")
 
@@ -54,6 +55,8 @@ class Scene:
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
+        self.room_taken: Event[[object]] = Event()
+        """A part takes the room beside the image; another one that has it gives it back."""
         self._stack = LayerStack(viewer)
         self._resampled: list[str] = []
         self._frame: Frame | None = None

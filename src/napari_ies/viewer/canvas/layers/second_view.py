@@ -16,15 +16,15 @@ from napari_ies.viewer.canvas.layers.overlays import SaliencyOverlays
 from napari_ies.viewer.canvas.layers.stack import LayerStack
 from napari_ies.viewer.canvas.outlines.lines import OutlineLines
 from napari_ies.viewer.canvas.outlines.outlines import Outlines
-from napari_ies.viewer.canvas.units import share_world_units
 from napari_ies.viewer.panel.plain_text import shown_name
+from napari_ies.viewer.volumes.units import share_world_units
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
-    from napari_ies.viewer.canvas.frame import Frame, Point, Voxel
+    from napari_ies.viewer.volumes.frame import Frame, Point, Voxel
 
 LINKED = ("contrast_limits", "colormap", "gamma", "opacity", "visible")
 """What an image has in common in both views."""

@@ -12,13 +12,13 @@ import numpy as np
 
 from napari_ies.colour_maps import OUTLINE_SELECTED
 from napari_ies.viewer.canvas import colours
-from napari_ies.viewer.canvas.frame import AXIS_LABELS
-from napari_ies.viewer.canvas.units import MM
+from napari_ies.viewer.volumes.frame import AXIS_LABELS
+from napari_ies.viewer.volumes.units import MM
 
 if TYPE_CHECKING:
-    from napari_ies.viewer.canvas.frame import Frame
     from napari_ies.viewer.canvas.layers.stack import LayerStack
-    from napari_ies.viewer.planes.surfaces import Surfaces
+    from napari_ies.viewer.canvas.surfaces import Surfaces
+    from napari_ies.viewer.volumes.frame import Frame
 
 HEAD_NAME = "Head"
 HEAD_OPACITY = 0.12

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Layer
 
 from napari_ies.viewer.panel.plain_text import shown_name
-from napari_ies.viewer.reader import METADATA_KEY
+from napari_ies.viewer.volumes.layer_data import METADATA_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

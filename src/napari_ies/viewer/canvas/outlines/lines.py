@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_ies.viewer.canvas.canvases import shown_axes
 from napari_ies.viewer.canvas.outlines.outlines import NO_LINES
 from napari_ies.viewer.canvas.outlines.segments import Segments
-from napari_ies.viewer.canvas.units import mm_of_world
-from napari_ies.viewer.planes.canvas import shown_axes
+from napari_ies.viewer.volumes.units import mm_of_world
 
 if TYPE_CHECKING:
     from napari_ies.viewer.canvas.outlines.outlines import Outlines
@@ -44,7 +44,7 @@ class OutlineLines:
         self._events: tuple[Any, ...] = (dims.point, dims.order, dims.ndisplay, dims.units)
         for event in self._events:
             event.connect(self.draw)
-        outlines.watchers.append(self.draw)
+        outlines.changed.connect(self.draw)
         self.draw()
 
     @property
@@ -75,6 +75,5 @@ class OutlineLines:
         for event in self._events:
             event.disconnect(self.draw)
         self._events = ()
-        if self.draw in self._outlines.watchers:
-            self._outlines.watchers.remove(self.draw)
+        self._outlines.changed.disconnect(self.draw)
         self._node.parent = None

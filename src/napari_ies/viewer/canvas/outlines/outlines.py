@@ -9,14 +9,15 @@ import numpy as np
 from napari_ies.colour_maps import OUTLINE_SELECTED
 from napari_ies.geometry.outline import box_of, outline_segments
 from napari_ies.viewer.canvas.colours import OUTLINE, OUTLINE_MISSED
-from napari_ies.viewer.canvas.units import MM
+from napari_ies.viewer.state.event import Event
+from napari_ies.viewer.volumes.units import MM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from napari_ies.viewer.canvas.frame import Frame, Voxel
+    from napari_ies.viewer.volumes.frame import Frame, Voxel
 
 Lines = tuple["NDArray[np.float32]", "NDArray[np.float32]"]
 """Ends (N, 2, 2) of lines, and their colours (N, 4)."""
@@ -33,8 +34,8 @@ class Outlines:
         self._missed: tuple[int, ...] = ()
         self._selected: _Placed | None = None
         self._shown = True
-        self.watchers: list[Callable[[], None]] = []
-        """Called when anything else is to be outlined, or nothing."""
+        self.changed: Event[[]] = Event()
+        """Anything else is to be outlined, or nothing."""
 
     @property
     def units(self) -> tuple[str, str, str]:
@@ -130,8 +131,7 @@ class Outlines:
         return ends * scale + translate, np.concatenate([colours for _, colours in found])
 
     def _tell(self) -> None:
-        for watcher in tuple(self.watchers):
-            watcher()
+        self.changed.emit()
 
 
 class _Placed:

@@ -1,0 +1,69 @@
+"""Showing: what the state says is shown in the viewer, and what is clicked there is explained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_ies.viewer.canvas.picking import pick_lesion
+
+if TYPE_CHECKING:
+    from napari_ies.segmentation.subject import Subject
+    from napari_ies.viewer.canvas.layers import Scene
+    from napari_ies.viewer.canvas.viewer_link import Position, ViewerLink
+    from napari_ies.viewer.state.answers import Answer
+    from napari_ies.viewer.state.reading import Reading
+    from napari_ies.viewer.state.state import State
+    from napari_ies.viewer.work.explaining import Explaining
+
+
+class Showing:
+    """Follows the state before any part of the panel does, which then finds the layers there.
+
+    Parameters
+    ----------
+    state, scene
+        What is shown, and where.
+    link, explaining
+        What happens in the viewer, and what a click asks for.
+    """
+
+    def __init__(
+        self, state: State, scene: Scene, link: ViewerLink, explaining: Explaining
+    ) -> None:
+        self._state, self._scene, self._explaining = state, scene, explaining
+        state.reading_changed.connect(self._on_reading)
+        state.selection_changed.connect(self._on_selected)
+        state.answer_shown.connect(self._on_answer)
+        link.clicked.connect(self._on_clicked)
+        link.view_changed.connect(self._on_view_changed)
+        link.layers_changed.connect(scene.lesions.follow_layers)
+
+    def _on_reading(self, reading: Reading | None) -> None:
+        if reading is not None:
+            self._scene.show_reading(reading)
+
+    def _on_selected(self, subject: Subject | None) -> None:
+        reading, voxel = self._state.reading, self._state.at
+        if reading is not None and subject is not None and voxel is not None:
+            self._scene.lesions.select(subject, *reading.displayed(subject))
+            self._scene.look_at(reading.frame.to_world(voxel))
+
+    def _on_answer(self, answer: Answer) -> None:
+        reading = self._state.reading
+        if reading is not None:
+            overlays = self._scene.overlays
+            overlays.show(answer.saliency, reading.frame, answer.title, answer.limit)
+
+    def _on_clicked(self, position: Position, direction: Position | None) -> None:
+        reading = self._state.reading
+        if reading is None:
+            return
+        here = self._scene.in_mm(position)
+        sight = None if direction is None else self._scene.in_mm(direction)
+        pick = pick_lesion(reading.segmentation.labels, reading.frame, here, sight)
+        if pick is not None:
+            self._explaining.explain(*pick)
+
+    def _on_view_changed(self) -> None:
+        if self._state.reading is not None:
+            self._scene.lesions.follow_view()

@@ -1,0 +1,1 @@
+"""The button Save: lesions and maps as files in a folder."""

@@ -1,0 +1,155 @@
+"""Autosave: brings the session on disk up to what the state holds, whenever that grows.
+
+Knows no window. A save that failed or was replaced by a newer one loses nothing: the next one
+brings the folder up to its own snapshot.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from napari_ies.viewer.session.opening import known_maps
+from napari_ies.viewer.session.saving import Found, Recording, Snapshot
+from napari_ies.viewer.state.event import Event
+from napari_ies.viewer.state.reading import model_key
+from napari_ies.viewer.work.lane import Errand
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from napari_ies.patient.case import Case
+    from napari_ies.viewer.session.opening import Reopened
+    from napari_ies.viewer.state.reading import Reading
+    from napari_ies.viewer.state.state import State
+    from napari_ies.viewer.work.lane import Lane
+
+
+class Autosave:
+    """Saves a reading from the first map, note or region on.
+
+    Parameters
+    ----------
+    state
+        What is saved.
+    lane
+        The thread that saves.
+    roots
+        The folders whose folders may be sessions of a case, the first choice first.
+    automatic
+        Whether anything is saved at first.
+
+    Attributes
+    ----------
+    recording
+        The reading on its way to disk, or None.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        lane: Lane,
+        roots: Callable[[Case], tuple[Path, ...]],
+        *,
+        automatic: bool = True,
+    ) -> None:
+        self._state, self._lane, self._roots = state, lane, roots
+        self._automatic = automatic
+        self.recording: Recording | None = None
+        self.looked: Event[[Found]] = Event()
+        """It was looked where the session will lie, and what lies there."""
+        self.saved: Event[[Recording]] = Event()
+        """All that the state held then is saved."""
+        self.refused: Event[[Exception]] = Event()
+        """It could not be saved."""
+        state.answer_kept.connect(self._on_changed)
+        state.note_changed.connect(self._on_changed)
+        state.selection_changed.connect(self._on_changed)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the session is saved, once it is."""
+        return None if self.recording is None else self.recording.folder
+
+    @property
+    def automatic(self) -> bool:
+        """Whether what grows is saved."""
+        return self._automatic
+
+    @automatic.setter
+    def automatic(self, on: bool) -> None:
+        self._automatic = on
+        reading = self._state.reading
+        if on and self.recording is not None and self.recording.reading is reading:
+            self.save()
+        elif on and reading is not None:
+            self.begin(reading)
+
+    def begin(self, reading: Reading, root: Path | None = None) -> None:
+        """Save from now on in a session of its own, which begins with the first saved work.
+
+        Parameters
+        ----------
+        reading
+            What is saved.
+        root
+            The folder for its folder, in place of the usual ones.
+        """
+        roots = self._roots(reading.case) if root is None else (root,)
+        former = self.recording
+        before = former.folder if former is not None and former.reading is reading else None
+        recording = Recording(reading, roots, self._state.device, before)
+        self.recording = recording
+        self._add(recording.look, partial(self._on_looked, recording))
+        self.save()
+
+    def resume(self, reopened: Reopened) -> None:
+        """Go on saving in the session that was opened, as soon as that is switched on."""
+        root = reopened.session.folder.parent
+        recording = Recording(reopened.reading, (root,), reopened.device)
+        # As on disk, also maps of which another one followed with the same settings.
+        recording.known = [(key, None) for key in known_maps(reopened)]
+        self.recording = recording
+        self._add(partial(recording.resume, reopened.session), partial(self._on_saved, recording))
+
+    def save(self) -> None:
+        """Bring the session up to what the state holds now."""
+        recording = self.recording
+        if recording is None or recording.reading is not self._state.reading:
+            return
+        work = recording.save if self._automatic else recording.recognise
+        self._add(
+            partial(work, self._snapshot(recording.reading)),
+            partial(self._on_saved, recording),
+            key=("save" if self._automatic else "recognise", id(recording)),
+        )
+
+    def _add(
+        self, work: Callable[[], object], done: Callable[[object], None], key: object = None
+    ) -> None:
+        self._lane.add(Errand(work, done, self.refused.emit, key=key))
+
+    def _snapshot(self, reading: Reading) -> Snapshot:
+        state = self._state
+        models = {model_key(reading.model): reading.model}
+        if state.model is not None:
+            models[model_key(state.model.model)] = state.model.model
+        return Snapshot(
+            answers=tuple((answer, models.get(answer.model_key)) for answer in state.answers),
+            regions={name: region.mask for name, region in reading.regions.items()},
+            notes=dict(reading.notes),
+            request=state.request,
+            selected=state.selected,
+        )
+
+    def _on_changed(self, _: object) -> None:
+        self.save()
+
+    def _on_looked(self, recording: Recording, found: object) -> None:
+        if recording is self.recording and isinstance(found, Found):
+            self.looked.emit(found)
+
+    def _on_saved(self, recording: Recording, _: object) -> None:
+        if recording is self.recording:
+            self.saved.emit(recording)

@@ -1,0 +1,157 @@
+"""Answers: the maps of a reading, each with what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING
+
+from napari_ies.segmentation.subject import Region, Subject
+from napari_ies.viewer.state.titles import capitalised, request_title
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from napari_ies.saliency.request import SaliencyRequest
+    from napari_ies.saliency.saliency import Saliency
+    from napari_ies.viewer.state.reading import KnownRegion
+
+Key = tuple[Subject, "SaliencyRequest", str]
+"""A subject, what was asked about it, and of which network
+(:func:`~napari_ies.viewer.state.reading.model_key`)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """A map of a lesion or a region, running or finished, with what it answers.
+
+    Parameters
+    ----------
+    subject
+        The lesion or the region.
+    request
+        What was asked for.
+    saliency
+        The maps.
+    limit
+        Magnitude at which the colours end; in the unit of the maps.
+    model_name, model_key
+        The network that is explained: what its file is called, and what tells it from others.
+    finished
+        Whether the map is complete.
+    other_model
+        Whether it is another network than the one that found the lesions.
+    revision
+        Tells a kept map from one that took its place with the same settings; 0 if it is not kept.
+    """
+
+    subject: Subject
+    request: SaliencyRequest
+    saliency: Saliency
+    limit: float
+    model_name: str
+    model_key: str
+    finished: bool = True
+    other_model: bool = False
+    revision: int = 0
+
+    @property
+    def key(self) -> Key:
+        """What tells this answer from the others of a reading."""
+        return self.subject, self.request, self.model_key
+
+    @property
+    def title(self) -> str:
+        """Subject, method and, where it is not the one that segmented, the network."""
+        title = f"{capitalised(self.subject.called)} · {request_title(self.request)}"
+        return f"{title} · {self.model_name}" if self.other_model else title
+
+
+@dataclass(eq=False)
+class Answers:
+    """The finished maps of one reading, by subject, request and network."""
+
+    regions: Mapping[str, KnownRegion] = field(default_factory=dict)
+    """Those of the reading: what is noted of a region is noted in its maps."""
+    _revisions: int = 0
+    _answers: dict[Key, Answer] = field(default_factory=dict)
+    _awaited: list[Key] = field(default_factory=list)
+
+    def await_saved(self, keys: Iterable[Key]) -> None:
+        """Say which maps exist on disk and are about to be read back, the latest last."""
+        self._awaited = list(keys)
+
+    def awaited(self, subject: Subject | int | str) -> list[Key]:
+        """Return the keys of a subject's maps that are about to be read back."""
+        return [key for key in self._awaited if key[0] == subject]
+
+    def await_no_more(self, key: Key) -> None:
+        """Say that a map on disk cannot be read back."""
+        self._awaited = [one for one in self._awaited if one != key]
+
+    def add(self, answer: Answer) -> Answer:
+        """Keep a finished map, as the answer that is returned; it becomes its subject's latest."""
+        subject, saliency = answer.subject, answer.saliency
+        if isinstance(subject, Region) and subject in self.regions:
+            saliency = with_region_notes(saliency, self.regions[subject].notes)
+        self._revisions += 1
+        answer = replace(answer, saliency=saliency, revision=self._revisions)
+        self.await_no_more(answer.key)
+        self._answers.pop(answer.key, None)
+        self._answers[answer.key] = answer
+        return answer
+
+    def hold(self, answer: Answer, saliency: Saliency) -> None:
+        """Hold a kept map in another place, with the same values."""
+        kept = self._answers.get(answer.key)
+        if kept is not None and kept.revision == answer.revision:
+            self._answers[answer.key] = replace(kept, saliency=saliency)
+
+    def get(self, key: Key) -> Answer | None:
+        """Return the answer with a key, or None if it was not computed yet."""
+        return self._answers.get(key)
+
+    def of(self, subject: Subject | int | str) -> list[Answer]:
+        """Return the answers about a subject, the latest last."""
+        return [answer for answer in self._answers.values() if answer.subject == subject]
+
+    def forget(self, subject: Subject | int | str) -> None:
+        """Drop the answers about a subject."""
+        for answer in self.of(subject):
+            del self._answers[answer.key]
+
+    def __iter__(self) -> Iterator[Answer]:
+        return iter(list(self._answers.values()))
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+
+REGION_NOTES = "region_notes"
+"""Those of a map's notes that are its region's, in its provenance."""
+
+
+def with_region_notes(saliency: Saliency, notes: tuple[str, ...]) -> Saliency:
+    """Return a saliency whose provenance says how its region was taken; the same if it does."""
+    known = saliency.provenance.get("notes", ())
+    if set(notes) <= set(known if isinstance(known, list | tuple) else ()):
+        return saliency
+    return saliency.told(notes, **{REGION_NOTES: list(notes)})
+
+
+def distinct_titles(answers: Sequence[Answer]) -> list[str]:
+    """Return the titles of maps, with the settings in which those of one title differ."""
+    titles = []
+    for answer in answers:
+        requests = [other.request for other in answers if other.title == answer.title]
+        values = {f.name: getattr(answer.request, f.name) for f in fields(answer.request)}
+        differing = (
+            f"{_FORMATS.get(name, name.replace('_', ' ') + ' {}').format(value)}"
+            for name, value in values.items()
+            if any(getattr(request, name) != value for request in requests)
+        )
+        titles.append(", ".join((answer.title, *differing)))
+    return titles
+
+
+_FORMATS = {"n_samples": "{} samples", "noise": "noise {:.1%}", "forward": "{}"}
+"""How settings are said; others by their name and value."""

@@ -1,0 +1,170 @@
+"""State: what the window knows. Parts change it by its methods and follow its events."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from napari_ies.saliency.request import SaliencyRequest
+from napari_ies.segmentation.subject import as_subject
+from napari_ies.viewer.state.answers import Answers
+from napari_ies.viewer.state.event import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.segmentation.subject import Subject
+    from napari_ies.viewer.state.answers import Answer
+    from napari_ies.viewer.state.loaded import LoadedModel, Restored
+    from napari_ies.viewer.state.reading import KnownRegion, Reading
+    from napari_ies.viewer.volumes.frame import Voxel
+    from napari_ies.viewer.volumes.layer_data import LayerDataTuple
+
+
+class State:
+    """The network that is loaded, the patient that is read, and what was asked about it.
+
+    Attributes
+    ----------
+    model
+        The checkpoint that is loaded now.
+    device
+        The device that was asked for, by name.
+    reading
+        What was segmented with what, or None.
+    answers
+        The finished maps of the reading.
+    selected
+        The lesion or region that is selected.
+    at
+        The stored voxel of it that is looked at: the one that was clicked, else its centre.
+    shown
+        The map on screen, running or finished.
+    """
+
+    def __init__(self) -> None:
+        self.model: LoadedModel | None = None
+        self.device = "auto"
+        self.reading: Reading | None = None
+        self.answers = Answers()
+        self.selected: Subject | None = None
+        self.at: Voxel | None = None
+        self.shown: Answer | None = None
+        self._ask: Callable[[], SaliencyRequest] = SaliencyRequest
+
+        self.model_changed: Event[[LoadedModel | None]] = Event()
+        """Another checkpoint was loaded, or turned and scaled otherwise, or none could be."""
+        self.reading_changed: Event[[Reading | None]] = Event()
+        """Another patient was segmented or reopened."""
+        self.selection_changed: Event[[Subject | None]] = Event()
+        """Another lesion or region is selected, or another voxel of it."""
+        self.answer_shown: Event[[Answer]] = Event()
+        """A map is on screen now, running or finished."""
+        self.answer_kept: Event[[Answer]] = Event()
+        """A map was finished and kept."""
+        self.note_changed: Event[[Subject]] = Event()
+        """The note of a lesion or region in ``reading.notes`` is another one now."""
+        self.renamed: Event[[Reading]] = Event()
+        """The patient or the visit of the reading is called otherwise now."""
+        self.network_given: Event[[Reading]] = Event()
+        """A reopened reading got the network that segmented it."""
+        self.request_restored: Event[[SaliencyRequest]] = Event()
+        """The form is to ask for this, such as what a reopened session asked for last."""
+        self.layers_given: Event[[list[LayerDataTuple]]] = Event()
+        """Images and masks are to be opened, such as the demo's."""
+        self.restored: Event[[Restored]] = Event()
+        """Images and settings of a saved session are to be shown and set again."""
+        self.checkpoint_wanted: Event[[str, str]] = Event()
+        """A checkpoint's file is to be loaded onto a device (empty: the one that is chosen)."""
+        self.session_wanted: Event[[str, bool]] = Event()
+        """A saved session is to be opened; or only if it was not noticed before."""
+
+    @property
+    def request(self) -> SaliencyRequest:
+        """How the next lesion is explained: what the form asks for now."""
+        return self._ask()
+
+    @request.setter
+    def request(self, request: SaliencyRequest) -> None:
+        self._ask = lambda: request
+
+    def ask_as(self, form: Callable[[], SaliencyRequest]) -> None:
+        """Explain as a form asks for at that moment."""
+        self._ask = form
+
+    def take_model(self, loaded: LoadedModel | None) -> None:
+        """Take a loaded checkpoint in place of the one before, or none."""
+        self.model = loaded
+        self.model_changed.emit(loaded)
+
+    def show_reading(self, reading: Reading) -> None:
+        """Take a segmented patient in place of the one before."""
+        self.reading, self.answers = reading, Answers(reading.regions)
+        self.selected = self.shown = self.at = None
+        self.reading_changed.emit(reading)
+        self.selection_changed.emit(None)
+
+    def give_network(self, model: SegmentationModel) -> None:
+        """Give a reopened reading the network that segmented it."""
+        if self.reading is not None:
+            self.reading.model = model
+            self.network_given.emit(self.reading)
+
+    def rename(self, patient: str, visit: str) -> None:
+        """Call the patient and the visit of the reading otherwise from now on."""
+        if self.reading is not None:
+            self.reading.case = replace(self.reading.case, subject=patient, visit=visit)
+            self.renamed.emit(self.reading)
+
+    def select(self, subject: Subject | int | str, voxel: Voxel | None = None) -> bool:
+        """Select a lesion or region everywhere; return whether there is one of that name.
+
+        Parameters
+        ----------
+        subject
+            A lesion's label or a region's name.
+        voxel
+            The stored voxel to look at; by default the subject's centre.
+        """
+        place = None if self.reading is None else self.reading.place_of(subject)
+        if place is None:
+            return False
+        self.selected, self.at = as_subject(subject), voxel or place.centre
+        self.selection_changed.emit(self.selected)
+        return True
+
+    def add_region(self, region: KnownRegion) -> None:
+        """Take a region that is no lesion of the table.
+
+        Maps kept of another region of the same name are forgotten.
+        """
+        if self.reading is None:
+            return
+        known = self.reading.regions.get(region.name)
+        if known is not None and not (known.mask == region.mask).all():
+            self.answers.forget(region.name)
+        self.reading.regions[region.name] = region
+
+    def show(self, answer: Answer) -> None:
+        """Show a map, running or finished, in place of the one before."""
+        if self.reading is not None:
+            self.shown = answer
+            self.answer_shown.emit(answer)
+
+    def keep(self, answer: Answer) -> Answer:
+        """Keep a finished map of the reading, as the answer that is returned."""
+        kept = self.answers.add(answer)
+        self.answer_kept.emit(kept)
+        return kept
+
+    def set_note(self, subject: Subject | int | str, text: str) -> None:
+        """Keep what a person writes about a lesion or a region; an empty text removes it."""
+        subject = as_subject(subject)
+        if self.reading is None or self.reading.notes.get(subject, "") == text:
+            return
+        if text:
+            self.reading.notes[subject] = text
+        else:
+            del self.reading.notes[subject]
+        self.note_changed.emit(subject)

@@ -1,0 +1,1 @@
+"""The viewer's layers as volumes with a place in mm; no Qt."""

@@ -1,0 +1,105 @@
+"""LayerData: an image file as what napari calls a layer data tuple, upright and in millimetres."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_ies.colour_maps import window_of
+from napari_ies.patient.background import find_background
+from napari_ies.viewer.volumes.frame import Frame
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LayerDataTuple = tuple["NDArray[Any]", dict[str, Any], str]
+
+METADATA_KEY = "napari_ies"
+"""Key of this package's entry in a layer's metadata: ``path``, ``affine`` and ``shape``."""
+
+IMAGE_ONLY = ("colormap", "contrast_limits", "interpolation2d")
+"""Layer arguments that a Labels layer does not take."""
+
+
+def read_image(path: str | Path) -> LayerDataTuple:
+    """Read an image file as an upright image layer.
+
+    Parameters
+    ----------
+    path
+        A file that :func:`napari_ies.patient.images.volume.read_volume` reads.
+
+    Returns
+    -------
+    data, arguments, layer type
+        float32 view with the axes (inferior, posterior, left), intensities as stored; the
+        arguments of an image layer in mm.
+
+    Raises
+    ------
+    CaseError
+        If the file cannot be used, in one sentence that names it.
+    """
+    from napari_ies.patient.images.volume import expanded, read_volume, stem_of
+
+    path = expanded(path)
+    # A mask with no lesion is a constant volume and still a reference.
+    volume = read_volume(path, constant_is_error=False)
+    frame = Frame.of_grid(volume.affine, volume.grid.shape)
+    arguments = {
+        **frame.placement(),
+        "name": stem_of(path),
+        "colormap": "gray",
+        "interpolation2d": "linear",
+        "contrast_limits": window_of(volume.data, find_background(volume.data, volume.step)),
+        "metadata": {METADATA_KEY: {"path": str(path), "affine": volume.affine}},
+    }
+    return frame.reorientation.apply(volume.data), arguments, "image"
+
+
+def read_mask(path: str | Path) -> LayerDataTuple:
+    """Read a mask or a label map as a hidden Labels layer; labels keep their numbers.
+
+    Raises
+    ------
+    CaseError
+        If the file cannot be used, in one sentence that names it.
+    """
+    data, arguments, _ = read_image(path)
+    kept = {k: v for k, v in arguments.items() if k not in IMAGE_ONLY}
+    shown = labels_shown(data, Path(path).name)
+    return shown, {**kept, "opacity": 0.4, "visible": False}, "labels"
+
+
+def labels_shown(values: NDArray[Any], name: str) -> NDArray[Any]:
+    """Return a mask's or label map's values as a Labels layer shows them.
+
+    Parameters
+    ----------
+    values
+        (X, Y, Z), of any type; labels keep their numbers, and what is no part of the mask is 0.
+    name
+        What they are called in sentences.
+
+    Raises
+    ------
+    CaseError
+        If they are no mask.
+    """
+    from napari_ies.patient.mask_values import WHOLE, mask_of
+
+    mask, _ = mask_of(values, name)
+    whole = np.rint(values)
+    if np.abs(values - whole).max() > WHOLE or whole.max() <= 1:
+        return mask.astype(np.uint8)
+    small = whole.max() <= np.iinfo(np.int32).max
+    return np.where(mask, whole, 0).astype(np.int32 if small else np.int64)
+
+
+def file_of(layer: Any) -> str | None:
+    """Return the path of the file that a layer was opened from here, or None."""
+    known = layer.metadata.get(METADATA_KEY)
+    path = known.get("path") if isinstance(known, dict) else None
+    return None if path is None else str(path)
