@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PERCENT = 100
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Parameter:
     """A field of a frozen class, as a person meets it.
 
@@ -31,8 +31,8 @@ class Parameter:
     help
         What it is, in a plain sentence or two.
     said, why
-        Beginning of the sentence that refuses a value, with {} for it, and the reason at the end;
-        see :func:`~napari_ies.admissible.whole_number`. Without a beginning the class refuses.
+        Beginning of the sentence that refuses a value, with {} for it, by default ``"The seed is
+        {}"``, and the reason at the end; see :func:`~napari_ies.admissible.whole_number`.
     limits, above, below
         The least and the most of a number, and whether it must be above or below them.
     choices
@@ -75,12 +75,16 @@ class Parameter:
         """Return a value, a number as Python's own; raise an error of that type if it is none."""
         if value is None and self.optional:
             return None
+        said = self.said or f"The {self.name} is {{}}"
         if self.kind is int:
-            return whole_number(value, self.said, self.limits, error, self.why)
+            return whole_number(value, said, self.limits, error, self.why)
         if self.kind is float:
             ends = {"above": self.above, "below": self.below}
-            return real_number(value, self.said, self.limits, error, self.why, **ends)
-        return one_of(value, self.said, tuple(self.choices), error)
+            return real_number(value, said, self.limits, error, self.why, **ends)
+        if self.choices:
+            said = self.said or f"There is no {self.name} {{}}"
+            return one_of(value, said, tuple(self.choices), error)
+        return value
 
 
 @cache
@@ -116,5 +120,4 @@ def take(taker: object, error: type[NapariIESError]) -> None:
     """
     kind: type = type(taker)
     for name, about in parameters_of(kind).items():
-        if about.said:
-            object.__setattr__(taker, name, about.taken(getattr(taker, name), error))
+        object.__setattr__(taker, name, about.taken(getattr(taker, name), error))

@@ -16,6 +16,73 @@ ONE_COLUMN_MM, TWO_COLUMNS_MM = 88.0, 180.0
 """Widths of one and of two columns of a journal's page."""
 FARTHEST_MM = 1e6
 
+_LAYOUT = Parameter(
+    "Three planes at the lesion, or axial slices through it.",
+    label="Layout",
+    choices={"planes": "Three planes", "montage": "Axial slices"},
+)
+_THEME = Parameter(
+    "The page around the images.", label="Page", choices={"light": "Light", "dark": "Dark"}
+)
+_WIDTH = Parameter(
+    "Width of the page in mm: 88 for one column of a journal, 180 for two.",
+    said="The width is {} mm",
+    why=f"such as {ONE_COLUMN_MM:g} for one column and {TWO_COLUMNS_MM:g} for two",
+    label="Width",
+    limits=(60.0, 400.0),
+    choices={ONE_COLUMN_MM: "One column (88 mm)", TWO_COLUMNS_MM: "Two columns (180 mm)"},
+)
+_MARGIN = Parameter(
+    "How far the images reach around the lesion, in mm; around a centre that is chosen they are "
+    "as large.",
+    said="The margin around the lesion is {} mm",
+    why="more than a head",
+    label="Around the lesion",
+    limits=(0.0, 1000.0),
+    offered=(0.0, 200.0),
+    step=5.0,
+    unit=" mm",
+)
+_AT = Parameter(
+    "Centre the figure here, in mm of the scanner's coordinates (towards right, anterior, "
+    "superior, as the images' affine has them), not on the lesion."
+)
+_SEQUENCES = Parameter(name="sequence", help="Show this sequence; repeat for more (default: all).")
+_PLAIN = Parameter("Show each image without its overlay too.", label="images without overlay too")
+_SLICES = Parameter(
+    "Number of slices, where axial slices are shown.",
+    said="{} slices were asked for",
+    why="which a page has room for",
+    label="Slices",
+    limits=(1, 24),
+)
+_LIMITS = Parameter(
+    "Where the colours end: at one magnitude, so that sequences can be compared by eye, or at one "
+    "for each sequence, with a colour bar each, so that faint maps show too.",
+    said="There is no kind of limits {}",
+    label="Colour limits",
+    choices={"shared": "Shared by the sequences", "own": "Each sequence its own"},
+)
+_LIMIT = Parameter(
+    "Magnitude at which the colours end (default: the map's own limit).",
+    said="The colour limit is {}",
+    limits=(0.0, 1e30),
+    above=True,
+)
+_THRESHOLD = Parameter(
+    "Fraction of the limit up to which the overlay is clear.",
+    said="The threshold is {} of the limit",
+    why="a fraction",
+    limits=(0.0, 1.0),
+    below=True,
+)
+_OPACITY = Parameter("Opacity of the overlay, up to 1.", why="a fraction", limits=(0.0, 1.0))
+_OUTLINE = Parameter("Outline the lesion over its saliency.", label="outline of the lesion")
+_INTERPOLATION = Parameter(
+    "Between voxels; nearest shows each as a box.",
+    choices={"linear": "linear", "nearest": "nearest"},
+)
+
 
 @dataclass(frozen=True)
 class FigureSettings:
@@ -66,127 +133,20 @@ class FigureSettings:
         If one of them is not possible, in one sentence.
     """
 
-    layout: Annotated[
-        str,
-        Parameter(
-            help="Three planes at the lesion, or axial slices through it.",
-            said="There is no layout {}",
-            label="Layout",
-            choices={"planes": "Three planes", "montage": "Axial slices"},
-        ),
-    ] = "planes"
-    theme: Annotated[
-        str,
-        Parameter(
-            help="The page around the images.",
-            said="There is no theme {}",
-            label="Page",
-            choices={"light": "Light", "dark": "Dark"},
-        ),
-    ] = "light"
-    width: Annotated[
-        float,
-        Parameter(
-            help="Width of the page in mm: 88 for one column of a journal, 180 for two.",
-            said="The width is {} mm",
-            why=f"such as {ONE_COLUMN_MM:g} for one column and {TWO_COLUMNS_MM:g} for two",
-            label="Width",
-            limits=(60.0, 400.0),
-            choices={ONE_COLUMN_MM: "One column (88 mm)", TWO_COLUMNS_MM: "Two columns (180 mm)"},
-        ),
-    ] = TWO_COLUMNS_MM
-    margin: Annotated[
-        float | None,
-        Parameter(
-            help="How far the images reach around the lesion, in mm; around a centre that is "
-            "chosen they are as large.",
-            said="The margin around the lesion is {} mm",
-            why="more than a head",
-            label="Around the lesion",
-            limits=(0.0, 1000.0),
-            offered=(0.0, 200.0),
-            step=5.0,
-            unit=" mm",
-        ),
-    ] = 15.0
-    at: Annotated[
-        tuple[float, float, float] | None,
-        Parameter(
-            help="Centre the figure here, in mm of the scanner's coordinates (towards right, "
-            "anterior, superior, as the images' affine has them), not on the lesion.",
-        ),
-    ] = None
-    sequences: Annotated[
-        tuple[str, ...] | None,
-        Parameter(name="sequence", help="Show this sequence; repeat for more (default: all)."),
-    ] = None
-    plain: Annotated[
-        bool,
-        Parameter(
-            help="Show each image without its overlay too.", label="images without overlay too"
-        ),
-    ] = True
-    slices: Annotated[
-        int,
-        Parameter(
-            help="Number of slices, where axial slices are shown.",
-            said="{} slices were asked for",
-            why="which a page has room for",
-            label="Slices",
-            limits=(1, 24),
-        ),
-    ] = 6
-    limits: Annotated[
-        str,
-        Parameter(
-            help="Where the colours end: at one magnitude, so that sequences can be compared by "
-            "eye, or at one for each sequence, with a colour bar each, so that faint maps show "
-            "too.",
-            said="There is no kind of limits {}",
-            label="Colour limits",
-            choices={"shared": "Shared by the sequences", "own": "Each sequence its own"},
-        ),
-    ] = "shared"
-    limit: Annotated[
-        float | None,
-        Parameter(
-            help="Magnitude at which the colours end (default: the map's own limit).",
-            said="The colour limit is {}",
-            limits=(0.0, 1e30),
-            above=True,
-        ),
-    ] = None
-    threshold: Annotated[
-        float,
-        Parameter(
-            help="Fraction of the limit up to which the overlay is clear.",
-            said="The threshold is {} of the limit",
-            why="a fraction",
-            limits=(0.0, 1.0),
-            below=True,
-        ),
-    ] = 0.1
-    opacity: Annotated[
-        float,
-        Parameter(
-            help="Opacity of the overlay, up to 1.",
-            said="The opacity is {}",
-            why="a fraction",
-            limits=(0.0, 1.0),
-        ),
-    ] = 1.0
-    outline: Annotated[
-        bool,
-        Parameter(help="Outline the lesion over its saliency.", label="outline of the lesion"),
-    ] = True
-    interpolation: Annotated[
-        str,
-        Parameter(
-            help="Between voxels; nearest shows each as a box.",
-            said="There is no interpolation {}",
-            choices={"linear": "linear", "nearest": "nearest"},
-        ),
-    ] = "linear"
+    layout: Annotated[str, _LAYOUT] = "planes"
+    theme: Annotated[str, _THEME] = "light"
+    width: Annotated[float, _WIDTH] = TWO_COLUMNS_MM
+    margin: Annotated[float | None, _MARGIN] = 15.0
+    at: Annotated[tuple[float, float, float] | None, _AT] = None
+    sequences: Annotated[tuple[str, ...] | None, _SEQUENCES] = None
+    plain: Annotated[bool, _PLAIN] = True
+    slices: Annotated[int, _SLICES] = 6
+    limits: Annotated[str, _LIMITS] = "shared"
+    limit: Annotated[float | None, _LIMIT] = None
+    threshold: Annotated[float, _THRESHOLD] = 0.1
+    opacity: Annotated[float, _OPACITY] = 1.0
+    outline: Annotated[bool, _OUTLINE] = True
+    interpolation: Annotated[str, _INTERPOLATION] = "linear"
     signed_map: str = "RdBu_r"
     sequential_map: str = "inferno"
 

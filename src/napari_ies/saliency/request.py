@@ -14,6 +14,73 @@ AGGREGATIONS = ("mean", "sum", "max")
 FORWARDS = ("sliding-window", "whole-volume")
 PRECISIONS = ("float32", "tf32", "bf16")
 
+_METHOD = Parameter(
+    "SmoothGrad: how the lesion's score changes with each voxel of each sequence, averaged over "
+    "noisy copies of the images. Grad-CAM++: where a layer of the network was active for the "
+    "lesion.",
+    choices=METHOD_NAMES,
+)
+_AGGREGATION = Parameter(
+    "With SmoothGrad, how the lesion's voxels become one map: their mean, their sum, or for each "
+    "input voxel the strongest single one (max; slow).",
+    choices=dict(zip(AGGREGATIONS, AGGREGATIONS, strict=True)),
+)
+_N_SAMPLES = Parameter(
+    "With SmoothGrad, the number of noisy copies: more are smoother and take longer.",
+    name="samples",
+    said="{} noise samples were asked for",
+    why="where the noise's error is a thousandth of that of one sample",
+    limits=(1, 1_000_000),
+    offered=(1, 9_999),
+    unit=" samples",
+)
+_NOISE = Parameter(
+    "With SmoothGrad, the standard deviation of the noise as a fraction of the range (maximum "
+    "minus minimum) of the first sequence.",
+    said="The noise level is {}",
+    why="a fraction of the first sequence's range",
+    # Of noise a hundred times as wide as the intensities, no image is left.
+    limits=(0, 100),
+    offered=(0, 100),
+    decimals=1,
+    unit=" %",
+    percent=True,
+)
+_SEED = Parameter(
+    "With SmoothGrad, the seed of the noise: the same seed gives the same map.",
+    why="which takes 64 bits",
+    limits=(0, 2**63 - 1),
+    offered=(0, 99_999),
+    before="seed ",
+)
+_FORWARD = Parameter(
+    "How the network is applied: in blended sliding windows, as the lesions on screen are found, "
+    "or in one pass over the whole volume.",
+    choices={name: name.replace("-", " ") for name in FORWARDS},
+)
+_CLASS_INDEX = Parameter(
+    "Class to explain, by name or index (default: the network's).",
+    name="class",
+    why="counted from 0 as the network's output channels are",
+    limits=(0, 99_999),
+)
+_LAYER = Parameter(
+    "With Grad-CAM++, the layer of the network that is looked at, of those that napari-ies "
+    "inspect lists (default: the last upsampling layer below output resolution)."
+)
+_TOLERANCE = Parameter(
+    "With SmoothGrad, stop early once the map's standard error is at most this fraction of the "
+    "map (default: never).",
+    why="a fraction of the map, or none",
+    limits=(0, 1_000_000),
+    above=True,
+)
+_PRECISION = Parameter(
+    "Arithmetic of the network: float32 is exact; tf32 (CUDA only) and bf16 are faster on some "
+    "graphics cards and less exact.",
+    choices=dict(zip(PRECISIONS, PRECISIONS, strict=True)),
+)
+
 
 @dataclass(frozen=True)
 class SaliencyRequest:
@@ -54,112 +121,16 @@ class SaliencyRequest:
         If one of them is not possible, in one sentence.
     """
 
-    method: Annotated[
-        str,
-        Parameter(
-            help="SmoothGrad: how the lesion's score changes with each voxel of each sequence, "
-            "averaged over noisy copies of the images. Grad-CAM++: where a layer of the network "
-            "was active for the lesion.",
-            said="There is no method {}",
-            choices=METHOD_NAMES,
-        ),
-    ] = "smoothgrad"
-    aggregation: Annotated[
-        str,
-        Parameter(
-            help="With SmoothGrad, how the lesion's voxels become one map: their mean, their sum, "
-            "or for each input voxel the strongest single one (max; slow).",
-            said="There is no aggregation {}",
-            choices={name: name for name in AGGREGATIONS},
-        ),
-    ] = "mean"
-    n_samples: Annotated[
-        int,
-        Parameter(
-            name="samples",
-            help="With SmoothGrad, the number of noisy copies: more are smoother and take longer.",
-            said="{} noise samples were asked for",
-            why="where the noise's error is a thousandth of that of one sample",
-            limits=(1, 1_000_000),
-            offered=(1, 9_999),
-            unit=" samples",
-        ),
-    ] = 50
-    noise: Annotated[
-        float,
-        Parameter(
-            help="With SmoothGrad, the standard deviation of the noise as a fraction of the range "
-            "(maximum minus minimum) of the first sequence.",
-            said="The noise level is {}",
-            why="a fraction of the first sequence's range",
-            # Of noise a hundred times as wide as the intensities, no image is left.
-            limits=(0, 100),
-            offered=(0, 100),
-            decimals=1,
-            unit=" %",
-            percent=True,
-        ),
-    ] = 0.05
-    seed: Annotated[
-        int,
-        Parameter(
-            help="With SmoothGrad, the seed of the noise: the same seed gives the same map.",
-            said="The seed is {}",
-            why="which takes 64 bits",
-            limits=(0, 2**63 - 1),
-            offered=(0, 99_999),
-            before="seed ",
-        ),
-    ] = 0
-    forward: Annotated[
-        str,
-        Parameter(
-            help="How the network is applied: in blended sliding windows, as the lesions on screen "
-            "are found, or in one pass over the whole volume.",
-            said="There is no forward {}",
-            choices={name: name.replace("-", " ") for name in FORWARDS},
-        ),
-    ] = "sliding-window"
-    class_index: Annotated[
-        int | None,
-        Parameter(
-            name="class",
-            help="Class to explain, by name or index (default: the network's).",
-            said="The class is {}",
-            why="counted from 0 as the network's output channels are",
-            limits=(0, 99_999),
-        ),
-    ] = None
-    layer: Annotated[
-        str | None,
-        Parameter(
-            help="With Grad-CAM++, the layer of the network that is looked at, of those that "
-            "napari-ies inspect lists (default: the last upsampling layer below output "
-            "resolution).",
-            # The others are the network's.
-            choices={None: "default layer"},
-        ),
-    ] = None
-    tolerance: Annotated[
-        float | None,
-        Parameter(
-            help="With SmoothGrad, stop early once the map's standard error is at most this "
-            "fraction of the map (default: never).",
-            said="The tolerance is {}",
-            why="a fraction of the map, or none",
-            limits=(0, 1_000_000),
-            above=True,
-        ),
-    ] = None
-    precision: Annotated[
-        str,
-        Parameter(
-            help="Arithmetic of the network: float32 is exact; tf32 (CUDA only) and bf16 are "
-            "faster on some graphics cards and less exact.",
-            said="There is no precision {}",
-            choices={name: name for name in PRECISIONS},
-        ),
-    ] = "float32"
+    method: Annotated[str, _METHOD] = "smoothgrad"
+    aggregation: Annotated[str, _AGGREGATION] = "mean"
+    n_samples: Annotated[int, _N_SAMPLES] = 50
+    noise: Annotated[float, _NOISE] = 0.05
+    seed: Annotated[int, _SEED] = 0
+    forward: Annotated[str, _FORWARD] = "sliding-window"
+    class_index: Annotated[int | None, _CLASS_INDEX] = None
+    layer: Annotated[str | None, _LAYER] = None
+    tolerance: Annotated[float | None, _TOLERANCE] = None
+    precision: Annotated[str, _PRECISION] = "float32"
 
     def __post_init__(self) -> None:
         take(self, SaliencyError)

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ies.figures.settings import FORMATS, FigureSettings
+from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.panel.parameter_form import ParameterForm
 from napari_ies.viewer.panel.plain_text import PlainLabel
 

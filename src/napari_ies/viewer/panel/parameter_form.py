@@ -78,8 +78,8 @@ class ParameterForm:
 
 def _widget(about: Parameter) -> ValueWidget[Any]:
     """Make the control that a description asks for."""
-    if about.choices:
-        choices = [(title, value) for value, title in about.choices.items()]
+    if about.choices or about.kind is str:
+        choices = [(title, value) for value, title in about.choices.items()] or [("", None)]
         return ComboBox(value=about.default, choices=choices)
     if about.kind is bool:
         return CheckBox(value=about.default, text=about.label)
