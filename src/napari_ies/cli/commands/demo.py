@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from napari_ies.cli.options import Debug
+from napari_ies.cli import options
 from napari_ies.cli.terminal import reporting
 
 
@@ -16,7 +16,7 @@ def demo(
         Path | None,
         typer.Option(metavar="FILE", help="Write a picture of the viewer (PNG) and exit."),
     ] = None,
-    debug: Debug = False,
+    debug: options.Debug = False,
 ) -> None:
     """Open the viewer with a synthetic patient and network, ready to click a lesion."""
     with reporting(debug) as terminal:

@@ -7,34 +7,15 @@ from typing import Annotated
 
 import typer
 
-from napari_ies.cli.options import (
-    Aggregation,
-    Checkpoint,
-    Debug,
-    Device,
-    ForwardOption,
-    Images,
-    MemoryGib,
-    Method,
-    Orientation,
-    Out,
-    Overwrite,
-    PrecisionOption,
-    Reference,
-    Spacing,
-    Subject,
-    Threshold,
-    Visit,
-    Yes,
-    parse_images,
-)
+from napari_ies.cli import options
 from napari_ies.cli.terminal import reporting
+from napari_ies.saliency.request import SaliencyRequest
 
 
 def explain(
-    checkpoint: Checkpoint,
-    image: Images,
-    out: Out,
+    checkpoint: options.Checkpoint,
+    image: options.Images,
+    out: options.Out,
     lesion: Annotated[
         list[int] | None,
         typer.Option(
@@ -64,63 +45,34 @@ def explain(
             "another network, than those given here.",
         ),
     ] = False,
-    reference: Reference = None,
-    threshold: Threshold = None,
-    method: Annotated[
-        Method, typer.Option(help="SmoothGrad, a map per sequence, or Grad-CAM++, one map.")
-    ] = "smoothgrad",
-    aggregation: Annotated[
-        Aggregation,
-        typer.Option(help="SmoothGrad: how the gradients of the lesion's voxels become one map."),
-    ] = "mean",
-    samples: Annotated[int, typer.Option(min=1, help="SmoothGrad: number of noise samples.")] = 50,
-    noise: Annotated[
-        float,
-        typer.Option(min=0, help="SmoothGrad: noise as a fraction of the first sequence's range."),
-    ] = 0.05,
-    seed: Annotated[int, typer.Option(min=0, help="SmoothGrad: seed of the noise.")] = 0,
-    forward: ForwardOption = "sliding-window",
-    layer: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Grad-CAM++: a layer that inspect lists (default: the last upsampling layer "
-            "below output resolution).",
-        ),
-    ] = None,
-    tolerance: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            help="SmoothGrad: stop early once the map's standard error is at most this fraction "
-            "of the map (default: never).",
-        ),
-    ] = None,
-    class_name: Annotated[
-        str | None,
-        typer.Option(
-            "--class",
-            metavar="CLASS",
-            help="Class to explain, name or index (default: the network's).",
-        ),
-    ] = None,
-    precision: PrecisionOption = "float32",
-    memory_gib: MemoryGib = None,
-    orientation: Orientation = None,
-    spacing: Spacing = None,
-    device: Device = "auto",
-    subject: Subject = None,
-    visit: Visit = None,
-    overwrite: Overwrite = False,
-    yes: Yes = False,
-    debug: Debug = False,
+    reference: options.Reference = None,
+    threshold: options.Threshold = None,
+    method: options.MethodOption = "smoothgrad",
+    aggregation: options.AggregationOption = "mean",
+    samples: options.Samples = SaliencyRequest.n_samples,
+    noise: options.Noise = SaliencyRequest.noise,
+    seed: options.Seed = SaliencyRequest.seed,
+    forward: options.ForwardOption = "sliding-window",
+    layer: options.Layer = None,
+    tolerance: options.Tolerance = None,
+    class_name: options.Class = None,
+    precision: options.PrecisionOption = "float32",
+    memory_gib: options.MemoryGib = None,
+    orientation: options.Orientation = None,
+    spacing: options.Spacing = None,
+    device: options.Device = "auto",
+    subject: options.Subject = None,
+    visit: options.Visit = None,
+    overwrite: options.Overwrite = False,
+    yes: options.Yes = False,
+    debug: options.Debug = False,
 ) -> None:
     """Explain lesions: write, for each, a saliency map per sequence and how it was made.
 
     The patient is segmented first, unless --labels gives an earlier segmentation. A run that was
     stopped goes on where it was when the same command is given again.
     """
-    images = parse_images(image)
+    images = options.parse_images(image)
     _check_explain(lesion, all_lesions, mask, labels, reference, threshold)
     if labels_of_others and labels is None:
         raise typer.BadParameter("--labels-of-others is about the file of --labels; give that too.")
@@ -132,7 +84,6 @@ def explain(
         from napari_ies.cli.expecting import announce
         from napari_ies.cli.tables import measures_table, zones_table
         from napari_ies.results import anat_folder
-        from napari_ies.saliency.request import SaliencyRequest
         from napari_ies.saliency.saliency import unit_of
 
         model, case = segmenting.opened(

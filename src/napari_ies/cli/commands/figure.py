@@ -7,16 +7,9 @@ from typing import Annotated
 
 import typer
 
-from napari_ies.cli.options import (
-    Debug,
-    FigureFormat,
-    FigureInterpolation,
-    FigureLayout,
-    FigureLimits,
-    FigureTheme,
-    parse_images,
-)
+from napari_ies.cli import options
 from napari_ies.cli.terminal import reporting
+from napari_ies.figures.settings import FigureSettings
 
 
 def figure(
@@ -44,74 +37,36 @@ def figure(
         ),
     ] = None,
     form: Annotated[
-        FigureFormat | None,
+        options.FigureFormat | None,
         typer.Option("--format", help="Kind of file (default: by --out's ending, or png)."),
     ] = None,
-    layout: Annotated[
-        FigureLayout, typer.Option(help="Three planes at the lesion, or axial slices through it.")
-    ] = "planes",
-    theme: Annotated[FigureTheme, typer.Option(help="The page around the images.")] = "light",
-    width: Annotated[
-        float,
-        typer.Option(metavar="MM", help="Of the page: 88 for one column, 180 for two."),
-    ] = 180.0,
-    margin: Annotated[
-        float, typer.Option(metavar="MM", help="How far the images reach around the lesion.")
-    ] = 15.0,
+    layout: options.LayoutOption = "planes",
+    theme: options.ThemeOption = "light",
+    width: options.Width = FigureSettings.width,
+    margin: options.Margin = 15.0,
     whole: Annotated[
         bool,
         typer.Option("--whole", help="Show whole slices, not the lesion's surroundings."),
     ] = False,
-    at: Annotated[
-        tuple[float, float, float] | None,
-        typer.Option(
-            metavar="X Y Z",
-            help="Centre the figure here, in mm of the scanner's coordinates (towards right, "
-            "anterior, superior, as the images' affine has them), not on the lesion.",
-        ),
-    ] = None,
-    sequence: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Show this sequence; repeat for more (default: all)."),
-    ] = None,
-    slices: Annotated[int, typer.Option(metavar="N", help="Montage: number of slices.")] = 6,
-    limits: Annotated[
-        FigureLimits,
-        typer.Option(
-            help="One colour limit for all sequences, so that they can be compared, or for each "
-            "its own, with a colour bar each."
-        ),
-    ] = "shared",
-    limit: Annotated[
-        float | None,
-        typer.Option(metavar="VALUE", help="Where the colours end (default: the map's own limit)."),
-    ] = None,
-    threshold: Annotated[
-        float,
-        typer.Option(metavar="FRACTION", help="Of the limit, up to which the overlay is clear."),
-    ] = 0.1,
-    opacity: Annotated[
-        float, typer.Option(metavar="FRACTION", help="Of the overlay, up to 1.")
-    ] = 1.0,
-    plain: Annotated[
-        bool, typer.Option("--plain/--no-plain", help="Show each image without overlay too.")
-    ] = True,
-    outline: Annotated[
-        bool, typer.Option("--outline/--no-outline", help="Outline the lesion.")
-    ] = True,
-    interpolation: Annotated[
-        FigureInterpolation, typer.Option(help="Between voxels; nearest shows each as a box.")
-    ] = "linear",
+    at: options.At = None,
+    sequence: options.Sequences = None,
+    slices: options.Slices = FigureSettings.slices,
+    limits: options.LimitsOption = "shared",
+    limit: options.Limit = None,
+    threshold: options.ClearBelow = FigureSettings.threshold,
+    opacity: options.Opacity = FigureSettings.opacity,
+    plain: options.Plain = True,
+    outline: options.Outline = True,
+    interpolation: options.InterpolationOption = "linear",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace figures of the same name.")
     ] = False,
-    debug: Debug = False,
+    debug: options.Debug = False,
 ) -> None:
     """Draw figures for papers of saved saliencies: images, overlay, outline, scales, method."""
-    images = parse_images(image or [])
+    images = options.parse_images(image or [])
     with reporting(debug) as terminal:
         from napari_ies.cli import drawing
-        from napari_ies.figures import FigureSettings
 
         settings = FigureSettings(
             layout=layout,

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from napari_ies.cli.options import (
-    Checkpoint,
-    Debug,
-    Orientation,
-    Spacing,
-)
+from napari_ies.cli import options
 from napari_ies.cli.terminal import reporting
 
 
 def inspect(
-    checkpoint: Checkpoint,
-    orientation: Orientation = None,
-    spacing: Spacing = None,
-    debug: Debug = False,
+    checkpoint: options.Checkpoint,
+    orientation: options.Orientation = None,
+    spacing: options.Spacing = None,
+    debug: options.Debug = False,
 ) -> None:
     """Say what a checkpoint is: architecture, inputs, classes, profile and what was guessed."""
     with reporting(debug) as terminal:

@@ -2,50 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from napari_ies.cli.options import (
-    Checkpoint,
-    Debug,
-    Device,
-    ForwardOption,
-    Images,
-    Orientation,
-    Out,
-    Overwrite,
-    Reference,
-    Spacing,
-    Subject,
-    Threshold,
-    Visit,
-    parse_images,
-)
+from napari_ies.cli import options
 from napari_ies.cli.terminal import reporting
 
 
 def segment(
-    checkpoint: Checkpoint,
-    image: Images,
-    out: Out,
-    reference: Reference = None,
-    threshold: Threshold = None,
-    smallest: Annotated[
-        int | None,
-        typer.Option(min=1, help="Smallest lesion, in voxels (default: the network's)."),
-    ] = None,
-    forward: ForwardOption = "sliding-window",
-    orientation: Orientation = None,
-    spacing: Spacing = None,
-    device: Device = "auto",
-    subject: Subject = None,
-    visit: Visit = None,
-    overwrite: Overwrite = False,
-    debug: Debug = False,
+    checkpoint: options.Checkpoint,
+    image: options.Images,
+    out: options.Out,
+    reference: options.Reference = None,
+    threshold: options.Threshold = None,
+    smallest: options.Smallest = None,
+    forward: options.ForwardOption = "sliding-window",
+    orientation: options.Orientation = None,
+    spacing: options.Spacing = None,
+    device: options.Device = "auto",
+    subject: options.Subject = None,
+    visit: options.Visit = None,
+    overwrite: options.Overwrite = False,
+    debug: options.Debug = False,
 ) -> None:
     """Segment a patient: lesion labels, probabilities and the table of lesions."""
-    images = parse_images(image)
+    images = options.parse_images(image)
     with reporting(debug) as terminal:
         from napari_ies.cli.images import check_given
 
