@@ -18,7 +18,7 @@ from napari_ies.errors import ResultsError
 from napari_ies.patient.case import Case
 from napari_ies.results import load_saliency, load_segmentation, save_saliency
 from napari_ies.results.explained import load_explained, result_of
-from napari_ies.results.sidecars import is_plain_name
+from napari_ies.results.names import is_plain_name
 from napari_ies.results.storage.json_files import LARGEST_SIDECAR
 from napari_ies.results.storage.tables import read_table
 

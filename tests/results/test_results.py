@@ -178,17 +178,12 @@ def test_the_sidecar_says_how_a_map_was_made(tmp_path, case):
     first, *_ = save_saliency(tmp_path, smoothgrad(case), case=case, lesion=3)
     content = json.loads(first.with_name(first.name.replace(".nii.gz", ".json")).read_text())
     expected = {
-        "Method": "smoothgrad",
-        "Aggregation": "max",
-        "SamplesAsked": 9,
         "SamplesUsed": 7,
-        "Noise": 0.1,
-        "Seed": 5,
-        "Forward": "sliding-window",
         "Units": "logit per standard deviation",
         "FootprintVoxels": int(smoothgrad(case).footprint.sum()),
         "Lesion": 3,
         "Sequence": "FLAIR",
+        "Request": dataclasses.asdict(smoothgrad(case).request),
     }
     assert expected == {key: content[key] for key in expected}
     assert content["Provenance"] == smoothgrad(case).provenance

@@ -16,7 +16,7 @@ from napari_ies.results import (
     save_saliency,
 )
 from napari_ies.results.earlier import EarlierMaps, read_measures
-from napari_ies.results.storage.staging import remove_leftovers
+from napari_ies.results.storage.staging import finish_leftovers
 from napari_ies.saliency.explanation import explain_request, explain_together
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def split_targets(
         If a file is there that is to stay, or the folder cannot be used.
     """
     place = anat_folder(folder, case)
-    remove_leftovers(place)
+    finish_leftovers(place)
     earlier = EarlierMaps(place, model, case, request, same_device=overwrite)
     todo, there, files = [], {}, []
     for target in targets:

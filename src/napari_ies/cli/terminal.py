@@ -85,19 +85,8 @@ class Terminal:
         -------
         The finished result.
         """
-        from napari_ies.progress import finish
-
-        started = time.monotonic()
-        with self._bar() as show:
-
-            def shown() -> Iterator[Progress[T]]:
-                for report in reports:
-                    show(step, report)
-                    yield report
-
-            result = finish(shown())
-        logger.info("%s: %s", step, _duration(time.monotonic() - started))
-        return result
+        (result,) = self.follow_each(((step, report) for report in reports), str)
+        return result[1]
 
     def follow_each(
         self, reports: Iterator[tuple[K, Progress[T]]], step: Callable[[K], str]

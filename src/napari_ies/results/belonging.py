@@ -64,12 +64,6 @@ def told_apart(folder: str | Path, case: Case) -> tuple[Case, str]:
     return replace(case, subject=label, notes=(*case.notes, note)), note
 
 
-def holds_results(folder: str | Path, case: Case) -> bool:
-    """Whether results of this very case lie in a folder, so that saving might replace them."""
-    case, _ = told_apart(folder, case)
-    return any(_sidecars(Path(folder).expanduser(), identity_of(case)))
-
-
 class _Contents:
     """The contents of a case's images, hashed where a file's own hash is not enough."""
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -38,17 +37,8 @@ _COMPARED = {
 }
 
 
-@dataclass(frozen=True)
-class Hindrance:
-    """A file that is there and is not what would be computed.
-
-    Parameters
-    ----------
-    name
-        Of the file.
-    why
-        What it is instead.
-    """
+class Hindrance(NamedTuple):
+    """A file that is there and is not what would be computed, and what it is instead."""
 
     name: str
     why: str

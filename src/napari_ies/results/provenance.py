@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
-    from napari_ies.saliency.request import SaliencyRequest
 
 
 def case_provenance(case: Case) -> dict[str, Any]:
@@ -139,32 +138,3 @@ def checkpoint_provenance(model: SegmentationModel) -> dict[str, Any]:
         "Guessed": facts.pop("Guessed"),
     }
     return {"Checkpoint": checkpoint} | facts
-
-
-def request_provenance(
-    request: SaliencyRequest, provenance: Mapping[str, object]
-) -> dict[str, Any]:
-    """Return the settings of a saliency that take part in its method.
-
-    Parameters
-    ----------
-    request
-        What was asked for.
-    provenance
-        The saliency's own, which names the classes.
-    """
-    smoothgrad = request.method == "smoothgrad"
-    index, name = request.class_index, None
-    checkpoint = provenance.get("checkpoint")
-    if isinstance(checkpoint, dict) and index is not None:
-        name = dict(enumerate(checkpoint.get("class", ()))).get(index)
-    return {
-        "Method": request.method,
-        "Aggregation": request.aggregation if smoothgrad else None,
-        "SamplesAsked": request.n_samples if smoothgrad else None,
-        "Noise": request.noise if smoothgrad else None,
-        "Seed": request.seed if smoothgrad else None,
-        "Layer": None if smoothgrad else request.layer,
-        "Forward": request.forward,
-        "Class": {"Index": index, "Name": name},
-    }

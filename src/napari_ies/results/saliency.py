@@ -12,7 +12,7 @@ from napari_ies.errors import ResultsError
 from napari_ies.results.belonging import told_apart
 from napari_ies.results.dataset import source_uris, write_result
 from napari_ies.results.names import saliency_stem
-from napari_ies.results.provenance import case_provenance, request_provenance
+from napari_ies.results.provenance import case_provenance
 from napari_ies.results.sidecars import SaliencyContent, read_content
 from napari_ies.results.storage.images import image_writer, read_image, space_code
 from napari_ies.results.storage.json_files import finishing, sidecar_of
@@ -289,7 +289,6 @@ def _description(
         "Region": region,
         "FootprintVoxels": int(np.count_nonzero(saliency.footprint)),
         "SamplesUsed": saliency.n_used,
-        **request_provenance(saliency.request, provenance),
         "Request": asdict(saliency.request),
         "Sequences": list(saliency.sequences),
         "Grid": {

@@ -15,7 +15,7 @@ from napari_ies.geometry.grid import Grid
 from napari_ies.results.belonging import told_apart
 from napari_ies.results.dataset import source_uris, write_result
 from napari_ies.results.lesion_table import read_lesion_table
-from napari_ies.results.names import segmentation_stem
+from napari_ies.results.names import stem
 from napari_ies.results.provenance import (
     case_provenance,
     checkpoint_provenance,
@@ -59,10 +59,10 @@ def segmentation_files(subject: str, visit: str = "") -> dict[str, str]:
     -------
     The names for ``"labels"``, ``"probability"`` and ``"lesions"`` (the table).
     """
-    labels = segmentation_stem(subject, "dseg", visit=visit)
+    labels = stem("dseg", subject, visit, desc="lesions")
     return {
         "labels": f"{labels}.nii.gz",
-        "probability": f"{segmentation_stem(subject, 'probseg', visit=visit)}.nii.gz",
+        "probability": f"{stem('probseg', subject, visit, desc='lesions')}.nii.gz",
         "lesions": f"{labels}.tsv",
     }
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 import numpy as np
 from pydantic import (
@@ -12,7 +11,6 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    create_model,
     model_validator,
 )
 from pydantic.alias_generators import to_pascal
@@ -133,17 +131,6 @@ class Described(_Strict):
         return self.sha256[name]
 
 
-_TYPES = get_type_hints(SaliencyRequest)
-_FIELDS: dict[str, Any] = {
-    field.name: (_TYPES[field.name], field.default) for field in dataclasses.fields(SaliencyRequest)
-}
-_Request: type[BaseModel] = create_model(
-    "_Request",
-    __config__=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False),
-    **_FIELDS,
-)
-
-
 class _SaliencyFiles(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
     maps: Annotated[list[FileName], Field(min_length=1)]
@@ -196,7 +183,6 @@ class SaliencyContent(Described):
         if self.files.standard_error and len(self.files.standard_error) != count:
             raise ValueError("the sizes do not agree")
         _Provenance.model_validate(self.provenance)
-        _Request.model_validate(self.request)
         _ = self.asked
         return self
 
@@ -205,7 +191,7 @@ class SaliencyContent(Described):
         """What was asked for."""
         try:
             return SaliencyRequest(**self.request)
-        except SaliencyError as error:
+        except (SaliencyError, TypeError) as error:
             raise ValueError(str(error)) from error
 
     @property

@@ -9,14 +9,12 @@ import numpy as np
 
 from napari_ies.errors import NapariIESError, ResultsError
 from napari_ies.progress import Progress, finish
-from napari_ies.results.names import sidecar_name
-from napari_ies.results.segmentation import load_segmentation
+from napari_ies.results.segmentation import read_segmentation
 from napari_ies.results.session.document import read_summary
 from napari_ies.results.session.own_files import is_as_written
 from napari_ies.results.session.saved import SavedCheckpoint, SavedImage, SavedMap, Session
 from napari_ies.results.session.search import Search
 from napari_ies.results.storage.images import read_image
-from napari_ies.results.storage.json_files import expected_content, read_sidecar
 from napari_ies.segmentation.subject import Lesion
 
 if TYPE_CHECKING:
@@ -137,19 +135,13 @@ def _segmentation(
             )
     first = search.folder / next(iter(record.segmentation.files))
     try:
-        segmentation = load_segmentation(first, changed_too=True)
+        read = read_segmentation(first, changed_too=True)
     except NapariIESError as error:
         if str(search.folder) in str(error):
             raise
         raise ResultsError(f"The session in {search.folder} cannot be opened: {error}") from error
-    search.problems += _other_sizes(segmentation)
-    sidecar = search.folder / sidecar_name(first.name)
-    with expected_content(sidecar):
-        grid = read_sidecar(sidecar)["Grid"]
-        affine = np.array(grid["Affine"], dtype=np.float64).reshape(4, 4)
-        if not np.isfinite(affine).all() or np.linalg.det(affine[:3, :3]) == 0:
-            raise ValueError("the grid has no place in space")
-        return segmentation, affine
+    search.problems += _other_sizes(read.segmentation)
+    return read.segmentation, np.array(read.content["Grid"]["Affine"], dtype=np.float64)
 
 
 def _other_sizes(segmentation: Segmentation) -> list[str]:

@@ -10,44 +10,32 @@ days, and all files of a result of which somebody changed one.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 from datetime import datetime
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_ies.errors import ResultsError
-from napari_ies.patient.bids_label import bids_label
 from napari_ies.regular_files import file_sha256, sha256_of
-from napari_ies.results.names import image_stem, label, mask_stem, sidecar_name
-from napari_ies.results.saliency import every_name, saliency_files, save_saliency
-from napari_ies.results.segmentation import save_segmentation
 from napari_ies.results.session.document import session_text
-from napari_ies.results.session.own_files import OwnFiles
+from napari_ies.results.session.files import SessionFiles
 from napari_ies.results.session.record import (
     FORMAT,
     FORMAT_VERSION,
     SESSION_FILE,
-    CheckpointEntry,
-    FileEntry,
-    ImageEntry,
     MapEntry,
     NoteEntry,
-    RegionEntry,
-    SegmentationEntry,
     SessionEntry,
 )
-from napari_ies.results.storage.images import image_writer, space_code
-from napari_ies.results.storage.staging import remove_leftovers
+from napari_ies.results.storage.staging import finish_leftovers
 from napari_ies.results.storage.writing import prepare, text_writer, write
-from napari_ies.segmentation.subject import Lesion, Region, as_subject
+from napari_ies.segmentation.subject import as_subject
 from napari_ies.versions import versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -57,12 +45,6 @@ if TYPE_CHECKING:
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.segmentation.segmentation import Segmentation
-
-
-_LONGEST_ENTITY = 48
-"""Letters of a region's name in the names of its files, of which file systems allow some 200."""
-_DIGITS = 8
-"""Hexadecimal digits at the end of a name that was cut."""
 
 
 class SessionGoneError(ResultsError):
@@ -85,8 +67,7 @@ class SessionWriter:
     def __init__(self, folder: Path, case: Case, record: SessionEntry) -> None:
         self.folder = folder
         self.record = record
-        self._case = case
-        self._own = OwnFiles(folder)
+        self._files = SessionFiles(folder, case)
         self._digest = ""
         self._masks: dict[str, NDArray[np.bool_]] = {}
         self._unread_regions: tuple[str, ...] = ()
@@ -127,9 +108,14 @@ class SessionWriter:
         folder = prepare(folder, [SESSION_FILE])
         writer = cls(folder, case, _nothing_yet(case))
         try:
-            writer._begin(segmentation, model, device, reference, reference_sha256)
+            marked = writer._files.segmentation(segmentation, model, reference, reference_sha256)
+            writer._put(
+                images=writer._files.images(),
+                checkpoints=[writer._files.checkpoint(model, device)],
+                segmentation=marked,
+            )
         except ResultsError:
-            writer._own.remove_all()
+            writer._files.own.remove_all()
             raise
         return writer
 
@@ -156,7 +142,7 @@ class SessionWriter:
             one.name for one in session.record.regions if one.name not in session.regions
         )
         writer._refuse_foreign_changes()
-        remove_leftovers(session.folder)
+        finish_leftovers(session.folder)
         return writer
 
     def add_map(
@@ -187,24 +173,12 @@ class SessionWriter:
         """
         subject = as_subject(subject)
         checkpoints = self.record.checkpoints
-        own = _checkpoint_entry(self.folder, model, checkpoints[0].device)
+        own = self._files.checkpoint(model, checkpoints[0].device)
         known = [one.identity for one in checkpoints]
         if own.identity not in known:
             checkpoints = [*checkpoints, own]
             known.append(own.identity)
-        lesion = subject if isinstance(subject, Lesion) else None
-        region = _entity(subject) if isinstance(subject, Region) else None
-        paths = save_saliency(
-            self.folder,
-            saliency,
-            case=self._case,
-            model=model,
-            lesion=lesion,
-            region=region,
-            run=self._free_run(saliency, lesion, region),
-            flat=True,
-        )
-        files = self._noted(_with_sidecars(paths))
+        files = self._files.map(subject, saliency, model)
         added = MapEntry.model_construct(
             subject=subject,
             request=request or saliency.request,
@@ -214,7 +188,7 @@ class SessionWriter:
         try:
             self._put(checkpoints=checkpoints, maps=[*self.record.maps, added])
         except ResultsError:
-            self._own.remove(files)
+            self._files.own.remove(files)
             raise
 
     def drop_maps(self, numbers: Iterable[int]) -> None:
@@ -237,9 +211,8 @@ class SessionWriter:
         for name, mask in regions.items():
             if name in saved and np.array_equal(self._masks.get(name, ()), mask):
                 continue
-            file, digest = self._save_mask(name, mask)
-            saved[name] = RegionEntry.model_construct(name=name, file=file, sha256=digest)
-            written.append(file)
+            saved[name] = self._files.region(name, mask)
+            written.append(saved[name].file)
         names = dict.fromkeys((*self._unread_regions, *regions))
         entries = [saved[name] for name in names]
         if entries != self.record.regions:
@@ -247,7 +220,7 @@ class SessionWriter:
             try:
                 self._put_without(*gone, regions=entries)
             except ResultsError:
-                self._own.remove(written)
+                self._files.own.remove(written)
                 raise
         self._masks = dict(regions)
 
@@ -271,30 +244,6 @@ class SessionWriter:
         """Whether the session was removed or moved away since it was written."""
         return not os.path.lexists(self.folder / SESSION_FILE)
 
-    def _begin(
-        self,
-        segmentation: Segmentation,
-        model: SegmentationModel,
-        device: str,
-        reference: Path | NDArray[np.bool_] | None,
-        reference_sha256: str,
-    ) -> None:
-        labels, probability, table = save_segmentation(
-            self.folder, segmentation, case=self._case, model=model, flat=True
-        )
-        files = self._noted([*_with_sidecars([labels, probability]), table])
-        self._put(
-            images=self._save_images(),
-            checkpoints=[_checkpoint_entry(self.folder, model, device)],
-            segmentation=SegmentationEntry.model_construct(
-                threshold=segmentation.threshold,
-                smallest_lesion=segmentation.smallest or 1,
-                forward=segmentation.forward,
-                reference=self._save_reference(reference, reference_sha256),
-                files=files,
-            ),
-        )
-
     def _put(self, **entries: object) -> None:
         self._refuse_foreign_changes()
         now = datetime.now().astimezone().isoformat(timespec="seconds")
@@ -314,7 +263,7 @@ class SessionWriter:
             obsolete.update(files)
         self._put(obsolete=obsolete, **entries)
         for files in gone:
-            self._own.remove(files)
+            self._files.own.remove(files)
         # Listed with the content that it had, also if somebody changed it.
         named = set(self.record.own_files)
         left = {
@@ -325,12 +274,6 @@ class SessionWriter:
         if left != obsolete:
             with contextlib.suppress(ResultsError):
                 self._put(obsolete=left)
-
-    def _noted(self, paths: Iterable[Path]) -> dict[str, str]:
-        """Remember files as written just now; return the SHA-256 of each, by name."""
-        digests = {path.name: _digest_of(path) for path in paths}
-        self._own.wrote(digests)
-        return digests
 
     def _refuse_foreign_changes(self) -> None:
         path = self.folder / SESSION_FILE
@@ -351,63 +294,6 @@ class SessionWriter:
                 "program, so nothing more is saved there; open it again, or choose another folder."
             )
 
-    def _free_run(self, saliency: Saliency, lesion: int | None, region: str | None) -> int | None:
-        """Return the first number under which no file of a map lies, finished or not."""
-        for run in itertools.chain([None], itertools.count(2)):
-            names = saliency_files(
-                self._case.subject,
-                saliency.request,
-                saliency.sequences,
-                visit=self._case.visit,
-                lesion=lesion,
-                region=region,
-                run=run,
-            )
-            every = every_name(names)
-            every += [sidecar_name(name) for name in every]
-            if not any(os.path.lexists(self.folder / name) for name in every):
-                break
-        return run
-
-    def _save_mask(self, name: str, mask: NDArray[np.bool_]) -> tuple[str, str]:
-        stem = partial(mask_stem, self._case.subject, visit=self._case.visit, region=_entity(name))
-        names = (f"{stem(run=run)}.nii.gz" for run in itertools.chain([None], itertools.count(2)))
-        file = next(name for name in names if not os.path.lexists(self.folder / name))
-        return file, self._write_image(file, mask.astype(np.uint8)).sha256
-
-    def _save_images(self) -> list[ImageEntry]:
-        """Record each image's file; of an image that has none, write one."""
-        case, images = self._case, []
-        for number, sequence in enumerate(case.sequences):
-            path, digest = case.paths[number], case.sha256[number]
-            if path is not None:
-                file = FileEntry.of(self.folder, path, digest or _digest_of(path))
-            else:
-                stem = image_stem(case.subject, label(sequence), visit=case.visit)
-                file = self._write_image(f"{stem}.nii.gz", case.data[number])
-            images.append(ImageEntry.model_construct(sequence=sequence, file=file))
-        return images
-
-    def _save_reference(
-        self, reference: Path | NDArray[np.bool_] | None, digest: str
-    ) -> FileEntry | None:
-        if reference is None:
-            return None
-        if isinstance(reference, Path):
-            return FileEntry.of(self.folder, reference, digest or _digest_of(reference))
-        stem = mask_stem(self._case.subject, visit=self._case.visit, desc="reference")
-        return self._write_image(f"{stem}.nii.gz", reference.astype(np.uint8))
-
-    def _write_image(self, name: str, data: NDArray[Any]) -> FileEntry:
-        if os.path.lexists(self.folder / name):
-            raise ResultsError(
-                f"{self.folder / name} is there already; choose another folder for the session."
-            )
-        writer = image_writer(data, self._case.affine, space_code(self._case))
-        (path,) = write(self.folder, {name: writer})
-        (digest,) = self._noted([path]).values()
-        return FileEntry.of(self.folder, path, digest, made_here=True)
-
 
 def _nothing_yet(case: Case) -> SessionEntry:
     """Return what is known of a session before anything of it is written."""
@@ -422,32 +308,3 @@ def _nothing_yet(case: Case) -> SessionEntry:
         regions=[],
         maps=[],
     )
-
-
-def _checkpoint_entry(folder: Path, model: SegmentationModel, device: str) -> CheckpointEntry:
-    known = model.path is not None and bool(model.sha256)
-    file = FileEntry.of(folder, model.path, model.sha256) if model.path and known else None
-    return CheckpointEntry.model_construct(name=model.profile.name, device=device, file=file)
-
-
-def _digest_of(path: Path) -> str:
-    try:
-        return file_sha256(path)
-    except OSError as error:
-        raise ResultsError(
-            f"{path} cannot be read ({error.strerror or error}), so no session can refer to it; "
-            "put it back, or choose another folder."
-        ) from error
-
-
-def _entity(name: str) -> str:
-    """Return a region's name as file names know it; the full name stands in ``session.json``."""
-    letters = bids_label(name) or "unnamed"
-    if len(letters) <= _LONGEST_ENTITY:
-        return letters
-    digest = sha256_of(name.encode("utf-8", "surrogatepass"))[:_DIGITS]
-    return letters[: _LONGEST_ENTITY - _DIGITS] + digest
-
-
-def _with_sidecars(paths: Iterable[Path]) -> list[Path]:
-    return [file for path in paths for file in (path, path.with_name(sidecar_name(path.name)))]

@@ -128,7 +128,7 @@ def staged(place: Path, names: Sequence[str]) -> Iterator[Staging]:
             _remove_folder(folder)
 
 
-def remove_leftovers(folder: Path) -> None:
+def finish_leftovers(folder: Path) -> bool:
     """Finish or remove what a program that was stopped left half written in a folder.
 
     Sets of files that were whole are moved to their places, if these are as they were then; all
@@ -139,12 +139,11 @@ def remove_leftovers(folder: Path) -> None:
     ----------
     folder
         Where results lie.
+
+    Returns
+    -------
+    Whether files came to their places.
     """
-    finish_leftovers(folder)
-
-
-def finish_leftovers(folder: Path) -> bool:
-    """Do what :func:`remove_leftovers` does; return whether files came to their places."""
     finished = False
     with contextlib.suppress(OSError):
         for path in sorted(folder.glob(f"{STAGING_PREFIX}*")):

@@ -15,7 +15,7 @@ import numpy as np
 
 from napari_ies.errors import ResultsError
 from napari_ies.results.names import LONGEST_NAME
-from napari_ies.results.storage.staging import remove_leftovers, staged
+from napari_ies.results.storage.staging import finish_leftovers, staged
 
 Writer = Callable[[Path], None]
 """What writes one file to a path that it is given."""
@@ -53,7 +53,7 @@ def prepare(folder: str | Path, files: Iterable[str], *, overwrite: bool = False
         for name in files:
             _check_length(name)
         for place in {folder, *((folder / name).parent for name in files)}:
-            remove_leftovers(place)
+            finish_leftovers(place)
             _check_writable(place)
         existing = [] if overwrite else [name for name in files if (folder / name).exists()]
     if existing:
