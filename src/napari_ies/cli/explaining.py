@@ -202,8 +202,10 @@ def _reports(
         reports = explain_together(model, case, footprints, request, memory_gib=memory_gib)
         for (target, _), report in reports:
             yield target, report
+            del report
         return
     for target in targets:
         footprint = target.footprint
         for report in explain_request(model, case, footprint, request, memory_gib=memory_gib):
             yield target, report
+            del report

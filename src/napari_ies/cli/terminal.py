@@ -112,6 +112,7 @@ class Terminal:
                 if report.finished and report.result is not None:
                     logger.info("%s: %s", step(key), _duration(time.monotonic() - started[key]))
                     yield key, report.result
+                del report  # or its result would live on while the next one is computed
 
     @contextmanager
     def _bar(self) -> Iterator[Callable[[str, Progress[Any]], None]]:
