@@ -32,7 +32,6 @@ def opened(
     images: dict[str, Path],
     out: Path,
     device: str,
-    *,
     subject: str | None,
     visit: str | None,
     orientation: str | None,

@@ -12,7 +12,6 @@ from napari_ies.regular_files import file_sha256
 from napari_ies.results.names import sidecar_name
 from napari_ies.results.saliency import every_name
 from napari_ies.results.sidecars import SaliencyContent, read_content
-from napari_ies.results.storage.images import read_image
 from napari_ies.results.storage.tables import read_table
 from napari_ies.results.storage.writing import plain
 from napari_ies.saliency.case_explanations import completed
@@ -126,7 +125,7 @@ class EarlierMaps:
         grid, mask = content.grid, content.files.footprint
         same_grid = grid.size == self._case.shape and np.array_equal(grid.matrix, self._case.affine)
         known = same_grid and np.array_equal(
-            read_image(self._place / mask, np.uint8, grid.size, content.digest(mask)) > 0,
+            content.image(self._place / mask, np.uint8)[0] > 0,
             np.asarray(footprint),
         )
         return "" if known else "of other voxels"

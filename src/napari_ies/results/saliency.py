@@ -14,7 +14,7 @@ from napari_ies.results.dataset import source_uris, write_result
 from napari_ies.results.names import saliency_stem
 from napari_ies.results.provenance import case_provenance
 from napari_ies.results.sidecars import SaliencyContent, read_content
-from napari_ies.results.storage.images import image_writer, read_image, space_code
+from napari_ies.results.storage.images import image_writer
 from napari_ies.results.storage.json_files import finishing, sidecar_of
 from napari_ies.results.storage.tables import table_writer
 from napari_ies.saliency.provenance import network_provenance
@@ -175,18 +175,17 @@ def save_saliency(
         "Sources": source_uris(case, root),
         "Files": names,
     }
-    space = space_code(case)
     files: dict[str, Writer] = {}
     sidecars: dict[str, dict[str, Any]] = {}
     groups = {"maps": saliency.maps} | ({} if errors is None else {"standard_error": errors})
     for group, arrays in groups.items():
         for sequence, name, array in zip(saliency.sequences, names[group], arrays, strict=True):
-            files[name] = image_writer(array, case.affine, space)
+            files[name] = image_writer(array, case)
             described = _WORDS[group].format(sequence=sequence)
             own = {"Description": described, "Sequence": sequence, "Units": saliency.unit}
             sidecars[name] = own | common
     footprint = names["footprint"]
-    files[footprint] = image_writer(saliency.mask.astype(np.uint8), case.affine, space)
+    files[footprint] = image_writer(saliency.mask.astype(np.uint8), case)
     sidecars[footprint] = {"Description": _WORDS["footprint"], "Type": "ROI"} | common
     around = surroundings(saliency)
     for group, table, columns in (
@@ -233,7 +232,7 @@ def _read(path: Path) -> tuple[Saliency, SaliencyContent]:
 
     def cropped(name: str, dtype: type[np.generic]) -> Any:
         image = path.with_name(name)
-        whole = read_image(image, dtype, grid.size, content.digest(name))
+        whole, _ = content.image(image, dtype)
         part = np.ascontiguousarray(whole[grid.slices])
         if np.count_nonzero(whole) != np.count_nonzero(part):
             raise ResultsError(

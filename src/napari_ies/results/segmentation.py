@@ -26,8 +26,6 @@ from napari_ies.results.sidecars import SegmentationContent, read_content
 from napari_ies.results.storage.images import (
     image_writer,
     read_changed_labels,
-    read_hashed_image,
-    space_code,
 )
 from napari_ies.results.storage.json_files import finishing, sidecar_of
 from napari_ies.results.storage.tables import table_writer
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
-    from numpy.typing import NDArray
 
     from napari_ies.network.agreement import Agreement
     from napari_ies.network.model import SegmentationModel
@@ -121,12 +118,11 @@ def save_segmentation(
     common = _description(segmentation, case, model, root) | {"Files": names}
     if reference is not None:
         common["Reference"] = dict(reference)
-    space = space_code(case)
     labels = segmentation.labels.astype(np.int32, copy=False)
     probability = segmentation.probability.astype(np.float32, copy=False)
     files = {
-        names["labels"]: image_writer(labels, case.affine, space),
-        names["probability"]: image_writer(probability, case.affine, space),
+        names["labels"]: image_writer(labels, case),
+        names["probability"]: image_writer(probability, case),
         names["lesions"]: table_writer(_lookup_table(segmentation.lesions)),
     }
     sidecars = {
@@ -208,24 +204,20 @@ def _read(path: Path, case: Case | None, changed_too: bool) -> SavedSegmentation
 
     sidecar = sidecar_of(path)
     content, whole = read_content(sidecar, SegmentationContent)
-    names, shape = content.files, content.grid.size
-    if case is not None and not case.grid.same_as(Grid.of(shape, content.grid.matrix)):
+    names, grid = content.files, Grid.of(content.grid.size, content.grid.matrix)
+    if case is not None and not case.grid.same_as(grid):
         raise ResultsError(
-            f"{path.name} (size {shape}) does not lie on the grid of the images (size "
+            f"{path.name} (size {grid.shape}) does not lie on the grid of the images (size "
             f"{case.shape}); give the images that were segmented, the same one first."
         )
-
-    def image(name: str, dtype: type[np.generic]) -> tuple[NDArray[Any], str]:
-        digest = "" if changed_too else content.digest(name)
-        return read_hashed_image(path.with_name(name), dtype, shape, digest)
-
     labels_path = path.with_name(names.labels)
     if changed_too:
-        grid = Grid.of(shape, content.grid.matrix)
         labels, digest = read_changed_labels(labels_path, grid)
     else:
-        labels, digest = image(names.labels, np.int32)
-    probability, _ = image(names.probability, np.float32)
+        labels, digest = content.image(labels_path, np.int32)
+    probability, _ = content.image(
+        path.with_name(names.probability), np.float32, changed_too=changed_too
+    )
     if labels.min() < 0 or not np.isfinite(probability).all():
         raise ResultsError(
             f"{names.labels} or {names.probability} holds values that no segmentation has; compute "

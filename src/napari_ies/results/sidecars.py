@@ -17,6 +17,7 @@ from pydantic.alias_generators import to_pascal
 
 from napari_ies.errors import ResultsError, SaliencyError
 from napari_ies.results.names import is_plain_name, sidecar_name
+from napari_ies.results.storage.images import read_image
 from napari_ies.results.storage.json_files import FOREIGN, read_sidecar
 from napari_ies.saliency.request import SaliencyRequest
 
@@ -111,6 +112,7 @@ class Described(_Strict):
     result: ClassVar[str] = "a result"
     listed: ClassVar[str] = ""
 
+    grid: _GridContent
     sha256: Annotated[dict[FileName, Digest] | None, Field(alias="SHA256")] = None
 
     def digest(self, name: str) -> str:
@@ -129,6 +131,21 @@ class Described(_Strict):
                 "choose a result of napari-ies or compute it again."
             )
         return self.sha256[name]
+
+    def image(
+        self, path: Path, dtype: type[np.generic], *, changed_too: bool = False
+    ) -> tuple[NDArray[Any], str]:
+        """Read an image of the result, of a type and on the grid, with the SHA-256 of its file.
+
+        Raises
+        ------
+        ResultsError
+            If it is missing, damaged or another image than was written, unless changed ones are
+            to be read, too.
+        """
+        return read_image(
+            path, dtype, self.grid.size, "" if changed_too else self.digest(path.name)
+        )
 
 
 class _SaliencyFiles(BaseModel):
@@ -238,7 +255,6 @@ class SegmentationContent(Described):
     listed: ClassVar[str] = "labels"
 
     files: _SegmentationFiles
-    grid: _GridContent
     threshold: float
     forward: str
     device: str

@@ -87,12 +87,11 @@ def read_session(path: str | Sequence[str]) -> list[LayerDataTuple]:
     ResultsError
         If the session cannot be read, in one sentence.
     """
-    from napari_ies.results.session import find_images, read_summary, session_folder
+    from napari_ies.results.session import find_images, read_summary
 
-    folder = session_folder(path if isinstance(path, str) else path[0])
+    folder = read_summary(path if isinstance(path, str) else path[0]).folder.absolute()
     # napari's word for "nothing to add".
     nothing: list[LayerDataTuple] = [(None,)]  # type: ignore[list-item]
-    read_summary(folder)
     if _open_panel_soon(folder):
         return nothing
     layers = []

@@ -17,6 +17,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from pandas.testing import assert_frame_equal
+from saved_maps import newest_session
 
 from napari_ies import explain, load_checkpoint, with_geometry
 from napari_ies.errors import CaseError, CheckpointError, ResultsError
@@ -24,7 +25,6 @@ from napari_ies.patient.case import Case, load_case
 from napari_ies.results.session import (
     SESSION_FILE,
     SessionWriter,
-    find_session,
     is_session,
     load_session,
     new_session_folder,
@@ -659,16 +659,16 @@ def test_killed_in_the_middle_of_a_computation_the_finished_map_is_there(small, 
 def test_a_session_of_the_same_case_and_checkpoint_is_found(begun, images, model):
     case = load_case(images)
     root, digests = begun.folder.parent, dict(zip(case.sequences, case.sha256, strict=True))
-    assert find_session(root, digests, model.sha256) is None  # nothing but a segmentation
+    assert newest_session(root, digests, model.sha256) is None  # nothing but a segmentation
     begun.set_notes({1: "x"})
     (root / "sub-broken").mkdir()
     (root / "sub-broken" / SESSION_FILE).write_text("{")
-    found = find_session(root, digests, model.sha256)
+    found = newest_session(root, digests, model.sha256)
     assert found.folder == begun.folder
     assert found.text.startswith("1 note, saved 20")
-    assert find_session(root, digests, "0" * 64) is None
-    assert find_session(root, {**digests, "T1": "0" * 64}, model.sha256) is None
-    assert find_session(root, {"FLAIR": digests["FLAIR"]}, model.sha256) is None
+    assert newest_session(root, digests, "0" * 64) is None
+    assert newest_session(root, {**digests, "T1": "0" * 64}, model.sha256) is None
+    assert newest_session(root, {"FLAIR": digests["FLAIR"]}, model.sha256) is None
     assert hashlib.sha256(images["FLAIR"].read_bytes()).hexdigest() == digests["FLAIR"]
 
 

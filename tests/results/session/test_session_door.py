@@ -18,6 +18,7 @@ import pydantic
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from saved_maps import newest_session
 
 from napari_ies import load_checkpoint
 from napari_ies.errors import CaseError, ResultsError
@@ -28,7 +29,6 @@ from napari_ies.results.session import (
     Session,
     SessionGoneError,
     SessionWriter,
-    find_session,
     load_session,
     load_session_progressively,
     next_session_folder,
@@ -393,7 +393,7 @@ def test_each_session_is_read_apart_from_its_neighbours(home):
     (root / "sub-h" / SESSION_FILE).symlink_to(SESSION_FILE)
     (root / "sub-i" / SESSION_FILE).mkdir(parents=True)
     before = everything(home)
-    found = find_session(root, digests, checkpoint)
+    found = newest_session(root, digests, checkpoint)
     assert found.folder == root / "sub-07"
     sessions, problems = sessions_in(root)
     assert [one.folder.name for one in sessions] == ["sub-07"]

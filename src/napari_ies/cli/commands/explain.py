@@ -87,15 +87,7 @@ def explain(
         from napari_ies.saliency.saliency import unit_of
 
         model, case = segmenting.opened(
-            terminal,
-            checkpoint,
-            images,
-            out,
-            device,
-            subject=subject,
-            visit=visit,
-            orientation=orientation,
-            spacing=spacing,
+            terminal, checkpoint, images, out, device, subject, visit, orientation, spacing
         )
         request = SaliencyRequest(
             method=method,

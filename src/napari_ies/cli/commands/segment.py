@@ -41,15 +41,7 @@ def segment(
         from napari_ies.results.provenance import file_record
 
         model, case = opened(
-            terminal,
-            checkpoint,
-            images,
-            out,
-            device,
-            subject=subject,
-            visit=visit,
-            orientation=orientation,
-            spacing=spacing,
+            terminal, checkpoint, images, out, device, subject, visit, orientation, spacing
         )
         names = segmentation_files(case.subject, case.visit).values()
         prepare(out, [str(anat_folder("", case) / name) for name in names], overwrite=overwrite)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from napari_ies.results.session.document import is_session, read_summary, session_folder
+from napari_ies.results.session.document import is_session, read_summary
 from napari_ies.results.session.opening import (
     find_images,
     load_session,
     load_session_progressively,
 )
 from napari_ies.results.session.place import (
-    find_session,
     new_session_folder,
     next_session_folder,
     sessions_in,
@@ -28,13 +27,11 @@ __all__ = [
     "SessionSummary",
     "SessionWriter",
     "find_images",
-    "find_session",
     "is_session",
     "load_session",
     "load_session_progressively",
     "new_session_folder",
     "next_session_folder",
     "read_summary",
-    "session_folder",
     "sessions_in",
 ]

@@ -68,11 +68,6 @@ def read_summary(path: str | Path) -> SessionSummary:
         ) from error
 
 
-def session_folder(path: str | Path) -> Path:
-    """Return the absolute folder of a session, given that or the ``session.json`` in it."""
-    return _json_of(path).parent.absolute()
-
-
 def session_text(record: SessionEntry) -> str:
     """Return what ``session.json`` says of a record, checked as it is when it is read.
 

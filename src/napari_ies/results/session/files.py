@@ -23,7 +23,7 @@ from napari_ies.results.session.record import (
     RegionEntry,
     SegmentationEntry,
 )
-from napari_ies.results.storage.images import image_writer, space_code
+from napari_ies.results.storage.images import image_writer
 from napari_ies.results.storage.writing import write
 from napari_ies.segmentation.subject import Lesion, Region
 
@@ -174,8 +174,7 @@ class SessionFiles:
             raise ResultsError(
                 f"{self._folder / name} is there already; choose another folder for the session."
             )
-        writer = image_writer(data, self._case.affine, space_code(self._case))
-        (path,) = write(self._folder, {name: writer})
+        (path,) = write(self._folder, {name: image_writer(data, self._case)})
         (digest,) = self._noted([path]).values()
         return FileEntry.of(self._folder, path, digest, made_here=True)
 

@@ -175,7 +175,8 @@ def _regions(
             search.problems.append(f"The region {one.name} is left out: {fault}.")
             continue
         try:
-            regions[one.name] = read_image(search.folder / one.file, np.uint8, shape) > 0
+            mask, _ = read_image(search.folder / one.file, np.uint8, shape)
+            regions[one.name] = mask > 0
         except ResultsError as error:
             search.problems.append(f"The region {one.name} is left out: {error}")
     return regions

@@ -27,18 +27,17 @@ SCANNER_SPACE = 1
 """NIfTI's code for coordinates of the scanner."""
 
 
-def image_writer(data: NDArray[Any], affine: NDArray[np.float64], space: int) -> Writer:
+def image_writer(data: NDArray[Any], case: Case) -> Writer:
     """Return what writes an array as NIfTI, values and affine unchanged.
 
     Parameters
     ----------
     data
         (X, Y, Z), written in its own type.
-    affine
-        Of the case, in mm.
-    space
-        NIfTI's code for what the millimetres refer to, see :func:`space_code`.
+    case
+        Whose grid it lies on; where that says nothing, its millimetres are those of the scanner.
     """
+    affine, space = case.affine, case.space or SCANNER_SPACE
 
     def writer(path: Path) -> None:
         image = nib.Nifti1Image(data, affine, dtype=data.dtype)
@@ -54,18 +53,10 @@ def image_writer(data: NDArray[Any], affine: NDArray[np.float64], space: int) ->
     return writer
 
 
-def space_code(case: Case) -> int:
-    """Return NIfTI's code for what the case's millimetres refer to (1 scanner, 4 MNI, …)."""
-    return case.space or SCANNER_SPACE
-
-
 def read_image(
-    path: Path,
-    dtype: type[np.generic],
-    shape: Sequence[int],
-    sha256: str = "",
-) -> NDArray[Any]:
-    """Read an image that napari-ies wrote.
+    path: Path, dtype: type[np.generic], shape: Sequence[int], sha256: str = ""
+) -> tuple[NDArray[Any], str]:
+    """Read an image that napari-ies wrote, with the SHA-256 of the file as it was read.
 
     Parameters
     ----------
@@ -81,13 +72,6 @@ def read_image(
     ResultsError
         If it is missing, damaged or another image.
     """
-    return read_hashed_image(path, dtype, shape, sha256)[0]
-
-
-def read_hashed_image(
-    path: Path, dtype: type[np.generic], shape: Sequence[int], sha256: str = ""
-) -> tuple[NDArray[Any], str]:
-    """Read an image as :func:`read_image` does, with the SHA-256 of the file as it was read."""
     content = _opened(path)
     if sha256 and content.sha256 != sha256:
         raise ResultsError(CHANGED.format(path=path, sidecar=sidecar_name(path.name)))
