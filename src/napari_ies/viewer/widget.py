@@ -22,7 +22,7 @@ from napari_ies.viewer.work.qt_clock import QtClock
 from napari_ies.viewer.work.runner import Runner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from napari_ies.viewer.state.reading import Reading
 
@@ -66,7 +66,7 @@ class LesionSaliencyWidget(Panel):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
-        state, work = State(), Runner(QtClock)
+        state, work = State(), Runner(partial(QtClock, owner=self))
         tell = Telling(self.status, self)
         scene, link = Scene(napari_viewer), ViewerLink(napari_viewer)
         explaining = Explaining(state, work, tell)
@@ -85,7 +85,7 @@ class LesionSaliencyWidget(Panel):
         state.reading_changed.connect(self._on_reading)
         self.session_dropped.connect(self.open_session)
         # Not a bound method: when this fires, the Qt side of this widget is gone already.
-        self.destroyed.connect(partial(_let_go, *self._holders()))
+        self.destroyed.connect(partial(_let_go, self._holders()))
         self._attach()
         tell.say(FIRST_STEPS)
 
@@ -108,7 +108,7 @@ class LesionSaliencyWidget(Panel):
         # A closed dock widget only loses its parent: napari calls no closeEvent (napari#8071).
         if event.type() == QEvent.Type.ParentChange:
             if self.parent() is None:
-                _let_go(*self._holders())
+                _let_go(self._holders())
             else:
                 self._attach()
         return bool(super().event(event))
@@ -143,7 +143,7 @@ def _feature(path: str) -> type[Feature]:
     return found
 
 
-def _let_go(*releases: Callable[[], object]) -> None:
+def _let_go(releases: Sequence[Callable[[], object]], _: object = None) -> None:
     """Leave nothing in the viewer that holds the panel, even if that is being destroyed."""
     for release in releases:
         with suppress(RuntimeError):  # its Qt side is gone, and what it had there
