@@ -36,7 +36,7 @@ def options(command):
     for name, parameter in inspect.signature(run).parameters.items():
         kind, told = get_args(hints[name])
         declared = told.default if isinstance(told.default, str) else f"--{name}"
-        made[declared.removeprefix("--")] = kind, told, parameter.default
+        made[declared.removeprefix("--").partition("/")[0]] = kind, told, parameter.default
     return made
 
 
