@@ -173,7 +173,7 @@ def test_a_computed_map_comes_back_at_once(segmented, monkeypatch):
     before = {layer.name: layer.data.copy() for layer in segmented.overlays()}
     limits = [layer.contrast_limits for layer in segmented.overlays()]
     monkeypatch.setattr(
-        segmented.panel.services.work, "submit", lambda _: pytest.fail("computed again")
+        segmented.panel.services.work, "run", lambda _: pytest.fail("computed again")
     )
     segmented.panel.explaining.explain(1)
     assert all(layer.name.startswith("Lesion 1 ") for layer in segmented.overlays())
@@ -455,13 +455,13 @@ def test_the_panel_is_not_cut_off(hands):
 
 
 def test_a_region_that_is_no_lesion_is_explained_like_one(segmented):
-    from napari_ies.viewer.state.reading import Region
+    from napari_ies.viewer.state.reading import KnownRegion
 
     reading = segmented.panel.state.reading
     mask = np.zeros(reading.case.shape, dtype=bool)
     mask[22:24, 18:21, 9] = True
     segmented.panel.explaining.explain_region(
-        Region.of_mask("Region 1", mask, reading.case.spacing)
+        KnownRegion.of_mask("Region 1", mask, reading.case.spacing)
     )
     segmented.wait(lambda: segmented.answered("Region 1"))
     expected = explain(reading.model, reading.case, mask, n_samples=3)

@@ -22,7 +22,7 @@ from napari_ies.viewer.work.qt_clock import QtClock
 from napari_ies.viewer.work.runner import Runner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from napari_ies.viewer.state.reading import Reading
 
@@ -84,8 +84,9 @@ class LesionSaliencyWidget(Panel):
         work.failed.connect(tell.fail)
         state.reading_changed.connect(self._on_reading)
         self.session_dropped.connect(self.open_session)
+        self._attached: list[Callable[[], object]] = []
         # Not a bound method: when this fires, the Qt side of this widget is gone already.
-        self.destroyed.connect(partial(_let_go, self._holders()))
+        self.destroyed.connect(partial(_let_go, self._attached))
         self._attach()
         tell.say(FIRST_STEPS)
 
@@ -108,25 +109,21 @@ class LesionSaliencyWidget(Panel):
         # A closed dock widget only loses its parent: napari calls no closeEvent (napari#8071).
         if event.type() == QEvent.Type.ParentChange:
             if self.parent() is None:
-                _let_go(self._holders())
+                _let_go(self._attached)
             else:
                 self._attach()
         return bool(super().event(event))
 
-    def _holders(self) -> tuple[Callable[[], object], ...]:
-        """Return what lets go of the viewer, in that order."""
+    def _attach(self) -> None:
         services = self.services
-        features = [feature.release for feature in self.features.values()]
-        return (
+        self._attached[:] = (
             services.tell.withdraw,
-            *features,
+            *(feature.release for feature in self.features.values()),
             self._keyboard.release,
             services.link.detach,
             services.work.release,
         )
-
-    def _attach(self) -> None:
-        self.services.link.attach()
+        services.link.attach()
         self._keyboard.attach()
         for feature in self.features.values():
             feature.attach()
@@ -143,8 +140,8 @@ def _feature(path: str) -> type[Feature]:
     return found
 
 
-def _let_go(releases: Sequence[Callable[[], object]], _: object = None) -> None:
+def _let_go(attached: list[Callable[[], object]], _: object = None) -> None:
     """Leave nothing in the viewer that holds the panel, even if that is being destroyed."""
-    for release in releases:
+    while attached:
         with suppress(RuntimeError):  # its Qt side is gone, and what it had there
-            release()
+            attached.pop(0)()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QObject, Signal
 
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.saliency.saliency import Saliency
+from napari_ies.segmentation.subject import Lesion
 from napari_ies.viewer.explaining import map_memory
-from napari_ies.viewer.explaining.map_memory import MapMemory, written
-from napari_ies.viewer.state.reading import Answer
+from napari_ies.viewer.explaining.map_memory import MapMemory, moved
+from napari_ies.viewer.state.answers import Answer
+from napari_ies.viewer.state.state import State
+from napari_ies.viewer.work.qt_clock import QtClock
+from napari_ies.viewer.work.runner import Runner
 
 
 @pytest.fixture
@@ -53,11 +56,8 @@ def test_a_map_that_made_room_comes_back_bit_by_bit(segmented, cache, monkeypatc
     panel.explaining.explain(1)
     segmented.finish()
     segmented.wait(lambda: not memory.busy)
-    assert [is_mapped(one.saliency.cropped) for one in (first, second, panel.state.shown)] == [
-        False,
-        True,
-        False,
-    ]
+    kept = [panel.state.answers.get(one.key) for one in (first, second, panel.state.shown)]
+    assert [is_mapped(one.saliency.cropped) for one in kept] == [False, True, False]
     # No room at all: only what is on the screen stays.
     monkeypatch.setattr(map_memory, "HELD_BYTES", 0)
     panel.features["explaining"].form.samples.setValue(4)
@@ -66,15 +66,17 @@ def test_a_map_that_made_room_comes_back_bit_by_bit(segmented, cache, monkeypatc
     segmented.wait(lambda: not memory.busy)
     assert memory.held_bytes == sum(array.nbytes for array in copies(panel.state.shown.saliency))
     assert [path.name for path in cache.iterdir()] == []
-    for now, then in zip(copies(first.saliency), before, strict=True):
+    kept = panel.state.answers.get(first.key)
+    assert is_mapped(kept.saliency.cropped)
+    for now, then in zip(copies(kept.saliency), before, strict=True):
         np.testing.assert_array_equal(now, then)
         assert now.dtype == then.dtype
-    np.testing.assert_array_equal(first.saliency.maps, maps)
+    np.testing.assert_array_equal(kept.saliency.maps, maps)
 
     # It is shown again without being computed, and the session keeps every map.
     panel.features["explaining"].form.samples.setValue(3)
     panel.explaining.explain(1)
-    assert panel.state.shown is first
+    assert panel.state.shown is kept
     segmented.settle()
     flair = next(layer for layer in segmented.overlays() if "FLAIR" in layer.name)
     shown = panel.state.reading.frame.reorientation.apply(before[0][0])
@@ -83,20 +85,6 @@ def test_a_map_that_made_room_comes_back_bit_by_bit(segmented, cache, monkeypatc
     written = sorted(panel.features["session"].folder.rglob("*saliency*.nii.gz"))
     assert len(panel.state.answers) == 4
     assert len(written) >= 4
-
-
-class Host(QObject):
-    """As much of the panel as keeps maps."""
-
-    answer_shown, answer_kept, reading_changed = Signal(object), Signal(object), Signal(object)
-
-    def __init__(self):
-        super().__init__()
-        self.answers, self.shown = [], None
-
-    def keep(self, answer):
-        self.answers.append(answer)
-        self.answer_kept.emit(answer)
 
 
 def test_what_cannot_be_written_stays_in_memory(qtbot, cache, monkeypatch):
@@ -108,17 +96,18 @@ def test_what_cannot_be_written_stays_in_memory(qtbot, cache, monkeypatch):
         SaliencyRequest(), ("FLAIR", "T1"), (4, 4, 4), np.eye(4),
         (slice(0, 2), slice(0, 3), slice(0, 4)), values, None, footprint, 1,
     )  # fmt: skip
-    host = Host()
-    memory = MapMemory(host)
-    host.keep(Answer(1, saliency.request, saliency, 1.0, "network", "key"))
+    state, runner = State(), Runner(QtClock)
+    memory = MapMemory(state, runner.lane())
+    state.keep(Answer(Lesion(1), saliency.request, saliency, 1.0, "network", "key"))
     assert memory.busy
     qtbot.waitUntil(lambda: not memory.busy, timeout=20_000)
     assert saliency.cropped is values
     assert memory.held_bytes == values.nbytes + footprint.nbytes
 
     # Where there is room for a file, it is the same there.
-    moved = written(saliency, cache.with_name("elsewhere"))
-    assert sorted(moved) == ["cropped", "footprint"]
-    np.testing.assert_array_equal(moved["cropped"], values)
-    np.testing.assert_array_equal(moved["footprint"], footprint)
-    assert is_mapped(moved["cropped"])
+    there = moved(saliency, cache.with_name("elsewhere"))
+    assert there.cropped_standard_error is None
+    np.testing.assert_array_equal(there.cropped, values)
+    np.testing.assert_array_equal(there.footprint, footprint)
+    assert is_mapped(there.cropped)
+    assert is_mapped(there.footprint)

@@ -13,6 +13,7 @@ from qtpy.QtGui import QGuiApplication
 
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.saliency.saliency import Saliency
+from napari_ies.segmentation.subject import Lesion
 from napari_ies.viewer.readout.plot import STYLES, Sheet, profile_figure
 from napari_ies.viewer.readout.words import (
     ROWS,
@@ -23,7 +24,7 @@ from napari_ies.viewer.readout.words import (
     scaled_unit,
     share_sentence,
 )
-from napari_ies.viewer.state.reading import Answer
+from napari_ies.viewer.state.answers import Answer
 
 ZONES = {
     "mean_inside": (-math.inf, 0),
@@ -223,7 +224,7 @@ def answered(method="smoothgrad", *, finished=True, n_used=4, **changes):
         "provenance": {"precision": "float32", "device": "CPU (2 threads)"},
     }
     saliency = Saliency(**(values | changes))
-    return Answer(3, saliency.request, saliency, 1.0, "net.pth", "", finished)
+    return Answer(Lesion(3), saliency.request, saliency, 1.0, "net.pth", "", finished)
 
 
 def test_the_method_line_says_how_far_the_map_is():

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import QApplication
 from napari_ies.errors import ResultsError
 from napari_ies.results.session import load_session
 from napari_ies.viewer.session import place as session_place
-from napari_ies.viewer.state.reading import Region
+from napari_ies.viewer.state.reading import KnownRegion
 from napari_ies.viewer.work.lane import Errand
 from napari_ies.viewer.work.qt_clock import QtClock
 from napari_ies.viewer.work.runner import Runner
@@ -120,7 +120,7 @@ def test_closed_and_opened_again_everything_is_there(hands, case, make_napari_vi
     mask = np.zeros(panel.state.reading.case.shape, dtype=bool)
     mask[9:12, 8:11, 10] = True
     panel.explaining.explain_region(
-        Region.of_mask("the rim", mask, panel.state.reading.case.spacing)
+        KnownRegion.of_mask("the rim", mask, panel.state.reading.case.spacing)
     )
     hands.wait(lambda: hands.answered("the rim"))
     panel.explaining.explain(3)
@@ -194,7 +194,7 @@ import sys, time
 from pathlib import Path
 import napari, numpy as np
 from qtpy.QtWidgets import QApplication
-from napari_ies.viewer.state.reading import Region
+from napari_ies.viewer.state.reading import KnownRegion
 
 def wait(condition):
     while not condition():
@@ -216,7 +216,8 @@ if __name__ == "__main__":
     wait(lambda: panel.state.answers.of(3))
     mask = np.zeros(panel.state.reading.case.shape, dtype=bool)
     mask[9:12, 8:11, 10] = True
-    panel.explaining.explain_region(Region.of_mask("rim", mask, panel.state.reading.case.spacing))
+    spacing = panel.state.reading.case.spacing
+    panel.explaining.explain_region(KnownRegion.of_mask("rim", mask, spacing))
     wait(lambda: panel.state.answers.of("rim"))
     panel.state.set_note(5, "unsure")
     panel.features["explaining"].form.samples.setValue(9999)
@@ -394,7 +395,7 @@ def test_a_region_painted_anew_takes_the_place_of_the_one_before(segmented):
     for start in (10, 20):
         mask = np.zeros(case.shape, dtype=bool)
         mask[start : start + 3, 8:11, 10] = True
-        panel.explaining.explain_region(Region.of_mask("rim", mask, case.spacing))
+        panel.explaining.explain_region(KnownRegion.of_mask("rim", mask, case.spacing))
         segmented.wait(lambda: segmented.answered("rim"))
         saved(segmented)
         folder = panel.features["session"].folder
@@ -491,7 +492,9 @@ def test_a_session_removed_while_it_is_open_is_made_whole_again_and_said_to_be(s
     panel = segmented.panel
     mask = np.zeros(panel.state.reading.case.shape, dtype=bool)
     mask[10:13, 8:11, 10] = True
-    panel.explaining.explain_region(Region.of_mask("rim", mask, panel.state.reading.case.spacing))
+    panel.explaining.explain_region(
+        KnownRegion.of_mask("rim", mask, panel.state.reading.case.spacing)
+    )
     segmented.wait(lambda: segmented.answered("rim"))
     panel.explaining.explain(1)
     segmented.wait(lambda: segmented.answered(1))
@@ -636,7 +639,9 @@ def explain_rim(hands, start):
     panel = hands.panel
     mask = np.zeros(panel.state.reading.case.shape, dtype=bool)
     mask[start : start + 3, 8:11, 10] = True
-    panel.explaining.explain_region(Region.of_mask("rim", mask, panel.state.reading.case.spacing))
+    panel.explaining.explain_region(
+        KnownRegion.of_mask("rim", mask, panel.state.reading.case.spacing)
+    )
     hands.wait(
         lambda: hands.answered("rim") and panel.state.reading.regions["rim"].mask[start, 8, 10]
     )

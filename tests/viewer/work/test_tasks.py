@@ -5,7 +5,9 @@ from napari_ies.progress import finish
 from napari_ies.saliency import explain
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.segmentation.segmentation import segment
-from napari_ies.viewer.state.reading import Answer, Answers, Reading, lesion_places
+from napari_ies.segmentation.subject import Lesion
+from napari_ies.viewer.state.answers import Answer, Answers
+from napari_ies.viewer.state.reading import Reading, lesion_places
 from napari_ies.viewer.volumes.frame import Frame
 from napari_ies.viewer.work import tasks
 
@@ -31,7 +33,7 @@ def test_every_map_of_a_lesion_is_saved_whatever_its_settings(small, tmp_path):
     ]
     for chosen in settings:
         saliency = explain(model, case, segmentation.labels == 1, **chosen)
-        answers.add(Answer(1, SaliencyRequest(**chosen), saliency, 1.0, "small", "key"))
+        answers.add(Answer(Lesion(1), SaliencyRequest(**chosen), saliency, 1.0, "small", "key"))
     finish(tasks.save_answers(tmp_path, reading, answers, overwrite=False))
     read = [load_saliency(path) for path in tmp_path.rglob("*desc-footprint_mask.nii.gz")]
     found = sorted(

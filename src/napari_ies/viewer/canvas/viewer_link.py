@@ -61,6 +61,8 @@ class ViewerLink:
         if not self._attached:
             return
         self._attached = False
+        self._soon.stop()
+        self._view_soon.stop()
         if self._picker in self._viewer.mouse_drag_callbacks:
             self._viewer.mouse_drag_callbacks.remove(self._picker)
         self._viewer.layers.events.inserted.disconnect(self._on_layers)

@@ -30,7 +30,7 @@ class Colouring(Feature):
         self._preferences = Preferences("colours", {"": self._on_preferred})
         self.view = ViewForm()
         self.view.set_look(self._overlays.look)
-        self._soon = Soon(self._show_state)  # once for many changes at a time
+        self._soon = Soon(self._show_state, self.view)  # once for many changes at a time
         self.view.look_changed.connect(self._on_look)
         self.view.overlay_toggled.connect(self._overlays.set_on_show)
         self.view.outlines_toggled.connect(self._outlines.set_shown)

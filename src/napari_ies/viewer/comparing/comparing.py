@@ -50,10 +50,10 @@ class Comparing(Feature):
         self._dock: QDockWidget | None = None
         self._panel_width = 0
         # Later than the dock is added: only then do the docks have widths.
-        self._soon = Soon(self._share_width)
-        self._afterwards = Soon(self._give_width_back)
-        self._busy = False
         self.view = CompareView()
+        self._soon = Soon(self._share_width, self.view)
+        self._afterwards = Soon(self._give_width_back, self.view)
+        self._busy = False
         self.view.chosen.connect(self._on_chosen)
         self.view.opened.connect(self._compare)
         self.view.side_by_side_toggled.connect(self._on_side_by_side)

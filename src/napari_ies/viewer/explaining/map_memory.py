@@ -23,9 +23,10 @@ from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
     from napari_ies.saliency.saliency import Saliency
-    from napari_ies.viewer.feature import Services
     from napari_ies.viewer.state.answers import Answer, Key
     from napari_ies.viewer.state.reading import Reading
+    from napari_ies.viewer.state.state import State
+    from napari_ies.viewer.work.lane import Lane
 
 logger = logging.getLogger("napari_ies")
 
@@ -42,16 +43,17 @@ class MapMemory:
 
     Parameters
     ----------
-    services
-        The state whose maps they are, and a thread for moving them.
+    state
+        Whose maps they are.
+    lane
+        The thread that moves them.
     """
 
-    def __init__(self, services: Services) -> None:
-        self._state = services.state
+    def __init__(self, state: State, lane: Lane) -> None:
+        self._state, self._lane = state, lane
         self._shown: dict[Key, None] = {}
         self._on_disk: weakref.WeakSet[Saliency] = weakref.WeakSet()
         self._full = self._moving = False
-        self._lane = services.work.lane()
         # Later than a map is kept: only then is it on the screen.
         self._soon = Soon(self._make_room)
         self._state.answer_shown.connect(self._on_shown)

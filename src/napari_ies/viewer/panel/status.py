@@ -51,7 +51,7 @@ class StatusLine(QWidget):
         layout.addWidget(self._text)
         layout.addLayout(row)
         self._cancel.clicked.connect(self.cancel_requested)
-        self._pause = Soon(self._move)
+        self._pause = Soon(self._move, self)
         self.set_idle()
 
     def follow(self, work: Runner) -> None:

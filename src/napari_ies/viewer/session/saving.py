@@ -181,7 +181,7 @@ class Recording:
         assert writer is not None  # noqa: S101 - begun just now
         before = writer.record
         writer.set_regions(now.regions)
-        writer.set_notes({one: text for one, text in now.notes.items()})
+        writer.set_notes(dict(now.notes.items()))
         forgotten = self._forgotten(_held(now))
         known = {key for number, (key, _) in enumerate(self.known) if number not in forgotten}
         for answer, model in now.answers:

@@ -9,6 +9,8 @@ from qtpy.QtCore import QTimer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from qtpy.QtCore import QObject
+
 POLL_MS = 25
 """How often the GUI thread looks whether something is done, in milliseconds."""
 
@@ -20,10 +22,12 @@ class QtClock:
     ----------
     tick
         What is called, on the thread that made this.
+    owner
+        With it the clock goes, too.
     """
 
-    def __init__(self, tick: Callable[[], None]) -> None:
-        self._timer = QTimer()
+    def __init__(self, tick: Callable[[], None], owner: QObject | None = None) -> None:
+        self._timer = QTimer(owner)
         self._timer.setInterval(POLL_MS)
         self._timer.timeout.connect(tick)
 
@@ -44,10 +48,12 @@ class Soon:
     ----------
     function
         What is called.
+    owner
+        With it the call goes, too.
     """
 
-    def __init__(self, function: Callable[[], object]) -> None:
-        self._timer = QTimer()
+    def __init__(self, function: Callable[[], object], owner: QObject | None = None) -> None:
+        self._timer = QTimer(owner)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(function)
 
