@@ -60,7 +60,7 @@ def test_a_look_applies_at_once_to_every_overlay_and_to_later_maps(viewing, pati
     own = {label: viewing.answer(label).limit for label in (1, 2)}
     assert own[1] > 1.2 * own[2]
     monkeypatch.setattr(
-        viewing.panel.services.work, "submit", lambda _: pytest.fail("computed again")
+        viewing.panel.services.work, "run", lambda _: pytest.fail("computed again")
     )
     assert limits(viewing) == {(-own[2], own[2])}
 

@@ -7,21 +7,14 @@ from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.segmentation.segmentation import segment
 from napari_ies.segmentation.subject import Lesion
 from napari_ies.viewer.state.answers import Answer, Answers
-from napari_ies.viewer.state.reading import Reading, lesion_places
-from napari_ies.viewer.volumes.frame import Frame
+from napari_ies.viewer.state.reading import Reading
 from napari_ies.viewer.work import tasks
 
 
 def test_every_map_of_a_lesion_is_saved_whatever_its_settings(small, tmp_path):
     model, case = small.model(), small.case()
     segmentation = segment(model, case)
-    reading = Reading(
-        model=model,
-        case=case,
-        segmentation=segmentation,
-        frame=Frame.of_grid(case.affine, case.shape),
-        places=lesion_places(segmentation.labels, case.spacing),
-    )
+    reading = Reading.of(model, case, segmentation)
     answers = Answers()
     settings = [
         {"n_samples": 2},

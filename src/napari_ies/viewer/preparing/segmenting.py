@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from napari_ies.errors import NapariIESError
 from napari_ies.progress import Progress
 from napari_ies.viewer.preparing.assembling import NOBODY_TYPED, Whose, assemble_case
-from napari_ies.viewer.state.reading import Reading, lesion_places
+from napari_ies.viewer.state.reading import Reading
 from napari_ies.viewer.volumes.layer_mask import layer_lesions, reference_mask
 
 if TYPE_CHECKING:
@@ -85,13 +85,11 @@ def segment_sources(
         for report in reports:
             reading = None
             if report.result is not None:
-                found = report.result
-                reading = Reading(
-                    model=model,
-                    case=case,
-                    segmentation=found,
-                    frame=first.frame,
-                    places=lesion_places(found.labels, case.spacing),
+                reading = Reading.of(
+                    model,
+                    case,
+                    report.result,
+                    first.frame,
                     resampled=tuple(
                         name
                         for name, source in sources.items()

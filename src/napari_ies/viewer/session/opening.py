@@ -14,10 +14,8 @@ from napari_ies.viewer.state.answers import REGION_NOTES, Answer
 from napari_ies.viewer.state.reading import (
     KnownRegion,
     Reading,
-    lesion_places,
     model_key,
 )
-from napari_ies.viewer.volumes.frame import Frame
 from napari_ies.viewer.volumes.layer_data import METADATA_KEY, read_image, read_mask
 from napari_ies.viewer.volumes.sources import turned_by_reader
 
@@ -68,15 +66,11 @@ def open_session(folder: Path) -> Iterator[Progress[Reopened]]:
     assert session is not None  # noqa: S101 - the last report has it
     yield Progress("Reading the images", 0, 0, "")
     case = session.load_case()
-    labels = session.segmentation.labels
-    x, y, z = labels.shape
     images = session_images(session)
-    reading = Reading(
-        model=session.absent_model(),
-        case=case,
-        segmentation=session.segmentation,
-        frame=Frame.of_grid(case.affine, (x, y, z)),
-        places=lesion_places(labels, case.spacing),
+    reading = Reading.of(
+        session.absent_model(),
+        case,
+        session.segmentation,
         resampled=_resampled(images, case.sequences[0]),
         regions={
             name: KnownRegion.of_mask(name, mask, case.spacing)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_ies.network.absent import why_absent
+from napari_ies.viewer.volumes.frame import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from napari_ies.patient.case import Case
     from napari_ies.segmentation.segmentation import Segmentation
     from napari_ies.segmentation.subject import Subject
-    from napari_ies.viewer.volumes.frame import Frame, Voxel
+    from napari_ies.viewer.volumes.frame import Voxel
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +101,31 @@ class Reading:
     regions: dict[str, KnownRegion] = field(default_factory=dict)
     notes: dict[Subject, str] = field(default_factory=dict)
     reference: Path | NDArray[np.bool_] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        model: SegmentationModel,
+        case: Case,
+        segmentation: Segmentation,
+        frame: Frame | None = None,
+        **more: Any,
+    ) -> Reading:
+        """Make a reading of what was segmented.
+
+        Parameters
+        ----------
+        model, case, segmentation
+            The network, the patient, what it marked.
+        frame
+            Where the case lies in the viewer; by default upright, in mm.
+        **more
+            The other fields.
+        """
+        x, y, z = case.shape
+        frame = frame or Frame.of_grid(case.affine, (x, y, z))
+        places = lesion_places(segmentation.labels, case.spacing)
+        return cls(model, case, segmentation, frame, places, **more)
 
     def place_of(self, subject: Subject | int | str) -> Place | None:
         """Return where a lesion or a region lies, or None if there is none of that name."""
