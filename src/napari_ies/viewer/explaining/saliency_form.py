@@ -51,6 +51,7 @@ class SaliencyForm(QWidget):
         self.button = QPushButton("Explain")
         describe(self.button, "Compute the saliency of the selected lesion.", "explain")
         self._lay_out()
+        self.set_layers((), "")
         self.method.currentIndexChanged.connect(self._on_method)
         self.button.clicked.connect(self.explain_requested)
         self._on_method()

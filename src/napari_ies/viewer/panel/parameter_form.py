@@ -79,6 +79,7 @@ class ParameterForm:
 def _widget(about: Parameter) -> ValueWidget[Any]:
     """Make the control that a description asks for."""
     if about.choices or about.kind is str:
+        # Of a text without choices they are not known yet.
         choices = [(title, value) for value, title in about.choices.items()] or [("", None)]
         return ComboBox(value=about.default, choices=choices)
     if about.kind is bool:
