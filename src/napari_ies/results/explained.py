@@ -145,17 +145,17 @@ def load_images(
         If one cannot be read.
     """
     named = {image.sequence.casefold(): image for image in explained.images}
+    known = ", ".join(image.sequence for image in explained.images)
     unknown = [name for name in given if name.casefold() not in named]
     if unknown:
         raise ResultsError(
-            f"{explained.stem} was not computed from an image {unknown[0]}, but from "
-            f"{', '.join(image.sequence for image in explained.images)}; name one of these."
+            f"{explained.stem} was not computed from an image {unknown[0]}, but from {known}; name "
+            "one of these."
         )
     missing = [n for n in sequences or () if n not in (i.sequence for i in explained.images)]
     if missing:
         raise ResultsError(
-            f"{explained.stem} has no sequence {missing[0]}; it was computed from "
-            f"{', '.join(image.sequence for image in explained.images)}."
+            f"{explained.stem} has no sequence {missing[0]}; it was computed from {known}."
         )
     wanted = [i for i in explained.images if sequences is None or i.sequence in sequences]
     by_name = {name.casefold(): path for name, path in given.items()}

@@ -23,30 +23,16 @@ if TYPE_CHECKING:
 def case_provenance(case: Case) -> dict[str, Any]:
     """Return names and SHA-256 of a case's images, and what was done to them on loading.
 
-    Names alone: folders tend to hold what identifies a patient.
-    """
-    return {
-        "Images": image_records(case),
-        "Notes": list(case.notes),
-    }
-
-
-def image_records(case: Case) -> list[dict[str, Any]]:
-    """Return sequence, file name and SHA-256 of each image of a case.
-
-    An image without a file has the SHA-256 of its values instead: whose result it is can then be
-    told as well.
+    Names alone: folders tend to hold what identifies a patient. An image without a file has the
+    SHA-256 of its values instead: whose result it is can then be told as well.
     """
     records = []
     rows = zip(case.sequences, case.paths, case.sha256, case.data, strict=True)
     for sequence, path, digest, values in rows:
-        record = {
-            "Sequence": sequence,
-            "Name": None if path is None else path.name,
-            "SHA256": digest or None,
-        }
+        name = None if path is None else path.name
+        record = {"Sequence": sequence, "Name": name, "SHA256": digest or None}
         records.append(record if digest else record | {"DataSHA256": data_digest(values)})
-    return records
+    return {"Images": records, "Notes": list(case.notes)}
 
 
 def file_record(name: str, sha256: str) -> dict[str, str | None]:
@@ -62,7 +48,7 @@ def other_images(case: Case, records: Sequence[Mapping[str, Any]]) -> list[str]:
     case
         The case.
     records
-        What :func:`image_records` gave for the result's own.
+        The images that :func:`case_provenance` gave for the result's own.
 
     Returns
     -------
