@@ -8,14 +8,16 @@ No hook and no changed network state is held open across a ``yield``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T")
-Other = TypeVar("Other")
 
 
 @dataclass(frozen=True)
@@ -47,18 +49,15 @@ class Progress(Generic[T]):
     note: str = ""
     seconds: float | None = None
 
+    def with_result(self, result: R | None, seconds: float | None = None) -> Progress[R]:
+        """Return this report with another result, and what all of it takes, if that is known."""
+        expected = self.seconds if seconds is None else seconds
+        return Progress(self.step, self.done, self.total, self.unit, result, self.note, expected)
+
     @property
     def finished(self) -> bool:
         """Whether this is the last report; `result` then holds the finished result."""
         return self.done >= self.total and self.result is not None
-
-    def with_result(self, result: Other | None, **changes: Any) -> Progress[Other]:
-        """Return the same report with another result, as whoever runs one work within another
-        passes it on; further fields may be changed by name.
-        """
-        report: Any = replace(self, result=result, **changes)  # type: ignore[arg-type]
-        passed_on: Progress[Other] = report
-        return passed_on
 
 
 def finish(reports: Iterator[Progress[T]]) -> T:
@@ -84,3 +83,27 @@ def finish(reports: Iterator[Progress[T]]) -> T:
     if result is None:
         raise RuntimeError("the computation ended without a result")
     return result
+
+
+def to_its_end(name: str, steps: Callable[P, Iterator[Progress[T]]]) -> Callable[P, T]:
+    """Make the function that runs a long computation to its end.
+
+    Parameters
+    ----------
+    name
+        What the function is called.
+    steps
+        Begins the computation.
+
+    Returns
+    -------
+    A function of the same parameters that returns the finished result.
+    """
+
+    @wraps(steps)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        return finish(steps(*args, **kwargs))
+
+    run.__name__ = run.__qualname__ = name
+    run.__doc__ = f"Run :func:`{steps.__name__}`, which says more, to its end; return its result."
+    return run

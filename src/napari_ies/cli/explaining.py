@@ -142,7 +142,7 @@ def split_targets(
 def _names(
     case: Case, request: SaliencyRequest, lesion: int | None, region: str | None
 ) -> dict[str, Any]:
-    sequences = case.sequences if request.method == "smoothgrad" else ("all",)
+    sequences = request.maps_of(case.sequences)
     return saliency_files(
         case.subject, request, sequences, visit=case.visit, lesion=lesion, region=region
     )
@@ -197,7 +197,7 @@ def _reports(
     request: SaliencyRequest,
     memory_gib: float | None,
 ) -> Iterator[tuple[Target, Progress[Saliency]]]:
-    if request.method == "smoothgrad":
+    if request.is_smoothgrad:
         footprints = {target: target.footprint for target in targets}
         reports = explain_together(model, case, footprints, request, memory_gib=memory_gib)
         for (target, _), report in reports:

@@ -92,7 +92,7 @@ def saliency_stem(
     -------
     Entities and suffix joined by underscores.
     """
-    smoothgrad = request.method == "smoothgrad"
+    smoothgrad = request.is_smoothgrad
     return stem(
         suffix,
         subject,

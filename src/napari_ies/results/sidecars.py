@@ -16,6 +16,7 @@ from pydantic import (
 from pydantic.alias_generators import to_pascal
 
 from napari_ies.errors import ResultsError, SaliencyError
+from napari_ies.geometry.box import Box
 from napari_ies.results.names import is_plain_name, sidecar_name
 from napari_ies.results.storage.images import read_image
 from napari_ies.results.storage.json_files import FOREIGN, read_sidecar
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_ies.network.windows import Box
 
 LARGEST_SIDE = 32767
 """Voxels along an axis that NIfTI can say."""
@@ -102,8 +102,7 @@ class _BoxedGridContent(_GridContent):
 
     @property
     def slices(self) -> Box:
-        x, y, z = (slice(start, stop) for start, stop in self.box)
-        return x, y, z
+        return Box(*zip(*self.box, strict=True))
 
 
 class Described(_Strict):

@@ -22,8 +22,8 @@ from saved_maps import newest_session
 
 from napari_ies import load_checkpoint
 from napari_ies.errors import CaseError, ResultsError
-from napari_ies.patient.case import load_case
 from napari_ies.patient.images.volume import read_volume
+from napari_ies.patient.loading import load_case
 from napari_ies.results.session import (
     SESSION_FILE,
     Session,

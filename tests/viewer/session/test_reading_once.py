@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from napari_ies import load_checkpoint, regular_files, segment
-from napari_ies.patient.case import load_case
+from napari_ies.patient.loading import load_case
 from napari_ies.progress import finish
 from napari_ies.results.session import SessionWriter
 from napari_ies.viewer.reader import read_session

@@ -84,7 +84,6 @@ def explain(
         from napari_ies.cli.expecting import announce
         from napari_ies.cli.tables import measures_table, zones_table
         from napari_ies.results import anat_folder
-        from napari_ies.saliency.saliency import unit_of
 
         model, case = segmenting.opened(
             terminal, checkpoint, images, out, device, subject, visit, orientation, spacing
@@ -123,7 +122,7 @@ def explain(
             terminal, model, case, todo, request, out, overwrite, memory_gib
         )
         measures = {target.name: measures[target.name] for target in wanted}
-        unit = unit_of(method)
+        unit = request.unit
         terminal.show(measures_table(measures, unit))
         terminal.show(zones_table(measures, unit))
         terminal.show(f"{len(measures)} explained; written to {anat_folder(out, case)}")

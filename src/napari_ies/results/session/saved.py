@@ -11,7 +11,8 @@ import numpy as np
 
 from napari_ies.errors import CheckpointError
 from napari_ies.geometry.grid import Grid
-from napari_ies.patient.case import Case, case_of_volumes
+from napari_ies.patient.case import Case
+from napari_ies.patient.loading import case_of_volumes
 from napari_ies.results.names import sidecar_name
 from napari_ies.results.saliency import load_saliency
 from napari_ies.results.session.record import counted
