@@ -6,7 +6,9 @@ from pathlib import Path
 
 from napari_ies import Case, explain, load_checkpoint, segment
 from napari_ies.demo import demo_checkpoint, synthetic_patient
-from napari_ies.figures import FigureContent, FigureSettings, save_figure
+from napari_ies.figures.content import FigureContent
+from napari_ies.figures.files import save_figure
+from napari_ies.figures.settings import FigureSettings
 
 FIGURE = Path(__file__).parents[1] / "docs" / "images" / "figure.png"
 SAMPLES = 16

@@ -8,7 +8,7 @@ import numpy as np
 from nibabel.affines import from_matvec
 from nibabel.eulerangles import euler2mat
 
-from napari_ies.figures import FigureContent
+from napari_ies.figures.content import FigureContent
 from napari_ies.patient.case import Case
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.saliency.saliency import Saliency

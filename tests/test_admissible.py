@@ -11,7 +11,7 @@ from networks import small_model
 
 from napari_ies.counterfactual.edit import Edit
 from napari_ies.errors import CaseError, FigureError, NapariIESError, SaliencyError
-from napari_ies.figures import FigureSettings
+from napari_ies.figures.settings import FigureSettings
 from napari_ies.saliency.engines.memory import GIB, memory_limit
 from napari_ies.saliency.noise import standard_noise
 from napari_ies.saliency.request import SaliencyRequest

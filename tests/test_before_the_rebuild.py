@@ -141,7 +141,7 @@ def test_a_session_comes_back_without_a_window_and_grows_on(images, tmp_path):
     ]
     assert session.text.endswith(": 4 lesions, 4 maps, 1 note.")
     assert session.notes == {2: "dark rim on T1, σ of the noise to be tried"}
-    assert (session.record.selected, session.record.threshold) == (4, 0.5)
+    assert (session.record.selected, session.record.segmentation.threshold) == (4, 0.5)
     assert session.record.request == SaliencyRequest(aggregation="max", n_samples=2)
     np.testing.assert_array_equal(
         session.segmentation.labels, values(SESSION / "sub-demo_desc-lesions_dseg.nii.gz")

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.segmentation.segmentation import Segmentation, segment, segment_progressively
+    from napari_ies.versions import __version__
 
 _SOURCES = {
     "Case": "patient.case",
@@ -44,6 +45,7 @@ _SOURCES = {
     "SaliencyRequest": "saliency.request",
     "Segmentation": "segmentation.segmentation",
     "SegmentationModel": "network.model",
+    "__version__": "versions",
     "explain": "saliency",
     "explain_progressively": "saliency",
     "explain_together": "saliency",
@@ -71,6 +73,7 @@ __all__ = [
     "SaliencyRequest",
     "Segmentation",
     "SegmentationModel",
+    "__version__",
     "explain",
     "explain_progressively",
     "explain_together",
@@ -87,7 +90,6 @@ __all__ = [
     "what_if_progressively",
     "with_geometry",
 ]
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

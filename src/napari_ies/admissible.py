@@ -7,16 +7,17 @@ all proportion is said in one sentence before anything is computed with it.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
-
-import numpy as np
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_ies.errors import NapariIESError
 
 
 def whole_number(
-    value: object, said: str, limits: tuple[int, int], kind: type[NapariIESError], why: str = ""
+    value: object, said: str, limits: tuple[float, float], kind: type[NapariIESError], why: str = ""
 ) -> int:
     """Return a whole number within limits.
 
@@ -86,17 +87,21 @@ def real_number(
     )
 
 
-def _whole(value: object) -> int | None:
-    if isinstance(value, bool | np.bool_):
-        return None
-    return int(value) if isinstance(value, int | np.integer) else None
+def one_of(value: Any, said: str, choices: Sequence[str], kind: type[NapariIESError]) -> str:
+    """Return a text that is one of several, or refuse it as :func:`whole_number` does."""
+    if isinstance(value, str) and value in choices:
+        return value
+    raise kind(f"{said.format(repr(value))}; expected one of {', '.join(choices)}.")
 
 
-def _real(value: object) -> float:
+# NumPy's numbers are of these kinds too; its booleans are not, Python's are.
+def _whole(value: Any) -> int | None:
+    return int(value) if not isinstance(value, bool) and isinstance(value, Integral) else None
+
+
+def _real(value: Any) -> float:
     """Return a number, or NaN for what is none."""
-    if isinstance(value, bool | np.bool_):
-        return math.nan
-    if not isinstance(value, int | float | np.integer | np.floating):
+    if isinstance(value, bool) or not isinstance(value, Real):
         return math.nan
     try:
         return float(value)
@@ -104,15 +109,15 @@ def _real(value: object) -> float:
         return math.inf
 
 
-def _shown(value: object) -> str:
+def _shown(value: Any) -> str:
     """Return a value as a person would write it, short."""
     whole = _whole(value)
     if whole is not None and abs(whole) >= 10**MOST_DIGITS:
         # Python refuses to write out a whole number of thousands of digits.
         digits = int(abs(whole).bit_length() * math.log10(2))
         return f"{'-' if whole < 0 else ''}about 10^{digits}"
-    if whole is None and isinstance(value, float | np.floating):
-        return f"{float(value):g}"
+    if whole is None and not isinstance(value, bool) and isinstance(value, Real):
+        return f"{_real(value):g}"
     text = repr(value) if whole is None else str(whole)
     return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}…"
 

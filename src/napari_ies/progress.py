@@ -49,11 +49,10 @@ class Progress(Generic[T]):
     note: str = ""
     seconds: float | None = None
 
-    def with_result(self, result: R | None) -> Progress[R]:
-        """Return this report with another result."""
-        return Progress(
-            self.step, self.done, self.total, self.unit, result, self.note, self.seconds
-        )
+    def with_result(self, result: R | None, seconds: float | None = None) -> Progress[R]:
+        """Return this report with another result, and what all of it takes, if that is known."""
+        expected = self.seconds if seconds is None else seconds
+        return Progress(self.step, self.done, self.total, self.unit, result, self.note, expected)
 
     @property
     def finished(self) -> bool:

@@ -6,6 +6,8 @@ import platform
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
+__version__ = "0.1.0"
+"""Of napari-ies."""
 PACKAGES = ("napari-ies", "torch", "monai", "numpy", "scipy", "nibabel")
 
 

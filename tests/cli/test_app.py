@@ -28,8 +28,8 @@ from napari_ies import (
     with_geometry,
 )
 from napari_ies.cli import app, expecting, options
-from napari_ies.cli.explaining import labels_from
 from napari_ies.cli.images import assign
+from napari_ies.cli.targets import labels_from
 from napari_ies.errors import CaseError, ResultsError, SaliencyError
 from napari_ies.patient.masks import load_mask
 from napari_ies.results import load_segmentation
@@ -262,7 +262,7 @@ def test_a_defect_shows_its_traceback_only_with_debug(small, tmp_path, monkeypat
         raise ZeroDivisionError("a defect")
         yield
 
-    monkeypatch.setattr("napari_ies.segmentation.segmentation.segment_progressively", broken)
+    monkeypatch.setattr("napari_ies.cli.segmenting.segment_progressively", broken)
     arguments = ("segment", *small.arguments, "--out", tmp_path)
     said = one_line(run(*arguments))
     assert "an error that it does not know (ZeroDivisionError: a defect)" in said
@@ -316,7 +316,7 @@ def test_ctrl_c_ends_with_130_and_no_file(small, tmp_path, monkeypatch):
         os.kill(os.getpid(), signal.SIGINT)
         yield from reports
 
-    monkeypatch.setattr("napari_ies.segmentation.segmentation.segment_progressively", interrupted)
+    monkeypatch.setattr("napari_ies.cli.segmenting.segment_progressively", interrupted)
     result = run("segment", *small.arguments, "--out", tmp_path)
     assert result.exit_code == 130
     assert "Interrupted" in result.stderr.splitlines()[-1]

@@ -12,7 +12,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from napari_ies.cli import app
-from napari_ies.figures import FigureContent, FigureSettings, figure_bytes
+from napari_ies.figures.content import FigureContent
+from napari_ies.figures.files import figure_bytes
+from napari_ies.figures.settings import FigureSettings
 from napari_ies.patient.masks import load_mask
 from napari_ies.results import load_saliency, save_saliency
 from napari_ies.saliency import explain

@@ -28,7 +28,9 @@ from matplotlib.text import Text
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 from napari_ies.errors import FigureError
-from napari_ies.figures import FigureContent, FigureSettings, draw_figure
+from napari_ies.figures.content import FigureContent
+from napari_ies.figures.drawing import draw_figure
+from napari_ies.figures.settings import FigureSettings
 
 # Displayed axes (across, down, along) of each plane.
 PLANES = {"Axial": (0, 1, 2), "Coronal": (1, 0, 2), "Sagittal": (2, 0, 1)}

@@ -12,7 +12,8 @@ from PIL import Image
 
 from napari_ies import __version__
 from napari_ies.errors import FigureError, ResultsError
-from napari_ies.figures import FigureSettings, figure_bytes, figure_pixels, save_figure
+from napari_ies.figures.files import figure_bytes, figure_pixels, save_figure
+from napari_ies.figures.settings import FigureSettings
 from napari_ies.saliency.request import SaliencyRequest
 
 SMALL = FigureSettings(width=88, sequences=("FLAIR",))

@@ -10,7 +10,6 @@ import numpy as np
 
 from napari_ies.patient.case import Case
 from napari_ies.results import (
-    holds_results,
     load_saliency,
     save_saliency,
     save_segmentation,
@@ -97,8 +96,6 @@ def test_one_image_in_common_is_the_same_patient(tmp_path):
     save_saliency(tmp_path, a_map(both), case=both, lesion=1)
     alone = both.select(["T1"])
     assert told_apart(tmp_path, alone) == (alone, "")
-    assert holds_results(tmp_path, alone)
-    assert not holds_results(tmp_path, a_case("b"))
 
 
 def test_images_without_files_are_told_apart_by_their_values(tmp_path):

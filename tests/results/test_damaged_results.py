@@ -16,10 +16,11 @@ from saved_maps import SHAPE, a_map
 
 from napari_ies.errors import ResultsError
 from napari_ies.patient.case import Case
-from napari_ies.results import load_saliency, load_segmentation, save_saliency, storage
+from napari_ies.results import load_saliency, load_segmentation, save_saliency
 from napari_ies.results.explained import load_explained, result_of
-from napari_ies.results.sidecars import is_plain_name
-from napari_ies.results.tables import read_table
+from napari_ies.results.names import is_plain_name
+from napari_ies.results.storage.json_files import LARGEST_SIDECAR
+from napari_ies.results.storage.tables import read_table
 
 FORMER = Path(__file__).parents[1] / "data" / "written_by_0_1_0" / "results"
 
@@ -87,7 +88,7 @@ READERS = [
 @given(value=hostile, pick=st.integers(0, 10**6), reader=st.sampled_from(READERS))
 def test_any_value_in_a_sidecar_is_read_or_refused_in_one_sentence(value, pick, reader):
     read, name = reader
-    folder = storage.Path(os.environ["PYTEST_DAMAGED"])
+    folder = Path(os.environ["PYTEST_DAMAGED"])
     content = json.loads((FORMER / name).read_text())
     where = places(content)
     (folder / name).write_text(json.dumps(put(content, where[pick % len(where)], value)))
@@ -147,7 +148,7 @@ def test_no_changed_byte_of_an_image_is_read_in_silence(written, seed, kind):
     at=st.integers(0, 200),
 )
 def test_any_table_is_read_or_refused_in_one_sentence(text, at):
-    path = storage.Path(os.environ["PYTEST_DAMAGED"]) / "sub-07_desc-lesions_dseg.tsv"
+    path = Path(os.environ["PYTEST_DAMAGED"]) / "sub-07_desc-lesions_dseg.tsv"
     before = (FORMER / path.name).read_text()
     path.write_text(before[:at] + text + before[at:], encoding="utf-8")
     found = refused_or_read(load_segmentation, path)
@@ -197,7 +198,7 @@ def test_a_pipe_or_device_in_place_of_a_file_is_neither_waited_for_nor_read(
 def test_text_without_end_is_refused_before_it_fills_the_memory(damaged, tmp_path):
     name = "sub-07_desc-lesions_dseg.json"
     with (damaged / name).open("r+b") as file:
-        file.truncate(storage.LARGEST_SIDECAR + 1)
+        file.truncate(LARGEST_SIDECAR + 1)
     with pytest.raises(ResultsError, match="holds more than 16 MB"):
         load_segmentation(damaged / name)
     shutil.copy(FORMER / name, damaged / name)

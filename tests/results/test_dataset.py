@@ -12,6 +12,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from saved_maps import newest_session
 from typer.testing import CliRunner
 
 from napari_ies import explain, load_case, load_saliency
@@ -19,7 +20,7 @@ from napari_ies.cli import app
 from napari_ies.results import load_segmentation, save_saliency, save_segmentation
 from napari_ies.results.dataset import dataset_root, source_file, source_uris
 from napari_ies.results.explained import load_explained, load_images
-from napari_ies.results.session import SessionWriter, find_session, load_session, new_session_folder
+from napari_ies.results.session import SessionWriter, load_session, new_session_folder
 from napari_ies.segmentation.segmentation import segment
 
 pytestmark = pytest.mark.xdist_group("a folder of results")  # made once, by one worker
@@ -231,7 +232,7 @@ def test_sessions_of_two_visits_have_folders_and_files_of_their_own(small, tmp_p
         assert all(path.name.startswith(f"sub-P07_ses-{visit}_") for path in folder.glob("sub-*"))
         reopened = load_session(folder)
         assert (reopened.load_case().subject, reopened.load_case().visit) == ("P07", visit)
-    found = find_session(
+    found = newest_session(
         tmp_path, dict(zip(case.sequences, case.sha256, strict=True)), model.sha256
     )
     assert found is not None

@@ -179,17 +179,12 @@ def test_the_sidecar_says_how_a_map_was_made(tmp_path, case):
     first, *_ = save_saliency(tmp_path, smoothgrad(case), case=case, lesion=3)
     content = json.loads(first.with_name(first.name.replace(".nii.gz", ".json")).read_text())
     expected = {
-        "Method": "smoothgrad",
-        "Aggregation": "max",
-        "SamplesAsked": 9,
         "SamplesUsed": 7,
-        "Noise": 0.1,
-        "Seed": 5,
-        "Forward": "sliding-window",
         "Units": "logit per standard deviation",
         "FootprintVoxels": int(smoothgrad(case).footprint.sum()),
         "Lesion": 3,
         "Sequence": "FLAIR",
+        "Request": dataclasses.asdict(smoothgrad(case).request),
     }
     assert expected == {key: content[key] for key in expected}
     assert content["Provenance"] == smoothgrad(case).provenance
@@ -247,7 +242,7 @@ def test_a_disk_that_fills_up_leaves_no_file(tmp_path, case, monkeypatch):
         if len(written) == 3:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("napari_ies.results.storage.nib.save", save)
+    monkeypatch.setattr("napari_ies.results.storage.images.nib.save", save)
     with pytest.raises(ResultsError, match="No space left on device"):
         save_saliency(tmp_path, smoothgrad(case), case=case, lesion=3)
     assert len(written) == 3
@@ -259,7 +254,7 @@ def test_an_interruption_while_writing_leaves_no_file(tmp_path, case, monkeypatc
         Path(path).write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("napari_ies.results.storage.nib.save", save)
+    monkeypatch.setattr("napari_ies.results.storage.images.nib.save", save)
     with pytest.raises(KeyboardInterrupt):
         save_saliency(tmp_path, smoothgrad(case), case=case, lesion=3)
     assert all_files(tmp_path) == {}

@@ -17,8 +17,10 @@ from saved_maps import SHAPE, a_map
 
 from napari_ies.errors import ResultsError
 from napari_ies.patient.case import Case
-from napari_ies.results import load_saliency, save_saliency, staging
-from napari_ies.results.storage import prepare, remove_leftovers, text_writer, write
+from napari_ies.results import load_saliency, save_saliency
+from napari_ies.results.storage import staging
+from napari_ies.results.storage.staging import finish_leftovers
+from napari_ies.results.storage.writing import prepare, text_writer, write
 
 if TYPE_CHECKING:
     from napari_ies.saliency.saliency import Saliency
@@ -161,7 +163,7 @@ def test_killed_at_any_moment_of_a_first_write_there_is_all_or_nothing(tmp_path,
     found = set()
     for _ in moments(work, lambda: shutil.rmtree(place, ignore_errors=True)):
         anat = place / "sub-07" / "anat"
-        remove_leftovers(anat)
+        finish_leftovers(anat)
         files = sorted(anat.iterdir())
         found.add(len(files))
         assert all(same(load_saliency(path), a_map(case, 1, errors=False)) for path in files)
@@ -184,14 +186,14 @@ def test_what_a_person_changed_since_is_not_replaced(tmp_path, caplog):
     left = stopped(tmp_path, "_move", a="new a", b="new b")
     (tmp_path / "b").write_text("annotated by hand")
 
-    remove_leftovers(tmp_path)
+    finish_leftovers(tmp_path)
 
     assert (tmp_path / "a").read_text() == "former"
     assert (tmp_path / "b").read_text() == "annotated by hand"
     assert (left / "a").read_text() == "new a"
     assert "b was changed after the program" in caplog.text
     (tmp_path / "b").write_text("former")
-    remove_leftovers(tmp_path)
+    finish_leftovers(tmp_path)
     assert [(tmp_path / name).read_text() for name in ("a", "b")] == ["new a", "new b"]
     assert names(tmp_path) == {"a", "b"}
 
@@ -208,8 +210,8 @@ def test_what_is_not_the_programs_stays(tmp_path):
     (tmp_path / ".napari-ies-link").symlink_to(elsewhere)
 
     def stays() -> bool:
-        remove_leftovers(tmp_path)
-        remove_leftovers(elsewhere)
+        finish_leftovers(tmp_path)
+        finish_leftovers(elsewhere)
         return left.exists() and (own / "a").exists() and (elsewhere / "a").exists()
 
     (left / "notes.txt").write_text("a person's")
@@ -230,7 +232,7 @@ def test_what_is_not_the_programs_stays(tmp_path):
         (left / staging.WRITER).write_text(text)
         assert stays()
     (left / staging.WRITER).write_text(json.dumps(record))
-    remove_leftovers(tmp_path)
+    finish_leftovers(tmp_path)
     assert not left.exists()
 
 
@@ -253,7 +255,7 @@ def test_a_journal_of_somebody_else_moves_and_removes_nothing(tmp_path):
         {"Moves": {"a": 1, "b": None}},
     ):
         (left / staging.JOURNAL).write_text(json.dumps(journal | wrong))
-        remove_leftovers(tmp_path)
+        finish_leftovers(tmp_path)
         now = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
         changed = {left / staging.JOURNAL, tmp_path / "image"}
         assert {k: v for k, v in now.items() if k not in changed} == {
@@ -265,7 +267,7 @@ def test_a_journal_of_somebody_else_moves_and_removes_nothing(tmp_path):
 def test_what_a_living_writer_is_writing_stays(tmp_path):
     with staging.staged(tmp_path, ["a"]) as writing:
         (writing.folder / "a").write_text("half")
-        remove_leftovers(tmp_path)
+        finish_leftovers(tmp_path)
         assert (writing.folder / "a").read_text() == "half"
         (writing.folder / "a").write_text("whole")
         writing.publish()
@@ -356,6 +358,6 @@ def test_names_and_folders_that_cannot_be_are_refused_before_anything_is_compute
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("napari_ies.results.storage.tempfile.TemporaryFile", full)
+    monkeypatch.setattr("napari_ies.results.storage.writing.tempfile.TemporaryFile", full)
     with pytest.raises(ResultsError, match="No space left on device"):
         prepare(tmp_path / "new", ["a"])

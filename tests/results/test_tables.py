@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from napari_ies.results.tables import read_table, table_writer
+from napari_ies.results.storage.tables import read_table, table_writer
 
 
 @pytest.fixture

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_ies.errors import FigureError, ResultsError
-from napari_ies.figures import FigureContent, figure_format, save_figure
+from napari_ies.figures.content import FigureContent
+from napari_ies.figures.files import figure_format, save_figure
 from napari_ies.figures.settings import FORMATS
 from napari_ies.progress import Progress
 from napari_ies.results.explained import load_explained, load_images, result_of
-from napari_ies.results.storage import disk_errors
+from napari_ies.results.storage.writing import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from napari_ies.figures import FigureSettings
+    from napari_ies.figures.settings import FigureSettings
 
 
 def figure_files(

@@ -6,6 +6,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from napari_ies.errors import CaseError
+from napari_ies.patient.images.image_files import check_there
+from napari_ies.patient.images.volume import expanded
 from napari_ies.patient.loading import load_case
 from napari_ies.patient.sequence_names import guess_sequences
 
@@ -52,6 +54,11 @@ def open_case(
         )
     files = {assigned[name]: images[name] for name in images if name in assigned}
     return load_case(files, subject=subject, visit=visit).select(sequences)
+
+
+def check_given(*files: Path | None) -> None:
+    """Refuse masks that cannot be opened before a network is loaded and tested."""
+    check_there(*(None if file is None else expanded(file) for file in files))
 
 
 def assign(names: Sequence[str], sequences: Sequence[str]) -> dict[str, str]:

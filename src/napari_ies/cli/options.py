@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+
+from napari_ies.figures.settings import FigureSettings
+from napari_ies.network.profile import Profile
+from napari_ies.parameters import parameters_of
+from napari_ies.saliency.request import SaliencyRequest
 
 Method = Literal["smoothgrad", "gradcam++"]
 Aggregation = Literal["mean", "sum", "max"]
@@ -16,6 +23,21 @@ FigureLayout = Literal["planes", "montage"]
 FigureTheme = Literal["light", "dark"]
 FigureLimits = Literal["shared", "own"]
 FigureInterpolation = Literal["linear", "nearest"]
+
+
+def _option(taker: type, field: str, *declared: str, limited: bool = True, **more: Any) -> Any:
+    """Return an option as a field of a class is described, declared by its name or otherwise."""
+    about = parameters_of(taker)[field]
+    if limited:
+        limits = zip(("min", "max"), about.limits, strict=True)
+        more = {name: end for name, end in limits if math.isfinite(end)} | more
+    return typer.Option(*(declared or (f"--{about.name}",)), help=about.help, **more)
+
+
+_of_request = partial(_option, SaliencyRequest)
+_of_network = partial(_option, Profile)
+# What is out of their limits the settings themselves refuse, and say why.
+_of_figure = partial(_option, FigureSettings, limited=False)
 
 
 def _probability(value: float | None) -> float | None:
@@ -50,25 +72,19 @@ Reference = Annotated[
 ]
 Threshold = Annotated[
     float | None,
-    typer.Option(
-        metavar="0<P<1",
-        callback=_probability,
-        help="Probability above which a voxel is lesion (default: the network's).",
-    ),
+    _of_network("threshold", limited=False, metavar="0<P<1", callback=_probability),
 ]
-ForwardOption = Annotated[
-    Forward,
-    typer.Option(
-        help="How the network is applied: blended windows, or one pass over the whole volume."
-    ),
-]
-PrecisionOption = Annotated[
-    Precision,
-    typer.Option(
-        help="Of the network's convolutions; tf32 (CUDA only) and bf16 are faster on a GPU, and "
-        "the map differs a little."
-    ),
-]
+Smallest = Annotated[int | None, _of_network("smallest_lesion")]
+MethodOption = Annotated[Method, _of_request("method")]
+AggregationOption = Annotated[Aggregation, _of_request("aggregation")]
+Samples = Annotated[int, _of_request("n_samples")]
+Noise = Annotated[float, _of_request("noise")]
+Seed = Annotated[int, _of_request("seed")]
+ForwardOption = Annotated[Forward, _of_request("forward")]
+Layer = Annotated[str | None, _of_request("layer", metavar="NAME")]
+Tolerance = Annotated[float | None, _of_request("tolerance")]
+Class = Annotated[str | None, _of_request("class_index", limited=False, metavar="CLASS")]
+PrecisionOption = Annotated[Precision, _of_request("precision")]
 MemoryGib = Annotated[
     float | None,
     typer.Option(
@@ -106,21 +122,24 @@ Visit = Annotated[
         "for none).",
     ),
 ]
-Orientation = Annotated[
-    str | None,
-    typer.Option(
-        metavar="LAS",
-        help="Axis codes of the images the network was trained on: each case is turned to them, "
-        "exactly (default: the profile's, else as stored).",
-    ),
-]
+Orientation = Annotated[str | None, _of_network("orientation", metavar="LAS")]
 Spacing = Annotated[
-    tuple[float, float, float] | None,
-    typer.Option(
-        metavar="X Y Z",
-        help="Voxel size in mm that the network is run at, along its axes (default: the images').",
-    ),
+    tuple[float, float, float] | None, _of_network("spacing", limited=False, metavar="X Y Z")
 ]
+LayoutOption = Annotated[FigureLayout, _of_figure("layout")]
+ThemeOption = Annotated[FigureTheme, _of_figure("theme")]
+Width = Annotated[float, _of_figure("width", metavar="MM")]
+Margin = Annotated[float, _of_figure("margin", metavar="MM")]
+At = Annotated[tuple[float, float, float] | None, _of_figure("at", metavar="X Y Z")]
+Sequences = Annotated[list[str] | None, _of_figure("sequences", metavar="NAME")]
+Slices = Annotated[int, _of_figure("slices", metavar="N")]
+LimitsOption = Annotated[FigureLimits, _of_figure("limits")]
+Limit = Annotated[float | None, _of_figure("limit", metavar="VALUE")]
+ClearBelow = Annotated[float, _of_figure("threshold", metavar="FRACTION")]
+Opacity = Annotated[float, _of_figure("opacity", metavar="FRACTION")]
+Plain = Annotated[bool, _of_figure("plain", "--plain/--no-plain")]
+Outline = Annotated[bool, _of_figure("outline", "--outline/--no-outline")]
+InterpolationOption = Annotated[FigureInterpolation, _of_figure("interpolation")]
 Yes = Annotated[bool, typer.Option("--yes", help="Start, even if it will take more than an hour.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback if something fails.")]
 

@@ -85,19 +85,8 @@ class Terminal:
         -------
         The finished result.
         """
-        from napari_ies.progress import finish
-
-        started = time.monotonic()
-        with self._bar() as show:
-
-            def shown() -> Iterator[Progress[T]]:
-                for report in reports:
-                    show(step, report)
-                    yield report
-
-            result = finish(shown())
-        logger.info("%s: %s", step, _duration(time.monotonic() - started))
-        return result
+        (result,) = self.follow_each(((step, report) for report in reports), str)
+        return result[1]
 
     def follow_each(
         self, reports: Iterator[tuple[K, Progress[T]]], step: Callable[[K], str]
@@ -123,6 +112,7 @@ class Terminal:
                 if report.finished and report.result is not None:
                     logger.info("%s: %s", step(key), _duration(time.monotonic() - started[key]))
                     yield key, report.result
+                del report  # or its result would live on while the next one is computed
 
     @contextmanager
     def _bar(self) -> Iterator[Callable[[str, Progress[Any]], None]]:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_ies import __version__
 from napari_ies.colour_maps import window_of
 from napari_ies.errors import FigureError
 from napari_ies.printable import printable
+from napari_ies.versions import __version__
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,7 +71,7 @@ class FigureContent:
     @property
     def signed(self) -> bool:
         """Whether the maps have values of both signs."""
-        return self.saliency.request.method == "smoothgrad"
+        return self.saliency.request.is_smoothgrad
 
     @property
     def subject_title(self) -> str:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_ies import __version__
 from napari_ies.errors import FigureError
 from napari_ies.figures.drawing import draw_figure
 from napari_ies.figures.settings import FORMATS
 from napari_ies.figures.style import DPI, drawing_settings
 from napari_ies.free_memory import within_memory
+from napari_ies.versions import __version__
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,7 +75,7 @@ def save_figure(
     ResultsError
         If the file is there already, or the disk refuses.
     """
-    from napari_ies.results.storage import prepare, write  # PyTorch comes with results
+    from napari_ies.results.storage.writing import prepare, write  # PyTorch comes with results
 
     path = Path(path).expanduser()
     form = figure_format(path)

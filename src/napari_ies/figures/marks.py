@@ -36,11 +36,6 @@ def draw_marks(axes: Axes, marks: tuple[str, str, str, str]) -> None:
         )
 
 
-def scale_bar_length(width: float) -> float:
-    """Return how long the scale bar of a panel is in mm, by the width that it shows in mm."""
-    return 20.0 if width >= LONG_BAR_FROM_MM else 10.0
-
-
 def draw_scale_bar(axes: Axes, width: float, points: float) -> None:
     """Draw a scale bar of 10 or 20 mm in a panel's lower left corner.
 
@@ -56,7 +51,7 @@ def draw_scale_bar(axes: Axes, width: float, points: float) -> None:
     from matplotlib.font_manager import FontProperties
     from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
-    length = scale_bar_length(width)
+    length = 20.0 if width >= LONG_BAR_FROM_MM else 10.0
     bar = AnchoredSizeBar(
         axes.transData,
         length,

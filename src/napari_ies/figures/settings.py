@@ -4,24 +4,84 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Real
+from typing import Annotated
 
-from napari_ies.admissible import real_number, whole_number
-from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
+from napari_ies.admissible import one_of
 from napari_ies.errors import FigureError
+from napari_ies.parameters import Parameter, take
 
-LAYOUTS = ("planes", "montage")
-THEMES = ("light", "dark")
-INTERPOLATIONS = ("linear", "nearest")
-LIMITS = ("shared", "own")
 FORMATS = ("png", "svg", "pdf")
 
 ONE_COLUMN_MM, TWO_COLUMNS_MM = 88.0, 180.0
 """Widths of one and of two columns of a journal's page."""
-NARROWEST_MM, WIDEST_MM = 60.0, 400.0
-MOST_SLICES = 24
-MOST_MARGIN_MM = 1000.0
 FARTHEST_MM = 1e6
-MOST_LIMIT = 1e30
+
+_LAYOUT = Parameter(
+    "Three planes at the lesion, or axial slices through it.",
+    label="Layout",
+    choices={"planes": "Three planes", "montage": "Axial slices"},
+)
+_THEME = Parameter(
+    "The page around the images.", label="Page", choices={"light": "Light", "dark": "Dark"}
+)
+_WIDTH = Parameter(
+    "Width of the page in mm: 88 for one column of a journal, 180 for two.",
+    said="The width is {} mm",
+    why=f"such as {ONE_COLUMN_MM:g} for one column and {TWO_COLUMNS_MM:g} for two",
+    label="Width",
+    limits=(60.0, 400.0),
+    choices={ONE_COLUMN_MM: "One column (88 mm)", TWO_COLUMNS_MM: "Two columns (180 mm)"},
+)
+_MARGIN = Parameter(
+    "How far the images reach around the lesion, in mm; around a centre that is chosen they are "
+    "as large.",
+    said="The margin around the lesion is {} mm",
+    why="more than a head",
+    label="Around the lesion",
+    limits=(0.0, 1000.0),
+    offered=(0.0, 200.0),
+    step=5.0,
+    unit=" mm",
+)
+_AT = Parameter(
+    "Centre the figure here, in mm of the scanner's coordinates (towards right, anterior, "
+    "superior, as the images' affine has them), not on the lesion."
+)
+_SEQUENCES = Parameter(name="sequence", help="Show this sequence; repeat for more (default: all).")
+_PLAIN = Parameter("Show each image without its overlay too.", label="images without overlay too")
+_SLICES = Parameter(
+    "Number of slices, where axial slices are shown.",
+    said="{} slices were asked for",
+    why="which a page has room for",
+    label="Slices",
+    limits=(1, 24),
+)
+_LIMITS = Parameter(
+    "Where the colours end: at one magnitude, so that sequences can be compared by eye, or at one "
+    "for each sequence, with a colour bar each, so that faint maps show too.",
+    said="There is no kind of limits {}",
+    label="Colour limits",
+    choices={"shared": "Shared by the sequences", "own": "Each sequence its own"},
+)
+_LIMIT = Parameter(
+    "Magnitude at which the colours end (default: the map's own limit).",
+    said="The colour limit is {}",
+    limits=(0.0, 1e30),
+    above=True,
+)
+_THRESHOLD = Parameter(
+    "Fraction of the limit up to which the overlay is clear.",
+    said="The threshold is {} of the limit",
+    why="a fraction",
+    limits=(0.0, 1.0),
+    below=True,
+)
+_OPACITY = Parameter("Opacity of the overlay, up to 1.", why="a fraction", limits=(0.0, 1.0))
+_OUTLINE = Parameter("Outline the lesion over its saliency.", label="outline of the lesion")
+_INTERPOLATION = Parameter(
+    "Between voxels; nearest shows each as a box.",
+    choices={"linear": "linear", "nearest": "nearest"},
+)
 
 
 @dataclass(frozen=True)
@@ -73,49 +133,33 @@ class FigureSettings:
         If one of them is not possible, in one sentence.
     """
 
-    layout: str = "planes"
-    theme: str = "light"
-    width: float = TWO_COLUMNS_MM
-    margin: float | None = 15.0
-    at: tuple[float, float, float] | None = None
-    sequences: tuple[str, ...] | None = None
-    plain: bool = True
-    slices: int = 6
-    limits: str = "shared"
-    limit: float | None = None
-    threshold: float = 0.1
-    opacity: float = 1.0
-    outline: bool = True
-    interpolation: str = "linear"
+    layout: Annotated[str, _LAYOUT] = "planes"
+    theme: Annotated[str, _THEME] = "light"
+    width: Annotated[float, _WIDTH] = TWO_COLUMNS_MM
+    margin: Annotated[float | None, _MARGIN] = 15.0
+    at: Annotated[tuple[float, float, float] | None, _AT] = None
+    sequences: Annotated[tuple[str, ...] | None, _SEQUENCES] = None
+    plain: Annotated[bool, _PLAIN] = True
+    slices: Annotated[int, _SLICES] = 6
+    limits: Annotated[str, _LIMITS] = "shared"
+    limit: Annotated[float | None, _LIMIT] = None
+    threshold: Annotated[float, _THRESHOLD] = 0.1
+    opacity: Annotated[float, _OPACITY] = 1.0
+    outline: Annotated[bool, _OUTLINE] = True
+    interpolation: Annotated[str, _INTERPOLATION] = "linear"
     signed_map: str = "RdBu_r"
     sequential_map: str = "inferno"
 
     def __post_init__(self) -> None:
-        for name, value, allowed in (
-            ("layout", self.layout, LAYOUTS),
-            ("theme", self.theme, THEMES),
-            ("interpolation", self.interpolation, INTERPOLATIONS),
-            ("kind of limits", self.limits, LIMITS),
-            ("signed colour map", self.signed_map, tuple(SIGNED_MAPS.values())),
-            ("sequential colour map", self.sequential_map, tuple(SEQUENTIAL_MAPS.values())),
+        take(self, FigureError)
+        # Not above: the command line reads how the fields are described, without NumPy.
+        from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
+
+        for kind, name, known in (
+            ("signed", self.signed_map, SIGNED_MAPS),
+            ("sequential", self.sequential_map, SEQUENTIAL_MAPS),
         ):
-            if not (isinstance(value, str) and value in allowed):
-                raise FigureError(
-                    f"There is no {name} {value!r}; expected one of {', '.join(allowed)}."
-                )
-        self._take(
-            "width",
-            "The width is {} mm",
-            (NARROWEST_MM, WIDEST_MM),
-            f"such as {ONE_COLUMN_MM:g} for one column and {TWO_COLUMNS_MM:g} for two",
-        )
-        if self.margin is not None:
-            self._take(
-                "margin",
-                "The margin around the lesion is {} mm",
-                (0.0, MOST_MARGIN_MM),
-                "more than a head",
-            )
+            one_of(name, f"There is no {kind} colour map {{}}", [*known.values()], FigureError)
         if self.at is not None and not (len(self.at) == 3 and all(map(_is_place, self.at))):
             raise FigureError(
                 f"The centre is {self.at}; expected three finite numbers in mm, of at most "
@@ -123,41 +167,11 @@ class FigureSettings:
             )
         if self.sequences is not None and not self.sequences:
             raise FigureError("No sequence is to be shown; choose at least one.")
-        slices = whole_number(
-            self.slices,
-            "{} slices were asked for",
-            (1, MOST_SLICES),
-            FigureError,
-            "which a page has room for",
-        )
-        object.__setattr__(self, "slices", slices)
-        if self.limit is not None:
-            self._take("limit", "The colour limit is {}", (0.0, MOST_LIMIT), above=True)
         if self.limit is not None and self.limits == "own":
             raise FigureError(
                 f"One limit of {self.limit:g} was given for sequences with limits of their own; "
                 "leave one of the two out."
             )
-        self._take(
-            "threshold", "The threshold is {} of the limit", (0.0, 1.0), "a fraction", below=True
-        )
-        self._take("opacity", "The opacity is {}", (0.0, 1.0), "a fraction")
-
-    def _take(
-        self,
-        name: str,
-        said: str,
-        limits: tuple[float, float],
-        why: str = "",
-        *,
-        above: bool = False,
-        below: bool = False,
-    ) -> None:
-        """Check a number and keep it as Python's own, whatever kind was given."""
-        number = real_number(
-            getattr(self, name), said, limits, FigureError, why, above=above, below=below
-        )
-        object.__setattr__(self, name, number)
 
 
 def _is_place(value: object) -> bool:

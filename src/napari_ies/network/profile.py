@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping  # noqa: TC003 - what describes the fields is evaluated
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Annotated, Any, Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from napari_ies.parameters import Parameter
 
 Activation = Literal["softmax", "sigmoid"]
 
@@ -21,6 +22,41 @@ SPACING_IS_GUESSED = (
 )
 
 _FOLLOWS: Any = None  # from other fields
+
+_SPACING = Parameter(
+    "The voxel size in mm that the network was trained on, along its axes, such as 1 × 1 × 1: the "
+    "images are resampled to it for the network, and the results brought back; that takes longer. "
+    "By default as the checkpoint says, else as stored, which resamples nothing.",
+    label="Voxels",
+    limits=(0.01, 100.0),
+    offered=(0.1, 20.0),
+)
+_ORIENTATION = Parameter(
+    "How the network was trained to see the images: the directions that their three axes point "
+    "to, such as LAS (left, anterior, superior). The images are turned to it exactly, and the "
+    "results back. By default as the checkpoint says, else as stored.",
+    label="Orientation",
+)
+_THRESHOLD = Parameter(
+    "Probability (0 to 1) above which a voxel counts as lesion; by default the checkpoint's own.",
+    label="Threshold",
+    why="a probability",
+    limits=(0.0, 1.0),
+    above=True,
+    below=True,
+    offered=(0.01, 0.99),
+    step=0.05,
+    decimals=2,
+)
+_SMALLEST_LESION = Parameter(
+    name="smallest",
+    help="Smallest lesion, in voxels: smaller groups are left out; by default as the checkpoint "
+    "asks.",
+    label="Smallest",
+    limits=(1, math.inf),
+    offered=(1, 100_000),
+    unit=" vox",
+)
 
 
 @dataclass(frozen=True)
@@ -90,13 +126,13 @@ class Profile:
     normalisation: str = "zscore-nonzero"
     brain_extracted: bool = _FOLLOWS
     activation: Activation = _FOLLOWS
-    spacing: tuple[float, float, float] | None = None
+    spacing: Annotated[tuple[float, float, float] | None, _SPACING] = None
     resample: bool = False
-    orientation: str | None = None
+    orientation: Annotated[str | None, _ORIENTATION] = None
     window: tuple[int, int, int] = (96, 96, 96)
     overlap: float = 0.25
-    threshold: float = 0.3
-    smallest_lesion: int = 6
+    threshold: Annotated[float, _THRESHOLD] = 0.3
+    smallest_lesion: Annotated[int, _SMALLEST_LESION] = 6
     divisor: tuple[int, int, int] = (16, 16, 16)
     fixed_size: tuple[int, int, int] | None = None
     weights: str | None = None

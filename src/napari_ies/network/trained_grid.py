@@ -6,18 +6,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_ies.errors import CheckpointError
-from napari_ies.network.profile import ORIENTATION_IS_GUESSED, SPACING_IS_GUESSED
+from napari_ies.network.profile import ORIENTATION_IS_GUESSED, SPACING_IS_GUESSED, Profile
+from napari_ies.parameters import parameters_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_ies.network.model import SegmentationModel
-    from napari_ies.network.profile import Profile
 
 AS_STORED = "as stored"
 """States that nothing is turned, or resampled, whatever the profile says."""
 
-SMALLEST_VOXEL, LARGEST_VOXEL = 0.01, 100.0
+SMALLEST_VOXEL, LARGEST_VOXEL = parameters_of(Profile)["spacing"].limits
 """Edges in mm of voxels that an image of a body has."""
 VOXEL_SIZES = f"from {SMALLEST_VOXEL:g} to {LARGEST_VOXEL:g}"
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from napari_ies.results.belonging import holds_results, told_apart
+from napari_ies.results.belonging import told_apart
 from napari_ies.results.dataset import anat_folder
-from napari_ies.results.names import label, saliency_stem, segmentation_stem
+from napari_ies.results.names import label, saliency_stem
 from napari_ies.results.saliency import every_name, load_saliency, saliency_files, save_saliency
 from napari_ies.results.segmentation import (
     load_segmentation,
     save_segmentation,
     segmentation_files,
 )
-from napari_ies.results.storage import prepare
+from napari_ies.results.storage.writing import prepare
 
 __all__ = [
     "anat_folder",
     "every_name",
-    "holds_results",
     "label",
     "load_saliency",
     "load_segmentation",
@@ -26,6 +25,5 @@ __all__ = [
     "save_saliency",
     "save_segmentation",
     "segmentation_files",
-    "segmentation_stem",
     "told_apart",
 ]

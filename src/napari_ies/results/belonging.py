@@ -11,7 +11,8 @@ from napari_ies.errors import ResultsError
 from napari_ies.patient.identity import Identity
 from napari_ies.results.dataset import anat_folder, identity_of
 from napari_ies.results.provenance import data_digest
-from napari_ies.results.storage import disk_errors, read_sidecar
+from napari_ies.results.storage.json_files import read_sidecar
+from napari_ies.results.storage.writing import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,12 +62,6 @@ def told_apart(folder: str | Path, case: Case) -> tuple[Case, str]:
         f"these are named sub-{label}; give the patient another label if that is not wanted."
     )
     return replace(case, subject=label, notes=(*case.notes, note)), note
-
-
-def holds_results(folder: str | Path, case: Case) -> bool:
-    """Whether results of this very case lie in a folder, so that saving might replace them."""
-    case, _ = told_apart(folder, case)
-    return any(_sidecars(Path(folder).expanduser(), identity_of(case)))
 
 
 class _Contents:

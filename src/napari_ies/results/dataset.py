@@ -10,11 +10,20 @@ from urllib.request import url2pathname
 
 from napari_ies.errors import ResultsError
 from napari_ies.patient.identity import Identity
-from napari_ies.regular_files import read_text
-from napari_ies.results.storage import json_writer, read_sidecar, text_writer, write
+from napari_ies.regular_files import file_sha256, read_text
+from napari_ies.results.names import sidecar_name
+from napari_ies.results.storage.json_files import read_sidecar
+from napari_ies.results.storage.writing import (
+    Writer,
+    json_writer,
+    prepare,
+    text_writer,
+    write,
+)
+from napari_ies.versions import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from napari_ies.patient.case import Case
 
@@ -76,8 +85,6 @@ def describe_dataset(root: Path, case: Case) -> None:
     ResultsError
         If the disk refuses.
     """
-    from napari_ies import __version__
-
     own = {"Name": GENERATOR, "Version": __version__}
     description = _description(root)
     if description is None:
@@ -101,6 +108,69 @@ def describe_dataset(root: Path, case: Case) -> None:
         files[".bidsignore"] = text_writer(text)
     if files:
         write(root, files)
+
+
+def write_result(
+    folder: str | Path,
+    case: Case,
+    files: Mapping[str, Writer],
+    sidecars: Mapping[str, Mapping[str, Any]],
+    *,
+    overwrite: bool,
+    flat: bool,
+    obsolete: Iterable[str] = (),
+) -> list[Path]:
+    """Write the files of a result, and a sidecar beside them that holds the SHA-256 of all.
+
+    Parameters
+    ----------
+    folder
+        The folder of results.
+    case
+        The patient, as the names have it.
+    files
+        For each file name, what writes it.
+    sidecars
+        What the JSON beside a file says, by the file's name.
+    overwrite
+        Whether files of the same names are replaced.
+    flat
+        Whether they go into the folder itself, which is then no BIDS dataset.
+    obsolete
+        Names of files that these replace, removed with their sidecars where they exist.
+
+    Returns
+    -------
+    The paths of `files`.
+
+    Raises
+    ------
+    ResultsError
+        If a file is there and `overwrite` is not set, or the disk refuses.
+    """
+    digests: dict[str, str] = {}
+
+    def described(content: Mapping[str, Any]) -> Writer:
+        def put(path: Path) -> None:
+            for name in files:
+                if name not in digests:
+                    digests[name] = file_sha256(path.with_name(name))
+            json_writer({**content, "SHA256": digests})(path)
+
+        return put
+
+    every = {
+        **files,
+        **{sidecar_name(name): described(content) for name, content in sidecars.items()},
+    }
+    written = write(
+        prepare(folder if flat else anat_folder(folder, case), every, overwrite=overwrite),
+        every,
+        obsolete=[stale for name in obsolete for stale in (name, sidecar_name(name))],
+    )
+    if not flat:
+        describe_dataset(Path(folder).expanduser(), case)
+    return written[: len(files)]
 
 
 def source_uris(case: Case, root: Path | None) -> list[str]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,8 +13,8 @@ from napari_ies.regular_files import file_sha256
 from napari_ies.results.names import sidecar_name
 from napari_ies.results.saliency import every_name
 from napari_ies.results.sidecars import SaliencyContent, read_content
-from napari_ies.results.storage import plain, read_image
-from napari_ies.results.tables import read_table
+from napari_ies.results.storage.tables import read_table
+from napari_ies.results.storage.writing import plain
 from napari_ies.saliency.case_explanations import completed
 from napari_ies.saliency.provenance import provenance
 
@@ -38,17 +37,8 @@ _COMPARED = {
 }
 
 
-@dataclass(frozen=True)
-class Hindrance:
-    """A file that is there and is not what would be computed.
-
-    Parameters
-    ----------
-    name
-        Of the file.
-    why
-        What it is instead.
-    """
+class Hindrance(NamedTuple):
+    """A file that is there and is not what would be computed, and what it is instead."""
 
     name: str
     why: str
@@ -136,7 +126,7 @@ class EarlierMaps:
         grid, mask = content.grid, content.files.footprint
         same_grid = Grid.of(grid.size, grid.matrix).same_as(self._case.grid)
         known = same_grid and np.array_equal(
-            read_image(self._place / mask, np.uint8, grid.size, content.digest(mask)) > 0,
+            content.image(self._place / mask, np.uint8)[0] > 0,
             np.asarray(footprint),
         )
         return "" if known else "of other voxels"

@@ -15,34 +15,16 @@ from napari_ies.results.dataset import dataset_root, source_file
 from napari_ies.results.numbering import numbered_otherwise
 from napari_ies.results.saliency import read_saliency
 from napari_ies.results.sidecars import SaliencyContent, read_content
-from napari_ies.results.storage import finishing, sidecar_of
+from napari_ies.results.storage.json_files import finishing, sidecar_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from napari_ies.patient.case import Case
+    from napari_ies.results.sidecars import SaliencyImage
     from napari_ies.saliency.saliency import Saliency
 
 logger = logging.getLogger("napari_ies")
-
-
-@dataclass(frozen=True)
-class ImageRecord:
-    """One image that a saliency was computed from.
-
-    Parameters
-    ----------
-    sequence
-        Its name.
-    file
-        Name of its file, without folders; empty if it came from no file.
-    sha256
-        Of the file, or empty.
-    """
-
-    sequence: str
-    file: str
-    sha256: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +52,7 @@ class Explained:
     path: Path
     saliency: Saliency
     subject: str
-    images: tuple[ImageRecord, ...]
+    images: tuple[SaliencyImage, ...]
     stem: str
     sources: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -122,10 +104,7 @@ def load_explained(path: str | Path) -> Explained:
         path=path,
         saliency=saliency,
         subject=f"region {region}" if lesion is None else f"lesion {lesion}",
-        images=tuple(
-            ImageRecord(image.sequence, PurePath(image.file or "").name, image.sha256 or "")
-            for image in content.images
-        ),
+        images=tuple(content.images),
         stem=footprint.removesuffix(".nii.gz").removesuffix("_desc-footprint_mask"),
         sources=tuple(content.sources or ()),
         notes=(f"lesion {lesion} of another segmentation",) if otherwise else (),
@@ -166,17 +145,17 @@ def load_images(
         If one cannot be read.
     """
     named = {image.sequence.casefold(): image for image in explained.images}
+    known = ", ".join(image.sequence for image in explained.images)
     unknown = [name for name in given if name.casefold() not in named]
     if unknown:
         raise ResultsError(
-            f"{explained.stem} was not computed from an image {unknown[0]}, but from "
-            f"{', '.join(image.sequence for image in explained.images)}; name one of these."
+            f"{explained.stem} was not computed from an image {unknown[0]}, but from {known}; name "
+            "one of these."
         )
     missing = [n for n in sequences or () if n not in (i.sequence for i in explained.images)]
     if missing:
         raise ResultsError(
-            f"{explained.stem} has no sequence {missing[0]}; it was computed from "
-            f"{', '.join(image.sequence for image in explained.images)}."
+            f"{explained.stem} has no sequence {missing[0]}; it was computed from {known}."
         )
     wanted = [i for i in explained.images if sequences is None or i.sequence in sequences]
     by_name = {name.casefold(): path for name, path in given.items()}
@@ -202,20 +181,21 @@ def load_images(
     return case, tuple(notes)
 
 
-def _places(explained: Explained, image: ImageRecord) -> list[Path]:
+def _places(explained: Explained, image: SaliencyImage) -> list[Path]:
     """Return where an image may lie, the likeliest first."""
     if not image.file:
         return []
+    name = PurePath(image.file).name
     told = (source_file(source, explained.path) for source in explained.sources)
-    places = [place for place in told if place is not None and place.name == image.file]
+    places = [place for place in told if place is not None and place.name == name]
     folder = explained.path.absolute().parent
     root = dataset_root(explained.path)
     up = 0 if root is None or root == folder else len(folder.parts) - len(root.parts)
-    places += [place / image.file for place in (folder, *folder.parents[: up + 2], Path.cwd())]
+    places += [place / name for place in (folder, *folder.parents[: up + 2], Path.cwd())]
     return places
 
 
-def _found(explained: Explained, image: ImageRecord) -> Path:
+def _found(explained: Explained, image: SaliencyImage) -> Path:
     """Return where an image lies with the content it had."""
     option = f"--image {image.sequence}=FILE"
     there = []
@@ -232,7 +212,7 @@ def _found(explained: Explained, image: ImageRecord) -> Path:
             f"{there[0]} is not the {image.sequence} image that {explained.stem} was computed from "
             f"(its SHA-256 differs); give the right one with {option}."
         )
-    name = f" ({image.file})" if image.file else ""
+    name = f" ({PurePath(image.file).name})" if image.file else ""
     raise ResultsError(
         f"The {image.sequence} image{name} that {explained.stem} was computed from is not beside "
         f"it; say where it is with {option}."

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ies.errors import ResultsError
-from napari_ies.results.tables import read_table
+from napari_ies.results.storage.tables import read_table
 from napari_ies.segmentation.lesions import COLUMNS
 
 if TYPE_CHECKING:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 METHOD_LABELS = {"smoothgrad": "smoothgrad", "gradcam++": "gradcampp"}
 EXTENSIONS = (".nii.gz", ".json", ".tsv")
+LONGEST_NAME = 255
+"""Bytes of a name that file systems take."""
 
 
 def label(text: str) -> str:
@@ -30,6 +32,27 @@ def label(text: str) -> str:
             "such as FLAIR."
         )
     return letters
+
+
+def stem(suffix: str, subject: str, visit: str = "", **entities: str | int | None) -> str:
+    """Name one file of a patient, without its extension.
+
+    Parameters
+    ----------
+    suffix
+        What it is, such as ``"dseg"`` (lesion labels and their table), ``"mask"``, ``"image"``.
+    subject, visit
+        Labels of the patient and of the visit, if there is one.
+    entities
+        What else sets it apart, in this order; those that are None are left out.
+
+    Returns
+    -------
+    Entities and suffix joined by underscores.
+    """
+    every = {"sub": subject, "ses": visit or None} | entities
+    parts = [f"{key}-{label(str(value))}" for key, value in every.items() if value is not None]
+    return "_".join([*parts, suffix])
 
 
 def saliency_stem(
@@ -69,72 +92,19 @@ def saliency_stem(
     -------
     Entities and suffix joined by underscores.
     """
-    smoothgrad = request.method == "smoothgrad"
-    entities = {
-        "sub": subject,
-        "ses": visit or None,
-        "seq": sequence if smoothgrad else None,
-        "lesion": None if lesion is None else f"{lesion:03d}",
-        "region": region,
-        "method": METHOD_LABELS[request.method],
-        "agg": request.aggregation if smoothgrad else None,
-        "run": None if run is None else str(run),
-        "desc": desc,
-    }
-    return _joined(entities, suffix)
-
-
-def segmentation_stem(subject: str, suffix: str, *, visit: str = "") -> str:
-    """Name one file of a segmentation, without its extension.
-
-    Parameters
-    ----------
-    subject
-        Label of the patient.
-    suffix
-        ``"dseg"`` (lesion labels and their table) or ``"probseg"`` (probabilities).
-    visit
-        Label of the visit, if there is one.
-    """
-    return _joined({"sub": subject, "ses": visit or None, "desc": "lesions"}, suffix)
-
-
-def image_stem(subject: str, sequence: str, *, visit: str = "") -> str:
-    """Name the file of an image that had none, without its extension."""
-    return _joined({"sub": subject, "ses": visit or None, "seq": sequence}, "image")
-
-
-def mask_stem(
-    subject: str,
-    *,
-    visit: str = "",
-    region: str | None = None,
-    desc: str | None = None,
-    run: int | None = None,
-) -> str:
-    """Name the file of a mask that belongs to no map, without its extension.
-
-    Parameters
-    ----------
-    subject
-        Label of the patient.
-    visit
-        Label of the visit, if there is one.
-    region
-        Name of the region that it shows.
-    desc
-        What else it shows: ``"reference"``.
-    run
-        Tells regions apart whose names differ in other signs than letters and digits.
-    """
-    entities = {
-        "sub": subject,
-        "ses": visit or None,
-        "region": region,
-        "run": None if run is None else str(run),
-        "desc": desc,
-    }
-    return _joined(entities, "mask")
+    smoothgrad = request.is_smoothgrad
+    return stem(
+        suffix,
+        subject,
+        visit,
+        seq=sequence if smoothgrad else None,
+        lesion=None if lesion is None else f"{lesion:03d}",
+        region=region,
+        method=METHOD_LABELS[request.method],
+        agg=request.aggregation if smoothgrad else None,
+        run=run,
+        desc=desc,
+    )
 
 
 def sidecar_name(name: str) -> str:
@@ -144,6 +114,10 @@ def sidecar_name(name: str) -> str:
     return f"{name}.json"
 
 
-def _joined(entities: dict[str, str | None], suffix: str) -> str:
-    parts = [f"{key}-{label(value)}" for key, value in entities.items() if value is not None]
-    return "_".join([*parts, suffix])
+def is_plain_name(name: str) -> bool:
+    """Whether a name is that of a file in the same folder, and no path that leads out of it."""
+    return (
+        name not in ("", ".", "..")
+        and not set(name) & {"/", "\\", ":", "\0"}
+        and len(name.encode("utf-8", "surrogatepass")) <= LONGEST_NAME
+    )

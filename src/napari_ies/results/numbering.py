@@ -9,7 +9,6 @@ import numpy as np
 
 from napari_ies.errors import ResultsError
 from napari_ies.results.sidecars import SaliencyContent, SegmentationContent, read_content
-from napari_ies.results.storage import read_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,7 +68,7 @@ def numbered_otherwise(path: Path, content: SaliencyContent) -> str:
     try:
         beside, _ = read_content(sidecar, SegmentationContent)
         name = beside.files.labels
-        labels = read_image(path.with_name(name), np.int32, beside.grid.size, beside.digest(name))
+        labels, _ = beside.image(path.with_name(name), np.int32)
         if np.array_equal(_footprint(path, content), labels == content.lesion):
             return ""
     except ResultsError:  # nothing can be said
@@ -89,8 +88,7 @@ def numbers(lesions: Iterable[int]) -> str:
 
 
 def _footprint(path: Path, content: SaliencyContent) -> NDArray[np.bool_]:
-    name = content.files.footprint
-    mask = read_image(path.with_name(name), np.uint8, content.grid.size, content.digest(name))
+    mask, _ = content.image(path.with_name(content.files.footprint), np.uint8)
     return np.asarray(mask > 0)
 
 

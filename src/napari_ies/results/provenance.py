@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic.alias_generators import to_pascal
 
-from napari_ies.results.storage import plain
+from napari_ies.regular_files import sha256_of
+from napari_ies.results.storage.writing import plain
+from napari_ies.saliency.provenance import network_provenance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,36 +18,21 @@ if TYPE_CHECKING:
 
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
-    from napari_ies.saliency.request import SaliencyRequest
 
 
 def case_provenance(case: Case) -> dict[str, Any]:
     """Return names and SHA-256 of a case's images, and what was done to them on loading.
 
-    Names alone: folders tend to hold what identifies a patient.
-    """
-    return {
-        "Images": image_records(case),
-        "Notes": list(case.notes),
-    }
-
-
-def image_records(case: Case) -> list[dict[str, Any]]:
-    """Return sequence, file name and SHA-256 of each image of a case.
-
-    An image without a file has the SHA-256 of its values instead: whose result it is can then be
-    told as well.
+    Names alone: folders tend to hold what identifies a patient. An image without a file has the
+    SHA-256 of its values instead: whose result it is can then be told as well.
     """
     records = []
     rows = zip(case.sequences, case.paths, case.sha256, case.data, strict=True)
     for sequence, path, digest, values in rows:
-        record = {
-            "Sequence": sequence,
-            "Name": None if path is None else path.name,
-            "SHA256": digest or None,
-        }
+        name = None if path is None else path.name
+        record = {"Sequence": sequence, "Name": name, "SHA256": digest or None}
         records.append(record if digest else record | {"DataSHA256": data_digest(values)})
-    return records
+    return {"Images": records, "Notes": list(case.notes)}
 
 
 def file_record(name: str, sha256: str) -> dict[str, str | None]:
@@ -61,7 +48,7 @@ def other_images(case: Case, records: Sequence[Mapping[str, Any]]) -> list[str]:
     case
         The case.
     records
-        What :func:`image_records` gave for the result's own.
+        The images that :func:`case_provenance` gave for the result's own.
 
     Returns
     -------
@@ -117,57 +104,23 @@ def other_network(model: SegmentationModel, content: Mapping[str, Any]) -> list[
 
 def data_digest(values: NDArray[np.float32]) -> str:
     """Return the SHA-256 of an image's values, float32 (X, Y, Z), in hexadecimal."""
-    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
+    return sha256_of(np.ascontiguousarray(values).tobytes())
 
 
 def checkpoint_provenance(model: SegmentationModel) -> dict[str, Any]:
-    """Return which checkpoint it is, how its input is made, and what was guessed about it."""
-    profile = model.profile
-    return {
-        "Checkpoint": {
-            "Name": profile.name if model.path is None else model.path.name,
-            "SHA256": model.sha256 or None,
-            "Architecture": profile.architecture,
-            "Arguments": dict(profile.arguments),
-            "Weights": profile.weights,
-            "Classes": list(profile.classes),
-            "Guessed": list(profile.guessed),
-        },
-        "Normalisation": profile.normalisation,
-        "BrainExtracted": profile.brain_extracted,
-        "Orientation": profile.orientation,
-        "Spacing": None if profile.spacing is None else list(profile.spacing),
-        "Resample": profile.resample,
-        "Window": list(profile.window),
-        "Overlap": profile.overlap,
-        "Activation": profile.activation,
-    }
+    """Return which checkpoint it is, how its input is made, and what was guessed about it.
 
-
-def request_provenance(
-    request: SaliencyRequest, provenance: Mapping[str, object]
-) -> dict[str, Any]:
-    """Return the settings of a saliency that take part in its method.
-
-    Parameters
-    ----------
-    request
-        What was asked for.
-    provenance
-        The saliency's own, which names the classes.
+    The facts are those of :func:`~napari_ies.saliency.provenance.network_provenance`, as the
+    entries of a sidecar are named.
     """
-    smoothgrad = request.method == "smoothgrad"
-    index, name = request.class_index, None
-    checkpoint = provenance.get("checkpoint")
-    if isinstance(checkpoint, dict) and index is not None:
-        name = dict(enumerate(checkpoint.get("class", ()))).get(index)
-    return {
-        "Method": request.method,
-        "Aggregation": request.aggregation if smoothgrad else None,
-        "SamplesAsked": request.n_samples if smoothgrad else None,
-        "Noise": request.noise if smoothgrad else None,
-        "Seed": request.seed if smoothgrad else None,
-        "Layer": None if smoothgrad else request.layer,
-        "Forward": request.forward,
-        "Class": {"Index": index, "Name": name},
+    facts = {to_pascal(name): value for name, value in network_provenance(model).items()}
+    checkpoint = {
+        "Name": facts.pop("Name"),
+        "SHA256": facts.pop("Sha256") or None,
+        "Architecture": facts.pop("Architecture"),
+        "Arguments": facts.pop("Arguments"),
+        "Weights": facts.pop("Weights"),
+        "Classes": facts.pop("Class"),
+        "Guessed": facts.pop("Guessed"),
     }
+    return {"Checkpoint": checkpoint} | facts

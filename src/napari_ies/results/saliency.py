@@ -10,20 +10,13 @@ import numpy as np
 
 from napari_ies.errors import ResultsError
 from napari_ies.results.belonging import told_apart
-from napari_ies.results.dataset import anat_folder, describe_dataset, source_uris
-from napari_ies.results.names import saliency_stem, sidecar_name
-from napari_ies.results.provenance import case_provenance, request_provenance
-from napari_ies.results.sidecars import Digests, SaliencyContent, read_content
-from napari_ies.results.storage import (
-    finishing,
-    image_writer,
-    prepare,
-    read_image,
-    sidecar_of,
-    space_code,
-    write,
-)
-from napari_ies.results.tables import table_writer
+from napari_ies.results.dataset import source_uris, write_result
+from napari_ies.results.names import saliency_stem
+from napari_ies.results.provenance import case_provenance
+from napari_ies.results.sidecars import SaliencyContent, read_content
+from napari_ies.results.storage.images import image_writer
+from napari_ies.results.storage.json_files import finishing, sidecar_of
+from napari_ies.results.storage.tables import table_writer
 from napari_ies.saliency.provenance import network_provenance
 from napari_ies.saliency.reading_off.distance_profile import describe_profile, profile
 from napari_ies.saliency.reading_off.measures import describe_measures, measure
@@ -35,6 +28,7 @@ if TYPE_CHECKING:
 
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
+    from napari_ies.results.storage.writing import Writer
     from napari_ies.saliency.request import SaliencyRequest
 
 
@@ -181,44 +175,28 @@ def save_saliency(
         "Sources": source_uris(case, root),
         "Files": names,
     }
-    space = space_code(case)
-
-    files, sidecars = {}, {}
-    digests = Digests(every_name(names))
+    files: dict[str, Writer] = {}
+    sidecars: dict[str, dict[str, Any]] = {}
     groups = {"maps": saliency.maps} | ({} if errors is None else {"standard_error": errors})
     for group, arrays in groups.items():
         for sequence, name, array in zip(saliency.sequences, names[group], arrays, strict=True):
-            files[name] = image_writer(array, case.affine, space)
-            sidecars[sidecar_name(name)] = digests.writer(
-                {
-                    "Description": _WORDS[group].format(sequence=sequence),
-                    "Sequence": sequence,
-                    "Units": saliency.unit,
-                }
-                | common
-            )
+            files[name] = image_writer(array, case)
+            described = _WORDS[group].format(sequence=sequence)
+            own = {"Description": described, "Sequence": sequence, "Units": saliency.unit}
+            sidecars[name] = own | common
     footprint = names["footprint"]
-    files[footprint] = image_writer(saliency.mask.astype(np.uint8), case.affine, space)
-    sidecars[sidecar_name(footprint)] = digests.writer(
-        {"Description": _WORDS["footprint"], "Type": "ROI"} | common
-    )
+    files[footprint] = image_writer(saliency.mask.astype(np.uint8), case)
+    sidecars[footprint] = {"Description": _WORDS["footprint"], "Type": "ROI"} | common
     around = surroundings(saliency)
     for group, table, columns in (
         ("measures", measure(saliency, around), describe_measures(saliency)),
         ("profile", profile(saliency, around), describe_profile(saliency)),
     ):
         files[names[group]] = table_writer(table)
-        sidecars[sidecar_name(names[group])] = digests.writer(columns | common)
-
-    place = folder if root is None else anat_folder(root, case)
-    written = write(
-        prepare(place, [*files, *sidecars], overwrite=overwrite),
-        files | sidecars,
-        obsolete=[stale for name in obsolete for stale in (name, sidecar_name(name))],
+        sidecars[names[group]] = columns | common
+    return write_result(
+        folder, case, files, sidecars, overwrite=overwrite, flat=flat, obsolete=obsolete
     )
-    if root is not None:
-        describe_dataset(root, case)
-    return written[: len(files)]
 
 
 def load_saliency(path: str | Path) -> Saliency:
@@ -254,7 +232,7 @@ def _read(path: Path) -> tuple[Saliency, SaliencyContent]:
 
     def cropped(name: str, dtype: type[np.generic]) -> Any:
         image = path.with_name(name)
-        whole = read_image(image, dtype, grid.size, content.digest(name))
+        whole, _ = content.image(image, dtype)
         part = np.ascontiguousarray(whole[grid.slices])
         if np.count_nonzero(whole) != np.count_nonzero(part):
             raise ResultsError(
@@ -310,7 +288,6 @@ def _description(
         "Region": region,
         "FootprintVoxels": int(np.count_nonzero(saliency.footprint)),
         "SamplesUsed": saliency.n_used,
-        **request_provenance(saliency.request, provenance),
         "Request": asdict(saliency.request),
         "Sequences": list(saliency.sequences),
         "Grid": {

@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic.alias_generators import to_pascal
 
 from napari_ies.errors import ResultsError
 from napari_ies.geometry.grid import Grid
 from napari_ies.results.belonging import told_apart
-from napari_ies.results.dataset import anat_folder, describe_dataset, source_uris
+from napari_ies.results.dataset import source_uris, write_result
 from napari_ies.results.lesion_table import read_lesion_table
-from napari_ies.results.names import segmentation_stem, sidecar_name
+from napari_ies.results.names import stem
 from napari_ies.results.provenance import (
     case_provenance,
     checkpoint_provenance,
     file_record,
     other_images,
 )
-from napari_ies.results.sidecars import Digests, SegmentationContent, read_content
-from napari_ies.results.storage import (
-    finishing,
+from napari_ies.results.sidecars import SegmentationContent, read_content
+from napari_ies.results.storage.images import (
     image_writer,
-    prepare,
     read_changed_labels,
-    read_hashed_image,
-    sidecar_of,
-    space_code,
-    write,
 )
-from napari_ies.results.tables import table_writer
+from napari_ies.results.storage.json_files import finishing, sidecar_of
+from napari_ies.results.storage.tables import table_writer
 from napari_ies.segmentation.lesions import COLUMNS
 from napari_ies.versions import versions
 
@@ -40,11 +36,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
-    from numpy.typing import NDArray
 
     from napari_ies.network.agreement import Agreement
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
+    from napari_ies.results.sidecars import AgreementContent
     from napari_ies.segmentation.segmentation import Segmentation
 
 
@@ -60,10 +56,10 @@ def segmentation_files(subject: str, visit: str = "") -> dict[str, str]:
     -------
     The names for ``"labels"``, ``"probability"`` and ``"lesions"`` (the table).
     """
-    labels = segmentation_stem(subject, "dseg", visit=visit)
+    labels = stem("dseg", subject, visit, desc="lesions")
     return {
         "labels": f"{labels}.nii.gz",
-        "probability": f"{segmentation_stem(subject, 'probseg', visit=visit)}.nii.gz",
+        "probability": f"{stem('probseg', subject, visit, desc='lesions')}.nii.gz",
         "lesions": f"{labels}.tsv",
     }
 
@@ -122,32 +118,23 @@ def save_segmentation(
     common = _description(segmentation, case, model, root) | {"Files": names}
     if reference is not None:
         common["Reference"] = dict(reference)
-    space = space_code(case)
     labels = segmentation.labels.astype(np.int32, copy=False)
     probability = segmentation.probability.astype(np.float32, copy=False)
     files = {
-        names["labels"]: image_writer(labels, case.affine, space),
-        names["probability"]: image_writer(probability, case.affine, space),
+        names["labels"]: image_writer(labels, case),
+        names["probability"]: image_writer(probability, case),
         names["lesions"]: table_writer(_lookup_table(segmentation.lesions)),
     }
-    digests = Digests(files)
     sidecars = {
-        sidecar_name(names["labels"]): digests.writer(
-            {"Description": "Lesion instances, 0 is background"}
-            | common
-            # Image and table share a stem, so this is the sidecar of both.
-            | _LOOKUP_COLUMNS
-            | {name: COLUMNS[str(name)] for name in segmentation.lesions if name in COLUMNS}
-        ),
-        sidecar_name(names["probability"]): digests.writer(
-            {"Description": "Probability of the explained class", "Units": "1"} | common
-        ),
+        # Image and table share a stem, so this is the sidecar of both.
+        names["labels"]: {"Description": "Lesion instances, 0 is background"}
+        | common
+        | _LOOKUP_COLUMNS
+        | {name: COLUMNS[str(name)] for name in segmentation.lesions if name in COLUMNS},
+        names["probability"]: {"Description": "Probability of the explained class", "Units": "1"}
+        | common,
     }
-    place = folder if root is None else anat_folder(root, case)
-    written = write(prepare(place, [*files, *sidecars], overwrite=overwrite), files | sidecars)
-    if root is not None:
-        describe_dataset(root, case)
-    return written[: len(files)]
+    return write_result(folder, case, files, sidecars, overwrite=overwrite, flat=flat)
 
 
 def load_segmentation(
@@ -217,24 +204,20 @@ def _read(path: Path, case: Case | None, changed_too: bool) -> SavedSegmentation
 
     sidecar = sidecar_of(path)
     content, whole = read_content(sidecar, SegmentationContent)
-    names, shape = content.files, content.grid.size
-    if case is not None and not case.grid.same_as(Grid.of(shape, content.grid.matrix)):
+    names, grid = content.files, Grid.of(content.grid.size, content.grid.matrix)
+    if case is not None and not case.grid.same_as(grid):
         raise ResultsError(
-            f"{path.name} (size {shape}) does not lie on the grid of the images (size "
+            f"{path.name} (size {grid.shape}) does not lie on the grid of the images (size "
             f"{case.shape}); give the images that were segmented, the same one first."
         )
-
-    def image(name: str, dtype: type[np.generic]) -> tuple[NDArray[Any], str]:
-        digest = "" if changed_too else content.digest(name)
-        return read_hashed_image(path.with_name(name), dtype, shape, digest)
-
     labels_path = path.with_name(names.labels)
     if changed_too:
-        grid = Grid.of(shape, content.grid.matrix)
         labels, digest = read_changed_labels(labels_path, grid)
     else:
-        labels, digest = image(names.labels, np.int32)
-    probability, _ = image(names.probability, np.float32)
+        labels, digest = content.image(labels_path, np.int32)
+    probability, _ = content.image(
+        path.with_name(names.probability), np.float32, changed_too=changed_too
+    )
     if labels.min() < 0 or not np.isfinite(probability).all():
         raise ResultsError(
             f"{names.labels} or {names.probability} holds values that no segmentation has; compute "
@@ -252,7 +235,7 @@ def _read(path: Path, case: Case | None, changed_too: bool) -> SavedSegmentation
         notes=tuple(content.segmentation_notes),
         smallest=content.smallest_lesion,
         # Earlier versions did not write what they had tested.
-        agreements=tuple(_agreement(one) for one in whole.get("Agreements", ())),
+        agreements=tuple(map(_agreement, content.agreements)),
     )
     return SavedSegmentation(segmentation, whole, file_record(names.labels, digest))
 
@@ -288,7 +271,11 @@ def _description(
         "Device": segmentation.device,
         **({} if segmentation.smallest is None else {"SmallestLesion": segmentation.smallest}),
         "SegmentationNotes": list(segmentation.notes),
-        "Agreements": [_agreement_content(one) for one in segmentation.agreements],
+        # JSON has no infinity: a score that is none is null there.
+        "Agreements": [
+            {to_pascal(key): value for key, value in asdict(one).items()}
+            for one in segmentation.agreements
+        ],
         "Class": {
             "Index": model.profile.explained_class,
             "Name": model.profile.classes[model.profile.explained_class],
@@ -300,36 +287,9 @@ def _description(
     }
 
 
-def _agreement_content(agreement: Agreement) -> dict[str, Any]:
-    """Return a tested guess as a plain object; JSON has no infinity."""
-    return {
-        "What": agreement.what,
-        "Assumed": agreement.assumed,
-        "Best": agreement.best,
-        "Scores": {
-            name: float(score) if math.isfinite(score) else None
-            for name, score in agreement.scores.items()
-        },
-        "Sentence": agreement.sentence,
-        "Sure": bool(agreement.sure),
-        "Suggestion": agreement.suggestion,
-    }
-
-
-def _agreement(content: Mapping[str, Any]) -> Agreement:
+def _agreement(content: AgreementContent) -> Agreement:
     # Here for the same reason as where it is called.
     from napari_ies.network.agreement import Agreement
 
-    suggestion = content["Suggestion"]
-    return Agreement(
-        what=str(content["What"]),
-        assumed=str(content["Assumed"]),
-        best=str(content["Best"]),
-        scores={
-            str(name): math.inf if score is None else float(score)
-            for name, score in content["Scores"].items()
-        },
-        sentence=str(content["Sentence"]),
-        sure=bool(content["Sure"]),
-        suggestion=None if suggestion is None else str(suggestion),
-    )
+    scores = {name: math.inf if score is None else score for name, score in content.scores.items()}
+    return Agreement(**content.model_dump() | {"scores": scores})

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 import numpy as np
 from pydantic import (
@@ -12,20 +11,19 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    create_model,
     model_validator,
 )
 from pydantic.alias_generators import to_pascal
 
 from napari_ies.errors import ResultsError, SaliencyError
 from napari_ies.geometry.box import Box
-from napari_ies.regular_files import file_sha256
-from napari_ies.results.names import sidecar_name
-from napari_ies.results.storage import FOREIGN, json_writer, read_sidecar
+from napari_ies.results.names import is_plain_name, sidecar_name
+from napari_ies.results.storage.images import read_image
+from napari_ies.results.storage.json_files import FOREIGN, read_sidecar
 from napari_ies.saliency.request import SaliencyRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -33,19 +31,9 @@ if TYPE_CHECKING:
 
 LARGEST_SIDE = 32767
 """Voxels along an axis that NIfTI can say."""
-_LONGEST_NAME = 255
 _DIGEST = r"^[0-9a-f]{64}$"
 
 Content = TypeVar("Content", bound="Described")
-
-
-def is_plain_name(name: str) -> bool:
-    """Whether a name is that of a file in the same folder, and no path that leads out of it."""
-    return (
-        name not in ("", ".", "..")
-        and not set(name) & {"/", "\\", ":", "\0"}
-        and len(name.encode("utf-8", "surrogatepass")) <= _LONGEST_NAME
-    )
 
 
 def _check_name(name: str) -> str:
@@ -123,6 +111,7 @@ class Described(_Strict):
     result: ClassVar[str] = "a result"
     listed: ClassVar[str] = ""
 
+    grid: _GridContent
     sha256: Annotated[dict[FileName, Digest] | None, Field(alias="SHA256")] = None
 
     def digest(self, name: str) -> str:
@@ -142,16 +131,20 @@ class Described(_Strict):
             )
         return self.sha256[name]
 
+    def image(
+        self, path: Path, dtype: type[np.generic], *, changed_too: bool = False
+    ) -> tuple[NDArray[Any], str]:
+        """Read an image of the result, of a type and on the grid, with the SHA-256 of its file.
 
-_TYPES = get_type_hints(SaliencyRequest)
-_FIELDS: dict[str, Any] = {
-    field.name: (_TYPES[field.name], field.default) for field in dataclasses.fields(SaliencyRequest)
-}
-_Request: type[BaseModel] = create_model(
-    "_Request",
-    __config__=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False),
-    **_FIELDS,
-)
+        Raises
+        ------
+        ResultsError
+            If it is missing, damaged or another image than was written, unless changed ones are
+            to be read, too.
+        """
+        return read_image(
+            path, dtype, self.grid.size, "" if changed_too else self.digest(path.name)
+        )
 
 
 class _SaliencyFiles(BaseModel):
@@ -163,7 +156,9 @@ class _SaliencyFiles(BaseModel):
     profile: FileName | None = None
 
 
-class _SaliencyImage(BaseModel):
+class SaliencyImage(BaseModel):
+    """An image that a saliency was computed from: its file's name, without folders, and content."""
+
     model_config = ConfigDict(strict=True, frozen=True)
     sequence: str
     file: str | None = None
@@ -174,7 +169,7 @@ class _Provenance(BaseModel):
     """Of what is read back; the rest goes along as it is."""
 
     model_config = ConfigDict(strict=True, extra="allow")
-    images: list[_SaliencyImage] = []
+    images: list[SaliencyImage] = []
     checkpoint: dict[str, Any] | None = None
     notes: list[str] = []
     versions: dict[str, Any] = {}
@@ -204,7 +199,6 @@ class SaliencyContent(Described):
         if self.files.standard_error and len(self.files.standard_error) != count:
             raise ValueError("the sizes do not agree")
         _Provenance.model_validate(self.provenance)
-        _Request.model_validate(self.request)
         _ = self.asked
         return self
 
@@ -213,11 +207,11 @@ class SaliencyContent(Described):
         """What was asked for."""
         try:
             return SaliencyRequest(**self.request)
-        except SaliencyError as error:
+        except (SaliencyError, TypeError) as error:
             raise ValueError(str(error)) from error
 
     @property
-    def images(self) -> list[_SaliencyImage]:
+    def images(self) -> list[SaliencyImage]:
         """The images that it was computed from."""
         return _Provenance.model_validate(self.provenance).images
 
@@ -229,7 +223,9 @@ class _SegmentationFiles(_Strict):
     lesions: FileName
 
 
-class _Agreement(_Strict):
+class AgreementContent(_Strict):
+    """A guess about the network that was tested; a score that is infinite is null."""
+
     what: str
     assumed: str
     best: str
@@ -258,13 +254,12 @@ class SegmentationContent(Described):
     listed: ClassVar[str] = "labels"
 
     files: _SegmentationFiles
-    grid: _GridContent
     threshold: float
     forward: str
     device: str
     segmentation_notes: list[str]
     smallest_lesion: Annotated[int, Field(ge=1)] | None = None
-    agreements: list[_Agreement] = []
+    agreements: list[AgreementContent] = []
     images: list[_SegmentationImage] = []
     reference: _FileRecord | None = None
     checkpoint: dict[str, Any] = {}
@@ -326,28 +321,3 @@ def _check_own(path: Path, files: Mapping[str, Any]) -> None:
             f"{path} is not of the file that it lies beside: it describes {named[0]} and what "
             "belongs to that; copy all files of the result again, under the names they had."
         )
-
-
-class Digests:
-    """The SHA-256 of files that are written together, for the sidecars written after them.
-
-    Parameters
-    ----------
-    names
-        Of the files.
-    """
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._names = tuple(names)
-        self._known: dict[str, str] = {}
-
-    def writer(self, content: Mapping[str, Any]) -> Callable[[Path], None]:
-        """Return what writes a sidecar that holds the hashes of the files beside it."""
-
-        def write(path: Path) -> None:
-            for name in self._names:
-                if name not in self._known:
-                    self._known[name] = file_sha256(path.with_name(name))
-            json_writer({**content, "SHA256": self._known})(path)
-
-        return write

@@ -184,3 +184,4 @@ def explain_together(
             batch = [(key, way) for key in keys[start : start + together] for way in ways]
             for number, report in explained.run((footprints[key], way) for key, way in batch):
                 yield batch[number], report
+                del report

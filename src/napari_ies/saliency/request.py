@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from napari_ies.admissible import real_number, whole_number
 from napari_ies.errors import SaliencyError
+from napari_ies.parameters import Parameter, take
 
-METHODS = ("smoothgrad", "gradcam++")
+METHOD_NAMES = {"smoothgrad": "SmoothGrad", "gradcam++": "Grad-CAM++"}
+METHODS = tuple(METHOD_NAMES)
 AGGREGATIONS = ("mean", "sum", "max")
 FORWARDS = ("sliding-window", "whole-volume")
 PRECISIONS = ("float32", "tf32", "bf16")
@@ -15,12 +17,72 @@ PRECISIONS = ("float32", "tf32", "bf16")
 ALL_SEQUENCES = "all"
 """Name of the only map of Grad-CAM++, which belongs to all sequences together."""
 
-MOST_SAMPLES = 1_000_000
-MOST_NOISE = 100.0
-"""Of noise a hundred times as wide as the intensities, no image is left."""
-MOST_SEED = 2**63 - 1
-MOST_TOLERANCE = 1e6
-MOST_CLASS = 99_999
+_METHOD = Parameter(
+    "SmoothGrad: how the lesion's score changes with each voxel of each sequence, averaged over "
+    "noisy copies of the images. Grad-CAM++: where a layer of the network was active for the "
+    "lesion.",
+    choices=METHOD_NAMES,
+)
+_AGGREGATION = Parameter(
+    "With SmoothGrad, how the lesion's voxels become one map: their mean, their sum, or for each "
+    "input voxel the strongest single one (max; slow).",
+    choices=dict(zip(AGGREGATIONS, AGGREGATIONS, strict=True)),
+)
+_N_SAMPLES = Parameter(
+    "With SmoothGrad, the number of noisy copies: more are smoother and take longer.",
+    name="samples",
+    said="{} noise samples were asked for",
+    why="where the noise's error is a thousandth of that of one sample",
+    limits=(1, 1_000_000),
+    offered=(1, 9_999),
+    unit=" samples",
+)
+_NOISE = Parameter(
+    "With SmoothGrad, the standard deviation of the noise as a fraction of the range (maximum "
+    "minus minimum) of the first sequence.",
+    said="The noise level is {}",
+    why="a fraction of the first sequence's range",
+    # Of noise a hundred times as wide as the intensities, no image is left.
+    limits=(0, 100),
+    offered=(0, 100),
+    decimals=1,
+    unit=" %",
+    percent=True,
+)
+_SEED = Parameter(
+    "With SmoothGrad, the seed of the noise: the same seed gives the same map.",
+    why="which takes 64 bits",
+    limits=(0, 2**63 - 1),
+    offered=(0, 99_999),
+    before="seed ",
+)
+_FORWARD = Parameter(
+    "How the network is applied: in blended sliding windows, as the lesions on screen are found, "
+    "or in one pass over the whole volume.",
+    choices={name: name.replace("-", " ") for name in FORWARDS},
+)
+_CLASS_INDEX = Parameter(
+    "Class to explain, by name or index (default: the network's).",
+    name="class",
+    why="counted from 0 as the network's output channels are",
+    limits=(0, 99_999),
+)
+_LAYER = Parameter(
+    "With Grad-CAM++, the layer of the network that is looked at, of those that napari-ies "
+    "inspect lists (default: the last upsampling layer below output resolution)."
+)
+_TOLERANCE = Parameter(
+    "With SmoothGrad, stop early once the map's standard error is at most this fraction of the "
+    "map (default: never).",
+    why="a fraction of the map, or none",
+    limits=(0, 1_000_000),
+    above=True,
+)
+_PRECISION = Parameter(
+    "Arithmetic of the network: float32 is exact; tf32 (CUDA only) and bf16 are faster on some "
+    "graphics cards and less exact.",
+    choices=dict(zip(PRECISIONS, PRECISIONS, strict=True)),
+)
 
 
 @dataclass(frozen=True)
@@ -62,81 +124,19 @@ class SaliencyRequest:
         If one of them is not possible, in one sentence.
     """
 
-    method: str = "smoothgrad"
-    aggregation: str = "mean"
-    n_samples: int = 50
-    noise: float = 0.05
-    seed: int = 0
-    forward: str = "sliding-window"
-    class_index: int | None = None
-    layer: str | None = None
-    tolerance: float | None = None
-    precision: str = "float32"
+    method: Annotated[str, _METHOD] = "smoothgrad"
+    aggregation: Annotated[str, _AGGREGATION] = "mean"
+    n_samples: Annotated[int, _N_SAMPLES] = 50
+    noise: Annotated[float, _NOISE] = 0.05
+    seed: Annotated[int, _SEED] = 0
+    forward: Annotated[str, _FORWARD] = "sliding-window"
+    class_index: Annotated[int | None, _CLASS_INDEX] = None
+    layer: Annotated[str | None, _LAYER] = None
+    tolerance: Annotated[float | None, _TOLERANCE] = None
+    precision: Annotated[str, _PRECISION] = "float32"
 
     def __post_init__(self) -> None:
-        for name, value, allowed in (
-            ("method", self.method, METHODS),
-            ("aggregation", self.aggregation, AGGREGATIONS),
-            ("forward", self.forward, FORWARDS),
-            ("precision", self.precision, PRECISIONS),
-        ):
-            if not (isinstance(value, str) and value in allowed):
-                raise SaliencyError(
-                    f"There is no {name} {value!r}; expected one of {', '.join(allowed)}."
-                )
-        self._take(
-            "n_samples",
-            whole_number(
-                self.n_samples,
-                "{} noise samples were asked for",
-                (1, MOST_SAMPLES),
-                SaliencyError,
-                "where the noise's error is a thousandth of that of one sample",
-            ),
-        )
-        self._take(
-            "noise",
-            real_number(
-                self.noise,
-                "The noise level is {}",
-                (0.0, MOST_NOISE),
-                SaliencyError,
-                why="a fraction of the first sequence's range",
-            ),
-        )
-        self._take(
-            "seed",
-            whole_number(
-                self.seed,
-                "The seed is {}",
-                (0, MOST_SEED),
-                SaliencyError,
-                "which takes 64 bits",
-            ),
-        )
-        if self.tolerance is not None:
-            self._take(
-                "tolerance",
-                real_number(
-                    self.tolerance,
-                    "The tolerance is {}",
-                    (0.0, MOST_TOLERANCE),
-                    SaliencyError,
-                    above=True,
-                    why="a fraction of the map, or none",
-                ),
-            )
-        if self.class_index is not None:
-            self._take(
-                "class_index",
-                whole_number(
-                    self.class_index,
-                    "The class is {}",
-                    (0, MOST_CLASS),
-                    SaliencyError,
-                    "counted from 0 as the network's output channels are",
-                ),
-            )
+        take(self, SaliencyError)
         if self.layer is not None and not (isinstance(self.layer, str) and self.layer):
             raise SaliencyError(
                 f"The layer is {self.layer!r}; expected the name of one of the network's, or none."
@@ -158,7 +158,3 @@ class SaliencyRequest:
     def maps_of(self, sequences: tuple[str, ...]) -> tuple[str, ...]:
         """Return the names of the maps of a case with these sequences."""
         return sequences if self.is_smoothgrad else (ALL_SEQUENCES,)
-
-    def _take(self, name: str, value: float) -> None:
-        """Keep a number as Python's own, whatever kind was given."""
-        object.__setattr__(self, name, value)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_ies.admissible import real_number, whole_number
+from napari_ies.admissible import whole_number
 from napari_ies.errors import SegmentationError
 from napari_ies.free_memory import within_memory
 from napari_ies.network.assumptions import agreements_progressively, notes_on
@@ -14,7 +14,9 @@ from napari_ies.network.device import device_label
 from napari_ies.network.forward_memory import check_memory
 from napari_ies.network.inference import SMALLER, logit_map, probability_of
 from napari_ies.network.network_grid import network_case, network_turn
+from napari_ies.network.profile import Profile
 from napari_ies.network.windows import tiling
+from napari_ies.parameters import parameters_of
 from napari_ies.patient.mask_values import MOST_LABELS
 from napari_ies.progress import to_its_end
 from napari_ies.segmentation.lesions import find_lesions, lesion_table, match_reference
@@ -134,15 +136,7 @@ def segment_progressively(
     """
     threshold = model.profile.threshold if threshold is None else threshold
     smallest = model.profile.smallest_lesion if smallest is None else smallest
-    threshold = real_number(
-        threshold,
-        "The threshold is {}",
-        (0.0, 1.0),
-        SegmentationError,
-        "a probability",
-        above=True,
-        below=True,
-    )
+    threshold = parameters_of(Profile)["threshold"].taken(threshold, SegmentationError)
     smallest = whole_number(
         smallest,
         "The smallest lesion is {} voxels",

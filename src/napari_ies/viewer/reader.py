@@ -8,7 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_ies.viewer.volumes.layer_data import METADATA_KEY, LayerDataTuple, read_image
+from napari_ies.viewer.volumes.layer_data import (
+    METADATA_KEY,
+    LayerDataTuple,
+    layer_of,
+    read_image,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,23 +87,20 @@ def read_session(path: str | Sequence[str]) -> list[LayerDataTuple]:
     ResultsError
         If the session cannot be read, in one sentence.
     """
-    from napari_ies.results.session import find_images, read_summary, session_folder
+    from napari_ies.results.session import find_images, read_summary
 
-    folder = session_folder(path if isinstance(path, str) else path[0])
+    folder = read_summary(path if isinstance(path, str) else path[0]).folder.absolute()
     # napari's word for "nothing to add".
     nothing: list[LayerDataTuple] = [(None,)]  # type: ignore[list-item]
-    read_summary(folder)
     if _open_panel_soon(folder):
         return nothing
     layers = []
     # The first sequence lies on top.
     for image in reversed(find_images(folder)):
-        if image.path is not None:
-            data, arguments, kind = read_image(image.path)
-            arguments["metadata"][METADATA_KEY]["session"] = str(folder)
-            if image.made_here:
-                arguments["name"] = image.sequence
-            layers.append((data, arguments, kind))
+        if image.volume is not None:
+            layer = layer_of(image.volume, image.sequence if image.made_here else None)
+            layer[1]["metadata"][METADATA_KEY]["session"] = str(folder)
+            layers.append(layer)
     return layers or nothing  # all images may be missing
 
 

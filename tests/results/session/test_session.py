@@ -17,21 +17,22 @@ import nibabel as nib
 import numpy as np
 import pytest
 from pandas.testing import assert_frame_equal
+from saved_maps import newest_session
 
 from napari_ies import explain, load_checkpoint, with_geometry
 from napari_ies.errors import CaseError, CheckpointError, ResultsError
 from napari_ies.patient.case import Case  # noqa: TC001 - of annotations
 from napari_ies.patient.loading import load_case
-from napari_ies.results import storage
 from napari_ies.results.session import (
     SESSION_FILE,
     SessionWriter,
-    find_session,
     is_session,
     load_session,
     new_session_folder,
     read_summary,
 )
+from napari_ies.results.storage import images as image_files
+from napari_ies.results.storage import writing
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.saliency.saliency import Saliency
 from napari_ies.segmentation.segmentation import Segmentation, segment
@@ -127,8 +128,9 @@ def test_a_session_comes_back_as_it_was(begun, images, model, marked, checkpoint
     assert session.notes == {3: "dark rim, σ", "around it": "none"}
     assert session.text.endswith(f": {len(marked.lesions)} lesions, 3 maps, 2 notes.")
     assert (session.record.request, session.record.selected) == (maps[2].request, "around it")
-    assert (session.record.smallest, session.record.forward) == (3, marked.forward)
-    assert session.record.threshold == marked.threshold
+    settings = session.record.segmentation
+    assert (settings.smallest_lesion, settings.forward) == (3, marked.forward)
+    assert settings.threshold == marked.threshold
     assert session.segmentation.labels.tobytes() == marked.labels.tobytes()
     assert session.segmentation.probability.tobytes() == marked.probability.tobytes()
     assert_frame_equal(session.segmentation.lesions, marked.lesions, check_exact=True)
@@ -516,7 +518,7 @@ class _Stops:
 
     def __init__(self, folder: Path, copies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder, self.copies, self.count = folder, copies, 0
-        for owner, name in ((storage.nib, "save"), (storage, "_flush")):
+        for owner, name in ((image_files.nib, "save"), (writing, "_flush")):
             monkeypatch.setattr(owner, name, self._before_and_halfway(getattr(owner, name)))
         for name in ("replace", "unlink", "write_text", "mkdir", "rmdir"):
             monkeypatch.setattr(Path, name, self._before(getattr(Path, name)))
@@ -598,7 +600,7 @@ def test_a_disk_that_refuses_leaves_the_session_as_it_was(begun, images, model, 
     def refuse(*_):
         raise OSError(28, "No space left on device")
 
-    owner = {"save": storage.nib, "_flush": storage, "replace": Path}[stage]
+    owner = {"save": image_files.nib, "_flush": writing, "replace": Path}[stage]
     with monkeypatch.context() as patched:
         patched.setattr(owner, stage, refuse)
         with pytest.raises(ResultsError, match="No space left"):
@@ -661,16 +663,16 @@ def test_killed_in_the_middle_of_a_computation_the_finished_map_is_there(small, 
 def test_a_session_of_the_same_case_and_checkpoint_is_found(begun, images, model):
     case = load_case(images)
     root, digests = begun.folder.parent, dict(zip(case.sequences, case.sha256, strict=True))
-    assert find_session(root, digests, model.sha256) is None  # nothing but a segmentation
+    assert newest_session(root, digests, model.sha256) is None  # nothing but a segmentation
     begun.set_notes({1: "x"})
     (root / "sub-broken").mkdir()
     (root / "sub-broken" / SESSION_FILE).write_text("{")
-    found = find_session(root, digests, model.sha256)
+    found = newest_session(root, digests, model.sha256)
     assert found.folder == begun.folder
     assert found.text.startswith("1 note, saved 20")
-    assert find_session(root, digests, "0" * 64) is None
-    assert find_session(root, {**digests, "T1": "0" * 64}, model.sha256) is None
-    assert find_session(root, {"FLAIR": digests["FLAIR"]}, model.sha256) is None
+    assert newest_session(root, digests, "0" * 64) is None
+    assert newest_session(root, {**digests, "T1": "0" * 64}, model.sha256) is None
+    assert newest_session(root, {"FLAIR": digests["FLAIR"]}, model.sha256) is None
     assert hashlib.sha256(images["FLAIR"].read_bytes()).hexdigest() == digests["FLAIR"]
 
 

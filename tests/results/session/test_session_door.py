@@ -18,23 +18,26 @@ import pydantic
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from saved_maps import newest_session
 
 from napari_ies import load_checkpoint
 from napari_ies.errors import CaseError, ResultsError
+from napari_ies.patient.images.volume import read_volume
 from napari_ies.patient.loading import load_case
 from napari_ies.results.session import (
     SESSION_FILE,
     Session,
     SessionGoneError,
     SessionWriter,
-    find_session,
     load_session,
     load_session_progressively,
     next_session_folder,
     read_summary,
+    search,
     sessions_in,
 )
-from napari_ies.results.session.schema import RequestEntry, published_schema
+from napari_ies.results.session.record import RequestEntry
+from napari_ies.results.session.schema import published_schema
 from napari_ies.saliency import request as requests
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.saliency.saliency import Saliency
@@ -297,7 +300,7 @@ def test_the_files_of_a_former_map_stay_together_if_one_is_kept_and_are_listed(h
     writer.add_map("core", a_map(case, 3), model)
     writer.add_map("core", a_map(case, 4), model)
     first, second = writer.record.maps[-2:]
-    (mask,) = [file for name, file, _ in writer.record.regions if name == "core"]
+    (mask,) = [one.file for one in writer.record.regions if one.name == "core"]
     kept = writer.folder / list(first.files)[which]
     os.link(kept, home / "my copy")
     writer.drop_maps([2, 3])
@@ -390,7 +393,7 @@ def test_each_session_is_read_apart_from_its_neighbours(home):
     (root / "sub-h" / SESSION_FILE).symlink_to(SESSION_FILE)
     (root / "sub-i" / SESSION_FILE).mkdir(parents=True)
     before = everything(home)
-    found = find_session(root, digests, checkpoint)
+    found = newest_session(root, digests, checkpoint)
     assert found.folder == root / "sub-07"
     sessions, problems = sessions_in(root)
     assert [one.folder.name for one in sessions] == ["sub-07"]
@@ -502,13 +505,37 @@ def test_a_class_that_no_network_has_takes_no_memory(home, index):
     assert str(caught.value).endswith(".")
 
 
-def test_an_image_that_changes_while_it_is_opened_is_not_taken_for_the_other(home):
+def test_an_image_is_read_once_and_what_was_checked_is_what_is_used(home, monkeypatch):
+    from napari_ies import regular_files
+
+    opened, open_one = [], regular_files.os.open
+
+    def counted(path, *args, **kwargs):
+        opened.append(Path(path).name)
+        return open_one(path, *args, **kwargs)
+
+    monkeypatch.setattr(regular_files.os, "open", counted)
+    before = load_case({"FLAIR": home / "FLAIR.nii.gz"}).data[0]
+    opened.clear()
     session = load_session(session_of(home))
     image = nib.load(home / "FLAIR.nii.gz")
     other = nib.Nifti1Image(np.asarray(image.dataobj) + 1, image.affine)
     nib.save(other, home / "FLAIR.nii.gz")
+    np.testing.assert_array_equal(session.load_case().data[0], before)
+    assert [opened.count(f"{name}.nii.gz") for name in ("FLAIR", "T1")] == [1, 1]
+
+
+def test_an_image_too_large_to_keep_is_not_taken_for_another_either(home, monkeypatch):
+    monkeypatch.setattr(search, "MOST_KEPT", 10)
+    assert load_session(session_of(home)).complete
+
+    def changed(path, **options):
+        Path(path).write_bytes((home / "T1.nii.gz").read_bytes())
+        return read_volume(path, **options)
+
+    monkeypatch.setattr(search, "read_volume", changed)
     with pytest.raises(CaseError, match=r"FLAIR\.nii\.gz was changed while"):
-        session.load_case()
+        load_session(session_of(home))
 
 
 def test_opening_can_be_given_up_within_a_file(home):

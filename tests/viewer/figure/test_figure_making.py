@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS, overlay_colours
-from napari_ies.figures import figure_bytes
+from napari_ies.figures.files import figure_bytes
 from napari_ies.viewer.canvas import colours
 from napari_ies.viewer.panel import dialogs
 

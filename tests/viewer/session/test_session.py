@@ -444,7 +444,7 @@ def test_another_folder_and_no_saving_at_all(segmented, tmp_path, monkeypatch):
 def test_a_disk_that_refuses_is_told_once_and_nothing_is_lost(segmented, tmp_path, monkeypatch):
     from napari.utils.notifications import notification_manager
 
-    from napari_ies.results import storage
+    from napari_ies.results.storage import images
 
     idle(segmented)
 
@@ -453,7 +453,7 @@ def test_a_disk_that_refuses_is_told_once_and_nothing_is_lost(segmented, tmp_pat
 
     before = len(notification_manager.records)
     with monkeypatch.context() as patched:
-        patched.setattr(storage.nib, "save", refuse)
+        patched.setattr(images.nib, "save", refuse)
         for label in (1, 2):
             segmented.panel.explaining.explain(label)
             segmented.wait(lambda label=label: segmented.answered(label))

@@ -34,6 +34,8 @@ class FileStream:
     ----------
     path
         The file; links are followed.
+    content
+        All of the file, where it was read already; it is not opened then.
 
     Attributes
     ----------
@@ -48,9 +50,9 @@ class FileStream:
         See :func:`napari_ies.regular_files.open_regular`.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self._file = open_regular(path)
-        self.size = os.fstat(self._file.fileno()).st_size
+    def __init__(self, path: str | Path, content: bytes = b"") -> None:
+        self._file = io.BufferedReader(io.BytesIO(content)) if content else open_regular(path)
+        self.size = len(content) or os.fstat(self._file.fileno()).st_size
         self._hash = hashlib.sha256()
         start = self._file.peek(4)
         self.packing = (

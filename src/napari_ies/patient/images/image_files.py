@@ -88,13 +88,15 @@ class Content:
     notes: tuple[str, ...] = ()
 
 
-def open_image(path: Path) -> Content:
+def open_image(path: Path, content: bytes = b"") -> Content:
     """Read an image file, once and to its end.
 
     Parameters
     ----------
     path
         The file.
+    content
+        All of it, where it was read already.
 
     Raises
     ------
@@ -103,7 +105,7 @@ def open_image(path: Path) -> Content:
         sentence that says what it is.
     """
     try:
-        with FileStream(path) as stream:
+        with FileStream(path, content) as stream:
             return _content_of(stream, path)
     except MemoryError as error:
         raise CaseError(

@@ -58,7 +58,11 @@ class Volume:
 
 
 def read_volume(
-    path: str | Path, *, constant_is_error: bool = True, own_type: bool = False
+    path: str | Path,
+    *,
+    constant_is_error: bool = True,
+    own_type: bool = False,
+    content: bytes = b"",
 ) -> Volume:
     """Read one 3-d image in a format that nibabel reads.
 
@@ -74,6 +78,8 @@ def read_volume(
     own_type
         Whether whole numbers without a scale, and float64, keep their type: for labels, of which
         float32 tells those above 2**24 apart no more.
+    content
+        All of the file, where it was read already.
 
     Returns
     -------
@@ -86,9 +92,9 @@ def read_volume(
         space, in one sentence that names it.
     """
     path = expanded(path)
-    content = open_image(path)
-    position = position_of(content, path.name)
-    data = _values_of(content, path.name, own_type)
+    opened = open_image(path, content)
+    position = position_of(opened, path.name)
+    data = _values_of(opened, path.name, own_type)
     if constant_is_error and data.min() == data.max():
         raise CaseError(
             f"Every voxel of {path.name} has the same value ({data.flat[0]:g}); expected an MR "
@@ -97,11 +103,11 @@ def read_volume(
     return Volume(
         path=path,
         data=data,
-        grid=Grid.of(content.shape, position.affine),
-        step=_step_of(content.image),
+        grid=Grid.of(opened.shape, position.affine),
+        step=_step_of(opened.image),
         space=position.space,
-        sha256=content.sha256,
-        notes=(*content.notes, *position.notes),
+        sha256=opened.sha256,
+        notes=(*opened.notes, *position.notes),
     )
 
 

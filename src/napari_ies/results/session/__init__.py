@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from napari_ies.results.session.document import is_session, read_summary, session_folder
+from napari_ies.results.session.document import is_session, read_summary
 from napari_ies.results.session.opening import (
-    SavedCheckpoint,
-    SavedImage,
-    SavedMap,
-    Session,
     find_images,
     load_session,
     load_session_progressively,
 )
 from napari_ies.results.session.place import (
-    find_session,
     new_session_folder,
     next_session_folder,
     sessions_in,
 )
-from napari_ies.results.session.record import SESSION_FILE, SessionSummary, Subject
+from napari_ies.results.session.record import SESSION_FILE, SessionSummary
+from napari_ies.results.session.saved import SavedCheckpoint, SavedImage, SavedMap, Session
 from napari_ies.results.session.writing import SessionGoneError, SessionWriter
 
 __all__ = [
@@ -30,15 +26,12 @@ __all__ = [
     "SessionGoneError",
     "SessionSummary",
     "SessionWriter",
-    "Subject",
     "find_images",
-    "find_session",
     "is_session",
     "load_session",
     "load_session_progressively",
     "new_session_folder",
     "next_session_folder",
     "read_summary",
-    "session_folder",
     "sessions_in",
 ]

@@ -13,7 +13,7 @@ from napari_ies.results.session.document import read_summary
 from napari_ies.results.session.record import SESSION_FILE, SessionSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 
 def new_session_folder(root: str | Path, subject: str, visit: str = "") -> Path:
@@ -67,27 +67,6 @@ def next_session_folder(root: str | Path, subject: str, visit: str = "") -> Path
     except OSError:
         return None
     return folder
-
-
-def find_session(
-    root: str | Path, images: Mapping[str, str], checkpoint: str
-) -> SessionSummary | None:
-    """Return the session of these images and this checkpoint that was saved last, if any.
-
-    Sessions that hold nothing but a segmentation do not count.
-
-    Parameters
-    ----------
-    root
-        The folder whose folders are sessions.
-    images
-        SHA-256 of each image, by sequence.
-    checkpoint
-        SHA-256 of the checkpoint that segments.
-    """
-    there, _ = sessions_in(root)
-    found = [one for one in there if one.record.holds_work and one.is_of(images, checkpoint)]
-    return max(found, key=lambda summary: summary.saved_at, default=None)
 
 
 def sessions_in(root: str | Path) -> tuple[list[SessionSummary], list[str]]:

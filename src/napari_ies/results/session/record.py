@@ -1,138 +1,228 @@
-"""What a session knows: its images, networks, lesions, maps, regions and notes."""
+"""What a session knows, as ``session.json`` holds it: checked as a whole before it is used."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    PlainSerializer,
+    model_validator,
+)
+from pydantic.alias_generators import to_pascal
+
+from napari_ies.errors import SaliencyError
+from napari_ies.results.session.values import (
+    AnySubject,
+    Digest,
+    FilePath,
+    Files,
+    Name,
+    Note,
+    OwnName,
+    PatientLabel,
+    Whole,
+    fault,
+    moment,
+    own_name,
+)
+from napari_ies.saliency.request import SaliencyRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
-
-    from napari_ies.saliency.request import SaliencyRequest
 
 SESSION_FILE = "session.json"
+FORMAT = "napari-ies session"
+FORMAT_VERSION = 1
 
-Subject = int | str
-"""A lesion's label, or the name of a region."""
 
+class _Entry(BaseModel):
+    """Entries that a later version adds are no fault.
 
-@dataclass(frozen=True)
-class FileRecord:
-    """A file that the session refers to, wherever it lies.
-
-    Parameters
-    ----------
-    name
-        Its name.
-    sha256
-        SHA-256 in hexadecimal.
-    absolute
-        Where it was.
-    relative
-        Where it was, as seen from the session's folder; None if no relative path leads there.
-    made_here
-        Whether the session wrote it into its folder, of a layer that had no file.
+    What the program makes itself comes from ``model_construct`` and ``model_copy``, and is checked
+    with all the rest before it is written.
     """
 
-    name: str
-    sha256: str
-    absolute: str
-    relative: str | None
-    made_here: bool = False
+    model_config = ConfigDict(
+        strict=True, frozen=True, allow_inf_nan=False, alias_generator=to_pascal
+    )
 
 
-@dataclass(frozen=True)
-class ImageRecord:
+class FileEntry(_Entry):
+    """A file that the session refers to."""
+
+    name: Name
+    sha256: Digest = Field(alias="SHA256")
+    absolute: FilePath
+    """Where it was."""
+    relative: FilePath | None
+    """Where it was, as seen from the session's folder; None if no relative path leads there."""
+    made_here: bool
+    """Whether the session wrote it into its folder, of a layer that had no file."""
+
+    @model_validator(mode="after")
+    def _lies_in_the_folder(self) -> FileEntry:
+        if self.made_here:
+            own_name(self.name)
+        return self
+
+    @classmethod
+    def of(cls, folder: Path, path: Path, digest: str, *, made_here: bool = False) -> FileEntry:
+        """Record where a file with some SHA-256 lies, as seen from the folder of a session."""
+        absolute = os.path.abspath(path)  # noqa: PTH100 - links as they are
+        try:
+            relative = Path(os.path.relpath(absolute, folder.absolute())).as_posix()
+        except ValueError:  # another drive
+            relative = None
+        return cls.model_construct(
+            name=path.name,
+            sha256=digest,
+            absolute=absolute,
+            relative=relative,
+            made_here=made_here,
+        )
+
+
+class ImageEntry(_Entry):
     """A sequence and its file."""
 
-    sequence: str
-    file: FileRecord
+    sequence: Name
+    file: FileEntry
 
 
-@dataclass(frozen=True)
-class CheckpointRecord:
-    """A network: its name, the device that was asked for, its file (None if made in memory)."""
+class CheckpointEntry(_Entry):
+    """A network; its file is null if it was made in memory."""
 
-    name: str
-    device: str
-    file: FileRecord | None
+    name: Name
+    device: Name
+    """The device that was asked for."""
+    file: FileEntry | None
 
-
-@dataclass(frozen=True)
-class MapRecord:
-    """A finished map: whose, of which request, by which checkpoint, in which files.
-
-    Parameters
-    ----------
-    subject
-        Lesion or region.
-    request
-        What was asked for.
-    checkpoint
-        Index among the session's checkpoints.
-    files
-        SHA-256 of each file, by name; the first is a map.
-    """
-
-    subject: Subject
-    request: SaliencyRequest
-    checkpoint: int
-    files: Mapping[str, str]
+    @property
+    def identity(self) -> str:
+        """What tells it from others: its content, or else its name."""
+        return self.name if self.file is None else self.file.sha256
 
 
-@dataclass(frozen=True)
-class SessionRecord:
-    """Everything that ``session.json`` says.
+class SegmentationEntry(_Entry):
+    """Settings of the segmentation, and its files with the SHA-256 of each."""
 
-    Parameters
-    ----------
-    subject
-        Label of the patient.
-    saved
-        When, as ISO 8601 with the offset from UTC.
-    images, checkpoints
-        What was segmented, and with which networks; the first one segmented.
-    threshold, smallest, forward, reference
-        Settings of the segmentation.
-    segmentation
-        SHA-256 of each of its files, by name.
-    request
-        The settings of the last explanation, or None.
-    selected
-        The lesion or region looked at last, or None.
-    notes
-        Text of each subject that has one.
-    regions
-        File of each region's mask, by the region's name, with its SHA-256.
-    maps
-        In the order in which they were finished.
-    obsolete
-        SHA-256 of each file that was the session's, is not used any more and was left, by name.
-    versions
-        Of the programs that wrote it.
-    visit
-        Label of the visit; empty if there is none.
-    """
+    threshold: Annotated[float, Field(ge=0, le=1)]
+    smallest_lesion: Whole
+    forward: Literal["sliding-window", "whole-volume"]
+    reference: FileEntry | None
+    files: Files
 
-    subject: str
-    saved: str
-    images: tuple[ImageRecord, ...]
-    checkpoints: tuple[CheckpointRecord, ...]
-    threshold: float
-    smallest: int
-    forward: str
-    reference: FileRecord | None
-    segmentation: Mapping[str, str]
-    request: SaliencyRequest | None = None
-    selected: Subject | None = None
-    notes: tuple[tuple[Subject, str], ...] = ()
-    regions: tuple[tuple[str, str, str], ...] = ()
-    maps: tuple[MapRecord, ...] = ()
-    obsolete: Mapping[str, str] = field(default_factory=dict)
-    versions: tuple[tuple[str, str], ...] = ()
-    visit: str = ""
+
+class RequestEntry(BaseModel):
+    """The settings of a map, in the words of the program's ``SaliencyRequest``."""
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False, extra="forbid")
+
+    method: Literal["smoothgrad", "gradcam++"] = "smoothgrad"
+    aggregation: Literal["mean", "sum", "max"] = "mean"
+    n_samples: Whole = 50
+    noise: Annotated[float, Field(ge=0)] = 0.05
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
+    forward: Literal["sliding-window", "whole-volume"] = "sliding-window"
+    class_index: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    layer: Name | None = None
+    tolerance: Annotated[float, Field(gt=0)] | None = None
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
+
+    @model_validator(mode="after")
+    def _can_be_asked_for(self) -> RequestEntry:
+        try:
+            self.request()
+        except SaliencyError as error:
+            raise fault(f"cannot be asked for ({str(error).rstrip('.')})") from error
+        return self
+
+    def request(self) -> SaliencyRequest:
+        """Return it as the program knows it."""
+        return SaliencyRequest(**self.model_dump())
+
+
+Request = Annotated[
+    SaliencyRequest,
+    GetPydanticSchema(lambda _, schema_of: schema_of(RequestEntry)),
+    AfterValidator(RequestEntry.request),
+    PlainSerializer(asdict),
+]
+
+
+class NoteEntry(_Entry):
+    """What was written about a lesion or a region."""
+
+    subject: AnySubject
+    text: Note
+
+
+class RegionEntry(_Entry):
+    """A region that is no lesion, and the file of its mask."""
+
+    name: Name
+    file: OwnName
+    sha256: Digest = Field(alias="SHA256")
+
+
+class MapEntry(_Entry):
+    """A finished map: whose, by which of the checkpoints, and its files, the first one a map."""
+
+    subject: AnySubject
+    checkpoint: Annotated[int, Field(ge=0)]
+    request: Request
+    files: Files
+
+
+class SessionEntry(_Entry):
+    """A case as far as it was read, as ``session.json`` holds it."""
+
+    format: Literal["napari-ies session"]
+    format_version: Annotated[int, Field(ge=FORMAT_VERSION, le=FORMAT_VERSION)]
+    saved: Annotated[str, AfterValidator(moment), Field(json_schema_extra={"format": "date-time"})]
+    subject: PatientLabel
+    visit: PatientLabel | None = None
+    images: Annotated[list[ImageEntry], Field(min_length=1)]
+    checkpoints: Annotated[list[CheckpointEntry], Field(min_length=1)]
+    """Of which the first one segmented."""
+    segmentation: SegmentationEntry
+    request: Request | None = Field(alias="Explanation")
+    """The settings of the last explanation."""
+    selected: AnySubject | None
+    """The lesion or region looked at last."""
+    notes: list[NoteEntry]
+    regions: list[RegionEntry]
+    maps: list[MapEntry]
+    """In the order in which they were finished."""
+    obsolete: dict[OwnName, Digest] = Field(default_factory=dict)
+    """What was the session's, is not used any more and was left."""
+    versions: dict[str, str]
+    """Of the programs that wrote it."""
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> SessionEntry:
+        for what, names in (
+            ("Images", [image.sequence for image in self.images]),
+            ("Regions", [region.name for region in self.regions]),
+        ):
+            if len(set(names)) < len(names):
+                raise fault(f"{what} holds the same name twice")
+        for number, one in enumerate(self.maps, 1):
+            if one.checkpoint >= len(self.checkpoints):
+                raise fault(
+                    f"Maps, entry {number}, Checkpoint is {one.checkpoint}, but there are "
+                    f"{len(self.checkpoints)} checkpoints, counted from 0"
+                )
+        return self
 
     @property
     def holds_work(self) -> bool:
@@ -142,19 +232,14 @@ class SessionRecord:
     @property
     def own_files(self) -> tuple[str, ...]:
         """Names of the files that the session wrote into its folder, without ``session.json``."""
-        kept = [image.file for image in self.images]
-        if self.reference is not None:
-            kept.append(self.reference)
-        return tuple(
-            dict.fromkeys(
-                [
-                    *self.segmentation,
-                    *(name for one in self.maps for name in one.files),
-                    *(file for _, file, _ in self.regions),
-                    *(file.name for file in kept if file.made_here),
-                ]
-            )
-        )
+        kept = [*(image.file for image in self.images), self.segmentation.reference]
+        names = [
+            *self.segmentation.files,
+            *(name for one in self.maps for name in one.files),
+            *(region.file for region in self.regions),
+            *(file.name for file in kept if file is not None and file.made_here),
+        ]
+        return tuple(dict.fromkeys(names))
 
 
 @dataclass(frozen=True)
@@ -172,7 +257,7 @@ class SessionSummary:
     """
 
     folder: Path
-    record: SessionRecord
+    record: SessionEntry
     digest: str
 
     @property
@@ -183,12 +268,9 @@ class SessionSummary:
     @property
     def text(self) -> str:
         """What it holds, such as "3 maps and 1 note, saved 2026-11-22 at 14:05"."""
-        counts = (
-            (len(self.record.maps), "map"),
-            (len(self.record.notes), "note"),
-            (len(self.record.regions), "region"),
-        )
-        held = [f"{count} {word}{'s' if count != 1 else ''}" for count, word in counts if count]
+        record = self.record
+        counts = ((record.maps, "map"), (record.notes, "note"), (record.regions, "region"))
+        held = [counted(len(entries), word) for entries, word in counts if entries]
         *some, last = held or ["no map yet"]
         holds = f"{', '.join(some)} and {last}" if some else last
         return f"{holds}, saved {self.saved_at:%Y-%m-%d at %H:%M}"
@@ -207,3 +289,8 @@ class SessionSummary:
         file = self.record.checkpoints[0].file
         known = all(images.values()) and bool(checkpoint)
         return known and own == dict(images) and file is not None and file.sha256 == checkpoint
+
+
+def counted(count: int, word: str) -> str:
+    """Return such as ``1 map`` or ``2 maps``."""
+    return f"{count} {word}{'s' if count != 1 else ''}"

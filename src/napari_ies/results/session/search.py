@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
+from napari_ies.errors import CaseError
+from napari_ies.patient.images.volume import read_volume
 from napari_ies.progress import Progress
 from napari_ies.regular_files import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-    from napari_ies.results.session.record import FileRecord
+    from napari_ies.patient.images.volume import Volume
+    from napari_ies.results.session.record import FileEntry
 
+DEMO_NETWORK = "demo_unet.pth"
 PIECE = 64 << 20
 """Bytes that are read between two reports: whoever waits can stop waiting there."""
+MOST_KEPT = 4 << 30
+"""Bytes of an image that are kept from checking it to unpacking it; a larger one is read again."""
 
 
 @dataclass(eq=False)
@@ -38,14 +46,43 @@ class Search:
     problems: list[str] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
 
-    def find(self, file: FileRecord | None) -> Generator[Progress[Any], None, Path | None]:
-        """Return where a file lies with the content it had; else None and a problem."""
+    def find_image(self, file: FileEntry) -> Generator[Progress[Any], None, Volume | None]:
+        """Return what an image file holds, if it has the content it had; else None and a problem.
+
+        Raises
+        ------
+        CaseError
+            If it cannot be read all the same.
+        """
+        kept = io.BytesIO()
+        path = yield from self.find(file, kept)
+        if path is None:
+            return None
+        volume = read_volume(path, constant_is_error=False, content=kept.getvalue())
+        if volume.sha256 != file.sha256:  # a large one, read again
+            raise CaseError(
+                f"{path} was changed while the session was being opened; open it again."
+            )
+        return volume
+
+    def find(
+        self, file: FileEntry | None, kept: io.BytesIO | None = None
+    ) -> Generator[Progress[Any], None, Path | None]:
+        """Return where a file lies with the content it had; else None and a problem.
+
+        Parameters
+        ----------
+        file
+            What is looked for.
+        kept
+            Takes the content, if that is not too large.
+        """
         if file is None:
             return None
         there: list[Path] = []
         for place in _places(self.folder, file):
             try:
-                same = yield from _holds(place, file.sha256)
+                same = yield from _holds(place, file.sha256, kept)
             except (OSError, ValueError):
                 continue
             if not same:
@@ -82,31 +119,36 @@ class Search:
         return ""
 
 
-def _holds(path: Path, digest: str) -> Generator[Progress[Any], None, bool]:
+def _holds(
+    path: Path, digest: str, kept: io.BytesIO | None = None
+) -> Generator[Progress[Any], None, bool]:
     """Whether a file has this content."""
     # No device, pipe or folder: reading one would not end.
     with open_regular(path) as file:
         total = os.fstat(file.fileno()).st_size
         found, done = hashlib.sha256(), 0
         step = f"Checking {path.name}"
+        if kept is not None:
+            kept.seek(0)
+            kept.truncate()
         while piece := file.read(PIECE):
             found.update(piece)
+            if kept is not None and total <= MOST_KEPT:
+                kept.write(piece)
             done += len(piece)
             # Never its end: that is the whole session's to report.
             yield Progress(step, min(done, total - 1) >> 20, max(total >> 20, 1), "MB")
     return found.hexdigest() == digest
 
 
-def _places(folder: Path, file: FileRecord) -> list[Path]:
+def _places(folder: Path, file: FileEntry) -> list[Path]:
     """Return where a file may lie, the likeliest first, each place once."""
     name = PurePath(file.name).name
     places = [] if file.relative is None else [folder / file.relative]
     places.append(Path(file.absolute))
     places += [parent / name for parent in (folder, *folder.absolute().parents[:2])]
-    if name == "demo_unet.pth":
-        from napari_ies.demo import demo_checkpoint
-
-        places.append(demo_checkpoint())
+    if name == DEMO_NETWORK:  # it lies wherever this program is installed now
+        places.append(Path(str(files("napari_ies") / "demo" / name)))
     return list(dict.fromkeys(map(_normal, places)))
 
 

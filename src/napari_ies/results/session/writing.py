@@ -10,61 +10,41 @@ days, and all files of a result of which somebody changed one.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import itertools
 import os
-from dataclasses import replace
 from datetime import datetime
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_ies.errors import ResultsError
-from napari_ies.patient.bids_label import bids_label
-from napari_ies.regular_files import file_sha256
-from napari_ies.results.names import image_stem, label, mask_stem, sidecar_name
-from napari_ies.results.saliency import every_name, saliency_files, save_saliency
-from napari_ies.results.segmentation import save_segmentation
+from napari_ies.regular_files import file_sha256, sha256_of
 from napari_ies.results.session.document import session_text
-from napari_ies.results.session.own_files import OwnFiles
+from napari_ies.results.session.files import SessionFiles
 from napari_ies.results.session.record import (
+    FORMAT,
+    FORMAT_VERSION,
     SESSION_FILE,
-    CheckpointRecord,
-    FileRecord,
-    ImageRecord,
-    MapRecord,
-    SessionRecord,
-    Subject,
+    MapEntry,
+    NoteEntry,
+    SessionEntry,
 )
-from napari_ies.results.storage import (
-    image_writer,
-    prepare,
-    remove_leftovers,
-    space_code,
-    text_writer,
-    write,
-)
+from napari_ies.results.storage.staging import finish_leftovers
+from napari_ies.results.storage.writing import prepare, text_writer, write
+from napari_ies.segmentation.subject import as_subject
 from napari_ies.versions import versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
-    from napari_ies.results.session.opening import Session
+    from napari_ies.results.session.saved import Session
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.segmentation.segmentation import Segmentation
-
-
-_LONGEST_ENTITY = 48
-"""Letters of a region's name in the names of its files, of which file systems allow some 200."""
-_DIGITS = 8
-"""Hexadecimal digits at the end of a name that was cut."""
 
 
 class SessionGoneError(ResultsError):
@@ -84,11 +64,10 @@ class SessionWriter:
         What its ``session.json`` says now.
     """
 
-    def __init__(self, folder: Path, case: Case, record: SessionRecord) -> None:
+    def __init__(self, folder: Path, case: Case, record: SessionEntry) -> None:
         self.folder = folder
         self.record = record
-        self._case = case
-        self._own = OwnFiles(folder)
+        self._files = SessionFiles(folder, case)
         self._digest = ""
         self._masks: dict[str, NDArray[np.bool_]] = {}
         self._unread_regions: tuple[str, ...] = ()
@@ -127,11 +106,16 @@ class SessionWriter:
             If a session is there already, or the disk refuses.
         """
         folder = prepare(folder, [SESSION_FILE])
-        writer = cls(folder, case, _nothing_yet(case, segmentation))
+        writer = cls(folder, case, _nothing_yet(case))
         try:
-            writer._begin(segmentation, model, device, reference, reference_sha256)
+            marked = writer._files.segmentation(segmentation, model, reference, reference_sha256)
+            writer._put(
+                images=writer._files.images(),
+                checkpoints=[writer._files.checkpoint(model, device)],
+                segmentation=marked,
+            )
         except ResultsError:
-            writer._own.remove_all()
+            writer._files.own.remove_all()
             raise
         return writer
 
@@ -155,15 +139,15 @@ class SessionWriter:
         writer._digest, writer._masks = session.digest, dict(session.regions)
         # What could not be read stays named, so that it counts again once its file is back.
         writer._unread_regions = tuple(
-            name for name, _, _ in session.record.regions if name not in session.regions
+            one.name for one in session.record.regions if one.name not in session.regions
         )
         writer._refuse_foreign_changes()
-        remove_leftovers(session.folder)
+        finish_leftovers(session.folder)
         return writer
 
     def add_map(
         self,
-        subject: Subject,
+        subject: int | str,
         saliency: Saliency,
         model: SegmentationModel,
         request: SaliencyRequest | None = None,
@@ -187,41 +171,33 @@ class SessionWriter:
         ResultsError
             If the disk refuses; the session is then as it was.
         """
-        case, checkpoints = self._case, self.record.checkpoints
-        own = _checkpoint_record(self.folder, model, checkpoints[0].device)
-        known = [_identity(one) for one in checkpoints]
-        if _identity(own) not in known:
-            checkpoints = (*checkpoints, own)
-            known.append(_identity(own))
-        entities: dict[str, int | str] = (
-            {"lesion": subject} if isinstance(subject, int) else {"region": _entity(subject)}
+        subject = as_subject(subject)
+        checkpoints = self.record.checkpoints
+        own = self._files.checkpoint(model, checkpoints[0].device)
+        known = [one.identity for one in checkpoints]
+        if own.identity not in known:
+            checkpoints = [*checkpoints, own]
+            known.append(own.identity)
+        files = self._files.map(subject, saliency, model)
+        added = MapEntry.model_construct(
+            subject=subject,
+            request=request or saliency.request,
+            checkpoint=known.index(own.identity),
+            files=files,
         )
-        paths = save_saliency(
-            self.folder,
-            saliency,
-            case=case,
-            model=model,
-            run=self._free_run(saliency, entities),
-            flat=True,
-            **entities,  # type: ignore[arg-type]
-        )
-        files = self._noted(_with_sidecars(paths))
-        added = MapRecord(subject, request or saliency.request, known.index(_identity(own)), files)
         try:
-            self._put(
-                replace(self.record, checkpoints=checkpoints, maps=(*self.record.maps, added))
-            )
+            self._put(checkpoints=checkpoints, maps=[*self.record.maps, added])
         except ResultsError:
-            self._own.remove(added.files)
+            self._files.own.remove(files)
             raise
 
     def drop_maps(self, numbers: Iterable[int]) -> None:
         """Take maps out of the session, by their place in it, and remove files it wrote of them."""
         dropped = set(numbers)
-        kept = tuple(one for n, one in enumerate(self.record.maps) if n not in dropped)
+        kept = [one for n, one in enumerate(self.record.maps) if n not in dropped]
         if len(kept) < len(self.record.maps):
             gone = [one.files for n, one in enumerate(self.record.maps) if n in dropped]
-            self._put_without(replace(self.record, maps=kept), *gone)
+            self._put_without(*gone, maps=kept)
 
     def set_regions(self, regions: Mapping[str, NDArray[np.bool_]]) -> None:
         """Keep these regions, bool (X, Y, Z) by name, in place of those before.
@@ -231,83 +207,65 @@ class SessionWriter:
         ResultsError
             If the disk refuses; the session is then as it was.
         """
-        saved, written = {entry[0]: entry for entry in self.record.regions}, []
+        saved, written = {one.name: one for one in self.record.regions}, []
         for name, mask in regions.items():
             if name in saved and np.array_equal(self._masks.get(name, ()), mask):
                 continue
-            file, digest = self._save_mask(name, mask)
-            saved[name] = (name, file, digest)
-            written.append(file)
+            saved[name] = self._files.region(name, mask)
+            written.append(saved[name].file)
         names = dict.fromkeys((*self._unread_regions, *regions))
-        entries = tuple(saved[name] for name in names)
+        entries = [saved[name] for name in names]
         if entries != self.record.regions:
-            gone = [{file: digest} for _, file, digest in set(self.record.regions) - set(entries)]
+            gone = [{one.file: one.sha256} for one in self.record.regions if one not in entries]
             try:
-                self._put_without(replace(self.record, regions=entries), *gone)
+                self._put_without(*gone, regions=entries)
             except ResultsError:
-                self._own.remove(written)
+                self._files.own.remove(written)
                 raise
         self._masks = dict(regions)
 
-    def set_notes(self, notes: Mapping[Subject, str]) -> None:
+    def set_notes(self, notes: Mapping[Any, str]) -> None:
         """Keep these notes, one text per lesion or region, in place of those before."""
-        entries = tuple((subject, text) for subject, text in notes.items() if text)
+        entries = [
+            NoteEntry.model_construct(subject=as_subject(subject), text=text)
+            for subject, text in notes.items()
+            if text
+        ]
         if entries != self.record.notes:
-            self._put(replace(self.record, notes=entries))
+            self._put(notes=entries)
 
-    def set_view(self, request: SaliencyRequest | None, selected: Subject | None) -> None:
+    def set_view(self, request: SaliencyRequest | None, selected: int | str | None) -> None:
         """Keep the settings of the last explanation and what was looked at last."""
         if (request, selected) != (self.record.request, self.record.selected):
-            self._put(replace(self.record, request=request, selected=selected))
+            self._put(request=request, selected=None if selected is None else as_subject(selected))
 
     @property
     def gone(self) -> bool:
         """Whether the session was removed or moved away since it was written."""
         return not os.path.lexists(self.folder / SESSION_FILE)
 
-    def _begin(
-        self,
-        segmentation: Segmentation,
-        model: SegmentationModel,
-        device: str,
-        reference: Path | NDArray[np.bool_] | None,
-        reference_sha256: str,
-    ) -> None:
-        labels, probability, table = save_segmentation(
-            self.folder, segmentation, case=self._case, model=model, flat=True
-        )
-        files = self._noted([*_with_sidecars([labels, probability]), table])
-        self._put(
-            replace(
-                self.record,
-                images=self._save_images(),
-                checkpoints=(_checkpoint_record(self.folder, model, device),),
-                reference=self._save_reference(reference, reference_sha256),
-                segmentation=files,
-            )
-        )
-
-    def _put(self, record: SessionRecord) -> None:
+    def _put(self, **entries: object) -> None:
         self._refuse_foreign_changes()
         now = datetime.now().astimezone().isoformat(timespec="seconds")
-        record = replace(record, saved=now, versions=tuple(versions().items()))
+        changed = {**entries, "saved": now, "versions": versions()}
+        record = self.record.model_copy(update=changed)
         text = session_text(record)
         write(self.folder, {SESSION_FILE: text_writer(text)})
-        self.record, self._digest = record, hashlib.sha256(text.encode()).hexdigest()
+        self.record, self._digest = record, sha256_of(text.encode())
 
-    def _put_without(self, record: SessionRecord, *gone: Mapping[str, str]) -> None:
-        """Put a record that names some files no more, then remove its own; one result at a time.
+    def _put_without(self, *gone: Mapping[str, str], **entries: object) -> None:
+        """Put entries that name some files no more, then remove its own; one result at a time.
 
         They are listed as obsolete, so that a person who finds them knows what they are.
         """
         obsolete = dict(self.record.obsolete)
         for files in gone:
             obsolete.update(files)
-        self._put(replace(record, obsolete=obsolete))
+        self._put(obsolete=obsolete, **entries)
         for files in gone:
-            self._own.remove(files)
+            self._files.own.remove(files)
         # Listed with the content that it had, also if somebody changed it.
-        named = set(record.own_files)
+        named = set(self.record.own_files)
         left = {
             name: digest
             for name, digest in obsolete.items()
@@ -315,13 +273,7 @@ class SessionWriter:
         }
         if left != obsolete:
             with contextlib.suppress(ResultsError):
-                self._put(replace(self.record, obsolete=left))
-
-    def _noted(self, paths: Iterable[Path]) -> dict[str, str]:
-        """Remember files as written just now; return the SHA-256 of each, by name."""
-        digests = {path.name: _digest_of(path) for path in paths}
-        self._own.wrote(digests)
-        return digests
+                self._put(obsolete=left)
 
     def _refuse_foreign_changes(self) -> None:
         path = self.folder / SESSION_FILE
@@ -342,116 +294,17 @@ class SessionWriter:
                 "program, so nothing more is saved there; open it again, or choose another folder."
             )
 
-    def _free_run(self, saliency: Saliency, entities: Mapping[str, int | str]) -> int | None:
-        """Return the first number under which no file of a map lies, finished or not."""
-        for run in itertools.chain([None], itertools.count(2)):
-            names = saliency_files(
-                self._case.subject,
-                saliency.request,
-                saliency.sequences,
-                visit=self._case.visit,
-                run=run,
-                **entities,  # type: ignore[arg-type]
-            )
-            every = every_name(names)
-            every += [sidecar_name(name) for name in every]
-            if not any(os.path.lexists(self.folder / name) for name in every):
-                break
-        return run
 
-    def _save_mask(self, name: str, mask: NDArray[np.bool_]) -> tuple[str, str]:
-        stem = partial(mask_stem, self._case.subject, visit=self._case.visit, region=_entity(name))
-        names = (f"{stem(run=run)}.nii.gz" for run in itertools.chain([None], itertools.count(2)))
-        file = next(name for name in names if not os.path.lexists(self.folder / name))
-        return file, self._write_image(file, mask.astype(np.uint8)).sha256
-
-    def _save_images(self) -> tuple[ImageRecord, ...]:
-        """Record each image's file; of an image that has none, write one."""
-        case, images = self._case, []
-        for number, sequence in enumerate(case.sequences):
-            path, digest = case.paths[number], case.sha256[number]
-            if path is not None:
-                file = _file_record(self.folder, path, digest or _digest_of(path))
-            else:
-                stem = image_stem(case.subject, label(sequence), visit=case.visit)
-                file = self._write_image(f"{stem}.nii.gz", case.data[number])
-            images.append(ImageRecord(sequence, file))
-        return tuple(images)
-
-    def _save_reference(
-        self, reference: Path | NDArray[np.bool_] | None, digest: str
-    ) -> FileRecord | None:
-        if reference is None:
-            return None
-        if isinstance(reference, Path):
-            return _file_record(self.folder, reference, digest or _digest_of(reference))
-        stem = mask_stem(self._case.subject, visit=self._case.visit, desc="reference")
-        return self._write_image(f"{stem}.nii.gz", reference.astype(np.uint8))
-
-    def _write_image(self, name: str, data: NDArray[Any]) -> FileRecord:
-        if os.path.lexists(self.folder / name):
-            raise ResultsError(
-                f"{self.folder / name} is there already; choose another folder for the session."
-            )
-        writer = image_writer(data, self._case.affine, space_code(self._case))
-        (path,) = write(self.folder, {name: writer})
-        (digest,) = self._noted([path]).values()
-        return replace(_file_record(self.folder, path, digest), made_here=True)
-
-
-def _nothing_yet(case: Case, segmentation: Segmentation) -> SessionRecord:
+def _nothing_yet(case: Case) -> SessionEntry:
     """Return what is known of a session before anything of it is written."""
-    return SessionRecord(
+    return SessionEntry.model_construct(
+        format=FORMAT,
+        format_version=FORMAT_VERSION,
         subject=case.subject,
-        visit=case.visit,
-        saved="",
-        images=(),
-        checkpoints=(),
-        threshold=segmentation.threshold,
-        smallest=segmentation.smallest or 1,
-        forward=segmentation.forward,
-        reference=None,
-        segmentation={},
+        visit=case.visit or None,
+        request=None,
+        selected=None,
+        notes=[],
+        regions=[],
+        maps=[],
     )
-
-
-def _checkpoint_record(folder: Path, model: SegmentationModel, device: str) -> CheckpointRecord:
-    known = model.path is not None and bool(model.sha256)
-    file = _file_record(folder, model.path, model.sha256) if model.path and known else None
-    return CheckpointRecord(model.profile.name, device, file)
-
-
-def _file_record(folder: Path, path: Path, digest: str) -> FileRecord:
-    absolute = os.path.abspath(path)  # noqa: PTH100 - links as they are
-    try:
-        relative = Path(os.path.relpath(absolute, folder.absolute())).as_posix()
-    except ValueError:  # another drive
-        relative = None
-    return FileRecord(path.name, digest, absolute, relative)
-
-
-def _digest_of(path: Path) -> str:
-    try:
-        return file_sha256(path)
-    except OSError as error:
-        raise ResultsError(
-            f"{path} cannot be read ({error.strerror or error}), so no session can refer to it; "
-            "put it back, or choose another folder."
-        ) from error
-
-
-def _identity(checkpoint: CheckpointRecord) -> str:
-    return checkpoint.name if checkpoint.file is None else checkpoint.file.sha256
-
-
-def _entity(name: str) -> str:
-    """Return a region's name as file names know it; the full name stands in ``session.json``."""
-    letters = bids_label(name) or "unnamed"
-    if len(letters) <= _LONGEST_ENTITY:
-        return letters
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
-    return letters[: _LONGEST_ENTITY - _DIGITS] + digest
-
-
-def _with_sidecars(paths: Iterable[Path]) -> list[Path]:
-    return [file for path in paths for file in (path, path.with_name(sidecar_name(path.name)))]

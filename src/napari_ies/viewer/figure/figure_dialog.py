@@ -10,38 +10,27 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDialog,
-    QDoubleSpinBox,
     QFormLayout,
     QHBoxLayout,
     QLabel,
     QPushButton,
     QSizePolicy,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
-from napari_ies.figures.settings import (
-    FORMATS,
-    MOST_SLICES,
-    ONE_COLUMN_MM,
-    TWO_COLUMNS_MM,
-    FigureSettings,
-)
+from napari_ies.figures.settings import FORMATS, FigureSettings
 from napari_ies.viewer.panel.availability import allow, describe
+from napari_ies.viewer.panel.parameter_form import ParameterForm
 from napari_ies.viewer.panel.plain_text import PlainLabel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
-LAYOUT_NAMES = {"Three planes": "planes", "Axial slices": "montage"}
 CENTRE_NAMES = {"Lesion": False, "Crosshair": True}
-LIMIT_NAMES = {"Shared by the sequences": "shared", "Each sequence its own": "own"}
-THEME_NAMES = {"Light": "light", "Dark": "dark"}
-WIDTH_NAMES = {"One column (88 mm)": ONE_COLUMN_MM, "Two columns (180 mm)": TWO_COLUMNS_MM}
 PREVIEW_SIZE = QSize(640, 480)
 
 
@@ -79,23 +68,16 @@ class FigureDialog(QDialog):
         layout.addWidget(self._words)
         layout.addLayout(self._buttons())
         self._connect()
-        self._on_layout()
+        self._allow_controls()
 
     @property
     def settings(self) -> FigureSettings:
         """What is set."""
+        values = self._controls.values()
+        if self._whole.isChecked():
+            values["margin"] = None
         chosen = tuple(box.text() for box in self._sequences if box.isChecked())
-        return FigureSettings(
-            layout=LAYOUT_NAMES[self._layout.currentText()],
-            theme=THEME_NAMES[self._theme.currentText()],
-            width=WIDTH_NAMES[self._width.currentText()],
-            margin=None if self._whole.isChecked() else self._margin.value(),
-            sequences=chosen or None,
-            plain=self._plain.isChecked(),
-            slices=self._slices.value(),
-            limits=LIMIT_NAMES[self._limits.currentText()],
-            outline=self._outline.isChecked(),
-        )
+        return FigureSettings(**values, sequences=chosen or None)
 
     @property
     def at_crosshair(self) -> bool:
@@ -142,45 +124,21 @@ class FigureDialog(QDialog):
             self.changed.emit()
 
     def _make_controls(self) -> None:
-        self._layout = _choice(LAYOUT_NAMES, "Which slices are shown.", "figure_layout")
-        self._centre = _choice(
-            CENTRE_NAMES,
+        self._controls = ParameterForm(
+            FigureSettings,
+            *("layout", "slices", "margin", "limits", "width", "theme", "plain", "outline"),
+            prefix="figure_",
+        )
+        self._centre = QComboBox()
+        self._centre.addItems(list(CENTRE_NAMES))
+        describe(
+            self._centre,
             "What the figure is centred on: the lesion, or the point at which the viewer's slices "
             "cross now.",
             "figure_centre",
         )
-        self._slices = QSpinBox()
-        self._slices.setRange(1, MOST_SLICES)
-        self._slices.setValue(6)
-        describe(self._slices, "Number of axial slices.", "figure_slices")
-        self._margin = QDoubleSpinBox()
-        self._margin.setRange(0, 200)
-        self._margin.setDecimals(0)
-        self._margin.setSingleStep(5)
-        self._margin.setValue(15)
-        self._margin.setSuffix(" mm")
-        describe(
-            self._margin,
-            "How far the images reach around the lesion; about the crosshair they are as large.",
-            "figure_margin",
-        )
         self._whole = QCheckBox("whole slices")
         describe(self._whole, "Show whole slices instead.", "figure_whole")
-        self._width = _choice(WIDTH_NAMES, "Width of the page.", "figure_width")
-        self._width.setCurrentIndex(1)
-        self._limits = _choice(
-            LIMIT_NAMES,
-            "Where the colours end: at one magnitude, so that sequences can be compared by eye, or "
-            "at one for each sequence, with a colour bar each, so that faint maps show too.",
-            "figure_limits",
-        )
-        self._theme = _choice(THEME_NAMES, "The page around the images.", "figure_theme")
-        self._plain = QCheckBox("images without overlay too")
-        self._plain.setChecked(True)
-        describe(self._plain, "Show each image without its overlay too.", "figure_plain")
-        self._outline = QCheckBox("outline of the lesion")
-        self._outline.setChecked(True)
-        describe(self._outline, "Outline the lesion over its saliency.", "figure_outline")
         self._format = QComboBox()
         self._format.addItems([form.upper() for form in FORMATS])
         describe(
@@ -193,17 +151,16 @@ class FigureDialog(QDialog):
         form = QFormLayout()
         self._sequence_row = QHBoxLayout()
         self._sequence_row.addStretch(1)
-        form.addRow("Layout", self._layout)
-        form.addRow("Centre", self._centre)
-        form.addRow("Slices", self._slices)
-        form.addRow("Sequences", self._sequence_row)
-        form.addRow("Around the lesion", self._margin)
-        form.addRow("", self._whole)
-        form.addRow("Colour limits", self._limits)
-        form.addRow("Width", self._width)
-        form.addRow("Page", self._theme)
-        form.addRow("", self._plain)
-        form.addRow("", self._outline)
+        below = {
+            "layout": ("Centre", self._centre),
+            "slices": ("Sequences", self._sequence_row),
+            "margin": ("", self._whole),
+        }
+        for name, about in self._controls.about.items():
+            # The text of a box to tick is on the box.
+            form.addRow("" if about.kind is bool else about.label, self._controls[name])
+            if name in below:
+                form.addRow(*below[name])
         form.addRow("Format", self._format)
         return form
 
@@ -225,14 +182,9 @@ class FigureDialog(QDialog):
         return row
 
     def _connect(self) -> None:
-        for box in (self._layout, self._centre, self._limits, self._width, self._theme):
-            box.currentIndexChanged.connect(self.changed)
-        for number in (self._slices, self._margin):
-            number.valueChanged.connect(self.changed)
-        for check in (self._whole, self._plain, self._outline):
-            check.toggled.connect(self.changed)
-        self._layout.currentIndexChanged.connect(self._on_layout)
-        self._whole.toggled.connect(self._on_layout)
+        self._controls.connect(self._on_changed)
+        self._centre.currentIndexChanged.connect(self.changed)
+        self._whole.toggled.connect(self._on_changed)
         self._save.clicked.connect(self._on_save)
         self._copy.clicked.connect(self.copy_requested)
         self._screenshot.clicked.connect(self.screenshot_requested)
@@ -240,10 +192,16 @@ class FigureDialog(QDialog):
     def _on_save(self) -> None:
         self.save_requested.emit(self._format.currentText().lower())
 
-    def _on_layout(self) -> None:
-        planes = LAYOUT_NAMES[self._layout.currentText()] == "planes"
-        allow(self._slices, "There is one slice of each plane." if planes else "")
-        allow(self._margin, "Whole slices are shown." if self._whole.isChecked() else "")
+    def _on_changed(self) -> None:
+        self.changed.emit()
+        self._allow_controls()
+
+    def _allow_controls(self) -> None:
+        planes = self._controls.value("layout") == "planes"
+        allow(self._controls["slices"], "There is one slice of each plane." if planes else "")
+        allow(
+            self._controls["margin"], "Whole slices are shown." if self._whole.isChecked() else ""
+        )
 
     def _on_sequence(self) -> None:
         """Keep at least one sequence chosen."""
@@ -267,13 +225,6 @@ def image_of(pixels: NDArray[np.uint8]) -> QImage:
     """Return pixels, uint8 (height, width, 4), as an image of their own."""
     high, wide = pixels.shape[:2]
     return QImage(pixels.tobytes(), wide, high, 4 * wide, QImage.Format.Format_RGBA8888).copy()
-
-
-def _choice(names: Iterable[str], tooltip: str, name: str) -> QComboBox:
-    box = QComboBox()
-    box.addItems(list(names))
-    describe(box, tooltip, name)
-    return box
 
 
 def _button(row: QHBoxLayout, text: str, tooltip: str, name: str) -> QPushButton:

@@ -13,7 +13,8 @@ from qtpy.QtWidgets import QApplication, QPushButton
 
 from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
 from napari_ies.errors import NapariIESError
-from napari_ies.figures import FigureContent, figure_format, figure_pixels, save_figure
+from napari_ies.figures.content import FigureContent
+from napari_ies.figures.files import figure_format, figure_pixels, save_figure
 from napari_ies.segmentation.subject import Lesion, Region
 from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.figure.figure_dialog import FigureDialog, image_of
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from qtpy.QtGui import QImage
 
-    from napari_ies.figures import FigureSettings
+    from napari_ies.figures.settings import FigureSettings
     from napari_ies.viewer.feature import Services
     from napari_ies.viewer.state.answers import Answer
 
@@ -231,7 +232,7 @@ def _save(path: Path, content: FigureContent, settings: FigureSettings) -> Path:
 
 
 def _save_image(path: Path, image: QImage) -> Path:
-    from napari_ies.results.storage import prepare, write
+    from napari_ies.results.storage.writing import prepare, write
 
     folder = prepare(path.parent, [path.name], overwrite=True)  # asked before
     return write(folder, {path.name: lambda staged: image.save(str(staged), "PNG")})[0]

@@ -9,7 +9,7 @@ from napari_ies.viewer.panel.plain_text import tool_tip
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
-_OWN_TOOLTIP = "napari_ies_tooltip"
+_OWN_TOOLTIP, _REASON = "napari_ies_tooltip", "napari_ies_reason"
 
 
 def describe(widget: QWidget, tooltip: str, name: str = "") -> None:
@@ -32,5 +32,11 @@ def allow(widget: QWidget, reason: str = "") -> None:
         Why it cannot be used now, in plain words; empty if it can.
     """
     own = widget.property(_OWN_TOOLTIP) or ""
+    widget.setProperty(_REASON, reason)
     widget.setEnabled(not reason)
     widget.setToolTip(tool_tip(f"{own}\n{reason}".strip() if reason else own))
+
+
+def why_not(widget: QWidget) -> str:
+    """Return the reason for which a control cannot be used now, or an empty text."""
+    return str(widget.property(_REASON) or "")

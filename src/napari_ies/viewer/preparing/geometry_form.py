@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QSizePolicy, QWidget
 
+from napari_ies.network.profile import Profile
 from napari_ies.network.trained_grid import AS_STORED, is_orientation
+from napari_ies.parameters import parameters_of
 from napari_ies.viewer.panel.availability import describe
-
-if TYPE_CHECKING:
-    from napari_ies.network.profile import Profile
 
 ORIENTATIONS = ("LAS", "RAS", "LPS", "RPS", "LPI", "RPI", "LAI", "RAI")
 """On offer: axial storage, whichever way its axes run; any other can be typed."""
 
 SPACINGS = ("1 × 1 × 1",)
-SMALLEST_MM, LARGEST_MM = 0.1, 20.0
+ABOUT = parameters_of(Profile)
 
 Spacing = tuple[float, float, float]
 Taken = tuple[str | None, Spacing | str | None]
@@ -37,8 +35,8 @@ class GeometryForm(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._orientation = _editable("orientation", ORIENTATION_TOOLTIP)
-        self._spacing = _editable("spacing", SPACING_TOOLTIP)
+        self._orientation = _editable("orientation")
+        self._spacing = _editable("spacing")
         self._taken: Taken = (None, None)
         # Whether a refusal is the last that was said, and something was typed since.
         self._refused = self._typed_since = False
@@ -47,9 +45,9 @@ class GeometryForm(QWidget):
         layout.setHorizontalSpacing(4)
         layout.setColumnStretch(1, 1)
         layout.setColumnStretch(3, 1)
-        layout.addWidget(QLabel("Orientation"), 0, 0)
+        layout.addWidget(QLabel(ABOUT["orientation"].label), 0, 0)
         layout.addWidget(self._orientation, 0, 1)
-        layout.addWidget(QLabel("Voxels"), 0, 2)
+        layout.addWidget(QLabel(ABOUT["spacing"].label), 0, 2)
         layout.addWidget(self._spacing, 0, 3)
         self.set_stated(None, None)
         for combo in (self._orientation, self._spacing):
@@ -115,8 +113,7 @@ class GeometryForm(QWidget):
             self.changed.emit()
         elif self._refused and self._typed_since and isinstance(combo, QComboBox):
             self._refused = False
-            what = "Orientation" if combo is self._orientation else "Voxels"
-            self.kept.emit(f"{what}: {combo.currentText()}, as before.")
+            self.kept.emit(f"{ABOUT[combo.objectName()].label}: {combo.currentText()}, as before.")
 
     def _typed(self, combo: QComboBox) -> str:
         """Return what is typed, empty where it is the checkpoint's own."""
@@ -132,26 +129,14 @@ class GeometryForm(QWidget):
         _show_beginnings(self._orientation, self._spacing)
 
 
-ORIENTATION_TOOLTIP = (
-    "How the network was trained to see the images: the directions that their three axes point "
-    "to, such as LAS (left, anterior, superior). The images are turned to it exactly, and the "
-    "results back."
-)
-SPACING_TOOLTIP = (
-    "The voxel size in mm that the network was trained on, such as 1 × 1 × 1: the images are "
-    "resampled to it for the network, and the results brought back; that takes longer. As stored "
-    "resamples nothing."
-)
-
-
-def _editable(name: str, tooltip: str) -> QComboBox:
+def _editable(name: str) -> QComboBox:
     combo = QComboBox()
     combo.setEditable(True)
     combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
     combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
     # Room for the arrow and what napari's themes leave free around the text.
     combo.setMinimumWidth(combo.fontMetrics().horizontalAdvance(AS_STORED) + 56)
-    describe(combo, tooltip, name)
+    describe(combo, ABOUT[name].help, name)
     return combo
 
 
@@ -200,10 +185,11 @@ def _spacing(text: str) -> Spacing | str | None:
     except ValueError:
         sizes = []
     sizes = sizes * 3 if len(sizes) == 1 else sizes
-    if len(sizes) != 3 or not all(SMALLEST_MM <= size <= LARGEST_MM for size in sizes):
+    least, most = ABOUT["spacing"].offered or ABOUT["spacing"].limits
+    if len(sizes) != 3 or not all(least <= size <= most for size in sizes):
         raise ValueError(
-            f"{text} is no voxel size; expected three numbers from {SMALLEST_MM:g} to "
-            f"{LARGEST_MM:g} mm, such as 1 1 1."
+            f"{text} is no voxel size; expected three numbers from {least:g} to {most:g} mm, such "
+            "as 1 1 1."
         )
     return sizes[0], sizes[1], sizes[2]
 

@@ -5,18 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import (
-    QDoubleSpinBox,
-    QGridLayout,
-    QLabel,
-    QPushButton,
-    QSpinBox,
-    QWidget,
-)
+from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QWidget
 
+from napari_ies.network.profile import Profile
 from napari_ies.viewer.panel import dialogs
 from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.panel.layer_choice import LayerChoice
+from napari_ies.viewer.panel.parameter_form import ParameterForm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,21 +35,8 @@ class SegmentationForm(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.threshold = QDoubleSpinBox()
-        self.threshold.setRange(0.01, 0.99)
-        self.threshold.setSingleStep(0.05)
-        self.threshold.setValue(0.3)
-        describe(
-            self.threshold,
-            "A voxel counts as lesion above this probability (0 to 1). The checkpoint's own "
-            "threshold is set when it is loaded.",
-            "threshold",
-        )
-        self.smallest = QSpinBox()
-        self.smallest.setRange(1, 100_000)
-        self.smallest.setValue(6)
-        self.smallest.setSuffix(" vox")
-        describe(self.smallest, "Smaller groups of voxels are left out, in voxels.", "smallest")
+        controls = ParameterForm(Profile, "threshold", "smallest_lesion")
+        self.threshold, self.smallest = controls["threshold"], controls["smallest_lesion"]
         self.lesions = LayerChoice(
             BY_THE_NETWORK,
             "lesions_from",
@@ -83,10 +65,9 @@ class SegmentationForm(QWidget):
         layout.addWidget(QLabel("Lesions"), 0, 0)
         layout.addWidget(self.lesions, 0, 1, 1, 2)
         layout.addWidget(self._open_lesions, 0, 3)
-        layout.addWidget(QLabel("Threshold"), 1, 0)
-        layout.addWidget(self.threshold, 1, 1)
-        layout.addWidget(QLabel("Smallest"), 1, 2)
-        layout.addWidget(self.smallest, 1, 3)
+        for number, (name, about) in enumerate(controls.about.items()):
+            layout.addWidget(QLabel(about.label), 1, 2 * number)
+            layout.addWidget(controls[name], 1, 2 * number + 1)
         layout.addWidget(QLabel("Reference"), 2, 0)
         layout.addWidget(self.reference, 2, 1, 1, 2)
         layout.addWidget(self._open, 2, 3)

@@ -99,9 +99,7 @@ def segment_sources(
                 )
                 yield Progress("Preparing explanations", 0, 0, "")
                 _prepare(model, case, request)
-            yield Progress(
-                report.step, report.done, report.total, report.unit, reading, report.note
-            )
+            yield report.with_result(reading)
     finally:
         close = getattr(reports, "close", None)
         if close is not None:

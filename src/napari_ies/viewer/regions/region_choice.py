@@ -138,7 +138,7 @@ def see_changes(
         seen = None
         if report.result is not None:
             seen = _seen(report.result, chosen.region)
-        yield Progress(report.step, report.done, report.total, report.unit, seen, report.note)
+        yield report.with_result(seen)
 
 
 def chosen_region(choice: RegionChoice, reading: Reading) -> ChosenRegion:

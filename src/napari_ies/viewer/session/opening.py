@@ -9,14 +9,14 @@ from napari_ies.colour_maps import colour_limit
 from napari_ies.errors import ResultsError
 from napari_ies.geometry.grid import Grid
 from napari_ies.progress import Progress
-from napari_ies.segmentation.subject import Region, as_subject
+from napari_ies.segmentation.subject import Region
 from napari_ies.viewer.state.answers import REGION_NOTES, Answer
 from napari_ies.viewer.state.reading import (
     KnownRegion,
     Reading,
     model_key,
 )
-from napari_ies.viewer.volumes.layer_data import METADATA_KEY, read_image, read_mask
+from napari_ies.viewer.volumes.layer_data import METADATA_KEY, layer_of, read_mask
 from napari_ies.viewer.volumes.sources import turned_by_reader
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def open_session(folder: Path) -> Iterator[Progress[Reopened]]:
     for report in load_session_progressively(folder):
         session = report.result
         if session is None:
-            yield Progress(report.step, report.done, report.total, report.unit)
+            yield report.with_result(None)
     assert session is not None  # noqa: S101 - the last report has it
     yield Progress("Reading the images", 0, 0, "")
     case = session.load_case()
@@ -77,7 +77,7 @@ def open_session(folder: Path) -> Iterator[Progress[Reopened]]:
             for name, mask in session.regions.items()
             if mask.any()
         },
-        notes={as_subject(one): text for one, text in session.notes.items()},
+        notes=session.notes,
         reference=session.reference,
     )
     reference = None
@@ -90,15 +90,12 @@ def open_session(folder: Path) -> Iterator[Progress[Reopened]]:
 
 
 def session_images(session: Session) -> dict[str, LayerDataTuple]:
-    """Read the images of a session as layers; one that the session wrote is named as before."""
-    layers = {}
-    for image in session.images:
-        if image.path is not None:
-            data, arguments, kind = read_image(image.path)
-            if image.made_here:
-                arguments["name"] = image.sequence
-            layers[image.sequence] = data, arguments, kind
-    return layers
+    """Return the images of a session as layers; one that the session wrote is named as before."""
+    return {
+        image.sequence: layer_of(image.volume, image.sequence if image.made_here else None)
+        for image in session.images
+        if image.volume is not None
+    }
 
 
 def read_map(saved: SavedMap, reopened: Reopened) -> Answer:
@@ -151,7 +148,7 @@ def key_of_map(saved: SavedMap, reopened: Reopened) -> Key:
         network = model_key(reopened.reading.model)
     else:
         network = checkpoint.sha256 or f"in memory {checkpoint.name}"
-    return as_subject(saved.subject), saved.request, network
+    return saved.subject, saved.request, network
 
 
 def _resampled(images: dict[str, LayerDataTuple], first: str) -> tuple[str, ...]:

@@ -94,8 +94,9 @@ class Reopening:
         self.reopened = reopened
         sequences = [image.sequence for image in reopened.session.images]
         images, reference = reopened.images, reopened.reference
+        set_to = record.segmentation
         state.restored.emit(
-            Restored(sequences, images, reference, record.threshold, record.smallest)
+            Restored(sequences, images, reference, set_to.threshold, set_to.smallest_lesion)
         )
         state.show_reading(reopened.reading)
         maps = {key_of_map(saved, reopened): saved for saved in shown_maps(reopened)}
@@ -105,7 +106,7 @@ class Reopening:
         if record.request is not None:
             state.request_restored.emit(record.request)
         if record.selected is not None:
-            self._explaining.reopen(as_subject(record.selected))
+            self._explaining.reopen(record.selected)
         self._read_next(reopened)
         self._tell.say(reopened.session.text)
         path = reopened.session.checkpoints[0].path

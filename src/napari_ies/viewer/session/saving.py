@@ -181,7 +181,7 @@ class Recording:
         assert writer is not None  # noqa: S101 - begun just now
         before = writer.record
         writer.set_regions(now.regions)
-        writer.set_notes(dict(now.notes.items()))
+        writer.set_notes(now.notes)
         forgotten = self._forgotten(_held(now))
         known = {key for number, (key, _) in enumerate(self.known) if number not in forgotten}
         for answer, model in now.answers:
@@ -253,7 +253,7 @@ class Recording:
             return "not all of its maps were read back"
         if any(network is None for _, network in now.answers):
             return "the network of one of its maps is not loaded any more"
-        regions = {name for name, _, _ in record.regions} if record is not None else set()
+        regions = {one.name for one in record.regions} if record is not None else set()
         if regions - set(now.regions):
             return "not all of its regions were read back"
         if case.missing:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_ies.saliency.request import METHOD_NAMES
+
 if TYPE_CHECKING:
     from napari_ies.network.model import SegmentationModel
     from napari_ies.saliency.request import SaliencyRequest
-
-METHOD_NAMES = {"smoothgrad": "SmoothGrad", "gradcam++": "Grad-CAM++"}
 
 
 def request_title(request: SaliencyRequest) -> str:

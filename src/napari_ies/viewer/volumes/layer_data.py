@@ -14,6 +14,8 @@ from napari_ies.viewer.volumes.frame import Frame
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_ies.patient.images.volume import Volume
+
 LayerDataTuple = tuple["NDArray[Any]", dict[str, Any], str]
 
 METADATA_KEY = "napari_ies"
@@ -42,19 +44,25 @@ def read_image(path: str | Path) -> LayerDataTuple:
     CaseError
         If the file cannot be used, in one sentence that names it.
     """
-    from napari_ies.patient.images.volume import expanded, read_volume, stem_of
+    from napari_ies.patient.images.volume import read_volume
 
-    path = expanded(path)
     # A mask with no lesion is a constant volume and still a reference.
-    volume = read_volume(path, constant_is_error=False)
+    return layer_of(read_volume(path, constant_is_error=False))
+
+
+def layer_of(volume: Volume, name: str | None = None) -> LayerDataTuple:
+    """Return a file that was read as :func:`read_image` does, under its name or another one."""
+    from napari_ies.patient.images.volume import stem_of
+
+    path = str(volume.path)
     frame = Frame.of_grid(volume.affine, volume.grid.shape)
     arguments = {
         **frame.placement(),
-        "name": stem_of(path),
+        "name": name or stem_of(path),
         "colormap": "gray",
         "interpolation2d": "linear",
         "contrast_limits": window_of(volume.data, find_background(volume.data, volume.step)),
-        "metadata": {METADATA_KEY: {"path": str(path), "affine": volume.affine}},
+        "metadata": {METADATA_KEY: {"path": path, "affine": volume.affine}},
     }
     return frame.reorientation.apply(volume.data), arguments, "image"
 

@@ -115,11 +115,11 @@ def explain_subject(
         _ = reading.case.midline
     # Of a reopened session they were not tested yet, and the map's notes say what they gave.
     for testing in agreements_progressively(model, reading.case):
-        yield Progress(testing.step, testing.done, testing.total, testing.unit)
+        yield testing.with_result(None)
     mask = reading.mask_of(subject)
     expected = None
     for estimate in expecting(model, reading.case, [mask], request, few_steps=SURELY_SHORT):
-        yield Progress(estimate.step, estimate.done, estimate.total, estimate.unit)
+        yield estimate.with_result(None)
         expected = estimate.result
     if expected is not None and expected.long and not agreed:
         yield Progress("Explaining", 1, 1, "", TakesLong(subject, request, expected))
@@ -145,15 +145,8 @@ def explain_subject(
                     finished=report.finished,
                     other_model=model_key(model) != model_key(reading.model),
                 )
-            yield Progress(
-                report.step,
-                report.done,
-                report.total,
-                report.unit,
-                answer,
-                report.note,
-                None if expected is None else expected.seconds,
-            )
+            seconds = None if expected is None else expected.seconds
+            yield report.with_result(answer, seconds=seconds)
     finally:
         _close(reports)
 

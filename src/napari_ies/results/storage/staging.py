@@ -10,7 +10,6 @@ when it comes from another computer or holds anything that the program did not p
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -21,7 +20,8 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.regular_files import file_sha256, read_json
+from napari_ies.regular_files import file_sha256, read_json, sha256_of
+from napari_ies.results.names import is_plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -128,7 +128,7 @@ def staged(place: Path, names: Sequence[str]) -> Iterator[Staging]:
             _remove_folder(folder)
 
 
-def remove_leftovers(folder: Path) -> None:
+def finish_leftovers(folder: Path) -> bool:
     """Finish or remove what a program that was stopped left half written in a folder.
 
     Sets of files that were whole are moved to their places, if these are as they were then; all
@@ -139,12 +139,11 @@ def remove_leftovers(folder: Path) -> None:
     ----------
     folder
         Where results lie.
+
+    Returns
+    -------
+    Whether files came to their places.
     """
-    finish_leftovers(folder)
-
-
-def finish_leftovers(folder: Path) -> bool:
-    """Do what :func:`remove_leftovers` does; return whether files came to their places."""
     finished = False
     with contextlib.suppress(OSError):
         for path in sorted(folder.glob(f"{STAGING_PREFIX}*")):
@@ -275,16 +274,13 @@ def _host() -> str:
     address = uuid.getnode()
     if not address >> 40 & 1:  # else it is made up anew by each program
         parts.append(str(address))
-    return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+    return sha256_of("\n".join(parts).encode("utf-8", "surrogateescape"))
 
 
 def _are_names(names: Iterable[object]) -> bool:
     """Whether these are names of files in a folder, and no paths that lead out of it."""
     return all(
-        isinstance(name, str)
-        and name not in ("", ".", "..")
-        and not set(name) & {"/", "\\", ":", "\0"}
-        and not name.startswith(STAGING_PREFIX)
+        isinstance(name, str) and is_plain_name(name) and not name.startswith(STAGING_PREFIX)
         for name in names
     )
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from io import StringIO
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from napari_ies.errors import ResultsError
-from napari_ies.regular_files import LARGEST_TEXT, read_regular
+from napari_ies.regular_files import LARGEST_TEXT, read_regular, sha256_of
 from napari_ies.results.names import sidecar_name
-from napari_ies.results.storage import CHANGED
+from napari_ies.results.storage.json_files import CHANGED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
+
+    from napari_ies.results.storage.writing import Writer
 
 MISSING = "n/a"
 """What stands in a table where there is no value."""
@@ -23,7 +23,7 @@ MOST_CELLS = 5_000_000
 """A table has a row for each lesion or distance, and some twenty columns."""
 
 
-def table_writer(table: pd.DataFrame) -> Callable[[Path], None]:
+def table_writer(table: pd.DataFrame) -> Writer:
     """Return what writes a table to a path; its index, which has a name, is the first column."""
 
     def writer(path: Path) -> None:
@@ -50,7 +50,7 @@ def read_table(path: Path, sha256: str = "") -> pd.DataFrame:
         If there is no such file, or it is no table.
     """
     raw = read_regular(path, LARGEST_TEXT)
-    if sha256 and hashlib.sha256(raw).hexdigest() != sha256:
+    if sha256 and sha256_of(raw) != sha256:
         raise ResultsError(CHANGED.format(path=path, sidecar=sidecar_name(path.name)))
     # A table in memory takes tens of bytes for each separator of the file.
     if raw.count(b"\t") + raw.count(b"\n") > MOST_CELLS:

@@ -1,0 +1,1 @@
+"""A module for each command; what one works with is imported when it runs, not for ``--help``."""

@@ -1,0 +1,22 @@
+"""``napari-ies inspect``: what a checkpoint is."""
+
+from __future__ import annotations
+
+from napari_ies.cli import options
+from napari_ies.cli.terminal import reporting
+
+
+def inspect(
+    checkpoint: options.Checkpoint,
+    orientation: options.Orientation = None,
+    spacing: options.Spacing = None,
+    debug: options.Debug = False,
+) -> None:
+    """Say what a checkpoint is: architecture, inputs, classes, profile and what was guessed."""
+    with reporting(debug) as terminal:
+        from napari_ies.checkpoints import load_checkpoint
+        from napari_ies.cli.tables import model_table
+        from napari_ies.saliency.gradcam import candidate_layers, default_layer
+
+        model = load_checkpoint(checkpoint, device="cpu", orientation=orientation, spacing=spacing)
+        terminal.show(model_table(model, candidate_layers(model), default_layer(model)))

@@ -1,0 +1,139 @@
+"""Images on disk: NIfTI, values and affine as they are, and checked when read."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+
+from napari_ies.errors import CaseError, ResultsError
+from napari_ies.geometry.grid import Grid
+from napari_ies.patient.images.image_files import UNREADABLE, Content, open_image
+from napari_ies.results.names import sidecar_name
+from napari_ies.results.storage.json_files import CHANGED, MISSING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_ies.patient.case import Case
+    from napari_ies.results.storage.writing import Writer
+
+SCANNER_SPACE = 1
+"""NIfTI's code for coordinates of the scanner."""
+
+
+def image_writer(data: NDArray[Any], case: Case) -> Writer:
+    """Return what writes an array as NIfTI, values and affine unchanged.
+
+    Parameters
+    ----------
+    data
+        (X, Y, Z), written in its own type.
+    case
+        Whose grid it lies on; where that says nothing, its millimetres are those of the scanner.
+    """
+    affine, space = case.affine, case.space or SCANNER_SPACE
+
+    def writer(path: Path) -> None:
+        image = nib.Nifti1Image(data, affine, dtype=data.dtype)
+        image.set_sform(affine, code=space)
+        image.set_qform(affine, code=space)
+        if not Grid.of(data.shape, image.get_qform()).same_as(Grid.of(data.shape, affine)):
+            # A sheared affine has no quaternion form; readers then take the sform alone.
+            image.set_qform(None, code=0)
+            image.set_sform(affine, code=space)
+        image.header.set_xyzt_units("mm")
+        nib.save(image, path)
+
+    return writer
+
+
+def read_image(
+    path: Path, dtype: type[np.generic], shape: Sequence[int], sha256: str = ""
+) -> tuple[NDArray[Any], str]:
+    """Read an image that napari-ies wrote, with the SHA-256 of the file as it was read.
+
+    Parameters
+    ----------
+    path
+        NIfTI file.
+    dtype, shape
+        What its sidecar promises.
+    sha256
+        Of the file, as its sidecar records it; empty for results of before that was written.
+
+    Raises
+    ------
+    ResultsError
+        If it is missing, damaged or another image.
+    """
+    content = _opened(path)
+    if sha256 and content.sha256 != sha256:
+        raise ResultsError(CHANGED.format(path=path, sidecar=sidecar_name(path.name)))
+    image = content.image
+    found, size = image.get_data_dtype(), image.shape
+    if found == np.dtype(dtype) and size == tuple(shape):
+        data = _values(path, image)
+        found = data.dtype
+    if found != np.dtype(dtype) or size != tuple(shape):
+        raise ResultsError(
+            f"{path} holds {found} values of size {size}, its sidecar says {np.dtype(dtype)} of "
+            f"size {tuple(shape)}; one of the two was replaced, so compute the result again."
+        )
+    return np.ascontiguousarray(data), content.sha256
+
+
+def read_changed_labels(path: Path, grid: Grid) -> tuple[NDArray[np.int32], str]:
+    """Read an image of lesions that another program may have saved, with its SHA-256.
+
+    Parameters
+    ----------
+    path
+        NIfTI file; its values may be of any type, as long as they are whole numbers.
+    grid
+        Where its voxels lie.
+
+    Raises
+    ------
+    ResultsError
+        If it is missing, damaged, lies elsewhere or holds no labels.
+    """
+    content = _opened(path)
+    image = content.image
+    if image.shape != grid.shape or not Grid.of(image.shape, image.affine).same_as(grid):
+        raise ResultsError(
+            f"{path} was changed and does not lie on the voxels it lay on (size {image.shape}, "
+            f"before {grid.shape}); save it again in the order and place that it had."
+        )
+    data = _values(path, image)
+    with np.errstate(invalid="ignore"):
+        labels = data.astype(np.int32)
+    if data.dtype.kind not in "iuf" or not np.array_equal(labels, data):
+        raise ResultsError(
+            f"{path} was changed and holds values that are no labels; save it again with whole "
+            "numbers."
+        )
+    return np.ascontiguousarray(labels), content.sha256
+
+
+def _opened(path: Path) -> Content:
+    if not os.path.lexists(path):
+        raise ResultsError(MISSING.format(path=path))
+    try:
+        return open_image(path)
+    except CaseError as error:
+        raise ResultsError(str(error)) from error
+
+
+def _values(path: Path, image: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(image.dataobj)
+    except UNREADABLE as error:
+        raise ResultsError(
+            f"{path} is damaged or cut short and cannot be read; copy or compute it again."
+        ) from error
