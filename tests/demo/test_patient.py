@@ -34,6 +34,7 @@ def instances(patient):
     return [labels == label for label in range(1, count + 1)]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_patient_and_another_seed_another():
     first, again = (synthetic_patient(5, spacing=2.0) for _ in range(2))
     other = synthetic_patient(6, spacing=2.0)
@@ -100,6 +101,7 @@ def test_its_midline_is_found_where_the_template_has_it(patient):
     assert np.abs(midline.signed_distance(places) - places[:, 0]).max() < 3
 
 
+@pytest.mark.slow
 def test_files_hold_the_patient(tmp_path, patient):
     folder = tmp_path / "new" / "patient"
     files = write_synthetic_patient(folder, seed=0)

@@ -85,6 +85,7 @@ def test_equals_the_double_loop_in_float64(name, aggregation, forward):
     assert relative_difference(maps, expected) < 1e-10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["swin", "unetr"])
 def test_equals_the_double_loop_for_transformers(name):
     shape = (64, 32, 32) if name == "swin" else (32, 32, 36)  # one window, and two

@@ -156,6 +156,7 @@ def test_the_pull_is_the_adjoint_of_the_forward_derivative():
     assert float(left) == pytest.approx(float((tangent * pulled).sum()), rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     ["unet", "unet-residual", "unet-anisotropic", "unet-instance", "dynunet", "unetr", "swin"],
@@ -282,6 +283,7 @@ class OutOfMemory(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

@@ -140,6 +140,7 @@ def test_a_large_region_is_measured_once_for_each_of_its_pieces(monkeypatch):
     assert sorted(measured.values()) == [1] * len(whole.pieces)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("forward", "ways", "memory_gib"),
     [
