@@ -13,11 +13,11 @@ from napari_ies.counterfactual.counterfactual import what_if
 from napari_ies.counterfactual.edit import Edit
 from napari_ies.errors import SegmentationError
 from napari_ies.geometry.box import Box
-from napari_ies.network.inference import network_turn
 from napari_ies.network.network_grid import (
     footprint_on,
     map_to_stored,
     network_case,
+    network_turn,
     runs_resampled,
     touched_box,
 )

@@ -79,7 +79,9 @@ class Grid:
         twentieth of a voxel away: in units of voxels, so that the answer is the same for a mouse
         and for a head.
         """
-        return self.shape == other.shape and self._offset(other.affine) <= SAME_GRID_VOXELS
+        corners = _corners(self.shape)
+        there = apply_affine(np.linalg.inv(self.affine) @ other.affine, corners)
+        return self.shape == other.shape and bool(np.abs(there - corners).max() <= SAME_GRID_VOXELS)
 
     @property
     def corners(self) -> NDArray[np.float64]:
@@ -114,12 +116,6 @@ class Grid:
             np.abs(whole[:3, :3]).sum(axis=1) == 1
         ).all()
         return whole if is_turn and away <= SAME_GRID_VOXELS else matrix
-
-    def _offset(self, affine: NDArray[np.float64]) -> float:
-        """Return how far the farthest corner moves under another affine, in voxels."""
-        corners = _corners(self.shape)
-        there = apply_affine(np.linalg.inv(self.affine) @ affine, corners)
-        return float(np.abs(there - corners).max())
 
 
 def size_words(spacing: ArrayLike) -> str:
