@@ -13,7 +13,8 @@ from napari_ies.network.device import resolve_device
 from napari_ies.network.inference import network_input
 from napari_ies.network.model import SegmentationModel
 from napari_ies.network.profile import Profile
-from napari_ies.patient.case import Case, load_case
+from napari_ies.patient.case import Case
+from napari_ies.patient.loading import load_case
 from napari_ies.saliency.noise import standard_noise
 from napari_ies.segmentation.lesions import instances
 from napari_ies.segmentation.segmentation import segment

@@ -37,6 +37,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--monkey-seed", type=int, default=1, help="which random actions")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Windows and real patients are slow, whatever the test does with them."""
+    for item in items:
+        window = "make_napari_viewer" in getattr(item, "fixturenames", ())
+        if window or item.get_closest_marker("real_data") is not None:
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_xvfb_disable() -> bool:
     """Only Linux draws on X11: elsewhere windows open on the screen there is."""
     return not sys.platform.startswith("linux")
@@ -82,7 +91,7 @@ class SmallCase:
 
     def case(self) -> Case:
         """Load the images."""
-        from napari_ies.patient.case import load_case
+        from napari_ies.patient.loading import load_case
 
         return load_case(self.images)
 
@@ -134,7 +143,7 @@ def _write_network(checkpoint: Path, images: dict[str, Path]) -> Path:
     from monai.networks.nets import UNet
 
     from napari_ies.checkpoints import load_checkpoint
-    from napari_ies.patient.case import load_case
+    from napari_ies.patient.loading import load_case
     from napari_ies.segmentation.segmentation import segment
 
     with torch.random.fork_rng(devices=[]):

@@ -42,6 +42,7 @@ def test_ours_equals_the_literal_loops(tiny, forward):
         assert mean_difference(tiny.model, lesion, forward) <= 1e-4
 
 
+@pytest.mark.slow
 def test_every_measurement_ends_in_a_positive_number(tiny, tmp_path):
     from benchmarks import choices, measurements
     from benchmarks.memory import peak_of_max_map

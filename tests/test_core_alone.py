@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import napari_ies
 
 BLOCKED = """
@@ -44,6 +46,7 @@ def core_modules() -> list[str]:
     return names
 
 
+@pytest.mark.slow
 def test_every_core_module_can_be_imported():
     modules = core_modules()
     assert {"napari_ies.patient.case", "napari_ies.cli.app", "napari_ies.saliency.smoothgrad"} <= {
@@ -54,10 +57,12 @@ def test_every_core_module_can_be_imported():
     )
 
 
+@pytest.mark.slow
 def test_the_public_names_can_be_had():
     run_blocked("import napari_ies\nfor name in napari_ies.__all__:\n    getattr(napari_ies, name)")
 
 
+@pytest.mark.slow
 def test_a_lesion_can_be_explained(small, tmp_path):
     run_blocked(
         "from napari_ies.cli import main\nmain()",

@@ -19,7 +19,7 @@ from scipy import ndimage
 from napari_ies.cli.explaining import labels_from
 from napari_ies.errors import CaseError, ResultsError
 from napari_ies.network.assumptions import notes_on
-from napari_ies.patient.case import load_case
+from napari_ies.patient.loading import load_case
 from napari_ies.patient.masks import read_lesions, read_mask
 from napari_ies.results import save_segmentation
 from napari_ies.segmentation.segmentation import segment

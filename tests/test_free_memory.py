@@ -99,6 +99,7 @@ for name, work in works.items():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux surely limits a process's memory")
 def test_memory_that_runs_out_on_the_cpu_is_said_in_a_sentence():
     """PyTorch's allocator raises a plain RuntimeError there: the first line is the proof."""

@@ -63,17 +63,23 @@ def test_what_was_made_of_the_file_is_stored_with_a_map(small, tmp_path, kind):
         assert "lesions.nii.gz is a mask: its 2 connected parts" in notes
 
 
-@pytest.mark.real_data
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_real_patient_gives_the_network_the_same_input(real_file, tmp_path, kind):
-    """With the same input the network marks the same."""
+@pytest.fixture(scope="module")
+def real_patient(real_file):
+    """The network, a patient's files, the patient as stored, and what the network is given."""
     model = load_checkpoint(real_file("checkpoints/unet_flair_t1_epoch_31.pth"), device="cpu")
     names = ("FLAIR", "T1")
     images = {n: real_file(f"data/open_ms/patient07/{n}.nii.gz") for n in names}
     plain = load_case(images)
+    return model, images, plain, network_input(model, plain).numpy()
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_real_patient_gives_the_network_the_same_input(real_patient, tmp_path, kind):
+    """With the same input the network marks the same."""
+    model, images, plain, expected = real_patient
     case = load_case(rewrite(kind, images, tmp_path))
     assert any(KINDS[kind].said in note for note in notes_on(model, case)) or not KINDS[kind].said
-    expected = network_input(model, plain).numpy()
     if kind == "PSR":
         model = with_geometry(model, orientation="LAS")
     found = network_input(model, case).numpy()

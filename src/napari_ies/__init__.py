@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from napari_ies.errors import NapariIESError
     from napari_ies.network.model import SegmentationModel
     from napari_ies.network.profile import Profile
-    from napari_ies.patient.case import Case, load_case
+    from napari_ies.patient.case import Case
+    from napari_ies.patient.loading import load_case
     from napari_ies.patient.masks import load_mask
     from napari_ies.results import (
         load_saliency,
@@ -46,7 +47,7 @@ _SOURCES = {
     "explain": "saliency",
     "explain_progressively": "saliency",
     "explain_together": "saliency",
-    "load_case": "patient.case",
+    "load_case": "patient.loading",
     "load_checkpoint": "checkpoints",
     "load_mask": "patient.masks",
     "load_saliency": "results",

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LONGEST_WORD = 300
 """Characters of a name in a sentence; of a longer one, beginning and end are shown."""
@@ -52,3 +56,9 @@ def _shortened(text: str, longest: int) -> str:
         return text
     head = longest * 2 // 3
     return f"{text[:head]}…{text[len(text) - (longest - head - 1) :]}"
+
+
+def joined(names: Iterable[object]) -> str:
+    """List things in words: ``"a, b and c"``."""
+    *first, last = map(str, names)
+    return f"{', '.join(first)} and {last}" if first else last

@@ -9,11 +9,14 @@ No hook and no changed network state is held open across a ``yield``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T")
 
 
@@ -46,6 +49,12 @@ class Progress(Generic[T]):
     note: str = ""
     seconds: float | None = None
 
+    def with_result(self, result: R | None) -> Progress[R]:
+        """Return this report with another result."""
+        return Progress(
+            self.step, self.done, self.total, self.unit, result, self.note, self.seconds
+        )
+
     @property
     def finished(self) -> bool:
         """Whether this is the last report; `result` then holds the finished result."""
@@ -75,3 +84,27 @@ def finish(reports: Iterator[Progress[T]]) -> T:
     if result is None:
         raise RuntimeError("the computation ended without a result")
     return result
+
+
+def to_its_end(name: str, steps: Callable[P, Iterator[Progress[T]]]) -> Callable[P, T]:
+    """Make the function that runs a long computation to its end.
+
+    Parameters
+    ----------
+    name
+        What the function is called.
+    steps
+        Begins the computation.
+
+    Returns
+    -------
+    A function of the same parameters that returns the finished result.
+    """
+
+    @wraps(steps)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        return finish(steps(*args, **kwargs))
+
+    run.__name__ = run.__qualname__ = name
+    run.__doc__ = f"Run :func:`{steps.__name__}`, which says more, to its end; return its result."
+    return run

@@ -640,6 +640,7 @@ def with_options(content=STATE, **options) -> bytes:
             setattr(config, name, value)
 
 
+@pytest.mark.slow
 def test_a_long_training_history_beside_the_weights_is_read(path):
     losses = [step / 7 for step in range(1_050_000)]
 

@@ -158,6 +158,7 @@ for command in (
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
 def test_a_pipe_is_no_file_of_any_option(small, tmp_path):
     """In a process of its own, for one that waits for a pipe does not end."""

@@ -123,6 +123,7 @@ def test_what_is_there_of_anything_else_is_refused_and_named(small, tmp_path):
     assert before.keys() == {path.name for path in anat.iterdir()}
 
 
+@pytest.mark.slow
 def test_killed_for_good_it_goes_on_and_leaves_nothing_behind(small, tmp_path):
     """The program really dies, while the files of the second lesion come to their places."""
     out = tmp_path / "out"
@@ -154,6 +155,7 @@ def test_killed_for_good_it_goes_on_and_leaves_nothing_behind(small, tmp_path):
     assert contents(out) == contents(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_neither_masks_nor_maps_of_lesions_are_kept(small, tmp_path, monkeypatch):
     """At most those of two lesions are there at a time, however many are explained."""
     run("segment", *small.arguments, "--out", tmp_path)

@@ -12,7 +12,6 @@ from napari_ies.demo import synthetic_patient, write_synthetic_patient
 from napari_ies.demo.anatomy import load_template, smooth_field
 from napari_ies.errors import CaseError
 from napari_ies.patient.case import Case
-from napari_ies.patient.midline import find_midline
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +34,7 @@ def instances(patient):
     return [labels == label for label in range(1, count + 1)]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_patient_and_another_seed_another():
     first, again = (synthetic_patient(5, spacing=2.0) for _ in range(2))
     other = synthetic_patient(6, spacing=2.0)
@@ -95,12 +95,13 @@ def test_some_of_what_is_bright_on_flair_is_no_lesion(patient):
 
 
 def test_its_midline_is_found_where_the_template_has_it(patient):
-    midline = find_midline(Case(("FLAIR",), patient.flair[None], patient.affine))
+    midline = Case(("FLAIR",), patient.flair[None], patient.affine).midline
     places = np.array([[x, y, z] for x in (-50, 0, 50) for y in (-80, 40) for z in (-30, 60)])
     # The template's lies at x = 0, and is bent by a few millimetres.
     assert np.abs(midline.signed_distance(places) - places[:, 0]).max() < 3
 
 
+@pytest.mark.slow
 def test_files_hold_the_patient(tmp_path, patient):
     folder = tmp_path / "new" / "patient"
     files = write_synthetic_patient(folder, seed=0)

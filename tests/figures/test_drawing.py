@@ -415,6 +415,7 @@ def test_the_page_is_light_or_dark_and_every_text_stands_out(theme, page):
         assert np.abs(inside - page).max() > 120, text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "subject"),
     [

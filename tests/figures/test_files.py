@@ -45,6 +45,7 @@ def test_the_method_line_says_how_the_map_was_made():
     )
 
 
+@pytest.mark.slow
 def test_png_has_its_size_resolution_and_words(tmp_path):
     path = save_figure(tmp_path / "a" / "figure.png", content(), SMALL)
     with Image.open(path) as image:
@@ -70,6 +71,7 @@ def test_svg_holds_the_words_as_text_and_the_outline_as_lines():
     assert figure_bytes(content(), SMALL, "svg").decode() == svg
 
 
+@pytest.mark.slow
 def test_pdf_embeds_its_fonts_as_truetype():
     pdf = figure_bytes(content(), SMALL, "pdf")
     assert b"/FontFile2" in pdf

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from cases import OBLIQUE
 
-from napari_ies.geometry import Grid
+from napari_ies.geometry import Box, Grid
 
 
 def test_a_grid_says_what_it_is():
@@ -48,3 +48,24 @@ def test_a_small_turn_counts_at_the_farthest_corner():
     turned[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     assert not grid.same_as(Grid.of(grid.shape, turned))
     assert Grid.of((20, 20, 20), np.eye(4)).same_as(Grid.of((20, 20, 20), turned))
+
+
+def test_a_voxel_holds_the_points_nearest_to_its_centre():
+    """Also on an oblique grid, and none beyond half a voxel outside."""
+    grid = Grid.of((5, 6, 7), OBLIQUE)
+    generator = np.random.default_rng(0)
+    for voxel in generator.integers(0, (5, 6, 7), size=(20, 3)):
+        inside = voxel + generator.uniform(-0.49, 0.49, 3)
+        assert grid.voxel_at(OBLIQUE[:3, :3] @ inside + OBLIQUE[:3, 3]) == tuple(voxel)
+        assert np.allclose(grid.to_scanner(voxel), OBLIQUE[:3, :3] @ voxel + OBLIQUE[:3, 3])
+    assert grid.voxel_at(grid.to_scanner((4.4, 5.4, 6.4))) == (4, 5, 6)
+    for outside in ((4.6, 5, 6), (-0.6, 0, 0), (0, 0, 6.6)):
+        assert grid.voxel_at(grid.to_scanner(outside)) is None
+
+
+def test_a_part_of_a_grid_lies_where_its_voxels_do():
+    grid, box = Grid.of((5, 6, 7), OBLIQUE), Box((1, 2, 3), (4, 4, 7))
+    part = grid.part(box)
+    assert part.shape == (3, 2, 4)
+    assert np.allclose(part.to_scanner((1, 1, 2)), grid.to_scanner((2, 3, 5)))
+    assert np.allclose(part.corners[[0, -1]], grid.to_scanner([(1, 2, 3), (3, 3, 6)]))

@@ -16,11 +16,13 @@ from torch import nn
 
 from napari_ies.checkpoints import load_checkpoint, with_geometry
 from napari_ies.geometry.orientation import Reorientation
-from napari_ies.network.agreement import AXIAL_ORDERS, guess_agreements, orientation_agreement
+from napari_ies.network.agreement import AXIAL_ORDERS, Agreement
+from napari_ies.network.assumptions import agreements
 from napari_ies.network.guess_tests import batch_norms, channel_disagreement
 from napari_ies.network.model import SegmentationModel
 from napari_ies.network.profile import Profile
-from napari_ies.patient.case import Case, load_case
+from napari_ies.patient.case import Case
+from napari_ies.patient.loading import load_case
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +31,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EDGE = 32
+
+
+def guess_agreements(model: SegmentationModel, case: Case) -> tuple[Agreement, ...]:
+    """Return what was found on other guesses than the orientation."""
+    return tuple(each for each in agreements(model, case) if each.what != "orientation")
+
+
+def orientation_agreement(model: SegmentationModel, case: Case) -> Agreement | None:
+    """Return what was found on the orientation."""
+    return next((each for each in agreements(model, case) if each.what == "orientation"), None)
 
 
 class Slopes(nn.Module):

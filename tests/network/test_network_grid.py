@@ -12,6 +12,7 @@ from scipy.ndimage import map_coordinates
 from napari_ies.counterfactual.counterfactual import what_if
 from napari_ies.counterfactual.edit import Edit
 from napari_ies.errors import SegmentationError
+from napari_ies.geometry.box import Box
 from napari_ies.network.inference import network_turn
 from napari_ies.network.network_grid import (
     footprint_on,
@@ -143,11 +144,8 @@ def test_a_map_says_where_it_was_computed_and_keeps_its_unit():
 def test_a_map_on_a_box_comes_back_as_the_whole_does(spacing, start):
     model, case = small_model(spacing=spacing, resample=True), _case()
     there = network_case(model, case).grid
-    box = tuple(
-        slice(a, min(a + 3, n), None) if a else slice(0, 2)
-        for a, n in zip(start, there.shape, strict=True)
-    )
-    values = np.random.default_rng(1).normal(size=[2, *(b.stop - b.start for b in box)])
+    box = Box(start, [min(a + 3, n) if a else 2 for a, n in zip(start, there.shape, strict=True)])
+    values = np.random.default_rng(1).normal(size=[2, *box.shape])
     whole = np.zeros((2, *there.shape), dtype=np.float32)
     whole[(slice(None), *box)] = values
     stored_box = touched_box(box, there, case.grid)
@@ -253,7 +251,7 @@ def test_a_footprint_too_small_for_the_networks_grid_keeps_its_nearest_voxel():
 def test_the_box_that_a_map_reaches_is_neither_too_small_nor_empty(spacing):
     model, case = small_model(spacing=spacing, resample=True), _case()
     there = network_case(model, case).grid
-    box = (slice(2, 4), slice(0, 2), slice(1, 2))
+    box = Box((2, 0, 1), (4, 2, 2))
     whole = np.zeros(there.shape)
     whole[box] = 1
     index = np.linalg.inv(there.affine) @ case.affine

@@ -5,6 +5,7 @@ from monai.inferers import sliding_window_inference
 from networks import small_model
 
 from napari_ies.errors import SegmentationError
+from napari_ies.geometry import Box
 from napari_ies.network.windows import tiling
 
 
@@ -26,9 +27,8 @@ def test_blended_windows_equal_monai(shape, overlap):
     for window in tiles.windows:
         part = tiles.visible(window)
         output = Position()(tiles.crop(image, window)[None])[0]
-        blend[(slice(None), *part)] += output[(slice(None), *window.inside(part))] * tiles.weight(
-            window
-        )
+        weight = tiles.importance(window) / tiles.total[part]
+        blend[(slice(None), *part)] += output[(slice(None), *part.within(window))] * weight
     expected = sliding_window_inference(
         image[None], (8, 8, 8), 1, Position(), overlap=overlap, mode="gaussian"
     )[0]
@@ -39,7 +39,7 @@ def test_whole_volume_is_one_window_padded_at_the_far_end():
     model = small_model("unet-anisotropic")
     (window,) = tiling(model.profile, (11, 9, 8), "whole-volume").windows
     assert window.start == (0, 0, 0)
-    assert window.size == (12, 12, 8)
+    assert window.shape == (12, 12, 8)
     image = torch.ones(1, 11, 9, 8)
     crop = tiling(model.profile, (11, 9, 8), "whole-volume").crop(image, window)
     assert np.argwhere(crop[0].numpy()).max(axis=0).tolist() == [10, 8, 7]
@@ -50,7 +50,7 @@ def test_a_crop_is_the_same_from_a_part_of_the_volume():
     tiles = tiling(model.profile, (6, 20, 20), "sliding-window")
     image = torch.randn(2, 6, 20, 20)
     window = tiles.windows[4]
-    box = (slice(0, 6), slice(3, 20), slice(2, 20))
+    box = Box((0, 3, 2), (6, 20, 20))
     torch.testing.assert_close(
         tiles.crop(image[(slice(None), *box)], window, box), tiles.crop(image, window)
     )

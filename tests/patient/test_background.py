@@ -97,7 +97,6 @@ def test_what_is_found_in_the_images_does_not_depend_on_the_background():
     """Midline, healthy tissue and a counterfactual take the same voxels."""
     from napari_ies.counterfactual.counterfactual import edit_case
     from napari_ies.counterfactual.edit import Edit
-    from napari_ies.patient.midline import find_midline
     from napari_ies.segmentation.segmentation import Segmentation
 
     shape = (48, 44, 40)
@@ -115,7 +114,7 @@ def test_what_is_found_in_the_images_does_not_depend_on_the_background():
             nothing.astype(np.float32), nothing, None, 0.5, "sliding-window", "CPU"
         )
         changed, after = edit_case(case, region, Edit("FLAIR"), marked)
-        results.append((find_midline(case), changed, after.data[0][changed]))
+        results.append((case.midline, changed, after.data[0][changed]))
     (plane, changed, values), (other, other_changed, other_values) = results
     assert plane is not None
     np.testing.assert_allclose(other.normal, plane.normal, atol=5e-3)
@@ -192,7 +191,7 @@ def test_a_value_that_only_fills_is_not_mixed_into_the_patient():
     from nibabel.affines import from_matvec
 
     from napari_ies.geometry import Grid
-    from napari_ies.patient.case import align
+    from napari_ies.patient.loading import align
 
     volume = np.where(HEAD, 100, -1000).astype(np.float32)
     volume[20, 18, 16] = 101  # a range of more than nothing

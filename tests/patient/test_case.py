@@ -7,7 +7,8 @@ from cases import OBLIQUE
 from scipy import ndimage
 
 from napari_ies.errors import CaseError
-from napari_ies.patient.case import Case, load_case
+from napari_ies.patient.case import Case
+from napari_ies.patient.loading import load_case
 from napari_ies.patient.masks import load_mask
 
 

@@ -8,8 +8,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from napari_ies.patient.case import load_case
 from napari_ies.patient.identity import Identity, identify
+from napari_ies.patient.loading import load_case
 
 
 @pytest.mark.parametrize(

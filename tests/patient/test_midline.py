@@ -6,7 +6,6 @@ from nibabel.affines import apply_affine, from_matvec
 from nibabel.eulerangles import euler2mat
 
 from napari_ies.patient.case import Case
-from napari_ies.patient.midline import find_midline
 from napari_ies.segmentation.lesions import lesion_table
 
 CHECKED = np.array([[x, y, z] for x in (-60, 0, 60) for y in (-80, 0, 80) for z in (-50, 0, 60)])
@@ -98,11 +97,11 @@ def test_no_plane_is_guessed_where_there_is_no_symmetry():
     generator = np.random.default_rng(0)
     affine = from_matvec(np.diag([3.0, 3.0, 3.0]), [-90, -90, -90])
     noise = generator.uniform(1, 100, (1, 60, 60, 60)).astype(np.float32)
-    assert find_midline(Case(("T1",), noise, affine)) is None
+    assert Case(("T1",), noise, affine).midline is None
     # A few blocks anywhere, far from each other's mirror images.
     blocks = np.zeros_like(noise)
     blocks[0, 5:25, 5:20, 5:50] = blocks[0, 30:38, 30:58, 2:20] = blocks[0, 40:58, 45:50, 30:55] = 9
-    assert find_midline(Case(("T1",), blocks, affine)) is None
+    assert Case(("T1",), blocks, affine).midline is None
     # Too small to be a head.
-    assert find_midline(Case(("T1",), noise[:, :8, :8, :8], affine)) is None
-    assert find_midline(Case(("T1",), np.zeros_like(noise), affine)) is None
+    assert Case(("T1",), noise[:, :8, :8, :8], affine).midline is None
+    assert Case(("T1",), np.zeros_like(noise), affine).midline is None

@@ -83,6 +83,7 @@ def results(small, bids, tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_results_and_sessions_pass_the_standards_validator(results):
     found = problems(results)
     assert found["error"] == []

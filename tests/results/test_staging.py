@@ -107,6 +107,7 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hashes", [True, False], ids=["of today", "of before hashes"])
 def test_killed_at_any_moment_the_former_or_the_new_map_is_read(tmp_path, case, hashes):
     """Overwritten by one without standard errors, so that files are removed too."""
@@ -150,6 +151,7 @@ def test_killed_at_any_moment_the_former_or_the_new_map_is_read(tmp_path, case, 
     assert set(seen) == {False, True}
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_of_a_first_write_there_is_all_or_nothing(tmp_path, case):
     place = tmp_path / "out"
 

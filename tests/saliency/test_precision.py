@@ -8,6 +8,7 @@ from networks import small_model
 from torch import nn
 
 from napari_ies.errors import SaliencyError
+from napari_ies.geometry.box import Box
 from napari_ies.network.device import arithmetic
 from napari_ies.saliency import explain, explain_progressively
 from napari_ies.saliency.engines.certification import choose_engine
@@ -33,7 +34,7 @@ def test_tf32_is_allowed_inside_alone():
 def test_windowed_convolutions_are_rounded_both_ways():
     """A convolution's output and its row are those of weights and values with 8 bits."""
     network = nn.Sequential(nn.Conv3d(2, 2, 3, padding=1, bias=False)).eval().requires_grad_(False)
-    image, at = torch.randn(2, 5, 5, 5), ((2, 2, 2), (3, 3, 3))
+    image, at = torch.randn(2, 5, 5, 5), Box((2, 2, 2), (3, 3, 3))
     linearised = LocalNetwork(network).convolving_in(torch.bfloat16)
     linearised = linearised.linearise(image[None, :, 1:4, 1:4, 1:4], at, (5, 5, 5), 0)
     weight = network[0].weight.bfloat16()

@@ -18,7 +18,6 @@ from napari_ies.saliency import explain, explain_progressively
 from napari_ies.saliency.engines.certification import JACOBIANS, choose_engine
 from napari_ies.saliency.engines.local_network import LocalNetwork
 from napari_ies.saliency.explanation import explain_together
-from napari_ies.saliency.footprint import footprint_voxels
 from napari_ies.saliency.noise import standard_noise
 from napari_ies.saliency.problem import Problem, Target
 from napari_ies.saliency.request import SaliencyRequest
@@ -57,7 +56,7 @@ def double_estimate(
     """Run the engine in float64 and put its map on the whole grid."""
     problem = double_problem(model, image, forward, jacobian)
     request = SaliencyRequest(aggregation=aggregation, n_samples=n_samples, noise=noise, seed=seed)
-    *_, last = smoothgrad(problem, [Target(footprint_voxels(mask), aggregation)], request)
+    *_, last = smoothgrad(problem, [Target(np.argwhere(mask), aggregation)], request)
     maps = np.zeros(image.shape)
     maps[(slice(None), *last.box)] = last.mean.numpy()
     return maps
@@ -86,6 +85,7 @@ def test_equals_the_double_loop_in_float64(name, aggregation, forward):
     assert relative_difference(maps, expected) < 1e-10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["swin", "unetr"])
 def test_equals_the_double_loop_for_transformers(name):
     shape = (64, 32, 32) if name == "swin" else (32, 32, 36)  # one window, and two
@@ -279,7 +279,7 @@ def running_estimates(model, image, mask, samples_together, engine="auto", **set
         model, image, "sliding-window", engine, samples_together=samples_together
     )
     request = SaliencyRequest(**settings)
-    target = Target(footprint_voxels(mask), "mean")
+    target = Target(np.argwhere(mask), "mean")
     return [e for e in smoothgrad(problem, [target], request) if e.mean is not None and e.n_used]
 
 
@@ -388,7 +388,7 @@ def test_a_map_follows_from_those_of_its_parts(engine):
 @pytest.mark.parametrize("engine", JACOBIANS[1:])
 def test_the_order_of_the_voxels_does_not_matter(engine, aggregation):
     model, image = small_model(), random_case(SHAPE).normalised("zscore-nonzero")
-    voxels = footprint_voxels(ball(SHAPE, (5, 5, 7), 1.5))
+    voxels = np.argwhere(ball(SHAPE, (5, 5, 7), 1.5))
     shuffled = np.random.default_rng(3).permutation(voxels)
     found = []
     for order in (voxels, shuffled):

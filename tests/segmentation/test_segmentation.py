@@ -11,7 +11,7 @@ from networks import small_model
 from napari_ies.errors import CheckpointError, SegmentationError
 from napari_ies.geometry.orientation import Reorientation
 from napari_ies.network import inference
-from napari_ies.network.inference import probability_map
+from napari_ies.network.inference import logit_map, probability_of
 from napari_ies.progress import finish
 from napari_ies.segmentation.segmentation import Segmentation, segment, segment_progressively
 
@@ -69,7 +69,7 @@ def test_constant_windows_are_computed_once_and_change_nothing():
     seen = []
     model.network.register_forward_hook(lambda _module, inputs, _output: seen.append(inputs[0]))
     image = torch.from_numpy(case.normalised("zscore-nonzero").copy())
-    probability = finish(probability_map(model, case))
+    probability = probability_of(model, case, finish(logit_map(model, case)))
     passes = sum(len(batch) for batch in seen)
     expected = sliding_window_inference(
         image[None], (8, 8, 8), 1, model.network, overlap=0.25, mode="gaussian"

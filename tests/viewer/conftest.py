@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import os
 import sys
 from dataclasses import dataclass
@@ -48,8 +49,7 @@ def seen_once() -> Iterator[None]:
     from napari import viewer  # noqa: F401
     from npe2 import PluginManifest
 
-    gc.collect()
-    gc.freeze()
+    _freeze()
     discover = PluginManifest.discover
     found = list(discover())
     with pytest.MonkeyPatch.context() as patched:
@@ -60,6 +60,52 @@ def seen_once() -> Iterator[None]:
         )
         yield
     gc.unfreeze()
+
+
+def _freeze() -> None:
+    """Let the garbage collector pass over all there is now: napari collects in full each time."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def frozen_once_more() -> list[bool]:
+    """Whether what the first window made for good was frozen, too."""
+    return []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobody_is_watching() -> Iterator[None]:
+    """Computations make no way for a window that nobody uses, and are asked often if done.
+
+    At the lower priority that people get, a computation waits for all that the other workers of
+    the tests do.
+    """
+    from napari_ies.viewer.work import job, qt_clock
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(job, "NICE", 0)
+        patched.setattr(qt_clock, "POLL_MS", 5)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def midlines_found_once() -> Iterator[None]:
+    """The search for the midline of the same images, a third of segmenting them, is made once."""
+    from napari_ies.patient import midline
+
+    search, found = midline.find_midline, {}
+
+    def find(case: Any) -> Any:
+        images = hashlib.sha256(case.data.tobytes()).digest()
+        key = images, case.data.shape, case.affine.tobytes(), repr(case.backgrounds)
+        if key not in found:
+            found[key] = search(case)
+        return found[key]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(midline, "find_midline", find)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -288,17 +334,31 @@ def _docked(make_napari_viewer: Any, qtbot: Any) -> Hands:
 def _with_patient(hands: Hands, patient: Patient) -> Hands:
     from napari_ies.viewer.work.tasks import LoadedModel
 
+    # Nobody looks at the steps on the way, and each of them would be drawn.
+    window = hands.viewer.window._qt_window
+    window.setUpdatesEnabled(False)
     model = small_model()
     hands.panel.state.take_model(LoadedModel(model, "CPU", ("cpu",), ("0", "2"), "0"))
     hands.open(patient)
     hands.segment()
     assert hands.panel.state.reading is not None, hands.panel.status.text
     hands.panel.features["explaining"].form.samples.setValue(3)
+    window.setUpdatesEnabled(True)
+    hands.settle()
     return hands
 
 
 @pytest.fixture
-def hands(make_napari_viewer: Any, qtbot: Any) -> Hands:
+def after_the_first_window(frozen_once_more: list[bool]) -> Iterator[None]:
+    """Freeze what the first window left once it is closed: modules, style sheets and shaders."""
+    yield
+    if not frozen_once_more:
+        frozen_once_more.append(True)
+        _freeze()
+
+
+@pytest.fixture
+def hands(after_the_first_window: None, make_napari_viewer: Any, qtbot: Any) -> Hands:
     """A viewer on the screen with the panel docked."""
     return _docked(make_napari_viewer, qtbot)
 

@@ -22,6 +22,7 @@ SHOWN = 6000
 """Characters of the log that are shown of a failure."""
 
 
+@pytest.mark.slow
 def test_random_actions_in_the_window(small, tmp_path, request, hands_off):
     actions = request.config.getoption("--monkey-actions")
     seed = request.config.getoption("--monkey-seed")

@@ -505,3 +505,16 @@ def test_a_checkpoint_that_takes_the_sequences_in_another_order_explains_nothing
     segmented.finish()
     assert segmented.panel.state.answers.of(1) == []
     assert "takes T1, FLAIR, but FLAIR, T1 were segmented" in segmented.panel.status.text
+
+
+def test_tabs_and_buttons_stand_in_the_order_of_the_features(hands):
+    from qtpy.QtWidgets import QPushButton
+
+    tabs = hands.panel.tabs
+    names = [tabs.tabText(number) for number in range(tabs.count())]
+    assert names == ["Saliency", "Readout", "Regions", "Compare", "View"]
+    buttons = {button.text(): button for button in hands.panel.findChildren(QPushButton)}
+    for row in (["Session…", "Figure…", "Help", "Save…"], ["3 planes", "Crosshair", "3-D"]):
+        places = [buttons[text].mapTo(hands.panel, buttons[text].rect().center()) for text in row]
+        assert [place.x() for place in places] == sorted(place.x() for place in places)
+        assert len({place.y() for place in places}) == 1

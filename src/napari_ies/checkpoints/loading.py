@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ from napari_ies.network.model import SegmentationModel
 from napari_ies.network.trained_grid import stated_geometry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import torch
     from torch import nn
@@ -179,15 +180,11 @@ def _load(path: Path, spacing: Sequence[float] | None = None) -> _Loaded:
     stated = read_profile(beside) if there else {}
     if stated.get("resample") and spacing is not None:
         del stated["resample"]  # said with the spacing, by `stated_geometry`
-    try:
+    with _told(f"{beside.name}: "):
         if stated.get("weights") is not None:
             tables = chosen_tables(tables, stated["weights"])
-    except CheckpointError as error:
-        raise CheckpointError(f"{beside.name}: {error}.") from error
-    try:
+    with _told(f"{path.name} cannot be loaded: "):
         readings = _readings(tables, stated)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path.name} cannot be loaded: {error}.") from error
     reasons = []
     for reading in readings:
         try:
@@ -259,32 +256,29 @@ def _built(
         if stated
         else f"choose another file, or state the arguments in {beside.name} beside it"
     )
-    try:
+    with _told(f"{path.name} cannot be loaded: "):
         _check_arguments(family, arguments, beside.name)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path.name} cannot be loaded: {error}.") from error
-    try:
+    with _told(f"{path.name} cannot be loaded: ", f"; {remedy}"):
         check_fit(reading.tensors, family, arguments, size)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path.name} cannot be loaded: {error}; {remedy}.") from error
-    try:
+    with _told(f"{beside.name}: "):
         profile = make_profile(
             path.stem, family, arguments, reading.guessed, stated, reading.weights
         )
-    except CheckpointError as error:
-        raise CheckpointError(f"{beside.name}: {error}.") from error
-    try:
+    with _told(f"{path.name} cannot be loaded: ", f"; {remedy}"):
         network = build_network(family, arguments)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path.name} cannot be loaded: {error}; {remedy}.") from error
-    try:
+    # No arguments make such numbers right.
+    with _told(f"{path.name} cannot be loaded: ", "; choose another file"):
         load_weights(network, reading.tensors)
-    except CheckpointError as error:
-        # No arguments make such numbers right.
-        raise CheckpointError(
-            f"{path.name} cannot be loaded: {error}; choose another file."
-        ) from error
     return network, profile
+
+
+@contextmanager
+def _told(before: str, after: str = "") -> Iterator[None]:
+    """Make a sentence of the clause that an error holds."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise CheckpointError(f"{before}{error}{after}.") from error
 
 
 def _check_arguments(family: Family, arguments: Mapping[str, Any], profile_file: str) -> None:

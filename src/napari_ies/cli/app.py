@@ -262,7 +262,6 @@ def explain(
         from napari_ies.cli.expecting import announce
         from napari_ies.cli.tables import measures_table, zones_table
         from napari_ies.results import anat_folder
-        from napari_ies.saliency.saliency import unit_of
 
         model, case = _open(
             terminal,
@@ -307,7 +306,7 @@ def explain(
             terminal, model, case, todo, request, out, overwrite, memory_gib
         )
         measures = {target.name: measures[target.name] for target in targets}
-        unit = unit_of(method)
+        unit = request.unit
         terminal.show(measures_table(measures, unit))
         terminal.show(zones_table(measures, unit))
         terminal.show(f"{len(measures)} explained; written to {anat_folder(out, case)}")

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from napari_ies.errors import CaseError
-from napari_ies.patient.case import load_case
+from napari_ies.patient.loading import load_case
 from napari_ies.patient.sequence_names import guess_sequences
 
 if TYPE_CHECKING:

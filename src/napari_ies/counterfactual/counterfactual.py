@@ -19,7 +19,8 @@ from napari_ies.errors import CaseError, SegmentationError
 from napari_ies.free_memory import within_memory
 from napari_ies.network.inference import SMALLER, changed_logits, logit_map, probability_of
 from napari_ies.patient.background import Background
-from napari_ies.progress import Progress, finish
+from napari_ies.progress import Progress, to_its_end
+from napari_ies.saliency.footprint import boxed_footprint
 from napari_ies.segmentation.lesions import find_lesions, lesion_table
 
 if TYPE_CHECKING:
@@ -88,17 +89,6 @@ class Counterfactual:
         return (*change_sentences(self.changes), region)
 
 
-def what_if(
-    model: SegmentationModel,
-    case: Case,
-    segmentation: Segmentation,
-    region: ArrayLike,
-    edit: Edit,
-) -> Counterfactual:
-    """Change a region and see; see :func:`what_if_progressively`, which this runs to its end."""
-    return finish(what_if_progressively(model, case, segmentation, region, edit))
-
-
 def what_if_progressively(
     model: SegmentationModel,
     case: Case,
@@ -136,18 +126,17 @@ def what_if_progressively(
     """
     yield Progress("Changing the image", 0, 0, "")
     with within_memory(SegmentationError, "run the network on the changed images", SMALLER):
-        voxel_mm3 = abs(float(np.linalg.det(case.affine[:3, :3])))
         changed, after = edit_case(case, region, edit, segmentation)
         if segmentation.logits is None:
             for report in logit_map(model, case, segmentation.forward):
                 if report.result is None:
-                    yield Progress("Segmenting", report.done, report.total, "windows")
+                    yield report.with_result(None)
                 else:
                     segmentation = replace(segmentation, logits=report.result)
         assert segmentation.logits is not None  # noqa: S101 - for the type checker
         for report in changed_logits(model, case, after, segmentation.logits, segmentation.forward):
             if report.result is None:
-                yield Progress(report.step, report.done, report.total, "windows", note=report.note)
+                yield report.with_result(None)
                 continue
             probability = probability_of(model, after, report.result)
             smallest = segmentation.smallest or model.profile.smallest_lesion
@@ -160,9 +149,12 @@ def what_if_progressively(
                 probability=probability,
                 labels=labels,
                 lesions=lesion_table(labels, probability, after),
-                changes=lesion_changes(segmentation, labels, probability, voxel_mm3),
+                changes=lesion_changes(segmentation, labels, probability, case.grid.voxel_mm3),
             )
-            yield Progress(report.step, report.total, report.total, "windows", result)
+            yield report.with_result(result)
+
+
+what_if = to_its_end("what_if", what_if_progressively)
 
 
 def edit_case(
@@ -199,7 +191,8 @@ def edit_case(
         )
     channel = case.sequences.index(edit.sequence)
     inside, background = case.inside[channel], case.backgrounds[channel]
-    changed = _within(_mask(region, case), edit.margin_mm, case.spacing) & inside
+    mask = np.asarray(boxed_footprint(region, case.shape, CaseError))
+    changed = _within(mask, edit.margin_mm, case.spacing) & inside
     if not changed.any():
         raise CaseError(
             f"The region lies outside the brain: {edit.sequence} is background in all of it; "
@@ -240,18 +233,6 @@ def _changed_values(
             values.shape, edit.amount * volume[case.inside[channel]].std(dtype=np.float64)
         )
     return np.asarray(values + (step if edit.kind == "brighten" else -step), dtype=np.float32)
-
-
-def _mask(region: ArrayLike, case: Case) -> NDArray[np.bool_]:
-    mask: NDArray[np.bool_] = np.asarray(np.asarray(region) != 0, dtype=bool)
-    if mask.shape != case.shape:
-        raise CaseError(
-            f"The region has the size {mask.shape}, the images {case.shape}; expected a mask on "
-            "the images' grid."
-        )
-    if not mask.any():
-        raise CaseError("The region holds no voxel; choose a lesion or paint at least one.")
-    return mask
 
 
 def _within(

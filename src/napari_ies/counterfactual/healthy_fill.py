@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_ies.errors import CaseError
+from napari_ies.geometry.box import Box
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_ies.network.windows import Box
     from napari_ies.patient.case import Case
 
 NEAREST_MM = 2.0
@@ -70,7 +70,8 @@ def healthy_fill(
     """
     from scipy.spatial import cKDTree
 
-    box = _around(region, case.spacing)
+    # Everything within the farthest distance of the region.
+    box = Box.around(region).grow(np.ceil(np.divide(FARTHEST_MM, case.spacing))).clip(case.shape)
     near = healthy_tissue(case, region, probability, labels, box)
     if np.count_nonzero(near) < NEIGHBOURS:
         raise CaseError(
@@ -128,14 +129,3 @@ def healthy_tissue(
         reach = ROBUST_DEVIATIONS * 1.4826 * np.median(np.abs(around - middle))
         common &= np.abs(volume - middle) <= reach
     return np.asarray(near & common)
-
-
-def _around(region: NDArray[np.bool_], spacing: tuple[float, float, float]) -> Box:
-    """Return the box that holds everything within the farthest distance of a region."""
-    sides = []
-    for axis, size in enumerate(spacing):
-        present = np.flatnonzero(region.any(axis=tuple({0, 1, 2} - {axis})))
-        margin = int(np.ceil(FARTHEST_MM / size))
-        low, high = int(present[0]) - margin, int(present[-1]) + 1 + margin
-        sides.append(slice(max(low, 0), min(high, region.shape[axis])))
-    return sides[0], sides[1], sides[2]

@@ -9,6 +9,8 @@ import numpy as np
 from scipy import ndimage
 
 from napari_ies.demo.anatomy import smooth_field
+from napari_ies.geometry.box import Box
+from napari_ies.geometry.components import instances
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -157,13 +159,10 @@ def _blob(
     axes: NDArray[np.float64],
     radii: NDArray[np.float64],
     irregularity: NDArray[np.float32],
-) -> tuple[tuple[slice, ...], NDArray[np.float32]]:
+) -> tuple[Box, NDArray[np.float32]]:
     """Return a box of voxels around one lesion, and the lesion's membership in it."""
     reach = int(np.ceil(1.7 * radii.max())) + 1
-    box = tuple(
-        slice(max(0, c - reach), min(n, c + reach + 1))
-        for c, n in zip(centre, irregularity.shape, strict=True)
-    )
+    box = Box(centre, centre + 1).grow(reach).clip(irregularity.shape)
     offsets = np.stack(
         np.meshgrid(
             *(np.arange(s.start, s.stop) - c for s, c in zip(box, centre, strict=True)),
@@ -178,16 +177,12 @@ def _blob(
     blob = np.clip(0.5 + depth / 1.6, 0.0, 1.0)
     # The irregular surface may throw off islands: keep the piece that holds the centre.
     labels, _ = ndimage.label(blob > 0)
-    middle = labels[tuple(c - s.start for c, s in zip(centre, box, strict=True))]
+    middle = labels[tuple(centre - box.start)]
     return box, np.where((labels == middle) & (middle > 0), blob, 0.0).astype(np.float32)
 
 
 def _remove_remnants(membership: NDArray[np.float32]) -> None:
     """Clear what is too small to be counted as a lesion, in place."""
-    labels, _ = ndimage.label(membership > 0.5, ndimage.generate_binary_structure(3, 2))
-    sizes = np.bincount(labels.ravel())
-    kept = sizes >= SMALLEST_LESION
-    kept[0] = False
-    near_kept = ndimage.binary_dilation(kept[labels], iterations=2)
-    membership[~near_kept] = 0.0
-    membership[(labels > 0) & ~kept[labels]] = 0.0
+    kept = instances(membership > 0.5, SMALLEST_LESION) > 0
+    remnants = (membership > 0.5) & ~kept
+    membership[remnants | ~ndimage.binary_dilation(kept, iterations=2)] = 0.0

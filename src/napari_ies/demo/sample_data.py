@@ -29,13 +29,12 @@ def synthetic_patient_layers() -> list[LayerDataTuple]:
     CaseError
         If nilearn is not installed.
     """
-    from scipy import ndimage
-
     from napari_ies.demo.patient import synthetic_patient
+    from napari_ies.geometry.components import instances
 
     patient = synthetic_patient()
-    instances, _ = ndimage.label(patient.lesions, ndimage.generate_binary_structure(3, 2))
-    return [*_images(patient), _labels_layer(patient, "reference lesions", instances)]
+    found = _labels_layer(patient, "reference lesions", instances(patient.lesions))
+    return [*_images(patient), found]
 
 
 def segmented_patient_layers() -> list[LayerDataTuple]:
@@ -93,9 +92,11 @@ def _labels_layer(
 
 
 def _geometry(patient: SyntheticPatient, sequence: str) -> dict[str, Any]:
-    x, y, z = (float(size) for size in np.linalg.norm(patient.affine[:3, :3], axis=0))
+    from napari_ies.geometry.grid import Grid
+
+    spacing = Grid.of(patient.lesions.shape, patient.affine).spacing
     return {
-        "scale": _display(patient).displayed_spacing((x, y, z)),
+        "scale": _display(patient).displayed_spacing(spacing),
         "units": ("mm", "mm", "mm"),
         "metadata": {"napari_ies": {"sequence": sequence, "affine": patient.affine}},
     }

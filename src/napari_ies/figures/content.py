@@ -89,8 +89,7 @@ class FigureContent:
     @property
     def method_line(self) -> str:
         """How the maps were made, in one line."""
-        voxel = abs(float(np.linalg.det(self.saliency.affine[:3, :3])))
-        volume = int(np.count_nonzero(self.saliency.footprint)) * voxel
+        volume = int(np.count_nonzero(self.saliency.footprint)) * self.saliency.grid.voxel_mm3
         size = f"{volume:,.0f}" if volume >= 10 else f"{volume:.2g}"
         network = self.network or _checkpoint_name(self.saliency)
         parts = [

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ies.errors import FigureError
+from napari_ies.geometry.box import Box
 from napari_ies.geometry.orientation import Reorientation
-from napari_ies.geometry.outline import box_of, outline_segments
+from napari_ies.geometry.outline import outline_segments
+from napari_ies.geometry.planes import AXIAL, PLANES, Plane
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,36 +32,6 @@ HEAD_MARGIN_MM = 4.0
 
 Window = tuple[float, float, float, float]
 """Left, right, top and bottom edge of what is shown of a slice, in mm; top is less than bottom."""
-
-
-@dataclass(frozen=True)
-class Plane:
-    """One of the three directions of slicing.
-
-    Parameters
-    ----------
-    name
-        For a heading.
-    across, down, along
-        Displayed axis that the slices follow each other along, that of the rows, of the columns.
-    marks
-        Where the left, right, top and bottom edge lie in the patient.
-    coordinate
-        What the slices' position is called in the scanner's coordinates.
-    """
-
-    name: str
-    across: int
-    down: int
-    along: int
-    marks: tuple[str, str, str, str]
-    coordinate: str
-
-
-AXIAL = Plane("Axial", 0, 1, 2, ("R", "L", "A", "P"), "z")
-CORONAL = Plane("Coronal", 1, 0, 2, ("R", "L", "S", "I"), "y")
-SAGITTAL = Plane("Sagittal", 2, 0, 1, ("A", "P", "S", "I"), "x")
-PLANES = (AXIAL, CORONAL, SAGITTAL)
 
 
 @dataclass(frozen=True)
@@ -159,19 +131,14 @@ class Slicing:
         (N, 2, 2): the ends of each edge as (across the image, down the image) in mm.
         """
         mask = self.footprint(where)
-        segments = outline_segments(mask[None], (1, 2)).astype(float)[:, :, 1:]
-        ends = np.stack([segments[:, 0], segments.sum(axis=1)], axis=1)
+        ends = outline_segments(mask[None], (1, 2)).astype(float)[:, :, 1:]
         steps = self.spacing[where.plane.down], self.spacing[where.plane.along]
         return np.asarray((ends * steps)[..., ::-1])
 
     @cached_property
     def _first(self) -> tuple[int, int, int]:
         """The displayed index at which the saliency's box begins."""
-        box = self._content.saliency.box
-        low = self._turn.to_displayed((box[0].start, box[1].start, box[2].start))
-        high = self._turn.to_displayed((box[0].stop - 1, box[1].stop - 1, box[2].stop - 1))
-        i, j, k = (min(pair) for pair in zip(low, high, strict=True))
-        return i, j, k
+        return self._turn.box_to_displayed(self._content.saliency.box).start
 
     @cached_property
     def _lesion(self) -> NDArray[np.int64]:
@@ -193,13 +160,10 @@ class Slicing:
 
     def _voxel_at(self, point: tuple[float, float, float]) -> tuple[int, int, int]:
         """Return the stored voxel that holds a point in the scanner's coordinates."""
-        affine, shape = self._content.saliency.affine, self._content.saliency.shape
-        exact = np.linalg.solve(affine[:3, :3], np.asarray(point) - affine[:3, 3])
-        voxel = np.floor(exact + 0.5).astype(int)
-        if np.any(voxel < 0) or np.any(voxel >= shape):
-            ends = np.array(np.meshgrid(*([0, n - 1] for n in shape))).reshape(3, -1).T
-            corners = ends @ affine[:3, :3].T + affine[:3, 3]
-            low, high = corners.min(axis=0), corners.max(axis=0)
+        grid = self._content.saliency.grid
+        voxel = grid.voxel_at(point)
+        if voxel is None:
+            low, high = grid.corners.min(axis=0), grid.corners.max(axis=0)
             reach = ", ".join(
                 f"{axis} from {a:.0f} to {b:.0f}"
                 for axis, a, b in zip("xyz", low, high, strict=True)
@@ -209,8 +173,7 @@ class Slicing:
                 f"The point {x:g}, {y:g}, {z:g} mm lies outside the images ({reach} mm); choose "
                 "one inside them."
             )
-        i, j, k = (int(index) for index in voxel)
-        return i, j, k
+        return voxel
 
     @cached_property
     def _shown_box(self) -> tuple[tuple[float, float], ...]:
@@ -240,7 +203,7 @@ class Slicing:
             head |= self._turn.apply(case.inside[case.sequences.index(name)])
         return [
             ((side.start - 0.5) * s - HEAD_MARGIN_MM, (side.stop - 0.5) * s + HEAD_MARGIN_MM)
-            for side, s in zip(box_of(head), self.spacing, strict=True)
+            for side, s in zip(Box.around(head), self.spacing, strict=True)
         ]
 
     @property
@@ -266,8 +229,7 @@ class Slicing:
         (left, right), (top, bottom) = self._shown_box[plane.along], self._shown_box[plane.down]
         i, j, k = (index if axis == plane.across else self._centre[axis] for axis in range(3))
         stored = self._turn.to_stored((i, j, k))
-        affine = self._content.saliency.affine
-        scanner = affine[:3, :3] @ np.asarray(stored) + affine[:3, 3]
+        scanner = self._content.saliency.grid.to_scanner(stored)
         position = float(scanner["xyz".index(plane.coordinate)])
         return Slice(plane, index, (left, right, top, bottom), position)
 

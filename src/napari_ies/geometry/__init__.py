@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from napari_ies.geometry.box import Box
 from napari_ies.geometry.grid import Grid
 from napari_ies.geometry.resampling import Resampled, onto
 
-__all__ = ["Grid", "Resampled", "onto"]
+__all__ = ["Box", "Grid", "Resampled", "onto"]

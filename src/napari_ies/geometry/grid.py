@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from nibabel.affines import apply_affine, voxel_sizes
+from nibabel.affines import apply_affine, from_matvec, voxel_sizes
 from nibabel.orientations import aff2axcodes
+
+from napari_ies.geometry.box import Box
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -79,6 +81,25 @@ class Grid:
         """
         return self.shape == other.shape and self._offset(other.affine) <= SAME_GRID_VOXELS
 
+    @property
+    def corners(self) -> NDArray[np.float64]:
+        """Where the outermost voxels have their centres, (8, 3), in mm."""
+        return self.to_scanner(_corners(self.shape, 0.0))
+
+    def to_scanner(self, voxels: ArrayLike) -> NDArray[np.float64]:
+        """Return where voxels, (..., 3) indices, have their centres, in mm."""
+        return np.asarray(apply_affine(self.affine, voxels))
+
+    def voxel_at(self, point: ArrayLike) -> tuple[int, int, int] | None:
+        """Return the voxel that holds a point, in mm; None outside the grid."""
+        exact = apply_affine(np.linalg.inv(self.affine), point)
+        x, y, z = (int(index) for index in np.floor(exact + 0.5))
+        return (x, y, z) if Box.whole(self.shape).holds((x, y, z)) else None
+
+    def part(self, box: Box) -> Grid:
+        """Return the grid of a box of these voxels."""
+        return Grid(box.shape, self.affine @ from_matvec(np.eye(3), box.start))
+
     def to_voxels(self, other: Grid) -> NDArray[np.float64]:
         """Return the matrix from the voxel indices of another grid to those of this one.
 
@@ -106,6 +127,7 @@ def size_words(spacing: ArrayLike) -> str:
     return " × ".join(f"{size:.2f}".rstrip("0").rstrip(".") for size in np.asarray(spacing))
 
 
-def _corners(shape: tuple[int, int, int]) -> NDArray[np.float64]:
-    ends = [(-0.5, size - 0.5) for size in shape]
+def _corners(shape: tuple[int, int, int], beyond: float = 0.5) -> NDArray[np.float64]:
+    """Return the corners of a volume that ends so far beyond the centres of its voxels, (8, 3)."""
+    ends = [(-beyond, size - 1 + beyond) for size in shape]
     return np.array(np.meshgrid(*ends, indexing="ij"), dtype=float).reshape(3, -1).T

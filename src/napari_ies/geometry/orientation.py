@@ -15,8 +15,14 @@ import nibabel as nib
 import numpy as np
 from nibabel import orientations
 
+from napari_ies.geometry.box import Box
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
+
+    from napari_ies.geometry.box import Triple
 
 DISPLAY_AXES = ("I", "P", "L")
 
@@ -35,13 +41,13 @@ class Reorientation:
         Size of the stored volume.
     """
 
-    axes: tuple[int, int, int]
+    axes: Triple
     flips: tuple[bool, bool, bool]
-    shape: tuple[int, int, int]
+    shape: Triple
 
     @classmethod
     def between(
-        cls, affine: NDArray[np.float64], shape: tuple[int, int, int], codes: tuple[str, ...]
+        cls, affine: NDArray[np.float64], shape: Triple, codes: tuple[str, ...]
     ) -> Reorientation:
         """Return the reorientation of a stored grid to the given axis codes.
 
@@ -62,17 +68,17 @@ class Reorientation:
         return cls((axes[0], axes[1], axes[2]), (flips[0], flips[1], flips[2]), shape)
 
     @classmethod
-    def for_display(cls, affine: NDArray[np.float64], shape: tuple[int, int, int]) -> Reorientation:
+    def for_display(cls, affine: NDArray[np.float64], shape: Triple) -> Reorientation:
         """Return the reorientation of a stored grid to the axes of the screen."""
         return cls.between(affine, shape, DISPLAY_AXES)
 
     @classmethod
-    def identity(cls, shape: tuple[int, int, int]) -> Reorientation:
+    def identity(cls, shape: Triple) -> Reorientation:
         """Return the reorientation that changes nothing."""
         return cls((0, 1, 2), (False, False, False), shape)
 
     @property
-    def displayed_shape(self) -> tuple[int, int, int]:
+    def displayed_shape(self) -> Triple:
         """Size of the reoriented volume."""
         a, b, c = self.axes
         return self.shape[a], self.shape[b], self.shape[c]
@@ -95,7 +101,7 @@ class Reorientation:
         view = volume[(..., *(slice(None, None, -1 if flip else None) for flip in self.flips))]
         return view.transpose(*range(lead), *(lead + int(a) for a in np.argsort(self.axes)))
 
-    def to_displayed(self, voxel: tuple[int, int, int]) -> tuple[int, int, int]:
+    def to_displayed(self, voxel: Triple) -> Triple:
         """Return where a stored voxel is displayed."""
         i, j, k = (
             self.shape[axis] - 1 - voxel[axis] if flip else voxel[axis]
@@ -103,21 +109,27 @@ class Reorientation:
         )
         return i, j, k
 
-    def to_stored(self, voxel: tuple[int, int, int]) -> tuple[int, int, int]:
+    def to_stored(self, voxel: Triple) -> Triple:
         """Return the stored voxel that a displayed one shows: undoes :meth:`to_displayed`."""
         stored = [0, 0, 0]
         for index, axis, flip in zip(voxel, self.axes, self.flips, strict=True):
             stored[axis] = self.shape[axis] - 1 - index if flip else index
         return stored[0], stored[1], stored[2]
 
-    def box_to_stored(self, box: tuple[slice, slice, slice]) -> tuple[slice, slice, slice]:
+    def box_to_displayed(self, box: Box) -> Box:
+        """Return where a box of the stored grid is displayed."""
+        return _turned(box, self.to_displayed)
+
+    def box_to_stored(self, box: Box) -> Box:
         """Return the box of the stored grid that a box of the reoriented one shows."""
-        low = self.to_stored((box[0].start, box[1].start, box[2].start))
-        high = self.to_stored((box[0].stop - 1, box[1].stop - 1, box[2].stop - 1))
-        x, y, z = (slice(min(a, b), max(a, b) + 1) for a, b in zip(low, high, strict=True))
-        return x, y, z
+        return _turned(box, self.to_stored)
 
     def displayed_spacing(self, spacing: tuple[float, float, float]) -> tuple[float, float, float]:
         """Return the voxel sizes in mm along the displayed axes."""
         a, b, c = self.axes
         return spacing[a], spacing[b], spacing[c]
+
+
+def _turned(box: Box, move: Callable[[Triple], Triple]) -> Box:
+    x, y, z = box.stop
+    return Box.of_voxels(np.array([move(box.start), move((x - 1, y - 1, z - 1))]))

@@ -32,8 +32,8 @@ def outline_segments(
 
     Returns
     -------
-    float32 (N, 2, 3): start and direction of each edge in voxel indices, as a napari Vectors
-    layer takes them; voxel centres are whole numbers, so borders lie at halves.
+    float32 (N, 2, 3): the ends of each edge in voxel indices; voxel centres are whole numbers, so
+    borders lie at halves.
     """
     padded = np.pad(labels, 1)
     segments = []
@@ -43,16 +43,7 @@ def outline_segments(
         start = changes.astype(np.float32) - 1 + np.asarray(origin, dtype=np.float32)
         start[:, across] += 0.5
         start[:, along] -= 0.5
-        direction = np.zeros_like(start)
-        direction[:, along] = 1.0
-        segments.append(np.stack([start, direction], axis=1))
+        end = start.copy()
+        end[:, along] += 1.0
+        segments.append(np.stack([start, end], axis=1))
     return np.concatenate(segments)
-
-
-def box_of(labels: NDArray[Any]) -> tuple[slice, slice, slice]:
-    """Return the smallest box that holds every label; the first voxel where there is none."""
-    sides = []
-    for axis in range(3):
-        present = np.flatnonzero(labels.any(axis=tuple({0, 1, 2} - {axis})))
-        sides.append(slice(int(present[0]), int(present[-1]) + 1) if present.size else slice(0, 1))
-    return sides[0], sides[1], sides[2]

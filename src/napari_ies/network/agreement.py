@@ -16,11 +16,12 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from napari_ies.geometry.box import Box
 from napari_ies.geometry.orientation import Reorientation
 from napari_ies.network.network_grid import network_case
 
@@ -98,25 +99,6 @@ Testing = Generator[None, None, T]
 """A test under way: it yields after each pass of the network and returns what it found."""
 
 
-def ended(testing: Testing[T]) -> T:
-    """Run a test to its end."""
-    while True:
-        try:
-            next(testing)
-        except StopIteration as end:
-            return cast("T", end.value)
-
-
-def orientation_agreement(model: SegmentationModel, case: Case) -> Agreement | None:
-    """Run :func:`testing_orientation` to its end."""
-    return ended(testing_orientation(model, case))
-
-
-def guess_agreements(model: SegmentationModel, case: Case) -> tuple[Agreement, ...]:
-    """Run :func:`testing_guesses` to its end."""
-    return ended(testing_guesses(model, case))
-
-
 def testing_orientation(model: SegmentationModel, case: Case) -> Testing[Agreement | None]:
     """Test whether a network agrees better with another order of the axes than with the stored.
 
@@ -141,39 +123,6 @@ def testing_orientation(model: SegmentationModel, case: Case) -> Testing[Agreeme
     kept = model.derive("orientation agreement", WeakKeyDictionary[object, Agreement | None])
     if case not in kept:
         kept[case] = yield from _tested_orientation(model, case)
-    return kept[case]
-
-
-def testing_guesses(model: SegmentationModel, case: Case) -> Testing[tuple[Agreement, ...]]:
-    """Test guessed strides and activation of a U-Net by the running statistics of its batch norms.
-
-    The stride of the top level is not tested: no batch norm comes after its transposed
-    convolution, so that it leaves no trace.
-
-    Parameters
-    ----------
-    model, case
-        The network and the patient. Nothing of the network changes.
-
-    Returns
-    -------
-    An agreement for each guess that can be tested; none for networks without running statistics
-    or guesses of this kind. Computed once per network and case.
-    """
-    from napari_ies.network.guess_tests import batch_norms, tested_activation, tested_strides
-
-    if model.profile.architecture != "UNet" or case.missing or not batch_norms(model.network):
-        return ()
-    kept = model.derive("guess agreements", WeakKeyDictionary[object, tuple[Agreement, ...]])
-    if case not in kept:
-        guessed = " ".join(model.profile.guessed)
-        found: list[Agreement | None] = []
-        # Residual connections show the strides, so there is nothing to test.
-        if "The strides" in guessed and not model.profile.arguments.get("num_res_units"):
-            found.append((yield from tested_strides(model, case)))
-        if "The activation" in guessed:
-            found.append((yield from tested_activation(model, case)))
-        kept[case] = tuple(each for each in found if each is not None)
     return kept[case]
 
 
@@ -261,15 +210,8 @@ def central_window(
         return None
     middle = (patient.min(axis=0) + patient.max(axis=0) + 1) // 2
     values = case.normalised(profile.normalisation)
-    window = np.zeros((len(values), edge, edge, edge), dtype=np.float32)
-    source, target = [slice(None)], [slice(None)]
-    for centre, size in zip(middle, case.shape, strict=True):
-        first = min(max(int(centre) - edge // 2, 0), size - edge)
-        if size < edge:
-            first = -((edge - size) // 2)
-        low = max(first, 0)
-        high = min(first + edge, size)
-        source.append(slice(low, high))
-        target.append(slice(low - first, high - first))
-    window[tuple(target)] = values[tuple(source)]
-    return window
+    first = [
+        min(max(int(centre) - edge // 2, 0), size - edge) if size >= edge else -((edge - size) // 2)
+        for centre, size in zip(middle, case.shape, strict=True)
+    ]
+    return Box.whole(case.shape).lay(values, Box.whole((edge,) * 3).shift(first))

@@ -9,11 +9,11 @@ import numpy as np
 
 from napari_ies.errors import CheckpointError
 from napari_ies.geometry.grid import size_words
-from napari_ies.geometry.orientation import Reorientation
-from napari_ies.network.agreement import testing_guesses, testing_orientation
-from napari_ies.network.network_grid import resampling_notes, runs_resampled
+from napari_ies.network.agreement import testing_orientation
+from napari_ies.network.guess_tests import testing_guesses
+from napari_ies.network.network_grid import network_turn, resampling_notes, runs_resampled
 from napari_ies.network.profile import DEFAULT_SPACING
-from napari_ies.progress import Progress, finish
+from napari_ies.progress import Progress, to_its_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,11 +53,6 @@ def notes_on(model: SegmentationModel, case: Case) -> tuple[str, ...]:
     )
 
 
-def agreements(model: SegmentationModel, case: Case) -> tuple[Agreement, ...]:
-    """Run :func:`agreements_progressively` to its end."""
-    return finish(agreements_progressively(model, case))
-
-
 def agreements_progressively(
     model: SegmentationModel, case: Case
 ) -> Iterator[Progress[tuple[Agreement, ...]]]:
@@ -90,6 +85,9 @@ def agreements_progressively(
     yield Progress(step, done, done, "passes", found)
 
 
+agreements = to_its_end("agreements", agreements_progressively)
+
+
 def _tested(model: SegmentationModel, case: Case) -> Testing[tuple[Agreement, ...]]:
     orientation = yield from testing_orientation(model, case)
     others = yield from testing_guesses(model, case)
@@ -120,10 +118,7 @@ def _spacing_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
     stated = model.profile.spacing
     trained = DEFAULT_SPACING if stated is None else stated
     tolerance = ASSUMED_TOLERANCE if stated is None else STATED_TOLERANCE
-    turned = case.spacing
-    if model.profile.orientation is not None:
-        turn = Reorientation.between(case.affine, case.shape, tuple(model.profile.orientation))
-        turned = turn.displayed_spacing(case.spacing)
+    turned = network_turn(model, case).displayed_spacing(case.spacing)
     ratios = np.divide(turned, trained)
     if np.maximum(ratios, 1 / ratios).max() <= 1 + tolerance:
         return ()

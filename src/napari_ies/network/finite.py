@@ -6,11 +6,14 @@ import warnings
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
+from napari_ies.network.layers import watched
+
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from napari_ies.network.windows import Tiling, Window
+    from napari_ies.geometry.box import Box
+    from napari_ies.network.windows import Tiling
 
 
 def all_finite(tensor: torch.Tensor) -> bool:
@@ -24,7 +27,7 @@ def all_finite(tensor: torch.Tensor) -> bool:
     return bool(tensor.sum().isfinite()) or bool(tensor.isfinite().all())
 
 
-def where_not_finite(network: nn.Module, image: torch.Tensor, tiles: Tiling, window: Window) -> str:
+def where_not_finite(network: nn.Module, image: torch.Tensor, tiles: Tiling, window: Box) -> str:
     """Say in which window, and in which layer of the network, values stopped being finite.
 
     Parameters
@@ -59,10 +62,14 @@ def _first_layer(network: nn.Module, crop: torch.Tensor) -> str:
     import torch
 
     found: list[str] = []
-    with ExitStack() as hooks, torch.no_grad():
-        for name, module in network.named_modules():
-            hook = module.register_forward_hook(_watcher(name, found))
-            hooks.callback(hook.remove)
+
+    def see(name: str, _module: nn.Module, _inputs: object, output: object) -> None:
+        values = output if isinstance(output, list | tuple) else (output,)
+        for value in values:
+            if not found and hasattr(value, "isfinite") and not all_finite(value):
+                found.append(name or type(_module).__name__)
+
+    with watched(network, see), torch.no_grad():
         parameter = next(network.parameters(), crop)
         network(crop[None].to(parameter))
     return found[0] if found else ""
@@ -96,15 +103,5 @@ def _backward_watcher(name: str, found: list[str]):  # type: ignore[no-untyped-d
         made = any(g is not None and not all_finite(g) for g in inputs)
         if made and not found and all(g is None or all_finite(g) for g in outputs):
             found.append(name or type(module).__name__)
-
-    return watch
-
-
-def _watcher(name: str, found: list[str]):  # type: ignore[no-untyped-def]
-    def watch(_module: nn.Module, _inputs: object, output: object) -> None:
-        values = output if isinstance(output, list | tuple) else (output,)
-        for value in values:
-            if not found and hasattr(value, "isfinite") and not all_finite(value):
-                found.append(name or type(_module).__name__)
 
     return watch

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import torch
 
 from napari_ies.errors import SegmentationError
 from napari_ies.free_memory import lacking
-from napari_ies.network.model import network_output
+from napari_ies.network.layers import see_layers, small_size
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,7 +45,7 @@ def check_memory(model: SegmentationModel, tiles: Tiling, instead: str) -> None:
     # The blended logits, and the same on the stored grid or as probabilities.
     needed = 2.0 * 4 * len(model.profile.classes) * math.prod(tiles.shape)
     if model.device.type == "cpu":
-        needed += layer_bytes(model) * max(math.prod(window.size) for window in tiles.windows)
+        needed += layer_bytes(model) * max(window.size for window in tiles.windows)
     reason = lacking(needed)
     if reason:
         size = " × ".join(map(str, tiles.shape))
@@ -59,16 +58,11 @@ def check_memory(model: SegmentationModel, tiles: Tiling, instead: str) -> None:
 def _largest(model: SegmentationModel) -> float:
     found = 0.0
 
-    def see(_module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+    def see(_: str, module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
         nonlocal found
-        tensors = [value for value in (*inputs, output) if isinstance(value, torch.Tensor)]
-        found = max(found, float(sum(tensor.nbytes for tensor in tensors)))
+        if not list(module.children()):
+            tensors = [value for value in (*inputs, output) if isinstance(value, torch.Tensor)]
+            found = max(found, float(sum(tensor.nbytes for tensor in tensors)))
 
-    x, y, z = model.profile.fixed_size or tuple(2 * step for step in model.profile.divisor)
-    with ExitStack() as hooks, torch.inference_mode():
-        for module in model.network.modules():
-            if not list(module.children()):
-                hooks.callback(module.register_forward_hook(see).remove)
-        zeros = torch.zeros((1, len(model.profile.sequences), x, y, z), device=model.device)
-        network_output(model.network, zeros)
-    return found / (x * y * z)
+    see_layers(model, see)
+    return found / math.prod(small_size(model))

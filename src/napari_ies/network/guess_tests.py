@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -43,6 +44,37 @@ _ACTIVATIONS: Mapping[str, object] = MappingProxyType(
         "Swish": "SWISH",
     }
 )
+
+
+def testing_guesses(model: SegmentationModel, case: Case) -> Testing[tuple[Agreement, ...]]:
+    """Test guessed strides and activation of a U-Net by the running statistics of its batch norms.
+
+    The stride of the top level is not tested: no batch norm comes after its transposed
+    convolution, so that it leaves no trace.
+
+    Parameters
+    ----------
+    model, case
+        The network and the patient. Nothing of the network changes.
+
+    Returns
+    -------
+    An agreement for each guess that can be tested; none for networks without running statistics
+    or guesses of this kind. Computed once per network and case.
+    """
+    if model.profile.architecture != "UNet" or case.missing or not batch_norms(model.network):
+        return ()
+    kept = model.derive("guess agreements", WeakKeyDictionary[object, tuple[Agreement, ...]])
+    if case not in kept:
+        guessed = " ".join(model.profile.guessed)
+        found: list[Agreement | None] = []
+        # Residual connections show the strides, so there is nothing to test.
+        if "The strides" in guessed and not model.profile.arguments.get("num_res_units"):
+            found.append((yield from _tested_strides(model, case)))
+        if "The activation" in guessed:
+            found.append((yield from _tested_activation(model, case)))
+        kept[case] = tuple(each for each in found if each is not None)
+    return kept[case]
 
 
 def channel_disagreement(
@@ -97,7 +129,7 @@ def channel_disagreement(
     return tuple(found)
 
 
-def tested_strides(model: SegmentationModel, case: Case) -> Testing[Agreement | None]:
+def _tested_strides(model: SegmentationModel, case: Case) -> Testing[Agreement | None]:
     """Compare a U-Net's strides with those that have one lower level at 1; None: no window."""
     strides = tuple(model.profile.arguments["strides"])
     wanted = {strides} | {
@@ -115,7 +147,7 @@ def tested_strides(model: SegmentationModel, case: Case) -> Testing[Agreement | 
     return _judged_guess("strides", _listed(strides), scores, beyond)
 
 
-def tested_activation(model: SegmentationModel, case: Case) -> Testing[Agreement | None]:
+def _tested_activation(model: SegmentationModel, case: Case) -> Testing[Agreement | None]:
     """Compare ReLU with other activations that leave no trace in a file; None without a window."""
     scores: dict[str, float] = {}
     for name, act in _ACTIVATIONS.items():
@@ -162,13 +194,13 @@ def _as_if(
 ) -> tuple[NDArray[np.float64], ...] | None:
     """Return the disagreement of a U-Net with the same weights and other arguments."""
     import torch
-
-    from napari_ies.checkpoints.families.architectures import FAMILIES, build_network
+    from monai.networks.nets import UNet
 
     window = central_window(model, case, _LARGEST_WINDOW)
     if window is None:
         return None
-    twin = build_network(FAMILIES["UNet"], {**model.profile.arguments, **changes})
+    with torch.random.fork_rng(devices=[]):  # initial weights are drawn
+        twin = UNet(**{"spatial_dims": 3, **model.profile.arguments, **changes})
     twin.load_state_dict(model.network.state_dict())
     twin.to(model.device).eval()
     batch = torch.from_numpy(np.ascontiguousarray(window))[None].to(model.device)

@@ -12,12 +12,11 @@ import torch
 
 from napari_ies.errors import CheckpointError, SegmentationError
 from napari_ies.free_memory import is_out_of_memory, not_enough_memory
-from napari_ies.geometry.orientation import Reorientation
 from napari_ies.network.device import device_label, exact_float32
 from napari_ies.network.finite import all_finite, where_not_finite
 from napari_ies.network.model import check_channels, network_output
-from napari_ies.network.network_grid import network_case, to_stored
-from napari_ies.network.windows import Tiling, Window, tiling
+from napari_ies.network.network_grid import network_case, network_turn, to_stored
+from napari_ies.network.windows import Tiling, tiling
 from napari_ies.progress import Progress
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from napari_ies.geometry.box import Box
     from napari_ies.network.model import SegmentationModel
     from napari_ies.network.profile import Profile
     from napari_ies.patient.case import Case
@@ -37,13 +37,6 @@ GPU_BATCH = 4
 
 SMALLER = "choose the forward sliding-window, or give the profile a smaller window"
 """What takes less memory."""
-
-
-def network_turn(model: SegmentationModel, case: Case) -> Reorientation:
-    """Return how a case's stored axes are turned to those the network was trained on."""
-    if model.profile.orientation is None:
-        return Reorientation.identity(case.shape)
-    return Reorientation.between(case.affine, case.shape, tuple(model.profile.orientation))
 
 
 def network_input(model: SegmentationModel, case: Case) -> torch.Tensor:
@@ -103,32 +96,6 @@ def network_logits(network: nn.Module, batch: torch.Tensor) -> torch.Tensor:
         )
     logits: torch.Tensor = output
     return logits
-
-
-def probability_map(
-    model: SegmentationModel, case: Case, forward: str = "sliding-window"
-) -> Iterator[Progress[NDArray[np.float32]]]:
-    """Compute the probability of the explained class.
-
-    Parameters
-    ----------
-    model, case, forward
-        See :func:`logit_map`.
-
-    Yields
-    ------
-    The reports of :func:`logit_map`; the last one holds the :func:`probability_of` its logits.
-
-    Raises
-    ------
-    SegmentationError
-        If the network cannot run on the volume.
-    """
-    for report in logit_map(model, case, forward):
-        result = None if report.result is None else probability_of(model, case, report.result)
-        yield Progress(
-            report.step, report.done, report.total, report.unit, result, note=report.note
-        )
 
 
 def logit_map(
@@ -305,9 +272,8 @@ def _blend_windows(
             if not all_finite(logits):
                 raise _not_finite(network, image, tiles, window)
             part = tiles.visible(window)
-            local = window.inside(part)
             importance = tiles.importance(window).to(logits)
-            blend[(slice(None), *part)].addcmul_(logits[(slice(None), *local)], importance)
+            blend[(..., *part)].addcmul_(logits[(..., *part.within(window))], importance)
         del waiting[:batch_size]
         yield len(tiles.windows) - len(waiting), note
 
@@ -358,7 +324,7 @@ def _check_sum(logits: torch.Tensor) -> None:
 
 
 def _not_finite(
-    network: nn.Module, image: torch.Tensor, tiles: Tiling, window: Window
+    network: nn.Module, image: torch.Tensor, tiles: Tiling, window: Box
 ) -> SegmentationError:
     return SegmentationError(
         "The network's logits are not finite numbers (NaN or infinity) "

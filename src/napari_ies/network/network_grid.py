@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from nibabel.affines import from_matvec
+from nibabel.affines import apply_affine, from_matvec
 
 from napari_ies.errors import SegmentationError
 from napari_ies.free_memory import lacking
+from napari_ies.geometry.box import Box
 from napari_ies.geometry.grid import Grid, size_words
 from napari_ies.geometry.orientation import Reorientation
 from napari_ies.geometry.resampling import onto
+from napari_ies.patient.case import Case
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_ies.network.model import SegmentationModel
-    from napari_ies.network.windows import Box
-    from napari_ies.patient.case import Case
 
 SAME_SIZE = 0.01
 """Voxel sizes that differ by no more than this, relatively, are the network's own."""
@@ -43,6 +43,13 @@ def runs_resampled(model: SegmentationModel, case: Case) -> bool:
         return False
     ratios = np.divide(case.spacing, _stored_spacing(model, case))
     return bool(np.abs(ratios - 1).max() > SAME_SIZE)
+
+
+def network_turn(model: SegmentationModel, case: Case) -> Reorientation:
+    """Return how a case's stored axes are turned to those the network was trained on."""
+    if model.profile.orientation is None:
+        return Reorientation.identity(case.shape)
+    return Reorientation.between(case.affine, case.shape, tuple(model.profile.orientation))
 
 
 def network_case(model: SegmentationModel, case: Case) -> Case:
@@ -68,7 +75,7 @@ def network_case(model: SegmentationModel, case: Case) -> Case:
     """
     if not runs_resampled(model, case):
         return case
-    kept = model.derive("cases on the network's grid", _nothing_yet)
+    kept = model.derive("cases on the network's grid", WeakKeyDictionary[Case, list[Case]])
     grid = _network_grid(model, case)
     made = kept.setdefault(case, [])
     for known in made:
@@ -106,14 +113,9 @@ def map_to_stored(
     float32 (C, x, y, z) on `stored_box`: what :func:`to_stored` gives there for the whole map.
     """
     # A plane of zeros around it, where there is one, so that the map ends as it does.
-    around = [
-        (min(b.start, 1), min(n - b.stop, 1)) for b, n in zip(box, network.shape, strict=True)
-    ]
-    padded = np.pad(values, [(0, 0), *around])
-    starts = [b.start - low for b, (low, _) in zip(box, around, strict=True)]
-    source = _part(network, starts, padded.shape[1:])
-    sizes = [b.stop - b.start for b in stored_box]
-    target = _part(stored, [b.start for b in stored_box], sizes)
+    wider = box.grow(1).clip(network.shape)
+    padded = box.lay(values, wider)
+    source, target = network.part(wider), stored.part(stored_box)
     return np.stack([onto(channel, source, target).data for channel in padded])
 
 
@@ -121,13 +123,10 @@ def touched_box(box: Box, network: Grid, stored: Grid) -> Box:
     """Return the part of the stored grid that a box of a network's grid has a weight in."""
     scale = np.divide(stored.spacing, network.spacing)
     shift = (np.array(network.shape) - 1 - scale * (np.array(stored.shape) - 1)) / 2
-    found = []
-    for b, s, t, n in zip(box, scale, shift, stored.shape, strict=True):
-        # Voxel i lies at s i + t there, and a voxel reaches as far as its neighbours.
-        low = max(math.floor((b.start - 1 - t) / s), 0)
-        high = min(math.ceil((b.stop - t) / s) + 1, n)
-        found.append(slice(min(low, n - 1), max(high, min(low, n - 1) + 1)))
-    return found[0], found[1], found[2]
+    # Voxel i lies at scale · i + shift there, and a voxel reaches as far as its neighbours.
+    low = np.floor((np.array(box.start) - 1 - shift) / scale)
+    high = np.ceil((np.array(box.stop) - shift) / scale) + 1
+    return Box(low, high).clip(stored.shape)
 
 
 def footprint_on(mask: NDArray[np.bool_], stored: Grid, network: Grid) -> NDArray[np.bool_]:
@@ -148,10 +147,8 @@ def footprint_on(mask: NDArray[np.bool_], stored: Grid, network: Grid) -> NDArra
     moved = np.asarray(onto(mask.astype(np.float32), stored, network).data >= 0.5)
     if moved.any():
         return moved
-    voxels = np.argwhere(mask)
-    to_network = np.linalg.inv(network.affine) @ stored.affine
-    there = np.rint(voxels @ to_network[:3, :3].T + to_network[:3, 3]).astype(int)
-    there = np.clip(there, 0, np.array(network.shape) - 1)
+    exact = apply_affine(np.linalg.inv(network.affine) @ stored.affine, np.argwhere(mask))
+    there = np.clip(np.rint(exact).astype(int), 0, np.array(network.shape) - 1)
     moved[tuple(there.T)] = True
     return moved
 
@@ -177,10 +174,6 @@ def map_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
         "network's grid. The noise was drawn for the voxels of that grid, and standard errors are "
         "interpolated, which is an upper bound.",
     )
-
-
-def _nothing_yet() -> WeakKeyDictionary[Case, list[Case]]:
-    return WeakKeyDictionary()
 
 
 def _moved(case: Case, grid: Grid, statistics: Case | None) -> Case:
@@ -219,17 +212,7 @@ def _network_grid(model: SegmentationModel, case: Case) -> Grid:
 
 def _stored_spacing(model: SegmentationModel, case: Case) -> tuple[float, float, float]:
     """Return the network's voxel size along the stored axes, in mm."""
-    spacing, orientation = model.profile.spacing, model.profile.orientation
+    spacing = model.profile.spacing
     assert spacing is not None  # noqa: S101 - asked for only where it is known
-    if orientation is None:
-        return spacing
-    turn = Reorientation.between(case.affine, case.shape, tuple(orientation))
-    sizes = [0.0, 0.0, 0.0]
-    for axis, size in zip(turn.axes, spacing, strict=True):
-        sizes[axis] = size
-    return sizes[0], sizes[1], sizes[2]
-
-
-def _part(grid: Grid, start: list[int], shape: tuple[int, ...] | list[int]) -> Grid:
-    """Return the grid of a box of voxels."""
-    return Grid.of(tuple(shape), grid.affine @ from_matvec(np.eye(3), start))
+    x, y, z = (spacing[int(axis)] for axis in np.argsort(network_turn(model, case).axes))
+    return x, y, z

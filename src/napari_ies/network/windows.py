@@ -20,63 +20,13 @@ from torch.nn import functional
 
 from napari_ies.errors import SegmentationError
 from napari_ies.free_memory import lacking
+from napari_ies.geometry.box import Box, Triple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from napari_ies.network.profile import Profile
 
 MOST_WINDOWS = 100_000
 """Days of work, and more than this are a slip in the window or its overlap."""
-
-Triple = tuple[int, int, int]
-Box = tuple[slice, slice, slice]
-"""A box of voxels, in the indices of the volume."""
-
-
-def relative(part: Box, box: Box) -> Box:
-    """Return a part of the volume in the indices of a box that holds it."""
-    x, y, z = (slice(p.start - b.start, p.stop - b.start) for p, b in zip(part, box, strict=True))
-    return x, y, z
-
-
-def enclosing(parts: Sequence[Box]) -> Box:
-    """Return the smallest box that holds all these parts."""
-    x, y, z = (
-        slice(min(p[axis].start for p in parts), max(p[axis].stop for p in parts))
-        for axis in range(3)
-    )
-    return x, y, z
-
-
-@dataclass(frozen=True)
-class Window:
-    """A box of voxels, in the indices of the volume; it may reach beyond the volume."""
-
-    start: Triple
-    size: Triple
-
-    @property
-    def stop(self) -> Triple:
-        """First index behind the window on each axis."""
-        (a, b, c), (i, j, k) = self.start, self.size
-        return a + i, b + j, c + k
-
-    def overlap(self, start: Triple, stop: Triple) -> Box | None:
-        """Return the part of the window within a box, in the volume's indices, or None."""
-        low = [max(a, b) for a, b in zip(self.start, start, strict=True)]
-        high = [min(a, b) for a, b in zip(self.stop, stop, strict=True)]
-        if any(a >= b for a, b in zip(low, high, strict=True)):
-            return None
-        return slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2])
-
-    def inside(self, box: Box) -> Box:
-        """Return a box of the volume in the window's own indices."""
-        x, y, z = (
-            slice(part.start - start, part.stop - start)
-            for part, start in zip(box, self.start, strict=True)
-        )
-        return x, y, z
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,48 +38,36 @@ class Tiling:
     shape
         Size of the volume.
     windows
-        All windows, in the order they are evaluated.
+        All windows, in the order they are evaluated, in the indices of the volume; one may reach
+        beyond it.
     blended
         Whether overlapping windows are blended with Gaussian weights; otherwise there is a
         single window.
     """
 
     shape: Triple
-    windows: tuple[Window, ...]
+    windows: tuple[Box, ...]
     blended: bool
 
-    def weight(self, window: Window) -> torch.Tensor:
-        """Return the blend weights of a window on the part of it that lies in the volume.
+    def importance(self, window: Box) -> torch.Tensor:
+        """Return the unscaled weights of a window on the part of it that lies in the volume.
 
-        Parameters
-        ----------
-        window
-            One of `windows`.
-
-        Returns
-        -------
-        float64 (x, y, z) on the CPU; over all windows they sum to 1 at every voxel.
-        """
-        return self.importance(window) / self.total[self.visible(window)]
-
-    def importance(self, window: Window) -> torch.Tensor:
-        """Return the unscaled weights of a window where it lies in the volume.
-
-        Dividing by :attr:`total` makes them the blend weights.
+        Divided by :attr:`total` they are the blend weights: over all windows these sum to 1 at
+        every voxel. Float64 (x, y, z) on the CPU.
         """
         part = self.visible(window)
         if not self.blended:
-            return torch.ones([axis.stop - axis.start for axis in part], dtype=torch.float64)
-        return self._importance[window.inside(part)]
+            return torch.ones(part.shape, dtype=torch.float64)
+        return self._importance[part.within(window)]
 
-    def visible(self, window: Window) -> Box:
+    def visible(self, window: Box) -> Box:
         """Return the part of a window that lies in the volume, in the volume's indices."""
-        part = window.overlap((0, 0, 0), self.shape)
+        part = window.meet(Box.whole(self.shape))
         if part is None:
             raise ValueError("the window lies outside the volume")
         return part
 
-    def crop(self, volume: torch.Tensor, window: Window, box: Box | None = None) -> torch.Tensor:
+    def crop(self, volume: torch.Tensor, window: Box, box: Box | None = None) -> torch.Tensor:
         """Return what a window sees of a volume, zeros where it reaches beyond it.
 
         Parameters
@@ -143,21 +81,20 @@ class Tiling:
 
         Returns
         -------
-        (..., *window.size): a view where the window lies inside the volume, else a copy.
+        (..., *window.shape): a view where the window lies inside the volume, else a copy.
         """
         part = self.visible(window)
-        crop = volume[(..., *(part if box is None else relative(part, box)))]
-        local = window.inside(part)
+        crop = volume[(..., *(part if box is None else part.within(box)))]
         padding: list[int] = []
-        for axis, size in zip(reversed(local), reversed(window.size), strict=True):
-            padding += [axis.start, size - axis.stop]
+        for seen, whole in zip(reversed(part), reversed(window), strict=True):
+            padding += [seen.start - whole.start, whole.stop - seen.stop]
         return functional.pad(crop, padding) if any(padding) else crop
 
     @cached_property
     def _importance(self) -> torch.Tensor:
         from monai.data.utils import compute_importance_map
 
-        size = self.windows[0].size
+        size = self.windows[0].shape
         importance: torch.Tensor = compute_importance_map(size, mode="gaussian", sigma_scale=0.125)
         return importance.double()
 
@@ -198,11 +135,9 @@ def tiling(profile: Profile, shape: Triple, forward: str) -> Tiling:
             f"{profile.architecture} takes windows of {size} voxels and nothing else; choose the "
             "forward sliding-window instead of whole-volume."
         )
-    padded = tuple(
-        math.ceil(n / divisor) * divisor for n, divisor in zip(shape, profile.divisor, strict=True)
-    )
-    window = Window((0, 0, 0), (padded[0], padded[1], padded[2]))
-    _check_memory(profile, shape, window.size, "choose the forward sliding-window")
+    sizes = zip(shape, profile.divisor, strict=True)
+    window = Box.whole([math.ceil(n / divisor) * divisor for n, divisor in sizes])
+    _check_memory(profile, shape, window.shape, "choose the forward sliding-window")
     return Tiling(shape, (window,), blended=False)
 
 
@@ -245,5 +180,5 @@ def _sliding(shape: Triple, size: Triple, overlap: float) -> Tiling:
             f"{number} on this volume, at most {MOST_WINDOWS} are possible; give the "
             "profile a larger window or a smaller overlap."
         )
-    windows = tuple(Window((x, y, z), size) for x, y, z in product(*starts))
+    windows = tuple(Box.whole(size).shift(start) for start in product(*starts))
     return Tiling(shape, windows, blended=True)

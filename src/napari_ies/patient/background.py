@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_ies.geometry.box import Box
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -180,10 +182,10 @@ def _plateaus(
     if not found:
         return []
     held = Background(found[0], tolerance, others=tuple(found[1:])).holds(volume)
-    within = _box_of(~held)
-    if within is not None and volume[within].size < volume.size:
+    within = volume[Box.around(~held)]
+    if not held.all() and within.size < volume.size:
         # What lies within a padding of a value of its own, as the border of the rest.
-        inner = _at_border(volume, volume[within], sample, tolerance, least=LEAST_WITHIN)
+        inner = _at_border(volume, within, sample, tolerance, least=LEAST_WITHIN)
         found += [value for value in inner if value not in found]
     return sorted(found, key=lambda value: -float(_near(sample, value, tolerance).mean()))
 
@@ -215,17 +217,6 @@ def _border(volume: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the values of a volume's outermost voxels."""
     faces = [np.take(volume, at, axis=axis).ravel() for axis in range(3) for at in (0, -1)]
     return np.concatenate(faces)
-
-
-def _box_of(mask: NDArray[np.bool_]) -> tuple[slice, ...] | None:
-    """Return the smallest box that holds a mask, or None if it is empty."""
-    if not mask.any():
-        return None
-    sides = []
-    for axis in range(3):
-        present = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
-        sides.append(slice(int(present[0]), int(present[-1]) + 1))
-    return tuple(sides)
 
 
 def _is_solid(volume: NDArray[np.float32], value: float, tolerance: float) -> bool:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ies.errors import CaseError
+from napari_ies.geometry.components import instances
+from napari_ies.printable import joined
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -114,8 +116,6 @@ def lesions_of(values: NDArray[Any], name: str) -> tuple[NDArray[np.int32], tupl
     CaseError
         As :func:`mask_of` does.
     """
-    from napari_ies.segmentation.lesions import instances  # pandas: only where lesions are made
-
     mask, notes = _marked(values, name)
     marked = _whole_numbers(values[mask])
     present, order = np.unique(marked, return_inverse=True)
@@ -198,7 +198,7 @@ def _several(values: NDArray[Any], mask: NDArray[np.bool_], name: str) -> tuple[
     if last == 255:
         held = "255 beside other values above 0"
     elif len(present) <= FEW_VALUES:
-        held = f"the values {', '.join(map(str, present[:-1]))} and {last}"
+        held = f"the values {joined(present)}"
     else:
         held = f"{len(present)} different values above 0 ({first} to {last})"
     return (f"{name} holds {held}; all of them were taken as marked.",)
@@ -206,15 +206,12 @@ def _several(values: NDArray[Any], mask: NDArray[np.bool_], name: str) -> tuple[
 
 def _labels_said(labels: NDArray[np.int32], present: NDArray[Any], name: str) -> str:
     """Say how labels were taken; few of them with many parts may be kinds of lesion."""
-    from napari_ies.segmentation.lesions import instances
-
     if len(present) <= FEW_LABELS:
         parts = [int(instances(labels == value).max()) for value in present]
         if max(parts) > 1:
-            counts = f"{', '.join(map(str, parts[:-1]))} and {parts[-1]}"
             return (
-                f"{name} holds {len(present)} labels of {counts} separate parts; each label is "
-                "taken as one lesion, with all its parts."
+                f"{name} holds {len(present)} labels of {joined(parts)} separate parts; each label "
+                "is taken as one lesion, with all its parts."
             )
     return f"{name} holds {len(present)} labels; each is taken as one lesion."
 

@@ -11,6 +11,7 @@ import numpy as np
 from nibabel.affines import apply_affine
 
 from napari_ies.errors import CaseError
+from napari_ies.geometry.components import instances
 from napari_ies.geometry.resampling import onto
 from napari_ies.patient.images.volume import read_volume
 from napari_ies.patient.mask_values import check_count, lesions_of, mask_of
@@ -173,9 +174,7 @@ def check_mask(
         )
     if not lesions:
         return
-    from scipy.ndimage import generate_binary_structure, label  # only where it is needed
-
-    check_count(label(mask, generate_binary_structure(3, 2))[1], name)
+    check_count(int(instances(mask).max(initial=0)), name)
     brain = case.inside.any(axis=0)
     marked = int(np.count_nonzero(mask))
     outside = int(np.count_nonzero(mask & ~brain))

@@ -18,7 +18,7 @@ from scipy import ndimage, optimize
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from napari_ies.patient.case import Case
+    from napari_ies.geometry.grid import Grid
 
 WORKING_MM = 4.0
 """Voxel size that the plane is sought at: halves of a head are alike at this scale, not below."""
@@ -75,21 +75,23 @@ class Midline:
         return np.asarray(along - self.offset)
 
 
-def find_midline(case: Case) -> Midline | None:
+def find_midline(volumes: NDArray[np.float32], grid: Grid) -> Midline | None:
     """Find the midline of a patient's brain from the images themselves.
 
     Parameters
     ----------
-    case
-        The patient, with or without skull, the head turned or tilted by up to 35 degrees against
-        the scanner.
+    volumes
+        (C, X, Y, Z): how far the sequences of a patient lie above the background, with or without
+        skull, the head turned or tilted by up to 35 degrees against the scanner.
+    grid
+        Where they lie.
 
     Returns
     -------
     The plane, or None where the images are not symmetric enough about any: the affine is then no
     help either.
     """
-    head = _Head.of_case(case)
+    head = _Head.of_volumes(volumes, grid)
     if head is None:
         return None
     starts = [(turn, tilt, 0.0) for turn in STARTS for tilt in STARTS]
@@ -155,9 +157,9 @@ class _Head:
         self._centre = apply_affine(affine, np.argwhere(mask)).mean(axis=0)
 
     @classmethod
-    def of_case(cls, case: Case) -> _Head | None:
-        """Shrink a case to the working voxel size; None where it shows too little."""
-        volumes, affine = _shrunk(case)
+    def of_volumes(cls, whole: NDArray[np.float32], grid: Grid) -> _Head | None:
+        """Shrink volumes to the working voxel size; None where they show too little."""
+        volumes, affine = _shrunk(whole, grid)
         masks = [head_mask(volume) for volume in volumes]
         mask = masks[0]
         if np.count_nonzero(mask) < FEWEST_VOXELS:
@@ -190,30 +192,22 @@ class _Head:
         return 1.0 - float(np.mean(correlations))
 
 
-def _shrunk(case: Case) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+def _shrunk(
+    volumes: NDArray[np.float32], grid: Grid
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Average blocks of voxels to about the working size; (C, X, Y, Z) and affine."""
     factors = [
         max(min(round(WORKING_MM / size), length), 1)
-        for size, length in zip(case.spacing, case.shape, strict=True)
+        for size, length in zip(grid.spacing, grid.shape, strict=True)
     ]
-    counts = [length // factor for length, factor in zip(case.shape, factors, strict=True)]
+    counts = [length // factor for length, factor in zip(grid.shape, factors, strict=True)]
     a, b, c = (count * factor for count, factor in zip(counts, factors, strict=True))
-    blocks = above_background(case)[:, :a, :b, :c].reshape(
+    blocks = volumes[:, :a, :b, :c].reshape(
         -1, counts[0], factors[0], counts[1], factors[1], counts[2], factors[2]
     )
     middle = [(factor - 1) / 2 for factor in factors]
     block = from_matvec(np.diag([float(f) for f in factors]), middle)
-    return blocks.mean(axis=(2, 4, 6)), case.affine @ block
-
-
-def above_background(case: Case) -> NDArray[np.float32]:
-    """Return how far the intensities lie above the background, (C, X, Y, Z): 0 in it."""
-    data = case.data
-    if any(one is not None and not one.is_zero for one in case.backgrounds):
-        values = [0.0 if one is None else one.value for one in case.backgrounds]
-        offset = np.array(values, dtype=np.float32).reshape(-1, 1, 1, 1)
-        data = np.where(case.inside, data - offset, np.float32(0))
-    return data
+    return blocks.mean(axis=(2, 4, 6)), grid.affine @ block
 
 
 def head_mask(volume: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -52,46 +52,23 @@ class Scaling:
         return values.astype(np.float32)
 
 
-def normalise(
-    volume: NDArray[np.float32], method: str, inside: NDArray[np.bool_] | None = None
-) -> NDArray[np.float32]:
-    """Normalise the intensities of one sequence.
-
-    Parameters
-    ----------
-    volume
-        Intensities (X, Y, Z).
-    method
-        ``"zscore-nonzero"``: mean 0 and standard deviation 1 over the voxels that are not
-        background, which is 0 then (where the background is 0, MONAI's
-        ``NormalizeIntensity(nonzero=True)``);
-        ``"zscore"``: the same over all voxels; ``"minmax"``: linearly to [0, 1]; ``"none"``.
-    inside
-        bool (X, Y, Z), which voxels are not background; by default those that are not 0.
-
-    Returns
-    -------
-    float32, same shape. With the z-scores one unit is one standard deviation of the sequence.
-
-    Raises
-    ------
-    CaseError
-        If there is no such method or the voxels in question have one single value.
-    """
-    return scaling(volume, method, inside).apply(volume, inside)
-
-
 def scaling(
     volume: NDArray[np.float32], method: str, inside: NDArray[np.bool_] | None = None
 ) -> Scaling:
-    """Return what :func:`normalise` does to a volume, so that it can be done to another one.
+    """Return how the intensities of one sequence are normalised.
 
     Parameters
     ----------
     volume
         Intensities (X, Y, Z); their statistics are taken.
-    method, inside
-        See :func:`normalise`.
+    method
+        ``"zscore-nonzero"``: mean 0 and standard deviation 1 over the voxels that are not
+        background, which is 0 then (where the background is 0, MONAI's
+        ``NormalizeIntensity(nonzero=True)``); ``"zscore"``: the same over all voxels; ``"minmax"``:
+        linearly to [0, 1]; ``"none"``. With the z-scores one unit is one standard deviation of the
+        sequence.
+    inside
+        bool (X, Y, Z), which voxels are not background; by default those that are not 0.
 
     Raises
     ------

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ies.errors import ResultsError
+from napari_ies.geometry.grid import Grid
 from napari_ies.regular_files import file_sha256
 from napari_ies.results.names import sidecar_name
 from napari_ies.results.saliency import every_name
@@ -133,7 +134,7 @@ class EarlierMaps:
             if file_sha256(self._place / name) != digest or beside.sha256 != content.sha256:
                 return "changed or damaged since"
         grid, mask = content.grid, content.files.footprint
-        same_grid = grid.size == self._case.shape and np.array_equal(grid.matrix, self._case.affine)
+        same_grid = Grid.of(grid.size, grid.matrix).same_as(self._case.grid)
         known = same_grid and np.array_equal(
             read_image(self._place / mask, np.uint8, grid.size, content.digest(mask)) > 0,
             np.asarray(footprint),

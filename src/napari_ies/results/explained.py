@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_ies.errors import ResultsError
 from napari_ies.patient.bids_label import entity_of
-from napari_ies.patient.case import load_case
+from napari_ies.patient.loading import load_case
 from napari_ies.regular_files import file_sha256
 from napari_ies.results.dataset import dataset_root, source_file
 from napari_ies.results.numbering import numbered_otherwise

@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic.alias_generators import to_pascal
 
 from napari_ies.errors import ResultsError, SaliencyError
+from napari_ies.geometry.box import Box
 from napari_ies.regular_files import file_sha256
 from napari_ies.results.names import sidecar_name
 from napari_ies.results.storage import FOREIGN, json_writer, read_sidecar
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_ies.network.windows import Box
 
 LARGEST_SIDE = 32767
 """Voxels along an axis that NIfTI can say."""
@@ -114,8 +114,7 @@ class _BoxedGridContent(_GridContent):
 
     @property
     def slices(self) -> Box:
-        x, y, z = (slice(start, stop) for start, stop in self.box)
-        return x, y, z
+        return Box(*zip(*self.box, strict=True))
 
 
 class Described(_Strict):

@@ -10,18 +10,20 @@ import numpy as np
 import torch
 
 from napari_ies.errors import SaliencyError
-from napari_ies.network.inference import network_input, network_turn
+from napari_ies.geometry.box import Box
+from napari_ies.network.inference import network_input
 from napari_ies.network.network_grid import (
     footprint_on,
     map_to_stored,
     network_case,
+    network_turn,
     touched_box,
 )
-from napari_ies.network.windows import enclosing, tiling
+from napari_ies.network.windows import tiling
 from napari_ies.progress import Progress
 from napari_ies.saliency.engines.certification import choose_engine
 from napari_ies.saliency.engines.memory import PeakMemory, memory_limit
-from napari_ies.saliency.footprint import BoxedMask, footprint_mask, footprint_voxels
+from napari_ies.saliency.footprint import BoxedMask, boxed_footprint
 from napari_ies.saliency.gradcam import default_layer, gradcam
 from napari_ies.saliency.problem import Estimate, Problem, Target
 from napari_ies.saliency.provenance import provenance
@@ -52,6 +54,13 @@ class CaseExplanations:
         Settings; each footprint comes with an aggregation of its own.
     jacobian, memory_gib
         See :func:`~napari_ies.saliency.explanation.explain_progressively`.
+
+    Attributes
+    ----------
+    problem
+        What the gradients depend on.
+    request
+        The settings, completed by the profile's and the network's.
     """
 
     def __init__(
@@ -65,15 +74,15 @@ class CaseExplanations:
         self._seen = network_case(model, case)
         self._turn = network_turn(model, self._seen)
         self._case = case
-        self._request = completed(request, model)
+        self.request = completed(request, model)
         self._peak = PeakMemory(model.device)
-        self._problem = Problem(
+        self.problem = Problem(
             network=model.network,
             engine=choose_engine(model, jacobian, request.precision),
             device=model.device,
             image=network_input(model, self._seen),
             tiles=tiling(model.profile, self._turn.displayed_shape, request.forward),
-            class_index=_class_index(self._request),
+            class_index=self.request.class_index or 0,
             turn=self._turn,
             precision=request.precision,
             memory=memory_limit(model.device, memory_gib),
@@ -82,32 +91,22 @@ class CaseExplanations:
         if self._provenance["precision"] != request.precision:
             logger.info("TF32 is there on CUDA only: computing in float32.")
 
-    @property
-    def problem(self) -> Problem:
-        """What the gradients depend on."""
-        return self._problem
-
-    @property
-    def request(self) -> SaliencyRequest:
-        """The settings, completed by the profile's and the network's."""
-        return self._request
-
     def target(self, footprint: ArrayLike, aggregation: str) -> Target:
         """Return what is explained for a footprint."""
-        return Target(self._voxels(footprint_mask(footprint, self._case.shape)), aggregation)
+        return self._target(boxed_footprint(footprint, self._case.shape), aggregation)
 
     def prepare(self) -> None:
         """Do now what the first footprint would wait for besides the engine and the input."""
-        if self._problem.tiles.blended:
-            _ = self._problem.tiles.total
+        if self.problem.tiles.blended:
+            _ = self.problem.tiles.total
 
     def footprints_together(self, aggregations: int) -> int:
         """Return how many footprints are explained at once, each in so many aggregations."""
-        if not self._problem.engine.shares_forwards:
+        if not (self.request.is_smoothgrad and self.problem.engine.shares_forwards):
             return 1
         # A footprint's map, its squares, its canvas and two extremes: five times the case at most.
         each = 5 * 4 * self._case.data.size * aggregations
-        return max(self._problem.memory // 2 // each, 1)
+        return max(self.problem.memory // 2 // each, 1)
 
     def run(
         self, wanted: Iterable[tuple[ArrayLike, str]]
@@ -118,51 +117,43 @@ class CaseExplanations:
         """
         masks, targets = [], []
         for footprint, aggregation in wanted:
-            mask = footprint_mask(footprint, self._case.shape)
-            targets.append(Target(self._voxels(mask), aggregation))
-            masks.append(BoxedMask.of(mask))
-            del mask, footprint
-        if self._request.method == "smoothgrad":
-            self._provenance["jacobian"] = self._problem.engine.name
-            sequences, unit = self._case.sequences, "gradients"
-            estimates = smoothgrad(self._problem, targets, self._request)
+            masks.append(boxed_footprint(footprint, self._case.shape))
+            targets.append(self._target(masks[-1], aggregation))
+            del footprint
+        if self.request.is_smoothgrad:
+            self._provenance["jacobian"] = self.problem.engine.name
+            unit, estimates = "gradients", smoothgrad(self.problem, targets, self.request)
         else:
-            sequences, unit = ("all",), "windows"
-            layer = self._request.layer or ""
-            estimates = gradcam(self._problem, targets[0].voxels, layer)
+            unit, layer = "windows", self.request.layer or ""
+            estimates = gradcam(self.problem, targets[0].voxels, layer)
         for estimate in estimates:
             target = targets[estimate.target]
             result = None
             if estimate.mean is not None:
-                boxed = masks[estimate.target]
-                result = self._saliency(estimate, target.aggregation, boxed, sequences)
+                result = self._saliency(estimate, target.aggregation, masks[estimate.target])
             report = Progress("Explaining", estimate.done, estimate.total, unit, result)
             yield estimate.target, report
 
-    def _voxels(self, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def _target(self, mask: BoxedMask, aggregation: str) -> Target:
         if self._seen is not self._case:
-            mask = footprint_on(mask, self._case.grid, self._seen.grid)
-        return footprint_voxels(self._turn.apply(mask))
+            grids = self._case.grid, self._seen.grid
+            mask = BoxedMask.of(footprint_on(np.asarray(mask), *grids))
+        first = self._turn.box_to_displayed(mask.box).start
+        return Target(np.argwhere(self._turn.apply(mask.values)) + first, aggregation)
 
-    def _saliency(
-        self,
-        estimate: Estimate,
-        aggregation: str,
-        mask: BoxedMask,
-        sequences: tuple[str, ...],
-    ) -> Saliency:
+    def _saliency(self, estimate: Estimate, aggregation: str, mask: BoxedMask) -> Saliency:
         error, turn = estimate.standard_error, self._turn
         box = turn.box_to_stored(estimate.box)
         mean = _stored(estimate.mean, turn)
         deviation = None if error is None else _stored(error, turn)
         if self._seen is not self._case:
             grids = self._seen.grid, self._case.grid
-            own, box = box, enclosing([touched_box(box, *grids), mask.box])
+            own, box = box, Box.hull([touched_box(box, *grids), mask.box])
             mean = map_to_stored(mean, own, *grids, box)
             deviation = None if deviation is None else map_to_stored(deviation, own, *grids, box)
         return Saliency(
-            request=dataclasses.replace(self._request, aggregation=aggregation),
-            sequences=sequences,
+            request=dataclasses.replace(self.request, aggregation=aggregation),
+            sequences=self.request.maps_of(self._case.sequences),
             shape=self._case.shape,
             affine=self._case.affine,
             box=box,
@@ -188,14 +179,9 @@ def completed(request: SaliencyRequest, model: SegmentationModel) -> SaliencyReq
             f"({', '.join(classes)})."
         )
     layer = request.layer
-    if request.method == "gradcam++" and layer is None:
+    if layer is None and not request.is_smoothgrad:
         layer = default_layer(model)
     return dataclasses.replace(request, class_index=index, layer=layer)
-
-
-def _class_index(request: SaliencyRequest) -> int:
-    assert request.class_index is not None  # noqa: S101 - completed has set it
-    return request.class_index
 
 
 def _stored(tensor: torch.Tensor | None, turn: Reorientation) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from napari_ies.errors import SaliencyError
 from napari_ies.free_memory import within_memory
-from napari_ies.progress import Progress, finish
+from napari_ies.progress import Progress, to_its_end
 from napari_ies.saliency.case_explanations import CaseExplanations
 from napari_ies.saliency.request import SaliencyRequest
 
@@ -29,46 +29,6 @@ _within_memory = partial(
     "explain this region",
     "choose the forward sliding-window, or a smaller region",
 )
-
-
-def explain(
-    model: SegmentationModel,
-    case: Case,
-    footprint: ArrayLike,
-    *,
-    method: str = "smoothgrad",
-    aggregation: str = "mean",
-    n_samples: int = 50,
-    noise: float = 0.05,
-    seed: int = 0,
-    forward: str = "sliding-window",
-    class_index: int | None = None,
-    layer: str | None = None,
-    tolerance: float | None = None,
-    precision: str = "float32",
-    jacobian: str = "auto",
-    memory_gib: float | None = None,
-) -> Saliency:
-    """Explain a footprint; see :func:`explain_progressively`, which this runs to its end."""
-    return finish(
-        explain_progressively(
-            model,
-            case,
-            footprint,
-            method=method,
-            aggregation=aggregation,
-            n_samples=n_samples,
-            noise=noise,
-            seed=seed,
-            forward=forward,
-            class_index=class_index,
-            layer=layer,
-            tolerance=tolerance,
-            precision=precision,
-            jacobian=jacobian,
-            memory_gib=memory_gib,
-        )
-    )
 
 
 def explain_progressively(
@@ -135,6 +95,9 @@ def explain_progressively(
     yield from explain_request(
         model, case, footprint, request, jacobian=jacobian, memory_gib=memory_gib
     )
+
+
+explain = to_its_end("explain", explain_progressively)
 
 
 def explain_request(
@@ -208,7 +171,7 @@ def explain_together(
     SaliencyError
         If a footprint or a setting is not possible.
     """
-    if request.method != "smoothgrad":
+    if not request.is_smoothgrad:
         raise SaliencyError(
             f"Only smoothgrad explains lesions together, not {request.method}; explain each alone."
         )

@@ -10,17 +10,15 @@ import numpy as np
 import torch
 
 from napari_ies.errors import SaliencyError
-from napari_ies.network.windows import Triple, Window, relative
-from napari_ies.saliency.engines.patches import ints, triple
+from napari_ies.geometry.box import Box, Triple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import ArrayLike, NDArray
 
-    from napari_ies.network.windows import Box, Tiling
-    from napari_ies.saliency.engines.patches import Span
-
+    from napari_ies.errors import NapariIESError
+    from napari_ies.network.windows import Tiling
 
 SPLIT_GAIN = 0.8
 """A piece is split where its parts together need less than this fraction of its voxels."""
@@ -44,16 +42,16 @@ class Piece:
         float64 (R,): with which blend weight the window's logit enters the prediction there.
     """
 
-    window: Window
-    seen: Window
+    window: Box
+    seen: Box
     rows: NDArray[np.int64]
     local: NDArray[np.int64]
     weight: torch.Tensor
 
     @cached_property  # asked for again and again, and a whole brain's pieces have many voxels
-    def span(self) -> Span:
+    def span(self) -> Box:
         """The smallest box of the window that holds the piece's voxels."""
-        return _bounds(self.local)
+        return Box.of_voxels(self.local)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,31 +94,20 @@ class BoxedMask:
     @classmethod
     def of(cls, mask: NDArray[np.bool_]) -> BoxedMask:
         """Keep a mask that marks one voxel at least."""
-        x, y, z = (
-            slice(int(found[0]), int(found[-1]) + 1)
-            for axis in range(3)
-            for found in [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))]
-        )
-        return cls(mask.shape, (x, y, z), mask[x, y, z].copy())
+        box = Box.around(mask)
+        return cls(mask.shape, box, mask[box].copy())
 
     def within(self, box: Box) -> NDArray[np.bool_]:
         """Return the mask on another box, bool (x, y, z); what lies outside that is left out."""
-        part = np.zeros([side.stop - side.start for side in box], dtype=bool)
-        x, y, z = (
-            slice(max(own.start, side.start), min(own.stop, side.stop))
-            for own, side in zip(self.box, box, strict=True)
-        )
-        if all(side.start < side.stop for side in (x, y, z)):
-            part[relative((x, y, z), box)] = self.values[relative((x, y, z), self.box)]
-        return part
+        return self.box.lay(self.values, box)
 
     def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray[np.bool_]:
-        whole = np.zeros(self.shape, dtype=bool)
-        whole[self.box] = self.values
-        return whole
+        return self.within(Box.whole(self.shape))
 
 
-def footprint_mask(footprint: ArrayLike, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
+def boxed_footprint(
+    footprint: ArrayLike, shape: Triple, kind: type[NapariIESError] = SaliencyError
+) -> BoxedMask:
     """Check a footprint.
 
     Parameters
@@ -129,39 +116,34 @@ def footprint_mask(footprint: ArrayLike, shape: tuple[int, int, int]) -> NDArray
         (X, Y, Z) boolean, or numbers of which all but 0 belong to the footprint.
     shape
         The case's grid.
-
-    Returns
-    -------
-    bool (X, Y, Z)
+    kind
+        Of error.
 
     Raises
     ------
-    SaliencyError
-        If the mask is not on the grid, not finite, or empty.
+    NapariIESError
+        Of that kind, if the mask is not on the grid, not finite, or empty.
     """
-    array = np.asarray(footprint)
-    if array.shape != shape:
-        raise SaliencyError(
-            f"The region has the size {array.shape}, the images {shape}; expected a mask on the "
+    known = footprint if isinstance(footprint, BoxedMask) else None
+    array = np.asarray(footprint) if known is None else known.values
+    size = array.shape if known is None else known.shape
+    if size != shape:
+        raise kind(
+            f"The region has the size {size}, the images {shape}; expected a mask on the "
             "images' grid."
         )
     if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
-        raise SaliencyError("The region is not a mask; expected true and false, or labels.")
+        raise kind("The region is not a mask; expected true and false, or labels.")
     mask = array != 0
     if not mask.any():
-        raise SaliencyError("The region holds no voxel; choose a lesion or paint at least one.")
-    return np.asarray(mask)
-
-
-def footprint_voxels(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the voxels of a mask, int64 (V, 3), in scan order."""
-    return np.argwhere(mask)
+        raise kind("The region holds no voxel; choose a lesion or paint at least one.")
+    return known or BoxedMask.of(mask)
 
 
 def pieces(
     voxels: NDArray[np.int64],
     tiles: Tiling,
-    reach: Callable[[Span, Triple], Span] | None = None,
+    reach: Callable[[Box, Triple], Box] | None = None,
 ) -> tuple[Piece, ...]:
     """Find the windows that predict a footprint; no other window has any part in its saliency.
 
@@ -186,61 +168,37 @@ def pieces(
             continue
         rows = np.flatnonzero(inside)
         part = tiles.visible(window)
-        at = voxels[rows] - [axis.start for axis in part]
-        weight = tiles.weight(window)[tuple(at.T)]
+        at = tuple((voxels[rows] - part.start).T)
+        weight = tiles.importance(window)[at] / tiles.total[tuple(voxels[rows].T)]
         local = voxels[rows] - window.start
-        for members in _split(local, window.size, reach):
-            low, high = _reached(local[members], window.size, reach)
-            start = ints(window.start) + ints(low)
-            size = ints(high) - ints(low)
-            found.append(
-                Piece(
-                    window=window,
-                    seen=Window(triple(start), triple(size)),
-                    rows=rows[members],
-                    local=local[members],
-                    weight=weight[torch.from_numpy(members)],
-                )
-            )
+        split = [(np.arange(len(local)), Box.whole(window.shape))]
+        if reach is not None:
+            split = _split(local, window.shape, reach)
+        for members, seen in split:
+            chosen = weight[torch.from_numpy(members)]
+            place = seen.shift(window.start)
+            found.append(Piece(window, place, rows[members], local[members], chosen))
     return tuple(found)
 
 
 def _split(
-    local: NDArray[np.int64], domain: Triple, reach: Callable[[Span, Triple], Span] | None
-) -> list[NDArray[np.int64]]:
+    local: NDArray[np.int64], domain: Triple, reach: Callable[[Box, Triple], Box]
+) -> list[tuple[NDArray[np.int64], Box]]:
     """Split voxels into groups whose reaches together are much smaller than the whole's."""
-    whole = np.arange(len(local))
-    if reach is None:
-        return [whole]
-    groups, waiting = [], [whole]
+
+    def reached(members: NDArray[np.int64]) -> tuple[NDArray[np.int64], Box]:
+        return members, reach(Box.of_voxels(local[members]), domain)
+
+    groups, waiting = [], [reached(np.arange(len(local)))]
     while waiting:
-        members = waiting.pop()
-        low, high = _bounds(local[members])
-        axis = int(np.argmax(np.array(high) - low))
-        middle = (low[axis] + high[axis]) // 2
-        before = local[members, axis] < middle
-        halves = [members[before], members[~before]]
-        if min(map(len, halves)) == 0:
-            groups.append(members)
-            continue
-        cost = _volume(_reached(local[members], domain, reach))
-        parts = sum(_volume(_reached(local[half], domain, reach)) for half in halves)
-        if parts < SPLIT_GAIN * cost:
-            waiting += halves
+        members, seen = waiting.pop()
+        span = Box.of_voxels(local[members])
+        axis = int(np.argmax(span.shape))
+        before = local[members, axis] < (span.start[axis] + span.stop[axis]) // 2
+        halves = [members[side] for side in (before, ~before) if side.any()]
+        parts = [reached(half) for half in halves] if len(halves) > 1 else []
+        if parts and sum(part.size for _, part in parts) < SPLIT_GAIN * seen.size:
+            waiting += parts
         else:
-            groups.append(members)
+            groups.append((members, seen))
     return groups
-
-
-def _reached(
-    local: NDArray[np.int64], domain: Triple, reach: Callable[[Span, Triple], Span] | None
-) -> Span:
-    return ((0, 0, 0), domain) if reach is None else reach(_bounds(local), domain)
-
-
-def _bounds(local: NDArray[np.int64]) -> Span:
-    return triple(local.min(axis=0)), triple(local.max(axis=0) + 1)
-
-
-def _volume(span: Span) -> int:
-    return int(np.prod(np.array(span[1]) - span[0]))

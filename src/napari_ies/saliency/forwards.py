@@ -13,7 +13,7 @@ from napari_ies.saliency.noise import standard_noise
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_ies.network.windows import Box, Window
+    from napari_ies.geometry.box import Box
     from napari_ies.saliency.engines.jacobian import Linearisation
     from napari_ies.saliency.footprint import Piece
     from napari_ies.saliency.problem import Problem
@@ -38,7 +38,7 @@ class Forwards:
         self._problem, self._box = problem, box
         self._noisy = [noisy_image(problem, box, seed, sample, sigma) for sample in samples]
         self._ready: dict[object, Linearisation] = {}
-        self._watched: list[tuple[torch.Tensor, str, Window]] = []
+        self._watched: list[tuple[torch.Tensor, str, Box]] = []
 
     def of(self, piece: Piece) -> Linearisation:
         """Return a piece's forward."""
@@ -52,7 +52,7 @@ class Forwards:
         self._ready[key] = found
         return found
 
-    def watch(self, values: torch.Tensor, what: str, window: Window) -> None:
+    def watch(self, values: torch.Tensor, what: str, window: Box) -> None:
         """Have values looked at: at once on the CPU, at the next :meth:`check` on a GPU.
 
         Asking a GPU for an answer would make it wait for what comes next.
@@ -80,7 +80,7 @@ class Forwards:
             [problem.tiles.crop(noisy, piece.seen, self._box) for noisy in self._noisy]
         )
         window = piece.window
-        found = problem.engine.linearise(images, piece.span, window.size, problem.class_index)
+        found = problem.engine.linearise(images, piece.span, window.shape, problem.class_index)
         self.watch(found.logits, "logits", window)
         return found
 

@@ -7,7 +7,8 @@ position and the score ``y' = Σ_{v∈Ω} y[v]`` of a footprint (Spagnolo et al.
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,11 +16,11 @@ from torch import nn
 from torch.nn import functional
 
 from napari_ies.errors import SaliencyError
+from napari_ies.geometry.box import Box
 from napari_ies.network.device import arithmetic
 from napari_ies.network.finite import all_finite
 from napari_ies.network.inference import network_logits
-from napari_ies.network.model import network_output
-from napari_ies.network.windows import enclosing, relative
+from napari_ies.network.layers import see_layers, small_size
 from napari_ies.saliency.footprint import Piece, pieces
 from napari_ies.saliency.problem import Estimate, Problem, too_large
 
@@ -63,8 +64,7 @@ def default_layer(model: SegmentationModel) -> str:
 
 def _last_below(model: SegmentationModel) -> str:
     sizes = _layer_sizes(model)
-    full = _probe_size(model)
-    below = [name for name, size in sizes.items() if size != full]
+    below = [name for name, size in sizes.items() if size != small_size(model)]
     upsampling = [n for n in below if isinstance(model.network.get_submodule(n), UPSAMPLING)]
     if not below:
         raise SaliencyError(
@@ -99,7 +99,7 @@ def gradcam(problem: Problem, voxels: NDArray[np.int64], layer: str) -> Iterator
         If there is no such layer or it gives no map per channel.
     """
     found = pieces(voxels, problem.tiles)
-    box = enclosing([problem.tiles.visible(piece.window) for piece in found])
+    box = Box.hull([problem.tiles.visible(piece.window) for piece in found])
     passes = []
     total = torch.zeros(())
     for done, piece in enumerate(found):
@@ -110,13 +110,11 @@ def gradcam(problem: Problem, voxels: NDArray[np.int64], layer: str) -> Iterator
         total = total + (activations * gradients**3).sum(dim=(1, 2, 3)).cpu()
         passes.append((activations.cpu(), gradients.cpu()))
         yield Estimate(done, len(found), 0, box)
-    canvas = torch.zeros((1, *(axis.stop - axis.start for axis in box)))
+    canvas = torch.zeros((1, *box.shape))
     for piece, (activations, gradients) in zip(found, passes, strict=True):
         upsampled = window_map(activations, gradients, total, piece)
         part = problem.tiles.visible(piece.window)
-        canvas[(slice(None), *relative(part, box))] += upsampled[
-            (slice(None), *piece.window.inside(part))
-        ]
+        canvas[(..., *part.within(box))] += upsampled[(..., *part.within(piece.window))]
     if not all_finite(total) or not all_finite(canvas):
         raise too_large()
     yield Estimate(len(found), len(found), 1, box, canvas)
@@ -128,7 +126,7 @@ def window_map(
     """Return a window's part of the map, (1, x, y, z), upsampled to its voxels."""
     raw = _position_map(activations, gradients, total.to(activations))
     return functional.interpolate(
-        raw[None, None], size=piece.window.size, mode="trilinear", align_corners=False
+        raw[None, None], size=piece.window.shape, mode="trilinear", align_corners=False
     )[0]
 
 
@@ -175,8 +173,10 @@ def _watched(network: nn.Module, layer: str) -> Iterator[list[torch.Tensor]]:
     try:
         module = network.get_submodule(layer)
     except AttributeError:
+        names = [name for name, _ in network.named_modules() if name]
+        near = ", ".join(get_close_matches(layer, names, cutoff=0.0))
         raise SaliencyError(
-            f"The network has no layer {layer!r}; choose one that `napari-ies inspect` lists."
+            f"The network has no layer {layer!r}; choose one that it has, such as {near}."
         ) from None
     outputs: list[torch.Tensor] = []
 
@@ -197,31 +197,14 @@ def _watched(network: nn.Module, layer: str) -> Iterator[list[torch.Tensor]]:
         handle.remove()
 
 
-def _probe_size(model: SegmentationModel) -> tuple[int, int, int]:
-    profile = model.profile
-    if profile.fixed_size is not None:
-        return profile.fixed_size
-    x, y, z = (2 * divisor for divisor in profile.divisor)
-    return x, y, z
-
-
 def _layer_sizes(model: SegmentationModel) -> dict[str, tuple[int, ...]]:
     """Run the network on zeros; return the output size of each layer in the order they end."""
     sizes: dict[str, tuple[int, ...]] = {}
-    with ExitStack() as hooks, torch.inference_mode():
-        for name, module in model.network.named_modules():
-            if name:
-                handle = module.register_forward_hook(_recorder(name, sizes))
-                hooks.callback(handle.remove)
-        channels = len(model.profile.sequences)
-        zeros = torch.zeros((1, channels, *_probe_size(model)), device=model.device)
-        network_output(model.network, zeros)
+
+    def record(name: str, _module: nn.Module, _inputs: object, output: object) -> None:
+        tensor = output if name and isinstance(output, torch.Tensor) else None
+        if tensor is not None and tensor.ndim == 5 and tensor[0, 0].numel() > 1:
+            sizes[name] = tuple(tensor.shape[2:])
+
+    see_layers(model, record)
     return sizes
-
-
-def _recorder(name: str, sizes: dict[str, tuple[int, ...]]):  # type: ignore[no-untyped-def]
-    def record(_module: nn.Module, _inputs: object, output: object) -> None:
-        if isinstance(output, torch.Tensor) and output.ndim == 5 and output[0, 0].numel() > 1:
-            sizes[name] = tuple(output.shape[2:])
-
-    return record

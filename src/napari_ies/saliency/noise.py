@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_ies.geometry.box import Box
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -42,19 +44,16 @@ def standard_noise(
     -------
     float32 (C, x, y, z), mean 0 and standard deviation 1.
     """
-    noise = np.empty((n_sequences, *(axis.stop - axis.start for axis in box)), dtype=np.float32)
-    blocks = [range(axis.start // BLOCK, (axis.stop - 1) // BLOCK + 1) for axis in box]
+    wanted = Box.of(box)
+    noise = np.empty((n_sequences, *wanted.shape), dtype=np.float32)
+    blocks = [range(axis.start // BLOCK, (axis.stop - 1) // BLOCK + 1) for axis in wanted]
     for channel, block in product(range(n_sequences), list(product(*blocks))):
-        source: list[slice] = []
-        target: list[slice] = []
-        for axis, index in zip(box, block, strict=True):
-            low = max(axis.start, index * BLOCK)
-            high = min(axis.stop, (index + 1) * BLOCK)
-            source.append(slice(low - index * BLOCK, high - index * BLOCK))
-            target.append(slice(low - axis.start, high - axis.start))
+        whole = Box.whole((BLOCK, BLOCK, BLOCK)).shift(BLOCK * index for index in block)
+        part = whole.meet(wanted)
+        assert part is not None  # noqa: S101 - these blocks alone
         generator = np.random.Generator(
             np.random.Philox(np.random.SeedSequence((seed, sample, channel, *block)))
         )
         values = generator.standard_normal((BLOCK, BLOCK, BLOCK), dtype=np.float32)
-        noise[channel][tuple(target)] = values[tuple(source)]
+        noise[channel][part.within(wanted)] = values[part.within(whole)]
     return noise

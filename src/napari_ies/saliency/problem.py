@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from napari_ies.geometry.box import Box
     from napari_ies.geometry.orientation import Reorientation
-    from napari_ies.network.windows import Box, Tiling, Window
+    from napari_ies.network.windows import Tiling
     from napari_ies.saliency.engines.jacobian import Engine
 
 
@@ -58,7 +59,7 @@ class Problem:
     memory: int = 4 * 2**30
     samples_together: int | None = None
 
-    def check(self, finite: bool, what: str, window: Window) -> None:
+    def check(self, finite: bool, what: str, window: Box) -> None:
         """Refuse what came out of the network if it is not finite.
 
         Parameters

@@ -14,6 +14,9 @@ AGGREGATIONS = ("mean", "sum", "max")
 FORWARDS = ("sliding-window", "whole-volume")
 PRECISIONS = ("float32", "tf32", "bf16")
 
+ALL_SEQUENCES = "all"
+"""Name of the only map of Grad-CAM++, which belongs to all sequences together."""
+
 _METHOD = Parameter(
     "SmoothGrad: how the lesion's score changes with each voxel of each sequence, averaged over "
     "noisy copies of the images. Grad-CAM++: where a layer of the network was active for the "
@@ -65,8 +68,8 @@ _CLASS_INDEX = Parameter(
     limits=(0, 99_999),
 )
 _LAYER = Parameter(
-    "With Grad-CAM++, the layer of the network that is looked at, of those that napari-ies "
-    "inspect lists (default: the last upsampling layer below output resolution)."
+    "With Grad-CAM++, the layer of the network that is looked at (default: the last upsampling "
+    "layer below output resolution)."
 )
 _TOLERANCE = Parameter(
     "With SmoothGrad, stop early once the map's standard error is at most this fraction of the "
@@ -136,6 +139,22 @@ class SaliencyRequest:
         take(self, SaliencyError)
         if self.layer is not None and not (isinstance(self.layer, str) and self.layer):
             raise SaliencyError(
-                f"The layer is {self.layer!r}; expected the name of one that `napari-ies inspect` "
-                "lists, or none."
+                f"The layer is {self.layer!r}; expected the name of one of the network's, or none."
             )
+
+    @property
+    def is_smoothgrad(self) -> bool:
+        """Whether it asks for a signed map of each sequence, the mean over samples of noise.
+
+        Otherwise it asks for one map of all sequences together, without a sign, from one layer.
+        """
+        return self.method == "smoothgrad"
+
+    @property
+    def unit(self) -> str:
+        """Unit of the maps' values."""
+        return "logit per standard deviation" if self.is_smoothgrad else "logit × activation"
+
+    def maps_of(self, sequences: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the names of the maps of a case with these sequences."""
+        return sequences if self.is_smoothgrad else (ALL_SEQUENCES,)

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from napari_ies.network.finite import all_finite
-from napari_ies.network.windows import relative
-from napari_ies.saliency.engines.patches import add_to, overlap
+from napari_ies.saliency.engines.patches import add_to
 from napari_ies.saliency.expected.portions import Portions
 from napari_ies.saliency.problem import Estimate, Problem, Target, too_large
 from napari_ies.saliency.reduction import RunningExtremes, RunningMoments
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_ies.network.windows import Box, Triple, Window
     from napari_ies.saliency.footprint import Piece
     from napari_ies.saliency.forwards import Forwards
 
@@ -39,9 +37,8 @@ class RunningMap(Portions):
 
     def __init__(self, problem: Problem, number: int, target: Target) -> None:
         super().__init__(problem, number, target)
-        size = [axis.stop - axis.start for axis in self.box]
         like = torch.zeros((), dtype=problem.image.dtype, device=problem.device)
-        self._canvases = [like.new_zeros((len(problem.image), *size))]
+        self._canvases = [like.new_zeros((len(problem.image), *self.box.shape))]
         self._moments = RunningMoments(self._canvases[0])
         self._extremes: RunningExtremes | None = None
         self._chunks, self._next_preview = 0, 1
@@ -55,7 +52,7 @@ class RunningMap(Portions):
         while len(self._canvases) < samples:
             self._canvases.append(torch.zeros_like(self._canvases[0]))
         for sample, canvas in enumerate(self._canvases[:samples]):
-            add_to(canvas, gradient.row(sample), _origin(self.box, piece.window))
+            add_to(canvas, gradient.row(sample), self.box.within(piece.window).start)
         if self._moments.count or self.steps == 1:
             return samples, None
         forwards.check()
@@ -67,16 +64,17 @@ class RunningMap(Portions):
         """Take in the gradients of voxels that one piece alone holds."""
         entry = np.searchsorted(piece.rows, rows)
         local, weight = piece.local[entry], piece.weight[torch.from_numpy(entry)]
-        origin, shape = _origin(self.box, piece.window), self._canvases[0].shape[1:]
+        whole = self.box.within(piece.window)
         for part, patch in forwards.of(piece).rows(local, weight, self.row_memory):
             forwards.watch(patch.values, "gradients", piece.window)
             together = (patch.base == patch.base[0]).all()
             for row in range(1 if together else len(patch.values)):
-                target, source = overlap(patch.base[row], patch.size, origin, shape)
-                if target is not None:
+                box = patch.box(row)
+                shared = box.meet(whole)
+                if shared is not None:
                     taken = patch.values if together else patch.values[row : row + 1]
-                    at = (slice(None), *target)
-                    self._reduction().add(taken[(slice(None), slice(None), *source)], at)
+                    at = (slice(None), *shared.within(whole))
+                    self._reduction().add(taken[(..., *shared.within(box))], at)
             yield part.stop - part.start, self._preview(forwards)
 
     def reduce_blended(
@@ -84,7 +82,7 @@ class RunningMap(Portions):
     ) -> Iterator[tuple[int, torch.Tensor | None]]:
         """Take in the gradients of voxels that several pieces hold: summed over them first."""
         area = self.area(found)
-        at = (slice(None), *relative(area, self.box))
+        at = (slice(None), *area.within(self.box))
         size = self._canvases[0][at].shape
         together = self.rows_summed(found)
         for start in range(0, len(rows), together):
@@ -93,7 +91,7 @@ class RunningMap(Portions):
             for piece in found:
                 entry = np.searchsorted(piece.rows, chunk)
                 weight = piece.weight[torch.from_numpy(entry)]
-                origin = _origin(area, piece.window)
+                origin = area.within(piece.window).start
                 for part, patch in forwards.of(piece).rows(
                     piece.local[entry], weight, self.row_memory
                 ):
@@ -148,9 +146,3 @@ class RunningMap(Portions):
         self._next_preview *= 2
         forwards.check()
         return self._reduction().result()
-
-
-def _origin(box: Box, window: Window) -> Triple:
-    """Return where a box of the grid starts, in a window's indices."""
-    x, y, z = (part.start - start for part, start in zip(box, window.start, strict=True))
-    return x, y, z

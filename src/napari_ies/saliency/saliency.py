@@ -6,22 +6,21 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from napari_ies.geometry.grid import Grid
+from napari_ies.geometry.box import Box
+from napari_ies.saliency.boxed_maps import BoxedMaps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
-    from napari_ies.network.windows import Box
     from napari_ies.saliency.request import SaliencyRequest
 
 
 @dataclass(frozen=True, eq=False)
-class Saliency:
+class Saliency(BoxedMaps):
     """The saliency of one footprint, kept on the box outside which it is exactly 0.
 
     Parameters
@@ -36,7 +35,7 @@ class Saliency:
     affine
         The case's affine.
     box
-        The part of the grid outside which the maps are 0.
+        The part of the grid outside which the maps are 0; any three slices will do.
     cropped
         float32 (C, x, y, z): the maps on that box. SmoothGrad: logit per standard deviation of
         the normalised intensity, signed. Grad-CAM++: logit x activation, not negative.
@@ -62,6 +61,9 @@ class Saliency:
     n_used: int
     provenance: Mapping[str, object] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "box", Box.of(self.box))
+
     def told(self, notes: Sequence[str], **facts: object) -> Saliency:
         """Return this with more in its provenance: notes that are not there yet, and facts."""
         known = self.provenance.get("notes", ())
@@ -69,35 +71,6 @@ class Saliency:
         more = [note for note in notes if note not in before]
         added = ({"notes": [*before, *more]} if more else {}) | facts
         return replace(self, provenance={**self.provenance, **added}) if added else self
-
-    @property
-    def grid(self) -> Grid:
-        """The case's voxels and where they lie."""
-        return Grid(self.shape, self.affine)
-
-    @property
-    def maps(self) -> NDArray[np.float32]:
-        """The maps on the case's whole grid, float32 (C, X, Y, Z); made anew at each call."""
-        return self._whole(self.cropped)
-
-    @property
-    def standard_error(self) -> NDArray[np.float32] | None:
-        """The standard error on the case's whole grid, float32 (C, X, Y, Z), or None."""
-        if self.cropped_standard_error is None:
-            return None
-        return self._whole(self.cropped_standard_error)
-
-    @property
-    def mask(self) -> NDArray[np.bool_]:
-        """The footprint on the case's whole grid, bool (X, Y, Z)."""
-        whole = np.zeros(self.shape, dtype=bool)
-        whole[self.box] = self.footprint
-        return whole
-
-    @property
-    def unit(self) -> str:
-        """Unit of the values, for colour bars and tables."""
-        return unit_of(self.request.method)
 
     @cached_property
     def measures(self) -> pd.DataFrame:
@@ -107,13 +80,3 @@ class Saliency:
         from napari_ies.saliency.reading_off.measures import measure
 
         return measure(self)
-
-    def _whole(self, cropped: NDArray[np.float32]) -> NDArray[np.float32]:
-        whole = np.zeros((len(cropped), *self.shape), dtype=np.float32)
-        whole[(slice(None), *self.box)] = cropped
-        return whole
-
-
-def unit_of(method: str) -> str:
-    """Return the unit of the values of a method's maps."""
-    return "logit per standard deviation" if method == "smoothgrad" else "logit × activation"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from napari_ies.free_memory import is_out_of_memory
-from napari_ies.network.windows import enclosing
+from napari_ies.geometry.box import Box
 from napari_ies.saliency.expected.portions import in_order, samples_together
 from napari_ies.saliency.forwards import Forwards
 from napari_ies.saliency.problem import Estimate, Problem, Target
@@ -103,7 +103,7 @@ def _under_way(
     total: int,
 ) -> Iterator[Estimate]:
     """Work on noise samples; yield an estimate after every step, sometimes with a map to show."""
-    box = enclosing([one.box for one in active])
+    box = Box.hull([one.box for one in active])
     forwards = Forwards(problem, box, seed, samples, sigma)
     for task in _tasks(problem, active):
         for steps, preview in task.work(forwards):

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from nibabel.affines import from_matvec
 from scipy import ndimage
 
+from napari_ies.geometry.components import instances
 from napari_ies.patient.midline import hemispheres
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_ies.geometry.box import Box
+    from napari_ies.geometry.grid import Grid
     from napari_ies.patient.case import Case
     from napari_ies.patient.midline import Midline
-
-CONNECTIVITY_18 = ndimage.generate_binary_structure(3, 2)
 
 COLUMNS: dict[str, dict[str, object]] = {
     "voxels": {"Description": "Number of voxels of the images' own grid"},
@@ -85,17 +85,6 @@ def find_lesions(
     return instances(probability > threshold, smallest)
 
 
-def instances(mask: NDArray[np.bool_], smallest: int = 1) -> NDArray[np.int32]:
-    """Return the 18-connected components of a mask, numbered as :func:`find_lesions` does."""
-    components, count = ndimage.label(mask, CONNECTIVITY_18)
-    sizes = np.bincount(components.ravel(), minlength=count + 1)
-    kept = sizes >= smallest
-    kept[0] = False
-    labels = np.zeros(count + 1, dtype=np.int32)
-    labels[kept] = np.arange(1, int(kept.sum()) + 1)
-    return np.asarray(labels[components], dtype=np.int32)
-
-
 def match_reference(
     labels: NDArray[np.int32], reference: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int32], dict[int, str]]:
@@ -156,7 +145,7 @@ def lesion_table(
     symmetry), ``midline_mm`` (distance of the centre from :attr:`Case.midline`, NaN where that
     is not known) and, with a match, ``match``.
     """
-    table = _described(labels, probability, case.affine, case.midline)
+    table = _described(labels, probability, case.grid, case.midline)
     if match is not None:
         table["match"] = [match[int(label)] for label in table.index]
     return table
@@ -166,7 +155,7 @@ def region_row(
     mask: NDArray[np.bool_],
     probability: NDArray[np.float32],
     case: Case,
-    box: tuple[slice, slice, slice],
+    box: Box,
 ) -> dict[str, Any]:
     """Describe a region that is no lesion, as a row of :func:`lesion_table` describes lesions.
 
@@ -179,27 +168,26 @@ def region_row(
     box
         A box that holds the region: only this is read.
     """
-    corner = from_matvec(np.eye(3), [side.start for side in box])
     labels = np.ascontiguousarray(mask[box]).astype(np.int32)
-    table = _described(labels, probability[box], case.affine @ corner, case.midline)
+    table = _described(labels, probability[box], case.grid.part(box), case.midline)
     return {str(name): value for name, value in table.to_dict("records")[0].items()}
 
 
 def _described(
     labels: NDArray[np.int32],
     probability: NDArray[np.float32],
-    affine: NDArray[np.float64],
+    grid: Grid,
     midline: Midline | None,
 ) -> pd.DataFrame:
     # By sorting: counting would take memory by the highest label.
     index = np.unique(labels[labels > 0])
     voxels = ndimage.sum_labels(np.ones(labels.shape, np.uint8), labels, index).astype(int)
     centres = np.array(ndimage.center_of_mass(labels > 0, labels, index)).reshape(-1, 3)
-    centres_mm = centres @ affine[:3, :3].T + affine[:3, 3]
+    centres_mm = grid.to_scanner(centres)
     table = pd.DataFrame(
         {
             "voxels": voxels,
-            "volume_mm3": voxels * abs(float(np.linalg.det(affine[:3, :3]))),
+            "volume_mm3": voxels * grid.voxel_mm3,
             "mean_probability": np.asarray(ndimage.mean(probability, labels, index), float),
             "max_probability": np.asarray(ndimage.maximum(probability, labels, index), float),
             "centre_x_mm": centres_mm[:, 0],

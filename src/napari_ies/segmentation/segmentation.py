@@ -12,13 +12,13 @@ from napari_ies.free_memory import within_memory
 from napari_ies.network.assumptions import agreements_progressively, notes_on
 from napari_ies.network.device import device_label
 from napari_ies.network.forward_memory import check_memory
-from napari_ies.network.inference import SMALLER, logit_map, network_turn, probability_of
-from napari_ies.network.network_grid import network_case
+from napari_ies.network.inference import SMALLER, logit_map, probability_of
+from napari_ies.network.network_grid import network_case, network_turn
 from napari_ies.network.profile import Profile
 from napari_ies.network.windows import tiling
 from napari_ies.parameters import parameters_of
 from napari_ies.patient.mask_values import MOST_LABELS
-from napari_ies.progress import Progress, finish
+from napari_ies.progress import to_its_end
 from napari_ies.segmentation.lesions import find_lesions, lesion_table, match_reference
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from napari_ies.network.agreement import Agreement
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
+    from napari_ies.progress import Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,32 +83,6 @@ class Segmentation:
                 f"The labels of the lesions reach from {low} to {high}; expected 1 to "
                 f"{MOST_LABELS:,}, so raise the threshold, or check the file that they come from."
             )
-
-
-def segment(
-    model: SegmentationModel,
-    case: Case,
-    *,
-    threshold: float | None = None,
-    smallest: int | None = None,
-    reference: NDArray[np.bool_] | None = None,
-    forward: str = "sliding-window",
-    lesions: NDArray[np.int32] | None = None,
-    said: tuple[str, ...] = (),
-) -> Segmentation:
-    """Segment a case; see :func:`segment_progressively`, which this runs to its end."""
-    return finish(
-        segment_progressively(
-            model,
-            case,
-            threshold=threshold,
-            smallest=smallest,
-            reference=reference,
-            forward=forward,
-            lesions=lesions,
-            said=said,
-        )
-    )
 
 
 def segment_progressively(
@@ -186,13 +161,13 @@ def segment_progressively(
         tested: tuple[Agreement, ...] = ()
         for testing in agreements_progressively(model, case):
             tested = testing.result or ()
-            yield Progress(testing.step, testing.done, testing.total, testing.unit)
+            yield testing.with_result(None)
         notes: list[str] = list(said)
         for report in logit_map(model, case, forward):
             if report.note:
                 notes.append(report.note)
             if report.result is None:
-                yield Progress("Segmenting", report.done, report.total, "windows", note=report.note)
+                yield report.with_result(None)
                 continue
             probability = probability_of(model, case, report.result)
             labels, match = lesions, None
@@ -212,4 +187,7 @@ def segment_progressively(
                 logits=report.result if keep_logits else None,
                 agreements=tested,
             )
-            yield Progress("Segmenting", report.total, report.total, "windows", result)
+            yield report.with_result(result)
+
+
+segment = to_its_end("segment", segment_progressively)

@@ -99,11 +99,13 @@ class Feature:
     Parameters
     ----------
     services
-        All that it gets.
+        All that it gets; each of them is an attribute.
     """
 
     def __init__(self, services: Services) -> None:
-        self.services = services
+        self.viewer, self.state, self.scene = services.viewer, services.state, services.scene
+        self.explaining, self.link = services.explaining, services.link
+        self.work, self.tell = services.work, services.tell
 
     def views(self) -> Sequence[Placed]:
         """Return its widgets, and where they go."""

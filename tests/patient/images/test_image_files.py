@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from napari_ies.errors import CaseError
-from napari_ies.patient.case import load_case
 from napari_ies.patient.images.image_files import is_image
 from napari_ies.patient.images.volume import read_volume
+from napari_ies.patient.loading import load_case
 from napari_ies.patient.masks import read_lesions, read_mask
 
 LAS = np.diag([-1.0, 1, 1, 1])

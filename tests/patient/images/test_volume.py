@@ -9,8 +9,8 @@ from nibabel.affines import from_matvec
 from nibabel.eulerangles import euler2mat
 
 from napari_ies.errors import CaseError
-from napari_ies.patient.case import load_case
 from napari_ies.patient.images.volume import read_volume, stem_of
+from napari_ies.patient.loading import load_case
 
 RIGID = from_matvec(euler2mat(0.1, -0.2, 0.3) @ np.diag([-20.0, 20.0, 25.0]), [80, -90, -60])
 VALUES = np.random.default_rng(0).random((9, 8, 7)).astype(np.float32)

@@ -20,7 +20,8 @@ from pandas.testing import assert_frame_equal
 
 from napari_ies import explain, load_checkpoint, with_geometry
 from napari_ies.errors import CaseError, CheckpointError, ResultsError
-from napari_ies.patient.case import Case, load_case
+from napari_ies.patient.case import Case  # noqa: TC001 - of annotations
+from napari_ies.patient.loading import load_case
 from napari_ies.results import storage
 from napari_ies.results.session import (
     SESSION_FILE,
@@ -368,6 +369,7 @@ def test_what_the_session_names_no_more_is_removed_and_nothing_else(begun, image
     assert [same(one.load(), a_map(case, 1)) for one in session.maps] == [True]
 
 
+@pytest.mark.slow
 def test_killed_while_a_map_is_taken_out_its_files_stay_and_are_named(
     begun, images, model, tmp_path, monkeypatch
 ):
@@ -545,6 +547,7 @@ class _Stops:
         return stopping
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_the_session_before_or_after_is_there(
     begun, images, model, tmp_path, monkeypatch
 ):
@@ -634,6 +637,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_a_computation_the_finished_map_is_there(small, tmp_path):
     script, out = tmp_path / "crash.py", tmp_path / "out"
     script.write_text(CRASH)

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from napari_ies import load_checkpoint
 from napari_ies.errors import CaseError, ResultsError
-from napari_ies.patient.case import load_case
+from napari_ies.patient.loading import load_case
 from napari_ies.results.session import (
     SESSION_FILE,
     Session,

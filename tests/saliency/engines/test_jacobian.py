@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from napari_ies.errors import SaliencyError
+from napari_ies.geometry.box import Box
 from napari_ies.saliency import explain
 from napari_ies.saliency.engines import jacobian
 from napari_ies.saliency.engines.certification import choose_engine
@@ -98,8 +99,7 @@ def randomised(network, seed=0):
 
 
 def span_of(voxels):
-    low, high = voxels.min(axis=0), voxels.max(axis=0) + 1
-    return tuple(low.tolist()), tuple(high.tolist())
+    return Box(voxels.min(axis=0), voxels.max(axis=0) + 1)
 
 
 def on_domain(patch, row):
@@ -127,11 +127,9 @@ def test_local_logits_and_gradients_equal_autograd(name):
     local = LocalNetwork(network)
     for chosen in (voxels, voxels[2:3], voxels[:1]):
         span = span_of(chosen)
-        low, high = local.reach(span, DOMAIN)
-        seen = image.detach()[:, low[0] : high[0], low[1] : high[1], low[2] : high[2]]
+        seen = image.detach()[(slice(None), *local.reach(span, DOMAIN))]
         linearised = local.linearise(seen[None], span, DOMAIN, 1)
-        box = tuple(slice(a, b) for a, b in zip(*span, strict=True))
-        torch.testing.assert_close(linearised.logits[0], logits.detach()[(slice(None), *box)])
+        torch.testing.assert_close(linearised.logits[0], logits.detach()[(slice(None), *span)])
         weights = torch.arange(1.0, len(chosen) + 1, dtype=torch.float64)
         rows = linearised.rows(chosen, weights)
         total = torch.zeros_like(image)
@@ -158,6 +156,7 @@ def test_the_pull_is_the_adjoint_of_the_forward_derivative():
     assert float(left) == pytest.approx(float((tangent * pulled).sum()), rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     ["unet", "unet-residual", "unet-anisotropic", "unet-instance", "dynunet", "unetr", "swin"],
@@ -172,7 +171,7 @@ def test_the_gradients_are_the_adjoint_of_the_forward_derivative(name):
     voxels = np.array([(0, 0, 0), (3, 4, 2), (domain[0] - 1, 5, domain[2] - 1)])
     cotangent = torch.randn(len(voxels), dtype=torch.float64)
     span = span_of(voxels)
-    assert engine.reach(span, domain) == ((0, 0, 0), domain)
+    assert engine.reach(span, domain) == Box((0, 0, 0), domain)
     linearised = engine.linearise(image[None], span, domain, 1)
     pulled = torch.zeros_like(image)
     add_to(pulled, linearised.combined(voxels, cotangent), (0, 0, 0))
@@ -184,7 +183,7 @@ def test_the_gradients_are_the_adjoint_of_the_forward_derivative(name):
 def test_a_linear_network_has_its_kernel_as_jacobian():
     network = randomised(nn.Sequential(conv(2, 2, 3, padding=1, bias=False)))
     image = torch.zeros(2, *DOMAIN, dtype=torch.float64)
-    linearised = LocalNetwork(network).linearise(image[None], ((6, 5, 7), (7, 6, 8)), DOMAIN, 0)
+    linearised = LocalNetwork(network).linearise(image[None], Box((6, 5, 7), (7, 6, 8)), DOMAIN, 0)
     row = linearised.rows(VOXELS[2:3], torch.ones(1))
     assert row.base[0].tolist() == [5, 4, 6]
     assert torch.equal(row.values[0], network[0].weight[0])
@@ -284,6 +283,7 @@ class OutOfMemory(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

@@ -7,6 +7,7 @@ from cases import ball, random_case
 from networks import small_model
 
 from napari_ies.errors import SaliencyError
+from napari_ies.geometry import Box
 from napari_ies.network.assumptions import notes_on
 from napari_ies.network.windows import tiling
 from napari_ies.saliency import explain, explain_progressively
@@ -61,7 +62,7 @@ def test_the_numbers_of_a_row_are_those_of_its_cotangents():
     )
     network = LocalNetwork(layers.eval())
     assert network.row_values((9, 9, 9)) == 3 * 27 + 2
-    assert network.values(((0, 0, 0), (4, 5, 6)), (9, 9, 9)) == 3 * (5 * 6 * 7) + 2 * (4 * 5 * 6)
+    assert network.values(Box.whole((4, 5, 6)), (9, 9, 9)) == 3 * (5 * 6 * 7) + 2 * (4 * 5 * 6)
 
 
 def test_as_many_samples_run_together_as_the_memory_holds():
@@ -69,7 +70,7 @@ def test_as_many_samples_run_together_as_the_memory_holds():
     engine = choose_engine(model)
     found = pieces(np.argwhere(MASK), tiling(model.profile, SHAPE, "whole-volume"), engine.reach)
     (piece,) = found
-    forward = 4 * LocalNetwork(model.network).values(piece.span, piece.window.size)
+    forward = 4 * LocalNetwork(model.network).values(piece.span, piece.window.shape)
     gpu = torch.device("cuda:0")
     numbers = [engine.samples_together(found, gpu, memory) for memory in (0, 3 * forward, GIB)]
     assert numbers == [1, 3, GPU_SAMPLES]

@@ -11,6 +11,7 @@ from cases import ball, random_case
 from networks import small_model
 
 from napari_ies.duration import HOUR, about
+from napari_ies.geometry import Box
 from napari_ies.saliency import explanation, footprint, gradcam
 from napari_ies.saliency.case_explanations import CaseExplanations
 from napari_ies.saliency.engines.certification import choose_engine
@@ -117,14 +118,18 @@ def counted_of(work):
 def test_a_large_region_is_measured_once_for_each_of_its_pieces(monkeypatch):
     """A whole brain's pieces are looked up thousands of times before anything is computed."""
     model, case = small_model(), random_case(SHAPE)
-    measured, inner = Counter(), footprint._bounds
+    measured = Counter()
 
-    def bounds(local):
-        measured[id(local)] += 1
-        return inner(local)
+    class Measured(Box):
+        @classmethod
+        def of_voxels(cls, voxels):
+            measured[id(voxels)] += 1
+            return Box.of_voxels(voxels)
 
-    monkeypatch.setattr(footprint, "_split", lambda local, *_: [np.arange(len(local))])
-    monkeypatch.setattr(footprint, "_bounds", bounds)
+    monkeypatch.setattr(
+        footprint, "_split", lambda local, *_: [(np.arange(len(local)), Box.of_voxels(local))]
+    )
+    monkeypatch.setattr(footprint, "Box", Measured)
     request = SaliencyRequest(aggregation="max", n_samples=3)
     explained = CaseExplanations(model, case, request, "auto", None)
     whole = Portions(explained.problem, 0, explained.target(np.ones(SHAPE, bool), "max"))
@@ -135,6 +140,7 @@ def test_a_large_region_is_measured_once_for_each_of_its_pieces(monkeypatch):
     assert sorted(measured.values()) == [1] * len(whole.pieces)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("forward", "ways", "memory_gib"),
     [

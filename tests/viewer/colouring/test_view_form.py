@@ -59,9 +59,7 @@ def colour_under(hands, world):
 def test_a_look_applies_at_once_to_every_overlay_and_to_later_maps(viewing, patient, monkeypatch):
     own = {label: viewing.answer(label).limit for label in (1, 2)}
     assert own[1] > 1.2 * own[2]
-    monkeypatch.setattr(
-        viewing.panel.services.work, "run", lambda _: pytest.fail("computed again")
-    )
+    monkeypatch.setattr(viewing.panel.services.work, "run", lambda _: pytest.fail("computed again"))
     assert limits(viewing) == {(-own[2], own[2])}
 
     choose(viewing, "limits", "shared by all shown")

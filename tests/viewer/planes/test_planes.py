@@ -13,8 +13,8 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QLineEdit
 
+from napari_ies.geometry.planes import PLANES, Marks, marks_of
 from napari_ies.viewer.canvas.surfaces import head_surface, lesion_surfaces
-from napari_ies.viewer.planes.marks import UPRIGHT, Marks, marks_of
 
 both_grids = pytest.mark.parametrize("patient", ["anisotropic", "oblique"], indirect=True)
 
@@ -66,7 +66,7 @@ def turn_wheel(hands, native, notches, modifier=Qt.KeyboardModifier.NoModifier):
 
 
 def test_marks_of_each_plane():
-    assert [marks_of(order[1:]) for order in UPRIGHT] == [
+    assert [plane.marks for plane in PLANES] == [
         Marks("R", "L", "A", "P"),
         Marks("R", "L", "S", "I"),
         Marks("A", "P", "S", "I"),

@@ -39,7 +39,7 @@ CONVENTIONS = {
 
 @pytest.mark.parametrize("name", CONVENTIONS)
 def test_a_mask_means_the_same_in_a_file_a_labels_layer_and_an_image_layer(patient, tmp_path, name):
-    from napari_ies.patient.case import load_case
+    from napari_ies.patient.loading import load_case
     from napari_ies.viewer.volumes.layer_data import read_image
     from napari_ies.viewer.volumes.layer_mask import layer_mask
 

@@ -13,7 +13,7 @@ pytest.importorskip("napari")
 from napari.layers import Image, Labels
 
 from napari_ies.errors import CaseError
-from napari_ies.patient.case import load_case
+from napari_ies.patient.loading import load_case
 from napari_ies.viewer.preparing.assembling import assemble_case
 from napari_ies.viewer.volumes.layer_data import read_image
 from napari_ies.viewer.volumes.sources import source_of

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_ies.errors import CheckpointError
 from napari_ies.network.profile import ORIENTATION_IS_GUESSED, SPACING_IS_GUESSED, Profile
+from napari_ies.printable import joined
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +56,7 @@ def make_profile(
         "weights": weights,
     }
     assumptions = dict(guessed) | {
-        "sequences": f"The input sequences are taken to be {_and(fields['sequences'])}, in this "
+        "sequences": f"The input sequences are taken to be {joined(fields['sequences'])}, in this "
         "order: the weights tell only how many there are.",
         "normalisation": "Each sequence is z-scored over its nonzero voxels, as in the paper.",
         "brain_extracted": _skull(stated.get("normalisation", "zscore-nonzero")),
@@ -134,8 +135,8 @@ def _explained_class(fields: Mapping[str, Any]) -> int:
     if isinstance(stated, int) and stated < len(classes):
         return stated
     raise CheckpointError(
-        f"explained_class is {stated!r}, expected one of the classes {_and(classes)}, or an index "
-        f"from 0 to {len(classes) - 1}"
+        f"explained_class is {stated!r}, expected one of the classes {joined(classes)}, or an "
+        f"index from 0 to {len(classes) - 1}"
     )
 
 
@@ -149,12 +150,12 @@ def _check(
     sequences, classes, window = fields["sequences"], fields["classes"], fields["window"]
     if len(sequences) != n_inputs:
         raise CheckpointError(
-            f"sequences has {len(sequences)} names ({_and(sequences)}), expected {n_inputs}, one "
+            f"sequences has {len(sequences)} names ({joined(sequences)}), expected {n_inputs}, one "
             "for each input channel of the network"
         )
     if len(classes) != n_outputs:
         raise CheckpointError(
-            f"classes has {len(classes)} names ({_and(classes)}), expected {n_outputs}, one for "
+            f"classes has {len(classes)} names ({joined(classes)}), expected {n_outputs}, one for "
             "each output channel of the network"
         )
     if fixed_size and window != fixed_size:
@@ -181,7 +182,3 @@ def _check(
 
 def _size(voxels: tuple[int, ...]) -> str:
     return "×".join(map(str, voxels))
-
-
-def _and(names: tuple[str, ...]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

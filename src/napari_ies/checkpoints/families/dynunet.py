@@ -11,6 +11,7 @@ from napari_ies.checkpoints.families.family import (
     Shapes,
     count_numbered,
     kernel_size,
+    names,
     norm_layer,
     require_three_axes,
     shape_of,
@@ -98,52 +99,22 @@ def _inert(arguments: Mapping[str, Any]) -> re.Pattern[str]:
     return re.compile(r"skip_layers\.")
 
 
-def _divisor(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
-    return total_stride(arguments["strides"])
-
-
 FAMILY = Family(
     architecture=_NAME,
-    parts=frozenset(
-        {
-            "input_block",
-            "downsamples",
-            "bottleneck",
-            "upsamples",
-            "output_block",
-            "deep_supervision_heads",
-            "skip_layers",
-        }
+    parts=names(
+        "input_block downsamples bottleneck upsamples output_block deep_supervision_heads "
+        "skip_layers"
     ),
     recognise=recognise,
-    argument_names=frozenset(
-        {
-            "spatial_dims",
-            "in_channels",
-            "out_channels",
-            "kernel_size",
-            "strides",
-            "upsample_kernel_size",
-            "filters",
-            "dropout",
-            "norm_name",
-            "act_name",
-            "deep_supervision",
-            "deep_supr_num",
-            "res_block",
-            "trans_bias",
-        }
+    argument_names=names(
+        "spatial_dims in_channels out_channels kernel_size strides upsample_kernel_size filters "
+        "dropout norm_name act_name deep_supervision deep_supr_num res_block trans_bias"
     ),
-    divisor=_divisor,
-    fixed_size=lambda arguments: None,
+    divisor=lambda arguments: total_stride(arguments["strides"]),
     inert=_inert,
     required=(
-        "spatial_dims",
-        "in_channels",
-        "out_channels",
-        "kernel_size",
-        "strides",
-        "upsample_kernel_size",
+        *("spatial_dims", "in_channels", "out_channels"),
+        *("kernel_size", "strides", "upsample_kernel_size"),
     ),
     threshold=0.4,
 )

@@ -79,11 +79,16 @@ class Family:
     recognise: Callable[[Shapes], Recognition | None]
     argument_names: frozenset[str]
     divisor: Callable[[Mapping[str, Any]], tuple[int, int, int]]
-    fixed_size: Callable[[Mapping[str, Any]], tuple[int, int, int] | None]
-    inert: Callable[[Mapping[str, Any]], re.Pattern[str] | None]
     required: tuple[str, ...]
     threshold: float
+    fixed_size: Callable[[Mapping[str, Any]], tuple[int, int, int] | None] = lambda arguments: None
+    inert: Callable[[Mapping[str, Any]], re.Pattern[str] | None] = lambda arguments: None
     renamed: Callable[[str], str] = str
+
+
+def names(text: str) -> frozenset[str]:
+    """Return the words of a text as names."""
+    return frozenset(text.split())
 
 
 def shape_of(shapes: Shapes, architecture: str, *keys: str) -> tuple[int, ...]:

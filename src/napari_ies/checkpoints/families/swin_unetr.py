@@ -10,6 +10,7 @@ from napari_ies.checkpoints.families.family import (
     Recognition,
     Shapes,
     count_numbered,
+    names,
     norm_layer,
     require_three_axes,
     shape_of,
@@ -113,39 +114,17 @@ def _divisor(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
 
 FAMILY = Family(
     architecture=_NAME,
-    parts=frozenset(
-        {
-            "swinViT",
-            *(f"encoder{i}" for i in (1, 2, 3, 4, 10)),
-            *(f"decoder{i}" for i in range(1, 6)),
-            "out",
-        }
+    parts=names(
+        "swinViT encoder1 encoder2 encoder3 encoder4 encoder10 "
+        "decoder1 decoder2 decoder3 decoder4 decoder5 out"
     ),
     recognise=recognise,
-    argument_names=frozenset(
-        {
-            "in_channels",
-            "out_channels",
-            "patch_size",
-            "depths",
-            "num_heads",
-            "window_size",
-            "qkv_bias",
-            "mlp_ratio",
-            "feature_size",
-            "norm_name",
-            "drop_rate",
-            "attn_drop_rate",
-            "dropout_path_rate",
-            "normalize",
-            "patch_norm",
-            "spatial_dims",
-            "downsample",
-            "use_v2",
-        }
+    argument_names=names(
+        "in_channels out_channels patch_size depths num_heads window_size qkv_bias mlp_ratio "
+        "feature_size norm_name drop_rate attn_drop_rate dropout_path_rate normalize patch_norm "
+        "spatial_dims downsample use_v2"
     ),
     divisor=_divisor,
-    fixed_size=lambda arguments: None,
     inert=_inert,
     required=("in_channels", "out_channels"),
     threshold=0.4,

@@ -11,6 +11,7 @@ from napari_ies.checkpoints.families.family import (
     Shapes,
     count_numbered,
     kernel_size,
+    names,
     norm_layer,
     require_three_axes,
     shape_of,
@@ -145,28 +146,13 @@ def _divisor(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
 
 FAMILY = Family(
     architecture=_NAME,
-    parts=frozenset({"model"}),
+    parts=names("model"),
     recognise=recognise,
-    argument_names=frozenset(
-        {
-            "spatial_dims",
-            "in_channels",
-            "out_channels",
-            "channels",
-            "strides",
-            "kernel_size",
-            "up_kernel_size",
-            "num_res_units",
-            "act",
-            "norm",
-            "dropout",
-            "bias",
-            "adn_ordering",
-        }
+    argument_names=names(
+        "spatial_dims in_channels out_channels channels strides kernel_size up_kernel_size "
+        "num_res_units act norm dropout bias adn_ordering"
     ),
     divisor=_divisor,
-    fixed_size=lambda arguments: None,
-    inert=lambda arguments: None,
     required=("in_channels", "out_channels", "channels", "strides"),
     threshold=0.3,
     renamed=_renamed,

@@ -9,6 +9,7 @@ from napari_ies.checkpoints.families.family import (
     Family,
     Recognition,
     Shapes,
+    names,
     norm_layer,
     require_three_axes,
     shape_of,
@@ -93,41 +94,16 @@ def _inert(arguments: Mapping[str, Any]) -> re.Pattern[str]:
     return re.compile(unused)
 
 
-def _image_size(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
-    return size_per_axis(arguments["img_size"])
-
-
 FAMILY = Family(
     architecture=_NAME,
-    parts=frozenset(
-        {
-            "vit",
-            *(f"encoder{i}" for i in range(1, 5)),
-            *(f"decoder{i}" for i in range(2, 6)),
-            "out",
-        }
-    ),
+    parts=names("vit encoder1 encoder2 encoder3 encoder4 decoder2 decoder3 decoder4 decoder5 out"),
     recognise=recognise,
-    argument_names=frozenset(
-        {
-            "in_channels",
-            "out_channels",
-            "img_size",
-            "feature_size",
-            "hidden_size",
-            "mlp_dim",
-            "num_heads",
-            "proj_type",
-            "norm_name",
-            "conv_block",
-            "res_block",
-            "dropout_rate",
-            "spatial_dims",
-            "qkv_bias",
-        }
+    argument_names=names(
+        "in_channels out_channels img_size feature_size hidden_size mlp_dim num_heads proj_type "
+        "norm_name conv_block res_block dropout_rate spatial_dims qkv_bias"
     ),
     divisor=lambda arguments: (_PATCH, _PATCH, _PATCH),
-    fixed_size=_image_size,
+    fixed_size=lambda arguments: size_per_axis(arguments["img_size"]),
     inert=_inert,
     required=("in_channels", "out_channels", "img_size"),
     threshold=0.4,

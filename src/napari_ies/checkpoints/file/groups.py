@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_ies.checkpoints.families.architectures import FAMILIES, some
 from napari_ies.errors import CheckpointError
+from napari_ies.printable import joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -162,7 +163,7 @@ def chosen_tables(tables: Tables, weights: str) -> Tables:
     if not found:
         groups = find_groups(tables)
         there = [named(group, groups) for group in groups] or list(tables)
-        holds = _and([name or TOP_LEVEL for name in there])
+        holds = joined([name or TOP_LEVEL for name in there])
         raise CheckpointError(
             f"weights is {weights!r}, expected a table of the file or the start of its keys: it "
             f"holds {holds}"
@@ -198,7 +199,7 @@ def what_else(tables: Tables, group: Group, groups: list[Group]) -> dict[str, st
         names = [named(group, groups), *(named(other, groups) for other in others)]
         shown = [f'"{name}"' if name else TOP_LEVEL for name in dict.fromkeys(names)]
         said["weights"] = (
-            f"The file holds the networks {_and(sorted(shown))}; {shown[0]} is used: weights in "
+            f"The file holds the networks {joined(sorted(shown))}; {shown[0]} is used: weights in "
             "the profile file chooses another."
         )
     known = {
@@ -232,7 +233,3 @@ def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
     # Numbers of 8 bits know no comparison.
     one, other = (t.float() if t.itemsize == 1 else t for t in (one, other))
     return bool((one == other).all())
-
-
-def _and(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

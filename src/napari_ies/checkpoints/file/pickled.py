@@ -24,7 +24,7 @@ from napari_ies.checkpoints.file.calls import (
 from napari_ies.checkpoints.file.claims import AnyTensor, StorageClaim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from typing import BinaryIO
 
 MOST_INSTRUCTIONS, MOST_NUMBERS = 1_000_000, 5_000_000
@@ -142,8 +142,8 @@ class _Reading:
     def push(self, value: Any) -> None:
         self._stack.append(value)
 
-    def push_copy_of_kind(self, kind: type) -> None:
-        self._stack.append(kind())
+    def pop(self) -> Any:
+        return self._stack.pop()
 
     def push_name(self, argument: str) -> None:
         text = argument.replace(" ", ".").replace("__builtin__.", "builtins.")
@@ -200,10 +200,6 @@ class _Reading:
         del self._stack[len(self._stack) - count :]
         self._stack.append(tuple(parts))
 
-    def tuple_from_mark(self) -> None:
-        parts = self._since_mark()
-        self._stack.append(tuple(parts))
-
     def append(self, values: list[Any]) -> None:
         target = self._stack[-1]
         if not isinstance(target, list):
@@ -218,18 +214,9 @@ class _Reading:
         for key, value in zip(values[::2], values[1::2], strict=True):
             target[key] = value
 
-    def append_one(self) -> None:
-        self.append([self._stack.pop()])
-
     def put_one(self) -> None:
         value, key = self._stack.pop(), self._stack.pop()
         self.put([key, value])
-
-    def append_marked(self) -> None:
-        self.append(self._since_mark())
-
-    def put_marked(self) -> None:
-        self.put(self._since_mark())
 
     def remember(self, place: int) -> None:
         self._memo[place] = self._stack[-1]
@@ -237,7 +224,7 @@ class _Reading:
     def recall(self, place: int) -> None:
         self._stack.append(self._memo[place])
 
-    def _since_mark(self) -> list[Any]:
+    def since_mark(self) -> list[Any]:
         parts: list[Any] = []
         while (value := self._stack.pop()) is not _MARK:
             parts.append(value)
@@ -250,7 +237,7 @@ def _constant(value: Any) -> Callable[[_Reading, Any], None]:
 
 
 def _fresh(kind: type) -> Callable[[_Reading, Any], None]:
-    return lambda reading, _: reading.push_copy_of_kind(kind)
+    return lambda reading, _: reading.push(kind())
 
 
 def _tuple(count: int) -> Callable[[_Reading, Any], None]:
@@ -261,36 +248,29 @@ def _without(step: Callable[[_Reading], None]) -> Callable[[_Reading, Any], None
     return lambda reading, _: step(reading)
 
 
-def _steps() -> Iterator[tuple[str, Callable[[_Reading, Any], None]]]:
-    yield "PROTO", _Reading.check_protocol
-    yield "MARK", _constant(_MARK)
-    for name, value in (("NONE", None), ("NEWTRUE", True), ("NEWFALSE", False)):
-        yield name, _constant(value)
-    for name, kind in (
-        ("EMPTY_DICT", dict),
-        ("EMPTY_LIST", list),
-        ("EMPTY_TUPLE", tuple),
-    ):
-        yield name, _fresh(kind)
-    for name in ("BININT", "BININT1", "BININT2", "BINFLOAT", "LONG1", "BINUNICODE"):
-        yield name, _Reading.push
-    yield "SHORT_BINSTRING", _Reading.push_text
-    yield "GLOBAL", _Reading.push_name
-    yield "STACK_GLOBAL", _without(_Reading.name_from_stack)
-    yield "BINPERSID", _without(_Reading.push_storage)
-    yield "REDUCE", _without(_Reading.call)
-    yield "BUILD", _without(_Reading.build)
-    for count in (1, 2, 3):
-        yield f"TUPLE{count}", _tuple(count)
-    yield "TUPLE", _without(_Reading.tuple_from_mark)
-    yield "APPEND", _without(_Reading.append_one)
-    yield "APPENDS", _without(_Reading.append_marked)
-    yield "SETITEM", _without(_Reading.put_one)
-    yield "SETITEMS", _without(_Reading.put_marked)
-    for name in ("BINPUT", "LONG_BINPUT"):
-        yield name, _Reading.remember
-    for name in ("BINGET", "LONG_BINGET"):
-        yield name, _Reading.recall
-
-
-_STEPS: Mapping[str, Callable[[_Reading, Any], None]] = dict(_steps())
+_PUSHED = ("BININT", "BININT1", "BININT2", "BINFLOAT", "LONG1", "BINUNICODE")
+_STEPS: Mapping[str, Callable[[_Reading, Any], None]] = {
+    "PROTO": _Reading.check_protocol,
+    "MARK": _constant(_MARK),
+    "NONE": _constant(None),
+    "NEWTRUE": _constant(True),
+    "NEWFALSE": _constant(False),
+    "EMPTY_DICT": _fresh(dict),
+    "EMPTY_LIST": _fresh(list),
+    "EMPTY_TUPLE": _fresh(tuple),
+    **dict.fromkeys(_PUSHED, _Reading.push),
+    "SHORT_BINSTRING": _Reading.push_text,
+    "GLOBAL": _Reading.push_name,
+    "STACK_GLOBAL": _without(_Reading.name_from_stack),
+    "BINPERSID": _without(_Reading.push_storage),
+    "REDUCE": _without(_Reading.call),
+    "BUILD": _without(_Reading.build),
+    **{f"TUPLE{count}": _tuple(count) for count in (1, 2, 3)},
+    "TUPLE": lambda reading, _: reading.push(tuple(reading.since_mark())),
+    "APPEND": lambda reading, _: reading.append([reading.pop()]),
+    "APPENDS": lambda reading, _: reading.append(reading.since_mark()),
+    "SETITEM": _without(_Reading.put_one),
+    "SETITEMS": lambda reading, _: reading.put(reading.since_mark()),
+    **dict.fromkeys(("BINPUT", "LONG_BINPUT"), _Reading.remember),
+    **dict.fromkeys(("BINGET", "LONG_BINGET"), _Reading.recall),
+}

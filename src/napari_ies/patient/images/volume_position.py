@@ -121,9 +121,7 @@ def _check_sane(grid: Grid, what: str) -> None:
             f"The voxels of {what} measure {sizes} mm; expected an image of a patient, with voxels "
             f"of {SMALLEST_VOXEL_MM:g} to {LARGEST_VOXEL_MM:g} mm, so convert it again."
         )
-    ends = [(0, size - 1) for size in grid.shape]
-    corners = np.array(np.meshgrid(*ends, indexing="ij"), dtype=float).reshape(3, -1).T
-    away = float(np.abs(apply_affine(grid.affine, corners)).max())
+    away = float(np.abs(grid.corners).max())
     if away > FARTHEST_VOXELS * smallest:
         raise CaseError(
             f"{what} lies up to {away:.3g} mm from the origin of its coordinates, more than a "

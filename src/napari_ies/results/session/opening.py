@@ -222,7 +222,7 @@ class Session:
         )
 
     def _load(self, found: Mapping[str, Path]) -> Case:
-        from napari_ies.patient.case import load_case
+        from napari_ies.patient.loading import load_case
 
         case = load_case(found, subject=self.record.subject, visit=self.record.visit)
         expected = {image.sequence: image.sha256 for image in self.images}

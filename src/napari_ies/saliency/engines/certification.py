@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from napari_ies.errors import SaliencyError
+from napari_ies.geometry.box import Box
 from napari_ies.saliency.engines.jacobian import BatchedEngine, Engine, LoopEngine, WindowedEngine
 from napari_ies.saliency.engines.local_translation import NotLocalError
 from napari_ies.saliency.engines.patches import add_to
@@ -84,12 +85,10 @@ def _certified(model: SegmentationModel) -> tuple[WindowedEngine | None, str]:
     voxels = np.array([(x // 2, y // 2 + 1, z // 2 - 1), (0, y - 1, z // 3)])
     weights = torch.ones(2)
     difference = 0.0
-    plain = LoopEngine(model.network).linearise(image[None], ((0, 0, 0), (x, y, z)), (x, y, z), 0)
+    plain = LoopEngine(model.network).linearise(image[None], Box.whole((x, y, z)), (x, y, z), 0)
     for voxel in voxels:
-        a, b, c = (int(v) for v in voxel)
-        span = (a, b, c), (a + 1, b + 1, c + 1)
-        low, high = engine.reach(span, (x, y, z))
-        crop = image[:, low[0] : high[0], low[1] : high[1], low[2] : high[2]]
+        span = Box(voxel, voxel + 1)
+        crop = image[(..., *engine.reach(span, (x, y, z)))]
         local = engine.linearise(crop[None], span, (x, y, z), 0)
         expected = plain.combined(voxel[None], weights[:1]).values[0]
         found = torch.zeros_like(expected)

@@ -8,18 +8,20 @@ networks whose layers are all local. Which one runs changes the time, not the ma
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from napari_ies.geometry.box import Box, Triple
 from napari_ies.network.device import arithmetic
 from napari_ies.network.inference import network_logits
+from napari_ies.network.layers import watched
 from napari_ies.saliency.engines.chunks import chunked, rows_within
 from napari_ies.saliency.engines.local_network import LocalLinearisation, LocalNetwork
-from napari_ies.saliency.engines.patches import Patch, Span, Triple
+from napari_ies.saliency.engines.patches import Patch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -105,7 +107,7 @@ class Engine(ABC):
         """
         return 1
 
-    def reach(self, span: Span, domain: Triple) -> Span:
+    def reach(self, span: Box, domain: Triple) -> Box:
         """Return the box of a window that a box of its output is computed from.
 
         Parameters
@@ -115,7 +117,7 @@ class Engine(ABC):
         domain
             Size of the window.
         """
-        return (0, 0, 0), domain
+        return Box.whole(domain)
 
     def key(self, piece: Piece) -> object:
         """Return what tells one piece's forward from another's: pieces of one key share it."""
@@ -123,7 +125,7 @@ class Engine(ABC):
 
     @abstractmethod
     def linearise(
-        self, images: torch.Tensor, span: Span, domain: Triple, class_index: int
+        self, images: torch.Tensor, span: Box, domain: Triple, class_index: int
     ) -> Linearisation:
         """Run the network once.
 
@@ -147,17 +149,23 @@ class LoopEngine(Engine):
     chunk = 1
 
     def linearise(
-        self, images: torch.Tensor, span: Span, domain: Triple, class_index: int
+        self, images: torch.Tensor, span: Box, domain: Triple, class_index: int
     ) -> Linearisation:
-        leaf = images.detach().clone().requires_grad_()
+        leaf, largest = images.detach().clone().requires_grad_(), 0
+
+        def see(_name: str, _module: nn.Module, _inputs: object, output: object) -> None:
+            nonlocal largest
+            if isinstance(output, torch.Tensor):
+                largest = max(largest, output.nbytes // len(output))
+
         with (
             torch.enable_grad(),
             arithmetic(self._precision, leaf.device),
             _out_of_place(self._network),
-            _LargestOutput(self._network) as largest,
+            watched(self._network, see),
         ):
             logits = network_logits(self._network, leaf)[:, class_index].to(leaf.dtype)
-        return _WholeWindow(leaf, logits, self.chunk, largest.bytes, self._precision)
+        return _WholeWindow(leaf, logits, self.chunk, largest, self._precision)
 
 
 class BatchedEngine(LoopEngine):
@@ -188,17 +196,17 @@ class WindowedEngine(Engine):
 
     def samples_together(self, found: Sequence[Piece], device: torch.device, memory: int) -> int:
         most = CPU_SAMPLES if device.type == "cpu" else GPU_SAMPLES
-        values = sum(self._local.values(piece.span, piece.window.size) for piece in found)
+        values = sum(self._local.values(piece.span, piece.window.shape) for piece in found)
         return max(min(memory // (4 * values), most), 1)
 
-    def reach(self, span: Span, domain: Triple) -> Span:
+    def reach(self, span: Box, domain: Triple) -> Box:
         return self._local.reach(span, domain)
 
     def key(self, piece: Piece) -> object:
         return piece.window, piece.span
 
     def linearise(
-        self, images: torch.Tensor, span: Span, domain: Triple, class_index: int
+        self, images: torch.Tensor, span: Box, domain: Triple, class_index: int
     ) -> Linearisation:
         with arithmetic(self._precision):
             local = self._local.linearise(images, span, domain, class_index)
@@ -299,23 +307,3 @@ def _out_of_place(network: nn.Module) -> Iterator[None]:
     finally:
         for module in changed:
             module.inplace = True
-
-
-class _LargestOutput:
-    """Sees the largest output of any layer in a forward of one input, in bytes."""
-
-    def __init__(self, network: nn.Module) -> None:
-        self.bytes = 0
-        self._network, self._hooks = network, ExitStack()
-
-    def __enter__(self) -> _LargestOutput:
-        for module in self._network.modules():
-            self._hooks.callback(module.register_forward_hook(self._see).remove)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._hooks.close()
-
-    def _see(self, _module: nn.Module, _inputs: object, output: object) -> None:
-        if isinstance(output, torch.Tensor):
-            self.bytes = max(self.bytes, output.nbytes // len(output))

@@ -10,14 +10,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from napari_ies.geometry.box import Box, Triple
 from napari_ies.saliency.engines.local_layers import Layer
 from napari_ies.saliency.engines.patches import (
     Kept,
     Patch,
-    Span,
-    Triple,
-    box_at,
-    clip,
     ints,
     place,
     triple,
@@ -50,23 +47,22 @@ class Convolution(Layer):
         free = ints(sizes[0]) + 2 * ints(self.padding) - self._reach() - 1
         return triple(free // ints(self.stride) + 1)
 
-    def _unclipped(self, span: Span) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        low = ints(span[0]) * ints(self.stride) - ints(self.padding)
-        last = (ints(span[1]) - 1) * ints(self.stride) - ints(self.padding)
-        high = last + self._reach() + 1
-        return low, high
+    def _unclipped(self, span: Box) -> Box:
+        low = ints(span.start) * ints(self.stride) - ints(self.padding)
+        last = (ints(span.stop) - 1) * ints(self.stride) - ints(self.padding)
+        return Box(low, last + self._reach() + 1)
 
-    def demand(self, span: Span, sizes: list[Triple]) -> Span:
-        return clip(*self._unclipped(span), sizes[0])
+    def demand(self, span: Box, sizes: list[Triple]) -> Box:
+        return self._unclipped(span).clip(sizes[0])
 
     def forward(
-        self, inputs: list[Kept], span: Span, sizes: list[Triple]
+        self, inputs: list[Kept], span: Box, sizes: list[Triple]
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        low, high = self._unclipped(span)
-        inside = self.demand(span, sizes)
+        wanted = self._unclipped(span)
+        inside = wanted.clip(sizes[0])
         margins: list[int] = []
-        for axis in (2, 1, 0):
-            margins += [inside[0][axis] - int(low[axis]), int(high[axis]) - inside[1][axis]]
+        for whole, part in zip(reversed(wanted), reversed(inside), strict=True):
+            margins += [part.start - whole.start, whole.stop - part.stop]
         values = inputs[0].part(inside)
         if any(margins):
             values = functional.pad(values, margins)
@@ -122,7 +118,7 @@ class Convolution(Layer):
         woven = phases.permute(0, 2, 3, 4, 1).reshape(rows, x, y, z, i, j, k, -1)
         woven = woven.permute(0, 1, 4, 2, 5, 3, 6, 7).reshape(rows, x * i, y * j, z * k, -1)
         size = (ints(values.shape[2:]) - 1) * ints(self.stride) + ints(self.weight.shape[2:])
-        return woven.permute(0, 4, 1, 2, 3)[(..., *box_at(0 * size, size))]
+        return woven.permute(0, 4, 1, 2, 3)[(..., *Box.whole(size))]
 
     def pull(self, patch: Patch, slopes: Kept | None, sizes: list[Triple]) -> list[Patch]:
         values = self._transposed(patch.values.to(self.weight.dtype)).to(patch.values.dtype)
@@ -159,22 +155,22 @@ class TransposedConvolution(Layer):
         last = (high - 1 + ints(self.padding)) // ints(self.stride)
         return first, last + 1
 
-    def demand(self, span: Span, sizes: list[Triple]) -> Span:
-        return clip(*self._unclipped(ints(span[0]), ints(span[1])), sizes[0])
+    def demand(self, span: Box, sizes: list[Triple]) -> Box:
+        return Box(*self._unclipped(ints(span.start), ints(span.stop))).clip(sizes[0])
 
     def forward(
-        self, inputs: list[Kept], span: Span, sizes: list[Triple]
+        self, inputs: list[Kept], span: Box, sizes: list[Triple]
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         inside = self.demand(span, sizes)
         values = inputs[0].part(inside)
         grown = functional.conv_transpose3d(
             values.to(self.weight.dtype), self.weight, stride=self.stride
         ).to(values.dtype)
-        start = ints(inside[0]) * ints(self.stride) - ints(self.padding)
+        start = ints(inside.start) * ints(self.stride) - ints(self.padding)
+        given = Box(start, start + ints(grown.shape[2:]))
         margins: list[int] = []  # negative ones cut off what is not asked for
-        for axis in (2, 1, 0):
-            before = int(start[axis]) - span[0][axis]
-            margins += [before, span[1][axis] - int(start[axis]) - grown.shape[2 + axis]]
+        for whole, part in zip(reversed(span), reversed(given), strict=True):
+            margins += [part.start - whole.start, whole.stop - part.stop]
         output = functional.pad(grown, margins)
         if self.bias is not None:
             output = output + self.bias.view(1, -1, 1, 1, 1)

@@ -16,14 +16,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from napari_ies.geometry.box import Box, Triple
 from napari_ies.saliency.engines.patches import (
     Kept,
     Patch,
-    Span,
-    Triple,
-    box_at,
-    ints,
-    triple,
 )
 
 if TYPE_CHECKING:
@@ -43,12 +39,12 @@ class Layer(ABC):
         """Return the size of the output's domain from those of the inputs."""
 
     @abstractmethod
-    def demand(self, span: Span, sizes: list[Triple]) -> Span:
+    def demand(self, span: Box, sizes: list[Triple]) -> Box:
         """Return the part of every input that an output box depends on."""
 
     @abstractmethod
     def forward(
-        self, inputs: list[Kept], span: Span, sizes: list[Triple]
+        self, inputs: list[Kept], span: Box, sizes: list[Triple]
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return the output on a box, (1, C, x, y, z), and the slopes there, if any."""
 
@@ -67,7 +63,7 @@ class VoxelwiseLayer(Layer):
     def output_size(self, sizes: list[Triple]) -> Triple:
         return sizes[0]
 
-    def demand(self, span: Span, sizes: list[Triple]) -> Span:
+    def demand(self, span: Box, sizes: list[Triple]) -> Box:
         return span
 
 
@@ -78,7 +74,7 @@ class Pointwise(VoxelwiseLayer):
     function: Callable[[torch.Tensor], torch.Tensor]
 
     def forward(
-        self, inputs: list[Kept], span: Span, sizes: list[Triple]
+        self, inputs: list[Kept], span: Box, sizes: list[Triple]
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         with torch.enable_grad():
             values = inputs[0].part(span).detach().requires_grad_()
@@ -89,14 +85,13 @@ class Pointwise(VoxelwiseLayer):
     def pull(self, patch: Patch, slopes: Kept | None, sizes: list[Triple]) -> list[Patch]:
         assert slopes is not None  # noqa: S101 - forward has given them
         inputs = len(slopes.values)
-        for row, base in enumerate(patch.base):
-            low = np.maximum(base, slopes.span[0])
-            high = np.minimum(base + patch.size, slopes.span[1])
-            if (high <= low).any():
+        for row in range(len(patch.base)):
+            part = patch.box(row).meet(slopes.box)
+            if part is None:
                 continue
             # Either every row is of the only input, or there is one row for each.
-            factor = slopes.part((triple(low), triple(high)))[row if inputs > 1 else 0]
-            patch.values[(row, slice(None), *box_at(low - base, high - low))].mul_(factor)
+            factor = slopes.part(part)[row if inputs > 1 else 0]
+            patch.values[(row, slice(None), *part.within(patch.box(row)))].mul_(factor)
         return [patch]
 
 
@@ -108,7 +103,7 @@ class Affine(VoxelwiseLayer):
     shift: torch.Tensor
 
     def forward(
-        self, inputs: list[Kept], span: Span, sizes: list[Triple]
+        self, inputs: list[Kept], span: Box, sizes: list[Triple]
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         values = inputs[0].part(span)
         return values * self.scale.view(1, -1, 1, 1, 1) + self.shift.view(1, -1, 1, 1, 1), None
@@ -124,7 +119,7 @@ class Concatenation(VoxelwiseLayer):
     channels: tuple[int, ...]
 
     def forward(
-        self, inputs: list[Kept], span: Span, sizes: list[Triple]
+        self, inputs: list[Kept], span: Box, sizes: list[Triple]
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         return torch.cat([kept.part(span) for kept in inputs], dim=1), None
 
@@ -138,7 +133,7 @@ class Sum(VoxelwiseLayer):
     """Inputs added voxel by voxel."""
 
     def forward(
-        self, inputs: list[Kept], span: Span, sizes: list[Triple]
+        self, inputs: list[Kept], span: Box, sizes: list[Triple]
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         return torch.stack([kept.part(span) for kept in inputs]).sum(dim=0), None
 
@@ -170,23 +165,22 @@ class Upsampling(Layer):
         x, y, z = (int(size * scale) for size, scale in zip(sizes[0], self.scale, strict=True))
         return x, y, z
 
-    def demand(self, span: Span, sizes: list[Triple]) -> Span:
+    def demand(self, span: Box, sizes: list[Triple]) -> Box:
         reached = []
-        for axis, (low, high) in enumerate(zip(*span, strict=True)):
-            matrix = self._matrix(axis, sizes[0][axis])[low:high]
+        for axis, side in enumerate(span):
+            matrix = self._matrix(axis, sizes[0][axis])[side]
             columns = matrix.any(dim=0).nonzero()[:, 0]
             reached.append((int(columns.min()), int(columns.max()) + 1))
-        return triple(ints([a for a, _ in reached])), triple(ints([b for _, b in reached]))
+        return Box(*zip(*reached, strict=True))
 
     def forward(
-        self, inputs: list[Kept], span: Span, sizes: list[Triple]
+        self, inputs: list[Kept], span: Box, sizes: list[Triple]
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         inside = self.demand(span, sizes)
         values = inputs[0].part(inside)
         for axis, size in enumerate(sizes[0]):
             matrix = self._matrix(axis, size)
-            rows = slice(span[0][axis], span[1][axis])
-            weights = matrix[rows, inside[0][axis] : inside[1][axis]].to(values)
+            weights = matrix[span[axis], inside[axis]].to(values)
             values = torch.tensordot(values, weights, dims=([2], [1]))  # its axis goes last
         return values, None
 

@@ -16,17 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from napari_ies.geometry.box import Box, Triple
 from napari_ies.saliency.engines.local_translation import Node, translated
 from napari_ies.saliency.engines.patches import (
     Kept,
     Patch,
-    Span,
-    Triple,
     add_patches,
     ints,
     packed,
-    triple,
-    union,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +47,7 @@ class LocalNetwork:
 
     def __init__(self, network: nn.Module) -> None:
         self._nodes = translated(network)
+        self._sizes: dict[Triple, list[Triple]] = {}
 
     def convolving_in(self, dtype: torch.dtype) -> LocalNetwork:
         """Return this network with convolutions, in both directions, of another data type.
@@ -58,21 +56,24 @@ class LocalNetwork:
         """
         twin = object.__new__(LocalNetwork)
         twin._nodes = [replace(node, layer=node.layer.convolving_in(dtype)) for node in self._nodes]
+        twin._sizes = {}
         return twin
 
     def sizes(self, domain: Triple) -> list[Triple]:
         """Return the size of every node's output for an input of a size."""
-        sizes: list[Triple] = []
-        for node in self._nodes:
-            sizes.append(node.layer.output_size(self._sources(node, sizes, domain)))
+        sizes = self._sizes.get(domain, [])
+        if not sizes:
+            for node in self._nodes:
+                sizes.append(node.layer.output_size(self._sources(node, sizes, domain)))
+            self._sizes[domain] = sizes
         return sizes
 
-    def reach(self, span: Span, domain: Triple) -> Span:
+    def reach(self, span: Box, domain: Triple) -> Box:
         """Return the box of the input that a box of the output depends on."""
         demands = self._demands(span, domain, self.sizes(domain))
         return demands[-1]
 
-    def values(self, span: Span, domain: Triple) -> int:
+    def values(self, span: Box, domain: Triple) -> int:
         """Return how many numbers all layers together have for a box of the output.
 
         As many activations a forward computes, and as many cotangents a backward pass; most of
@@ -86,18 +87,15 @@ class LocalNetwork:
             Size of the input.
         """
         demands = self._demands(span, domain, self.sizes(domain))
-        return sum(
-            node.channels * int(np.prod(ints(demands[index][1]) - ints(demands[index][0])))
-            for index, node in enumerate(self._nodes)
-        )
+        return sum(node.channels * demands[index].size for index, node in enumerate(self._nodes))
 
     def row_values(self, domain: Triple) -> int:
         """Return the same for a single voxel in the middle of the output."""
         middle = ints(self.sizes(domain)[-1]) // 2
-        return self.values((triple(middle), triple(middle + 1)), domain)
+        return self.values(Box(middle, middle + 1), domain)
 
     def linearise(
-        self, images: torch.Tensor, span: Span, domain: Triple, class_index: int
+        self, images: torch.Tensor, span: Box, domain: Triple, class_index: int
     ) -> LocalLinearisation:
         """Run the network for a box of its output.
 
@@ -151,16 +149,16 @@ class LocalNetwork:
     def _sources(self, node: Node, sizes: list[Triple], domain: Triple) -> list[Triple]:
         return [domain if source < 0 else sizes[source] for source in node.inputs]
 
-    def _demands(self, span: Span, domain: Triple, sizes: list[Triple]) -> dict[int, Span]:
-        asked: dict[int, list[Span]] = {len(self._nodes) - 1: [span]}
-        demands: dict[int, Span] = {}
+    def _demands(self, span: Box, domain: Triple, sizes: list[Triple]) -> dict[int, Box]:
+        asked: dict[int, list[Box]] = {len(self._nodes) - 1: [span]}
+        demands: dict[int, Box] = {}
         for index in range(len(self._nodes) - 1, -1, -1):
             node = self._nodes[index]
-            demands[index] = union(asked[index])
+            demands[index] = Box.hull(asked[index])
             needed = node.layer.demand(demands[index], self._sources(node, sizes, domain))
             for source in node.inputs:
                 asked.setdefault(source, []).append(needed)
-        demands[-1] = union(asked[-1])
+        demands[-1] = Box.hull(asked[-1])
         return demands
 
 
@@ -184,7 +182,7 @@ class LocalLinearisation:
     slopes: dict[int, Kept]
     sizes: list[Triple]
     domain: Triple
-    span: Span
+    span: Box
     class_index: int
     logits: torch.Tensor
 

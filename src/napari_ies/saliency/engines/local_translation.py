@@ -24,7 +24,7 @@ from napari_ies.saliency.engines.patches import packed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_ies.saliency.engines.patches import Triple
+    from napari_ies.geometry.box import Triple
 
 POINTWISE = (
     nn.ReLU,
@@ -69,7 +69,6 @@ def translated(network: nn.Module) -> list[Node]:
     modules = dict(network.named_modules())
     nodes: list[Node] = []
     places: dict[fx.Node, int] = {}
-    channels: dict[int, int] = {}
     for step in graph.nodes:
         if step.op == "placeholder":
             if places:
@@ -80,20 +79,16 @@ def translated(network: nn.Module) -> list[Node]:
             if not isinstance(result, fx.Node) or places.get(result) != len(nodes) - 1:
                 raise NotLocalError("its output is not the result of its last layer")
         elif step.op == "call_module":
-            _add_module(step, modules[str(step.target)], nodes, places, channels)
+            _add_module(step, modules[str(step.target)], nodes, places)
         elif step.op == "call_function":
-            _add_function(step, nodes, places, channels)
+            _add_function(step, nodes, places)
         else:
             raise NotLocalError(f"it uses {step.op} {step.target}")
     return nodes
 
 
 def _add_module(
-    step: fx.Node,
-    module: nn.Module,
-    nodes: list[Node],
-    places: dict[fx.Node, int],
-    channels: dict[int, int],
+    step: fx.Node, module: nn.Module, nodes: list[Node], places: dict[fx.Node, int]
 ) -> None:
     before = _tensor(step.args[0])
     source = places[before]
@@ -110,8 +105,7 @@ def _add_module(
     else:
         layer = _module_layer(module)
     places[step] = len(nodes)
-    channels[len(nodes)] = _out_channels(module, channels.get(source, 0))
-    nodes.append(Node(layer, (source,), channels[len(nodes)]))
+    nodes.append(Node(layer, (source,), _out_channels(module, _width(nodes, source))))
 
 
 def _module_layer(module: nn.Module) -> Layer:
@@ -145,29 +139,26 @@ def _module_layer(module: nn.Module) -> Layer:
     raise NotLocalError(f"it has a {name} layer")
 
 
-def _add_function(
-    step: fx.Node, nodes: list[Node], places: dict[fx.Node, int], channels: dict[int, int]
-) -> None:
+def _add_function(step: fx.Node, nodes: list[Node], places: dict[fx.Node, int]) -> None:
     if step.target is torch.cat:
         tensors = step.args[0]
         axis = step.kwargs.get("dim", step.args[1] if len(step.args) > 1 else 0)
         if axis != 1 or not isinstance(tensors, (list, tuple)):
             raise NotLocalError("it concatenates along another axis than the channels")
         sources = tuple(places[_tensor(tensor)] for tensor in tensors)
-        parts = tuple(channels.get(source, 0) for source in sources)
+        parts = tuple(_width(nodes, source) for source in sources)
         if 0 in parts:
             raise NotLocalError("it concatenates its own input")
         layer: Layer = Concatenation(parts)
         width = sum(parts)
     elif step.target in (operator.add, operator.iadd, torch.add) and not step.kwargs:
         sources = tuple(places[_tensor(tensor)] for tensor in step.args)
-        layer, width = Sum(), max(channels.get(source, 0) for source in sources)
-        if len({channels.get(source, 0) for source in sources}) > 1:
+        layer, width = Sum(), max(_width(nodes, source) for source in sources)
+        if len({_width(nodes, source) for source in sources}) > 1:
             raise NotLocalError("it adds tensors of different widths")
     else:
         raise NotLocalError(f"it calls {getattr(step.target, '__name__', step.target)}")
     places[step] = len(nodes)
-    channels[len(nodes)] = width
     nodes.append(Node(layer, sources, width))
 
 
@@ -212,6 +203,11 @@ def _out_of_place(module: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
 def _out_channels(module: nn.Module, before: int) -> int:
     width = getattr(module, "out_channels", None) or getattr(module, "num_features", None)
     return int(width or before)
+
+
+def _width(nodes: list[Node], source: int) -> int:
+    """Return the channels of a node's output; 0 where it is the input, whose are not known."""
+    return nodes[source].channels if source >= 0 else 0
 
 
 def _tensor(argument: Any) -> fx.Node:

@@ -1,4 +1,4 @@
-"""Boxes, and the cotangents of many rows on boxes of their own."""
+"""The cotangents of many rows, each on a box of its own."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from napari_ies.geometry.box import Box, Triple
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-Triple = tuple[int, int, int]
-Span = tuple[Triple, Triple]
-"""First index and index behind the last one, per axis."""
 
 
 def ints(values: Sequence[int]) -> NDArray[np.int64]:
@@ -44,6 +42,10 @@ class Patch:
         """Size of the boxes, int64 (3,)."""
         return ints(self.values.shape[2:])
 
+    def box(self, number: int) -> Box:
+        """Return the box of one of the rows."""
+        return Box(self.base[number], self.base[number] + self.size)
+
     def row(self, number: int) -> Patch:
         """Return one of the rows as a patch of its own."""
         return Patch(self.values[number : number + 1], self.base[number : number + 1])
@@ -54,34 +56,16 @@ class Kept:
     """A layer's output, or its slopes, on a box: values (1, C, x, y, z) and the box."""
 
     values: torch.Tensor
-    span: Span
+    box: Box
 
-    def part(self, span: Span) -> torch.Tensor:
+    def part(self, box: Box) -> torch.Tensor:
         """Return the values on a box within this one."""
-        index = tuple(
-            slice(low - start, high - start)
-            for low, high, start in zip(*span, self.span[0], strict=True)
-        )
-        return self.values[(slice(None), slice(None), *index)]
+        return self.values[(..., *box.within(self.box))]
 
 
 def packed(values: torch.Tensor) -> torch.Tensor:
     """Lay a volume out channels last: the layout in which 3-d convolutions run fastest."""
     return values.contiguous(memory_format=torch.channels_last_3d)
-
-
-def union(spans: list[Span]) -> Span:
-    """Return the smallest box that holds these boxes."""
-    low = np.min([span[0] for span in spans], axis=0)
-    high = np.max([span[1] for span in spans], axis=0)
-    return triple(low), triple(high)
-
-
-def clip(low: NDArray[np.int64], high: NDArray[np.int64], domain: Triple) -> Span:
-    """Return the part of a box within a domain; it holds at least one voxel."""
-    low = np.clip(low, 0, ints(domain) - 1)
-    high = np.clip(high, low + 1, domain)
-    return triple(low), triple(high)
 
 
 def add_patches(one: Patch, other: Patch) -> Patch:
@@ -93,7 +77,7 @@ def add_patches(one: Patch, other: Patch) -> Patch:
     big, small = (one, other) if one.values.numel() >= other.values.numel() else (other, one)
     total = embed(big, base, triple(size))
     for row, shift in enumerate(small.base - base):
-        total[(row, slice(None), *box_at(shift, small.size))] += small.values[row]
+        total[(row, slice(None), *Box(shift, shift + small.size))] += small.values[row]
     return Patch(total, base)
 
 
@@ -123,16 +107,9 @@ def place(patch: Patch, start: NDArray[np.int64], size: Triple) -> torch.Tensor:
     for row, shift in enumerate(patch.base - start):
         low = np.maximum(shift, 0)
         high = np.minimum(shift + patch.size, size)
-        source = box_at(low - shift, high - low)
-        target = box_at(low, high - low)
+        target, source = Box(low, high), Box(low - shift, high - shift)
         canvas[(row, slice(None), *target)] = patch.values[(row, slice(None), *source)]
     return canvas
-
-
-def box_at(start: NDArray[np.int64], size: NDArray[np.int64]) -> tuple[slice, slice, slice]:
-    """Return a box as an index."""
-    (a, b, c), (i, j, k) = (int(v) for v in start), (int(v) for v in size)
-    return slice(a, a + i), slice(b, b + j), slice(c, c + k)
 
 
 def triple(values: NDArray[np.int64]) -> Triple:
@@ -153,19 +130,7 @@ def add_to(canvas: torch.Tensor, patch: Patch, origin: Triple) -> None:
     origin
         Where the canvas starts, in the patch's indices.
     """
-    target, source = overlap(patch.base[0], patch.size, origin, canvas.shape[1:])
-    if target is not None:
-        canvas[(slice(None), *target)] += patch.values[0][(slice(None), *source)]
-
-
-def overlap(
-    base: NDArray[np.int64], size: NDArray[np.int64], origin: Triple, shape: torch.Size
-) -> tuple[tuple[slice, ...] | None, tuple[slice, ...]]:
-    """Return the part of a canvas that a box covers, and that part in the box's own indices."""
-    low = np.maximum(base, origin)
-    high = np.minimum(base + size, ints(origin) + ints(shape))
-    if (high <= low).any():
-        return None, ()
-    target = tuple(slice(int(a), int(b)) for a, b in zip(low - origin, high - origin, strict=True))
-    source = tuple(slice(int(a), int(b)) for a, b in zip(low - base, high - base, strict=True))
-    return target, source
+    whole = Box.whole(canvas.shape[1:]).shift(origin)
+    part = patch.box(0).meet(whole)
+    if part is not None:
+        canvas[(..., *part.within(whole))] += patch.values[0][(..., *part.within(patch.box(0)))]

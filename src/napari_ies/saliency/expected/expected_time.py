@@ -5,9 +5,8 @@ What is timed is kept with the model, so that only the first request of a kind w
 
 from __future__ import annotations
 
-import math
 import time
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,7 +15,7 @@ import torch
 from napari_ies.duration import HOUR, about
 from napari_ies.errors import SaliencyError
 from napari_ies.free_memory import is_out_of_memory, within_memory
-from napari_ies.progress import Progress, finish
+from napari_ies.progress import Progress, to_its_end
 from napari_ies.saliency.case_explanations import CaseExplanations
 from napari_ies.saliency.expected.portions import Portions, samples_together
 from napari_ies.saliency.expected.work import Work, work_of_gradcam, work_of_sample
@@ -45,6 +44,8 @@ QUICK = 0.5
 """What takes less seconds is timed twice: the first time often pays for more."""
 ROWS_TRIED = 128
 """As many as the largest chunk of any engine."""
+TIMED = ("forward_voxels", "gradient_voxels", "rows", "noise_voxels", "map_voxels", "passes")
+"""The parts of the work whose seconds are known once they were timed."""
 
 
 @dataclass(frozen=True)
@@ -85,55 +86,6 @@ class ExpectedTime:
         """What would make it shorter, as one phrase."""
         *others, last = self.shorter
         return f"{', '.join(others)} or {last}" if others else last
-
-
-@dataclass
-class _Rates:
-    """Seconds of each part of the work; None until it was timed."""
-
-    forward_voxels: float | None = None
-    gradient_voxels: float | None = None
-    rows: float | None = None
-    noise_voxels: float | None = None
-    map_voxels: float | None = None
-    passes: float | None = None
-
-    def know(self, work: Work) -> bool:
-        return all(getattr(self, name) is not None for name in self._parts(work))
-
-    def seconds(self, work: Work) -> float:
-        return float(sum(getattr(work, name) * getattr(self, name) for name in self._parts(work)))
-
-    def _parts(self, work: Work) -> list[str]:
-        return [field.name for field in fields(self) if getattr(work, field.name)]
-
-
-def expected_time(
-    model: SegmentationModel,
-    case: Case,
-    footprints: Iterable[ArrayLike],
-    request: SaliencyRequest,
-    *,
-    aggregations: Sequence[str] = (),
-    one_by_one: bool = False,
-    jacobian: str = "auto",
-    memory_gib: float | None = None,
-    clock: Callable[[], float] = time.perf_counter,
-) -> ExpectedTime:
-    """Estimate a duration; see :func:`expecting`, which this runs to its end."""
-    return finish(
-        expecting(
-            model,
-            case,
-            footprints,
-            request,
-            aggregations=aggregations,
-            one_by_one=one_by_one,
-            jacobian=jacobian,
-            memory_gib=memory_gib,
-            clock=clock,
-        )
-    )
 
 
 def expecting(
@@ -183,16 +135,16 @@ def expecting(
         explained = CaseExplanations(model, case, request, jacobian, memory_gib)
         problem, done = explained.problem, explained.request
         ways = tuple(aggregations) or (request.aggregation,)
-        gradcam = done.method == "gradcam++"
-        alone = one_by_one or gradcam
-        together = 1 if alone else explained.footprints_together(len(ways))
+        together = (
+            1 if one_by_one or not done.is_smoothgrad else explained.footprints_together(len(ways))
+        )
         work = Work()
         first: list[Target] = []
         tried: list[Portions] = []
         for batch in _batches(footprints, together):
             targets = [explained.target(one, way) for one in batch for way in ways]
             first = first or targets
-            if gradcam:
+            if not done.is_smoothgrad:
                 work += work_of_gradcam(problem, targets[0].voxels)
             else:
                 portions = [Portions(problem, *numbered) for numbered in enumerate(targets)]
@@ -200,24 +152,30 @@ def expecting(
                 work += work_of_sample(problem, portions).times(done.n_samples)
                 tried = tried or portions
             yield Progress(step, reports := reports + 1, 0, "steps")
-        window = problem.tiles.windows[0].size
-        largest = max((math.prod(p.seen.size) for one in tried for p in one.pieces), default=0)
+        window = problem.tiles.windows[0].shape
+        largest = max((p.seen.size for one in tried for p in one.pieces), default=0)
         # Small parts of a window take longer by voxel than large ones: each size has its rates.
         key = problem.engine.name, done.precision, done.layer, window, largest.bit_length()
-        every = model.derive("seconds of a step", dict[object, _Rates])
-        rates = every.setdefault(key, _Rates())
-        if not rates.know(work) and work.steps >= few_steps:
+        every = model.derive("seconds of a step", dict[object, dict[str, float]])
+        rates = every.setdefault(key, {})
+        parts = {name: count for name, count in asdict(work).items() if count and name in TIMED}
+        if parts.keys() - rates and work.steps >= few_steps:
             trial = _Trial(problem, first, done, clock)
-            for name, seconds in trial.gradcam() if gradcam else trial.smoothgrad():
-                setattr(rates, name, seconds)
+            for name, seconds in trial.smoothgrad() if done.is_smoothgrad else trial.gradcam():
+                rates[name] = seconds
                 yield Progress(step, reports := reports + 1, 0, "steps")
         expected = ExpectedTime(
             work=work,
-            seconds=rates.seconds(work) if rates.know(work) else None,
-            at_most=not gradcam and done.tolerance is not None,
+            seconds=None
+            if parts.keys() - rates
+            else float(sum(count * rates[name] for name, count in parts.items())),
+            at_most=done.is_smoothgrad and done.tolerance is not None,
             shorter=_shorter(done, ways, problem, jacobian),
         )
     yield Progress(step, reports, reports, "steps", expected)
+
+
+expected_time = to_its_end("expected_time", expecting)
 
 
 class _Trial:
@@ -248,9 +206,9 @@ class _Trial:
         problem = self._problem
         running = [RunningMap(problem, *numbered) for numbered in enumerate(self._targets)]
         one = running[0]
-        piece = max(one.pieces, key=lambda piece: math.prod(piece.seen.size))
-        voxels = math.prod(piece.seen.size)
-        shown = len(problem.image) * math.prod(axis.stop - axis.start for axis in one.box)
+        piece = max(one.pieces, key=lambda piece: piece.seen.size)
+        voxels = piece.seen.size
+        shown = len(problem.image) * one.box.size
         count = min(samples_together(problem, running), self._request.n_samples)
         try:
             noise, forward, forwards = self._forward(one, piece, count)
@@ -338,7 +296,7 @@ def _shorter(
 ) -> tuple[str, ...]:
     """Say what would take less time."""
     found = ["a smaller region"]
-    if request.method == "smoothgrad":
+    if request.is_smoothgrad:
         if "max" in ways:
             found.insert(0, "the aggregation mean instead of max")
         if request.n_samples > 1:

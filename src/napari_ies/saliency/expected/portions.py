@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_ies.network.windows import enclosing
+from napari_ies.geometry.box import Box
 from napari_ies.saliency.engines.chunks import rows_within
 from napari_ies.saliency.footprint import Piece, pieces
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_ies.network.windows import Box
     from napari_ies.saliency.problem import Problem, Target
 
 BLENDED_BYTES = 256 * 2**20
@@ -50,7 +49,7 @@ class Portions:
         self.number, self.target, self._problem = number, target, problem
         found = pieces(target.voxels, problem.tiles, problem.engine.reach)
         self.pieces = found
-        self.box = enclosing([problem.tiles.visible(piece.seen) for piece in found])
+        self.box = Box.hull([problem.tiles.visible(piece.seen) for piece in found])
         self.groups: list[tuple[tuple[Piece, ...], NDArray[np.int64]]]
         if target.aggregation == "max":
             self.groups = list(_groups(found, len(target.voxels)))
@@ -63,15 +62,12 @@ class Portions:
 
     def area(self, holders: Sequence[Piece]) -> Box:
         """Return the part of the grid that the sums of pieces' rows lie in."""
-        return enclosing([self._problem.tiles.visible(piece.seen) for piece in holders])
+        return Box.hull([self._problem.tiles.visible(piece.seen) for piece in holders])
 
     def rows_summed(self, holders: Sequence[Piece]) -> int:
         """Return how many rows are summed over their pieces at once."""
         image = self._problem.image
-        values = len(image)
-        for axis in self.area(holders):
-            values *= axis.stop - axis.start
-        row_bytes = values * image.element_size()
+        row_bytes = len(image) * self.area(holders).size * image.element_size()
         return rows_within(self.row_memory, row_bytes, max(BLENDED_BYTES // row_bytes, 1))
 
     @property

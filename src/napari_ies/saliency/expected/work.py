@@ -6,7 +6,7 @@ import math
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
-from napari_ies.network.windows import enclosing
+from napari_ies.geometry.box import Box
 from napari_ies.saliency.expected.portions import in_order
 from napari_ies.saliency.footprint import pieces
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_ies.network.windows import Box
     from napari_ies.saliency.engines.jacobian import Engine
     from napari_ies.saliency.expected.portions import Portions
     from napari_ies.saliency.footprint import Piece
@@ -74,7 +73,7 @@ def work_of_sample(problem: Problem, targets: Sequence[Portions]) -> Work:
         if one.target.aggregation != "max":
             ready.ask(holders)
             gradients += 1
-            gradient_voxels += math.prod(holders[0].seen.size)
+            gradient_voxels += holders[0].seen.size
             continue
         rows += len(holders) * len(held)
         together = len(held) if len(holders) == 1 else one.rows_summed(holders)
@@ -86,8 +85,8 @@ def work_of_sample(problem: Problem, targets: Sequence[Portions]) -> Work:
         gradients=gradients,
         gradient_voxels=gradient_voxels,
         rows=rows,
-        noise_voxels=channels * _voxels(enclosing([one.box for one in targets])),
-        map_voxels=channels * sum(_voxels(one.box) for one in targets),
+        noise_voxels=channels * Box.hull([one.box for one in targets]).size,
+        map_voxels=channels * sum(one.box.size for one in targets),
     )
 
 
@@ -129,8 +128,4 @@ class _Ready:
         self._kept[key] = None
         if not known:
             self.forwards += 1
-            self.voxels += math.prod(piece.seen.size)
-
-
-def _voxels(box: Box) -> int:
-    return math.prod(axis.stop - axis.start for axis in box)
+            self.voxels += piece.seen.size

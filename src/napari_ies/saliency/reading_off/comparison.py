@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from napari_ies.errors import SaliencyError
-from napari_ies.network.windows import enclosing, relative
+from napari_ies.geometry.box import Box
+from napari_ies.saliency.request import ALL_SEQUENCES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_ies.network.windows import Box
     from napari_ies.saliency.saliency import Saliency
 
 REGION_MM = 15.0
 """How far around the footprints maps are compared: as far as the shells of the readout reach."""
-
-SUM_OF_MAGNITUDES = "all"
-"""The sequence under which Grad-CAM++ is compared: it has one map, without a sign."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +83,7 @@ def compare(a: Saliency, b: Saliency) -> Comparison:
             f"One map lies on a grid of {a.shape} voxels, the other on {b.shape}, or elsewhere; "
             "expected two maps of the same images."
         )
-    box = enclosing((a.box, b.box))
+    box = Box.hull((a.box, b.box))
     measures = _measures(a, b)
     if not _share_a_voxel(a, b, box):
         note = (
@@ -117,9 +114,8 @@ def near_footprints(a: Saliency, b: Saliency, box: Box) -> NDArray[np.bool_]:
     """Return which voxels of a box lie within 15 mm of either footprint, bool (x, y, z)."""
     from scipy import ndimage
 
-    spacing = np.linalg.norm(a.affine[:3, :3], axis=0)
-    inside = _on_box(a, a.footprint, box) | _on_box(b, b.footprint, box)
-    distance = ndimage.distance_transform_edt(~inside, sampling=spacing)
+    inside = a.box.lay(a.footprint, box) | b.box.lay(b.footprint, box)
+    distance = ndimage.distance_transform_edt(~inside, sampling=a.grid.spacing)
     return np.asarray(distance <= REGION_MM)
 
 
@@ -145,10 +141,10 @@ def _paired(
     a: Saliency, b: Saliency, box: Box
 ) -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.float64]]:
     """Return the sequences that are compared, and both maps of each in float64 on a box."""
-    maps = [_on_box(s, s.cropped.astype(np.float64), box) for s in (a, b)]
+    maps = [s.box.lay(s.cropped.astype(np.float64), box) for s in (a, b)]
     if a.request.method != b.request.method:
         magnitudes = [np.abs(whole).sum(axis=0, keepdims=True) for whole in maps]
-        return (SUM_OF_MAGNITUDES,), magnitudes[0], magnitudes[1]
+        return (ALL_SEQUENCES,), magnitudes[0], magnitudes[1]
     common = tuple(name for name in a.sequences if name in b.sequences)
     if not common:
         raise SaliencyError(
@@ -163,19 +159,11 @@ def _paired(
 
 
 def _is_signed(a: Saliency, b: Saliency) -> bool:
-    return a.request.method == b.request.method == "smoothgrad"
+    return a.request.is_smoothgrad and b.request.is_smoothgrad
 
 
 def _share_a_voxel(a: Saliency, b: Saliency, box: Box) -> bool:
-    return bool((_on_box(a, a.footprint, box) & _on_box(b, b.footprint, box)).any())
-
-
-def _on_box(saliency: Saliency, cropped: NDArray[Any], box: Box) -> NDArray[Any]:
-    """Return what a saliency keeps on its own box on a larger one, 0 outside."""
-    size = tuple(part.stop - part.start for part in box)
-    whole = np.zeros((*cropped.shape[:-3], *size), dtype=cropped.dtype)
-    whole[(..., *relative(saliency.box, box))] = cropped
-    return whole
+    return bool((a.box.lay(a.footprint, box) & b.box.lay(b.footprint, box)).any())
 
 
 def _measures(a: Saliency, b: Saliency) -> pd.DataFrame:

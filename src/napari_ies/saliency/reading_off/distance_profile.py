@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from napari_ies.saliency.reading_off.surroundings import DECIMALS, REACH_MM, averages, surroundings
+from napari_ies.saliency.reading_off.surroundings import (
+    DECIMALS,
+    REACH_MM,
+    averages,
+    column,
+    surroundings,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_ies.saliency.boxed_maps import BoxedMaps
     from napari_ies.saliency.reading_off.surroundings import Surroundings
-    from napari_ies.saliency.saliency import Saliency
 
 BIN_MM = 1.0
 """Usual width of a bin."""
@@ -23,7 +29,7 @@ ERROR_BOUND = "_error_bound"
 
 
 def profile(
-    saliency: Saliency, around: Surroundings | None = None, *, width_mm: float = BIN_MM
+    saliency: BoxedMaps, around: Surroundings | None = None, *, width_mm: float = BIN_MM
 ) -> pd.DataFrame:
     """Average a saliency over bins of signed distance to the footprint's border.
 
@@ -80,32 +86,28 @@ def profile(
     return pd.DataFrame(columns).rename_axis("bin")
 
 
-def describe_profile(saliency: Saliency) -> dict[str, dict[str, str]]:
+def describe_profile(saliency: BoxedMaps) -> dict[str, dict[str, str]]:
     """Describe the columns of :func:`profile` as a BIDS sidecar does."""
     columns = {
         "bin": {"Description": "Number of the bin, from the inside to the outside"},
-        "from_mm": {
-            "Description": "Lower edge of the bin: signed distance from a voxel's centre to the "
-            "nearest point of the footprint's border, negative inside",
-            "Units": "mm",
-        },
-        "to_mm": {"Description": "Upper edge of the bin", "Units": "mm"},
-        "distance_mm": {
-            "Description": "Mean signed distance of the bin's voxels to the border",
-            "Units": "mm",
-        },
-        "voxels": {"Description": "Number of voxels in the bin", "Units": "1"},
+        "from_mm": column(
+            "Lower edge of the bin: signed distance from a voxel's centre to the nearest point of "
+            "the footprint's border, negative inside",
+            "mm",
+        ),
+        "to_mm": column("Upper edge of the bin", "mm"),
+        "distance_mm": column("Mean signed distance of the bin's voxels to the border", "mm"),
+        "voxels": column("Number of voxels in the bin", "1"),
     }
     for name in saliency.sequences:
-        columns[name] = {
-            "Description": f"Mean signed saliency of the bin's voxels, sequence {name}",
-            "Units": saliency.unit,
-        }
-        columns[f"{name}{ERROR_BOUND}"] = {
-            "Description": "Upper bound of the Monte-Carlo standard error of that mean: the mean "
-            "of the voxels' standard errors",
-            "Units": saliency.unit,
-        }
+        columns[name] = column(
+            f"Mean signed saliency of the bin's voxels, sequence {name}", saliency.unit
+        )
+        columns[f"{name}{ERROR_BOUND}"] = column(
+            "Upper bound of the Monte-Carlo standard error of that mean: the mean of the voxels' "
+            "standard errors",
+            saliency.unit,
+        )
     return columns
 
 

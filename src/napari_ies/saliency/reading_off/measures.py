@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from napari_ies.saliency.reading_off.surroundings import SHELLS_MM, averages, surroundings
+from napari_ies.saliency.reading_off.surroundings import (
+    SHELLS_MM,
+    averages,
+    column,
+    surroundings,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_ies.saliency.boxed_maps import BoxedMaps
     from napari_ies.saliency.reading_off.surroundings import Surroundings
-    from napari_ies.saliency.saliency import Saliency
 
 SHELLS = tuple(f"{low:g}_{high:g}_mm" for low, high in SHELLS_MM)
 """Names of the shells in the columns."""
@@ -22,7 +27,7 @@ ZONES = ("inside", *SHELLS)
 """Where means are taken."""
 
 
-def measure(saliency: Saliency, around: Surroundings | None = None) -> pd.DataFrame:
+def measure(saliency: BoxedMaps, around: Surroundings | None = None) -> pd.DataFrame:
     """Summarise a saliency map.
 
     Parameters
@@ -91,23 +96,23 @@ def measure(saliency: Saliency, around: Surroundings | None = None) -> pd.DataFr
     return pd.DataFrame(rows).set_index("sequence")
 
 
-def describe_measures(saliency: Saliency) -> dict[str, dict[str, str]]:
+def describe_measures(saliency: BoxedMaps) -> dict[str, dict[str, str]]:
     """Describe the columns of :func:`measure` as a BIDS sidecar does."""
     unit = saliency.unit
     columns = {
         "sequence": {"Description": "Image sequence the map belongs to"},
-        "peak_positive": _column("Largest value of the map, 0 if none is positive", unit),
-        "peak_positive_error": _column(
+        "peak_positive": column("Largest value of the map, 0 if none is positive", unit),
+        "peak_positive_error": column(
             "Monte-Carlo standard error at the voxel of the largest value", unit
         ),
-        "peak_negative": _column("Smallest value of the map, 0 if none is negative", unit),
-        "peak_negative_error": _column(
+        "peak_negative": column("Smallest value of the map, 0 if none is negative", unit),
+        "peak_negative_error": column(
             "Monte-Carlo standard error at the voxel of the smallest value", unit
         ),
-        "positive_fraction_inside": _column(
+        "positive_fraction_inside": column(
             "Fraction of the footprint's voxels with a value above 0", "1"
         ),
-        "share": _column(
+        "share": column(
             "Sum of the magnitudes of this sequence's map as a fraction of that of all sequences",
             "1",
         ),
@@ -118,9 +123,9 @@ def describe_measures(saliency: Saliency) -> dict[str, dict[str, str]]:
         for low, high in SHELLS_MM
     ]
     for zone, place in zip(ZONES, places, strict=True):
-        columns[f"mean_{zone}"] = _column(f"Mean of the map over the voxels {place}", unit)
-        columns[f"voxels_{zone}"] = _column(f"Number of voxels {place}", "1")
-        columns[f"mean_{zone}_error_bound"] = _column(
+        columns[f"mean_{zone}"] = column(f"Mean of the map over the voxels {place}", unit)
+        columns[f"voxels_{zone}"] = column(f"Number of voxels {place}", "1")
+        columns[f"mean_{zone}_error_bound"] = column(
             f"Upper bound of the Monte-Carlo standard error of mean_{zone}: the mean of the "
             "voxels' standard errors",
             unit,
@@ -134,11 +139,7 @@ def _zones(around: Surroundings) -> NDArray[np.int64]:
     return np.where(around.distance < 0, 0, zones)
 
 
-def _column(description: str, unit: str) -> dict[str, str]:
-    return {"Description": description, "Units": unit}
-
-
-def _error_at(saliency: Saliency, channel: int, index: int) -> float:
+def _error_at(saliency: BoxedMaps, channel: int, index: int) -> float:
     if saliency.cropped_standard_error is None:
         return float("nan")
     return float(saliency.cropped_standard_error[channel].flat[index])

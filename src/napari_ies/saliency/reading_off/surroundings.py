@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_ies.geometry.box import Box
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_ies.network.windows import Box
-    from napari_ies.saliency.saliency import Saliency
+    from napari_ies.saliency.boxed_maps import BoxedMaps
 
 REACH_MM = 15.0
 """How far around a footprint is looked at: the end of the outermost shell."""
@@ -74,7 +75,7 @@ class Averages:
     error_bounds: NDArray[np.float64]
 
 
-def surroundings(saliency: Saliency) -> Surroundings:
+def surroundings(saliency: BoxedMaps) -> Surroundings:
     """Measure how far each voxel lies from the border of a saliency's footprint.
 
     Parameters
@@ -87,24 +88,23 @@ def surroundings(saliency: Saliency) -> Surroundings:
     Surroundings, with distances along the axes of the case, oblique or not (exact where the axes
     are perpendicular, as scanners make them).
     """
-    x, y, z = (float(size) for size in np.linalg.norm(saliency.affine[:3, :3], axis=0))
-    spacing = (x, y, z)
-    inner = _footprint_box(saliency)
+    spacing = saliency.grid.spacing
+    inner = Box.around(saliency.footprint).shift(saliency.box.start)
     margins = [int(np.ceil(REACH_MM / size + 0.5)) for size in spacing]
-    box = _grown(inner, margins, saliency.shape)
-    mask = _pasted(saliency, inner, box)
+    box = inner.grow(margins).clip(saliency.shape)
+    mask = saliency.box.lay(saliency.footprint, box)
     distance = _distance_to(mask, spacing, REACH_MM)
     distance[distance > REACH_MM] = np.inf
     # The nearest voxel outside touches the footprint, so one more voxel on each side is enough.
-    close = _grown(inner, [1, 1, 1], saliency.shape)
-    depth = _distance_to(~_pasted(saliency, inner, close), spacing, np.inf)
-    part = _within(close, box)
+    close = inner.grow(1).clip(saliency.shape)
+    depth = _distance_to(~saliency.box.lay(saliency.footprint, close), spacing, np.inf)
+    part = close.within(box)
     distance[part] = np.where(mask[part], -depth, distance[part])
     return Surroundings(box, distance, spacing)
 
 
 def averages(
-    saliency: Saliency, around: Surroundings, zones: NDArray[np.int64], count: int
+    saliency: BoxedMaps, around: Surroundings, zones: NDArray[np.int64], count: int
 ) -> Averages:
     """Average a saliency over zones of its surroundings.
 
@@ -123,14 +123,12 @@ def averages(
     left_out = (zones < 0) | (zones >= count)
     numbers = np.where(left_out, count, zones)
     voxels = np.bincount(numbers.ravel(), minlength=count + 1)[:count]
-    shared = tuple(
-        slice(max(a.start, b.start), min(a.stop, b.stop))
-        for a, b in zip(around.box, saliency.box, strict=True)
-    )
-    here = numbers[_within(shared, around.box)].ravel()
+    shared = around.box.meet(saliency.box)
+    assert shared is not None  # noqa: S101 - both hold the footprint
+    here = numbers[shared.within(around.box)].ravel()
 
     def means(maps: NDArray[np.float32]) -> NDArray[np.float64]:
-        kept = (channel[_within(shared, saliency.box)].ravel() for channel in maps)
+        kept = (channel[shared.within(saliency.box)].ravel() for channel in maps)
         sums = [np.bincount(here, values, minlength=count + 1)[:count] for values in kept]
         with np.errstate(invalid="ignore"):
             return np.array(sums, dtype=np.float64) / voxels
@@ -139,6 +137,11 @@ def averages(
     errors = saliency.cropped_standard_error
     bounds = np.full_like(values, np.nan) if errors is None else means(errors)
     return Averages(voxels, values, bounds)
+
+
+def column(description: str, unit: str) -> dict[str, str]:
+    """Describe a column of a table as a BIDS sidecar does."""
+    return {"Description": description, "Units": unit}
 
 
 def _distance_to(
@@ -163,39 +166,3 @@ def _distance_to(
             np.minimum(after[:-k], before[k:] + step, out=after[:-k])
         squared = np.moveaxis(after, 0, axis)
     return np.ascontiguousarray(np.round(np.sqrt(squared), DECIMALS))
-
-
-def _footprint_box(saliency: Saliency) -> Box:
-    starts = [part.start for part in saliency.box]
-    voxels = [np.flatnonzero(saliency.footprint.any(axis=others)) for others in _OTHERS]
-    x, y, z = (
-        slice(start + int(found[0]), start + int(found[-1]) + 1)
-        for start, found in zip(starts, voxels, strict=True)
-    )
-    return x, y, z
-
-
-_OTHERS = ((1, 2), (0, 2), (0, 1))
-
-
-def _grown(box: Box, margins: list[int], shape: tuple[int, int, int]) -> Box:
-    x, y, z = (
-        slice(max(part.start - margin, 0), min(part.stop + margin, size))
-        for part, margin, size in zip(box, margins, shape, strict=True)
-    )
-    return x, y, z
-
-
-def _pasted(saliency: Saliency, inner: Box, box: Box) -> NDArray[np.bool_]:
-    """Return the footprint, which fills a box of its own, on a larger box."""
-    mask = np.zeros([part.stop - part.start for part in box], dtype=bool)
-    mask[_within(inner, box)] = saliency.footprint[_within(inner, saliency.box)]
-    return mask
-
-
-def _within(part: tuple[slice, ...], box: Box) -> tuple[slice, ...]:
-    """Return a part of the grid as an index of an array on a box."""
-    return tuple(
-        slice(inner.start - outer.start, inner.stop - outer.start)
-        for inner, outer in zip(part, box, strict=True)
-    )

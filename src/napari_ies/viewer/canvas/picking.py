@@ -68,7 +68,7 @@ def lesion_along(
     nearest = float((middle - start) @ look)
     along = np.arange(nearest - reach, nearest + reach, step)
     points = start + along[:, None] * look
-    indices = np.floor((points - frame.translate) / frame.scale + 0.5).astype(int)
+    indices = frame.displayed_index(points)
     inside = np.all((indices >= 0) & (indices < shape), axis=1)
     indices = indices[inside]
     met = np.flatnonzero(frame.reorientation.apply(labels)[tuple(indices.T)])

@@ -51,13 +51,11 @@ def surfaces_of(reading: Reading, given_up: Callable[[], bool]) -> Surfaces | No
     given_up
         Whether nobody waits for them any more, asked now and then; they are None then.
     """
-    from napari_ies.patient.midline import above_background
-
     frame = reading.frame
     lesions, labels = lesion_surfaces(reading.segmentation.labels, frame, given_up)
     if given_up():
         return None
-    return Surfaces(head_surface(above_background(reading.case)[0], frame), lesions, labels)
+    return Surfaces(head_surface(reading.case.above_background[0], frame), lesions, labels)
 
 
 def head_surface(volume: NDArray[np.float32], frame: Frame) -> Mesh | None:

@@ -24,7 +24,7 @@ class Colouring(Feature):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
-        self._overlays, self._outlines = services.scene.overlays, services.scene.lesions.outlines
+        self._overlays, self._outlines = self.scene.overlays, self.scene.lesions.outlines
         self._preferred = preferred_look()
         self._overlays.set_look(self._preferred)
         self._preferences = Preferences("colours", {"": self._on_preferred})
@@ -35,7 +35,7 @@ class Colouring(Feature):
         self.view.overlay_toggled.connect(self._overlays.set_on_show)
         self.view.outlines_toggled.connect(self._outlines.set_shown)
         self.view.follow_requested.connect(self._on_follow)
-        services.link.layers_changed.connect(self._overlays.refresh)
+        self.link.layers_changed.connect(self._overlays.refresh)
 
     def views(self) -> Sequence[Placed]:
         """Return the tab."""

@@ -58,11 +58,11 @@ class Comparing(Feature):
         self.view.opened.connect(self._compare)
         self.view.side_by_side_toggled.connect(self._on_side_by_side)
         self.view.beside_changed.connect(self._show_second)
-        state = services.state
+        state = self.state
         state.answer_shown.connect(self._on_shown)
         state.answer_kept.connect(self._on_kept)
         state.reading_changed.connect(self._on_reading)
-        services.scene.room_taken.connect(self._on_room_taken)
+        self.scene.room_taken.connect(self._on_room_taken)
         self._offer()
 
     def views(self) -> Sequence[Placed]:
@@ -72,13 +72,13 @@ class Comparing(Feature):
 
     def attach(self) -> None:
         """Follow how the map on screen looks."""
-        changed = self.services.scene.overlays.changed
+        changed = self.scene.overlays.changed
         changed.disconnect(self._follow)
         changed.connect(self._follow)
 
     def release(self) -> None:
         """Close the second view and leave the viewer as it was."""
-        self.services.scene.overlays.changed.disconnect(self._follow)
+        self.scene.overlays.changed.disconnect(self._follow)
         self._go_back()
 
     def _on_reading(self, _: Reading | None) -> None:
@@ -88,9 +88,7 @@ class Comparing(Feature):
     def _on_room_taken(self, part: object) -> None:
         if part is not self and self._second is not None:
             self._go_back()
-            self.services.tell.say(
-                "The second view was closed: there is no room beside three planes."
-            )
+            self.tell.say("The second view was closed: there is no room beside three planes.")
 
     def _on_kept(self, _: Answer) -> None:
         self._offer()
@@ -101,15 +99,13 @@ class Comparing(Feature):
         self._set_pair(answer, self._partner(answer))
 
     def _on_chosen(self, first: Key | None, second: Key | None) -> None:
-        a, b = (
-            None if key is None else self.services.state.answers.get(key) for key in (first, second)
-        )
-        if a is not None and not self._same(a, self.services.state.shown):
-            self.services.explaining.stop()
+        a, b = (None if key is None else self.state.answers.get(key) for key in (first, second))
+        if a is not None and not self._same(a, self.state.shown):
+            self.explaining.stop()
             self._busy = True
-            if a.subject != self.services.state.selected:
-                self.services.state.select(a.subject)
-            self.services.state.show(a)
+            if a.subject != self.state.selected:
+                self.state.select(a.subject)
+            self.state.show(a)
             self._busy = False
         self._set_pair(a, b)
 
@@ -124,7 +120,7 @@ class Comparing(Feature):
             self._comparison = comparison
             scales = a.request.aggregation != b.request.aggregation
             self.view.set_comparison(comparison, OTHER_SCALE if scales else "")
-            self.services.tell.say(f"Compared {a.title} with {b.title}.")
+            self.tell.say(f"Compared {a.title} with {b.title}.")
             self._show_second()
 
     def _same(self, one: Answer | None, other: Answer | None) -> bool:
@@ -135,7 +131,7 @@ class Comparing(Feature):
         present = self._b
         if present is not None and present.subject == answer.subject != self._a_subject:
             return present
-        kept = [other for other in self.services.state.answers if not self._same(other, answer)]
+        kept = [other for other in self.state.answers if not self._same(other, answer)]
         about = [other for other in kept if other.subject == answer.subject]
         return next(reversed(about or kept), None)
 
@@ -153,7 +149,7 @@ class Comparing(Feature):
 
     def _offer(self) -> None:
         """Show every kept map in the two combo boxes."""
-        kept = list(self.services.state.answers)
+        kept = list(self.state.answers)
         titles = [(a.key, title) for a, title in zip(kept, distinct_titles(kept), strict=True)]
         a, b = (None if answer is None else answer.key for answer in (self._a, self._b))
         self.view.set_maps(titles, a, b)
@@ -167,19 +163,19 @@ class Comparing(Feature):
         self.view.set_comparison(None, "Comparing…")
         work = partial(compare_maps, a.saliency, b.saliency)
         done = partial(self._on_comparison, a, b)
-        self.services.work.run(Job("compare", "Comparing", work, done, key=(a.key, b.key)))
+        self.work.run(Job("compare", "Comparing", work, done, key=(a.key, b.key)))
 
     def _open_second(self) -> None:
-        if self._second is not None or self.services.state.reading is None:
+        if self._second is not None or self.state.reading is None:
             return
-        with self.services.tell.announce("Opening the second view…"):
+        with self.tell.announce("Opening the second view…"):
             self._open_beside()
 
     def _open_beside(self) -> None:
-        self.services.scene.room_taken.emit(self)
-        images = [layer for layer in self.services.scene.images() if layer.visible]
-        self._second = SecondView(self.services.viewer, images)
-        dock = self.services.viewer.window.add_dock_widget(
+        self.scene.room_taken.emit(self)
+        images = [layer for layer in self.scene.images() if layer.visible]
+        self._second = SecondView(self.viewer, images)
+        dock = self.viewer.window.add_dock_widget(
             self._second, name="Second view", area="right", add_vertical_stretch=False
         )
         self._second.closed.connect(self._go_back)
@@ -224,7 +220,7 @@ class Comparing(Feature):
 
     def _show_second(self) -> None:
         """Show B, or A − B, beside A."""
-        a, b, reading = self._a, self._b, self.services.state.reading
+        a, b, reading = self._a, self._b, self.state.reading
         same_unit = a is not None and b is not None and a.saliency.unit == b.saliency.unit
         difference = None if self._comparison is None else self._comparison.difference
         self.view.allow_beside(
@@ -254,7 +250,7 @@ class Comparing(Feature):
             return
         self._busy = True
         try:
-            here, there = self.services.scene.overlays, self._second.overlays
+            here, there = self.scene.overlays, self._second.overlays
             there.set_look(here.look)
             same = self.view.same_limits.isEnabled() and self.view.same_limits.isChecked()
             limit = here.limit or 1.0
@@ -267,7 +263,7 @@ class Comparing(Feature):
             self._busy = False
 
     def _offset(self, a: Answer, b: Answer) -> Point:
-        reading = self.services.state.reading
+        reading = self.state.reading
         places = [None if reading is None else reading.place_of(one.subject) for one in (a, b)]
         here, there = (
             np.zeros(3)
@@ -275,12 +271,12 @@ class Comparing(Feature):
             else np.array(reading.frame.to_world(place.centre))
             for place in places
         )
-        return self.services.scene.in_world((there - here).tolist())
+        return self.scene.in_world((there - here).tolist())
 
     def _on_loose(self, loose: bool) -> None:
         """Close a second view that became a window of its own all the same."""
         if loose and self._second is not None:
-            self.services.tell.say("The second view was closed: it cannot be a window of its own.")
+            self.tell.say("The second view was closed: it cannot be a window of its own.")
             QTimer.singleShot(0, self._go_back)
 
     def _go_back(self) -> None:
@@ -293,10 +289,10 @@ class Comparing(Feature):
             self._window.release()
         self._soon.stop()
         self._window = self._dock = None
-        self.services.scene.overlays.set_common_limit(None)
+        self.scene.overlays.set_common_limit(None)
         second.release()
         if second.parent() is not None:
-            self.services.viewer.window.remove_dock_widget(second)
+            self.viewer.window.remove_dock_widget(second)
         second.deleteLater()
         self._afterwards.ask()
 
@@ -321,12 +317,9 @@ def compare_maps(a: Saliency, b: Saliency) -> Iterator[Progress[Comparison]]:
 
 def difference_map(a: Saliency, comparison: Comparison) -> Saliency:
     """Return the difference A − B, which there must be, as maps that can be shown like others."""
-    from napari_ies.network.windows import relative
-
     difference = comparison.difference
     assert difference is not None  # noqa: S101 - A − B cannot be chosen otherwise
-    footprint = np.zeros(tuple(part.stop - part.start for part in comparison.box), dtype=bool)
-    footprint[relative(a.box, comparison.box)] = a.footprint
+    footprint = a.box.lay(a.footprint, comparison.box)
     return replace(
         a,
         sequences=comparison.sequences,

@@ -23,7 +23,7 @@ class SaliencySettings(Feature):
     def __init__(self, services: Services) -> None:
         super().__init__(services)
         self.form = form = SaliencyForm()
-        self.memory = MapMemory(services.state, services.work.lane())
+        self.memory = MapMemory(self.state, self.work.lane())
         self._preferences = Preferences(
             "computation",
             {
@@ -34,14 +34,14 @@ class SaliencySettings(Feature):
                 "precision": form.precision.setCurrentText,
             },
         )
-        state = services.state
+        state = self.state
         state.ask_as(form.request)
-        form.explain_requested.connect(services.explaining.explain_selected)
+        form.explain_requested.connect(self.explaining.explain_selected)
         state.request_restored.connect(form.set_request)
         state.model_changed.connect(self._on_model)
         state.reading_changed.connect(self._refresh)
         state.selection_changed.connect(self._refresh)
-        services.work.idle.connect(self._refresh)
+        self.work.idle.connect(self._refresh)
         self._refresh()
 
     def views(self) -> Sequence[Placed]:
@@ -52,7 +52,7 @@ class SaliencySettings(Feature):
 
     def actions(self) -> Mapping[str, Callable[[], object]]:
         """Return what the button does."""
-        return {"explain": self.services.explaining.explain_selected}
+        return {"explain": self.explaining.explain_selected}
 
     def attach(self) -> None:
         """Follow the preferences."""
@@ -68,7 +68,7 @@ class SaliencySettings(Feature):
             self.form.set_layers(loaded.layers, loaded.default_layer)
 
     def _refresh(self, _: object = None) -> None:
-        state = self.services.state
+        state = self.state
         chosen = "" if state.selected is not None else "Click a lesion or choose its row first."
         allow(
             self.form.button, chosen if state.reading is not None else "Segment the images first."

@@ -51,13 +51,13 @@ class FigureMaking(Feature):
     def __init__(self, services: Services) -> None:
         super().__init__(services)
         # Its own, so that a preview need not wait for a map that is being computed.
-        self.lane = services.work.lane()
+        self.lane = self.work.lane()
         self.button = QPushButton("Figure…")
         describe(self.button, "Make a figure for a paper of the map on screen.", "figure")
         self.dialog: FigureDialog | None = None
         self.button.clicked.connect(self._on_open)
-        services.state.reading_changed.connect(self._refresh)
-        services.state.answer_shown.connect(self._on_answer)
+        self.state.reading_changed.connect(self._refresh)
+        self.state.answer_shown.connect(self._on_answer)
         self._refresh()
 
     def views(self) -> Sequence[Placed]:
@@ -72,7 +72,7 @@ class FigureMaking(Feature):
 
     def content(self) -> FigureContent | None:
         """Return what a figure shows now, or None without a map on screen."""
-        answer, reading = self.services.state.shown, self.services.state.reading
+        answer, reading = self.state.shown, self.state.reading
         if answer is None or reading is None:
             return None
         name, case = answer.subject.called, reading.case
@@ -85,7 +85,7 @@ class FigureMaking(Feature):
     def settings(self) -> FigureSettings:
         """Return what the dialog says, with the colours on screen and their limit."""
         assert self.dialog is not None  # noqa: S101 - only the dialog asks for figures
-        overlays, shown = self.services.scene.overlays, self.services.state.shown
+        overlays, shown = self.scene.overlays, self.state.shown
         look, asked = overlays.look, self.dialog.settings
         limit = overlays.limit or (None if shown is None else shown.limit)
         return replace(
@@ -103,14 +103,13 @@ class FigureMaking(Feature):
 
         Outside the images it is the nearest voxel of them.
         """
-        reading = self.services.state.reading
+        reading = self.state.reading
         if reading is None:
             return None
-        frame, affine = reading.frame, reading.case.affine
+        frame = reading.frame
         last = np.array(frame.reorientation.displayed_shape) - 1
-        i, j, k = np.clip(frame.displayed_index(self.services.scene.crosshair), 0, last).tolist()
-        voxel = np.array(frame.reorientation.to_stored((i, j, k)))
-        x, y, z = (affine[:3, :3] @ voxel + affine[:3, 3]).tolist()
+        i, j, k = np.clip(frame.displayed_index(self.scene.crosshair), 0, last).tolist()
+        x, y, z = reading.case.grid.to_scanner(frame.reorientation.to_stored((i, j, k))).tolist()
         return x, y, z
 
     def _on_open(self) -> None:
@@ -183,7 +182,7 @@ class FigureMaking(Feature):
     def _on_screenshot(self) -> None:
         path = self._ask("Save a screenshot of the canvas", "screenshot", "png")
         if path is not None:
-            pixels = self.services.viewer.screenshot(canvas_only=True, flash=False)
+            pixels = self.viewer.screenshot(canvas_only=True, flash=False)
             self._add("screenshot", partial(_save_image, path, image_of(pixels)), self._on_saved)
 
     def _ask(self, title: str, name: str, form: str) -> Path | None:
@@ -202,7 +201,7 @@ class FigureMaking(Feature):
     def _suggested(self, content: FigureContent) -> str:
         from napari_ies.results.names import saliency_stem  # PyTorch comes with results
 
-        shown = self.services.state.shown
+        shown = self.state.shown
         assert shown is not None  # noqa: S101 - the content is that of the map on screen
         return saliency_stem(
             content.case.subject,

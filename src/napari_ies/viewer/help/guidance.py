@@ -33,7 +33,7 @@ class Guidance(Feature):
         self._button.clicked.connect(self.show_how_to_read)
         self.first_steps.help_requested.connect(self.show_first_steps)
         self.first_steps.demo_requested.connect(self.load_demo)
-        services.link.layers_changed.connect(self._on_layers_changed)
+        self.link.layers_changed.connect(self._on_layers_changed)
 
     def views(self) -> Sequence[Placed]:
         """Return the hint and the button."""
@@ -50,7 +50,7 @@ class Guidance(Feature):
     def load_demo(self) -> None:
         """Open the synthetic patient and load the demo's network."""
         job = Job("demo", "Making a synthetic patient", tasks.make_demo, self._on_demo)
-        self.services.work.run(job)
+        self.work.run(job)
 
     def release(self) -> None:
         """Close the help."""
@@ -64,8 +64,8 @@ class Guidance(Feature):
 
     def _on_demo(self, demo: tuple[list[LayerDataTuple], str]) -> None:
         layers, checkpoint = demo
-        self.services.state.layers_given.emit(layers)
-        self.services.state.checkpoint_wanted.emit(checkpoint, "")
+        self.state.layers_given.emit(layers)
+        self.state.checkpoint_wanted.emit(checkpoint, "")
 
     def _on_layers_changed(self) -> None:
-        self.first_steps.setVisible(not any(True for _ in self.services.scene.images()))
+        self.first_steps.setVisible(not any(True for _ in self.scene.images()))

@@ -29,8 +29,8 @@ class LesionList(Feature):
         super().__init__(services)
         self.table = LesionTable()
         self.explain_all = ExplainAll(services, self.table)
-        state = services.state
-        self.table.chosen.connect(services.explaining.explain)
+        state = self.state
+        self.table.chosen.connect(self.explaining.explain)
         self.table.note_changed.connect(state.set_note)
         state.note_changed.connect(self._on_note)
         state.answer_kept.connect(self._on_answer)
@@ -58,7 +58,7 @@ class LesionList(Feature):
         if reading is None:
             return
         self.table.set_lesions(reading.segmentation.lesions)
-        for answer in self.services.state.answers:
+        for answer in self.state.answers:
             self._on_answer(answer)
         for subject in reading.notes:
             self._on_note(subject)
@@ -68,13 +68,13 @@ class LesionList(Feature):
             self.table.select(subject)
 
     def _on_note(self, subject: Subject) -> None:
-        reading = self.services.state.reading
+        reading = self.state.reading
         if reading is not None:
             self.table.set_note(subject, reading.notes.get(subject, ""))
 
     def _on_answer(self, answer: Answer) -> None:
         table, subject = self.table, answer.subject
-        reading = self.services.state.reading
+        reading = self.state.reading
         if reading is not None and isinstance(subject, Region):
             box = reading.regions[subject].place.box
             probability = reading.segmentation.probability
@@ -82,7 +82,7 @@ class LesionList(Feature):
 
             row = region_row(reading.mask_of(subject), probability, reading.case, box)
             table.set_region(subject, row)
-        latest_first = self.services.state.answers.of(subject)[::-1]
+        latest_first = self.state.answers.of(subject)[::-1]
         words = dict.fromkeys(short_title(kept.request) for kept in latest_first)
         titles = dict.fromkeys(kept.title for kept in latest_first)
         table.set_explained(subject, ", ".join(words), "\n".join(titles))

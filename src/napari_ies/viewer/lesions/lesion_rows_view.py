@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QItemSelectionModel, QModelIndex, QPoint, Qt, QTimer, Signal
+from qtpy.QtCore import QEvent, QItemSelectionModel, QModelIndex, QPoint, Qt, Signal
 from qtpy.QtGui import QGuiApplication, QKeySequence
 from qtpy.QtWidgets import (
     QAbstractItemDelegate,
@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ies.viewer.lesions.lesion_columns import NOTE, PEAK
+from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QKeyEvent, QMouseEvent, QResizeEvent
@@ -58,9 +59,7 @@ class LesionRowsView(QTableView):
         self._order = order
         self._rows = order.rows
         # A click on a note waits whether it becomes a double click, which only edits.
-        self._click = QTimer(self)
-        self._click.setSingleShot(True)
-        self._click.timeout.connect(self._on_single_click)
+        self._click = Soon(self._on_single_click, self)
         self.setModel(order)
         self.setSortingEnabled(True)
         self.sortByColumn(0, Qt.SortOrder.AscendingOrder)
@@ -184,7 +183,7 @@ class LesionRowsView(QTableView):
         if QGuiApplication.keyboardModifiers() & WITH_MORE:
             return
         if self._is_note(index):
-            self._click.start(QGuiApplication.styleHints().mouseDoubleClickInterval())
+            self._click.ask(QGuiApplication.styleHints().mouseDoubleClickInterval())
         else:
             self.picked.emit(index.row())
 

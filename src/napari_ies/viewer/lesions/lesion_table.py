@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_ies.viewer.lesions.lesion_columns import EXPLAINED, MATCH, NOTE
@@ -12,6 +12,7 @@ from napari_ies.viewer.lesions.lesion_filter import LesionFilter
 from napari_ies.viewer.lesions.lesion_order import SortedRows
 from napari_ies.viewer.lesions.lesion_rows import LesionRows
 from napari_ies.viewer.lesions.lesion_rows_view import LesionRowsView
+from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,9 +50,7 @@ class LesionTable(QWidget):
         layout.setSpacing(3)
         layout.addWidget(self.filter)
         layout.addWidget(self.view, 1)
-        self._pause = QTimer(self)
-        self._pause.setSingleShot(True)
-        self._pause.timeout.connect(self._on_pause)
+        self._pause = Soon(self._on_pause, self)
         self._chosen: Subject | None = None
         self.filter.changed.connect(self._on_filter)
         self.filter.explain_all_requested.connect(self.explain_all_requested)
@@ -140,7 +139,7 @@ class LesionTable(QWidget):
         self.view.select_row(at)
 
     def _pause_for(self) -> None:
-        self._pause.start(PAUSE_MS)
+        self._pause.ask(PAUSE_MS)
 
     def _on_pause(self) -> None:
         row = self.view.selected_row()

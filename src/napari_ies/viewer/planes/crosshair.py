@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_ies.viewer.canvas.canvases import shown_axes
+from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,10 +36,7 @@ class Crosshair(QObject):
         self._viewer = viewer
         self._told = self._point()
         self.position = self._told
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(SETTLE_MS)
-        self._settle.timeout.connect(self._on_settle)
+        self._settle = Soon(self._on_settle, self)
         viewer.dims.events.point.connect(self._on_point)
 
     def release(self) -> None:
@@ -71,7 +69,7 @@ class Crosshair(QObject):
                 if self.position[depth] == self._told[depth]:
                     continue
                 dims.set_point(dims.ndim - 3 + depth, self.position[depth])
-        self._settle.start()
+        self._settle.ask(SETTLE_MS)
         self.moved.emit()
 
     def _point(self) -> tuple[float, float, float]:

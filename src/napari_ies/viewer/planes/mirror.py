@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels, Layer, Vectors
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_ies.viewer.canvas.layers.stack import key_of, spare_thumbnail
 from napari_ies.viewer.volumes.units import share_world_units
+from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,9 +60,7 @@ class LayerMirror(QObject):
         self.changing = False
         self._copies: dict[str, _Copy] = {}
         # A refining map changes its place, data and limits: one repaint for all of them.
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.timeout.connect(self._on_soon)
+        self._soon = Soon(self._on_soon, self)
         events = viewer.layers.events
         self._events: tuple[Any, ...] = (events.inserted, events.removed, events.reordered)
         for event in self._events:
@@ -92,10 +91,10 @@ class LayerMirror(QObject):
         for key in present:
             if key not in self._copies:
                 self._copies[key] = _Copy(present[key], self._model, self._later)
-        self._soon.start(0)
+        self._soon.ask()
 
     def _later(self) -> None:
-        self._soon.start(0)
+        self._soon.ask()
 
     def _on_soon(self) -> None:
         self.changing = True

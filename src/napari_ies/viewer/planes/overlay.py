@@ -12,8 +12,8 @@ from qtpy.QtCore import QEvent, QLineF, QObject, QPointF, QRectF, Qt
 from qtpy.QtGui import QColor, QFont, QPainter, QPainterPath, QPaintEvent, QPen
 from qtpy.QtWidgets import QWidget
 
+from napari_ies.geometry.planes import PLANES, Marks, marks_of
 from napari_ies.viewer.canvas.canvases import pixel_at, shown_axes
-from napari_ies.viewer.planes.marks import PLANE_NAMES, Marks, marks_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +77,7 @@ class PlaneOverlay(QWidget):
         if self.marks is None:
             return ""
         (depth,) = {0, 1, 2} - set(shown_axes(self._viewer.dims))
-        return PLANE_NAMES[depth]
+        return PLANES[depth].name
 
     @property
     def crosshair(self) -> QPointF | None:

@@ -28,15 +28,14 @@ class Planes(Feature):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
-        self._viewer = services.viewer
         self._overlay: PlaneOverlay | None = None
         self._outlines: OutlineLines | None = None
         self._three: ThreePlanes | None = None
         self._window: WindowClose | None = None
         self._attached = False
         self._reopen = False
-        lane = services.work.lane()
-        self._space = SpaceView(services.viewer, services.scene, services.tell, lane)
+        lane = self.work.lane()
+        self._space = SpaceView(self.viewer, self.scene, self.tell, lane)
         self._planes_button = _button(
             "3 planes",
             "Axial, coronal and sagittal with one crosshair. The wheel turns slices, Shift and "
@@ -53,9 +52,9 @@ class Planes(Feature):
         self._planes_button.clicked.connect(self.toggle)
         self._cross_button.toggled.connect(self._on_lines)
         self._space_button.clicked.connect(self.toggle_space)
-        services.state.selection_changed.connect(self._space.colour)
-        services.state.reading_changed.connect(self._on_reading)
-        services.scene.room_taken.connect(self._on_room_taken)
+        self.state.selection_changed.connect(self._space.colour)
+        self.state.reading_changed.connect(self._on_reading)
+        self.scene.room_taken.connect(self._on_room_taken)
         self._soon = Soon(self._on_window)
         self._refresh()
 
@@ -88,10 +87,10 @@ class Planes(Feature):
         if self._attached:
             return
         self._attached = True
-        self._viewer.dims.events.ndisplay.connect(self._on_ndisplay)
-        self._viewer.layers.events.inserted.connect(self._refresh)
-        self._viewer.layers.events.removed.connect(self._refresh)
-        self.services.link.clicked.connect(self._on_clicked)
+        self.viewer.dims.events.ndisplay.connect(self._on_ndisplay)
+        self.viewer.layers.events.inserted.connect(self._refresh)
+        self.viewer.layers.events.removed.connect(self._refresh)
+        self.link.clicked.connect(self._on_clicked)
         self._soon.ask()
 
     def release(self) -> None:
@@ -102,10 +101,10 @@ class Planes(Feature):
         self._soon.stop()
         self._close_planes()
         self._space.leave()
-        self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
-        self._viewer.layers.events.inserted.disconnect(self._refresh)
-        self._viewer.layers.events.removed.disconnect(self._refresh)
-        self.services.link.clicked.disconnect(self._on_clicked)
+        self.viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
+        self.viewer.layers.events.inserted.disconnect(self._refresh)
+        self.viewer.layers.events.removed.disconnect(self._refresh)
+        self.link.clicked.disconnect(self._on_clicked)
         self._leave_window()
 
     def toggle(self) -> None:
@@ -113,7 +112,7 @@ class Planes(Feature):
         if self._three is not None:
             self._close_planes()
         else:
-            with self.services.tell.announce("Opening the three planes…"):
+            with self.tell.announce("Opening the three planes…"):
                 self._space.leave()
                 self._open_planes()
         self._refresh()
@@ -122,15 +121,15 @@ class Planes(Feature):
         """Show the lesions in space, or the slices as they were before."""
         if self._space.entered:
             self._space.give_up()
-            with self.services.tell.announce("Going back to the slices…"):
+            with self.tell.announce("Going back to the slices…"):
                 self._space.leave()
                 if self._reopen:
                     self._open_planes()
-        elif len(self._viewer.layers):
+        elif len(self.viewer.layers):
             self._reopen = self._three is not None
-            with self.services.tell.announce("Opening the 3-d view…"):
+            with self.tell.announce("Opening the 3-d view…"):
                 self._close_planes()
-                self._space.enter(self.services.state.reading)
+                self._space.enter(self.state.reading)
         self._refresh()
 
     def _open_planes(self) -> None:
@@ -138,18 +137,16 @@ class Planes(Feature):
         window = self._window
         if self._three is not None or window is None or self._overlay is None:
             return
-        if self._viewer.dims.ndim < 3 or not len(self._viewer.layers):
+        if self.viewer.dims.ndim < 3 or not len(self.viewer.layers):
             return
-        if self._viewer.dims.ndisplay != 2:
-            self._viewer.dims.ndisplay = 2
-        if min(shown_axes(self._viewer.dims)) < 0:
-            self.services.tell.say(
-                "The three planes cannot be shown while another axis is across or down."
-            )
+        if self.viewer.dims.ndisplay != 2:
+            self.viewer.dims.ndisplay = 2
+        if min(shown_axes(self.viewer.dims)) < 0:
+            self.tell.say("The three planes cannot be shown while another axis is across or down.")
             return
-        self.services.scene.room_taken.emit(self)
-        outlines = self.services.scene.lesions.outlines
-        self._three = ThreePlanes(self._viewer, window.window, self._overlay, outlines)
+        self.scene.room_taken.emit(self)
+        outlines = self.scene.lesions.outlines
+        self._three = ThreePlanes(self.viewer, window.window, self._overlay, outlines)
         self._three.set_lines(self._cross_button.isChecked())
         self._three.clicked.connect(self._on_side_clicked)
 
@@ -160,7 +157,7 @@ class Planes(Feature):
             three.deleteLater()
 
     def _refresh(self, _: Any = None) -> None:
-        nothing = "" if len(self._viewer.layers) else "Open the images first."
+        nothing = "" if len(self.viewer.layers) else "Open the images first."
         allow(self._planes_button, nothing)
         allow(self._space_button, nothing)
         allow(self._cross_button, "" if self._three is not None else "Show three planes first.")
@@ -174,10 +171,10 @@ class Planes(Feature):
             return
         if window.isVisible():
             self._window = WindowClose(window, self._on_window_closes)
-            self._overlay = PlaneOverlay(self._viewer, view.canvas.native)
+            self._overlay = PlaneOverlay(self.viewer, view.canvas.native)
             keep_to_own_context(view.canvas)
-            outlines = self.services.scene.lesions.outlines
-            self._outlines = OutlineLines(self._viewer, view.canvas, outlines)
+            outlines = self.scene.lesions.outlines
+            self._outlines = OutlineLines(self.viewer, view.canvas, outlines)
             self._refresh()
 
     def _on_window_closes(self) -> None:
@@ -199,7 +196,7 @@ class Planes(Feature):
             self._outlines = None
 
     def _on_ndisplay(self, _: Any = None) -> None:
-        if self._viewer.dims.ndisplay == 2 and self._space.entered:
+        if self.viewer.dims.ndisplay == 2 and self._space.entered:
             self._space.leave()
         self._refresh()
 
@@ -209,7 +206,7 @@ class Planes(Feature):
 
     def _on_side_clicked(self, position: Any) -> None:
         # As a click on the viewer's own canvas: who listens need not know of planes.
-        self.services.link.clicked.emit(position, None)
+        self.link.clicked.emit(position, None)
 
     def _on_reading(self, _: Any = None) -> None:
         self._space.leave()
@@ -219,9 +216,7 @@ class Planes(Feature):
         if part is not self and self._three is not None:
             self._close_planes()
             self._refresh()
-            self.services.tell.say(
-                "The three planes were closed: there is no room beside a second view."
-            )
+            self.tell.say("The three planes were closed: there is no room beside a second view.")
 
     def _on_lines(self, shown: bool) -> None:
         if self._three is not None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari.components import ViewerModel
-from qtpy.QtCore import QEvent, QObject, QTimer, Signal
+from qtpy.QtCore import QEvent, QObject, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_ies.geometry.planes import PLANES
 from napari_ies.viewer.canvas.canvases import pixel_at, shown_axes
 from napari_ies.viewer.canvas.extra_view import extra_view
 from napari_ies.viewer.canvas.outlines.lines import OutlineLines
 from napari_ies.viewer.canvas.picking import ClickPicker
-from napari_ies.viewer.planes.marks import UPRIGHT
 from napari_ies.viewer.planes.mirror import LayerMirror
 from napari_ies.viewer.planes.overlay import PlaneOverlay
 from napari_ies.viewer.planes.wheel import Wheel
+from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -49,7 +50,7 @@ class SidePlane(QWidget):
         self._position: tuple[float, ...] = (0.0, 0.0, 0.0)
         self._touched = False
         self._shown = 0
-        self.model = ViewerModel(ndisplay=2, order=UPRIGHT[plane])
+        self.model = ViewerModel(ndisplay=2, order=PLANES[plane].order)
         self.view = extra_view(self.model)
         self.overlay = PlaneOverlay(self.model, self.canvas)
         self.overlay.set_named(True)
@@ -63,9 +64,7 @@ class SidePlane(QWidget):
         self.model.dims.events.point.connect(self._on_point)
         self.canvas.installEventFilter(self)
         # Later than the change of size: only then does the canvas know it.
-        self._fit_soon = QTimer(self)
-        self._fit_soon.setSingleShot(True)
-        self._fit_soon.timeout.connect(self._on_fit)
+        self._fit_soon = Soon(self._on_fit, self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.view)
@@ -86,7 +85,7 @@ class SidePlane(QWidget):
             return
         self._plane, self._touched = plane, False
         self.show_at(self._position)
-        self._fit_soon.start(0)
+        self._fit_soon.ask()
 
     def show_at(self, position: Sequence[float]) -> None:
         """Show the slice at a world position in mm, the position in sight."""
@@ -95,7 +94,7 @@ class SidePlane(QWidget):
         if dims.ndim < 3:
             return
         lead = dims.ndim - 3
-        order = (*range(lead), *(axis + lead for axis in UPRIGHT[self._plane]))
+        order = (*range(lead), *(axis + lead for axis in PLANES[self._plane].order))
         if tuple(dims.order) != order:
             dims.order = order
         with self.model.dims.events.point.blocker(self._on_point):
@@ -116,7 +115,7 @@ class SidePlane(QWidget):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
         """Fit the plane into a canvas of another size, unless a person zoomed."""
         if event.type() == QEvent.Type.Resize:
-            self._fit_soon.start(0)
+            self._fit_soon.ask()
         return bool(super().eventFilter(watched, event))
 
     def _keep_in_sight(self) -> None:
@@ -144,7 +143,7 @@ class SidePlane(QWidget):
         self.show_at(self._position)
         if self._shown != len(self.model.layers):
             self._shown = len(self.model.layers)
-            self._fit_soon.start(0)
+            self._fit_soon.ask()
 
     def _on_point(self, _: Any = None) -> None:
         dims = self.model.dims

@@ -55,7 +55,7 @@ def assemble_case(sources: Mapping[str, Source], whose: Whose = NOBODY_TYPED) ->
     CaseError
         If they do not belong together, in one sentence.
     """
-    from napari_ies.patient.case import case_of_volumes
+    from napari_ies.patient.loading import case_of_volumes
 
     volumes = {name: _volume_of(source) for name, source in placed(sources).items()}
     return case_of_volumes(

@@ -46,7 +46,7 @@ class Preparing(Feature):
         self.images = ImagesForm(DEFAULT_SEQUENCES)
         self.checkpoint = CheckpointForm()
         self.segmentation = SegmentationForm()
-        self.geometry = Geometry(self.checkpoint.geometry, services.state, services.tell)
+        self.geometry = Geometry(self.checkpoint.geometry, self.state, self.tell)
         self.naming = Naming(services, self.images)
         self.notes = ResultNotes(services, self.why_other_images)
         self._preferences = Preferences(
@@ -68,9 +68,9 @@ class Preparing(Feature):
         self.segmentation.segment_requested.connect(self.segment)
         self.geometry.turned.connect(self._on_turned)
         self.notes.offer_taken.connect(self._on_offer_taken)
-        services.link.layers_changed.connect(self.offer_layers)
-        services.work.idle.connect(self.refresh)
-        state = services.state
+        self.link.layers_changed.connect(self.offer_layers)
+        self.work.idle.connect(self.refresh)
+        state = self.state
         state.model_changed.connect(self._on_model)
         state.layers_given.connect(self.open_layers)
         state.restored.connect(self._on_restored)
@@ -108,7 +108,7 @@ class Preparing(Feature):
 
     def open_layers(self, layers: Sequence[LayerDataTuple]) -> None:
         """Add images, the last of them on top, and masks, hidden; frame all of it."""
-        scene = self.services.scene
+        scene = self.scene
         for data, arguments, kind in layers:
             hidden = {"visible": False} if kind == "labels" else {}
             scene.add((data, {**arguments, **hidden}, kind))
@@ -117,7 +117,7 @@ class Preparing(Feature):
 
     def offer_layers(self) -> None:
         """Offer the layers that are in the viewer now as images and masks."""
-        scene = self.services.scene
+        scene = self.scene
         images = {key_of(layer): layer.name for layer in scene.images()}
         # A mask may have been opened as an image.
         masks = {key_of(layer): layer.name for layer in scene.masks()} | images
@@ -129,21 +129,20 @@ class Preparing(Feature):
 
     def load_checkpoint(self, path: str, device: str = "auto") -> None:
         """Load a checkpoint onto a device."""
-        self.services.state.device = device
-        self.services.work.run(
+        self.state.device = device
+        self.work.run(
             Job(
                 "checkpoint",
                 f"Loading {Path(path).name}",
                 partial(tasks.load_model, path, device),
-                self.services.state.take_model,
+                self.state.take_model,
                 on_failed=self._on_not_loaded,
             )
         )
 
     def segment(self) -> None:
         """Segment the chosen images with the loaded network."""
-        services = self.services
-        loaded, form = services.state.model, self.segmentation
+        loaded, form = self.state.model, self.segmentation
         if loaded is None or self.images.why_not_complete:
             return
         chosen = self.images.assignment()
@@ -153,16 +152,16 @@ class Preparing(Feature):
             mask = None if reference is None else self._source(reference)
             lesions = None if given is None else self._source(given)
         except NapariIESError as error:
-            services.tell.fail(str(error))
+            self.tell.fail(str(error))
             return
         settings = SegmentationSettings(
             form.threshold.value(), form.smallest.value(), mask, lesions, Whose(*self.naming.ask())
         )
-        services.explaining.stop()
-        request = services.state.request
+        self.explaining.stop()
+        request = self.state.request
         work = partial(segment_sources, loaded.model, sources, settings, request)
         done = partial(self._on_segmented, chosen)
-        services.work.run(Job("segment", "Segmenting", work, done))
+        self.work.run(Job("segment", "Segmenting", work, done))
 
     def why_other_images(self, reading: Reading) -> str:
         """Why the chosen images are not those of a reading, or an empty string."""
@@ -172,7 +171,7 @@ class Preparing(Feature):
         segmented = None if self._segmented is None else self._segmented()
         if segmented is reading and chosen == self._chosen:
             return ""
-        find = self.services.scene.find
+        find = self.scene.find
         other = [
             name
             for name, path in zip(case.sequences, case.paths, strict=True)
@@ -187,7 +186,7 @@ class Preparing(Feature):
 
     def refresh(self) -> None:
         """Allow to segment, or say why that cannot be now."""
-        loaded = self.services.state.model is not None
+        loaded = self.state.model is not None
         why = "" if loaded else "Choose a checkpoint first."
         allow(self.segmentation.button, why or self.images.why_not_complete)
         self.notes.refresh()
@@ -200,7 +199,7 @@ class Preparing(Feature):
         done: Callable[[LayerDataTuple], None],
     ) -> None:
         title = f"Opening {Path(path).name}"
-        self.services.work.run(Job(kind, title, partial(read, path), done))
+        self.work.run(Job(kind, title, partial(read, path), done))
 
     def _on_offer_taken(self, orientation: str) -> None:
         """Segment again with the orientation that the network agrees better with."""
@@ -212,10 +211,10 @@ class Preparing(Feature):
         """Show what was segmented, named as a person typed meanwhile."""
         reading.case = self.naming.named(reading.case)
         self._segmented, self._chosen, self._restored = ref(reading), chosen, None
-        self.services.state.show_reading(reading)
+        self.state.show_reading(reading)
 
     def _source(self, key: str) -> Source:
-        return source_of(self.services.scene.find(key))
+        return source_of(self.scene.find(key))
 
     def _on_image(self, sequence: str, layer_data: LayerDataTuple) -> None:
         # The first sequence is the one lesions are looked for on.
@@ -230,9 +229,9 @@ class Preparing(Feature):
         self.segmentation.lesions.choose(self._add(layer_data, "the lesions to explain"))
 
     def _add(self, layer_data: LayerDataTuple, what: str, *, on_top: bool = True) -> str:
-        key = self.services.scene.add(layer_data, on_top=on_top)
+        key = self.scene.add(layer_data, on_top=on_top)
         self.offer_layers()
-        self.services.tell.say(f"Opened {layer_data[1]['name']} as {what}.")
+        self.tell.say(f"Opened {layer_data[1]['name']} as {what}.")
         return key
 
     def _on_restored(self, restored: Restored) -> None:
@@ -250,7 +249,7 @@ class Preparing(Feature):
 
     def _shown(self, layer_data: LayerDataTuple) -> str:
         """Return the key of a layer that shows the same file, added if there is none."""
-        scene, (_, arguments, kind) = self.services.scene, layer_data
+        scene, (_, arguments, kind) = self.scene, layer_data
         path = Path(arguments["metadata"][METADATA_KEY]["path"])
         for layer in scene.images() if kind == "image" else scene.masks():
             if _shows(layer, path):
@@ -263,7 +262,7 @@ class Preparing(Feature):
 
     def _on_checkpoint_wanted(self, path: str, device: str) -> None:
         """Load a checkpoint, unless it is the loaded one that a reopened reading lacks."""
-        loaded = self.services.state.model
+        loaded = self.state.model
         if loaded is not None and self._is_lacking(loaded):
             self._give_network()
         elif path:
@@ -273,14 +272,14 @@ class Preparing(Feature):
 
     def _is_lacking(self, loaded: LoadedModel) -> bool:
         """Whether a network is the one that segmented what was reopened."""
-        reading, sha256 = self.services.state.reading, loaded.model.sha256
+        reading, sha256 = self.state.reading, loaded.model.sha256
         if reading is None or self._restored is None:
             return False
         return reading.model.sha256 == sha256 != ""
 
     def _give_network(self) -> None:
         """Give a reopened reading its network, turned and scaled as when it segmented."""
-        state = self.services.state
+        state = self.state
         if state.reading is None or self._restored is None:
             return
         self.geometry.restore(state.reading.model.profile)
@@ -293,7 +292,7 @@ class Preparing(Feature):
         self.refresh()
 
     def _on_not_loaded(self) -> None:
-        self.services.state.model = None
+        self.state.model = None
         self.checkpoint.set_failed()
 
     def _on_model(self, loaded: LoadedModel | None) -> None:
@@ -305,7 +304,7 @@ class Preparing(Feature):
         self.geometry.take(loaded)
         self.images.set_sequences(profile.sequences)
         self.segmentation.set_profile(profile.threshold, profile.smallest_lesion)
-        self.services.tell.say(f"Loaded {profile.name}; computing on {loaded.device}.")
+        self.tell.say(f"Loaded {profile.name}; computing on {loaded.device}.")
         if self._is_lacking(loaded):
             self._give_network()
         self.refresh()

@@ -152,7 +152,6 @@ class Measuring:
 def _same_footprint(one: Saliency, other: Saliency) -> bool:
     return (
         one.box == other.box
-        and one.shape == other.shape
-        and np.array_equal(one.affine, other.affine)
+        and one.grid.same_as(other.grid)
         and np.array_equal(one.footprint, other.footprint)
     )

@@ -32,11 +32,11 @@ class Readout(Feature):
         super().__init__(services)
         self._numbers: Numbers | None = None
         self.view = ReadoutView()
-        self.measuring = Measuring(services.work.lane())
-        services.state.answer_shown.connect(self._refresh)
-        services.state.selection_changed.connect(self._refresh)
-        services.state.reading_changed.connect(self._refresh)
-        services.work.idle.connect(self._say_method)
+        self.measuring = Measuring(self.work.lane())
+        self.state.answer_shown.connect(self._refresh)
+        self.state.selection_changed.connect(self._refresh)
+        self.state.reading_changed.connect(self._refresh)
+        self.work.idle.connect(self._say_method)
         self.measuring.measured.connect(self._show)
         self.view.appeared.connect(self._refresh)
         self.view.restyled.connect(self._refresh)
@@ -69,13 +69,11 @@ class Readout(Feature):
 
     def _answer(self) -> Answer | None:
         """Return the map on screen if it is one of what is selected."""
-        shown = self.services.state.shown
-        return (
-            shown if shown is not None and shown.subject == self.services.state.selected else None
-        )
+        shown = self.state.shown
+        return shown if shown is not None and shown.subject == self.state.selected else None
 
     def _why_none(self) -> str:
-        selected = self.services.state.selected
+        selected = self.state.selected
         if selected is None:
             return NO_ANSWER
         return f"{capitalised(selected.called)} has no map yet."
@@ -87,20 +85,18 @@ class Readout(Feature):
 
     def _say_method(self) -> None:
         if self._numbers is not None:
-            self.view.set_method(
-                method_line(self._numbers.answer, self.services.explaining.running)
-            )
+            self.view.set_method(method_line(self._numbers.answer, self.explaining.running))
 
     def _copy(self) -> None:
         if self._numbers is not None:
             text = copied_text(
-                self._numbers.answer, self._numbers.measures, self.services.explaining.running
+                self._numbers.answer, self._numbers.measures, self.explaining.running
             )
             QGuiApplication.clipboard().setText(text)
-            self.services.tell.say("Copied the numbers of the map; paste them into a spreadsheet.")
+            self.tell.say("Copied the numbers of the map; paste them into a spreadsheet.")
 
     def _sheet(self) -> Sheet:
-        theme, plot = get_theme(self.services.viewer.theme), self.view.plot
+        theme, plot = get_theme(self.viewer.theme), self.view.plot
         return Sheet(
             max(plot.width(), 120),
             max(plot.height(), 120),

@@ -14,7 +14,7 @@ import numpy as np
 
 from napari_ies.colour_maps import window_of
 from napari_ies.errors import CaseError
-from napari_ies.geometry.outline import box_of
+from napari_ies.geometry.box import Box
 from napari_ies.printable import printable
 from napari_ies.progress import Progress
 from napari_ies.viewer.state.reading import KnownRegion
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from napari_ies.counterfactual.counterfactual import Counterfactual
     from napari_ies.counterfactual.edit import Edit
-    from napari_ies.network.windows import Box
     from napari_ies.patient.case import Case
     from napari_ies.segmentation.segmentation import Segmentation
     from napari_ies.segmentation.subject import Subject
@@ -191,14 +190,14 @@ def _named_mask(
 def _part_at(mask: NDArray[np.bool_], voxel: Voxel | None, name: str) -> NDArray[np.bool_]:
     from scipy import ndimage
 
-    from napari_ies.segmentation.lesions import CONNECTIVITY_18
+    from napari_ies.geometry.components import CONNECTIVITY_18
 
     if voxel is None or not mask[voxel]:
         raise CaseError(
             f"The crosshair does not lie in {name}; move the slices to the part to explain, or "
             "take all of it."
         )
-    box = box_of(mask)
+    box = Box.around(mask)
     parts, _ = ndimage.label(mask[box], CONNECTIVITY_18)
     part = np.zeros_like(mask)
     part[box] = parts == parts[tuple(v - b.start for v, b in zip(voxel, box, strict=True))]
@@ -219,7 +218,7 @@ def _size_notes(region: KnownRegion, case: Case) -> tuple[str, ...]:
 def _seen(counterfactual: Counterfactual, region: KnownRegion) -> SeenChange:
     difference = counterfactual.difference
     visible = np.abs(difference) > VISIBLE_CHANGE
-    box = box_of(visible if visible.any() else counterfactual.changed)
+    box = Box.around(visible if visible.any() else counterfactual.changed)
     case = counterfactual.case
     original = case if case.normalised_as is None else case.normalised_as
     channel = original.sequences.index(counterfactual.edit.sequence)

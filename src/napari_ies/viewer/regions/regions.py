@@ -42,14 +42,14 @@ class Regions(Feature):
         # As the reading's, with its logits once they are known.
         self._segmentation: Segmentation | None = None
         self.view = RegionsView()
-        state, scene = services.state, services.scene
+        state, scene = self.state, self.scene
         self.view.region.new_requested.connect(self.add_region)
         self.view.region.explain_requested.connect(self.explain)
         self.view.region.changed.connect(self._refresh)
         self.view.what_if.run_requested.connect(self.see_changes)
         self.view.what_if.undo_requested.connect(self.undo)
         self.view.what_if.image_toggled.connect(scene.counterfactual.show_image)
-        services.link.layers_changed.connect(self._on_layers_changed)
+        self.link.layers_changed.connect(self._on_layers_changed)
         state.reading_changed.connect(self._on_reading)
         state.selection_changed.connect(self._refresh)
         state.answer_shown.connect(self._on_answer_shown)
@@ -62,50 +62,48 @@ class Regions(Feature):
 
     def add_region(self) -> None:
         """Add an empty layer to paint a region in, and take it as the region."""
-        reading = self.services.state.reading
+        reading = self.state.reading
         if reading is None:
             return
-        key = self.services.scene.regions.add(reading.case, reading.frame)
+        key = self.scene.regions.add(reading.case, reading.frame)
         self._on_layers_changed()
         self.view.region.choose(key)
-        self.services.tell.say("Paint the region with the brush, then press Explain region.")
+        self.tell.say("Paint the region with the brush, then press Explain region.")
 
     def explain(self) -> None:
         """Explain the chosen region, computing it if need be."""
-        reading, choice = self.services.state.reading, self._choice()
+        reading, choice = self.state.reading, self._choice()
         if reading is None or choice is None:
             return
         if choice.subject is not None:
-            self.services.explaining.explain(choice.subject)
+            self.explaining.explain(choice.subject)
             return
         work = partial(choose_region, choice, reading)
-        self.services.explaining.stop()
-        self.services.work.run(
-            Job("region", "Reading the region", work, partial(self._on_region, reading))
-        )
+        self.explaining.stop()
+        self.work.run(Job("region", "Reading the region", work, partial(self._on_region, reading)))
 
     def see_changes(self) -> None:
         """Change the chosen region and show what the network marks then."""
-        reading, segmentation = self.services.state.reading, self._segmentation
+        reading, segmentation = self.state.reading, self._segmentation
         choice = self._choice()
         if reading is None or segmentation is None or choice is None:
             return
         edit = self.view.what_if.edit
         work = partial(see_changes, choice, reading, segmentation, edit)
         done = partial(self._on_seen, reading)
-        self.services.work.run(Job("what if", f"Trying {edit.title}", work, done))
+        self.work.run(Job("what if", f"Trying {edit.title}", work, done))
 
     def undo(self) -> None:
         """Remove the change and all that was shown of it."""
-        self.services.work.cancel("what if")
-        self.services.scene.counterfactual.clear()
+        self.work.cancel("what if")
+        self.scene.counterfactual.clear()
         self.counterfactual = None
         self.view.what_if.say(())
         self._refresh()
 
     def _choice(self) -> RegionChoice | None:
         """Return the region the form asks for, or None where it cannot be had."""
-        state, scene, form = self.services.state, self.services.scene, self.view.region
+        state, scene, form = self.state, self.scene, self.view.region
         reading = state.reading
         if reading is None:
             return None
@@ -120,7 +118,7 @@ class Regions(Feature):
         try:
             source = source_of(layer)
         except NapariIESError as error:
-            self.services.tell.fail(str(error))
+            self.tell.fail(str(error))
             return None
         return RegionChoice(
             source=source,
@@ -130,15 +128,15 @@ class Regions(Feature):
         )
 
     def _refresh(self, _: object = None) -> None:
-        unselected = self.view.region.key == SELECTED and self.services.state.selected is None
+        unselected = self.view.region.key == SELECTED and self.state.selected is None
         self.view.allow_actions(
-            segmented="" if self.services.state.reading is not None else UNSEGMENTED,
+            segmented="" if self.state.reading is not None else UNSEGMENTED,
             region=NO_REGION if unselected else "",
             seen="" if self.counterfactual is not None else UNCHANGED,
         )
 
     def _on_layers_changed(self) -> None:
-        masks = self.services.scene.masks()
+        masks = self.scene.masks()
         self.view.region.set_layers({key_of(layer): layer.name for layer in masks})
 
     def _on_reading(self, reading: Reading | None) -> None:
@@ -148,20 +146,20 @@ class Regions(Feature):
         self._refresh()
 
     def _on_answer_shown(self, _: Answer) -> None:
-        self.services.scene.counterfactual.make_way()
+        self.scene.counterfactual.make_way()
 
     def _on_region(self, reading: Reading, chosen: ChosenRegion) -> None:
-        if reading is self.services.state.reading:
-            self.services.explaining.explain_region(chosen.region)
+        if reading is self.state.reading:
+            self.explaining.explain_region(chosen.region)
 
     def _on_seen(self, reading: Reading, seen: SeenChange) -> None:
-        if reading is not self.services.state.reading:
+        if reading is not self.state.reading:
             return
         self.counterfactual = seen.counterfactual
         self._segmentation = seen.counterfactual.before
         form = self.view.what_if
-        self.services.scene.counterfactual.show(seen, reading.frame, image=form.image.isChecked())
-        self.services.scene.look_at(reading.frame.to_world(seen.region.place.centre))
+        self.scene.counterfactual.show(seen, reading.frame, image=form.image.isChecked())
+        self.scene.look_at(reading.frame.to_world(seen.region.place.centre))
         form.say((*seen.counterfactual.sentences, *seen.region.notes))
-        self.services.tell.say(seen.counterfactual.sentences[0])
+        self.tell.say(seen.counterfactual.sentences[0])
         self._refresh()

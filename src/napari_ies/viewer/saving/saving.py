@@ -28,7 +28,7 @@ class Saving(Feature):
         self.button = QPushButton("Save…")
         describe(self.button, "Save the lesions and every finished map to a folder.", "save")
         self.button.clicked.connect(self._on_button)
-        services.state.reading_changed.connect(self._refresh)
+        self.state.reading_changed.connect(self._refresh)
         self._refresh()
 
     def views(self) -> Sequence[Placed]:
@@ -37,12 +37,12 @@ class Saving(Feature):
 
     def save_to(self, folder: str, overwrite: bool = False) -> None:
         """Save to a folder; files that are there are replaced only if that is said."""
-        state = self.services.state
+        state = self.state
         if state.reading is not None:
             work = partial(
                 tasks.save_answers, Path(folder), state.reading, state.answers, overwrite
             )
-            self.services.work.run(Job("save", f"Saving to {folder}", work, self._on_saved))
+            self.work.run(Job("save", f"Saving to {folder}", work, self._on_saved))
 
     def _on_button(self) -> None:
         folder = dialogs.choose_folder(self.button, "Save lesions and maps to a folder")
@@ -53,8 +53,8 @@ class Saving(Feature):
             self.save_to(folder, used)
 
     def _on_saved(self, folder: Path) -> None:
-        self.services.tell.say(f"Saved to {folder}.")
+        self.tell.say(f"Saved to {folder}.")
 
     def _refresh(self, _: object = None) -> None:
-        segmented = self.services.state.reading is not None
+        segmented = self.state.reading is not None
         allow(self.button, "" if segmented else "Segment the images first.")

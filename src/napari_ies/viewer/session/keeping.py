@@ -36,12 +36,10 @@ class SessionKeeping(Feature):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
-        state = services.state
-        self._lane = services.work.lane()
+        state = self.state
+        self._lane = self.work.lane()
         self.autosave = Autosave(state, self._lane, session_roots, automatic=saves_itself())
-        self.reopening = Reopening(
-            state, services.explaining, services.work, self._lane, services.tell
-        )
+        self.reopening = Reopening(state, self.explaining, self.work, self._lane, self.tell)
         self._topic = ""
         self.notice = Notice("session_notice")
         self.controls = SessionControls(self.autosave.automatic)
@@ -57,7 +55,7 @@ class SessionKeeping(Feature):
         state.renamed.connect(self._on_renamed)
         state.network_given.connect(self._on_network)
         state.session_wanted.connect(self._on_wanted)
-        services.link.layers_changed.connect(self._on_layers)
+        self.link.layers_changed.connect(self._on_layers)
 
     @property
     def folder(self) -> Path | None:
@@ -96,7 +94,7 @@ class SessionKeeping(Feature):
 
     def save_to(self, root: str | Path) -> None:
         """Go on saving in a new session below another folder, with all there is so far."""
-        reading = self.services.state.reading
+        reading = self.state.reading
         if reading is not None:
             # Before it is switched on, which would save in the former folder first.
             self._begin(reading, Path(root))
@@ -120,7 +118,7 @@ class SessionKeeping(Feature):
             return
         self._begin(reading)
         if before is not None:
-            self.services.tell.say(
+            self.tell.say(
                 f"From now on saved as patient {reading.case.subject}; maps and notes that were "
                 f"saved before stay in {before}."
             )
@@ -168,7 +166,7 @@ class SessionKeeping(Feature):
         self._hide("place")
         if self.controls.text != text:
             self.controls.show_unsaved(text)
-            self.services.tell.warn(text)
+            self.tell.warn(text)
 
     def _tell_place(self) -> None:
         recording = self.autosave.recording
@@ -185,7 +183,7 @@ class SessionKeeping(Feature):
 
     def _on_layers(self) -> None:
         """Open the session that images in the viewer belong to, once."""
-        for layer in self.services.viewer.layers:
+        for layer in self.viewer.layers:
             known = layer.metadata.get(METADATA_KEY)
             folder = known.get("session") if isinstance(known, dict) else None
             if folder is not None:
@@ -200,7 +198,7 @@ class SessionKeeping(Feature):
 
     def _on_network(self, reading: Reading) -> None:
         """Say what was said of the session once more: it is still worth knowing now."""
-        reopened, tell = self.reopening.reopened, self.services.tell
+        reopened, tell = self.reopening.reopened, self.tell
         if reopened is None or reopened.reading is not reading:
             return
         if not tell.text.startswith(reopened.session.text):
@@ -209,10 +207,10 @@ class SessionKeeping(Feature):
             self._tell_problems(reopened)
         request = reopened.session.record.request
         if request is not None and request.layer is not None:
-            self.services.state.request_restored.emit(request)
+            self.state.request_restored.emit(request)
 
     def _tell_problems(self, reopened: Reopened) -> None:
-        loaded = self.services.state.model
+        loaded = self.state.model
         told = problems(reopened.session, "" if loaded is None else loaded.model.sha256)
         if told:
             self._tell("reopened", told, OK)
@@ -242,7 +240,7 @@ class SessionKeeping(Feature):
         if is_session(folder):
             self.open(folder)
         else:
-            self.services.tell.say(
+            self.tell.say(
                 f"There is no session in {folder}; choose a folder with a session.json that "
                 "napari-ies wrote, such as napari-ies/sub-01 beside the images."
             )

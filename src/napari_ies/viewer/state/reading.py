@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_ies.geometry.box import Box
 from napari_ies.network.absent import why_absent
 from napari_ies.viewer.volumes.frame import Frame
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_ies.network.model import SegmentationModel
-    from napari_ies.network.windows import Box
     from napari_ies.patient.case import Case
     from napari_ies.segmentation.segmentation import Segmentation
     from napari_ies.segmentation.subject import Subject
@@ -203,5 +203,5 @@ def lesion_places(
         voxels = np.argwhere(labels[box] == label) + [part.start for part in box]
         offset = (voxels - voxels.mean(axis=0)) * spacing
         x, y, z = (int(index) for index in voxels[np.argmin((offset**2).sum(axis=1))])
-        places[label] = Place((x, y, z), box)
+        places[label] = Place((x, y, z), Box.of(box))
     return places

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_ies.network.windows import Box
+    from napari_ies.geometry.box import Box
 
 
 Point = tuple[float, float, float]
@@ -63,10 +63,9 @@ class Frame:
             The stored grid; the affine maps to RAS+ mm.
         """
         reorientation = Reorientation.for_display(affine, shape)
-        x, y, z = (float(size) for size in np.linalg.norm(affine[:3, :3], axis=0))
-        scale = np.array(reorientation.displayed_spacing((x, y, z)))
-        middle = (np.array(shape) - 1) / 2
-        right, front, top = affine[:3, :3] @ middle + affine[:3, 3]
+        grid = Grid.of(shape, affine)
+        scale = np.array(reorientation.displayed_spacing(grid.spacing))
+        right, front, top = grid.to_scanner((np.array(shape) - 1) / 2)
         half = (np.array(reorientation.displayed_shape) - 1) / 2
         translate = np.array([-top, -front, -right]) - half * scale
         return cls(reorientation, _point(scale), _point(translate))
@@ -99,15 +98,12 @@ class Frame:
 
     def displayed_index(self, position: Sequence[float]) -> NDArray[np.int64]:
         """Return the displayed index nearest to a position in mm, inside the grid or not."""
-        offset = (np.asarray(position, dtype=float)[-3:] - self.translate) / self.scale
+        offset = (np.asarray(position, dtype=float)[..., -3:] - self.translate) / self.scale
         return np.asarray(np.floor(offset + 0.5), dtype=np.int64)
 
     def displayed_box(self, box: Box) -> Box:
         """Return where a box of stored voxels is displayed."""
-        low = self.reorientation.to_displayed((box[0].start, box[1].start, box[2].start))
-        high = self.reorientation.to_displayed((box[0].stop - 1, box[1].stop - 1, box[2].stop - 1))
-        i, j, k = (slice(min(a, b), max(a, b) + 1) for a, b in zip(low, high, strict=True))
-        return i, j, k
+        return self.reorientation.box_to_displayed(box)
 
     def placement(self, box: Box | None = None) -> dict[str, Any]:
         """Return the napari layer arguments that place the grid, or a box of it, in its units.
@@ -119,8 +115,7 @@ class Frame:
         """
         translate = np.array(self.translate)
         if box is not None:
-            first = [part.start for part in self.displayed_box(box)]
-            translate = translate + np.array(first) * self.scale
+            translate = translate + np.array(self.displayed_box(box).start) * self.scale
         mm = self.mm
         return {
             "scale": _point(np.array(self.scale) / mm),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
+from napari_ies.geometry.box import Box
 from napari_ies.viewer.canvas import colours
 from napari_ies.viewer.canvas.layers.colour_bar import ColourBar
 from napari_ies.viewer.canvas.layers.followed import equal
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from napari_ies.viewer.canvas.layers.stack import LayerStack
     from napari_ies.viewer.volumes.frame import Frame
 
-_NOWHERE = (slice(0, 1), slice(0, 1), slice(0, 1))
+_NOWHERE = Box.whole((1, 1, 1))
 """The box of a map of nothing."""
 
 

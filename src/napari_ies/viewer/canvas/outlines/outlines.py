@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ies.colour_maps import OUTLINE_SELECTED
-from napari_ies.geometry.outline import box_of, outline_segments
+from napari_ies.geometry.box import Box
+from napari_ies.geometry.outline import outline_segments
 from napari_ies.viewer.canvas.colours import OUTLINE, OUTLINE_MISSED
 from napari_ies.viewer.state.event import Event
 from napari_ies.viewer.volumes.units import MM
@@ -70,10 +71,9 @@ class Outlines:
         missed
             Labels of reference lesions that the network missed; they have a colour of their own.
         """
-        box = box_of(labels)
-        corner = (box[0].start, box[1].start, box[2].start)
+        box = Box.around(labels)
         self._frame, self._missed, self._selected = frame, tuple(missed), None
-        self._labels = _Placed(labels[box], corner)
+        self._labels = _Placed(labels[box], box.start)
         self._tell()
 
     def select(self, mask: NDArray[np.bool_], origin: Voxel, frame: Frame) -> None:
@@ -113,7 +113,8 @@ class Outlines:
         frame = self._frame
         if frame is None:
             return NO_LINES
-        index = int(np.floor((position - frame.translate[depth]) / frame.scale[depth] + 0.5))
+        at = [position if axis == depth else 0.0 for axis in range(3)]
+        index = int(frame.displayed_index(at)[depth])
         found: list[Lines] = []
         if self._labels is not None:
             part = self._labels.slice(depth, index)
@@ -158,6 +159,5 @@ def _coloured(
 ) -> Lines:
     if not part.values.any():
         return NO_LINES
-    segments = outline_segments(part.values, plane, part.origin)[:, :, list(plane)]
-    ends = np.stack([segments[:, 0], segments.sum(axis=1)], axis=1)
+    ends = outline_segments(part.values, plane, part.origin)[:, :, list(plane)]
     return ends, np.repeat(np.array([colour], np.float32), len(ends), axis=0)

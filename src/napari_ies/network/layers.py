@@ -1,0 +1,54 @@
+"""A network's layers, watched while it runs."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from napari_ies.network.model import network_output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import nn
+
+    from napari_ies.geometry.box import Triple
+    from napari_ies.network.model import SegmentationModel
+
+    See = Callable[[str, nn.Module, tuple[Any, ...], Any], None]
+
+
+@contextmanager
+def watched(network: nn.Module, see: See) -> Iterator[None]:
+    """Have a function see each layer that runs inside this context.
+
+    Parameters
+    ----------
+    network
+        Its modules are watched, itself too.
+    see
+        Gets the name, the module, its inputs and its output, in the order they end.
+    """
+    with ExitStack() as hooks:
+        for name, module in network.named_modules():
+            hooks.callback(module.register_forward_hook(partial(see, name)).remove)
+        yield
+
+
+def small_size(model: SegmentationModel) -> Triple:
+    """Return a small size that a network takes."""
+    if model.profile.fixed_size is not None:
+        return model.profile.fixed_size
+    x, y, z = (2 * divisor for divisor in model.profile.divisor)
+    return x, y, z
+
+
+def see_layers(model: SegmentationModel, see: See) -> None:
+    """Run a network once on a small volume of zeros, its layers watched."""
+    import torch
+
+    with watched(model.network, see), torch.inference_mode():
+        channels = len(model.profile.sequences)
+        zeros = torch.zeros((1, channels, *small_size(model)), device=model.device)
+        network_output(model.network, zeros)
