@@ -58,6 +58,7 @@ def test_inspect_says_what_the_checkpoint_is(small):
         assert expected in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["segment", "explain"])
 def test_what_was_guessed_is_said_with_the_result(command, small, tmp_path):
     asked = ("--all", "--samples", 1) if command == "explain" else ()
@@ -544,6 +545,7 @@ def slow(monkeypatch):
     monkeypatch.setattr(expecting, "expected_time", expected_time)
 
 
+@pytest.mark.slow
 def test_more_than_an_hour_is_announced_and_not_begun_without_yes(small, slow, tmp_path):
     long = ("explain", *small.arguments, "--lesion", 1, "--aggregation", "max", "--samples", 2)
     refused = run(*long, "--out", tmp_path)
@@ -558,6 +560,7 @@ def test_more_than_an_hour_is_announced_and_not_begun_without_yes(small, slow, t
     assert list(tmp_path.rglob("*saliency*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("n\n", 1)])
 def test_at_a_terminal_more_than_an_hour_is_asked_for(
     small, slow, tmp_path, monkeypatch, answer, status

@@ -53,6 +53,7 @@ def test_help_has_a_purpose_and_an_example():
     assert "napari-ies figure" in result.output.partition("Examples")[2]
 
 
+@pytest.mark.slow
 def test_each_result_gives_one_figure_of_its_own_images(small, results, tmp_path):
     every_file = [path for path in (results / "results").rglob("*") if "region" in path.name]
     result = run(*every_file, "--out", tmp_path / "new", "--width", 88, "--sequence", "FLAIR")
@@ -71,6 +72,7 @@ def test_each_result_gives_one_figure_of_its_own_images(small, results, tmp_path
         assert image.info["Title"] == "Region balls: Grad-CAM++ saliency"
 
 
+@pytest.mark.slow
 def test_the_ending_says_the_format_and_nothing_is_overwritten(results, tmp_path):
     saved = next((results / "results").rglob("*FLAIR*_saliency.nii.gz"))
     out = tmp_path / "figure.svg"
@@ -87,6 +89,7 @@ def test_the_ending_says_the_format_and_nothing_is_overwritten(results, tmp_path
     assert out.read_text() != first
 
 
+@pytest.mark.slow
 def test_a_figure_about_a_point_with_limits_of_each_sequence(small, results, tmp_path):
     saved = next((results / "results").rglob("*FLAIR*_saliency.nii.gz"))
     case, out = small.case(), tmp_path / "at.png"

@@ -172,6 +172,7 @@ def test_a_pipe_is_no_file_of_any_option(small, tmp_path):
     assert ran.stdout.splitlines() == [said] * 4, ran.stderr
 
 
+@pytest.mark.slow
 def test_names_in_any_script_go_all_the_way(small, tmp_path):
     folder = tmp_path / "Пациент 7"
     folder.mkdir()
@@ -222,6 +223,7 @@ def test_odd_names_of_sequences_and_files(small, tmp_path, images, code):
         error_of(result)
 
 
+@pytest.mark.slow
 def test_a_terminal_is_not_filled_with_lesions(small):
     case = small.case()
     labels = np.zeros(case.shape, np.int32)

@@ -54,6 +54,7 @@ def tables(result) -> str:
     return result.stdout.partition("written to")[0]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_and_gives_what_an_undisturbed_one_gives(
     small, tmp_path, monkeypatch
 ):
@@ -88,6 +89,7 @@ def test_a_run_that_was_stopped_goes_on_and_gives_what_an_undisturbed_one_gives(
     assert tables(again) == tables(whole)
 
 
+@pytest.mark.slow
 def test_what_is_there_of_anything_else_is_refused_and_named(small, tmp_path):
     run("segment", *small.arguments, "--out", tmp_path)
     labels = next(tmp_path.rglob("*dseg.nii.gz"))
@@ -196,6 +198,7 @@ def test_neither_masks_nor_maps_of_lesions_are_kept(small, tmp_path, monkeypatch
     assert most["maps"] <= 4
 
 
+@pytest.mark.slow
 def test_footprints_of_several_are_made_when_their_turn_comes(small):
     case = small.case()
     labels = segment(small.model(), case).labels
@@ -243,6 +246,7 @@ def test_measures_are_computed_once(small, tmp_path, monkeypatch):
     assert len(calls) == 2
 
 
+@pytest.mark.slow
 def test_maps_of_a_former_numbering_are_named(small, tmp_path, caplog):
     run("segment", *small.arguments, "--out", tmp_path)
     labels = next(tmp_path.rglob("*dseg.nii.gz"))

@@ -9,12 +9,14 @@ import pytest
 from napari_ies.demo import synthetic_patient
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
         if item.path.parent == here and "patient" in getattr(item, "fixturenames", []):
             # Of several workers, one makes the patient and runs all of these.
             item.add_marker(pytest.mark.xdist_group("synthetic patient"))
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,8 @@ from napari.layers import Layer
 
 from napari_ies.demo.sample_data import segmented_patient_layers, synthetic_patient_layers
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def layers():

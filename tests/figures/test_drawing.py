@@ -92,6 +92,7 @@ class Picture:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sequence", ["FLAIR", "T1"])
 def test_a_saliency_value_is_shown_at_its_place_at_its_size_and_nowhere_else(sequence):
     made = with_value(CENTRE, ["FLAIR", "T1"].index(sequence), 1.9)
@@ -289,6 +290,7 @@ def scanner(voxel):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("off", [(0, 0, 0), (0.4, -0.4, 0.3)])
 def test_about_a_point_the_slices_that_hold_it_are_shown(off):
     made = content()
@@ -344,6 +346,7 @@ def naive_limit(made, channel):
     return sorted(near, reverse=True)[max(5, len(LESION) // 20) - 1]
 
 
+@pytest.mark.slow
 def test_each_sequence_may_have_a_limit_and_a_colour_bar_of_its_own():
     made = content()
     noise = np.random.default_rng(2).normal(size=made.saliency.cropped.shape)
@@ -403,6 +406,7 @@ def test_gradcam_shows_its_one_map_over_every_sequence():
     assert one.cmap.name == "inferno"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("theme", "page"), [("light", 255), ("dark", 0)])
 def test_the_page_is_light_or_dark_and_every_text_stands_out(theme, page):
     picture = Picture(content(), FigureSettings(theme=theme, sequences=("T1",)))

@@ -58,6 +58,7 @@ def test_png_has_its_size_resolution_and_words(tmp_path):
     assert [*path.parent.iterdir()] == [path]
 
 
+@pytest.mark.slow
 def test_svg_holds_the_words_as_text_and_the_outline_as_lines():
     svg = figure_bytes(content(), SMALL, "svg").decode()
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
@@ -94,6 +95,7 @@ def test_a_file_that_is_there_is_replaced_only_when_asked(tmp_path):
         save_figure(tmp_path / "figure.jpg", content(), FigureSettings())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["F\x1b[31mL\x00AIR", "$x^{", "a" * 5000])
 @pytest.mark.parametrize("form", ["svg", "pdf", "png"])
 def test_names_from_files_spoil_no_figure(name, form):

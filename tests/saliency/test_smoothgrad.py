@@ -330,6 +330,7 @@ EVERY_WAY = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", EVERY_WAY, ids=lambda s: "-".join(s.values()))
 def test_cancelling_at_any_step_leaves_the_network_untouched(settings):
     model, case = small_model(), random_case(SHAPE)
@@ -435,6 +436,7 @@ def test_impossible_footprints_are_refused_in_one_sentence(mask, sentence):
         explain(small_model(), random_case(SHAPE), mask)
 
 
+@pytest.mark.slow
 def test_lesions_explained_together_are_the_same_as_alone():
     model, case = small_model(), random_case(SHAPE)
     masks = {key: make() for key, make in FOOTPRINTS.items()}
@@ -466,6 +468,7 @@ def test_one_forward_serves_all_lesions_of_a_window():
     assert len(passes) == 3
 
 
+@pytest.mark.slow
 def test_a_tolerance_stops_when_the_map_has_converged():
     model, case = small_model(), random_case(SHAPE)
     mask = ball(SHAPE, (6, 5, 7), 1.0)

@@ -96,11 +96,11 @@ def midlines_found_once() -> Iterator[None]:
 
     search, found = midline.find_midline, {}
 
-    def find(case: Any) -> Any:
-        images = hashlib.sha256(case.data.tobytes()).digest()
-        key = images, case.data.shape, case.affine.tobytes(), repr(case.backgrounds)
+    def find(volumes: NDArray[np.float32], grid: Any) -> Any:
+        images = hashlib.sha256(volumes.tobytes()).digest()
+        key = images, volumes.shape, grid.affine.tobytes()
         if key not in found:
-            found[key] = search(case)
+            found[key] = search(volumes, grid)
         return found[key]
 
     with pytest.MonkeyPatch.context() as patched:
@@ -227,8 +227,12 @@ class Hands:
         self.settle()
 
     def settle(self) -> None:
+        """Let happen what was begun, here and on the screen, and what follows from that."""
+        from qtpy.QtGui import QGuiApplication
+
         for _ in range(3):
-            self.qtbot.wait(10)
+            QGuiApplication.sync()
+            self.qtbot.wait(1)
 
     def layer(self, start: str) -> Any:
         found = [layer for layer in self.viewer.layers if layer.name.startswith(start)]

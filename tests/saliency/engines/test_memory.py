@@ -24,6 +24,7 @@ MASK = ball(SHAPE, (6, 5, 7), 1.5)
 CPU = torch.device("cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forward", ["sliding-window", "whole-volume"])
 @pytest.mark.parametrize("engine", ["batched", "windowed"])
 def test_less_memory_gives_smaller_chunks_and_the_same_map(engine, forward):

@@ -201,6 +201,7 @@ def test_the_voxels_of_noise_and_maps_are_counted(monkeypatch):
     assert expected.work.map_voxels == 3 * sum(shown.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "engine", "ways"),
     [
