@@ -25,13 +25,15 @@ FigureLimits = Literal["shared", "own"]
 FigureInterpolation = Literal["linear", "nearest"]
 
 
-def _option(taker: type, field: str, *declared: str, limited: bool = True, **more: Any) -> Any:
+def _option(
+    taker: type, field: str, *declared: str, limited: bool = True, added: str = "", **more: Any
+) -> Any:
     """Return an option as a field of a class is described, declared by its name or otherwise."""
     about = parameters_of(taker)[field]
     if limited:
         limits = zip(("min", "max"), about.limits, strict=True)
         more = {name: end for name, end in limits if math.isfinite(end)} | more
-    return typer.Option(*(declared or (f"--{about.name}",)), help=about.help, **more)
+    return typer.Option(*(declared or (f"--{about.name}",)), help=about.help + added, **more)
 
 
 _of_request = partial(_option, SaliencyRequest)
@@ -81,7 +83,9 @@ Samples = Annotated[int, _of_request("n_samples")]
 Noise = Annotated[float, _of_request("noise")]
 Seed = Annotated[int, _of_request("seed")]
 ForwardOption = Annotated[Forward, _of_request("forward")]
-Layer = Annotated[str | None, _of_request("layer", metavar="NAME")]
+Layer = Annotated[
+    str | None, _of_request("layer", metavar="NAME", added=" The command inspect lists them.")
+]
 Tolerance = Annotated[float | None, _of_request("tolerance")]
 Class = Annotated[str | None, _of_request("class_index", limited=False, metavar="CLASS")]
 PrecisionOption = Annotated[Precision, _of_request("precision")]

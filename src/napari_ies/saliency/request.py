@@ -68,8 +68,8 @@ _CLASS_INDEX = Parameter(
     limits=(0, 99_999),
 )
 _LAYER = Parameter(
-    "With Grad-CAM++, the layer of the network that is looked at, of those that napari-ies "
-    "inspect lists (default: the last upsampling layer below output resolution)."
+    "With Grad-CAM++, the layer of the network that is looked at (default: the last upsampling "
+    "layer below output resolution)."
 )
 _TOLERANCE = Parameter(
     "With SmoothGrad, stop early once the map's standard error is at most this fraction of the "
