@@ -78,6 +78,7 @@ class LesionSaliencyWidget(Panel):
             actions |= feature.actions()
             for placed in feature.views():
                 self.place(placed)
+        self.lay_out()
         self._keyboard = Keyboard(napari_viewer, actions)
         self.status.follow(work)
         work.noted.connect(tell.warn)

@@ -48,22 +48,6 @@ class Panel(QWidget):
         self._welcome, self._result = QVBoxLayout(), QVBoxLayout()
         self._lesions, self._notices, self._lines = QVBoxLayout(), QVBoxLayout(), QVBoxLayout()
         self._views, self._buttons = QHBoxLayout(), QHBoxLayout()
-        content = QWidget()
-        column = QVBoxLayout(content)
-        column.setContentsMargins(4, 4, 4, 4)
-        column.setSpacing(2)
-        column.addLayout(self._welcome)
-        column.addWidget(self.preparation)
-        column.addLayout(self._result)
-        column.addLayout(self._lesions, 1)
-        column.addWidget(self.tabs)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 2, 4, 4)
-        layout.addLayout(self._notices)
-        layout.addWidget(_Column(content), 1)
-        # Status and Cancel stay in sight however far the rest is scrolled.
-        layout.addWidget(self.status)
-        layout.addLayout(self._footer())
 
     def place(self, placed: Placed) -> None:
         """Put widgets where they belong, behind those that are there."""
@@ -90,6 +74,25 @@ class Panel(QWidget):
         else:
             for widget in placed.widgets:
                 rows[placed.place].addWidget(widget)
+
+    def lay_out(self) -> None:
+        """Lay out what was placed, from top to bottom: the order of the Tab key, too."""
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(4, 4, 4, 4)
+        column.setSpacing(2)
+        column.addLayout(self._welcome)
+        column.addWidget(self.preparation)
+        column.addLayout(self._result)
+        column.addLayout(self._lesions, 1)
+        column.addWidget(self.tabs)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 2, 4, 4)
+        layout.addLayout(self._notices)
+        layout.addWidget(_Column(content), 1)
+        # Status and Cancel stay in sight however far the rest is scrolled.
+        layout.addWidget(self.status)
+        layout.addLayout(self._footer())
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
         """Take a saved session that is dragged here; leave everything else to others."""
