@@ -24,7 +24,7 @@ def gates(monkeypatch):
         for number, report in enumerate(explained(reading, model, subject, request)):
             yield report
             if number == 0:
-                found[subject].wait(20)
+                found[subject].wait(300)
 
     monkeypatch.setattr(tasks, "explain_subject", held)
     yield found, begun
