@@ -67,6 +67,7 @@ class LesionSaliencyWidget(Panel):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         state, work = State(), Runner(partial(QtClock, owner=self))
+        self.status.follow(work)  # before features, which may start the next job when one ends
         tell = Telling(self.status, self)
         scene, link = Scene(napari_viewer), ViewerLink(napari_viewer)
         explaining = Explaining(state, work, tell)
@@ -80,7 +81,6 @@ class LesionSaliencyWidget(Panel):
                 self.place(placed)
         self.lay_out()
         self._keyboard = Keyboard(napari_viewer, actions)
-        self.status.follow(work)
         work.noted.connect(tell.warn)
         work.failed.connect(tell.fail)
         state.reading_changed.connect(self._on_reading)
