@@ -14,6 +14,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import pytest_xvfb
+from without_a_window import Twin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -213,6 +214,13 @@ def small_model() -> Any:
     return SegmentationModel(network, profile, torch.device("cpu"))
 
 
+def loaded(model: Any) -> Any:
+    """Return a network as the window holds it once its checkpoint is loaded."""
+    from napari_ies.viewer.state.loaded import LoadedModel
+
+    return LoadedModel(model, "CPU", ("cpu",), ("0", "2"), "0")
+
+
 class Hands:
     """Does what a person does at the screen, with real events, and waits as a person would."""
 
@@ -336,13 +344,10 @@ def _docked(make_napari_viewer: Any, qtbot: Any) -> Hands:
 
 
 def _with_patient(hands: Hands, patient: Patient) -> Hands:
-    from napari_ies.viewer.work.tasks import LoadedModel
-
     # Nobody looks at the steps on the way, and each of them would be drawn.
     window = hands.viewer.window._qt_window
     window.setUpdatesEnabled(False)
-    model = small_model()
-    hands.panel.state.take_model(LoadedModel(model, "CPU", ("cpu",), ("0", "2"), "0"))
+    hands.panel.state.take_model(loaded(small_model()))
     hands.open(patient)
     hands.segment()
     assert hands.panel.state.reading is not None, hands.panel.status.text
@@ -377,3 +382,16 @@ def segmented(hands: Hands, patient: Patient) -> Hands:
 def segmented_elsewhere(make_napari_viewer: Any, qtbot: Any, patient: Patient) -> Hands:
     """The same in a viewer of its own."""
     return _with_patient(_docked(make_napari_viewer, qtbot), patient)
+
+
+@pytest.fixture
+def twin(patient: Patient, own_sessions: Path) -> Twin:
+    """The patient segmented with the small network, where there is no window."""
+    from napari_ies import SaliencyRequest, load_case, segment
+    from napari_ies.viewer.state.reading import Reading
+
+    twin, model, case = Twin(own_sessions), small_model(), load_case(patient.images)
+    twin.state.take_model(loaded(model))
+    twin.state.request = SaliencyRequest(n_samples=3)
+    twin.show(Reading.of(model, case, segment(model, case)))
+    return twin

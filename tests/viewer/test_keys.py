@@ -95,7 +95,9 @@ def test_writing_a_note_or_a_filter_presses_no_key(segmented, press):
     segmented.qtbot.keyClick(editor, Qt.Key.Key_Return)
     segmented.settle()
     segmented.qtbot.keyClicks(panel.features["lesions"].table.filter.text, "knows hjgwnk")
-    segmented.qtbot.wait(500)
+    table = panel.features["lesions"].table
+    segmented.wait(lambda: not (table._pause.waiting or table.view._click.waiting))
+    segmented.finish()
     assert panel.state.reading.notes == {1: "who knows: hjgwnk"}
     assert panel.features["lesions"].table.subjects() == [1]
     assert (panel.state.selected, len(panel.state.answers), panel.services.work.busy) == (
