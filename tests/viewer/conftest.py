@@ -6,7 +6,7 @@ import gc
 import hashlib
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -343,14 +343,38 @@ def _docked(make_napari_viewer: Any, qtbot: Any) -> Hands:
     return Hands(viewer, panel, qtbot)
 
 
+_segmented: dict[bytes, Any] = {}
+"""What the small network marks in each patient, by the bytes of the images."""
+
+
+def _reading(patient: Patient) -> Any:
+    """Return the patient segmented with the small network: a reading of its own each time."""
+    from napari_ies import load_case, segment
+    from napari_ies.viewer.state.reading import Reading
+
+    model, case = small_model(), load_case(patient.images)
+    key = case.data.tobytes() + case.affine.tobytes()
+    if key not in _segmented:
+        _segmented[key] = segment(model, case, keep_logits=True)
+    once = _segmented[key]
+    own = replace(once, labels=once.labels.copy(), lesions=once.lesions.copy())
+    return Reading.of(model, case, own)
+
+
 def _with_patient(hands: Hands, patient: Patient) -> Hands:
+    """Show the patient as opening the files and pressing Segment does, without the wait for it."""
+    from napari_ies.viewer.volumes.layer_data import read_image
+
     # Nobody looks at the steps on the way, and each of them would be drawn.
     window = hands.viewer.window._qt_window
     window.setUpdatesEnabled(False)
-    hands.panel.state.take_model(loaded(small_model()))
-    hands.open(patient)
-    hands.segment()
-    assert hands.panel.state.reading is not None, hands.panel.status.text
+    reading, preparing = _reading(patient), hands.panel.features["preparing"]
+    hands.panel.state.take_model(loaded(reading.model))
+    for name, path in patient.images.items():
+        preparing._on_image(name, read_image(path))
+    preparing._on_segmented(preparing.images.assignment(), reading)
+    preparing.refresh()
+    hands.finish()
     hands.panel.features["explaining"].form.samples.setValue(3)
     window.setUpdatesEnabled(True)
     hands.settle()
@@ -387,11 +411,10 @@ def segmented_elsewhere(make_napari_viewer: Any, qtbot: Any, patient: Patient) -
 @pytest.fixture
 def twin(patient: Patient, own_sessions: Path) -> Twin:
     """The patient segmented with the small network, where there is no window."""
-    from napari_ies import SaliencyRequest, load_case, segment
-    from napari_ies.viewer.state.reading import Reading
+    from napari_ies import SaliencyRequest
 
-    twin, model, case = Twin(own_sessions), small_model(), load_case(patient.images)
-    twin.state.take_model(loaded(model))
+    twin, reading = Twin(own_sessions), _reading(patient)
+    twin.state.take_model(loaded(reading.model))
     twin.state.request = SaliencyRequest(n_samples=3)
-    twin.show(Reading.of(model, case, segment(model, case)))
+    twin.show(reading)
     return twin
