@@ -66,7 +66,7 @@ class Twin:
         self.state, self.work, self.tell = State(), Runner(), Heard()
         self.work.failed.connect(self.tell.fail)
         self.explaining = Explaining(self.state, self.work, self.tell)
-        lane = self.work.lane()
+        lane = self.work.lane("session")
         self.session = Autosave(self.state, lane, lambda case: (folder,))
         self.news: list[str] = []
         self.session.saved.connect(lambda recording: self.news.extend(recording.take_news()))

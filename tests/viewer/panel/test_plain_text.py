@@ -79,7 +79,7 @@ def test_a_hostile_name_of_a_layer_is_only_ever_shown(segmented, patient):
 
 def test_sentences_that_are_said_aloud(segmented, monkeypatch):
     panel = segmented.panel
-    panel.services.tell.fail("explain", HOSTILE)
+    panel.services.tell.fail(HOSTILE)
     assert objections(notification_manager.records[-1].message, html=True) == []
     panel.services.work.noted.emit(HOSTILE)
     assert objections(notification_manager.records[-1].message, html=True) == []

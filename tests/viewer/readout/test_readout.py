@@ -27,8 +27,8 @@ from napari_ies.viewer.readout.words import (
 )
 from napari_ies.viewer.state.answers import Answer
 
-ERRANDS = "napari-ies errand"
-"""Name of the threads that measure, and save."""
+READOUT = "napari-ies readout"
+"""Name of the thread that measures."""
 
 ZONES = {
     "mean_inside": (-math.inf, 0),
@@ -204,7 +204,7 @@ def test_the_plot_is_seen_in_the_theme_and_nothing_is_left_behind(segmented):
     segmented.wait(lambda: readout.measuring.busy)
     next(iter(segmented.viewer.window._wrapped_dock_widgets.values())).destroyOnClose()
     seen_so_far = len(came)
-    segmented.wait(lambda: not [t for t in threading.enumerate() if t.name == ERRANDS])
+    segmented.wait(lambda: not [t for t in threading.enumerate() if t.name == READOUT])
     segmented.settle()
     assert len(came) == seen_so_far
 

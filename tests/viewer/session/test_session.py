@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import shutil
@@ -74,12 +73,12 @@ def close(hands):
     dock = next(iter(hands.viewer.window._wrapped_dock_widgets.values()))
     dock.destroyOnClose()
     hands.settle()
-    hands.wait(lambda: not [t for t in threading.enumerate() if t.name == "napari-ies errand"])
+    hands.wait(lambda: not [t for t in threading.enumerate() if t.name == "napari-ies session"])
 
 
 def test_background_errands_are_told_in_order_and_the_newest_of_a_key_counts(qtbot):
     runner = Runner(QtClock)
-    background, told, gate = runner.lane(), [], threading.Event()
+    background, told, gate = runner.lane("test"), [], threading.Event()
 
     def add(what, key=None, later=False, fails=False):
         def work():
@@ -140,7 +139,7 @@ def test_closed_and_opened_again_everything_is_there(hands, case, make_napari_vi
         lambda: again.panel.state.reading is not None and len(again.panel.state.answers) == 2
     )
     again.wait(again.overlays)
-    reopened = again.panel
+    panel, reopened = again.panel, again.panel.state
     for layer in again.overlays():
         np.testing.assert_array_equal(layer.data, expected[layer.name])
         np.testing.assert_allclose(layer.translate, places[layer.name])
@@ -156,19 +155,19 @@ def test_closed_and_opened_again_everything_is_there(hands, case, make_napari_vi
     )
     images = [layer.name for layer in again.viewer.layers if layer.name in ("FLAIR", "T1")]
     assert images == ["T1", "FLAIR"]
-    assert reopened.saliency.request().n_samples == 2
-    assert reopened.session.notice.text == ""
+    assert panel.features["explaining"].form.request().n_samples == 2
+    assert panel.features["session"].notice.text == ""
     # The network is loaded by and by, and the session grows on.
     again.wait(lambda: reopened.model is not None)
     again.finish()
-    assert reopened.segmentation.threshold.value() == pytest.approx(
+    assert panel.features["preparing"].segmentation.threshold.value() == pytest.approx(
         reopened.reading.segmentation.threshold, abs=0.01
     )
-    reopened.explain(4)
+    panel.explaining.explain(4)
     again.wait(lambda: again.answered(4))
     saved(again)
     assert [one.subject for one in load_session(folder).maps] == [3, "the rim", 4]
-    assert reopened.session.folder == folder
+    assert panel.features["session"].folder == folder
 
 
 def dropped(hands, path):
@@ -648,8 +647,7 @@ def test_a_session_reopened_while_nothing_is_saved_goes_on_once_it_is(hands, cas
 def test_under_another_name_the_same_work_is_not_offered_to_be_reopened(hands, case):
     folder = read_case(hands, case)
     panel = hands.panel
-    panel.state.reading.case = dataclasses.replace(panel.state.reading.case, subject="08")
-    panel.features["session"].rename(panel.state.reading)
+    panel.state.rename("08", panel.state.reading.case.visit)
     hands.wait(
         lambda: not panel.features["session"].busy and panel.features["session"].folder != folder
     )
