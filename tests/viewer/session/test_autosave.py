@@ -40,8 +40,8 @@ def test_a_map_stays_saved_when_two_other_networks_were_loaded_since(twin):
     answer = twin.answer(1)
     # As if another network had explained it, which is not loaded any more.
     twin.state.answers._answers = {}
-    twin.state.answers.add(dataclasses.replace(answer, model_key="another"))
-    twin.session.recording.known = [((1, answer.request, "another"), answer.saliency)]
+    kept = twin.state.answers.add(dataclasses.replace(answer, model_key="another"))
+    twin.session.recording.known = [(kept.key, kept.revision)]
     twin.note(1, "x")
     assert twin.refused == []
     assert [one.subject for one in load_session(twin.session.folder).maps] == [1]
