@@ -362,19 +362,13 @@ def _reading(patient: Patient) -> Any:
 
 
 def _with_patient(hands: Hands, patient: Patient) -> Hands:
-    """Show the patient as opening the files and pressing Segment does, without the wait for it."""
-    from napari_ies.viewer.volumes.layer_data import read_image
-
     # Nobody looks at the steps on the way, and each of them would be drawn.
     window = hands.viewer.window._qt_window
     window.setUpdatesEnabled(False)
-    reading, preparing = _reading(patient), hands.panel.features["preparing"]
-    hands.panel.state.take_model(loaded(reading.model))
-    for name, path in patient.images.items():
-        preparing._on_image(name, read_image(path))
-    preparing._on_segmented(preparing.images.assignment(), reading)
-    preparing.refresh()
-    hands.finish()
+    hands.panel.state.take_model(loaded(small_model()))
+    hands.open(patient)
+    hands.segment()
+    assert hands.panel.state.reading is not None, hands.panel.status.text
     hands.panel.features["explaining"].form.samples.setValue(3)
     window.setUpdatesEnabled(True)
     hands.settle()
