@@ -171,6 +171,8 @@ def test_neither_masks_nor_maps_of_lesions_are_kept(
     labels = next(tmp_path.rglob("*dseg.nii.gz"))
     lesions = int(load_segmentation(labels).labels.max())
     assert lesions > 4
+    gc.collect()
+    gc.freeze()  # only what comes now is looked through, again and again
     masks: list[weakref.ref] = []
     maps: list[weakref.ref] = []
     most = {"masks": 0, "maps": 0}

@@ -6,7 +6,7 @@ import gc
 import hashlib
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import pytest_xvfb
+from without_a_window import Twin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -213,6 +214,13 @@ def small_model() -> Any:
     return SegmentationModel(network, profile, torch.device("cpu"))
 
 
+def loaded(model: Any) -> Any:
+    """Return a network as the window holds it once its checkpoint is loaded."""
+    from napari_ies.viewer.state.loaded import LoadedModel
+
+    return LoadedModel(model, "CPU", ("cpu",), ("0", "2"), "0")
+
+
 class Hands:
     """Does what a person does at the screen, with real events, and waits as a person would."""
 
@@ -335,14 +343,29 @@ def _docked(make_napari_viewer: Any, qtbot: Any) -> Hands:
     return Hands(viewer, panel, qtbot)
 
 
-def _with_patient(hands: Hands, patient: Patient) -> Hands:
-    from napari_ies.viewer.work.tasks import LoadedModel
+_segmented: dict[bytes, Any] = {}
+"""What the small network marks in each patient, by the bytes of the images."""
 
+
+def _reading(patient: Patient) -> Any:
+    """Return the patient segmented with the small network: a reading of its own each time."""
+    from napari_ies import load_case, segment
+    from napari_ies.viewer.state.reading import Reading
+
+    model, case = small_model(), load_case(patient.images)
+    key = case.data.tobytes() + case.affine.tobytes()
+    if key not in _segmented:
+        _segmented[key] = segment(model, case, keep_logits=True)
+    once = _segmented[key]
+    own = replace(once, labels=once.labels.copy(), lesions=once.lesions.copy())
+    return Reading.of(model, case, own)
+
+
+def _with_patient(hands: Hands, patient: Patient) -> Hands:
     # Nobody looks at the steps on the way, and each of them would be drawn.
     window = hands.viewer.window._qt_window
     window.setUpdatesEnabled(False)
-    model = small_model()
-    hands.panel.state.take_model(LoadedModel(model, "CPU", ("cpu",), ("0", "2"), "0"))
+    hands.panel.state.take_model(loaded(small_model()))
     hands.open(patient)
     hands.segment()
     assert hands.panel.state.reading is not None, hands.panel.status.text
@@ -377,3 +400,15 @@ def segmented(hands: Hands, patient: Patient) -> Hands:
 def segmented_elsewhere(make_napari_viewer: Any, qtbot: Any, patient: Patient) -> Hands:
     """The same in a viewer of its own."""
     return _with_patient(_docked(make_napari_viewer, qtbot), patient)
+
+
+@pytest.fixture
+def twin(patient: Patient, own_sessions: Path) -> Twin:
+    """The patient segmented with the small network, where there is no window."""
+    from napari_ies import SaliencyRequest
+
+    twin, reading = Twin(own_sessions), _reading(patient)
+    twin.state.take_model(loaded(reading.model))
+    twin.state.request = SaliencyRequest(n_samples=3)
+    twin.show(reading)
+    return twin

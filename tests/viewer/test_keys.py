@@ -7,7 +7,7 @@ import pytest
 from napari.layers import Image, Labels, Points, Shapes, Vectors
 from napari.utils.key_bindings import coerce_keybinding
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLineEdit
+from qtpy.QtWidgets import QLineEdit, QWidget
 
 from napari_ies.viewer.keys import KEYS
 
@@ -73,10 +73,8 @@ def test_lesions_and_maps_by_keyboard_with_a_layer_selected(segmented, press):
     panel.features["explaining"].form.samples.setValue(2)
     press("w", on=panel.features["lesions"].table.view)
     segmented.wait(lambda: segmented.answered(2))
-    asked = []
-    panel.triple_view_requested.connect(lambda: asked.append("planes"))
     press("g")
-    assert asked == ["planes"]
+    assert viewer.window._qt_window.findChild(QWidget, "three_planes").isVisible()
 
 
 def test_writing_a_note_or_a_filter_presses_no_key(segmented, press):
@@ -95,7 +93,9 @@ def test_writing_a_note_or_a_filter_presses_no_key(segmented, press):
     segmented.qtbot.keyClick(editor, Qt.Key.Key_Return)
     segmented.settle()
     segmented.qtbot.keyClicks(panel.features["lesions"].table.filter.text, "knows hjgwnk")
-    segmented.qtbot.wait(500)
+    table = panel.features["lesions"].table
+    segmented.wait(lambda: not (table._pause.waiting or table.view._click.waiting))
+    segmented.finish()
     assert panel.state.reading.notes == {1: "who knows: hjgwnk"}
     assert panel.features["lesions"].table.subjects() == [1]
     assert (panel.state.selected, len(panel.state.answers), panel.services.work.busy) == (

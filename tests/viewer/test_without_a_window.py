@@ -24,32 +24,15 @@ sys.meta_path.insert(0, Blocked())
 import numpy as np
 from napari_ies import SaliencyRequest, load_case, load_checkpoint, segment
 from napari_ies.saliency import explain
-from napari_ies.viewer.session.autosave import Autosave
-from napari_ies.viewer.session.reopening import Reopening
 from napari_ies.viewer.state.reading import Reading
-from napari_ies.viewer.state.state import State
-from napari_ies.viewer.work.explaining import Explaining
-from napari_ies.viewer.work.runner import Runner
-from without_a_window import Heard
+from without_a_window import Twin
 
 checkpoint, flair, t1, folder = map(Path, sys.argv[1:])
-
-
-class Twin:
-    def __init__(self, folder):
-        self.state, self.work, self.tell = State(), Runner(), Heard()
-        self.work.failed.connect(self.tell.fail)
-        self.explaining = Explaining(self.state, self.work, self.tell)
-        lane = self.work.lane("test")
-        self.session = Autosave(self.state, lane, lambda case: (folder,))
-        self.reopening = Reopening(self.state, self.explaining, self.work, lane, self.tell)
-
 
 images = {"FLAIR": flair, "T1": t1}
 twin = Twin(folder)
 model, case = load_checkpoint(checkpoint, device="cpu"), load_case(images)
-twin.state.show_reading(Reading.of(model, case, segment(model, case)))
-twin.session.begin(twin.state.reading)
+twin.show(Reading.of(model, case, segment(model, case)))
 twin.state.request = request = SaliencyRequest(n_samples=2)
 lesions = list(twin.state.reading.segmentation.lesions.index)[:2]
 for lesion in lesions:

@@ -190,10 +190,13 @@ def test_any_layer_may_be_renamed_moved_or_deleted_while_a_map_is_computed(viewi
         layer.name = f"mine {number}"
     viewer.layers.reverse()
     viewer.layers.move(0, len(viewer.layers))
-    viewing.qtbot.wait(300)
+    shown = []
+    panel.state.answer_shown.connect(shown.append)
+    viewing.wait(lambda: len(shown) > 1)
     for layer in list(viewer.layers):
         layer.visible = not layer.visible
-    viewing.qtbot.wait(300)
+    shown.clear()
+    viewing.wait(lambda: len(shown) > 1)
     for layer in list(viewer.layers):
         if layer in viewer.layers:
             viewer.layers.remove(layer)

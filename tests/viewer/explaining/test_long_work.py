@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QMessageBox
+from qtpy.QtWidgets import QMessageBox, QProgressBar
 
 from napari_ies.progress import Progress
 from napari_ies.saliency.expected import expected_time as module
+from napari_ies.saliency.request import SaliencyRequest
+from napari_ies.viewer.panel.status import StatusLine
 from napari_ies.viewer.work import tasks
 
 
@@ -43,22 +45,22 @@ def answer(hands, word):
     hands.wait(lambda: question(hands) is None)
 
 
-@pytest.mark.parametrize(("word", "started"), [("Not now", False), ("Start", True)])
-def test_a_long_explanation_is_asked_for(segmented, slow, word, started):
+def test_a_long_explanation_is_asked_for(segmented, slow):
     panel = segmented.panel
     many_samples(panel)
-    panel.explaining.explain(1)
-    segmented.wait(lambda: question(segmented) is not None)
-    # The window goes on meanwhile, and nothing is computed.
-    assert not panel.services.work.busy
-    text = question(segmented).text()
-    assert text.startswith("SmoothGrad sum of lesion 1 will take about ")
-    assert "fewer noise samples than 12, a smaller region" in text
-    assert segmented.control("status").text().startswith("Not started: ")
-    assert len(panel.state.answers) == 0
-    answer(segmented, word)
-    segmented.finish()
-    assert segmented.answered(1) == started
+    for word, started in (("Not now", False), ("Start", True)):
+        panel.explaining.explain(1)
+        segmented.wait(lambda: question(segmented) is not None)
+        # The window goes on meanwhile, and nothing is computed.
+        assert not panel.services.work.busy
+        text = question(segmented).text()
+        assert text.startswith("SmoothGrad sum of lesion 1 will take about ")
+        assert "fewer noise samples than 12, a smaller region" in text
+        assert segmented.control("status").text().startswith("Not started: ")
+        assert len(panel.state.answers) == 0
+        answer(segmented, word)
+        segmented.finish()
+        assert segmented.answered(1) == started
 
 
 def test_another_wish_takes_the_question_back(segmented, slow):
@@ -81,34 +83,33 @@ def test_another_wish_takes_the_question_back(segmented, slow):
     assert len(panel.state.answers) == 0
 
 
-@pytest.mark.parametrize(("word", "started"), [("Not now", False), ("Start", True)])
-def test_explaining_all_is_asked_for_once(segmented, slow, word, started):
-    panel = segmented.panel
-    many_samples(panel)
-    segmented.press("explain_all")
-    segmented.wait(lambda: question(segmented) is not None)
-    assert question(segmented).text().startswith("SmoothGrad sum of 2 lesions will take about ")
-    assert segmented.control("explain_all").text() == "Explain all"
-    answer(segmented, word)
-    segmented.finish()
-    assert (segmented.answered(1), segmented.answered(2)) == (started, started)
-    assert question(segmented) is None
+def test_explaining_all_is_asked_for_once(segmented, slow):
+    many_samples(segmented.panel)
+    for word, started in (("Not now", False), ("Start", True)):
+        segmented.press("explain_all")
+        segmented.wait(lambda: question(segmented) is not None)
+        assert question(segmented).text().startswith("SmoothGrad sum of 2 lesions will take about ")
+        assert segmented.control("explain_all").text() == "Explain all"
+        answer(segmented, word)
+        segmented.finish()
+        assert (segmented.answered(1), segmented.answered(2)) == (started, started)
+        assert question(segmented) is None
 
 
-def test_the_time_that_is_left_is_shown(segmented):
-    status, bar = segmented.panel.status, segmented.control("progress")
+def test_the_time_that_is_left_is_shown(qtbot):
+    status = StatusLine()
+    qtbot.addWidget(status)
+    bar = status.findChild(QProgressBar, "progress")
     status.show_report(Progress("Explaining", 0, 50, "gradients", seconds=1500.0))
     assert bar.format() == "0 of 50 gradients, about 25 minutes left"
     status.show_report(Progress("Explaining", 0, 40, "gradients", seconds=20.0))
     assert bar.format() == "0 of 40 gradients"
 
 
-def reports_before_the_map(hands, monkeypatch, few_steps):
+def reports_before_the_map(reading, monkeypatch, few_steps):
     """Ask as a click does; return the steps that are reported before the explanation begins."""
     monkeypatch.setattr(tasks, "SURELY_SHORT", few_steps)
-    panel = hands.panel
-    many_samples(panel)
-    reading, request = panel.state.reading, panel.features["explaining"].form.request()
+    request = SaliencyRequest(aggregation="sum", n_samples=12)
     steps = []
     for report in tasks.explain_subject(reading, reading.model, 1, request):
         if report.step == "Explaining":
@@ -117,7 +118,7 @@ def reports_before_the_map(hands, monkeypatch, few_steps):
     raise AssertionError("nothing was explained")
 
 
-def test_a_click_does_not_wait_for_a_trial_of_what_is_surely_short(segmented, monkeypatch):
+def test_a_click_does_not_wait_for_a_trial_of_what_is_surely_short(twin, monkeypatch):
     timed = []
     real = module._Trial
 
@@ -126,17 +127,17 @@ def test_a_click_does_not_wait_for_a_trial_of_what_is_surely_short(segmented, mo
         return real(*arguments)
 
     monkeypatch.setattr(module, "_Trial", trial)
-    _, report = reports_before_the_map(segmented, monkeypatch, tasks.SURELY_SHORT)
+    _, report = reports_before_the_map(twin.state.reading, monkeypatch, tasks.SURELY_SHORT)
     assert timed == []
     assert report.seconds is None
-    _, report = reports_before_the_map(segmented, monkeypatch, module.FEW_STEPS)
+    _, report = reports_before_the_map(twin.state.reading, monkeypatch, module.FEW_STEPS)
     assert len(timed) == 1
     assert report.seconds > 0
 
 
-def test_each_step_before_a_map_reports_so_that_it_can_be_cancelled(segmented, monkeypatch):
+def test_each_step_before_a_map_reports_so_that_it_can_be_cancelled(twin, monkeypatch):
     # Of a session that was opened again, the guesses about the network are not tested yet.
-    segmented.panel.state.reading.model._derived.clear()
-    steps, _ = reports_before_the_map(segmented, monkeypatch, module.FEW_STEPS)
+    twin.state.reading.model._derived.clear()
+    steps, _ = reports_before_the_map(twin.state.reading, monkeypatch, module.FEW_STEPS)
     assert steps.count("Testing what was guessed") > 1
     assert steps.count("Estimating the time") > 4

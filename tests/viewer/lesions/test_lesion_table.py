@@ -72,6 +72,13 @@ def note_editor(table):
     return editors[0]
 
 
+def paused(qtbot, table):
+    """Wait until no choice and no second click is waited for any more."""
+    qtbot.wait(1)
+    waiting = table._pause, table.view._click
+    qtbot.waitUntil(lambda: not any(one.waiting for one in waiting), timeout=10_000)
+
+
 def test_what_a_row_says(table):
     assert text(table, 3, "mm³") == "1,400"
     assert text(table, 1, "p max") == "0.90"
@@ -149,7 +156,7 @@ def test_only_what_is_asked_for_is_listed(qtbot, table):
 def test_filtering_the_selected_lesion_away_chooses_no_other(qtbot, table):
     table.select(1)
     qtbot.keyClicks(table.filter.text, "fp")
-    qtbot.wait(400)
+    paused(qtbot, table)
     assert table.said == []
     assert table.view.selected_row() is None
     table.filter.text.clear()
@@ -167,13 +174,13 @@ def test_arrow_keys_choose_after_a_pause_and_the_mouse_at_once(qtbot, table):
     # What the panel selects meanwhile is no choice of the person at the table.
     qtbot.keyClick(table.view, Qt.Key.Key_Down)
     table.select(2)
-    qtbot.wait(400)
+    paused(qtbot, table)
     assert len(table.said) == 2
     qtbot.keyClick(table.view, Qt.Key.Key_Return)
     assert table.said[-1] == ("chosen", 2)
     # More rows, to be copied, are no choice either.
     qtbot.keyClick(table.view, Qt.Key.Key_Down, Qt.KeyboardModifier.ShiftModifier)
-    qtbot.wait(400)
+    paused(qtbot, table)
     assert len(table.said) == 3
     qtbot.keyClick(table.view, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
     lines = QGuiApplication.clipboard().text().splitlines()
@@ -192,7 +199,7 @@ def test_a_note_is_written_without_choosing_anything(qtbot, table):
     qtbot.keyClicks(editor, "near the  vein or not ")
     qtbot.keyClick(editor, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: ("note", 2, "near the vein or not") in table.said, timeout=10_000)
-    qtbot.wait(600)
+    paused(qtbot, table)
     assert [what for what in table.said if what[0] == "chosen"] == [("chosen", 1)]
     # The lesion on show is the selected one again; F2 writes its note.
     assert table.subjects()[table.view.selected_row()] == 1

@@ -50,17 +50,11 @@ def test_notes_stand_above_the_table_though_the_preparation_is_folded(noted):
     noted.settle()
     assert not text.isVisible()
     assert "(2)" in title.text()
-
-
-def test_a_result_without_notes_says_so_and_the_status_counts_them(segmented):
-    segmented.panel.state.show_reading(
-        replace(
-            segmented.panel.state.reading,
-            segmentation=replace(segmented.panel.state.reading.segmentation, notes=()),
-        )
-    )
-    assert segmented.control("result_notes").text() == "No notes on this result"
-    assert "note" not in segmented.panel.status.text
+    reading = panel.state.reading
+    without = replace(reading.segmentation, notes=())
+    panel.state.show_reading(replace(reading, segmentation=without))
+    assert title.text() == "No notes on this result"
+    assert "note" not in panel.status.text
 
 
 def test_nothing_moves_while_a_map_refines_and_says_more(noted):
@@ -217,7 +211,7 @@ def test_as_stored_can_be_chosen_where_the_checkpoint_states_its_own(hands):
     # A session that was segmented so is restored so.
     panel.features["preparing"].checkpoint.geometry.choose(None, None)
     assert panel.state.model.model.profile.orientation == "LPS"
-    panel.features["preparing"].restore_geometry(profile)
+    panel.features["preparing"].geometry.restore(profile)
     profile = panel.state.model.model.profile
     assert (profile.orientation, profile.resample) == (None, False)
 

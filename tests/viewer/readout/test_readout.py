@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import threading
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,9 @@ from napari_ies.viewer.readout.words import (
     share_sentence,
 )
 from napari_ies.viewer.state.answers import Answer
+
+READOUT = "napari-ies readout"
+"""Name of the thread that measures."""
 
 ZONES = {
     "mean_inside": (-math.inf, 0),
@@ -200,7 +204,8 @@ def test_the_plot_is_seen_in_the_theme_and_nothing_is_left_behind(segmented):
     segmented.wait(lambda: readout.measuring.busy)
     next(iter(segmented.viewer.window._wrapped_dock_widgets.values())).destroyOnClose()
     seen_so_far = len(came)
-    segmented.qtbot.wait(500)
+    segmented.wait(lambda: not [t for t in threading.enumerate() if t.name == READOUT])
+    segmented.settle()
     assert len(came) == seen_so_far
 
 

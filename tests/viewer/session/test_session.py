@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import shutil
@@ -140,7 +139,7 @@ def test_closed_and_opened_again_everything_is_there(hands, case, make_napari_vi
         lambda: again.panel.state.reading is not None and len(again.panel.state.answers) == 2
     )
     again.wait(again.overlays)
-    reopened = again.panel
+    panel, reopened = again.panel, again.panel.state
     for layer in again.overlays():
         np.testing.assert_array_equal(layer.data, expected[layer.name])
         np.testing.assert_allclose(layer.translate, places[layer.name])
@@ -156,19 +155,19 @@ def test_closed_and_opened_again_everything_is_there(hands, case, make_napari_vi
     )
     images = [layer.name for layer in again.viewer.layers if layer.name in ("FLAIR", "T1")]
     assert images == ["T1", "FLAIR"]
-    assert reopened.saliency.request().n_samples == 2
-    assert reopened.session.notice.text == ""
+    assert panel.features["explaining"].form.request().n_samples == 2
+    assert panel.features["session"].notice.text == ""
     # The network is loaded by and by, and the session grows on.
     again.wait(lambda: reopened.model is not None)
     again.finish()
-    assert reopened.segmentation.threshold.value() == pytest.approx(
+    assert panel.features["preparing"].segmentation.threshold.value() == pytest.approx(
         reopened.reading.segmentation.threshold, abs=0.01
     )
-    reopened.explain(4)
+    panel.explaining.explain(4)
     again.wait(lambda: again.answered(4))
     saved(again)
     assert [one.subject for one in load_session(folder).maps] == [3, "the rim", 4]
-    assert reopened.session.folder == folder
+    assert panel.features["session"].folder == folder
 
 
 def dropped(hands, path):
@@ -389,27 +388,6 @@ def test_layers_without_files_are_saved_with_the_session(segmented, tmp_path, mo
     assert load_session(folder).maps
 
 
-def test_a_region_painted_anew_takes_the_place_of_the_one_before(segmented):
-    panel, case = segmented.panel, segmented.panel.state.reading.case
-    files = []
-    for start in (10, 20):
-        mask = np.zeros(case.shape, dtype=bool)
-        mask[start : start + 3, 8:11, 10] = True
-        panel.explaining.explain_region(KnownRegion.of_mask("rim", mask, case.spacing))
-        segmented.wait(lambda: segmented.answered("rim"))
-        saved(segmented)
-        folder = panel.features["session"].folder
-        files.append(len([path for path in folder.iterdir() if "region-rim" in path.name]))
-    assert files[0] == files[1] > 5
-    session = load_session(folder)
-    assert not [text for text in session.problems if "rim" in text]
-    np.testing.assert_array_equal(session.regions["rim"], mask)
-    (one,) = session.maps
-    np.testing.assert_array_equal(one.load().maps, segmented.answer("rim").saliency.maps)
-    named = set(session.record.own_files) | {"session.json"}
-    assert {path.name for path in folder.iterdir()} == named
-
-
 def test_another_folder_and_no_saving_at_all(segmented, tmp_path, monkeypatch):
     from napari_ies.viewer.panel import dialogs
 
@@ -488,37 +466,6 @@ def test_the_session_button_is_named_and_says_where_it_is_saved(segmented):
     segmented.qtbot.keyClick(button, Qt.Key.Key_Escape)
 
 
-def test_a_session_removed_while_it_is_open_is_made_whole_again_and_said_to_be(segmented):
-    panel = segmented.panel
-    mask = np.zeros(panel.state.reading.case.shape, dtype=bool)
-    mask[10:13, 8:11, 10] = True
-    panel.explaining.explain_region(
-        KnownRegion.of_mask("rim", mask, panel.state.reading.case.spacing)
-    )
-    segmented.wait(lambda: segmented.answered("rim"))
-    panel.explaining.explain(1)
-    segmented.wait(lambda: segmented.answered(1))
-    panel.state.set_note(1, "dark rim")
-    saved(segmented)
-    folder = panel.features["session"].folder
-    shutil.rmtree(folder.parent)
-    panel.state.set_note(2, "pale")
-    segmented.wait(lambda: "was removed" in panel.features["session"].notice.text)
-    saved(segmented)
-    assert panel.features["session"].folder == folder
-    session = load_session(folder)
-    assert not session.problems
-    assert session.notes == {1: "dark rim", 2: "pale"}
-    np.testing.assert_array_equal(session.regions["rim"], mask)
-    np.testing.assert_array_equal(
-        session.segmentation.labels, panel.state.reading.segmentation.labels
-    )
-    for saved_map in session.maps:
-        expected = segmented.answer(saved_map.subject).saliency.maps
-        np.testing.assert_array_equal(saved_map.load().maps, expected)
-    assert sorted(str(one.subject) for one in session.maps) == ["1", "rim"]
-
-
 def test_a_reopened_session_that_is_not_all_in_memory_is_said_to_be_gone(hands, case):
     folder = read_case(hands, case)
     close(hands)
@@ -540,22 +487,6 @@ def test_a_reopened_session_that_is_not_all_in_memory_is_said_to_be_gone(hands, 
     hands.wait(lambda: load_session(folder).notes == {3: "dark rim", 5: "sure"})
 
 
-def test_a_map_stays_saved_when_two_other_networks_were_loaded_since(segmented):
-    panel = segmented.panel
-    panel.explaining.explain(1)
-    segmented.wait(lambda: segmented.answered(1))
-    saved(segmented)
-    (answer,) = panel.state.answers
-    # As if another network had explained it, which is not loaded any more.
-    panel.state.answers._answers = {}
-    panel.state.answers.add(dataclasses.replace(answer, model_key="another"))
-    recording = panel.features["session"].autosave.recording
-    recording.known = [((1, answer.request, "another"), answer.saliency)]
-    panel.state.set_note(1, "x")
-    idle(segmented)
-    assert [one.subject for one in load_session(panel.features["session"].folder).maps] == [1]
-
-
 def hostile(folder, **changes):
     path = folder / "session.json"
     content = json.loads(path.read_text())
@@ -569,18 +500,24 @@ def damage_table(folder):
     table.write_text(table.read_text().replace("\t", "\t\t", 1))
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda folder: hostile(folder, Notes=[{"Subject": 1, "Text": 1e30}]),
-        lambda folder: hostile(folder, Explanation={"method": "smoothgrad", "n_samples": 1e30}),
-        damage_table,
-        lambda folder: next(folder.glob("*probseg.nii.gz")).write_bytes(b"no image"),
-    ],
-)
-def test_a_session_that_cannot_be_opened_leaves_everything_as_it_was(hands, case, damage, tmp_path):
+DAMAGE = {
+    "note": lambda folder: hostile(folder, Notes=[{"Subject": 1, "Text": 1e30}]),
+    "request": lambda folder: hostile(
+        folder, Explanation={"method": "smoothgrad", "n_samples": 1e30}
+    ),
+    "table": damage_table,
+    "image": lambda folder: next(folder.glob("*probseg.nii.gz")).write_bytes(b"no image"),
+}
+
+
+def test_a_session_that_cannot_be_opened_leaves_everything_as_it_was(hands, case, tmp_path):
     folder = read_case(hands, case)
-    bad = shutil.copytree(folder, tmp_path / "bad")
+    for what, damage in DAMAGE.items():
+        cannot_be_opened(hands, folder, damage, tmp_path / f"bad-{what}")
+
+
+def cannot_be_opened(hands, folder, damage, bad):
+    shutil.copytree(folder, bad)
     damage(bad)
     panel = hands.panel
     before = ([layer.name for layer in hands.viewer.layers], panel.state.reading, panel.state.shown)
@@ -600,9 +537,10 @@ def test_a_session_that_cannot_be_opened_leaves_everything_as_it_was(hands, case
     assert [answer.key for answer in panel.state.answers] == answers
     assert panel.features["session"].folder == folder
     assert {path: path.read_bytes() for path in bad.rglob("*")} == contents
-    panel.state.set_note(4, "goes on")
+    panel.state.set_note(4, f"goes on after {bad.name}")
     saved(hands)
-    hands.wait(lambda: load_session(folder).notes == {3: "dark rim", 4: "goes on"})
+    notes = {3: "dark rim", 4: f"goes on after {bad.name}"}
+    hands.wait(lambda: load_session(folder).notes == notes)
 
 
 def test_what_a_session_says_of_lesions_and_regions_that_are_not_there_harms_nothing(hands, case):
@@ -709,8 +647,7 @@ def test_a_session_reopened_while_nothing_is_saved_goes_on_once_it_is(hands, cas
 def test_under_another_name_the_same_work_is_not_offered_to_be_reopened(hands, case):
     folder = read_case(hands, case)
     panel = hands.panel
-    panel.state.reading.case = dataclasses.replace(panel.state.reading.case, subject="08")
-    panel.features["session"].rename(panel.state.reading)
+    panel.state.rename("08", panel.state.reading.case.visit)
     hands.wait(
         lambda: not panel.features["session"].busy and panel.features["session"].folder != folder
     )
@@ -782,24 +719,6 @@ def test_a_session_that_lacks_no_map_is_said_to_be_reopened_once(hands, case):
     hands.finish()
     idle(hands)
     assert panel.status.text.count("Reopened the session") == 1
-
-
-def test_former_files_that_somebody_changed_are_named_when_the_session_is_reopened(hands, case):
-    folder = read_case(hands, case)
-    explain_rim(hands, 9)
-    saved(hands)
-    former = next(one for one in load_session(folder).record.maps if one.subject == "rim").files
-    edited = folder / next(name for name in former if name.endswith("measures.tsv"))
-    edited.write_text(edited.read_text() + "my annotation\n")
-    explain_rim(hands, 12)
-    saved(hands)
-    assert set(former) <= {path.name for path in folder.iterdir()}
-    panel = hands.panel
-    panel.features["session"].open(folder)
-    hands.wait(lambda: "of former maps" in panel.features["session"].notice.text)
-    told = panel.features["session"].notice.text
-    assert f"{len(former)} files of former maps or regions" in told
-    assert f"{edited.name} was changed by hand" in told
 
 
 def test_what_the_session_button_says_is_plain_text(hands, case, tmp_path, monkeypatch):

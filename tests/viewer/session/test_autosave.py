@@ -1,0 +1,87 @@
+"""Autosave and reopening by themselves: what lies on disk, where there is no window."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+
+import numpy as np
+
+from napari_ies.results.session import load_session
+from napari_ies.viewer.session.words import problems
+
+
+def explain_rim(twin, start):
+    """Explain a region called rim, painted from a place on, and return its mask."""
+    mask = np.zeros(twin.state.reading.case.shape, dtype=bool)
+    mask[start : start + 3, 8:11, 10] = True
+    twin.explain_region("rim", mask)
+    return mask
+
+
+def test_a_region_painted_anew_takes_the_place_of_the_one_before(twin):
+    files = []
+    for start in (10, 20):
+        mask = explain_rim(twin, start)
+        folder = twin.session.folder
+        files.append(len([path for path in folder.iterdir() if "region-rim" in path.name]))
+    assert files[0] == files[1] > 5
+    session = load_session(folder)
+    assert not [text for text in session.problems if "rim" in text]
+    np.testing.assert_array_equal(session.regions["rim"], mask)
+    (one,) = session.maps
+    np.testing.assert_array_equal(one.load().maps, twin.answer("rim").saliency.maps)
+    named = set(session.record.own_files) | {"session.json"}
+    assert {path.name for path in folder.iterdir()} == named
+
+
+def test_a_map_stays_saved_when_two_other_networks_were_loaded_since(twin):
+    twin.explain(1)
+    answer = twin.answer(1)
+    # As if another network had explained it, which is not loaded any more.
+    twin.state.answers._answers = {}
+    kept = twin.state.answers.add(dataclasses.replace(answer, model_key="another"))
+    twin.session.recording.known = [(kept.key, kept.revision)]
+    twin.note(1, "x")
+    assert twin.refused == []
+    assert [one.subject for one in load_session(twin.session.folder).maps] == [1]
+
+
+def test_a_session_removed_while_it_is_open_is_made_whole_again_and_said_to_be(twin):
+    mask = explain_rim(twin, 10)
+    twin.explain(1)
+    twin.note(1, "dark rim")
+    folder = twin.session.folder
+    shutil.rmtree(folder.parent)
+    assert not any("was removed" in line for line in twin.news)
+    twin.note(2, "pale")
+    assert any("was removed" in line for line in twin.news)
+    assert twin.session.folder == folder
+    session = load_session(folder)
+    assert not session.problems
+    assert session.notes == {1: "dark rim", 2: "pale"}
+    np.testing.assert_array_equal(session.regions["rim"], mask)
+    np.testing.assert_array_equal(
+        session.segmentation.labels, twin.state.reading.segmentation.labels
+    )
+    for saved_map in session.maps:
+        expected = twin.answer(saved_map.subject).saliency.maps
+        np.testing.assert_array_equal(saved_map.load().maps, expected)
+    assert sorted(str(one.subject) for one in session.maps) == ["1", "rim"]
+
+
+def test_former_files_that_somebody_changed_are_named_when_the_session_is_reopened(twin):
+    explain_rim(twin, 9)
+    folder = twin.session.folder
+    former = next(one for one in load_session(folder).record.maps if one.subject == "rim").files
+    edited = folder / next(name for name in former if name.endswith("measures.tsv"))
+    edited.write_text(edited.read_text() + "my annotation\n")
+    explain_rim(twin, 12)
+    assert set(former) <= {path.name for path in folder.iterdir()}
+    opened = []
+    twin.reopening.shown.connect(lambda reopened: opened.append(reopened.session))
+    twin.reopening.open(folder)
+    twin.work.wait()
+    told = "\n".join(problems(opened[0], ""))
+    assert f"{len(former)} files of former maps or regions" in told
+    assert f"{edited.name} was changed by hand" in told
