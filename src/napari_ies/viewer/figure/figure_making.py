@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtWidgets import QApplication, QPushButton
+from qtpy.QtWidgets import QApplication
 
 from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
 from napari_ies.errors import NapariIESError
@@ -19,7 +19,8 @@ from napari_ies.segmentation.subject import Lesion, Region
 from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.figure.figure_dialog import FigureDialog, image_of
 from napari_ies.viewer.panel import dialogs
-from napari_ies.viewer.panel.availability import allow, describe
+from napari_ies.viewer.panel.availability import allow
+from napari_ies.viewer.panel.controls import button
 from napari_ies.viewer.work.failures import sentence
 from napari_ies.viewer.work.lane import Errand
 
@@ -52,10 +53,9 @@ class FigureMaking(Feature):
         super().__init__(services)
         # Its own, so that a preview need not wait for a map that is being computed.
         self.lane = self.work.lane()
-        self.button = QPushButton("Figure…")
-        describe(self.button, "Make a figure for a paper of the map on screen.", "figure")
+        about = "Make a figure for a paper of the map on screen."
+        self.button = button("Figure…", "figure", about, self._on_open)
         self.dialog: FigureDialog | None = None
-        self.button.clicked.connect(self._on_open)
         self.state.reading_changed.connect(self._refresh)
         self.state.answer_shown.connect(self._on_answer)
         self._refresh()

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_ies.viewer.lesions.lesion_columns import EXPLAINED, MATCH, NOTE
 from napari_ies.viewer.lesions.lesion_filter import LesionFilter
 from napari_ies.viewer.lesions.lesion_order import SortedRows
 from napari_ies.viewer.lesions.lesion_rows import LesionRows
 from napari_ies.viewer.lesions.lesion_rows_view import LesionRowsView
+from napari_ies.viewer.panel.controls import column
 from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
@@ -45,11 +46,7 @@ class LesionTable(QWidget):
         self._rows = LesionRows(self)
         self._order = SortedRows(self._rows, self)
         self.view = LesionRowsView(self._order)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(3)
-        layout.addWidget(self.filter)
-        layout.addWidget(self.view, 1)
+        column(self, self.filter, (self.view, 1), spacing=3)
         self._pause = Soon(self._on_pause, self)
         self._chosen: Subject | None = None
         self.filter.changed.connect(self._on_filter)

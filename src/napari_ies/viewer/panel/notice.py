@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
-from napari_ies.viewer.panel.availability import describe
+from napari_ies.viewer.panel.controls import button
 from napari_ies.viewer.panel.plain_text import PlainLabel
 
 if TYPE_CHECKING:
@@ -52,10 +52,9 @@ class Notice(QFrame):
         self._text.setText(text)
         self._buttons.addStretch(1)
         for number, (title, (tooltip, work)) in enumerate(answers.items()):
-            button = QPushButton(title)
-            describe(button, tooltip, f"{self.objectName()}_{number}")
-            button.clicked.connect(lambda _, work=work: self._on_answer(work))
-            self._buttons.addWidget(button)
+            answer = button(title, f"{self.objectName()}_{number}", tooltip)
+            answer.clicked.connect(lambda _, work=work: self._on_answer(work))
+            self._buttons.addWidget(answer)
         self.show()
 
     def _on_answer(self, work: Callable[[], None]) -> None:

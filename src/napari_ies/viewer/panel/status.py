@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QProgressBar, QWidget
 
 from napari_ies.duration import MINUTE, about
 from napari_ies.time_left import TimeLeft
 from napari_ies.viewer.panel.availability import allow, describe
-from napari_ies.viewer.panel.plain_text import PlainLabel
+from napari_ies.viewer.panel.controls import button, column, row, words
 from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
@@ -34,23 +34,14 @@ class StatusLine(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._text = PlainLabel()
-        self._text.setWordWrap(True)
-        describe(self._text, "What happens now, or what happened last.", "status")
+        self._text = words("status", "What happens now, or what happened last.")
         self._time_left = TimeLeft()
         self._progress = QProgressBar()
         self._progress.setTextVisible(True)
         describe(self._progress, "How much of the computation is done.", "progress")
-        self._cancel = QPushButton("Cancel")
-        describe(self._cancel, "Stop the computation; what is on screen stays.", "cancel")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        row = QHBoxLayout()
-        row.addWidget(self._progress, 1)
-        row.addWidget(self._cancel)
-        layout.addWidget(self._text)
-        layout.addLayout(row)
-        self._cancel.clicked.connect(self.cancel_requested)
+        about = "Stop the computation; what is on screen stays."
+        self._cancel = button("Cancel", "cancel", about, self.cancel_requested)
+        column(self, self._text, row((self._progress, 1), self._cancel))
         self._pause = Soon(self._move, self)
         self.set_idle()
 

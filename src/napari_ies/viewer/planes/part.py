@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QPushButton
-
 from napari_ies.viewer.canvas.canvases import main_window_of, qt_viewer_of, shown_axes
 from napari_ies.viewer.canvas.outlines.lines import OutlineLines
 from napari_ies.viewer.canvas.own_context import keep_to_own_context
 from napari_ies.viewer.canvas.window_close import WindowClose
 from napari_ies.viewer.feature import Feature, Place, Placed
-from napari_ies.viewer.panel.availability import allow, describe
+from napari_ies.viewer.panel.availability import allow
+from napari_ies.viewer.panel.controls import button
 from napari_ies.viewer.planes.overlay import PlaneOverlay
 from napari_ies.viewer.planes.space import SpaceView
 from napari_ies.viewer.planes.three_planes import ThreePlanes
@@ -36,22 +35,22 @@ class Planes(Feature):
         self._reopen = False
         lane = self.work.lane()
         self._space = SpaceView(self.viewer, self.scene, self.tell, lane)
-        self._planes_button = _button(
+        self._planes_button = button(
             "3 planes",
+            "three_planes_button",
             "Axial, coronal and sagittal with one crosshair. The wheel turns slices, Shift and "
             "the wheel zoom; a click moves the crosshair and picks the lesion under it.",
-            "three_planes_button",
+            self.toggle,
         )
-        self._cross_button = _button(
-            "Crosshair", "Show the crosshair of the three planes, or not.", "crosshair_button"
-        )
-        self._space_button = _button(
-            "3-D", "The lesions in space, with the saliency of the selected one.", "space_button"
-        )
+        about = "Show the crosshair of the three planes, or not."
+        self._cross_button = button("Crosshair", "crosshair_button", about)
+        about = "The lesions in space, with the saliency of the selected one."
+        self._space_button = button("3-D", "space_button", about, self.toggle_space)
+        self._buttons = [self._planes_button, self._cross_button, self._space_button]
+        for one in self._buttons:
+            one.setCheckable(True)
         self._cross_button.setChecked(True)
-        self._planes_button.clicked.connect(self.toggle)
         self._cross_button.toggled.connect(self._on_lines)
-        self._space_button.clicked.connect(self.toggle_space)
         self.state.selection_changed.connect(self._space.colour)
         self.state.reading_changed.connect(self._on_reading)
         self.scene.room_taken.connect(self._on_room_taken)
@@ -60,8 +59,7 @@ class Planes(Feature):
 
     def views(self) -> Sequence[Placed]:
         """Return the buttons."""
-        buttons = [self._planes_button, self._cross_button, self._space_button]
-        return (Placed(Place.VIEW_BUTTON, buttons),)
+        return (Placed(Place.VIEW_BUTTON, self._buttons),)
 
     def actions(self) -> Mapping[str, Callable[[], object]]:
         """Return what the first button does."""
@@ -221,10 +219,3 @@ class Planes(Feature):
     def _on_lines(self, shown: bool) -> None:
         if self._three is not None:
             self._three.set_lines(shown)
-
-
-def _button(text: str, tooltip: str, name: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setCheckable(True)
-    describe(button, tooltip, name)
-    return button

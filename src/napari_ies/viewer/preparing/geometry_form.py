@@ -5,12 +5,14 @@ from __future__ import annotations
 from functools import partial
 
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QSizePolicy, QWidget
+from qtpy.QtWidgets import QComboBox, QLabel, QWidget
+from superqt.utils import signals_blocked
 
 from napari_ies.network.profile import Profile
 from napari_ies.network.trained_grid import AS_STORED, is_orientation
 from napari_ies.parameters import parameters_of
-from napari_ies.viewer.panel.availability import describe
+from napari_ies.viewer.panel.controls import combo as make_combo
+from napari_ies.viewer.panel.controls import grid
 
 ORIENTATIONS = ("LAS", "RAS", "LPS", "RPS", "LPI", "RPI", "LAI", "RAI")
 """On offer: axial storage, whichever way its axes run; any other can be typed."""
@@ -40,11 +42,8 @@ class GeometryForm(QWidget):
         self._taken: Taken = (None, None)
         # Whether a refusal is the last that was said, and something was typed since.
         self._refused = self._typed_since = False
-        layout = QGridLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
+        layout = grid(self, 0, 1, 0, 1)
         layout.setHorizontalSpacing(4)
-        layout.setColumnStretch(1, 1)
-        layout.setColumnStretch(3, 1)
         layout.addWidget(QLabel(ABOUT["orientation"].label), 0, 0)
         layout.addWidget(self._orientation, 0, 1)
         layout.addWidget(QLabel(ABOUT["spacing"].label), 0, 2)
@@ -130,22 +129,19 @@ class GeometryForm(QWidget):
 
 
 def _editable(name: str) -> QComboBox:
-    combo = QComboBox()
+    combo = make_combo(name, ABOUT[name].help)
     combo.setEditable(True)
     combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-    combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
     # Room for the arrow and what napari's themes leave free around the text.
     combo.setMinimumWidth(combo.fontMetrics().horizontalAdvance(AS_STORED) + 56)
-    describe(combo, ABOUT[name].help, name)
     return combo
 
 
 def _fill(combo: QComboBox, entries: tuple[str, ...]) -> None:
-    combo.blockSignals(True)
-    combo.clear()
-    combo.addItems(list(entries))
-    combo.setCurrentIndex(0)
-    combo.blockSignals(False)
+    with signals_blocked(combo):
+        combo.clear()
+        combo.addItems(list(entries))
+        combo.setCurrentIndex(0)
 
 
 def _show_beginnings(*combos: QComboBox) -> None:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QPushButton, QSizePolicy, QWidget
+from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QWidget
+from superqt.utils import signals_blocked
 
 from napari_ies.patient.sequence_names import guess_sequences
 from napari_ies.viewer.panel import dialogs
 from napari_ies.viewer.panel.availability import describe
 from napari_ies.viewer.panel.combo_entries import Unsuitable, add_unsuitable
+from napari_ies.viewer.panel.controls import button, combo, grid
 from napari_ies.viewer.panel.plain_text import PlainLabel, shown_name
 
 if TYPE_CHECKING:
@@ -48,10 +50,7 @@ class ImagesForm(QWidget):
         self._rows: dict[str, _Row] = {}
         self._images: dict[str, str] = {}
         self._unsuitable: tuple[Unsuitable, ...] = ()
-        self._layout = QGridLayout(self)
-        self._layout.setContentsMargins(0, 0, 0, 0)
-        self._layout.setVerticalSpacing(3)
-        self._layout.setColumnStretch(1, 1)
+        self._layout = grid(self, 0, 1)
         self.set_sequences(sequences)
 
     @property
@@ -128,38 +127,28 @@ class ImagesForm(QWidget):
         return {name: key for name, key in keys.items() if key is not None}
 
     def _new_row(self, number: int, sequence: str) -> _Row:
-        row = _Row(PlainLabel(sequence), QComboBox(), QPushButton("Open…"))
-        describe(
-            row.combo,
-            f"The image that shows {sequence}: any open 3-d image. The guess goes by the name.",
+        choice = combo(
             f"image_{sequence}",
+            f"The image that shows {sequence}: any open 3-d image. The guess goes by the name.",
         )
-        row.combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        describe(row.button, f"Open a NIfTI file as {sequence}.", f"open_{sequence}")
-        row.combo.activated.connect(lambda _: self._on_activated(row))
-        row.combo.currentIndexChanged.connect(self._on_changed)
-        row.button.clicked.connect(lambda _: self._on_open(sequence))
+        browse = button("Open…", f"open_{sequence}", f"Open a NIfTI file as {sequence}.")
+        row = _Row(PlainLabel(sequence), choice, browse)
+        choice.activated.connect(lambda _: setattr(row, "touched", True))
+        choice.currentIndexChanged.connect(self.changed)
+        browse.clicked.connect(lambda _: self._on_open(sequence))
         for column, widget in enumerate((row.label, row.combo, row.button)):
             self._layout.addWidget(widget, number, column)
         return row
 
     def _fill(self, row: _Row, key: str | None) -> None:
-        row.combo.blockSignals(True)
-        row.combo.clear()
-        row.combo.addItem(NOT_CHOSEN)
-        row.combo.addItems([shown_name(name) for name in self._images.values()])
-        add_unsuitable(row.combo, self._unsuitable)
         row.keys = tuple(self._images)
-        row.combo.setCurrentIndex(0 if key is None else row.keys.index(key) + 1)
-        row.combo.blockSignals(False)
+        with signals_blocked(row.combo):
+            row.combo.clear()
+            row.combo.addItems([NOT_CHOSEN, *map(shown_name, self._images.values())])
+            add_unsuitable(row.combo, self._unsuitable)
+            row.combo.setCurrentIndex(0 if key is None else row.keys.index(key) + 1)
 
     def _on_open(self, sequence: str) -> None:
         path = dialogs.choose_file(self, f"Open {sequence}", dialogs.IMAGES)
         if path:
             self.file_chosen.emit(sequence, path)
-
-    def _on_activated(self, row: _Row) -> None:
-        row.touched = True
-
-    def _on_changed(self) -> None:
-        self.changed.emit()

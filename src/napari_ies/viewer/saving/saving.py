@@ -6,11 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QPushButton
-
 from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.panel import dialogs
-from napari_ies.viewer.panel.availability import allow, describe
+from napari_ies.viewer.panel.availability import allow
+from napari_ies.viewer.panel.controls import button
 from napari_ies.viewer.work import tasks
 from napari_ies.viewer.work.job import Job
 
@@ -25,9 +24,8 @@ class Saving(Feature):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
-        self.button = QPushButton("Save…")
-        describe(self.button, "Save the lesions and every finished map to a folder.", "save")
-        self.button.clicked.connect(self._on_button)
+        about = "Save the lesions and every finished map to a folder."
+        self.button = button("Save…", "save", about, self._on_button)
         self.state.reading_changed.connect(self._refresh)
         self._refresh()
 

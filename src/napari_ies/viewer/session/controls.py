@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtWidgets import QMenu, QPushButton
+from qtpy.QtWidgets import QMenu
 from superqt import QElidingLabel
 
 from napari_ies.viewer.panel.availability import describe
+from napari_ies.viewer.panel.controls import button
 from napari_ies.viewer.panel.plain_text import shown_name, tool_tip
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ class SessionControls(QObject):
     def __init__(self, saves_itself: bool, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._sentence = ""
-        self.button = QPushButton("Session…")
-        describe(self.button, "Open a saved session, or choose where this one is saved.", "session")
+        about = "Open a saved session, or choose where this one is saved."
+        self.button = button("Session…", "session", about)
         self.line = QElidingLabel()
         self.line.setTextFormat(Qt.TextFormat.PlainText)
         self.line.setElideMode(Qt.TextElideMode.ElideMiddle)
