@@ -54,7 +54,8 @@ class ViewForm(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._look = Look()
+        self.look = Look()
+        """The look on show."""
         self.signed = _colour_combo(
             SIGNED_MAPS,
             colours.diverging,
@@ -110,18 +111,13 @@ class ViewForm(QWidget):
             self.follow_requested,
         )
         self._lay_out()
-        self.set_look(self._look)
+        self.set_look(self.look)
         self.set_by_hand({})
         self._connect()
 
-    @property
-    def look(self) -> Look:
-        """The look on show."""
-        return self._look
-
     def set_look(self, look: Look) -> None:
         """Show a look without saying that a person chose it."""
-        self._look = look
+        self.look = look
         with signals_blocked(self.threshold), signals_blocked(self.opacity):
             self.threshold.setValue(look.threshold)
             self.opacity.setValue(round(100 * look.opacity))
@@ -137,7 +133,7 @@ class ViewForm(QWidget):
     def set_limit(self, limit: float, unit: str) -> None:
         """Show where the colours of the map on screen end, unless a person fixed the number."""
         self.fixed.setToolTip(f"Magnitude at which the colours end, in {unit}.")
-        if self._look.limits != "fixed":
+        if self.look.limits != "fixed":
             self.fixed.setValue(limit)
 
     def set_shown(self, *, overlay: bool, outlines: bool) -> None:
@@ -165,19 +161,19 @@ class ViewForm(QWidget):
         self.outlines.clicked.connect(self.outlines_toggled)
 
     def _on_fixed(self) -> None:
-        if self._look.limits == "fixed":
+        if self.look.limits == "fixed":
             self._on_edited()
 
     def _on_edited(self) -> None:
         step = THRESHOLD_STEP * round(self.threshold.value() / THRESHOLD_STEP)
         limits = LIMITS[self.limits.currentIndex()]
         look = replace(
-            self._look,
+            self.look,
             signed=self.signed.currentText(),
             sequential=self.sequential.currentText(),
             limits=limits,
             # The box also shows limits that nobody fixed.
-            fixed=self.fixed.value() if limits == "fixed" else self._look.fixed,
+            fixed=self.fixed.value() if limits == "fixed" else self.look.fixed,
             threshold=step,
             opacity=self.opacity.value() / 100,
             colour_bar=self.colour_bar.isChecked(),

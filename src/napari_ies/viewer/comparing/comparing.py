@@ -10,6 +10,7 @@ import numpy as np
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow
 
+from napari_ies.viewer.canvas.canvases import around
 from napari_ies.viewer.canvas.layers.second_view import SecondView
 from napari_ies.viewer.canvas.window_close import WindowClose
 from napari_ies.viewer.comparing.compare_view import CompareView
@@ -20,12 +21,11 @@ from napari_ies.viewer.work.qt_clock import Soon
 from napari_ies.viewer.work.tasks import once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from napari_ies.progress import Progress
     from napari_ies.saliency.reading_off.comparison import Comparison
     from napari_ies.saliency.saliency import Saliency
-    from napari_ies.segmentation.subject import Subject
     from napari_ies.viewer.feature import Services
     from napari_ies.viewer.state.answers import Answer, Key
     from napari_ies.viewer.state.reading import Reading
@@ -64,11 +64,8 @@ class Comparing(Feature):
         state.reading_changed.connect(self._on_reading)
         self.scene.room_taken.connect(self._on_room_taken)
         self._offer()
-
-    def views(self) -> Sequence[Placed]:
-        """Return the tab."""
-        tooltip = "Two maps: how far they agree, and where they differ."
-        return (Placed(Place.TAB, [self.view], "Compare", tooltip),)
+        about = "Two maps: how far they agree, and where they differ."
+        self.views = (Placed(Place.TAB, [self.view], "Compare", about),)
 
     def attach(self) -> None:
         """Follow how the map on screen looks."""
@@ -110,10 +107,11 @@ class Comparing(Feature):
         self._set_pair(a, b)
 
     def _on_side_by_side(self, on: bool) -> None:
-        if on and self._a is not None and self._b is not None:
-            self._open_second()
-        else:
+        if not on or self._a is None or self._b is None:
             self._go_back()
+        elif self._second is None and self.state.reading is not None:
+            with self.tell.announce("Opening the second view…"):
+                self._open_second()
 
     def _on_comparison(self, a: Answer, b: Answer, comparison: Comparison) -> None:
         if self._same(a, self._a) and self._same(b, self._b):
@@ -129,15 +127,12 @@ class Comparing(Feature):
     def _partner(self, answer: Answer) -> Answer | None:
         """Return what an answer is compared with unless a person chooses: what came before."""
         present = self._b
-        if present is not None and present.subject == answer.subject != self._a_subject:
+        before = None if self._a is None else self._a.subject
+        if present is not None and present.subject == answer.subject != before:
             return present
         kept = [other for other in self.state.answers if not self._same(other, answer)]
         about = [other for other in kept if other.subject == answer.subject]
         return next(reversed(about or kept), None)
-
-    @property
-    def _a_subject(self) -> Subject | None:
-        return None if self._a is None else self._a.subject
 
     def _set_pair(self, a: Answer | None, b: Answer | None) -> None:
         self._a, self._b, self._comparison = a, b, None
@@ -166,12 +161,6 @@ class Comparing(Feature):
         self.work.run(Job("compare", "Comparing", work, done, key=(a.key, b.key)))
 
     def _open_second(self) -> None:
-        if self._second is not None or self.state.reading is None:
-            return
-        with self.tell.announce("Opening the second view…"):
-            self._open_beside()
-
-    def _open_beside(self) -> None:
         self.scene.room_taken.emit(self)
         images = [layer for layer in self.scene.images() if layer.visible]
         self._second = SecondView(self.viewer, images)
@@ -184,7 +173,7 @@ class Comparing(Feature):
 
     def _place(self, dock: QDockWidget) -> None:
         """Put the second view between the image and the panel."""
-        window, panel = dock.parent(), self._panel_dock()
+        window, panel = dock.parent(), around(self.view, QDockWidget)
         if not isinstance(window, QMainWindow):
             return
         self._window, self._dock = WindowClose(window, self._go_back), dock
@@ -195,15 +184,9 @@ class Comparing(Feature):
             window.splitDockWidget(dock, panel, Qt.Orientation.Horizontal)
         self._soon.ask()
 
-    def _panel_dock(self) -> QDockWidget | None:
-        around = self.view.parentWidget()
-        while around is not None and not isinstance(around, QDockWidget):
-            around = around.parentWidget()
-        return around
-
     def _give_width_back(self) -> None:
         """Let the image, not the panel, have the room of the second view that was closed."""
-        panel = self._panel_dock()
+        panel = around(self.view, QDockWidget)
         if panel is None or self._window is not None or not self._panel_width:
             return
         window = panel.parent()

@@ -25,7 +25,7 @@ from napari_ies.viewer.work.failures import sentence
 from napari_ies.viewer.work.lane import Errand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
     from qtpy.QtGui import QImage
@@ -59,10 +59,7 @@ class FigureMaking(Feature):
         self.state.reading_changed.connect(self._refresh)
         self.state.answer_shown.connect(self._on_answer)
         self._refresh()
-
-    def views(self) -> Sequence[Placed]:
-        """Return the button."""
-        return (Placed(Place.BUTTON, [self.button]),)
+        self.views = (Placed(Place.BUTTON, [self.button]),)
 
     def release(self) -> None:
         """Stop drawing and close the dialog: the panel is closed."""

@@ -13,8 +13,6 @@ from napari_ies.viewer.work import tasks
 from napari_ies.viewer.work.job import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from napari_ies.viewer.feature import Services
     from napari_ies.viewer.volumes.layer_data import LayerDataTuple
 
@@ -31,10 +29,8 @@ class Guidance(Feature):
         self.first_steps.help_requested.connect(self.show_first_steps)
         self.first_steps.demo_requested.connect(self.load_demo)
         self.link.layers_changed.connect(self._on_layers_changed)
-
-    def views(self) -> Sequence[Placed]:
-        """Return the hint and the button."""
-        return Placed(Place.WELCOME, [self.first_steps]), Placed(Place.BUTTON, [self._button])
+        hint = Placed(Place.WELCOME, [self.first_steps])
+        self.views = hint, Placed(Place.BUTTON, [self._button])
 
     def show_first_steps(self) -> None:
         """Open the help at its first page."""

@@ -52,7 +52,7 @@ def combo(name: str, tooltip: str, entries: Iterable[str] = (), least: int = 0) 
     return made
 
 
-def words(name: str, tooltip: str = "", *, selectable: bool = False) -> PlainLabel:
+def words(name: str = "", tooltip: str = "", *, selectable: bool = False) -> PlainLabel:
     """Return a label for sentences, as many lines as they need."""
     made = PlainLabel()
     made.setWordWrap(True)

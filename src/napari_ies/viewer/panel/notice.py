@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
-from napari_ies.viewer.panel.controls import button
-from napari_ies.viewer.panel.plain_text import PlainLabel
+from napari_ies.viewer.panel.controls import button, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,10 +20,8 @@ class Notice(QFrame):
         self.setObjectName(name)
         # Amber, as the lesions' outlines: napari's themes draw no frame of their own.
         self.setStyleSheet(f"#{name} {{ border: none; border-left: 4px solid #d9a441; }}")
-        self._text = PlainLabel()
+        self._text = words(selectable=True)
         self._text.setObjectName(f"{name}_text")
-        self._text.setWordWrap(True)
-        self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._buttons = QHBoxLayout()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)

@@ -76,10 +76,7 @@ class Preparing(Feature):
         state.restored.connect(self._on_restored)
         state.checkpoint_wanted.connect(self._on_checkpoint_wanted)
         self.refresh()
-
-    def views(self) -> Sequence[Placed]:
-        """Return the sections of what is set up once, and the notes on the result."""
-        return (
+        self.views = (
             Placed(Place.PREPARATION, [self.images, self.naming.form], "Images"),
             Placed(Place.PREPARATION, [self.checkpoint], "Checkpoint"),
             Placed(Place.PREPARATION, [self.segmentation], "Segmentation"),

@@ -14,8 +14,6 @@ from napari_ies.viewer.volumes.sources import source_of
 from napari_ies.viewer.work.job import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from napari_ies.counterfactual.counterfactual import Counterfactual
     from napari_ies.segmentation.segmentation import Segmentation
     from napari_ies.viewer.feature import Services
@@ -54,18 +52,15 @@ class Regions(Feature):
         state.selection_changed.connect(self._refresh)
         state.answer_shown.connect(self._on_answer_shown)
         self._refresh()
-
-    def views(self) -> Sequence[Placed]:
-        """Return the tab."""
-        tooltip = "Explain any region, and see what the network would mark were it different."
-        return (Placed(Place.TAB, [self.view], "Regions", tooltip),)
+        about = "Explain any region, and see what the network would mark were it different."
+        self.views = (Placed(Place.TAB, [self.view], "Regions", about),)
 
     def add_region(self) -> None:
         """Add an empty layer to paint a region in, and take it as the region."""
         reading = self.state.reading
         if reading is None:
             return
-        key = self.scene.regions.add(reading.case, reading.frame)
+        key = self.scene.add_region(reading.case, reading.frame)
         self._on_layers_changed()
         self.view.region.choose(key)
         self.tell.say("Paint the region with the brush, then press Explain region.")

@@ -14,8 +14,6 @@ from napari_ies.viewer.work import tasks
 from napari_ies.viewer.work.job import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from napari_ies.viewer.feature import Services
 
 
@@ -28,10 +26,7 @@ class Saving(Feature):
         self.button = button("Save…", "save", about, self._on_button)
         self.state.reading_changed.connect(self._refresh)
         self._refresh()
-
-    def views(self) -> Sequence[Placed]:
-        """Return the button."""
-        return (Placed(Place.BUTTON, [self.button]),)
+        self.views = (Placed(Place.BUTTON, [self.button]),)
 
     def save_to(self, folder: str, overwrite: bool = False) -> None:
         """Save to a folder; files that are there are replaced only if that is said."""

@@ -45,7 +45,8 @@ class SessionControls(QObject):
 
     def __init__(self, saves_itself: bool, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._sentence = ""
+        self.text = ""
+        """What the line and the button's tooltip say in full."""
         about = "Open a saved session, or choose where this one is saved."
         self.button = button("Session…", "session", about)
         self.line = QElidingLabel()
@@ -81,11 +82,6 @@ class SessionControls(QObject):
         self.automatic.setCheckable(True)
         self.automatic.setChecked(saves_itself)
         self.button.setMenu(menu)
-
-    @property
-    def text(self) -> str:
-        """What the line and the button's tooltip say in full."""
-        return self._sentence
 
     def show_place(self, folder: Path) -> None:
         """Say where the session is saved."""
@@ -129,7 +125,7 @@ class SessionControls(QObject):
         self._folder.setEnabled(False)
 
     def _say(self, sentence: str, line: str) -> None:
-        self._sentence = sentence
+        self.text = sentence
         self.button.setToolTip(tool_tip(sentence))
         self.line.setToolTip(tool_tip(sentence))
         self.line.setText(shown_name(line))

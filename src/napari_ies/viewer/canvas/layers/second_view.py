@@ -9,13 +9,14 @@ from napari.components import ViewerModel
 from napari.experimental import link_layers, unlink_layers
 from napari.layers import Layer
 from qtpy.QtCore import QEvent, Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_ies.viewer.canvas.extra_view import extra_view
 from napari_ies.viewer.canvas.layers.overlays import SaliencyOverlays
 from napari_ies.viewer.canvas.layers.stack import LayerStack
 from napari_ies.viewer.canvas.outlines.lines import OutlineLines
 from napari_ies.viewer.canvas.outlines.outlines import Outlines
+from napari_ies.viewer.panel.controls import column
 from napari_ies.viewer.panel.plain_text import shown_name
 from napari_ies.viewer.volumes.units import share_world_units
 
@@ -55,9 +56,7 @@ class SecondView(QWidget):
         self._busy = False
         self.model = ViewerModel()
         self.canvas = extra_view(self.model)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.canvas)
+        column(self, self.canvas)
         self._stack = LayerStack(self.model)
         self.overlays = SaliencyOverlays(self._stack)
         self._outlines = Outlines()
@@ -75,12 +74,8 @@ class SecondView(QWidget):
     def set_title(self, title: str) -> None:
         """Say on the canvas what is shown."""
         text = self.model.canvas.overlays["text"]
-        text.text, text.position, text.font_size, text.visible = (
-            shown_name(title),
-            "top_left",
-            10,
-            True,
-        )
+        text.text, text.position = shown_name(title), "top_left"
+        text.font_size, text.visible = 10, True
 
     def set_offset(self, offset: Point) -> None:
         """Look at another place than the viewer does.
