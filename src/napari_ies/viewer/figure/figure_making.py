@@ -147,9 +147,8 @@ class FigureMaking(Feature):
         done: Callable[[Any], None],
     ) -> None:
         content = self.content()
-        if content is None:
-            return
-        self._add(kind, partial(work, content, self.settings()), done)
+        if content is not None:
+            self._add(kind, partial(work, content, self.settings()), done)
 
     def _add(self, kind: str, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         self.lane.add(Errand(work, done, self._on_failed, key=kind))
@@ -173,8 +172,7 @@ class FigureMaking(Feature):
         path = self._ask("Save the figure", self._suggested(content), form)
         if path is not None:
             self._say("Drawing…")
-            work = partial(_save, path)
-            self._submit("save", work, self._on_saved)
+            self._submit("save", partial(_save, path), self._on_saved)
 
     def _on_screenshot(self) -> None:
         path = self._ask("Save a screenshot of the canvas", "screenshot", "png")

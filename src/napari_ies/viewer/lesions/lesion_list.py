@@ -38,7 +38,7 @@ class LesionList(Feature):
         self.actions = {
             "next": lambda: self.table.step(1),
             "previous": lambda: self.table.step(-1),
-            "note": self.table.write_note,
+            "note": self.table.view.edit_note,
             "explain_all": self.table.filter.explain_all.click,
         }
 

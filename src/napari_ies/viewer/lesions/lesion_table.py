@@ -37,8 +37,6 @@ class LesionTable(QWidget):
     the arrow keys."""
     note_changed = Signal(object, str)
     """The lesion or region, and what a person wrote about it."""
-    explain_all_requested = Signal()
-    """The button was pressed, to start or to stop."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -50,7 +48,6 @@ class LesionTable(QWidget):
         self._pause = Soon(self._on_pause, self)
         self._chosen: Subject | None = None
         self.filter.changed.connect(self._on_filter)
-        self.filter.explain_all_requested.connect(self.explain_all_requested)
         self._rows.noted.connect(self.note_changed)
         self.view.moved.connect(self._pause_for)
         self.view.picked.connect(self._on_picked)
@@ -96,10 +93,6 @@ class LesionTable(QWidget):
         """Show a note without saying that a person wrote it."""
         self._rows.set_value(subject, NOTE, text)
 
-    def set_explaining_all(self, running: bool) -> None:
-        """Offer to stop explaining all, or to start."""
-        self.filter.set_explaining(running)
-
     def notes(self) -> dict[Subject, str]:
         """Return what was noted, by lesion or region."""
         return {row.subject: row.values[NOTE] for row in self._rows.rows if row.values.get(NOTE)}
@@ -125,10 +118,6 @@ class LesionTable(QWidget):
         if row != current:
             self.view.select_row(row)
             self._pause_for()
-
-    def write_note(self) -> None:
-        """Begin to write the note of the selected row."""
-        self.view.edit_note()
 
     def _show_chosen(self) -> None:
         shown = self.subjects()

@@ -145,7 +145,7 @@ class Preparing(Feature):
         chosen = self.images.assignment()
         try:
             sources = placed({s: self._source(k) for s, k in chosen.items()})
-            reference, given = form.reference_key, form.lesions.key
+            reference, given = form.reference.key, form.lesions.key
             mask = None if reference is None else self._source(reference)
             lesions = None if given is None else self._source(given)
         except NapariIESError as error:

@@ -83,11 +83,6 @@ class SegmentationForm(QWidget):
             choice.set_layers(masks, unsuitable)
         self._on_lesions()
 
-    @property
-    def reference_key(self) -> str | None:
-        """Key of the chosen reference mask, or None."""
-        return self.reference.key
-
     def choose_mask(self, key: str | None) -> None:
         """Choose a reference mask by its key, or none."""
         self.reference.choose(key)

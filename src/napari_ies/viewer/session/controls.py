@@ -57,24 +57,12 @@ class SessionControls(QObject):
         self.line.hide()
         menu = QMenu(self.button)
         menu.setToolTipsVisible(True)
-        self._add(
-            menu,
-            "Open session…",
-            "Choose the folder of a session that was saved before.",
-            self.open_requested,
-        )
-        self._add(
-            menu,
-            "Save in another folder…",
-            "Choose a folder in which this session is saved from now on.",
-            self.place_requested,
-        )
-        self._folder = self._add(
-            menu,
-            "Show the folder",
-            "Show where this session is saved, in the system's file manager.",
-            self.folder_requested,
-        )
+        about = "Choose the folder of a session that was saved before."
+        self._add(menu, "Open session…", about, self.open_requested)
+        about = "Choose a folder in which this session is saved from now on."
+        self._add(menu, "Save in another folder…", about, self.place_requested)
+        about = "Show where this session is saved, in the system's file manager."
+        self._folder = self._add(menu, "Show the folder", about, self.folder_requested)
         self._folder.setEnabled(False)
         menu.addSeparator()
         self.automatic = menu.addAction("Save by itself")
@@ -85,8 +73,7 @@ class SessionControls(QObject):
 
     def show_place(self, folder: Path) -> None:
         """Say where the session is saved."""
-        self._say(f"This session is saved in {folder}.", f"Session: {folder}")
-        self._folder.setEnabled(True)
+        self._say(f"This session is saved in {folder}.", f"Session: {folder}", is_folder=True)
 
     def show_planned(self, folder: Path | None) -> None:
         """Say that nothing is saved yet, and where it will be, or that nothing can be."""
@@ -100,7 +87,6 @@ class SessionControls(QObject):
             f"Nothing is saved yet: the first map, note or region begins a session in {folder}.",
             f"Nothing is saved yet, later in {folder}",
         )
-        self._folder.setEnabled(False)
 
     def show_switched_off(self, folder: Path | None) -> None:
         """Say that nothing is saved because a person wants that; what was saved lies in a folder.
@@ -116,20 +102,20 @@ class SessionControls(QObject):
         self._say(
             f"Nothing more is saved in {folder}: {SWITCHED_OFF}.",
             f"Nothing more is saved ({SWITCHED_OFF}): {folder}",
+            is_folder=True,
         )
-        self._folder.setEnabled(True)
 
     def show_unsaved(self, reason: str) -> None:
         """Say that the session is not saved, in one sentence."""
         self._say(reason, reason)
-        self._folder.setEnabled(False)
 
-    def _say(self, sentence: str, line: str) -> None:
+    def _say(self, sentence: str, line: str, *, is_folder: bool = False) -> None:
         self.text = sentence
         self.button.setToolTip(tool_tip(sentence))
         self.line.setToolTip(tool_tip(sentence))
         self.line.setText(shown_name(line))
         self.line.show()
+        self._folder.setEnabled(is_folder)
 
     def _add(self, menu: QMenu, text: str, tooltip: str, signal: Signal) -> QAction:
         action = menu.addAction(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_ies.colour_maps import SIGNED_MAPS
 from napari_ies.viewer.canvas import colours
@@ -48,7 +48,7 @@ class CounterfactualLayers:
         result = seen.counterfactual
         turn, known = frame.reorientation, {"affine": result.case.affine}
         channel = result.case.sequences.index(result.edit.sequence)
-        self._image = self._make(
+        self._image = self._stack.make(
             "image",
             "changed image",
             turn.apply(result.case.data[channel]),
@@ -61,7 +61,7 @@ class CounterfactualLayers:
             **frame.placement(),
         )
         self._stack.put_below(self._image, ("probability", "lesions", "overlay"))
-        self._marked = self._make(
+        self._marked = self._stack.make(
             "labels",
             "marked then",
             turn.apply(result.labels),
@@ -71,7 +71,7 @@ class CounterfactualLayers:
             known=known,
             **frame.placement(),
         )
-        self._change = self._make(
+        self._change = self._stack.make(
             "image",
             "change of probability",
             turn.apply(seen.difference),
@@ -108,9 +108,6 @@ class CounterfactualLayers:
         self.make_way()
         self._stack.remove(self._change, self._marked, self._image)
         self._change = self._marked = self._image = None
-
-    def _make(self, kind: str, what: str, data: Any, **arguments: Any) -> str:
-        return self._stack.make(kind, what, data, blending="translucent_no_depth", **arguments)
 
     def _hide_saliency(self) -> None:
         """Two maps over each other cannot be told apart."""

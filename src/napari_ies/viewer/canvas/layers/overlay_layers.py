@@ -135,7 +135,6 @@ class OverlayLayers:
             "image",
             "overlay",
             data,
-            blending="translucent_no_depth",
             interpolation2d="linear",
             # Signed values in space: what is clear stays clear, and negative is not lost.
             rendering="translucent",

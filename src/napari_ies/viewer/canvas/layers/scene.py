@@ -211,6 +211,7 @@ class Scene:
                 name=f"{sequence} on the grid of {case.sequences[0]}",
                 colormap="gray",
                 interpolation2d="linear",
+                blending="translucent",
                 contrast_limits=window_of(volume, case.backgrounds[channel]),
                 visible=False,
                 known={"affine": case.affine},
