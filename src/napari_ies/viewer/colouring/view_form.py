@@ -7,14 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QImage, QPixmap
-from qtpy.QtWidgets import (
-    QAbstractSpinBox,
-    QComboBox,
-    QDoubleSpinBox,
-    QFormLayout,
-    QLabel,
-    QWidget,
-)
+from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QWidget
 from superqt import QLabeledSlider
 from superqt.utils import signals_blocked
 
@@ -22,12 +15,7 @@ from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
 from napari_ies.viewer.canvas import colours
 from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.panel.controls import button, combo, row, tick_box, words
-from napari_ies.viewer.state.look import (
-    HIGHEST_THRESHOLD,
-    LIMITS,
-    THRESHOLD_STEP,
-    Look,
-)
+from napari_ies.viewer.state.look import HIGHEST_THRESHOLD, LIMITS, THRESHOLD_STEP, Look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

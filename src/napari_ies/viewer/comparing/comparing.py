@@ -60,7 +60,7 @@ class Comparing(Feature):
         self.view.beside_changed.connect(self._show_second)
         state = self.state
         state.answer_shown.connect(self._on_shown)
-        state.answer_kept.connect(self._on_kept)
+        state.answer_kept.connect(self._offer)
         state.reading_changed.connect(self._on_reading)
         self.scene.room_taken.connect(self._on_room_taken)
         self._offer()
@@ -86,9 +86,6 @@ class Comparing(Feature):
         if part is not self and self._second is not None:
             self._go_back()
             self.tell.say("The second view was closed: there is no room beside three planes.")
-
-    def _on_kept(self, _: Answer) -> None:
-        self._offer()
 
     def _on_shown(self, answer: Answer) -> None:
         if self._busy or not answer.finished or self._same(answer, self._a):
@@ -142,7 +139,7 @@ class Comparing(Feature):
         self._compare()
         self._show_second()
 
-    def _offer(self) -> None:
+    def _offer(self, _: Answer | None = None) -> None:
         """Show every kept map in the two combo boxes."""
         kept = list(self.state.answers)
         titles = [(a.key, title) for a, title in zip(kept, distinct_titles(kept), strict=True)]
@@ -215,8 +212,7 @@ class Comparing(Feature):
         second, frame = self._second, reading.frame
         apart = a.subject != b.subject
         second.set_offset(self._offset(a, b) if apart else (0.0, 0.0, 0.0))
-        mask, origin = reading.displayed(b.subject)
-        second.set_subject(mask, origin, frame)
+        second.outlines.select(*reading.displayed(b.subject), frame)
         if self.view.shows_difference and self._comparison is not None:
             title = f"A − B: {a.title} − {b.title}"
             saliency = difference_map(a.saliency, self._comparison)

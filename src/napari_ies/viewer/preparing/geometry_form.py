@@ -73,19 +73,19 @@ class GeometryForm(QWidget):
     def set_stated(self, orientation: str | None, spacing: Spacing | None) -> None:
         """Show an orientation and a voxel size that are a checkpoint's own, None for as stored."""
         self._taken = (None, None)
-        own = AS_STORED if orientation is None else orientation
-        _fill(self._orientation, (own, *(e for e in (AS_STORED, *ORIENTATIONS) if e != own)))
-        own = AS_STORED if spacing is None else _words(spacing)
-        _fill(self._spacing, (own, *(e for e in (AS_STORED, *SPACINGS) if e != own)))
-        _show_beginnings(self._orientation, self._spacing)
+        size = AS_STORED if spacing is None else _words(spacing)
+        for combo, own, others in (
+            (self._orientation, orientation or AS_STORED, ORIENTATIONS),
+            (self._spacing, size, SPACINGS),
+        ):
+            with signals_blocked(combo):
+                combo.clear()
+                combo.addItems(list(dict.fromkeys((own, AS_STORED, *others))))
+        self._show(self._taken)
 
     def choose(self, orientation: str | None, spacing: Spacing | str | None = None) -> None:
         """Choose an orientation and a voxel size, or "as stored"; None for the checkpoint's own."""
-        for combo, text in (
-            (self._orientation, orientation),
-            (self._spacing, None if spacing is None else _words(spacing)),
-        ):
-            combo.setCurrentText(combo.itemText(0) if text is None else text)
+        self._show((orientation, spacing))
         self._on_edited()
 
     def _on_typing(self, _: str) -> None:
@@ -120,12 +120,12 @@ class GeometryForm(QWidget):
         return "" if text.lower() == combo.itemText(0).lower() else text
 
     def _show(self, taken: Taken) -> None:
-        orientation, spacing = taken
-        own = self._orientation.itemText(0)
-        self._orientation.setCurrentText(own if orientation is None else orientation)
-        own = self._spacing.itemText(0)
-        self._spacing.setCurrentText(own if spacing is None else _words(spacing))
-        _show_beginnings(self._orientation, self._spacing)
+        """Show what was taken; a text that does not fit from its beginning on."""
+        for combo, one in zip((self._orientation, self._spacing), taken, strict=True):
+            combo.setCurrentText(combo.itemText(0) if one is None else _words(one))
+            edit = combo.lineEdit()
+            if edit is not None and not edit.hasFocus():
+                edit.setCursorPosition(0)
 
 
 def _editable(name: str) -> QComboBox:
@@ -135,21 +135,6 @@ def _editable(name: str) -> QComboBox:
     # Room for the arrow and what napari's themes leave free around the text.
     combo.setMinimumWidth(combo.fontMetrics().horizontalAdvance(AS_STORED) + 56)
     return combo
-
-
-def _fill(combo: QComboBox, entries: tuple[str, ...]) -> None:
-    with signals_blocked(combo):
-        combo.clear()
-        combo.addItems(list(entries))
-        combo.setCurrentIndex(0)
-
-
-def _show_beginnings(*combos: QComboBox) -> None:
-    """Show a text that does not fit from its beginning on."""
-    for combo in combos:
-        edit = combo.lineEdit()
-        if edit is not None and not edit.hasFocus():
-            edit.setCursorPosition(0)
 
 
 def _orientation(text: str) -> str | None:

@@ -151,9 +151,8 @@ class Preparing(Feature):
         except NapariIESError as error:
             self.tell.fail(str(error))
             return
-        settings = SegmentationSettings(
-            form.threshold.value(), form.smallest.value(), mask, lesions, Whose(*self.naming.ask())
-        )
+        whose, threshold = Whose(*self.naming.form.ask()), form.threshold.value()
+        settings = SegmentationSettings(threshold, form.smallest.value(), mask, lesions, whose)
         self.explaining.stop()
         request = self.state.request
         work = partial(segment_sources, loaded.model, sources, settings, request)

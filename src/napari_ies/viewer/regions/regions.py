@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from napari_ies.segmentation.segmentation import Segmentation
     from napari_ies.viewer.feature import Services
     from napari_ies.viewer.regions.region_choice import ChosenRegion, SeenChange
-    from napari_ies.viewer.state.answers import Answer
     from napari_ies.viewer.state.reading import Reading
 
 UNSEGMENTED = "Segment the images first."
@@ -50,7 +49,7 @@ class Regions(Feature):
         self.link.layers_changed.connect(self._on_layers_changed)
         state.reading_changed.connect(self._on_reading)
         state.selection_changed.connect(self._refresh)
-        state.answer_shown.connect(self._on_answer_shown)
+        state.answer_shown.connect(scene.counterfactual.make_way)
         self._refresh()
         about = "Explain any region, and see what the network would mark were it different."
         self.views = (Placed(Place.TAB, [self.view], "Regions", about),)
@@ -139,9 +138,6 @@ class Regions(Feature):
         self._segmentation = None if reading is None else reading.segmentation
         self.view.what_if.set_sequences(() if reading is None else reading.case.sequences)
         self._refresh()
-
-    def _on_answer_shown(self, _: Answer) -> None:
-        self.scene.counterfactual.make_way()
 
     def _on_region(self, reading: Reading, chosen: ChosenRegion) -> None:
         if reading is self.state.reading:

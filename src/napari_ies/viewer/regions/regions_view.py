@@ -5,20 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import (
-    QComboBox,
-    QDoubleSpinBox,
-    QGroupBox,
-    QLabel,
-    QSpinBox,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QGroupBox, QLabel, QSizePolicy, QSpinBox, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
-from napari_ies.counterfactual.edit import KINDS, UNITS, Edit
+from napari_ies.counterfactual.edit import Edit
 from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.panel.controls import button, column, combo, grid, row, tick_box, words
+from napari_ies.viewer.panel.parameter_form import ParameterForm
 from napari_ies.viewer.panel.plain_text import shown_name
 
 if TYPE_CHECKING:
@@ -26,8 +19,6 @@ if TYPE_CHECKING:
 
 SELECTED = "selected lesion"
 VOXEL = "voxel at the crosshair"
-KIND_NAMES = {"fill": "erase: fill as around", "brighten": "brighten by", "darken": "darken by"}
-UNIT_NAMES = {"deviations": "SD", "percent": "%"}
 NO_REGION = "Draw a new region, or choose a Labels layer or another region, first."
 
 
@@ -113,36 +104,10 @@ class WhatIfForm(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.sequence = combo("edited", "The sequence to change; the others stay as they are.")
-        self.kind = combo(
-            "edit",
-            "Erase: each voxel gets what the healthy-appearing tissue 2 to 20 mm around would "
-            "have there (interpolated, without noise). Brighten and darken: by a fixed amount.",
-            (KIND_NAMES[kind] for kind in KINDS),
-        )
-        self.amount = QDoubleSpinBox()
-        self.amount.setRange(0.1, 1000.0)
-        self.amount.setDecimals(1)
-        self.amount.setValue(2.0)
-        describe(self.amount, "How much brighter or darker.", "amount")
-        self.unit = QComboBox()
-        self.unit.addItems([UNIT_NAMES[unit] for unit in UNITS])
-        describe(
-            self.unit,
-            "SD: standard deviations of the sequence over the brain. %: of each voxel's own "
-            "intensity.",
-            "unit",
-        )
-        self.margin = QDoubleSpinBox()
-        self.margin.setRange(0.0, 20.0)
-        self.margin.setDecimals(1)
-        self.margin.setSingleStep(0.5)
-        self.margin.setValue(1.0)
-        self.margin.setSuffix(" mm")
-        describe(
-            self.margin,
-            "How far around the region the change reaches: the edge of a lesion fades.",
-            "margin",
-        )
+        self._controls = ParameterForm(Edit, "kind", "amount", "unit", "margin_mm")
+        self._controls.show(Edit("", amount=2.0, margin_mm=1.0))
+        kind, amount, unit, margin = (self._controls[name] for name in self._controls.about)
+        kind.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         about = "Show the changed sequence in place of the change."
         self.image = tick_box("show the changed image", "show_changed", about)
         self.run = button(
@@ -157,27 +122,21 @@ class WhatIfForm(QWidget):
         self.outcome = words("outcome", "What the network makes of the change.", selectable=True)
         column(
             self,
-            row(QLabel("In"), (self.sequence, 2), (self.kind, 3)),
-            row((self.amount, 2), (self.unit, 1), QLabel("margin"), (self.margin, 2)),
+            row(QLabel("In"), (self.sequence, 2), (kind, 3)),
+            row((amount, 2), (unit, 1), QLabel("margin"), (margin, 2)),
             row((self.run, 1), self.undo),
             self.image,
             self.outcome,
             spacing=3,
         )
-        self.kind.currentIndexChanged.connect(self._on_kind)
+        kind.currentIndexChanged.connect(self._on_kind)
         self.image.toggled.connect(self.image_toggled)
         self._on_kind()
 
     @property
     def edit(self) -> Edit:
         """The change the form asks for."""
-        return Edit(
-            sequence=self.sequence.currentText(),
-            kind=KINDS[self.kind.currentIndex()],
-            amount=round(self.amount.value(), 1),
-            unit=UNITS[self.unit.currentIndex()],
-            margin_mm=round(self.margin.value(), 1),
-        )
+        return Edit(self.sequence.currentText(), **self._controls.values())
 
     def set_sequences(self, sequences: Sequence[str]) -> None:
         """Offer the sequences of a case."""
@@ -190,9 +149,9 @@ class WhatIfForm(QWidget):
         self.outcome.setText("\n".join(sentences))
 
     def _on_kind(self) -> None:
-        filled = KINDS[self.kind.currentIndex()] == "fill"
-        for control in (self.amount, self.unit):
-            allow(control, "Only to brighten or darken." if filled else "")
+        filled = self._controls.value("kind") == "fill"
+        for name in ("amount", "unit"):
+            allow(self._controls[name], "Only to brighten or darken." if filled else "")
 
 
 class RegionsView(QWidget):

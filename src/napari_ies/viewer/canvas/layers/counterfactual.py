@@ -92,7 +92,7 @@ class CounterfactualLayers:
                 layer.visible = shown
                 self._hide_saliency()
 
-    def make_way(self) -> None:
+    def make_way(self, _: object = None) -> None:
         """Hide the change and show the saliency again that was hidden for it."""
         layer = self._stack.find(self._change)
         if layer is not None and layer.visible:

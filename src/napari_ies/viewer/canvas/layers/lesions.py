@@ -62,7 +62,9 @@ class LesionLayers:
         """Show the lesions and, hidden, the probability, in place of those before."""
         self._stack.remove(self._probability, self._lesions)
         self._frame, self._shown_for_space = frame, False
-        self.missed = _missed_labels(segmentation)
+        table = segmentation.lesions
+        missed = table.index[table["match"] == "FN"] if "match" in table.columns else ()
+        self.missed = tuple(int(label) for label in missed)
         labels = frame.reorientation.apply(segmentation.labels)
         self._probability = self._stack.make(
             "image",
@@ -131,10 +133,3 @@ class LesionLayers:
         if self._lesions is not None and self.layer is None:
             self._lesions = None
             self.outlines.clear()
-
-
-def _missed_labels(segmentation: Segmentation) -> tuple[int, ...]:
-    table = segmentation.lesions
-    if "match" not in table.columns:
-        return ()
-    return tuple(int(label) for label in table.index[table["match"] == "FN"])

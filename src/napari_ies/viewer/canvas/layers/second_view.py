@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_ies.viewer.volumes.frame import Frame, Point, Voxel
+    from napari_ies.viewer.volumes.frame import Point
 
 LINKED = ("contrast_limits", "colormap", "gamma", "opacity", "visible")
 """What an image has in common in both views."""
@@ -45,6 +45,8 @@ class SecondView(QWidget):
     ----------
     overlays
         The saliency shown here.
+    outlines
+        What is outlined here: a lesion or a region.
     """
 
     closed = Signal()
@@ -59,8 +61,8 @@ class SecondView(QWidget):
         column(self, self.canvas)
         self._stack = LayerStack(self.model)
         self.overlays = SaliencyOverlays(self._stack)
-        self._outlines = Outlines()
-        self._lines = OutlineLines(self.model, self.canvas.canvas, self._outlines)
+        self.outlines = Outlines()
+        self._lines = OutlineLines(self.model, self.canvas.canvas, self.outlines)
         self._links: list[list[Any]] = []
         self._pairs: list[tuple[Any, Any]] = []
         for image in images:
@@ -88,18 +90,6 @@ class SecondView(QWidget):
         """
         self._offset = np.asarray(offset, dtype=float)
         self._on_viewer()
-
-    def set_subject(self, mask: NDArray[np.bool_], origin: Voxel, frame: Frame) -> None:
-        """Outline a lesion or a region.
-
-        Parameters
-        ----------
-        mask, origin
-            Its voxels in a displayed box, and the displayed index of the box's first voxel.
-        frame
-            Where the grid lies.
-        """
-        self._outlines.select(mask, origin, frame)
 
     def event(self, event: QEvent) -> bool:
         """Say that the dock was closed: its widget then loses its parent (napari#8071)."""
