@@ -211,7 +211,7 @@ class Comparing(Feature):
             return
         second, frame = self._second, reading.frame
         apart = a.subject != b.subject
-        second.set_offset(self._offset(a, b) if apart else (0.0, 0.0, 0.0))
+        second.set_offset(self._offset(a, b, reading) if apart else (0.0, 0.0, 0.0))
         second.outlines.select(*reading.displayed(b.subject), frame)
         if self.view.shows_difference and self._comparison is not None:
             title = f"A − B: {a.title} − {b.title}"
@@ -241,13 +241,10 @@ class Comparing(Feature):
         finally:
             self._busy = False
 
-    def _offset(self, a: Answer, b: Answer) -> Point:
-        reading = self.state.reading
-        places = [None if reading is None else reading.place_of(one.subject) for one in (a, b)]
+    def _offset(self, a: Answer, b: Answer, reading: Reading) -> Point:
+        places = [reading.place_of(one.subject) for one in (a, b)]
         here, there = (
-            np.zeros(3)
-            if reading is None or place is None
-            else np.array(reading.frame.to_world(place.centre))
+            np.zeros(3) if place is None else np.array(reading.frame.to_world(place.centre))
             for place in places
         )
         return self.scene.in_world((there - here).tolist())

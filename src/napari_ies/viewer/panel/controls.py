@@ -70,10 +70,15 @@ def row(*parts: Any) -> QHBoxLayout:
     return _filled(QHBoxLayout(), parts)
 
 
-def column(owner: QWidget, *parts: Any, spacing: int = -1) -> QVBoxLayout:
-    """Put widgets and layouts into a widget, one below the other, with no margin around."""
+def column(
+    owner: QWidget | None,
+    *parts: Any,
+    spacing: int = -1,
+    margins: tuple[int, int, int, int] = (0, 0, 0, 0),
+) -> QVBoxLayout:
+    """Put widgets and layouts into a widget, one below the other, as in :func:`row`."""
     layout = QVBoxLayout(owner)
-    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setContentsMargins(*margins)
     layout.setSpacing(spacing)
     return _filled(layout, parts)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QWidget
 
-from napari_ies.viewer.panel.controls import button, words
+from napari_ies.viewer.panel.controls import button, column, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,10 +23,7 @@ class Notice(QFrame):
         self._text = words(selectable=True)
         self._text.setObjectName(f"{name}_text")
         self._buttons = QHBoxLayout()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 4, 6, 4)
-        layout.addWidget(self._text)
-        layout.addLayout(self._buttons)
+        column(self, self._text, self._buttons, margins=(6, 4, 6, 4))
         self.hide()
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
@@ -42,7 +43,7 @@ class StatusLine(QWidget):
         about = "Stop the computation; what is on screen stays."
         self._cancel = button("Cancel", "cancel", about, self.cancel_requested)
         column(self, self._text, row((self._progress, 1), self._cancel))
-        self._pause = Soon(self._move, self)
+        self._pause = Soon(partial(self._progress.setRange, 0, 0), self)
         self.set_idle()
 
     def follow(self, work: Runner) -> None:
@@ -112,6 +113,3 @@ class StatusLine(QWidget):
         self._progress.setRange(0, 1)
         self._progress.setValue(0)
         self._progress.setFormat("")
-
-    def _move(self) -> None:
-        self._progress.setRange(0, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGroupBox, QLabel, QSizePolicy, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGroupBox, QLabel, QSizePolicy, QSpinBox, QWidget
 from superqt.utils import signals_blocked
 
 from napari_ies.counterfactual.edit import Edit
@@ -162,9 +162,7 @@ class RegionsView(QWidget):
         self.region = RegionForm()
         self.what_if = WhatIfForm()
         box = QGroupBox("What if it were different?")
-        inner = QVBoxLayout(box)
-        inner.setContentsMargins(4, 2, 4, 4)
-        inner.addWidget(self.what_if)
+        column(box, self.what_if, margins=(4, 2, 4, 4))
         column(self, self.region, box)
 
     def allow_actions(self, *, segmented: str, region: str, seen: str) -> None:
