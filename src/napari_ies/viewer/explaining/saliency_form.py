@@ -43,7 +43,15 @@ class SaliencyForm(QWidget):
         self.layer, self.precision = self._controls["layer"], self._controls["precision"]
         about = "Compute the saliency of the selected lesion."
         self.button = button("Explain", "explain", about, self.explain_requested)
-        self._lay_out()
+        layout = grid(self, 0, 1)
+        for number, (text, names) in enumerate(ROWS.items()):
+            wide, narrow = (self._controls[name] for name in names)
+            for control in (wide, narrow):
+                if isinstance(control, QComboBox):
+                    control.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            layout.addWidget(QLabel(text), number, 0)
+            layout.addLayout(row((wide, 3), (narrow, 2)), number, 1)
+        layout.addWidget(self.button, len(ROWS), 0, 1, 2)
         self.set_layers((), "")
         self.method.currentIndexChanged.connect(self._on_method)
         self._on_method()
@@ -84,14 +92,3 @@ class SaliencyForm(QWidget):
         allow(
             self.layer, "Only for Grad-CAM++; SmoothGrad looks at the input." if smoothgrad else ""
         )
-
-    def _lay_out(self) -> None:
-        layout = grid(self, 0, 1)
-        for number, (text, names) in enumerate(ROWS.items()):
-            wide, narrow = (self._controls[name] for name in names)
-            for control in (wide, narrow):
-                if isinstance(control, QComboBox):
-                    control.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-            layout.addWidget(QLabel(text), number, 0)
-            layout.addLayout(row((wide, 3), (narrow, 2)), number, 1)
-        layout.addWidget(self.button, len(ROWS), 0, 1, 2)

@@ -61,7 +61,9 @@ class FigureDialog(QDialog):
         layout.addLayout(row(self._form(), (self._preview, 1)), 1)
         layout.addWidget(self._words)
         layout.addLayout(self._buttons())
-        self._connect()
+        self._controls.connect(self._on_changed)
+        self._centre.currentIndexChanged.connect(self.changed)
+        self._whole.toggled.connect(self._on_changed)
         self._allow_controls()
 
     @property
@@ -169,11 +171,6 @@ class FigureDialog(QDialog):
             button("Screenshot…", "figure_screenshot", taken, shot),
             button("Close", "figure_close", "Close this window.", self.close),
         )
-
-    def _connect(self) -> None:
-        self._controls.connect(self._on_changed)
-        self._centre.currentIndexChanged.connect(self.changed)
-        self._whole.toggled.connect(self._on_changed)
 
     def _on_save(self) -> None:
         self.save_requested.emit(self._format.currentText().lower())

@@ -46,7 +46,8 @@ class CounterfactualLayers:
         """
         self.clear()
         result = seen.counterfactual
-        turn, known = frame.reorientation, {"affine": result.case.affine}
+        turn = frame.reorientation
+        whole = {"known": {"affine": result.case.affine}, **frame.placement()}
         channel = result.case.sequences.index(result.edit.sequence)
         self._image = self._stack.make(
             "image",
@@ -57,8 +58,7 @@ class CounterfactualLayers:
             interpolation2d="linear",
             contrast_limits=seen.window,
             visible=image,
-            known=known,
-            **frame.placement(),
+            **whole,
         )
         self._stack.put_below(self._image, ("probability", "lesions", "overlay"))
         self._marked = self._stack.make(
@@ -68,8 +68,7 @@ class CounterfactualLayers:
             name=MARKED_NAME,
             visible=False,
             opacity=0.7,
-            known=known,
-            **frame.placement(),
+            **whole,
         )
         self._change = self._stack.make(
             "image",

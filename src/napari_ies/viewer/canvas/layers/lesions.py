@@ -66,6 +66,7 @@ class LesionLayers:
         missed = table.index[table["match"] == "FN"] if "match" in table.columns else ()
         self.missed = tuple(int(label) for label in missed)
         labels = frame.reorientation.apply(segmentation.labels)
+        placed = {"known": {"affine": case.affine}, **frame.placement()}
         self._probability = self._stack.make(
             "image",
             "probability",
@@ -75,8 +76,7 @@ class LesionLayers:
             contrast_limits=(0.0, 1.0),
             opacity=0.6,
             visible=False,
-            known={"affine": case.affine},
-            **frame.placement(),
+            **placed,
         )
         self._lesions = self._stack.make(
             "labels",
@@ -86,8 +86,7 @@ class LesionLayers:
             colormap=colours.lesion_fill(self.missed),
             opacity=FILL_OPACITY,
             visible=False,
-            known={"affine": case.affine},
-            **frame.placement(),
+            **placed,
         )
         layer = self.layer
         if layer is not None:

@@ -68,7 +68,17 @@ class SecondView(QWidget):
         for image in images:
             self._copy(image)
         share_world_units(self.model, viewer)
-        self._pairs = self._paired_events()
+        for leader, follow in ((viewer, self._on_viewer), (self.model, self._on_here)):
+            dims, camera = leader.dims.events, leader.scene.camera.events
+            events = (
+                dims.point,
+                dims.order,
+                dims.ndisplay,
+                camera.center,
+                camera.zoom,
+                camera.angles,
+            )
+            self._pairs += [(event, follow) for event in events]
         for event, follow in self._pairs:
             event.connect(follow)
         self._on_viewer()
@@ -110,15 +120,6 @@ class SecondView(QWidget):
         self._lines.release()
         self.model.layers.clear()
         self.canvas.close()
-
-    def _paired_events(self) -> list[tuple[Any, Any]]:
-        pairs: list[tuple[Any, Any]] = []
-        for model, follow in ((self._viewer, self._on_viewer), (self.model, self._on_here)):
-            dims, camera = model.dims.events, model.scene.camera.events
-            turns = dims.point, dims.order, dims.ndisplay
-            events = *turns, camera.center, camera.zoom, camera.angles
-            pairs.extend((event, follow) for event in events)
-        return pairs
 
     def _on_viewer(self, _: Any = None) -> None:
         self._follow(self._viewer, self.model, self._offset)
