@@ -70,15 +70,8 @@ class SecondView(QWidget):
         share_world_units(self.model, viewer)
         for leader, follow in ((viewer, self._on_viewer), (self.model, self._on_here)):
             dims, camera = leader.dims.events, leader.scene.camera.events
-            events = (
-                dims.point,
-                dims.order,
-                dims.ndisplay,
-                camera.center,
-                camera.zoom,
-                camera.angles,
-            )
-            self._pairs += [(event, follow) for event in events]
+            turns, looks = (dims.point, dims.order, dims.ndisplay), (camera.center, camera.zoom)
+            self._pairs += [(event, follow) for event in (*turns, *looks, camera.angles)]
         for event, follow in self._pairs:
             event.connect(follow)
         self._on_viewer()
