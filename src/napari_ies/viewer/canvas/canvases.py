@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def around(widget: QWidget, kind: type) -> Any | None:
-    """Return the widget of a kind that another is in, such as a main window (afloat or not)."""
+    """Return the widget of a kind that another is in, afloat or not; None if it is in none."""
     parent = widget.parentWidget()
     while parent is not None and not isinstance(parent, kind):
         parent = parent.parentWidget()
