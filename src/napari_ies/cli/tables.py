@@ -118,7 +118,8 @@ def model_table(model: SegmentationModel, layers: tuple[str, ...], default: str)
         state = "used" if beside.exists() else "not there; write it to change any of this"
         rows.append(("Profile file", f"{beside.name}: {state}"))
     rows.append(("Guessed", "\n".join(profile.guessed) or "nothing"))
-    rows.append(("Grad-CAM++ layers", "\n".join(_marked(name, default) for name in layers)))
+    marked = (f"{name} (default)" if name == default else name for name in layers)
+    rows.append(("Grad-CAM++ layers", "\n".join(marked)))
     table = Table(box=None, show_header=False, title=profile.name, title_justify="left")
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -173,7 +174,3 @@ def _sizes(fixed: tuple[int, int, int] | None, divisor: tuple[int, int, int]) ->
     if fixed is not None:
         return f"{_times(fixed)} voxels only"
     return f"multiples of {_times(divisor)} voxels"
-
-
-def _marked(name: str, default: str) -> str:
-    return f"{name} (default)" if name == default else name

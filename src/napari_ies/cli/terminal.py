@@ -175,14 +175,10 @@ def reporting(debug: bool) -> Iterator[Terminal]:
         terminal.note("Interrupted; files that were written before are whole.")
         raise typer.Exit(INTERRUPTED) from None
     except Exception as error:
-        _show_error(terminal, error, debug)
+        if debug:
+            terminal.show_trace(error)
+        terminal.note(f"Error: {sentence_of(error)}")
         raise typer.Exit(1) from error
-
-
-def _show_error(terminal: Terminal, error: Exception, debug: bool) -> None:
-    if debug:
-        terminal.show_trace(error)
-    terminal.note(f"Error: {sentence_of(error)}")
 
 
 @contextmanager

@@ -3,14 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from napari_ies.admissible import real_number
 from napari_ies.errors import CaseError
+from napari_ies.parameters import Parameter, take
 
-KINDS = ("fill", "brighten", "darken")
-UNITS = ("deviations", "percent")
-MOST_AMOUNT, MOST_MARGIN_MM = 1e6, 1000.0
-"""More is no image of a head any more."""
+_KIND = Parameter(
+    "Erase: each voxel gets what the healthy-appearing tissue 2 to 20 mm around would have there "
+    "(interpolated, without noise). Brighten and darken: by a fixed amount.",
+    name="edit",
+    choices={"fill": "erase: fill as around", "brighten": "brighten by", "darken": "darken by"},
+)
+_AMOUNT = Parameter(
+    "How much brighter or darker.",
+    said="The image is to be changed by {}",
+    # More is no image of a head any more.
+    limits=(0.0, 1e6),
+    above=True,
+    offered=(0.1, 1000.0),
+    decimals=1,
+)
+_UNIT = Parameter(
+    "SD: standard deviations of the sequence over the brain. %: of each voxel's own intensity.",
+    choices={"deviations": "SD", "percent": "%"},
+)
+_MARGIN = Parameter(
+    "How far around the region the change reaches: the edge of a lesion fades.",
+    said="The margin is {} mm",
+    name="margin",
+    limits=(0.0, 1000.0),
+    offered=(0.0, 20.0),
+    step=0.5,
+    decimals=1,
+    unit=" mm",
+)
 
 
 @dataclass(frozen=True)
@@ -40,25 +66,13 @@ class Edit:
     """
 
     sequence: str
-    kind: str = "fill"
-    amount: float = 1.0
-    unit: str = "deviations"
-    margin_mm: float = 0.0
+    kind: Annotated[str, _KIND] = "fill"
+    amount: Annotated[float, _AMOUNT] = 1.0
+    unit: Annotated[str, _UNIT] = "deviations"
+    margin_mm: Annotated[float, _MARGIN] = 0.0
 
     def __post_init__(self) -> None:
-        for name, value, allowed in (("edit", self.kind, KINDS), ("unit", self.unit, UNITS)):
-            if value not in allowed:
-                raise CaseError(
-                    f"There is no {name} {value!r}; expected one of {', '.join(allowed)}."
-                )
-        for name, said, most in (
-            ("amount", "The image is to be changed by {}", MOST_AMOUNT),
-            ("margin_mm", "The margin is {} mm", MOST_MARGIN_MM),
-        ):
-            number = real_number(
-                getattr(self, name), said, (0.0, most), CaseError, above=name == "amount"
-            )
-            object.__setattr__(self, name, number)
+        take(self, CaseError)
 
     @property
     def title(self) -> str:

@@ -115,7 +115,8 @@ class _Drawing:
         self.windows = {name: content.window(name) for name in sequences}
         self.scales = scales_of(content, settings)
         self.colours = saliency_colours(content, settings)
-        self.outlined = settings.outline and self._shows_footprint()
+        self.shows_footprint = any(map(np.any, map(self.slicing.footprint, self.slicing.slices)))
+        self.outlined = settings.outline and self.shows_footprint
         self.lines = wrapped(self._words(), SMALL_PT, settings.width - 2 * EDGE - 1.5)
         self.legend = shortened(content.subject_title)
         swatch = SWATCH_MM + 1 + text_width(self.legend, UNIT_PT)
@@ -147,13 +148,10 @@ class _Drawing:
         self._write_lines()
         return self.figure
 
-    def _shows_footprint(self) -> bool:
-        return any(self.slicing.footprint(where).any() for where in self.slicing.slices)
-
     def _words(self) -> str:
         """Say what a reader must know of this drawing, and how the maps were made."""
         words = []
-        if not self._shows_footprint():
+        if not self.shows_footprint:
             words.append(f"{self.content.subject_title} lies on none of these slices.")
         if len(self.scales) > 1:
             words.append(

@@ -88,6 +88,7 @@ class Slicing:
         self._content, self._settings = content, settings
         saliency = content.saliency
         self._turn = Reorientation.for_display(saliency.affine, saliency.shape)
+        self._shape = self._turn.displayed_shape
         self.spacing = self._turn.displayed_spacing(content.case.spacing)
         """Voxel sizes in mm along the displayed axes."""
 
@@ -102,7 +103,8 @@ class Slicing:
 
     def image(self, sequence: str, where: Slice) -> NDArray[np.float32]:
         """Return the image of a sequence on a slice, rows x columns, the whole slice."""
-        return self._cut(self._turn.apply(self._content.image(sequence)), where)
+        displayed = self._turn.apply(self._content.image(sequence))
+        return np.ascontiguousarray(_at(displayed, where.plane.across, where.index))
 
     def saliency(self, sequence: str, where: Slice) -> NDArray[np.float32]:
         """Return the saliency of a sequence on a slice, rows x columns, the whole slice."""
@@ -114,14 +116,9 @@ class Slicing:
 
     def extent(self, plane: Plane) -> Window:
         """Return the edges of a whole slice in mm, as :attr:`Slice.window`."""
-        shape = self._turn.displayed_shape
+        wide, high = self._shape[plane.along], self._shape[plane.down]
         width, height = self.spacing[plane.along], self.spacing[plane.down]
-        return (
-            -0.5 * width,
-            (shape[plane.along] - 0.5) * width,
-            -0.5 * height,
-            (shape[plane.down] - 0.5) * height,
-        )
+        return -0.5 * width, (wide - 0.5) * width, -0.5 * height, (high - 0.5) * height
 
     def outline(self, where: Slice) -> NDArray[np.float64]:
         """Return the lesion's border on a slice, along voxel edges.
@@ -206,10 +203,6 @@ class Slicing:
             for side, s in zip(Box.around(head), self.spacing, strict=True)
         ]
 
-    @property
-    def _shape(self) -> tuple[int, int, int]:
-        return self._turn.displayed_shape
-
     def _montage(self) -> Sequence[int]:
         """Choose slices evenly through the lesion, or neighbours where it has fewer.
 
@@ -232,9 +225,6 @@ class Slicing:
         scanner = self._content.saliency.grid.to_scanner(stored)
         position = float(scanner["xyz".index(plane.coordinate)])
         return Slice(plane, index, (left, right, top, bottom), position)
-
-    def _cut(self, displayed: NDArray[Any], where: Slice) -> NDArray[Any]:
-        return np.ascontiguousarray(_at(displayed, where.plane.across, where.index))
 
     def _cut_box(self, cropped: NDArray[Any], where: Slice) -> NDArray[Any]:
         """Return a slice of what is kept on the saliency's box, with zeros around it."""

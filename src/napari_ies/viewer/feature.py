@@ -106,14 +106,10 @@ class Feature:
         self.viewer, self.state, self.scene = services.viewer, services.state, services.scene
         self.explaining, self.link = services.explaining, services.link
         self.work, self.tell = services.work, services.tell
-
-    def views(self) -> Sequence[Placed]:
-        """Return its widgets, and where they go."""
-        return ()
-
-    def actions(self) -> Mapping[str, Callable[[], object]]:
-        """Return what keys can do, by the names in :data:`napari_ies.viewer.keys.KEYS`."""
-        return {}
+        self.views: Sequence[Placed] = ()
+        """Its widgets, and where they go."""
+        self.actions: Mapping[str, Callable[[], object]] = {}
+        """What keys can do, by the names in :data:`napari_ies.viewer.keys.KEYS`."""
 
     def attach(self) -> None:
         """Follow the viewer, when the panel is docked; does nothing if it does."""

@@ -8,12 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_ies.viewer.volumes.layer_data import (
-    METADATA_KEY,
-    LayerDataTuple,
-    layer_of,
-    read_image,
-)
+from napari_ies.viewer.volumes.layer_data import METADATA_KEY, LayerDataTuple, layer_of, read_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -76,8 +76,8 @@ class LesionSaliencyWidget(Panel):
         self.features = {path.partition(".")[0]: _feature(path)(self.services) for path in FEATURES}
         actions: dict[str, Callable[[], object]] = {}
         for feature in self.features.values():
-            actions |= feature.actions()
-            for placed in feature.views():
+            actions |= feature.actions
+            for placed in feature.views:
                 self.place(placed)
         self.lay_out()
         self._keyboard = Keyboard(napari_viewer, actions)

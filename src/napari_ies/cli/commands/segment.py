@@ -31,12 +31,7 @@ def segment(
         from napari_ies.cli.segmenting import opened, reference_of, segmented
         from napari_ies.cli.tables import lesions_table
         from napari_ies.patient.identity import Identity
-        from napari_ies.results import (
-            anat_folder,
-            prepare,
-            save_segmentation,
-            segmentation_files,
-        )
+        from napari_ies.results import anat_folder, prepare, save_segmentation, segmentation_files
         from napari_ies.results.numbering import maps_of_other_labels, numbers
         from napari_ies.results.provenance import file_record
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QPointF
-from qtpy.QtWidgets import QMainWindow, QWidget
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from qtpy.QtWidgets import QMainWindow, QWidget
 
-def main_window_of(widget: QWidget) -> QMainWindow | None:
-    """Return the main window that a widget is docked to, afloat or not; None if it is nowhere."""
+
+def around(widget: QWidget, kind: type) -> Any | None:
+    """Return the widget of a kind that another is in, afloat or not; None if it is in none."""
     parent = widget.parentWidget()
-    while parent is not None and not isinstance(parent, QMainWindow):
+    while parent is not None and not isinstance(parent, kind):
         parent = parent.parentWidget()
     return parent
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,34 +24,6 @@ _ONLY_BACKWARDS = ("managua_r",)
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
 
 
-@lru_cache
-def diverging(name: str, threshold: int) -> Colormap:
-    """Return the colours of signed maps: clear around 0, opacity grows with the magnitude.
-
-    Parameters
-    ----------
-    name
-        Diverging colour map that napari knows.
-    threshold
-        Magnitude up to which it is clear, in percent of the limit.
-    """
-    return _colormap(name, threshold, signed=True)
-
-
-@lru_cache
-def sequential(name: str, threshold: int) -> Colormap:
-    """Return the colours of maps without negative values: clear at 0, then more and more opaque.
-
-    Parameters
-    ----------
-    name
-        Sequential colour map that napari knows.
-    threshold
-        Magnitude up to which it is clear, in percent of the limit.
-    """
-    return _colormap(name, threshold, signed=False)
-
-
 def lesion_fill(missed: Sequence[int], selected: int | None = None) -> DirectLabelColormap:
     """Return the colours of the lesions' Labels layer: those of their outlines.
 
@@ -71,7 +43,19 @@ def lesion_fill(missed: Sequence[int], selected: int | None = None) -> DirectLab
     return DirectLabelColormap(color_dict=table)
 
 
+@lru_cache
 def _colormap(name: str, threshold: int, *, signed: bool) -> Colormap:
+    """Return the colours of maps.
+
+    Parameters
+    ----------
+    name
+        Diverging or sequential colour map that napari knows.
+    threshold
+        Magnitude up to which it is clear, in percent of the limit.
+    signed
+        Whether the maps have values below 0.
+    """
     from napari.utils.colormaps import Colormap, ensure_colormap
 
     def colours_at(position: NDArray[np.float64]) -> NDArray[Any]:
@@ -83,3 +67,9 @@ def _colormap(name: str, threshold: int, *, signed: bool) -> Colormap:
     colours = overlay_colours(colours_at, signed=signed, threshold=threshold / 100)
     # napari keeps every colour map it meets under its name, so equal ones are named equally.
     return Colormap(colours.astype(np.float32), name=f"{name} from {threshold} %")
+
+
+diverging = partial(_colormap, signed=True)
+"""The colours of signed maps: clear around 0, opacity grows with the magnitude."""
+sequential = partial(_colormap, signed=False)
+"""The colours of maps without negative values: clear at 0, then more and more opaque."""

@@ -19,8 +19,13 @@ CLICK_PIXELS = 4
 Pick = tuple[int, "Voxel"]
 
 
-def lesion_at(labels: NDArray[np.int32], frame: Frame, position: Sequence[float]) -> Pick | None:
-    """Return the lesion shown at a world position.
+def pick_lesion(
+    labels: NDArray[np.int32],
+    frame: Frame,
+    position: Sequence[float],
+    direction: Sequence[float] | None = None,
+) -> Pick | None:
+    """Return the lesion that a click hits.
 
     Parameters
     ----------
@@ -29,35 +34,28 @@ def lesion_at(labels: NDArray[np.int32], frame: Frame, position: Sequence[float]
     frame
         Where that grid lies in the world.
     position
-        World position in mm; further leading coordinates are ignored.
+        World position in mm: of a slice's pixel or, in the 3-d view, on the line of sight; further
+        leading coordinates are ignored.
+    direction
+        Where the viewer looks in the 3-d view, in world coordinates: the first lesion that the
+        line of sight meets is hit. None in a slice.
 
     Returns
     -------
     Label and stored voxel, or None on the background or outside.
     """
-    voxel = frame.to_stored(position)
+    voxel = (
+        frame.to_stored(position) if direction is None else _met(labels, frame, position, direction)
+    )
     if voxel is None or labels[voxel] == 0:
         return None
     return int(labels[voxel]), voxel
 
 
-def lesion_along(
-    labels: NDArray[np.int32],
-    frame: Frame,
-    position: Sequence[float],
-    direction: Sequence[float],
-) -> Pick | None:
-    """Return the first lesion that a line of sight meets, for a click in the 3-d view.
-
-    Parameters
-    ----------
-    labels, frame
-        As for :func:`lesion_at`.
-    position
-        A world position on the line.
-    direction
-        Where the viewer looks, in world coordinates.
-    """
+def _met(
+    labels: NDArray[np.int32], frame: Frame, position: Sequence[float], direction: Sequence[float]
+) -> Voxel | None:
+    """Return the first stored voxel of a lesion that a line of sight meets."""
     look = np.asarray(direction, dtype=float)[-3:]
     look = look / np.linalg.norm(look)
     shape = np.array(frame.reorientation.displayed_shape)
@@ -75,20 +73,7 @@ def lesion_along(
     if not met.size:
         return None
     i, j, k = (int(index) for index in indices[met[0]])
-    voxel = frame.reorientation.to_stored((i, j, k))
-    return int(labels[voxel]), voxel
-
-
-def pick_lesion(
-    labels: NDArray[np.int32],
-    frame: Frame,
-    position: Sequence[float],
-    direction: Sequence[float] | None,
-) -> Pick | None:
-    """Return the lesion a click hits: in a slice, or along a direction of sight in 3-d."""
-    if direction is None:
-        return lesion_at(labels, frame, position)
-    return lesion_along(labels, frame, position, direction)
+    return frame.reorientation.to_stored((i, j, k))
 
 
 class ClickPicker:

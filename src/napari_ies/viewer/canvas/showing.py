@@ -35,7 +35,7 @@ class Showing:
         state.selection_changed.connect(self._on_selected)
         state.answer_shown.connect(self._on_answer)
         link.clicked.connect(self._on_clicked)
-        link.view_changed.connect(self._on_view_changed)
+        link.view_changed.connect(scene.lesions.follow_view)
         link.layers_changed.connect(scene.lesions.follow_layers)
 
     def _on_reading(self, reading: Reading | None) -> None:
@@ -63,7 +63,3 @@ class Showing:
         pick = pick_lesion(reading.segmentation.labels, reading.frame, here, sight)
         if pick is not None:
             self._explaining.explain(*pick)
-
-    def _on_view_changed(self) -> None:
-        if self._state.reading is not None:
-            self._scene.lesions.follow_view()

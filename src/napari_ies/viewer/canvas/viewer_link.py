@@ -39,11 +39,6 @@ class ViewerLink:
         # Later than the event: only then have the layers taken the new plane, too.
         self._view_soon = Soon(self.view_changed.emit)
 
-    @property
-    def attached(self) -> bool:
-        """Whether this listens to the viewer."""
-        return self._attached
-
     def attach(self) -> None:
         """Start to listen; does nothing if it already does."""
         if self._attached:

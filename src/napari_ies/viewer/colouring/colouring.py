@@ -12,8 +12,6 @@ from napari_ies.viewer.state.look import Look
 from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from napari_ies.viewer.feature import Services
 
 OPACITY_STEP = 0.1
@@ -31,21 +29,14 @@ class Colouring(Feature):
         self.view = ViewForm()
         self.view.set_look(self._overlays.look)
         self._soon = Soon(self._show_state, self.view)  # once for many changes at a time
-        self.view.look_changed.connect(self._on_look)
+        self.view.look_changed.connect(self._overlays.set_look)
         self.view.overlay_toggled.connect(self._overlays.set_on_show)
         self.view.outlines_toggled.connect(self._outlines.set_shown)
-        self.view.follow_requested.connect(self._on_follow)
+        self.view.follow_requested.connect(self._overlays.follow_look)
         self.link.layers_changed.connect(self._overlays.refresh)
-
-    def views(self) -> Sequence[Placed]:
-        """Return the tab."""
-        return (
-            Placed(Place.TAB, [self.view], "View", "How maps are coloured, and what is shown."),
-        )
-
-    def actions(self) -> Mapping[str, Callable[[], object]]:
-        """Return what hides, shows and fades."""
-        return {
+        about = "How maps are coloured, and what is shown."
+        self.views = (Placed(Place.TAB, [self.view], "View", about),)
+        self.actions = {
             "overlay": self._overlays.toggle,
             "outline": self._outlines.toggle,
             "fainter": lambda: self._overlays.change_opacity(-OPACITY_STEP),
@@ -67,12 +58,6 @@ class Colouring(Feature):
         self._soon.stop()
         self._overlays.release()
         self._preferences.release()
-
-    def _on_look(self, look: Look) -> None:
-        self._overlays.set_look(look)
-
-    def _on_follow(self) -> None:
-        self._overlays.follow_look()
 
     def _on_preferred(self, _: object) -> None:
         """Take what a person prefers now where they chose nothing else since."""

@@ -7,30 +7,15 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QImage, QPixmap
-from qtpy.QtWidgets import (
-    QAbstractSpinBox,
-    QCheckBox,
-    QComboBox,
-    QDoubleSpinBox,
-    QFormLayout,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QSizePolicy,
-    QWidget,
-)
+from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QWidget
 from superqt import QLabeledSlider
+from superqt.utils import signals_blocked
 
 from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
 from napari_ies.viewer.canvas import colours
 from napari_ies.viewer.panel.availability import allow, describe
-from napari_ies.viewer.panel.plain_text import PlainLabel
-from napari_ies.viewer.state.look import (
-    HIGHEST_THRESHOLD,
-    LIMITS,
-    THRESHOLD_STEP,
-    Look,
-)
+from napari_ies.viewer.panel.controls import button, combo, row, tick_box, words
+from napari_ies.viewer.state.look import HIGHEST_THRESHOLD, LIMITS, THRESHOLD_STEP, Look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,6 +25,7 @@ if TYPE_CHECKING:
 LIMIT_NAMES = ("each map's own", "shared by all shown", "fixed at")
 ATTRIBUTE_NAMES = {"colormap": "colours", "contrast_limits": "limits", "opacity": "opacity"}
 ICON_SIZE = (48, 12)
+LEAST_WIDTH = 90
 
 
 class ViewForm(QWidget):
@@ -56,7 +42,8 @@ class ViewForm(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._look = Look()
+        self.look = Look()
+        """The look on show."""
         self.signed = _colour_combo(
             SIGNED_MAPS,
             colours.diverging,
@@ -71,14 +58,12 @@ class ViewForm(QWidget):
             "sequential_map",
             "Colours of maps without negative values (Grad-CAM++): lighter is more.",
         )
-        self.limits = QComboBox()
-        self.limits.addItems(list(LIMIT_NAMES))
-        _narrow(self.limits)
-        describe(
-            self.limits,
+        self.limits = combo(
+            "limits",
             "Where the colours end: at each map's own limit, at the largest limit of the maps of "
             "this kind shown so far (lesions can then be compared by eye), or at a number.",
-            "limits",
+            LIMIT_NAMES,
+            LEAST_WIDTH,
         )
         self.fixed = QDoubleSpinBox()
         self.fixed.setDecimals(6)
@@ -97,43 +82,36 @@ class ViewForm(QWidget):
         self.opacity = _slider(
             100, 5, "overlay_opacity", "How opaque the overlay is, in percent; 0 is invisible."
         )
-        self.overlay = _check("Overlay", "show_overlay", "Show the map over the images.")
-        self.outlines = _check(
+        self.overlay = tick_box("Overlay", "show_overlay", "Show the map over the images.")
+        self.outlines = tick_box(
             "Outlines", "show_outlines", "Show the outlines of the lesions and of the selected one."
         )
-        self.colour_bar = _check(
+        self.colour_bar = tick_box(
             "Colour bar",
             "show_colour_bar",
             "Show a colour bar on the canvas, with the limits and the unit.",
         )
-        self._note = PlainLabel()
-        self._note.setWordWrap(True)
-        describe(self._note, "What was changed on a layer itself stays as it is.", "by_hand")
-        self.follow = QPushButton("Reset")
-        describe(
-            self.follow, "Give up what was set on the layers; follow this tab again.", "follow_look"
+        self._note = words("by_hand", "What was changed on a layer itself stays as it is.")
+        self.follow = button(
+            "Reset",
+            "follow_look",
+            "Give up what was set on the layers; follow this tab again.",
+            self.follow_requested,
         )
         self._lay_out()
-        self.set_look(self._look)
+        self.set_look(self.look)
         self.set_by_hand({})
         self._connect()
 
-    @property
-    def look(self) -> Look:
-        """The look on show."""
-        return self._look
-
     def set_look(self, look: Look) -> None:
         """Show a look without saying that a person chose it."""
-        self._look = look
-        for widget, value in (
-            (self.threshold, look.threshold),
-            (self.opacity, round(100 * look.opacity)),
-            (self.fixed, look.fixed if look.limits == "fixed" else self.fixed.value()),
-        ):
-            blocked = widget.blockSignals(True)
-            widget.setValue(value)
-            widget.blockSignals(blocked)
+        self.look = look
+        with signals_blocked(self.threshold), signals_blocked(self.opacity):
+            self.threshold.setValue(look.threshold)
+            self.opacity.setValue(round(100 * look.opacity))
+        if look.limits == "fixed":
+            with signals_blocked(self.fixed):
+                self.fixed.setValue(look.fixed)
         self.signed.setCurrentText(look.signed)
         self.sequential.setCurrentText(look.sequential)
         self.limits.setCurrentIndex(LIMITS.index(look.limits))
@@ -143,7 +121,7 @@ class ViewForm(QWidget):
     def set_limit(self, limit: float, unit: str) -> None:
         """Show where the colours of the map on screen end, unless a person fixed the number."""
         self.fixed.setToolTip(f"Magnitude at which the colours end, in {unit}.")
-        if self._look.limits != "fixed":
+        if self.look.limits != "fixed":
             self.fixed.setValue(limit)
 
     def set_shown(self, *, overlay: bool, outlines: bool) -> None:
@@ -161,31 +139,29 @@ class ViewForm(QWidget):
         allow(self.follow, "" if parts else "Nothing was set on the layers themselves.")
 
     def _connect(self) -> None:
-        self.signed.activated.connect(self._on_edited)
-        self.sequential.activated.connect(self._on_edited)
-        self.limits.activated.connect(self._on_edited)
+        for choice in (self.signed, self.sequential, self.limits):
+            choice.activated.connect(self._on_edited)
         self.fixed.valueChanged.connect(self._on_fixed)
         self.threshold.valueChanged.connect(self._on_edited)
         self.opacity.valueChanged.connect(self._on_edited)
         self.colour_bar.clicked.connect(self._on_edited)
         self.overlay.clicked.connect(self.overlay_toggled)
         self.outlines.clicked.connect(self.outlines_toggled)
-        self.follow.clicked.connect(self.follow_requested)
 
     def _on_fixed(self) -> None:
-        if self._look.limits == "fixed":
+        if self.look.limits == "fixed":
             self._on_edited()
 
     def _on_edited(self) -> None:
         step = THRESHOLD_STEP * round(self.threshold.value() / THRESHOLD_STEP)
         limits = LIMITS[self.limits.currentIndex()]
         look = replace(
-            self._look,
+            self.look,
             signed=self.signed.currentText(),
             sequential=self.sequential.currentText(),
             limits=limits,
             # The box also shows limits that nobody fixed.
-            fixed=self.fixed.value() if limits == "fixed" else self._look.fixed,
+            fixed=self.fixed.value() if limits == "fixed" else self.look.fixed,
             threshold=step,
             opacity=self.opacity.value() / 100,
             colour_bar=self.colour_bar.isChecked(),
@@ -202,35 +178,20 @@ class ViewForm(QWidget):
         layout.addRow("Grad-CAM++", self.sequential)
         layout.addRow("Limits", self.limits)
         layout.addRow("", self.fixed)
-        layout.addRow("Clear below", _row(self.threshold, QLabel("%")))
-        layout.addRow("Opacity", _row(self.opacity, QLabel("%")))
-        layout.addRow("Show", _row(self.overlay, self.outlines, self.colour_bar))
-        layout.addRow(_row(self._note, self.follow))
-
-
-def _row(first: QWidget, *others: QWidget) -> QHBoxLayout:
-    row = QHBoxLayout()
-    row.addWidget(first, 1)
-    for other in others:
-        row.addWidget(other)
-    return row
-
-
-def _narrow(combo: QComboBox) -> None:
-    combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-    combo.setMinimumWidth(90)
+        layout.addRow("Clear below", row((self.threshold, 1), QLabel("%")))
+        layout.addRow("Opacity", row((self.opacity, 1), QLabel("%")))
+        layout.addRow("Show", row((self.overlay, 1), self.outlines, self.colour_bar))
+        layout.addRow(row((self._note, 1), self.follow))
 
 
 def _colour_combo(
     names: Mapping[str, str], make: Callable[[str, int], Colormap], name: str, tooltip: str
 ) -> QComboBox:
-    combo = QComboBox()
-    combo.setIconSize(QSize(*ICON_SIZE))
+    made = combo(name, tooltip, least=LEAST_WIDTH)
+    made.setIconSize(QSize(*ICON_SIZE))
     for title, library_name in names.items():
-        combo.addItem(_icon(make(library_name, 0)), title)
-    _narrow(combo)
-    describe(combo, tooltip, name)
-    return combo
+        made.addItem(_icon(make(library_name, 0)), title)
+    return made
 
 
 def _icon(colormap: Colormap) -> QIcon:
@@ -249,9 +210,3 @@ def _slider(highest: int, step: int, name: str, tooltip: str) -> QLabeledSlider:
     slider.setPageStep(step)
     describe(slider, tooltip, name)
     return slider
-
-
-def _check(text: str, name: str, tooltip: str) -> QCheckBox:
-    box = QCheckBox(text)
-    describe(box, tooltip, name)
-    return box

@@ -8,21 +8,18 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QStandardItem, QStandardItemModel
 from qtpy.QtWidgets import (
     QAbstractItemView,
-    QCheckBox,
     QComboBox,
     QFormLayout,
-    QHBoxLayout,
     QHeaderView,
     QLabel,
-    QPushButton,
-    QSizePolicy,
     QTableView,
-    QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from napari_ies.viewer.panel.availability import allow, describe
-from napari_ies.viewer.panel.plain_text import PlainLabel, shown_name, tool_tip
+from napari_ies.viewer.panel.controls import button, column, combo, row, tick_box, words
+from napari_ies.viewer.panel.plain_text import shown_name, tool_tip
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -74,24 +71,23 @@ class CompareView(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.first = _combo("compare_a", "The map A; it is the one on screen.")
-        self.second = _combo("compare_b", "The map B; at first the one before it of the lesion.")
-        self.button = QPushButton("Side by side")
-        self.button.setCheckable(True)
-        describe(
-            self.button,
-            "Show B in a second view beside the image; both move together. Press again to go back.",
+        self.first = combo("compare_a", "The map A; it is the one on screen.", least=60)
+        about = "The map B; at first the one before it of the lesion."
+        self.second = combo("compare_b", about, least=60)
+        self.button = button(
+            "Side by side",
             "side_by_side",
+            "Show B in a second view beside the image; both move together. Press again to go back.",
         )
-        self.beside = _combo("beside", "What the second view shows: the map B, or A minus B.")
-        self.beside.addItems(list(BESIDE))
-        self.same_limits = QCheckBox("Same limits")
-        self.same_limits.setChecked(True)
-        describe(
-            self.same_limits,
+        self.button.setCheckable(True)
+        about = "What the second view shows: the map B, or A minus B."
+        self.beside = combo("beside", about, BESIDE, 60)
+        self.same_limits = tick_box(
+            "Same limits",
+            "same_limits",
             "Let the colours of both maps end at the larger of their limits, so that equal colours "
             "are equal values.",
-            "same_limits",
+            ticked=True,
         )
         self._keys: list[Hashable] = []
         self._model = QStandardItemModel(self)
@@ -103,10 +99,15 @@ class CompareView(QWidget):
         self.table.verticalHeader().setDefaultSectionSize(20)
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         describe(self.table, "What the two maps have in common.", "comparison")
-        self._note = PlainLabel()
-        self._note.setWordWrap(True)
-        describe(self._note, "What was compared, and over which voxels.", "comparison_note")
-        self._lay_out()
+        self._note = words("comparison_note", "What was compared, and over which voxels.")
+        form = QFormLayout()
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setVerticalSpacing(4)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("A", self.first)
+        form.addRow("B", self.second)
+        below = row(self.button, QLabel("shows"), (self.beside, 1), self.same_limits)
+        column(self, form, below, self.table, self._note, spacing=4)
         self.set_comparison(None)
         self.first.activated.connect(self._on_chosen)
         self.second.activated.connect(self._on_chosen)
@@ -127,21 +128,20 @@ class CompareView(QWidget):
     ) -> None:
         """Offer maps by key and title, and show which two are compared."""
         self._keys = [key for key, _ in titles]
-        for combo, key in ((self.first, first), (self.second, second)):
-            combo.clear()
+        for choice, key in ((self.first, first), (self.second, second)):
+            choice.clear()
             for index, (_, title) in enumerate(titles):
-                combo.addItem(shown_name(title))
-                combo.setItemData(index, tool_tip(title), Qt.ItemDataRole.ToolTipRole)
-            combo.setCurrentIndex(self._keys.index(key) if key in self._keys else -1)
+                choice.addItem(shown_name(title))
+                choice.setItemData(index, tool_tip(title), Qt.ItemDataRole.ToolTipRole)
+            choice.setCurrentIndex(self._keys.index(key) if key in self._keys else -1)
         few = "" if second is not None else "Explain with two settings, or two lesions, first."
         allow(self.button, few)
         allow(self.second, "" if len(titles) > 1 else few)
 
     def set_side_by_side(self, on: bool) -> None:
         """Show whether both are side by side, without saying that a person asked for it."""
-        blocked = self.button.blockSignals(True)
-        self.button.setChecked(on)
-        self.button.blockSignals(blocked)
+        with signals_blocked(self.button):
+            self.button.setChecked(on)
         self.button.setText("Back" if on else "Side by side")
 
     def allow_beside(self, *, difference: str, same_limits: str) -> None:
@@ -173,18 +173,11 @@ class CompareView(QWidget):
     def _show_agreement(self, agreement: pd.DataFrame) -> None:
         self._model.setHorizontalHeaderLabels([title for title, _, _ in AGREEMENT.values()])
         self._model.setVerticalHeaderLabels([])
-        for sequence, row in agreement.iterrows():
-            self._add_row(
-                str(sequence),
-                [(row[name], form, text) for name, (_, form, text) in AGREEMENT.items()],
-            )
-        for column, (_, _, text) in enumerate(AGREEMENT.values()):
-            self._model.setHeaderData(
-                column,
-                Qt.Orientation.Horizontal,
-                tool_tip(text),
-                Qt.ItemDataRole.ToolTipRole,
-            )
+        for sequence, values in agreement.iterrows():
+            cells = [(values[name], form, text) for name, (_, form, text) in AGREEMENT.items()]
+            self._add_row(str(sequence), cells)
+        for number, (_, _, text) in enumerate(AGREEMENT.values()):
+            self._model.horizontalHeaderItem(number).setToolTip(tool_tip(text))
 
     def _show_measures(self, measures: pd.DataFrame) -> None:
         self._model.setHorizontalHeaderLabels(["A", "B"])
@@ -218,31 +211,3 @@ class CompareView(QWidget):
     def _on_toggled(self, on: bool) -> None:
         self.set_side_by_side(on)
         self.side_by_side_toggled.emit(on)
-
-    def _lay_out(self) -> None:
-        form = QFormLayout()
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setVerticalSpacing(4)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow("A", self.first)
-        form.addRow("B", self.second)
-        row = QHBoxLayout()
-        row.addWidget(self.button)
-        row.addWidget(QLabel("shows"))
-        row.addWidget(self.beside, 1)
-        row.addWidget(self.same_limits)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addLayout(form)
-        layout.addLayout(row)
-        layout.addWidget(self.table)
-        layout.addWidget(self._note)
-
-
-def _combo(name: str, tooltip: str) -> QComboBox:
-    combo = QComboBox()
-    combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-    combo.setMinimumWidth(60)
-    describe(combo, tooltip, name)
-    return combo

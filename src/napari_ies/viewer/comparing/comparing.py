@@ -10,6 +10,7 @@ import numpy as np
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow
 
+from napari_ies.viewer.canvas.canvases import around
 from napari_ies.viewer.canvas.layers.second_view import SecondView
 from napari_ies.viewer.canvas.window_close import WindowClose
 from napari_ies.viewer.comparing.compare_view import CompareView
@@ -20,12 +21,11 @@ from napari_ies.viewer.work.qt_clock import Soon
 from napari_ies.viewer.work.tasks import once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from napari_ies.progress import Progress
     from napari_ies.saliency.reading_off.comparison import Comparison
     from napari_ies.saliency.saliency import Saliency
-    from napari_ies.segmentation.subject import Subject
     from napari_ies.viewer.feature import Services
     from napari_ies.viewer.state.answers import Answer, Key
     from napari_ies.viewer.state.reading import Reading
@@ -60,15 +60,12 @@ class Comparing(Feature):
         self.view.beside_changed.connect(self._show_second)
         state = self.state
         state.answer_shown.connect(self._on_shown)
-        state.answer_kept.connect(self._on_kept)
+        state.answer_kept.connect(self._offer)
         state.reading_changed.connect(self._on_reading)
         self.scene.room_taken.connect(self._on_room_taken)
         self._offer()
-
-    def views(self) -> Sequence[Placed]:
-        """Return the tab."""
-        tooltip = "Two maps: how far they agree, and where they differ."
-        return (Placed(Place.TAB, [self.view], "Compare", tooltip),)
+        about = "Two maps: how far they agree, and where they differ."
+        self.views = (Placed(Place.TAB, [self.view], "Compare", about),)
 
     def attach(self) -> None:
         """Follow how the map on screen looks."""
@@ -90,9 +87,6 @@ class Comparing(Feature):
             self._go_back()
             self.tell.say("The second view was closed: there is no room beside three planes.")
 
-    def _on_kept(self, _: Answer) -> None:
-        self._offer()
-
     def _on_shown(self, answer: Answer) -> None:
         if self._busy or not answer.finished or self._same(answer, self._a):
             return
@@ -110,10 +104,11 @@ class Comparing(Feature):
         self._set_pair(a, b)
 
     def _on_side_by_side(self, on: bool) -> None:
-        if on and self._a is not None and self._b is not None:
-            self._open_second()
-        else:
+        if not on or self._a is None or self._b is None:
             self._go_back()
+        elif self._second is None and self.state.reading is not None:
+            with self.tell.announce("Opening the second view…"):
+                self._open_second()
 
     def _on_comparison(self, a: Answer, b: Answer, comparison: Comparison) -> None:
         if self._same(a, self._a) and self._same(b, self._b):
@@ -129,15 +124,12 @@ class Comparing(Feature):
     def _partner(self, answer: Answer) -> Answer | None:
         """Return what an answer is compared with unless a person chooses: what came before."""
         present = self._b
-        if present is not None and present.subject == answer.subject != self._a_subject:
+        before = None if self._a is None else self._a.subject
+        if present is not None and present.subject == answer.subject != before:
             return present
         kept = [other for other in self.state.answers if not self._same(other, answer)]
         about = [other for other in kept if other.subject == answer.subject]
         return next(reversed(about or kept), None)
-
-    @property
-    def _a_subject(self) -> Subject | None:
-        return None if self._a is None else self._a.subject
 
     def _set_pair(self, a: Answer | None, b: Answer | None) -> None:
         self._a, self._b, self._comparison = a, b, None
@@ -147,7 +139,7 @@ class Comparing(Feature):
         self._compare()
         self._show_second()
 
-    def _offer(self) -> None:
+    def _offer(self, _: Answer | None = None) -> None:
         """Show every kept map in the two combo boxes."""
         kept = list(self.state.answers)
         titles = [(a.key, title) for a, title in zip(kept, distinct_titles(kept), strict=True)]
@@ -166,12 +158,6 @@ class Comparing(Feature):
         self.work.run(Job("compare", "Comparing", work, done, key=(a.key, b.key)))
 
     def _open_second(self) -> None:
-        if self._second is not None or self.state.reading is None:
-            return
-        with self.tell.announce("Opening the second view…"):
-            self._open_beside()
-
-    def _open_beside(self) -> None:
         self.scene.room_taken.emit(self)
         images = [layer for layer in self.scene.images() if layer.visible]
         self._second = SecondView(self.viewer, images)
@@ -184,7 +170,7 @@ class Comparing(Feature):
 
     def _place(self, dock: QDockWidget) -> None:
         """Put the second view between the image and the panel."""
-        window, panel = dock.parent(), self._panel_dock()
+        window, panel = dock.parent(), around(self.view, QDockWidget)
         if not isinstance(window, QMainWindow):
             return
         self._window, self._dock = WindowClose(window, self._go_back), dock
@@ -195,15 +181,9 @@ class Comparing(Feature):
             window.splitDockWidget(dock, panel, Qt.Orientation.Horizontal)
         self._soon.ask()
 
-    def _panel_dock(self) -> QDockWidget | None:
-        around = self.view.parentWidget()
-        while around is not None and not isinstance(around, QDockWidget):
-            around = around.parentWidget()
-        return around
-
     def _give_width_back(self) -> None:
         """Let the image, not the panel, have the room of the second view that was closed."""
-        panel = self._panel_dock()
+        panel = around(self.view, QDockWidget)
         if panel is None or self._window is not None or not self._panel_width:
             return
         window = panel.parent()
@@ -231,9 +211,8 @@ class Comparing(Feature):
             return
         second, frame = self._second, reading.frame
         apart = a.subject != b.subject
-        second.set_offset(self._offset(a, b) if apart else (0.0, 0.0, 0.0))
-        mask, origin = reading.displayed(b.subject)
-        second.set_subject(mask, origin, frame)
+        second.set_offset(self._offset(a, b, reading) if apart else (0.0, 0.0, 0.0))
+        second.outlines.select(*reading.displayed(b.subject), frame)
         if self.view.shows_difference and self._comparison is not None:
             title = f"A − B: {a.title} − {b.title}"
             saliency = difference_map(a.saliency, self._comparison)
@@ -262,13 +241,10 @@ class Comparing(Feature):
         finally:
             self._busy = False
 
-    def _offset(self, a: Answer, b: Answer) -> Point:
-        reading = self.state.reading
-        places = [None if reading is None else reading.place_of(one.subject) for one in (a, b)]
+    def _offset(self, a: Answer, b: Answer, reading: Reading) -> Point:
+        places = [reading.place_of(one.subject) for one in (a, b)]
         here, there = (
-            np.zeros(3)
-            if reading is None or place is None
-            else np.array(reading.frame.to_world(place.centre))
+            np.zeros(3) if place is None else np.array(reading.frame.to_world(place.centre))
             for place in places
         )
         return self.scene.in_world((there - here).tolist())

@@ -5,18 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import (
-    QComboBox,
-    QGridLayout,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QSizePolicy,
-    QWidget,
-)
+from qtpy.QtWidgets import QComboBox, QLabel, QSizePolicy, QWidget
 
 from napari_ies.saliency.request import SaliencyRequest
-from napari_ies.viewer.panel.availability import allow, describe
+from napari_ies.viewer.panel.availability import allow
+from napari_ies.viewer.panel.controls import button, grid, row
 from napari_ies.viewer.panel.parameter_form import ParameterForm
 
 if TYPE_CHECKING:
@@ -48,12 +41,19 @@ class SaliencyForm(QWidget):
         self.samples, self.noise = self._controls["n_samples"], self._controls["noise"]
         self.forward, self.seed = self._controls["forward"], self._controls["seed"]
         self.layer, self.precision = self._controls["layer"], self._controls["precision"]
-        self.button = QPushButton("Explain")
-        describe(self.button, "Compute the saliency of the selected lesion.", "explain")
-        self._lay_out()
+        about = "Compute the saliency of the selected lesion."
+        self.button = button("Explain", "explain", about, self.explain_requested)
+        layout = grid(self, 0, 1)
+        for number, (text, names) in enumerate(ROWS.items()):
+            wide, narrow = (self._controls[name] for name in names)
+            for control in (wide, narrow):
+                if isinstance(control, QComboBox):
+                    control.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            layout.addWidget(QLabel(text), number, 0)
+            layout.addLayout(row((wide, 3), (narrow, 2)), number, 1)
+        layout.addWidget(self.button, len(ROWS), 0, 1, 2)
         self.set_layers((), "")
         self.method.currentIndexChanged.connect(self._on_method)
-        self.button.clicked.connect(self.explain_requested)
         self._on_method()
 
     def request(self) -> SaliencyRequest:
@@ -92,18 +92,3 @@ class SaliencyForm(QWidget):
         allow(
             self.layer, "Only for Grad-CAM++; SmoothGrad looks at the input." if smoothgrad else ""
         )
-
-    def _lay_out(self) -> None:
-        layout = QGridLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setVerticalSpacing(3)
-        for number, (text, (wide, narrow)) in enumerate(ROWS.items()):
-            row = QHBoxLayout()
-            for control, stretch in ((self._controls[wide], 3), (self._controls[narrow], 2)):
-                if isinstance(control, QComboBox):
-                    control.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-                row.addWidget(control, stretch)
-            layout.addWidget(QLabel(text), number, 0)
-            layout.addLayout(row, number, 1)
-        layout.addWidget(self.button, len(ROWS), 0, 1, 2)
-        layout.setColumnStretch(1, 1)

@@ -11,8 +11,6 @@ from napari_ies.viewer.panel.availability import allow
 from napari_ies.viewer.preferences import Preferences
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from napari_ies.viewer.feature import Services
     from napari_ies.viewer.state.loaded import LoadedModel
 
@@ -43,16 +41,9 @@ class SaliencySettings(Feature):
         state.selection_changed.connect(self._refresh)
         self.work.idle.connect(self._refresh)
         self._refresh()
-
-    def views(self) -> Sequence[Placed]:
-        """Return the first tab."""
-        return (
-            Placed(Place.TAB, [self.form], "Saliency", "What is computed for the selected lesion."),
-        )
-
-    def actions(self) -> Mapping[str, Callable[[], object]]:
-        """Return what the button does."""
-        return {"explain": self.explaining.explain_selected}
+        about = "What is computed for the selected lesion."
+        self.views = (Placed(Place.TAB, [self.form], "Saliency", about),)
+        self.actions = {"explain": self.explaining.explain_selected}
 
     def attach(self) -> None:
         """Follow the preferences."""

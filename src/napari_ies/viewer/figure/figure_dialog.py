@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -21,8 +20,8 @@ from qtpy.QtWidgets import (
 
 from napari_ies.figures.settings import FORMATS, FigureSettings
 from napari_ies.viewer.panel.availability import allow, describe
+from napari_ies.viewer.panel.controls import button, row, tick_box, words
 from napari_ies.viewer.panel.parameter_form import ParameterForm
-from napari_ies.viewer.panel.plain_text import PlainLabel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,17 +56,14 @@ class FigureDialog(QDialog):
         self._preview.setMinimumSize(PREVIEW_SIZE)
         self._preview.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         describe(self._preview, "The figure as it will be.", "figure_preview")
-        self._words = PlainLabel()
-        self._words.setWordWrap(True)
-        describe(self._words, "What happened last.", "figure_words")
+        self._words = words("figure_words", "What happened last.")
         layout = QVBoxLayout(self)
-        row = QHBoxLayout()
-        row.addLayout(self._form())
-        row.addWidget(self._preview, 1)
-        layout.addLayout(row, 1)
+        layout.addLayout(row(self._form(), (self._preview, 1)), 1)
         layout.addWidget(self._words)
         layout.addLayout(self._buttons())
-        self._connect()
+        self._controls.connect(self._on_changed)
+        self._centre.currentIndexChanged.connect(self.changed)
+        self._whole.toggled.connect(self._on_changed)
         self._allow_controls()
 
     @property
@@ -91,10 +87,11 @@ class FigureDialog(QDialog):
         for box in self._sequences:
             self._sequence_row.removeWidget(box)
             box.deleteLater()
-        self._sequences = [QCheckBox(name) for name in names]
+        self._sequences = [
+            tick_box(name, f"figure_{name}", f"Show {name} with its saliency.", ticked=True)
+            for name in names
+        ]
         for box in self._sequences:
-            box.setChecked(True)
-            describe(box, f"Show {box.text()} with its saliency.", f"figure_{box.text()}")
             box.toggled.connect(self._on_sequence)
             self._sequence_row.insertWidget(self._sequence_row.count() - 1, box)
 
@@ -137,8 +134,7 @@ class FigureDialog(QDialog):
             "cross now.",
             "figure_centre",
         )
-        self._whole = QCheckBox("whole slices")
-        describe(self._whole, "Show whole slices instead.", "figure_whole")
+        self._whole = tick_box("whole slices", "figure_whole", "Show whole slices instead.")
         self._format = QComboBox()
         self._format.addItems([form.upper() for form in FORMATS])
         describe(
@@ -165,29 +161,16 @@ class FigureDialog(QDialog):
         return form
 
     def _buttons(self) -> QHBoxLayout:
-        row = QHBoxLayout()
-        row.addStretch(1)
-        self._save = _button(row, "Save…", "Save the figure to a file.", "figure_save")
-        self._copy = _button(
-            row, "Copy", "Put the figure onto the clipboard, as pixels.", "figure_copy"
+        copied = "Put the figure onto the clipboard, as pixels."
+        taken = "Save the viewer's canvas as it is on screen, to a PNG file."
+        shot = self.screenshot_requested
+        return row(
+            None,
+            button("Save…", "figure_save", "Save the figure to a file.", self._on_save),
+            button("Copy", "figure_copy", copied, self.copy_requested),
+            button("Screenshot…", "figure_screenshot", taken, shot),
+            button("Close", "figure_close", "Close this window.", self.close),
         )
-        self._screenshot = _button(
-            row,
-            "Screenshot…",
-            "Save the viewer's canvas as it is on screen, to a PNG file.",
-            "figure_screenshot",
-        )
-        close = _button(row, "Close", "Close this window.", "figure_close")
-        close.clicked.connect(self.close)
-        return row
-
-    def _connect(self) -> None:
-        self._controls.connect(self._on_changed)
-        self._centre.currentIndexChanged.connect(self.changed)
-        self._whole.toggled.connect(self._on_changed)
-        self._save.clicked.connect(self._on_save)
-        self._copy.clicked.connect(self.copy_requested)
-        self._screenshot.clicked.connect(self.screenshot_requested)
 
     def _on_save(self) -> None:
         self.save_requested.emit(self._format.currentText().lower())
@@ -225,11 +208,3 @@ def image_of(pixels: NDArray[np.uint8]) -> QImage:
     """Return pixels, uint8 (height, width, 4), as an image of their own."""
     high, wide = pixels.shape[:2]
     return QImage(pixels.tobytes(), wide, high, 4 * wide, QImage.Format.Format_RGBA8888).copy()
-
-
-def _button(row: QHBoxLayout, text: str, tooltip: str, name: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setAutoDefault(False)
-    describe(button, tooltip, name)
-    row.addWidget(button)
-    return button

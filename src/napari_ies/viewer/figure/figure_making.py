@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtWidgets import QApplication, QPushButton
+from qtpy.QtWidgets import QApplication
 
 from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
 from napari_ies.errors import NapariIESError
@@ -19,12 +19,13 @@ from napari_ies.segmentation.subject import Lesion, Region
 from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.figure.figure_dialog import FigureDialog, image_of
 from napari_ies.viewer.panel import dialogs
-from napari_ies.viewer.panel.availability import allow, describe
+from napari_ies.viewer.panel.availability import allow
+from napari_ies.viewer.panel.controls import button
 from napari_ies.viewer.work.failures import sentence
 from napari_ies.viewer.work.lane import Errand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
     from qtpy.QtGui import QImage
@@ -52,17 +53,13 @@ class FigureMaking(Feature):
         super().__init__(services)
         # Its own, so that a preview need not wait for a map that is being computed.
         self.lane = self.work.lane("figure")
-        self.button = QPushButton("Figure…")
-        describe(self.button, "Make a figure for a paper of the map on screen.", "figure")
+        about = "Make a figure for a paper of the map on screen."
+        self.button = button("Figure…", "figure", about, self._on_open)
         self.dialog: FigureDialog | None = None
-        self.button.clicked.connect(self._on_open)
         self.state.reading_changed.connect(self._refresh)
         self.state.answer_shown.connect(self._on_answer)
         self._refresh()
-
-    def views(self) -> Sequence[Placed]:
-        """Return the button."""
-        return (Placed(Place.BUTTON, [self.button]),)
+        self.views = (Placed(Place.BUTTON, [self.button]),)
 
     def release(self) -> None:
         """Stop drawing and close the dialog: the panel is closed."""
@@ -150,9 +147,8 @@ class FigureMaking(Feature):
         done: Callable[[Any], None],
     ) -> None:
         content = self.content()
-        if content is None:
-            return
-        self._add(kind, partial(work, content, self.settings()), done)
+        if content is not None:
+            self._add(kind, partial(work, content, self.settings()), done)
 
     def _add(self, kind: str, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         self.lane.add(Errand(work, done, self._on_failed, key=kind))
@@ -176,8 +172,7 @@ class FigureMaking(Feature):
         path = self._ask("Save the figure", self._suggested(content), form)
         if path is not None:
             self._say("Drawing…")
-            work = partial(_save, path)
-            self._submit("save", work, self._on_saved)
+            self._submit("save", partial(_save, path), self._on_saved)
 
     def _on_screenshot(self) -> None:
         path = self._ask("Save a screenshot of the canvas", "screenshot", "png")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
-from napari_ies.viewer.panel.availability import describe
+from napari_ies.viewer.panel.controls import button, row
 
 WELCOME = (
     "<b>Why did the network mark this lesion?</b><br>Open a patient's images and a checkpoint, "
@@ -27,19 +27,10 @@ class FirstSteps(QFrame):
         self.setFrameShape(QFrame.Shape.StyledPanel)
         text = QLabel(WELCOME)
         text.setWordWrap(True)
-        self.demo = QPushButton("Load the demo")
-        describe(
-            self.demo,
-            "Open a synthetic patient and a small network trained on such patients.",
-            "load_demo",
-        )
-        self.show_help = QPushButton("Show me how")
-        describe(self.show_help, "What to do, step by step.", "show_first_steps")
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.demo)
-        buttons.addWidget(self.show_help)
+        about = "Open a synthetic patient and a small network trained on such patients."
+        demo = button("Load the demo", "load_demo", about, self.demo_requested)
+        about = "What to do, step by step."
+        show_help = button("Show me how", "show_first_steps", about, self.help_requested)
         layout = QVBoxLayout(self)
         layout.addWidget(text)
-        layout.addLayout(buttons)
-        self.demo.clicked.connect(self.demo_requested)
-        self.show_help.clicked.connect(self.help_requested)
+        layout.addLayout(row(demo, show_help))

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QPushButton
-
 from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.help.first_steps import FirstSteps
 from napari_ies.viewer.help.pages import HelpPages
 from napari_ies.viewer.keys import KEYS
-from napari_ies.viewer.panel.availability import describe
+from napari_ies.viewer.panel.controls import button
 from napari_ies.viewer.work import tasks
 from napari_ies.viewer.work.job import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from napari_ies.viewer.feature import Services
     from napari_ies.viewer.volumes.layer_data import LayerDataTuple
 
@@ -28,16 +24,13 @@ class Guidance(Feature):
         super().__init__(services)
         self._pages: HelpPages | None = None
         self.first_steps = FirstSteps()
-        self._button = QPushButton("Help")
-        describe(self._button, "What to do, how to read a map, and the keys.", "help")
-        self._button.clicked.connect(self.show_how_to_read)
+        about = "What to do, how to read a map, and the keys."
+        self._button = button("Help", "help", about, self.show_how_to_read)
         self.first_steps.help_requested.connect(self.show_first_steps)
         self.first_steps.demo_requested.connect(self.load_demo)
         self.link.layers_changed.connect(self._on_layers_changed)
-
-    def views(self) -> Sequence[Placed]:
-        """Return the hint and the button."""
-        return Placed(Place.WELCOME, [self.first_steps]), Placed(Place.BUTTON, [self._button])
+        hint = Placed(Place.WELCOME, [self.first_steps])
+        self.views = hint, Placed(Place.BUTTON, [self._button])
 
     def show_first_steps(self) -> None:
         """Open the help at its first page."""

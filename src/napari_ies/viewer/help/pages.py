@@ -31,7 +31,8 @@ class HelpPages(QDialog):
         self.setWindowTitle("Lesion saliency: help")
         self._tabs = QTabWidget()
         for title, name in PAGES.items():
-            self._tabs.addTab(_page(_here(name).read_text(encoding="utf-8")), title)
+            text = Path(__file__).with_name(name).read_text(encoding="utf-8")
+            self._tabs.addTab(_page(text), title)
         if keys:
             self._tabs.addTab(_page(keys_page(keys)), "Keys")
         layout = QVBoxLayout(self)
@@ -56,10 +57,6 @@ def keys_page(keys: Mapping[str, str]) -> str:
         "# Keys\n\nThey work wherever the mouse is in the viewer, but not while you type.\n\n"
         f"| key | what it does |\n| --- | --- |\n{rows}\n"
     )
-
-
-def _here(name: str) -> Path:
-    return Path(__file__).with_name(name)
 
 
 def _page(markdown: str) -> QTextBrowser:

@@ -48,7 +48,7 @@ class ExplainAll:
         self._begun: Lesion | None = None
         self._asked: tuple[SegmentationModel, SaliencyRequest] | None = None
         self._may_take_long: bool | None = None
-        table.explain_all_requested.connect(self._on_button)
+        table.filter.explain_all_requested.connect(self._on_button)
         services.work.idle.connect(self._explain_next)
         services.work.cancelled_all.connect(self._forget)
         self._state.reading_changed.connect(self._on_reading)
@@ -83,7 +83,7 @@ class ExplainAll:
             self._forget()
             self._tell.say("Every lesion listed has a map with these settings already.")
             return
-        self._table.set_explaining_all(True)
+        self._table.filter.set_explaining(True)
         if agreed:
             self._may_take_long = True
             if not self._work.busy:
@@ -159,8 +159,8 @@ class ExplainAll:
         self._tell.say(f"Explained all: {total} lesion{'s' if total != 1 else ''}.")
 
     def _forget(self) -> None:
-        self._left, self._begun, self._asked, self._may_take_long = [], None, None, None
-        self._table.set_explaining_all(False)
+        self.release()
+        self._table.filter.set_explaining(False)
 
     def _answered(self, lesion: Lesion) -> bool:
         if self._asked is None:

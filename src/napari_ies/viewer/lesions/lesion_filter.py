@@ -11,13 +11,13 @@ from qtpy.QtWidgets import (
     QLabel,
     QLineEdit,
     QMenu,
-    QPushButton,
     QToolButton,
     QWidget,
     QWidgetAction,
 )
 
 from napari_ies.viewer.panel.availability import describe
+from napari_ies.viewer.panel.controls import button
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QAction
@@ -61,14 +61,12 @@ class LesionFilter(QWidget):
         self.smallest.setDecimals(0)
         self.smallest.setSuffix(" mm³")
         describe(self.smallest, "Smallest volume of the lesions listed.", "filter_volume")
-        self.explain_all = QPushButton()
-        describe(self.explain_all, "", "explain_all")
+        self.explain_all = button("", "explain_all", "", self.explain_all_requested)
         self.set_explaining(False)
         self._lay_out()
         self.set_matched(False)
         self.text.textChanged.connect(self.changed)
         self.smallest.valueChanged.connect(self.changed)
-        self.explain_all.clicked.connect(self.explain_all_requested)
 
     @property
     def chosen_matches(self) -> frozenset[str]:

@@ -13,8 +13,6 @@ from napari_ies.viewer.lesions.lesion_table import LesionTable
 from napari_ies.viewer.state.titles import short_title
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.segmentation.subject import Subject
     from napari_ies.viewer.feature import Services
@@ -36,17 +34,11 @@ class LesionList(Feature):
         state.answer_kept.connect(self._on_answer)
         state.reading_changed.connect(self._on_reading)
         state.selection_changed.connect(self._on_selected)
-
-    def views(self) -> Sequence[Placed]:
-        """Return the section of the lesions."""
-        return (Placed(Place.LESIONS, [self.table], "Lesions"),)
-
-    def actions(self) -> Mapping[str, Callable[[], object]]:
-        """Return the ways through the table, and what is done with a row."""
-        return {
+        self.views = (Placed(Place.LESIONS, [self.table], "Lesions"),)
+        self.actions = {
             "next": lambda: self.table.step(1),
             "previous": lambda: self.table.step(-1),
-            "note": self.table.write_note,
+            "note": self.table.view.edit_note,
             "explain_all": self.table.filter.explain_all.click,
         }
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_ies.viewer.lesions.lesion_columns import EXPLAINED, MATCH, NOTE
 from napari_ies.viewer.lesions.lesion_filter import LesionFilter
 from napari_ies.viewer.lesions.lesion_order import SortedRows
 from napari_ies.viewer.lesions.lesion_rows import LesionRows
 from napari_ies.viewer.lesions.lesion_rows_view import LesionRowsView
+from napari_ies.viewer.panel.controls import column
 from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ class LesionTable(QWidget):
     the arrow keys."""
     note_changed = Signal(object, str)
     """The lesion or region, and what a person wrote about it."""
-    explain_all_requested = Signal()
-    """The button was pressed, to start or to stop."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -45,15 +44,10 @@ class LesionTable(QWidget):
         self._rows = LesionRows(self)
         self._order = SortedRows(self._rows, self)
         self.view = LesionRowsView(self._order)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(3)
-        layout.addWidget(self.filter)
-        layout.addWidget(self.view, 1)
+        column(self, self.filter, (self.view, 1), spacing=3)
         self._pause = Soon(self._on_pause, self)
         self._chosen: Subject | None = None
         self.filter.changed.connect(self._on_filter)
-        self.filter.explain_all_requested.connect(self.explain_all_requested)
         self._rows.noted.connect(self.note_changed)
         self.view.moved.connect(self._pause_for)
         self.view.picked.connect(self._on_picked)
@@ -99,10 +93,6 @@ class LesionTable(QWidget):
         """Show a note without saying that a person wrote it."""
         self._rows.set_value(subject, NOTE, text)
 
-    def set_explaining_all(self, running: bool) -> None:
-        """Offer to stop explaining all, or to start."""
-        self.filter.set_explaining(running)
-
     def notes(self) -> dict[Subject, str]:
         """Return what was noted, by lesion or region."""
         return {row.subject: row.values[NOTE] for row in self._rows.rows if row.values.get(NOTE)}
@@ -128,10 +118,6 @@ class LesionTable(QWidget):
         if row != current:
             self.view.select_row(row)
             self._pause_for()
-
-    def write_note(self) -> None:
-        """Begin to write the note of the selected row."""
-        self.view.edit_note()
 
     def _show_chosen(self) -> None:
         shown = self.subjects()

@@ -43,8 +43,7 @@ def choose_new_file(parent: QWidget, title: str, name: str, kind: str) -> str:
 
 def may_replace_file(parent: QWidget, path: str) -> bool:
     """Ask whether a file may be replaced."""
-    answer = QMessageBox.question(parent, "Save", tool_tip(f"{path} is there already. Replace it?"))
-    return bool(answer == QMessageBox.StandardButton.Yes)
+    return _agreed(parent, "Save", f"{path} is there already. Replace it?")
 
 
 def ask_to_start(parent: QWidget, text: str, start: Callable[[], None]) -> QMessageBox:
@@ -73,11 +72,10 @@ def ask_to_start(parent: QWidget, text: str, start: Callable[[], None]) -> QMess
 
 def may_replace(parent: QWidget, folder: str) -> bool:
     """Ask whether results of the same names may be replaced."""
-    answer = QMessageBox.question(
-        parent,
-        "Save results",
-        tool_tip(
-            f"Results of this patient are already in {folder}. Replace those of the same name?"
-        ),
-    )
+    text = f"Results of this patient are already in {folder}. Replace those of the same name?"
+    return _agreed(parent, "Save results", text)
+
+
+def _agreed(parent: QWidget, title: str, text: str) -> bool:
+    answer = QMessageBox.question(parent, title, tool_tip(text))
     return bool(answer == QMessageBox.StandardButton.Yes)

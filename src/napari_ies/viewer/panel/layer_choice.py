@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QComboBox, QSizePolicy, QWidget
+from superqt.utils import signals_blocked
 
 from napari_ies.viewer.panel.availability import describe
 from napari_ies.viewer.panel.combo_entries import Unsuitable, add_unsuitable
@@ -51,11 +52,10 @@ class LayerChoice(QComboBox):
         """
         chosen = self.key
         self._keys = tuple(layers)
-        self.blockSignals(True)
-        self.clear()
-        self.addItems([self._none, *map(shown_name, layers.values())])
-        add_unsuitable(self, unsuitable)
-        self.blockSignals(False)
+        with signals_blocked(self):
+            self.clear()
+            self.addItems([self._none, *map(shown_name, layers.values())])
+            add_unsuitable(self, unsuitable)
         self.choose(chosen)
 
     def choose(self, key: str | None) -> None:

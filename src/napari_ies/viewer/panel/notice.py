@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QWidget
 
-from napari_ies.viewer.panel.availability import describe
-from napari_ies.viewer.panel.plain_text import PlainLabel
+from napari_ies.viewer.panel.controls import button, column, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,15 +20,10 @@ class Notice(QFrame):
         self.setObjectName(name)
         # Amber, as the lesions' outlines: napari's themes draw no frame of their own.
         self.setStyleSheet(f"#{name} {{ border: none; border-left: 4px solid #d9a441; }}")
-        self._text = PlainLabel()
+        self._text = words(selectable=True)
         self._text.setObjectName(f"{name}_text")
-        self._text.setWordWrap(True)
-        self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._buttons = QHBoxLayout()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 4, 6, 4)
-        layout.addWidget(self._text)
-        layout.addLayout(self._buttons)
+        column(self, self._text, self._buttons, margins=(6, 4, 6, 4))
         self.hide()
 
     @property
@@ -52,10 +45,9 @@ class Notice(QFrame):
         self._text.setText(text)
         self._buttons.addStretch(1)
         for number, (title, (tooltip, work)) in enumerate(answers.items()):
-            button = QPushButton(title)
-            describe(button, tooltip, f"{self.objectName()}_{number}")
-            button.clicked.connect(lambda _, work=work: self._on_answer(work))
-            self._buttons.addWidget(button)
+            answer = button(title, f"{self.objectName()}_{number}", tooltip)
+            answer.clicked.connect(lambda _, work=work: self._on_answer(work))
+            self._buttons.addWidget(answer)
         self.show()
 
     def _on_answer(self, work: Callable[[], None]) -> None:

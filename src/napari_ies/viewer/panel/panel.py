@@ -20,6 +20,7 @@ from superqt import QCollapsible
 
 from napari_ies.viewer.feature import Place
 from napari_ies.viewer.panel.availability import describe
+from napari_ies.viewer.panel.controls import column, row
 from napari_ies.viewer.panel.status import StatusLine
 from napari_ies.viewer.reader import may_be_session
 
@@ -61,11 +62,7 @@ class Panel(QWidget):
         }
         if placed.place is Place.TAB:
             page = QWidget()
-            layout = QVBoxLayout(page)
-            layout.setContentsMargins(4, 4, 4, 4)
-            for widget in placed.widgets:
-                layout.addWidget(widget)
-            layout.addStretch(1)
+            column(page, *placed.widgets, None, margins=(4, 4, 4, 4))
             self.tabs.setTabToolTip(self.tabs.addTab(page, placed.title), placed.tooltip)
         elif placed.place is Place.PREPARATION:
             self.preparation.addWidget(_section(placed.title, *placed.widgets))
@@ -78,21 +75,11 @@ class Panel(QWidget):
     def lay_out(self) -> None:
         """Lay out what was placed, from top to bottom: the order of the Tab key, too."""
         content = QWidget()
-        column = QVBoxLayout(content)
-        column.setContentsMargins(4, 4, 4, 4)
-        column.setSpacing(2)
-        column.addLayout(self._welcome)
-        column.addWidget(self.preparation)
-        column.addLayout(self._result)
-        column.addLayout(self._lesions, 1)
-        column.addWidget(self.tabs)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 2, 4, 4)
-        layout.addLayout(self._notices)
-        layout.addWidget(_Column(content), 1)
+        parts = self._welcome, self.preparation, self._result, (self._lesions, 1), self.tabs
+        column(content, *parts, spacing=2, margins=(4, 4, 4, 4))
         # Status and Cancel stay in sight however far the rest is scrolled.
-        layout.addWidget(self.status)
-        layout.addLayout(self._footer())
+        below = self.status, self._footer()
+        column(self, self._notices, (_Column(content), 1), *below, margins=(0, 2, 4, 4))
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
         """Take a saved session that is dragged here; leave everything else to others."""
@@ -130,15 +117,7 @@ class Panel(QWidget):
         font.setPointSizeF(font.pointSizeF() * 0.85)
         disclaimer.setFont(font)
         self._buttons.addStretch(1)
-        views = QHBoxLayout()
-        views.addLayout(self._views)
-        views.addStretch(1)
-        footer = QVBoxLayout()
-        footer.addLayout(views)
-        footer.addLayout(self._buttons)
-        footer.addLayout(self._lines)
-        footer.addWidget(disclaimer)
-        return footer
+        return column(None, row(self._views, None), self._buttons, self._lines, disclaimer)
 
 
 class _Column(QScrollArea):
@@ -173,9 +152,5 @@ def _dragged_session(event: QDropEvent) -> str:
 
 def _section(title: str, *widgets: QWidget) -> QGroupBox:
     box = QGroupBox(title)
-    layout = QVBoxLayout(box)
-    layout.setContentsMargins(4, 2, 4, 4)
-    layout.setSpacing(3)
-    for widget in widgets:
-        layout.addWidget(widget)
+    column(box, *widgets, spacing=3, margins=(4, 2, 4, 4))
     return box

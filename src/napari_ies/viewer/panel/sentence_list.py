@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap, QPolygonF
-from qtpy.QtWidgets import QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QScrollArea, QWidget
 
 from napari_ies.printable import printable
-from napari_ies.viewer.panel.availability import describe
-from napari_ies.viewer.panel.plain_text import PlainLabel
+from napari_ies.viewer.panel.controls import button, column, words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,42 +38,27 @@ class SentenceList(QFrame):
     def __init__(self, name: str, tooltip: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName(f"{name}_list")
-        self._title, self._unfolded = "", False
-        self._button = QPushButton()
+        self.title = ""
+        """The title on show, without the arrow before it."""
+        self.unfolded = False
+        """Whether the sentences are on show."""
+        self._button = button("", name, tooltip, self._on_clicked)
         self._button.setStyleSheet("text-align: left; border: none; background: transparent;")
-        describe(self._button, tooltip, name)
-        self._text = PlainLabel()
+        self._text = words(selectable=True)
         self._text.setObjectName(f"{name}_text")
-        self._text.setWordWrap(True)
         self._text.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._scroll = QScrollArea()
         self._scroll.setWidgetResizable(True)
         self._scroll.setFrameShape(QFrame.Shape.NoFrame)
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._scroll.setWidget(self._text)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self._button)
-        layout.addWidget(self._scroll)
-        self._button.clicked.connect(self._on_clicked)
+        column(self, self._button, self._scroll, spacing=0)
         self.unfold(False)
-
-    @property
-    def title(self) -> str:
-        """The title on show, without the arrow before it."""
-        return self._title
 
     @property
     def text(self) -> str:
         """The sentences, folded away or not."""
         return str(self._text.text())
-
-    @property
-    def unfolded(self) -> bool:
-        """Whether the sentences are on show."""
-        return self._unfolded
 
     def set_sentences(
         self, title: str, sentences: Sequence[str], *, keep_height: bool, warning: bool = True
@@ -93,9 +77,9 @@ class SentenceList(QFrame):
             Whether there is a warning among them, which the sign before the title shows.
         """
         text = printable("\n".join(f"• {sentence}" for sentence in sentences))
-        if (title, text) == (self._title, self._text.text()):
+        if (title, text) == (self.title, self._text.text()):
             return
-        self._title = title
+        self.title = title
         self._text.setText(text)
         self._button.setIcon(_warning() if sentences and warning else QIcon())
         self._button.setIconSize(QSize(14, 14))
@@ -108,7 +92,7 @@ class SentenceList(QFrame):
 
     def unfold(self, on: bool) -> None:
         """Show the sentences, or hide them."""
-        self._unfolded = on
+        self.unfolded = on
         self._scroll.setVisible(on)
         self._show_title()
         self._fit()
@@ -120,8 +104,8 @@ class SentenceList(QFrame):
             self._fit()
 
     def _show_title(self) -> None:
-        arrow = "▾" if self._unfolded else "▸"
-        self._button.setText(f"{arrow} {self._title}" if self._text.text() else self._title)
+        arrow = "▾" if self.unfolded else "▸"
+        self._button.setText(f"{arrow} {self.title}" if self._text.text() else self.title)
 
     def _fit(self) -> None:
         most = MOST_LINES * self._text.fontMetrics().lineSpacing()
@@ -129,8 +113,8 @@ class SentenceList(QFrame):
         self._scroll.setFixedHeight(min(self._text.heightForWidth(width) + 2, most))
 
     def _on_clicked(self) -> None:
-        self.unfold(not self._unfolded)
-        self.toggled.emit(self._unfolded)
+        self.unfold(not self.unfolded)
+        self.toggled.emit(self.unfolded)
 
 
 def _warning() -> QIcon:

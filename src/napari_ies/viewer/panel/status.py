@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QProgressBar, QWidget
 
 from napari_ies.duration import MINUTE, about
 from napari_ies.time_left import TimeLeft
 from napari_ies.viewer.panel.availability import allow, describe
-from napari_ies.viewer.panel.plain_text import PlainLabel
+from napari_ies.viewer.panel.controls import button, column, row, words
 from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
@@ -34,24 +35,15 @@ class StatusLine(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._text = PlainLabel()
-        self._text.setWordWrap(True)
-        describe(self._text, "What happens now, or what happened last.", "status")
+        self._text = words("status", "What happens now, or what happened last.")
         self._time_left = TimeLeft()
         self._progress = QProgressBar()
         self._progress.setTextVisible(True)
         describe(self._progress, "How much of the computation is done.", "progress")
-        self._cancel = QPushButton("Cancel")
-        describe(self._cancel, "Stop the computation; what is on screen stays.", "cancel")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        row = QHBoxLayout()
-        row.addWidget(self._progress, 1)
-        row.addWidget(self._cancel)
-        layout.addWidget(self._text)
-        layout.addLayout(row)
-        self._cancel.clicked.connect(self.cancel_requested)
-        self._pause = Soon(self._move, self)
+        about = "Stop the computation; what is on screen stays."
+        self._cancel = button("Cancel", "cancel", about, self.cancel_requested)
+        column(self, self._text, row((self._progress, 1), self._cancel))
+        self._pause = Soon(partial(self._progress.setRange, 0, 0), self)
         self.set_idle()
 
     def follow(self, work: Runner) -> None:
@@ -121,6 +113,3 @@ class StatusLine(QWidget):
         self._progress.setRange(0, 1)
         self._progress.setValue(0)
         self._progress.setFormat("")
-
-    def _move(self) -> None:
-        self._progress.setRange(0, 0)

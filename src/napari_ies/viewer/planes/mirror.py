@@ -90,10 +90,7 @@ class LayerMirror(QObject):
             self._copies.pop(key).remove()
         for key in present:
             if key not in self._copies:
-                self._copies[key] = _Copy(present[key], self._model, self._later)
-        self._soon.ask()
-
-    def _later(self) -> None:
+                self._copies[key] = _Copy(present[key], self._model, self._soon.ask)
         self._soon.ask()
 
     def _on_soon(self) -> None:
@@ -102,7 +99,7 @@ class LayerMirror(QObject):
             for copy in self._copies.values():
                 if copy.apply():
                     # A new layer takes its time: the others come after what else is waiting.
-                    self._later()
+                    self._soon.ask()
                     break
             self._sort()
             share_world_units(self._model, self._viewer)

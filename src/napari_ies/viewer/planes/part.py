@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QPushButton
+from qtpy.QtWidgets import QMainWindow
 
-from napari_ies.viewer.canvas.canvases import main_window_of, qt_viewer_of, shown_axes
+from napari_ies.viewer.canvas.canvases import around, qt_viewer_of, shown_axes
 from napari_ies.viewer.canvas.outlines.lines import OutlineLines
 from napari_ies.viewer.canvas.own_context import keep_to_own_context
 from napari_ies.viewer.canvas.window_close import WindowClose
 from napari_ies.viewer.feature import Feature, Place, Placed
-from napari_ies.viewer.panel.availability import allow, describe
+from napari_ies.viewer.panel.availability import allow
+from napari_ies.viewer.panel.controls import button
 from napari_ies.viewer.planes.overlay import PlaneOverlay
 from napari_ies.viewer.planes.space import SpaceView
 from napari_ies.viewer.planes.three_planes import ThreePlanes
 from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from napari_ies.viewer.feature import Services
 
 
@@ -28,59 +27,40 @@ class Planes(Feature):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
-        self._overlay: PlaneOverlay | None = None
-        self._outlines: OutlineLines | None = None
-        self._three: ThreePlanes | None = None
+        self.overlay: PlaneOverlay | None = None
+        """What is drawn over the viewer's own canvas, or None while there is no window."""
+        self.outlines: OutlineLines | None = None
+        """The outlines on the viewer's own canvas, or None while there is no window."""
+        self.three: ThreePlanes | None = None
+        """The three planes, or None while one is shown."""
         self._window: WindowClose | None = None
         self._attached = False
         self._reopen = False
         lane = self.work.lane("surfaces")
         self._space = SpaceView(self.viewer, self.scene, self.tell, lane)
-        self._planes_button = _button(
+        self._planes_button = button(
             "3 planes",
+            "three_planes_button",
             "Axial, coronal and sagittal with one crosshair. The wheel turns slices, Shift and "
             "the wheel zoom; a click moves the crosshair and picks the lesion under it.",
-            "three_planes_button",
+            self.toggle,
         )
-        self._cross_button = _button(
-            "Crosshair", "Show the crosshair of the three planes, or not.", "crosshair_button"
-        )
-        self._space_button = _button(
-            "3-D", "The lesions in space, with the saliency of the selected one.", "space_button"
-        )
+        about = "Show the crosshair of the three planes, or not."
+        self._cross_button = button("Crosshair", "crosshair_button", about)
+        about = "The lesions in space, with the saliency of the selected one."
+        self._space_button = button("3-D", "space_button", about, self.toggle_space)
+        buttons = [self._planes_button, self._cross_button, self._space_button]
+        for one in buttons:
+            one.setCheckable(True)
         self._cross_button.setChecked(True)
-        self._planes_button.clicked.connect(self.toggle)
         self._cross_button.toggled.connect(self._on_lines)
-        self._space_button.clicked.connect(self.toggle_space)
         self.state.selection_changed.connect(self._space.colour)
         self.state.reading_changed.connect(self._on_reading)
         self.scene.room_taken.connect(self._on_room_taken)
         self._soon = Soon(self._on_window)
         self._refresh()
-
-    def views(self) -> Sequence[Placed]:
-        """Return the buttons."""
-        buttons = [self._planes_button, self._cross_button, self._space_button]
-        return (Placed(Place.VIEW_BUTTON, buttons),)
-
-    def actions(self) -> Mapping[str, Callable[[], object]]:
-        """Return what the first button does."""
-        return {"planes": self.toggle}
-
-    @property
-    def overlay(self) -> PlaneOverlay | None:
-        """What is drawn over the viewer's own canvas, or None while there is no window."""
-        return self._overlay
-
-    @property
-    def outlines(self) -> OutlineLines | None:
-        """The outlines on the viewer's own canvas, or None while there is no window."""
-        return self._outlines
-
-    @property
-    def three(self) -> ThreePlanes | None:
-        """The three planes, or None while one is shown."""
-        return self._three
+        self.views = (Placed(Place.VIEW_BUTTON, buttons),)
+        self.actions = {"planes": self.toggle}
 
     def attach(self) -> None:
         """Draw the marks, as soon as the panel has a window."""
@@ -109,7 +89,7 @@ class Planes(Feature):
 
     def toggle(self) -> None:
         """Show three planes instead of one, or one again."""
-        if self._three is not None:
+        if self.three is not None:
             self._close_planes()
         else:
             with self.tell.announce("Opening the three planes…"):
@@ -126,7 +106,7 @@ class Planes(Feature):
                 if self._reopen:
                     self._open_planes()
         elif len(self.viewer.layers):
-            self._reopen = self._three is not None
+            self._reopen = self.three is not None
             with self.tell.announce("Opening the 3-d view…"):
                 self._close_planes()
                 self._space.enter(self.state.reading)
@@ -135,7 +115,7 @@ class Planes(Feature):
     def _open_planes(self) -> None:
         self._on_window()
         window = self._window
-        if self._three is not None or window is None or self._overlay is None:
+        if self.three is not None or window is None or self.overlay is None:
             return
         if self.viewer.dims.ndim < 3 or not len(self.viewer.layers):
             return
@@ -146,13 +126,13 @@ class Planes(Feature):
             return
         self.scene.room_taken.emit(self)
         outlines = self.scene.lesions.outlines
-        self._three = ThreePlanes(self.viewer, window.window, self._overlay, outlines)
-        self._three.set_lines(self._cross_button.isChecked())
-        self._three.clicked.connect(self._on_side_clicked)
+        self.three = ThreePlanes(self.viewer, window.window, self.overlay, outlines)
+        self.three.set_lines(self._cross_button.isChecked())
+        self.three.clicked.connect(self._on_side_clicked)
 
     def _close_planes(self) -> None:
-        if self._three is not None:
-            three, self._three = self._three, None
+        if self.three is not None:
+            three, self.three = self.three, None
             three.release()
             three.deleteLater()
 
@@ -160,21 +140,21 @@ class Planes(Feature):
         nothing = "" if len(self.viewer.layers) else "Open the images first."
         allow(self._planes_button, nothing)
         allow(self._space_button, nothing)
-        allow(self._cross_button, "" if self._three is not None else "Show three planes first.")
-        self._planes_button.setChecked(self._three is not None)
+        allow(self._cross_button, "" if self.three is not None else "Show three planes first.")
+        self._planes_button.setChecked(self.three is not None)
         self._space_button.setChecked(self._space.entered)
 
     def _on_window(self) -> None:
-        window = main_window_of(self._planes_button)
+        window = around(self._planes_button, QMainWindow)
         view = qt_viewer_of(window)
-        if window is None or view is None or not self._attached or self._overlay is not None:
+        if window is None or view is None or not self._attached or self.overlay is not None:
             return
         if window.isVisible():
             self._window = WindowClose(window, self._on_window_closes)
-            self._overlay = PlaneOverlay(self.viewer, view.canvas.native)
+            self.overlay = PlaneOverlay(self.viewer, view.canvas.native)
             keep_to_own_context(view.canvas)
             outlines = self.scene.lesions.outlines
-            self._outlines = OutlineLines(self.viewer, view.canvas, outlines)
+            self.outlines = OutlineLines(self.viewer, view.canvas, outlines)
             self._refresh()
 
     def _on_window_closes(self) -> None:
@@ -185,15 +165,10 @@ class Planes(Feature):
         self._soon.ask()
 
     def _leave_window(self) -> None:
-        if self._window is not None:
-            self._window.release()
-            self._window = None
-        if self._overlay is not None:
-            self._overlay.release()
-            self._overlay = None
-        if self._outlines is not None:
-            self._outlines.release()
-            self._outlines = None
+        for part in (self._window, self.overlay, self.outlines):
+            if part is not None:
+                part.release()
+        self._window = self.overlay = self.outlines = None
 
     def _on_ndisplay(self, _: Any = None) -> None:
         if self.viewer.dims.ndisplay == 2 and self._space.entered:
@@ -201,8 +176,8 @@ class Planes(Feature):
         self._refresh()
 
     def _on_clicked(self, position: Any, direction: Any) -> None:
-        if self._three is not None and direction is None:
-            self._three.crosshair.move(position)
+        if self.three is not None and direction is None:
+            self.three.crosshair.move(position)
 
     def _on_side_clicked(self, position: Any) -> None:
         # As a click on the viewer's own canvas: who listens need not know of planes.
@@ -213,18 +188,11 @@ class Planes(Feature):
         self._refresh()
 
     def _on_room_taken(self, part: object) -> None:
-        if part is not self and self._three is not None:
+        if part is not self and self.three is not None:
             self._close_planes()
             self._refresh()
             self.tell.say("The three planes were closed: there is no room beside a second view.")
 
     def _on_lines(self, shown: bool) -> None:
-        if self._three is not None:
-            self._three.set_lines(shown)
-
-
-def _button(text: str, tooltip: str, name: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setCheckable(True)
-    describe(button, tooltip, name)
-    return button
+        if self.three is not None:
+            self.three.set_lines(shown)

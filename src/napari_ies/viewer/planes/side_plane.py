@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, QObject, Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_ies.geometry.planes import PLANES
 from napari_ies.viewer.canvas.canvases import pixel_at, shown_axes
 from napari_ies.viewer.canvas.extra_view import extra_view
 from napari_ies.viewer.canvas.outlines.lines import OutlineLines
 from napari_ies.viewer.canvas.picking import ClickPicker
+from napari_ies.viewer.panel.controls import column
 from napari_ies.viewer.planes.mirror import LayerMirror
 from napari_ies.viewer.planes.overlay import PlaneOverlay
 from napari_ies.viewer.planes.wheel import Wheel
@@ -46,7 +47,8 @@ class SidePlane(QWidget):
         self, viewer: Any, plane: int, outlines: Outlines, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
-        self._plane = plane
+        self.plane = plane
+        """Which plane it shows: 0 axial, 1 coronal, 2 sagittal."""
         self._position: tuple[float, ...] = (0.0, 0.0, 0.0)
         self._touched = False
         self._shown = 0
@@ -65,25 +67,18 @@ class SidePlane(QWidget):
         self.canvas.installEventFilter(self)
         # Later than the change of size: only then does the canvas know it.
         self._fit_soon = Soon(self._on_fit, self)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.view)
+        column(self, self.view)
 
     @property
     def canvas(self) -> QWidget:
         """The canvas."""
         return self.view.canvas.native
 
-    @property
-    def plane(self) -> int:
-        """Which plane it shows: 0 axial, 1 coronal, 2 sagittal."""
-        return self._plane
-
     def set_plane(self, plane: int) -> None:
         """Show another plane."""
-        if plane == self._plane:
+        if plane == self.plane:
             return
-        self._plane, self._touched = plane, False
+        self.plane, self._touched = plane, False
         self.show_at(self._position)
         self._fit_soon.ask()
 
@@ -94,11 +89,11 @@ class SidePlane(QWidget):
         if dims.ndim < 3:
             return
         lead = dims.ndim - 3
-        order = (*range(lead), *(axis + lead for axis in PLANES[self._plane].order))
+        order = (*range(lead), *(axis + lead for axis in PLANES[self.plane].order))
         if tuple(dims.order) != order:
             dims.order = order
         with self.model.dims.events.point.blocker(self._on_point):
-            dims.set_point(lead + self._plane, self._position[self._plane])
+            dims.set_point(lead + self.plane, self._position[self.plane])
         self._keep_in_sight()
 
     def release(self) -> None:
@@ -149,7 +144,7 @@ class SidePlane(QWidget):
         dims = self.model.dims
         if self.mirror.changing or dims.ndim < 3:
             return
-        self.stepped.emit(self._plane, float(dims.point[dims.ndim - 3 + self._plane]))
+        self.stepped.emit(self.plane, float(dims.point[dims.ndim - 3 + self.plane]))
 
     def _on_click(self, position: tuple[float, ...], _: Any) -> None:
         self.clicked.emit(tuple(position[-3:]))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QGridLayout, QLineEdit, QPushButton, QWidget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QLineEdit, QWidget
 
 from napari_ies.viewer.panel import dialogs
 from napari_ies.viewer.panel.availability import describe
-from napari_ies.viewer.panel.plain_text import PlainLabel, tool_tip
+from napari_ies.viewer.panel.controls import button, grid, words
+from napari_ies.viewer.panel.plain_text import tool_tip
 from napari_ies.viewer.panel.sentence_list import SentenceList
 from napari_ies.viewer.preparing.geometry_form import GeometryForm
 
@@ -30,18 +31,14 @@ class CheckpointForm(QWidget):
         self._file = QLineEdit()
         self._file.setPlaceholderText("checkpoint file (.pth, .pt)")
         describe(self._file, "The network's checkpoint: a file of weights.", "checkpoint")
-        self._browse = QPushButton("Open…")
-        describe(self._browse, "Choose a checkpoint file.", "open_checkpoint")
         self._device = QComboBox()
         describe(
             self._device,
             "Where to compute; auto takes the graphics card if it can be used, else the CPU.",
             "device",
         )
-        self._description = PlainLabel()
-        self._description.setWordWrap(True)
-        self._description.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        describe(self._description, "What the checkpoint is.", "checkpoint_description")
+        about = "What the checkpoint is."
+        self._description = words("checkpoint_description", about, selectable=True)
         self.geometry = GeometryForm()
         self._assumptions = SentenceList(
             "assumptions",
@@ -49,12 +46,10 @@ class CheckpointForm(QWidget):
             "a profile beside the file can state it.",
         )
         self.set_devices(("cpu",))
-        layout = QGridLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setVerticalSpacing(3)
-        layout.setColumnStretch(0, 1)
+        about = "Choose a checkpoint file."
+        layout = grid(self, 1)
         layout.addWidget(self._file, 0, 0)
-        layout.addWidget(self._browse, 0, 1)
+        layout.addWidget(button("Open…", "open_checkpoint", about, self._on_browse), 0, 1)
         layout.addWidget(self._device, 1, 1)
         layout.addWidget(self._description, 1, 0)
         layout.addWidget(self.geometry, 2, 0, 1, 2)
@@ -62,7 +57,6 @@ class CheckpointForm(QWidget):
         self._loaded: tuple[str, str] | None = None
         self._file.editingFinished.connect(self._on_edited)
         self._device.activated.connect(self._on_edited)
-        self._browse.clicked.connect(self._on_browse)
         self.set_model(None)
 
     def choose(self, path: str) -> None:

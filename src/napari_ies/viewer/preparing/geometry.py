@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from superqt.utils import signals_blocked
+
 from napari_ies.errors import NapariIESError
 from napari_ies.network.trained_grid import AS_STORED
 from napari_ies.viewer.state.event import Event
@@ -60,9 +62,8 @@ class Geometry:
         size, own_size = _voxels(profile), _voxels(own)
         spacing = None if size == own_size else size or AS_STORED
         # Nobody chose it now, so that there is nothing to say about it.
-        self.form.blockSignals(True)
-        self.form.choose(orientation, spacing)
-        self.form.blockSignals(False)
+        with signals_blocked(self.form):
+            self.form.choose(orientation, spacing)
         self._turn()
 
     def _on_changed(self) -> None:

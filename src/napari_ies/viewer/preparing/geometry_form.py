@@ -5,12 +5,14 @@ from __future__ import annotations
 from functools import partial
 
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QSizePolicy, QWidget
+from qtpy.QtWidgets import QComboBox, QLabel, QWidget
+from superqt.utils import signals_blocked
 
 from napari_ies.network.profile import Profile
 from napari_ies.network.trained_grid import AS_STORED, is_orientation
 from napari_ies.parameters import parameters_of
-from napari_ies.viewer.panel.availability import describe
+from napari_ies.viewer.panel.controls import combo as make_combo
+from napari_ies.viewer.panel.controls import grid
 
 ORIENTATIONS = ("LAS", "RAS", "LPS", "RPS", "LPI", "RPI", "LAI", "RAI")
 """On offer: axial storage, whichever way its axes run; any other can be typed."""
@@ -40,11 +42,8 @@ class GeometryForm(QWidget):
         self._taken: Taken = (None, None)
         # Whether a refusal is the last that was said, and something was typed since.
         self._refused = self._typed_since = False
-        layout = QGridLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
+        layout = grid(self, 0, 1, 0, 1)
         layout.setHorizontalSpacing(4)
-        layout.setColumnStretch(1, 1)
-        layout.setColumnStretch(3, 1)
         layout.addWidget(QLabel(ABOUT["orientation"].label), 0, 0)
         layout.addWidget(self._orientation, 0, 1)
         layout.addWidget(QLabel(ABOUT["spacing"].label), 0, 2)
@@ -74,19 +73,19 @@ class GeometryForm(QWidget):
     def set_stated(self, orientation: str | None, spacing: Spacing | None) -> None:
         """Show an orientation and a voxel size that are a checkpoint's own, None for as stored."""
         self._taken = (None, None)
-        own = AS_STORED if orientation is None else orientation
-        _fill(self._orientation, (own, *(e for e in (AS_STORED, *ORIENTATIONS) if e != own)))
-        own = AS_STORED if spacing is None else _words(spacing)
-        _fill(self._spacing, (own, *(e for e in (AS_STORED, *SPACINGS) if e != own)))
-        _show_beginnings(self._orientation, self._spacing)
+        size = AS_STORED if spacing is None else _words(spacing)
+        for combo, own, others in (
+            (self._orientation, orientation or AS_STORED, ORIENTATIONS),
+            (self._spacing, size, SPACINGS),
+        ):
+            with signals_blocked(combo):
+                combo.clear()
+                combo.addItems(list(dict.fromkeys((own, AS_STORED, *others))))
+        self._show(self._taken)
 
     def choose(self, orientation: str | None, spacing: Spacing | str | None = None) -> None:
         """Choose an orientation and a voxel size, or "as stored"; None for the checkpoint's own."""
-        for combo, text in (
-            (self._orientation, orientation),
-            (self._spacing, None if spacing is None else _words(spacing)),
-        ):
-            combo.setCurrentText(combo.itemText(0) if text is None else text)
+        self._show((orientation, spacing))
         self._on_edited()
 
     def _on_typing(self, _: str) -> None:
@@ -121,39 +120,21 @@ class GeometryForm(QWidget):
         return "" if text.lower() == combo.itemText(0).lower() else text
 
     def _show(self, taken: Taken) -> None:
-        orientation, spacing = taken
-        own = self._orientation.itemText(0)
-        self._orientation.setCurrentText(own if orientation is None else orientation)
-        own = self._spacing.itemText(0)
-        self._spacing.setCurrentText(own if spacing is None else _words(spacing))
-        _show_beginnings(self._orientation, self._spacing)
+        """Show what was taken; a text that does not fit from its beginning on."""
+        for combo, one in zip((self._orientation, self._spacing), taken, strict=True):
+            combo.setCurrentText(combo.itemText(0) if one is None else _words(one))
+            edit = combo.lineEdit()
+            if edit is not None and not edit.hasFocus():
+                edit.setCursorPosition(0)
 
 
 def _editable(name: str) -> QComboBox:
-    combo = QComboBox()
+    combo = make_combo(name, ABOUT[name].help)
     combo.setEditable(True)
     combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-    combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
     # Room for the arrow and what napari's themes leave free around the text.
     combo.setMinimumWidth(combo.fontMetrics().horizontalAdvance(AS_STORED) + 56)
-    describe(combo, ABOUT[name].help, name)
     return combo
-
-
-def _fill(combo: QComboBox, entries: tuple[str, ...]) -> None:
-    combo.blockSignals(True)
-    combo.clear()
-    combo.addItems(list(entries))
-    combo.setCurrentIndex(0)
-    combo.blockSignals(False)
-
-
-def _show_beginnings(*combos: QComboBox) -> None:
-    """Show a text that does not fit from its beginning on."""
-    for combo in combos:
-        edit = combo.lineEdit()
-        if edit is not None and not edit.hasFocus():
-            edit.setCursorPosition(0)
 
 
 def _orientation(text: str) -> str | None:

@@ -6,16 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QPushButton, QSizePolicy, QWidget
+from qtpy.QtWidgets import QLabel, QPushButton, QWidget
+from superqt.utils import signals_blocked
 
 from napari_ies.patient.sequence_names import guess_sequences
 from napari_ies.viewer.panel import dialogs
 from napari_ies.viewer.panel.availability import describe
-from napari_ies.viewer.panel.combo_entries import Unsuitable, add_unsuitable
-from napari_ies.viewer.panel.plain_text import PlainLabel, shown_name
+from napari_ies.viewer.panel.controls import button, grid
+from napari_ies.viewer.panel.layer_choice import LayerChoice
+from napari_ies.viewer.panel.plain_text import PlainLabel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from napari_ies.viewer.panel.combo_entries import Unsuitable
 
 NOT_CHOSEN = "choose or open an image"
 
@@ -23,15 +27,12 @@ NOT_CHOSEN = "choose or open an image"
 @dataclass(eq=False)
 class _Row:
     label: QLabel
-    combo: QComboBox
+    choice: LayerChoice
     button: QPushButton
     touched: bool = False
-    keys: tuple[str, ...] = ()
 
-    @property
-    def key(self) -> str | None:
-        index = self.combo.currentIndex() - 1
-        return self.keys[index] if 0 <= index < len(self.keys) else None
+    def touch(self) -> None:
+        self.touched = True
 
 
 class ImagesForm(QWidget):
@@ -48,10 +49,7 @@ class ImagesForm(QWidget):
         self._rows: dict[str, _Row] = {}
         self._images: dict[str, str] = {}
         self._unsuitable: tuple[Unsuitable, ...] = ()
-        self._layout = QGridLayout(self)
-        self._layout.setContentsMargins(0, 0, 0, 0)
-        self._layout.setVerticalSpacing(3)
-        self._layout.setColumnStretch(1, 1)
+        self._layout = grid(self, 0, 1)
         self.set_sequences(sequences)
 
     @property
@@ -63,9 +61,9 @@ class ImagesForm(QWidget):
         """Ask for other sequences; choices for those that stay are kept."""
         if tuple(sequences) == self.sequences:
             return
-        chosen = {name: row.key for name, row in self._rows.items() if row.touched}
+        chosen = {name: row.choice.key for name, row in self._rows.items() if row.touched}
         for row in self._rows.values():
-            for widget in (row.label, row.combo, row.button):
+            for widget in (row.label, row.choice, row.button):
                 self._layout.removeWidget(widget)
                 widget.deleteLater()
         self._rows = {name: self._new_row(i, name) for i, name in enumerate(sequences)}
@@ -92,24 +90,26 @@ class ImagesForm(QWidget):
             self._unsuitable = tuple(unsuitable)
         self._images = dict(images)
         kept = {
-            name: row.key
+            name: row.choice.key
             for name, row in self._rows.items()
-            if row.touched and row.key in self._images
+            if row.touched and row.choice.key in self._images
         }
         free = {key: name for key, name in images.items() if key not in kept.values()}
         guess = guess_sequences([name for name in self._rows if name not in kept], free)
         for name, row in self._rows.items():
             row.touched = name in kept
-            self._fill(row, kept.get(name) or guess.get(name))
+            with signals_blocked(row.choice):
+                row.choice.set_layers(images, self._unsuitable)
+                row.choice.choose(kept.get(name) or guess.get(name))
         if self.assignment() != before:
             self.changed.emit()
 
     def assign(self, sequence: str, key: str) -> None:
         """Choose an image for a sequence."""
         row = self._rows.get(sequence)
-        if row is not None and key in row.keys:
-            row.touched = True
-            row.combo.setCurrentIndex(row.keys.index(key) + 1)
+        if row is not None and key in self._images:
+            row.touch()
+            row.choice.choose(key)
 
     @property
     def why_not_complete(self) -> str:
@@ -124,42 +124,22 @@ class ImagesForm(QWidget):
 
     def assignment(self) -> dict[str, str]:
         """Return the key of the image chosen for each sequence that has one."""
-        keys = {name: row.key for name, row in self._rows.items()}
+        keys = {name: row.choice.key for name, row in self._rows.items()}
         return {name: key for name, key in keys.items() if key is not None}
 
     def _new_row(self, number: int, sequence: str) -> _Row:
-        row = _Row(PlainLabel(sequence), QComboBox(), QPushButton("Open…"))
-        describe(
-            row.combo,
-            f"The image that shows {sequence}: any open 3-d image. The guess goes by the name.",
-            f"image_{sequence}",
-        )
-        row.combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        describe(row.button, f"Open a NIfTI file as {sequence}.", f"open_{sequence}")
-        row.combo.activated.connect(lambda _: self._on_activated(row))
-        row.combo.currentIndexChanged.connect(self._on_changed)
-        row.button.clicked.connect(lambda _: self._on_open(sequence))
-        for column, widget in enumerate((row.label, row.combo, row.button)):
+        about = f"The image that shows {sequence}: any open 3-d image. The guess goes by the name."
+        choice = LayerChoice(NOT_CHOSEN, f"image_{sequence}", about)
+        browse = button("Open…", f"open_{sequence}", f"Open a NIfTI file as {sequence}.")
+        row = _Row(PlainLabel(sequence), choice, browse)
+        choice.activated.connect(lambda _: row.touch())
+        choice.currentIndexChanged.connect(self.changed)
+        browse.clicked.connect(lambda _: self._on_open(sequence))
+        for column, widget in enumerate((row.label, choice, browse)):
             self._layout.addWidget(widget, number, column)
         return row
-
-    def _fill(self, row: _Row, key: str | None) -> None:
-        row.combo.blockSignals(True)
-        row.combo.clear()
-        row.combo.addItem(NOT_CHOSEN)
-        row.combo.addItems([shown_name(name) for name in self._images.values()])
-        add_unsuitable(row.combo, self._unsuitable)
-        row.keys = tuple(self._images)
-        row.combo.setCurrentIndex(0 if key is None else row.keys.index(key) + 1)
-        row.combo.blockSignals(False)
 
     def _on_open(self, sequence: str) -> None:
         path = dialogs.choose_file(self, f"Open {sequence}", dialogs.IMAGES)
         if path:
             self.file_chosen.emit(sequence, path)
-
-    def _on_activated(self, row: _Row) -> None:
-        row.touched = True
-
-    def _on_changed(self) -> None:
-        self.changed.emit()

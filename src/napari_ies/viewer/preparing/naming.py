@@ -48,10 +48,6 @@ class Naming:
         self._state.reading_changed.connect(self._on_reading)
         self.form.changed.connect(self._on_typed)
 
-    def ask(self) -> tuple[str | None, str | None]:
-        """Return patient and visit as they were typed; see :meth:`PatientForm.ask`."""
-        return self.form.ask()
-
     def named(self, case: Case) -> Case:
         """Return a case named as a person typed since it was asked for."""
         subject, visit = (

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QWidget
+from qtpy.QtWidgets import QLabel, QLineEdit, QWidget
 
 from napari_ies.viewer.panel.availability import describe
+from napari_ies.viewer.panel.controls import column, row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -45,12 +46,7 @@ class PatientForm(QWidget):
             "visit",
         )
         self._visit.setPlaceholderText("none")
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(QLabel("Patient"))
-        layout.addWidget(self._patient, 3)
-        layout.addWidget(QLabel("Visit"))
-        layout.addWidget(self._visit, 2)
+        column(self, row(QLabel("Patient"), (self._patient, 3), QLabel("Visit"), (self._visit, 2)))
         self._patient.editingFinished.connect(self._on_edited)
         self._visit.editingFinished.connect(self._on_edited)
         self._shown = ("", "")

@@ -76,10 +76,7 @@ class Preparing(Feature):
         state.restored.connect(self._on_restored)
         state.checkpoint_wanted.connect(self._on_checkpoint_wanted)
         self.refresh()
-
-    def views(self) -> Sequence[Placed]:
-        """Return the sections of what is set up once, and the notes on the result."""
-        return (
+        self.views = (
             Placed(Place.PREPARATION, [self.images, self.naming.form], "Images"),
             Placed(Place.PREPARATION, [self.checkpoint], "Checkpoint"),
             Placed(Place.PREPARATION, [self.segmentation], "Segmentation"),
@@ -148,15 +145,14 @@ class Preparing(Feature):
         chosen = self.images.assignment()
         try:
             sources = placed({s: self._source(k) for s, k in chosen.items()})
-            reference, given = form.reference_key, form.lesions.key
+            reference, given = form.reference.key, form.lesions.key
             mask = None if reference is None else self._source(reference)
             lesions = None if given is None else self._source(given)
         except NapariIESError as error:
             self.tell.fail(str(error))
             return
-        settings = SegmentationSettings(
-            form.threshold.value(), form.smallest.value(), mask, lesions, Whose(*self.naming.ask())
-        )
+        whose, threshold = Whose(*self.naming.form.ask()), form.threshold.value()
+        settings = SegmentationSettings(threshold, form.smallest.value(), mask, lesions, whose)
         self.explaining.stop()
         request = self.state.request
         work = partial(segment_sources, loaded.model, sources, settings, request)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFrame, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QWidget
 
 from napari_ies.network.trained_grid import is_orientation
 from napari_ies.segmentation.subject import Region
-from napari_ies.viewer.panel.availability import allow, describe
+from napari_ies.viewer.panel.availability import allow
+from napari_ies.viewer.panel.controls import button, column
 from napari_ies.viewer.panel.sentence_list import AMBER, SentenceList
 from napari_ies.viewer.state.answers import REGION_NOTES
 from napari_ies.viewer.state.event import Event
@@ -42,15 +43,10 @@ class ResultNotesView(QFrame):
         self._on_map: tuple[str, ...] = ()
         self._warning = False
         self.sentences = SentenceList("result_notes", TOOLTIP)
-        self.offer = QPushButton()
-        describe(self.offer, "Set this in the checkpoint's form and segment again.", "offer")
+        about = "Set this in the checkpoint's form and segment again."
+        self.offer = button("", "offer", about, self.offer_taken)
         self.offer.hide()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addWidget(self.sentences)
-        layout.addWidget(self.offer)
-        self.offer.clicked.connect(self.offer_taken)
+        column(self, self.sentences, self.offer, spacing=2, margins=(6, 0, 0, 0))
         self.hide()
 
     def set_notes(self, notes: Sequence[str], reassuring: Collection[str] = ()) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_ies.network.profile import Profile
 from napari_ies.viewer.panel import dialogs
-from napari_ies.viewer.panel.availability import allow, describe
+from napari_ies.viewer.panel.availability import allow
+from napari_ies.viewer.panel.controls import button, grid
 from napari_ies.viewer.panel.layer_choice import LayerChoice
 from napari_ies.viewer.panel.parameter_form import ParameterForm
 
@@ -50,31 +51,22 @@ class SegmentationForm(QWidget):
             "An expert's mask to compare with (optional): each lesion is then marked TP (overlaps "
             "it), FP (the network's alone) or FN (the expert's alone).",
         )
-        self._open_lesions = QPushButton("Open…")
-        describe(self._open_lesions, "Open a label map or mask as the lesions.", "open_lesions")
-        self._open = QPushButton("Open…")
-        describe(self._open, "Open a file as the reference mask.", "open_reference")
-        self.button = QPushButton("Segment")
-        describe(self.button, "Find the lesions with the network.", "segment")
+        about = "Find the lesions with the network."
+        self.button = button("Segment", "segment", about, self.segment_requested)
         self._preferred_smallest = 0
-        layout = QGridLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setVerticalSpacing(3)
-        layout.setColumnStretch(1, 4)
-        layout.setColumnStretch(3, 6)
+        layout = grid(self, 0, 4, 0, 6)
         layout.addWidget(QLabel("Lesions"), 0, 0)
         layout.addWidget(self.lesions, 0, 1, 1, 2)
-        layout.addWidget(self._open_lesions, 0, 3)
-        for number, (name, about) in enumerate(controls.about.items()):
-            layout.addWidget(QLabel(about.label), 1, 2 * number)
+        about = "Open a label map or mask as the lesions."
+        layout.addWidget(button("Open…", "open_lesions", about, self._on_open_lesions), 0, 3)
+        for number, (name, described) in enumerate(controls.about.items()):
+            layout.addWidget(QLabel(described.label), 1, 2 * number)
             layout.addWidget(controls[name], 1, 2 * number + 1)
         layout.addWidget(QLabel("Reference"), 2, 0)
         layout.addWidget(self.reference, 2, 1, 1, 2)
-        layout.addWidget(self._open, 2, 3)
+        about = "Open a file as the reference mask."
+        layout.addWidget(button("Open…", "open_reference", about, self._on_open), 2, 3)
         layout.addWidget(self.button, 3, 0, 1, 4)
-        self.button.clicked.connect(self.segment_requested)
-        self._open.clicked.connect(self._on_open)
-        self._open_lesions.clicked.connect(self._on_open_lesions)
         self.lesions.currentIndexChanged.connect(self._on_lesions)
 
     def set_masks(self, masks: Mapping[str, str], unsuitable: Sequence[Unsuitable] = ()) -> None:
@@ -90,11 +82,6 @@ class SegmentationForm(QWidget):
         for choice in (self.lesions, self.reference):
             choice.set_layers(masks, unsuitable)
         self._on_lesions()
-
-    @property
-    def reference_key(self) -> str | None:
-        """Key of the chosen reference mask, or None."""
-        return self.reference.key
 
     def choose_mask(self, key: str | None) -> None:
         """Choose a reference mask by its key, or none."""

@@ -15,8 +15,6 @@ from napari_ies.viewer.readout.words import NO_ANSWER, copied_text, method_line
 from napari_ies.viewer.state.titles import capitalised
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from napari_ies.viewer.feature import Services
     from napari_ies.viewer.readout.measuring import Numbers
     from napari_ies.viewer.state.answers import Answer
@@ -42,11 +40,8 @@ class Readout(Feature):
         self.view.restyled.connect(self._refresh)
         self.view.plot.resized.connect(self._refresh)
         self.view.copy_requested.connect(self._copy)
-
-    def views(self) -> Sequence[Placed]:
-        """Return the tab."""
-        tooltip = "Numbers of the map on screen, and how far from the lesion it looks."
-        return (Placed(Place.TAB, [self.view], "Readout", tooltip),)
+        about = "Numbers of the map on screen, and how far from the lesion it looks."
+        self.views = (Placed(Place.TAB, [self.view], "Readout", about),)
 
     def release(self) -> None:
         """Ask nothing any more; a map that is being measured is dropped."""

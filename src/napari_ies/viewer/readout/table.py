@@ -50,11 +50,8 @@ class MeasuresModel(QAbstractTableModel):
         """Return the text of a cell, its value (UserRole), tooltip or alignment."""
         if self._numbers is None:
             return None
-        row = ROWS[index.row()]
-        name, values = (
-            self._sequences()[index.column()],
-            self._numbers.measures.iloc[index.column()],
-        )
+        row, name = ROWS[index.row()], self._sequences()[index.column()]
+        values = self._numbers.measures.iloc[index.column()]
         if role == Qt.ItemDataRole.DisplayRole:
             return cell_text(row, values, self.power)
         if role == Qt.ItemDataRole.UserRole:
@@ -71,18 +68,14 @@ class MeasuresModel(QAbstractTableModel):
     ) -> Any:
         """Return a sequence or what a row is, their tooltips and alignment."""
         if orientation == Qt.Orientation.Vertical:
-            texts = {
-                Qt.ItemDataRole.DisplayRole: ROWS[section].title,
-                Qt.ItemDataRole.ToolTipRole: ROWS[section].meaning,
-                Qt.ItemDataRole.TextAlignmentRole: _LEFT,
-            }
-            return texts.get(role)
-        name = self._sequences()[section]
-        together = "The map of all sequences together." if name == "all" else f"The map of {name}."
+            title, meaning, side = ROWS[section].title, ROWS[section].meaning, _LEFT
+        else:
+            title, side = self._sequences()[section], _RIGHT
+            meaning = f"The map of {'all sequences together' if title == 'all' else title}."
         texts = {
-            Qt.ItemDataRole.DisplayRole: name,
-            Qt.ItemDataRole.ToolTipRole: together,
-            Qt.ItemDataRole.TextAlignmentRole: _RIGHT,
+            Qt.ItemDataRole.DisplayRole: title,
+            Qt.ItemDataRole.ToolTipRole: meaning,
+            Qt.ItemDataRole.TextAlignmentRole: side,
         }
         return texts.get(role)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
-from napari_ies.viewer.panel.availability import describe
-from napari_ies.viewer.panel.plain_text import PlainLabel
+from napari_ies.viewer.panel.controls import button, column, row, words
 from napari_ies.viewer.readout.plot import Plot
 from napari_ies.viewer.readout.table import MeasuresModel, MeasuresTable
 from napari_ies.viewer.readout.words import NO_ANSWER, scaled_unit, share_sentence
@@ -31,37 +31,23 @@ class ReadoutView(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._method = _line("readout_method", "The map that the numbers are of.")
-        self._shares = _line(
+        line = partial(words, selectable=True)
+        self._method = line("readout_method", "The map that the numbers are of.")
+        self._shares = line(
             "readout_shares",
             "How much of the map's total magnitude, the sum over all voxels, each sequence has.",
         )
-        self._unit = _line("readout_unit", "Unit of the peaks and means in the table.")
+        self._unit = line("readout_unit", "Unit of the peaks and means in the table.")
         self._model = MeasuresModel(self)
         self._table = MeasuresTable(self._model)
         self.plot = Plot()
-        self._copy = QPushButton("Copy")
-        describe(
-            self._copy,
-            "Copy the table as text that a spreadsheet takes, with errors.",
-            "copy_readout",
-        )
-        self._copy.clicked.connect(self.copy_requested)
-        beside = QHBoxLayout()
-        beside.addWidget(self._unit, 1)
-        beside.addWidget(self._copy, 0, Qt.AlignmentFlag.AlignTop)
+        about = "Copy the table as text that a spreadsheet takes, with errors."
+        copy = button("Copy", "copy_readout", about, self.copy_requested)
+        beside = row((self._unit, 1), copy)
+        beside.setAlignment(copy, Qt.AlignmentFlag.AlignTop)
         self._content = QWidget()
-        below = QVBoxLayout(self._content)
-        below.setContentsMargins(0, 0, 0, 0)
-        below.setSpacing(4)
-        below.addWidget(self._shares)
-        below.addWidget(self._table)
-        below.addLayout(beside)
-        below.addWidget(self.plot)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._method)
-        layout.addWidget(self._content)
+        column(self._content, self._shares, self._table, beside, self.plot, spacing=4)
+        column(self, self._method, self._content)
         self.set_empty(NO_ANSWER)
 
     def set_empty(self, reason: str) -> None:
@@ -78,11 +64,8 @@ class ReadoutView(QWidget):
         self._model.set_numbers(numbers)
         self._shares.setText(share_sentence(numbers.answer, numbers.measures))
         unit = scaled_unit(numbers.answer.saliency.unit, self._model.power)
-        errors = (
-            ""
-            if numbers.measures["peak_positive_error"].isna().all()
-            else (" ± is the Monte-Carlo standard error.")
-        )
+        known = numbers.measures["peak_positive_error"].notna().any()
+        errors = " ± is the Monte-Carlo standard error." if known else ""
         self._unit.setText(f"Peaks and means in {unit}.{errors}")
         self.plot.set_picture(numbers.picture)
         self._content.show()
@@ -98,11 +81,3 @@ class ReadoutView(QWidget):
         super().changeEvent(event)
         if event.type() == QEvent.Type.StyleChange:
             self.restyled.emit()
-
-
-def _line(name: str, tooltip: str) -> PlainLabel:
-    label = PlainLabel()
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    describe(label, tooltip, name)
-    return label

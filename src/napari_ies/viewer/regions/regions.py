@@ -14,13 +14,10 @@ from napari_ies.viewer.volumes.sources import source_of
 from napari_ies.viewer.work.job import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from napari_ies.counterfactual.counterfactual import Counterfactual
     from napari_ies.segmentation.segmentation import Segmentation
     from napari_ies.viewer.feature import Services
     from napari_ies.viewer.regions.region_choice import ChosenRegion, SeenChange
-    from napari_ies.viewer.state.answers import Answer
     from napari_ies.viewer.state.reading import Reading
 
 UNSEGMENTED = "Segment the images first."
@@ -52,20 +49,17 @@ class Regions(Feature):
         self.link.layers_changed.connect(self._on_layers_changed)
         state.reading_changed.connect(self._on_reading)
         state.selection_changed.connect(self._refresh)
-        state.answer_shown.connect(self._on_answer_shown)
+        state.answer_shown.connect(scene.counterfactual.make_way)
         self._refresh()
-
-    def views(self) -> Sequence[Placed]:
-        """Return the tab."""
-        tooltip = "Explain any region, and see what the network would mark were it different."
-        return (Placed(Place.TAB, [self.view], "Regions", tooltip),)
+        about = "Explain any region, and see what the network would mark were it different."
+        self.views = (Placed(Place.TAB, [self.view], "Regions", about),)
 
     def add_region(self) -> None:
         """Add an empty layer to paint a region in, and take it as the region."""
         reading = self.state.reading
         if reading is None:
             return
-        key = self.scene.regions.add(reading.case, reading.frame)
+        key = self.scene.add_region(reading.case, reading.frame)
         self._on_layers_changed()
         self.view.region.choose(key)
         self.tell.say("Paint the region with the brush, then press Explain region.")
@@ -144,9 +138,6 @@ class Regions(Feature):
         self._segmentation = None if reading is None else reading.segmentation
         self.view.what_if.set_sequences(() if reading is None else reading.case.sequences)
         self._refresh()
-
-    def _on_answer_shown(self, _: Answer) -> None:
-        self.scene.counterfactual.make_way()
 
     def _on_region(self, reading: Reading, chosen: ChosenRegion) -> None:
         if reading is self.state.reading:

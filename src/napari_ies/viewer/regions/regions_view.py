@@ -4,33 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QDoubleSpinBox,
-    QGridLayout,
-    QGroupBox,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QSizePolicy,
-    QSpinBox,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QGroupBox, QLabel, QSizePolicy, QSpinBox, QWidget
+from superqt.utils import signals_blocked
 
-from napari_ies.counterfactual.edit import KINDS, UNITS, Edit
+from napari_ies.counterfactual.edit import Edit
 from napari_ies.viewer.panel.availability import allow, describe
-from napari_ies.viewer.panel.plain_text import PlainLabel, shown_name
+from napari_ies.viewer.panel.controls import button, column, combo, grid, row, tick_box, words
+from napari_ies.viewer.panel.parameter_form import ParameterForm
+from napari_ies.viewer.panel.plain_text import shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 SELECTED = "selected lesion"
 VOXEL = "voxel at the crosshair"
-KIND_NAMES = {"fill": "erase: fill as around", "brighten": "brighten by", "darken": "darken by"}
-UNIT_NAMES = {"deviations": "SD", "percent": "%"}
 NO_REGION = "Draw a new region, or choose a Labels layer or another region, first."
 
 
@@ -46,43 +34,30 @@ class RegionForm(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.layer = QComboBox()
-        self.layer.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        describe(
-            self.layer,
+        self.layer = combo(
+            "region",
             "The region to ask about: what is painted in a Labels layer, the selected lesion, or "
             "the one voxel where the slices meet.",
-            "region",
         )
-        self.new = QPushButton("New…")
-        describe(
-            self.new,
-            "Add an empty layer to paint a region in, with the brush in hand.",
-            "new_region",
-        )
+        about = "Add an empty layer to paint a region in, with the brush in hand."
+        self.new = button("New…", "new_region", about, self.new_requested)
         self.value = QSpinBox()
         self.value.setRange(0, 2**31 - 1)
         self.value.setSpecialValueText("all labels")
         self.value.setPrefix("label ")
         describe(self.value, "One label of the layer, or all of them.", "region_label")
-        self.only_part = QCheckBox("only the part at the crosshair")
-        describe(
-            self.only_part,
-            "Only the connected part (by faces and edges) in which the slices meet.",
-            "only_part",
-        )
-        self.explain = QPushButton("Explain region")
-        describe(
-            self.explain,
-            "Compute the saliency of the region, with the settings of the tab Saliency.",
-            "explain_region",
-        )
+        about = "Only the connected part (by faces and edges) in which the slices meet."
+        self.only_part = tick_box("only the part at the crosshair", "only_part", about)
+        about = "Compute the saliency of the region, with the settings of the tab Saliency."
+        self.explain = button("Explain region", "explain_region", about, self.explain_requested)
         self._keys: tuple[str, ...] = ()
-        self._lay_out()
+        layout = grid(self, 1)
+        layout.addWidget(self.layer, 0, 0)
+        layout.addWidget(self.new, 0, 1)
+        layout.addLayout(row(self.value, (self.only_part, 1)), 1, 0, 1, 2)
+        layout.addWidget(self.explain, 2, 0, 1, 2)
         self.set_layers({})
         self.layer.currentIndexChanged.connect(self._on_changed)
-        self.new.clicked.connect(self.new_requested)
-        self.explain.clicked.connect(self.explain_requested)
 
     @property
     def key(self) -> str:
@@ -98,12 +73,11 @@ class RegionForm(QWidget):
         """Offer Labels layers, by key, with their names; the choice stays where it can."""
         chosen = self.key if self._keys else SELECTED
         self._keys = (*layers, SELECTED, VOXEL)
-        self.layer.blockSignals(True)
-        self.layer.clear()
-        names = map(shown_name, layers.values())
-        self.layer.addItems([*names, "the selected lesion or region", f"the {VOXEL}"])
-        self.layer.setCurrentIndex(self._keys.index(chosen if chosen in self._keys else SELECTED))
-        self.layer.blockSignals(False)
+        with signals_blocked(self.layer):
+            self.layer.clear()
+            names = map(shown_name, layers.values())
+            self.layer.addItems([*names, "the selected lesion or region", f"the {VOXEL}"])
+            self.choose(chosen if chosen in self._keys else SELECTED)
         self._on_changed()
 
     def choose(self, key: str) -> None:
@@ -115,19 +89,6 @@ class RegionForm(QWidget):
         for control in (self.value, self.only_part):
             allow(control, in_layer)
         self.changed.emit()
-
-    def _lay_out(self) -> None:
-        layout = QGridLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setVerticalSpacing(3)
-        layout.addWidget(self.layer, 0, 0)
-        layout.addWidget(self.new, 0, 1)
-        row = QHBoxLayout()
-        row.addWidget(self.value)
-        row.addWidget(self.only_part, 1)
-        layout.addLayout(row, 1, 0, 1, 2)
-        layout.addWidget(self.explain, 2, 0, 1, 2)
-        layout.setColumnStretch(0, 1)
 
 
 class WhatIfForm(QWidget):
@@ -142,72 +103,40 @@ class WhatIfForm(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.sequence = QComboBox()
-        describe(self.sequence, "The sequence to change; the others stay as they are.", "edited")
-        self.kind = QComboBox()
-        self.kind.addItems([KIND_NAMES[kind] for kind in KINDS])
-        describe(
-            self.kind,
-            "Erase: each voxel gets what the healthy-appearing tissue 2 to 20 mm around would "
-            "have there (interpolated, without noise). Brighten and darken: by a fixed amount.",
-            "edit",
-        )
-        self.amount = QDoubleSpinBox()
-        self.amount.setRange(0.1, 1000.0)
-        self.amount.setDecimals(1)
-        self.amount.setValue(2.0)
-        describe(self.amount, "How much brighter or darker.", "amount")
-        self.unit = QComboBox()
-        self.unit.addItems([UNIT_NAMES[unit] for unit in UNITS])
-        describe(
-            self.unit,
-            "SD: standard deviations of the sequence over the brain. %: of each voxel's own "
-            "intensity.",
-            "unit",
-        )
-        self.margin = QDoubleSpinBox()
-        self.margin.setRange(0.0, 20.0)
-        self.margin.setDecimals(1)
-        self.margin.setSingleStep(0.5)
-        self.margin.setValue(1.0)
-        self.margin.setSuffix(" mm")
-        describe(
-            self.margin,
-            "How far around the region the change reaches: the edge of a lesion fades.",
-            "margin",
-        )
-        self.image = QCheckBox("show the changed image")
-        describe(self.image, "Show the changed sequence in place of the change.", "show_changed")
-        self.run = QPushButton("See what changes")
-        describe(
-            self.run,
+        self.sequence = combo("edited", "The sequence to change; the others stay as they are.")
+        self._controls = ParameterForm(Edit, "kind", "amount", "unit", "margin_mm")
+        self._controls.show(Edit("", amount=2.0, margin_mm=1.0))
+        kind, amount, unit, margin = (self._controls[name] for name in self._controls.about)
+        kind.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        about = "Show the changed sequence in place of the change."
+        self.image = tick_box("show the changed image", "show_changed", about)
+        self.run = button(
+            "See what changes",
+            "see_changes",
             "Change a copy of the image in the region above and run the network again where it "
             "matters. The images and the lesions found stay as they are.",
-            "see_changes",
+            self.run_requested,
         )
-        self.undo = QPushButton("Undo")
-        describe(self.undo, "Remove the change and all that was shown of it.", "undo")
-        self.outcome = PlainLabel()
-        self.outcome.setWordWrap(True)
-        self.outcome.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        describe(self.outcome, "What the network makes of the change.", "outcome")
-        self._lay_out()
-        self.kind.currentIndexChanged.connect(self._on_kind)
-        self.run.clicked.connect(self.run_requested)
-        self.undo.clicked.connect(self.undo_requested)
+        about = "Remove the change and all that was shown of it."
+        self.undo = button("Undo", "undo", about, self.undo_requested)
+        self.outcome = words("outcome", "What the network makes of the change.", selectable=True)
+        column(
+            self,
+            row(QLabel("In"), (self.sequence, 2), (kind, 3)),
+            row((amount, 2), (unit, 1), QLabel("margin"), (margin, 2)),
+            row((self.run, 1), self.undo),
+            self.image,
+            self.outcome,
+            spacing=3,
+        )
+        kind.currentIndexChanged.connect(self._on_kind)
         self.image.toggled.connect(self.image_toggled)
         self._on_kind()
 
     @property
     def edit(self) -> Edit:
         """The change the form asks for."""
-        return Edit(
-            sequence=self.sequence.currentText(),
-            kind=KINDS[self.kind.currentIndex()],
-            amount=round(self.amount.value(), 1),
-            unit=UNITS[self.unit.currentIndex()],
-            margin_mm=round(self.margin.value(), 1),
-        )
+        return Edit(self.sequence.currentText(), **self._controls.values())
 
     def set_sequences(self, sequences: Sequence[str]) -> None:
         """Offer the sequences of a case."""
@@ -220,28 +149,9 @@ class WhatIfForm(QWidget):
         self.outcome.setText("\n".join(sentences))
 
     def _on_kind(self) -> None:
-        filled = KINDS[self.kind.currentIndex()] == "fill"
-        for control in (self.amount, self.unit):
-            allow(control, "Only to brighten or darken." if filled else "")
-
-    def _lay_out(self) -> None:
-        for combo in (self.sequence, self.kind):
-            combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(3)
-        rows: tuple[tuple[tuple[QWidget, int], ...], ...] = (
-            ((QLabel("In"), 0), (self.sequence, 2), (self.kind, 3)),
-            ((self.amount, 2), (self.unit, 1), (QLabel("margin"), 0), (self.margin, 2)),
-            ((self.run, 1), (self.undo, 0)),
-            ((self.image, 1),),
-        )
-        for widgets in rows:
-            row = QHBoxLayout()
-            for widget, stretch in widgets:
-                row.addWidget(widget, stretch)
-            layout.addLayout(row)
-        layout.addWidget(self.outcome)
+        filled = self._controls.value("kind") == "fill"
+        for name in ("amount", "unit"):
+            allow(self._controls[name], "Only to brighten or darken." if filled else "")
 
 
 class RegionsView(QWidget):
@@ -252,18 +162,13 @@ class RegionsView(QWidget):
         self.region = RegionForm()
         self.what_if = WhatIfForm()
         box = QGroupBox("What if it were different?")
-        inner = QVBoxLayout(box)
-        inner.setContentsMargins(4, 2, 4, 4)
-        inner.addWidget(self.what_if)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.region)
-        layout.addWidget(box)
+        column(box, self.what_if, margins=(4, 2, 4, 4))
+        column(self, self.region, box)
 
     def allow_actions(self, *, segmented: str, region: str, seen: str) -> None:
         """Enable the buttons, or disable each for the reason given (empty: it can be used)."""
         allow(self.region.new, segmented)
-        for button in (self.region.explain, self.what_if.run):
-            allow(button, segmented or region)
+        for control in (self.region.explain, self.what_if.run):
+            allow(control, segmented or region)
         for control in (self.what_if.undo, self.what_if.image):
             allow(control, seen)

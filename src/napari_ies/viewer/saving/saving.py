@@ -6,17 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QPushButton
-
 from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.panel import dialogs
-from napari_ies.viewer.panel.availability import allow, describe
+from napari_ies.viewer.panel.availability import allow
+from napari_ies.viewer.panel.controls import button
 from napari_ies.viewer.work import tasks
 from napari_ies.viewer.work.job import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from napari_ies.viewer.feature import Services
 
 
@@ -25,15 +22,11 @@ class Saving(Feature):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
-        self.button = QPushButton("Save…")
-        describe(self.button, "Save the lesions and every finished map to a folder.", "save")
-        self.button.clicked.connect(self._on_button)
+        about = "Save the lesions and every finished map to a folder."
+        self.button = button("Save…", "save", about, self._on_button)
         self.state.reading_changed.connect(self._refresh)
         self._refresh()
-
-    def views(self) -> Sequence[Placed]:
-        """Return the button."""
-        return (Placed(Place.BUTTON, [self.button]),)
+        self.views = (Placed(Place.BUTTON, [self.button]),)
 
     def save_to(self, folder: str, overwrite: bool = False) -> None:
         """Save to a folder; files that are there are replaced only if that is said."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtWidgets import QMenu, QPushButton
+from qtpy.QtWidgets import QMenu
 from superqt import QElidingLabel
 
 from napari_ies.viewer.panel.availability import describe
+from napari_ies.viewer.panel.controls import button
 from napari_ies.viewer.panel.plain_text import shown_name, tool_tip
 
 if TYPE_CHECKING:
@@ -44,9 +45,10 @@ class SessionControls(QObject):
 
     def __init__(self, saves_itself: bool, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._sentence = ""
-        self.button = QPushButton("Session…")
-        describe(self.button, "Open a saved session, or choose where this one is saved.", "session")
+        self.text = ""
+        """What the line and the button's tooltip say in full."""
+        about = "Open a saved session, or choose where this one is saved."
+        self.button = button("Session…", "session", about)
         self.line = QElidingLabel()
         self.line.setTextFormat(Qt.TextFormat.PlainText)
         self.line.setElideMode(Qt.TextElideMode.ElideMiddle)
@@ -55,24 +57,12 @@ class SessionControls(QObject):
         self.line.hide()
         menu = QMenu(self.button)
         menu.setToolTipsVisible(True)
-        self._add(
-            menu,
-            "Open session…",
-            "Choose the folder of a session that was saved before.",
-            self.open_requested,
-        )
-        self._add(
-            menu,
-            "Save in another folder…",
-            "Choose a folder in which this session is saved from now on.",
-            self.place_requested,
-        )
-        self._folder = self._add(
-            menu,
-            "Show the folder",
-            "Show where this session is saved, in the system's file manager.",
-            self.folder_requested,
-        )
+        about = "Choose the folder of a session that was saved before."
+        self._add(menu, "Open session…", about, self.open_requested)
+        about = "Choose a folder in which this session is saved from now on."
+        self._add(menu, "Save in another folder…", about, self.place_requested)
+        about = "Show where this session is saved, in the system's file manager."
+        self._folder = self._add(menu, "Show the folder", about, self.folder_requested)
         self._folder.setEnabled(False)
         menu.addSeparator()
         self.automatic = menu.addAction("Save by itself")
@@ -81,15 +71,9 @@ class SessionControls(QObject):
         self.automatic.setChecked(saves_itself)
         self.button.setMenu(menu)
 
-    @property
-    def text(self) -> str:
-        """What the line and the button's tooltip say in full."""
-        return self._sentence
-
     def show_place(self, folder: Path) -> None:
         """Say where the session is saved."""
-        self._say(f"This session is saved in {folder}.", f"Session: {folder}")
-        self._folder.setEnabled(True)
+        self._say(f"This session is saved in {folder}.", f"Session: {folder}", is_folder=True)
 
     def show_planned(self, folder: Path | None) -> None:
         """Say that nothing is saved yet, and where it will be, or that nothing can be."""
@@ -103,7 +87,6 @@ class SessionControls(QObject):
             f"Nothing is saved yet: the first map, note or region begins a session in {folder}.",
             f"Nothing is saved yet, later in {folder}",
         )
-        self._folder.setEnabled(False)
 
     def show_switched_off(self, folder: Path | None) -> None:
         """Say that nothing is saved because a person wants that; what was saved lies in a folder.
@@ -119,20 +102,20 @@ class SessionControls(QObject):
         self._say(
             f"Nothing more is saved in {folder}: {SWITCHED_OFF}.",
             f"Nothing more is saved ({SWITCHED_OFF}): {folder}",
+            is_folder=True,
         )
-        self._folder.setEnabled(True)
 
     def show_unsaved(self, reason: str) -> None:
         """Say that the session is not saved, in one sentence."""
         self._say(reason, reason)
-        self._folder.setEnabled(False)
 
-    def _say(self, sentence: str, line: str) -> None:
-        self._sentence = sentence
+    def _say(self, sentence: str, line: str, *, is_folder: bool = False) -> None:
+        self.text = sentence
         self.button.setToolTip(tool_tip(sentence))
         self.line.setToolTip(tool_tip(sentence))
         self.line.setText(shown_name(line))
         self.line.show()
+        self._folder.setEnabled(is_folder)
 
     def _add(self, menu: QMenu, text: str, tooltip: str, signal: Signal) -> QAction:
         action = menu.addAction(text)

@@ -56,6 +56,11 @@ class SessionKeeping(Feature):
         state.network_given.connect(self._on_network)
         state.session_wanted.connect(self._on_wanted)
         self.link.layers_changed.connect(self._on_layers)
+        self.views = (
+            Placed(Place.NOTICE, [self.notice]),
+            Placed(Place.BUTTON, [self.controls.button]),
+            Placed(Place.LINE, [self.controls.line]),
+        )
 
     @property
     def folder(self) -> Path | None:
@@ -66,14 +71,6 @@ class SessionKeeping(Feature):
     def busy(self) -> bool:
         """Whether something is being saved or read back."""
         return self._lane.busy
-
-    def views(self) -> Sequence[Placed]:
-        """Return the notice, the button and the line that says where the session lies."""
-        return (
-            Placed(Place.NOTICE, [self.notice]),
-            Placed(Place.BUTTON, [self.controls.button]),
-            Placed(Place.LINE, [self.controls.line]),
-        )
 
     def attach(self) -> None:
         """Look for a session whose images are in the viewer already."""

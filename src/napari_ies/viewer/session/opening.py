@@ -11,11 +11,7 @@ from napari_ies.geometry.grid import Grid
 from napari_ies.progress import Progress
 from napari_ies.segmentation.subject import Region
 from napari_ies.viewer.state.answers import REGION_NOTES, Answer
-from napari_ies.viewer.state.reading import (
-    KnownRegion,
-    Reading,
-    model_key,
-)
+from napari_ies.viewer.state.reading import KnownRegion, Reading, model_key
 from napari_ies.viewer.volumes.layer_data import METADATA_KEY, layer_of, read_mask
 from napari_ies.viewer.volumes.sources import turned_by_reader
 

@@ -172,9 +172,8 @@ class Reading:
         """Return a subject's voxels in a displayed box, and that box's first displayed index."""
         place = self.place_of(subject)
         assert place is not None  # noqa: S101 - only subjects of this reading are selected
-        box = self.frame.displayed_box(place.box)
-        shown = self.frame.reorientation.apply(self.mask_of(subject)[place.box])
-        return shown, (box[0].start, box[1].start, box[2].start)
+        turn = self.frame.reorientation
+        return turn.apply(self.mask_of(subject)[place.box]), turn.box_to_displayed(place.box).start
 
 
 def model_key(model: SegmentationModel) -> str:

@@ -101,10 +101,6 @@ class Frame:
         offset = (np.asarray(position, dtype=float)[..., -3:] - self.translate) / self.scale
         return np.asarray(np.floor(offset + 0.5), dtype=np.int64)
 
-    def displayed_box(self, box: Box) -> Box:
-        """Return where a box of stored voxels is displayed."""
-        return self.reorientation.box_to_displayed(box)
-
     def placement(self, box: Box | None = None) -> dict[str, Any]:
         """Return the napari layer arguments that place the grid, or a box of it, in its units.
 
@@ -115,7 +111,8 @@ class Frame:
         """
         translate = np.array(self.translate)
         if box is not None:
-            translate = translate + np.array(self.displayed_box(box).start) * self.scale
+            first = self.reorientation.box_to_displayed(box).start
+            translate = translate + np.array(first) * self.scale
         mm = self.mm
         return {
             "scale": _point(np.array(self.scale) / mm),

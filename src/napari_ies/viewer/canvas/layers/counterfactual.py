@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_ies.colour_maps import SIGNED_MAPS
 from napari_ies.viewer.canvas import colours
@@ -46,9 +46,10 @@ class CounterfactualLayers:
         """
         self.clear()
         result = seen.counterfactual
-        turn, known = frame.reorientation, {"affine": result.case.affine}
+        turn = frame.reorientation
+        whole = {"known": {"affine": result.case.affine}, **frame.placement()}
         channel = result.case.sequences.index(result.edit.sequence)
-        self._image = self._make(
+        self._image = self._stack.make(
             "image",
             "changed image",
             turn.apply(result.case.data[channel]),
@@ -57,21 +58,19 @@ class CounterfactualLayers:
             interpolation2d="linear",
             contrast_limits=seen.window,
             visible=image,
-            known=known,
-            **frame.placement(),
+            **whole,
         )
         self._stack.put_below(self._image, ("probability", "lesions", "overlay"))
-        self._marked = self._make(
+        self._marked = self._stack.make(
             "labels",
             "marked then",
             turn.apply(result.labels),
             name=MARKED_NAME,
             visible=False,
             opacity=0.7,
-            known=known,
-            **frame.placement(),
+            **whole,
         )
-        self._change = self._make(
+        self._change = self._stack.make(
             "image",
             "change of probability",
             turn.apply(seen.difference),
@@ -92,7 +91,7 @@ class CounterfactualLayers:
                 layer.visible = shown
                 self._hide_saliency()
 
-    def make_way(self) -> None:
+    def make_way(self, _: object = None) -> None:
         """Hide the change and show the saliency again that was hidden for it."""
         layer = self._stack.find(self._change)
         if layer is not None and layer.visible:
@@ -108,9 +107,6 @@ class CounterfactualLayers:
         self.make_way()
         self._stack.remove(self._change, self._marked, self._image)
         self._change = self._marked = self._image = None
-
-    def _make(self, kind: str, what: str, data: Any, **arguments: Any) -> str:
-        return self._stack.make(kind, what, data, blending="translucent_no_depth", **arguments)
 
     def _hide_saliency(self) -> None:
         """Two maps over each other cannot be told apart."""

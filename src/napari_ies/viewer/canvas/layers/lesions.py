@@ -37,6 +37,8 @@ class LesionLayers:
     ----------
     outlines
         What is outlined in the slices.
+    missed
+        Reference lesions that the network missed.
     replaced
         Whether surfaces stand for the lesions in the 3-d view.
     """
@@ -48,13 +50,8 @@ class LesionLayers:
         self._lesions: str | None = None
         self._probability: str | None = None
         self._shown_for_space = False
-        self._missed: tuple[int, ...] = ()
+        self.missed: tuple[int, ...] = ()
         self._frame: Frame | None = None
-
-    @property
-    def missed(self) -> tuple[int, ...]:
-        """Reference lesions that the network missed."""
-        return self._missed
 
     @property
     def layer(self) -> Any | None:
@@ -65,8 +62,11 @@ class LesionLayers:
         """Show the lesions and, hidden, the probability, in place of those before."""
         self._stack.remove(self._probability, self._lesions)
         self._frame, self._shown_for_space = frame, False
-        self._missed = _missed_labels(segmentation)
+        table = segmentation.lesions
+        missed = table.index[table["match"] == "FN"] if "match" in table.columns else ()
+        self.missed = tuple(int(label) for label in missed)
         labels = frame.reorientation.apply(segmentation.labels)
+        placed = {"known": {"affine": case.affine}, **frame.placement()}
         self._probability = self._stack.make(
             "image",
             "probability",
@@ -74,30 +74,26 @@ class LesionLayers:
             name=PROBABILITY_NAME,
             colormap="viridis",
             contrast_limits=(0.0, 1.0),
-            blending="translucent_no_depth",
             opacity=0.6,
             visible=False,
-            known={"affine": case.affine},
-            **frame.placement(),
+            **placed,
         )
         self._lesions = self._stack.make(
             "labels",
             "lesions",
             labels,
             name=LESIONS_NAME,
-            colormap=colours.lesion_fill(self._missed),
-            blending="translucent_no_depth",
+            colormap=colours.lesion_fill(self.missed),
             opacity=FILL_OPACITY,
             visible=False,
-            known={"affine": case.affine},
-            **frame.placement(),
+            **placed,
         )
         layer = self.layer
         if layer is not None:
             layer.editable = False
             spare_thumbnail(layer)
             self._stack.stays_selected = self._lesions
-        self.outlines.set_lesions(labels, frame, self._missed)
+        self.outlines.set_lesions(labels, frame, self.missed)
         self.follow_view()
 
     def select(self, subject: int | str, mask: NDArray[np.bool_], origin: Voxel) -> None:
@@ -115,7 +111,7 @@ class LesionLayers:
         layer = self.layer
         if layer is not None:
             label = subject if isinstance(subject, int) else None
-            layer.colormap = colours.lesion_fill(self._missed, label)
+            layer.colormap = colours.lesion_fill(self.missed, label)
             if label is not None:
                 layer.selected_label = label
         self.outlines.select(mask, origin, self._frame)
@@ -136,10 +132,3 @@ class LesionLayers:
         if self._lesions is not None and self.layer is None:
             self._lesions = None
             self.outlines.clear()
-
-
-def _missed_labels(segmentation: Segmentation) -> tuple[int, ...]:
-    table = segmentation.lesions
-    if "match" not in table.columns:
-        return ()
-    return tuple(int(label) for label in table.index[table["match"] == "FN"])

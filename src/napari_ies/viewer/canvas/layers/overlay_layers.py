@@ -99,29 +99,7 @@ class OverlayLayers:
         *,
         first: bool,
     ) -> None:
-        """Show other values in a layer, which is made if it is gone; see :meth:`make`."""
-        followed = self._followed.setdefault(name, Followed())
-        layer = self._stack.find(followed.key)
-        if layer is None:
-            self.make(name, data, placement, wanted, first=first)
-            return
-        if tuple(layer.translate) != placement["translate"]:
-            layer.translate = placement["translate"]
-        layer.data = data
-        if layer.name != placement["name"]:
-            layer.name = placement["name"]
-        followed.apply(layer, wanted)
-
-    def make(
-        self,
-        name: str,
-        data: Any,
-        placement: dict[str, Any],
-        wanted: dict[str, Any],
-        *,
-        first: bool,
-    ) -> None:
-        """Make a layer.
+        """Show other values in a layer, which is made if it is gone.
 
         Parameters
         ----------
@@ -130,32 +108,45 @@ class OverlayLayers:
         data, placement
             Its values, and its place and name in the viewer.
         wanted
-            Its other attributes, but for what a person set on it before it went.
+            Its other attributes, but for what a person set on it, now or before it went.
         first
-            Whether it is visible, unless a person wanted otherwise.
+            Whether a new one is visible, unless a person wanted otherwise.
         """
         followed = self._followed.setdefault(name, Followed())
+        layer = self._stack.find(followed.key)
+        if layer is None:
+            arguments = {**placement, **wanted, **followed.by_hand}
+            followed.added(self._make(name, data, arguments, first), wanted)
+            return
+        if tuple(layer.translate) != placement["translate"]:
+            layer.translate = placement["translate"]
+        layer.data = data
+        if layer.name != placement["name"]:
+            layer.name = placement["name"]
+        followed.apply(layer, wanted)
+
+    def _make(self, name: str, data: Any, arguments: dict[str, Any], first: bool) -> str:
+        followed = self._followed[name]
         visible = first if followed.visible is None else followed.visible
         if self._off is not None and visible:
             self._off.add(name)
             visible = False
-        arguments = {**placement, **wanted, **followed.by_hand, "visible": visible}
         key = self._stack.make(
             "image",
             "overlay",
             data,
-            blending="translucent_no_depth",
             interpolation2d="linear",
             # Signed values in space: what is clear stays clear, and negative is not lost.
             rendering="translucent",
             **arguments,
+            visible=visible,
         )
-        followed.added(key, wanted)
         # The filled lesions, where a person shows them, lie over the overlay's colours.
         self._stack.put_below(key, ("lesions",))
         layer = self._stack.find(key)
         if layer is not None and self.attached:
             self._listen(layer)
+        return key
 
     def remove(self, names: Collection[str]) -> None:
         """Remove layers; what a person set on them is remembered."""

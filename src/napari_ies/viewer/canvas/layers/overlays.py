@@ -56,7 +56,8 @@ class SaliencyOverlays:
     def __init__(self, stack: LayerStack) -> None:
         self._layers = OverlayLayers(stack, self._on_layer)
         self._limits = ShownLimits()
-        self._look = Look()
+        self.look = Look()
+        """How the maps are coloured; changed by :meth:`set_look` alone."""
         self._shown: _Shown | None = None
         self._common: float | None = None
         self._set_aside: dict[str, tuple[float, ...]] = {}
@@ -66,16 +67,11 @@ class SaliencyOverlays:
         """A person, or this, changed how an overlay looks."""
 
     @property
-    def look(self) -> Look:
-        """How the maps are coloured."""
-        return self._look
-
-    @property
     def limit(self) -> float | None:
         """Magnitude at which the look lets the colours of the map on screen end."""
         if self._shown is None:
             return None
-        return self._limits.limit(self._look, self._shown.kind, self._shown.title)
+        return self._limits.limit(self.look, self._shown.kind, self._shown.title)
 
     @property
     def unit(self) -> str:
@@ -118,7 +114,7 @@ class SaliencyOverlays:
         self._limits.enter(kind, title, limit)
         signed = saliency.request.method == "smoothgrad" if signed is None else signed
         self._shown = _Shown(kind, title, saliency.unit, signed)
-        wanted = self._wanted(self._look, self._shown)
+        wanted = self._wanted(self.look, self._shown)
         with self._quietly():
             self._layers.remove(set(self._layers.names) - set(saliency.sequences))
             for number, name in reversed(list(enumerate(saliency.sequences))):
@@ -137,12 +133,12 @@ class SaliencyOverlays:
             Of the case that is to be explained.
         """
         placement = frame.placement(_NOWHERE)
-        wanted = _attributes(self._look, limit=1.0, signed=True)
+        wanted = _attributes(self.look, limit=1.0, signed=True)
         empty = np.zeros((1, 1, 1), np.float32)
         with self._quietly():
             for number, name in reversed(list(enumerate(sequences))):
                 placed = {**placement, "name": f"Saliency on {name}"}
-                self._layers.make(name, empty, placed, wanted, first=number == 0)
+                self._layers.show(name, empty, placed, wanted, first=number == 0)
             # Its first time is the slow one.
             self._bar.show(self._layers.key(sequences[0]))
             self._bar.show(None)
@@ -158,7 +154,7 @@ class SaliencyOverlays:
             Whether a person asked for it here: then what is different from the look before applies
             to every overlay; the rest leaves what a person set on the layers.
         """
-        before, self._look = self._look, look
+        before, self.look = self.look, look
         if self._shown is None or not by_person:
             self.follow_look(())
             return
@@ -170,7 +166,7 @@ class SaliencyOverlays:
         self._layers.forget_by_hand(attributes)
         if self._shown is not None:
             with self._quietly():
-                self._layers.apply(self._wanted(self._look, self._shown))
+                self._layers.apply(self._wanted(self.look, self._shown))
         self.refresh()
 
     def set_common_limit(self, limit: float | None) -> None:
@@ -213,8 +209,8 @@ class SaliencyOverlays:
 
     def change_opacity(self, by: float) -> None:
         """Make the overlays less transparent, or more; opacity lies from 0 to 1."""
-        opacity = min(max(self._look.opacity + by, 0.0), 1.0)
-        self.set_look(replace(self._look, opacity=round(opacity, 3)))
+        opacity = min(max(self.look.opacity + by, 0.0), 1.0)
+        self.set_look(replace(self.look, opacity=round(opacity, 3)))
 
     def visible_sequences(self) -> set[str]:
         """Return the sequences whose overlay is visible."""
@@ -239,7 +235,7 @@ class SaliencyOverlays:
         if not self._layers.attached:
             return
         top = next(reversed(self._layers.visible()), None)
-        if self._shown is None or not self._look.colour_bar or top is None:
+        if self._shown is None or not self.look.colour_bar or top is None:
             self._bar.show(None)
         else:
             self._bar.show(key_of(top), self._shown.unit)
@@ -270,11 +266,9 @@ class SaliencyOverlays:
             self._layers.forget_hidden()
             self.refresh()
 
-    def _limit(self, look: Look, shown: _Shown) -> float:
-        return self._common or self._limits.limit(look, shown.kind, shown.title)
-
     def _wanted(self, look: Look, shown: _Shown) -> dict[str, Any]:
-        return _attributes(look, self._limit(look, shown), signed=shown.signed)
+        limit = self._common or self._limits.limit(look, shown.kind, shown.title)
+        return _attributes(look, limit, signed=shown.signed)
 
 
 def _attributes(look: Look, limit: float, *, signed: bool) -> dict[str, Any]:

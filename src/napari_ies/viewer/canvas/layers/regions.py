@@ -17,34 +17,22 @@ if TYPE_CHECKING:
 BRUSH_MM = 4.0
 
 
-class RegionLayers:
-    """Empty layers for new regions.
+def add_region(stack: LayerStack, case: Case, frame: Frame) -> str:
+    """Add an empty Labels layer on a case's grid, with the brush in hand; return its key.
 
-    Parameters
-    ----------
-    stack
-        The viewer's layers.
+    From then on it is the user's own layer: nothing here changes or removes it.
     """
-
-    def __init__(self, stack: LayerStack) -> None:
-        self._stack = stack
-
-    def add(self, case: Case, frame: Frame) -> str:
-        """Add an empty Labels layer on a case's grid, with the brush in hand; return its key.
-
-        From then on it is the user's own layer: nothing here changes or removes it.
-        """
-        names = {layer.name for layer in self._stack}
-        number = next(n for n in range(1, len(names) + 2) if f"Region {n}" not in names)
-        layer = self._stack.viewer.add_labels(
-            np.zeros(frame.reorientation.displayed_shape, dtype=np.uint8),
-            name=f"Region {number}",
-            opacity=0.5,
-            metadata={METADATA_KEY: {"affine": case.affine}},
-            **frame.placement(),
-        )
-        key = key_of(layer)
-        layer.brush_size = max(round(BRUSH_MM / min(frame.scale)), 1)
-        self._stack.viewer.layers.selection.active = self._stack.find(key)
-        layer.mode = "paint"
-        return key
+    names = {layer.name for layer in stack}
+    number = next(n for n in range(1, len(names) + 2) if f"Region {n}" not in names)
+    layer = stack.viewer.add_labels(
+        np.zeros(frame.reorientation.displayed_shape, dtype=np.uint8),
+        name=f"Region {number}",
+        opacity=0.5,
+        metadata={METADATA_KEY: {"affine": case.affine}},
+        **frame.placement(),
+    )
+    key = key_of(layer)
+    layer.brush_size = max(round(BRUSH_MM / min(frame.scale)), 1)
+    stack.viewer.layers.selection.active = stack.find(key)
+    layer.mode = "paint"
+    return key

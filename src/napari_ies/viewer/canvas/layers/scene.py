@@ -11,7 +11,7 @@ from napari_ies.colour_maps import window_of
 from napari_ies.viewer.canvas.layers.counterfactual import CounterfactualLayers
 from napari_ies.viewer.canvas.layers.lesions import LesionLayers
 from napari_ies.viewer.canvas.layers.overlays import SaliencyOverlays
-from napari_ies.viewer.canvas.layers.regions import RegionLayers
+from napari_ies.viewer.canvas.layers.regions import add_region
 from napari_ies.viewer.canvas.layers.space import SpaceLayers
 from napari_ies.viewer.canvas.layers.stack import LayerStack, key_of
 from napari_ies.viewer.state.event import Event
@@ -47,8 +47,6 @@ class Scene:
         The saliency of the selected lesion.
     space
         The surfaces of the 3-d view.
-    regions
-        Layers to paint regions in.
     counterfactual
         What changes when a region is changed.
     """
@@ -63,7 +61,6 @@ class Scene:
         self.lesions = LesionLayers(self._stack)
         self.overlays = SaliencyOverlays(self._stack)
         self.space = SpaceLayers(self._stack)
-        self.regions = RegionLayers(self._stack)
         self.counterfactual = CounterfactualLayers(self._stack)
 
     def images(self) -> Iterator[Any]:
@@ -106,6 +103,10 @@ class Scene:
         if first:
             self.frame_all()
         return key
+
+    def add_region(self, case: Case, frame: Frame) -> str:
+        """Add an empty layer to paint a region in, see :func:`add_region`; return its key."""
+        return add_region(self._stack, case, frame)
 
     def show_reading(self, reading: Reading) -> None:
         """Show what was found; the overlays of what was found before go."""
@@ -210,6 +211,7 @@ class Scene:
                 name=f"{sequence} on the grid of {case.sequences[0]}",
                 colormap="gray",
                 interpolation2d="linear",
+                blending="translucent",
                 contrast_limits=window_of(volume, case.backgrounds[channel]),
                 visible=False,
                 known={"affine": case.affine},

@@ -9,13 +9,14 @@ from napari.components import ViewerModel
 from napari.experimental import link_layers, unlink_layers
 from napari.layers import Layer
 from qtpy.QtCore import QEvent, Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_ies.viewer.canvas.extra_view import extra_view
 from napari_ies.viewer.canvas.layers.overlays import SaliencyOverlays
 from napari_ies.viewer.canvas.layers.stack import LayerStack
 from napari_ies.viewer.canvas.outlines.lines import OutlineLines
 from napari_ies.viewer.canvas.outlines.outlines import Outlines
+from napari_ies.viewer.panel.controls import column
 from napari_ies.viewer.panel.plain_text import shown_name
 from napari_ies.viewer.volumes.units import share_world_units
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_ies.viewer.volumes.frame import Frame, Point, Voxel
+    from napari_ies.viewer.volumes.frame import Point
 
 LINKED = ("contrast_limits", "colormap", "gamma", "opacity", "visible")
 """What an image has in common in both views."""
@@ -44,6 +45,8 @@ class SecondView(QWidget):
     ----------
     overlays
         The saliency shown here.
+    outlines
+        What is outlined here: a lesion or a region.
     """
 
     closed = Signal()
@@ -55,19 +58,20 @@ class SecondView(QWidget):
         self._busy = False
         self.model = ViewerModel()
         self.canvas = extra_view(self.model)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.canvas)
+        column(self, self.canvas)
         self._stack = LayerStack(self.model)
         self.overlays = SaliencyOverlays(self._stack)
-        self._outlines = Outlines()
-        self._lines = OutlineLines(self.model, self.canvas.canvas, self._outlines)
+        self.outlines = Outlines()
+        self._lines = OutlineLines(self.model, self.canvas.canvas, self.outlines)
         self._links: list[list[Any]] = []
         self._pairs: list[tuple[Any, Any]] = []
         for image in images:
             self._copy(image)
         share_world_units(self.model, viewer)
-        self._pairs = self._paired_events()
+        for leader, follow in ((viewer, self._on_viewer), (self.model, self._on_here)):
+            dims, camera = leader.dims.events, leader.scene.camera.events
+            turns, looks = (dims.point, dims.order, dims.ndisplay), (camera.center, camera.zoom)
+            self._pairs += [(event, follow) for event in (*turns, *looks, camera.angles)]
         for event, follow in self._pairs:
             event.connect(follow)
         self._on_viewer()
@@ -75,12 +79,8 @@ class SecondView(QWidget):
     def set_title(self, title: str) -> None:
         """Say on the canvas what is shown."""
         text = self.model.canvas.overlays["text"]
-        text.text, text.position, text.font_size, text.visible = (
-            shown_name(title),
-            "top_left",
-            10,
-            True,
-        )
+        text.text, text.position = shown_name(title), "top_left"
+        text.font_size, text.visible = 10, True
 
     def set_offset(self, offset: Point) -> None:
         """Look at another place than the viewer does.
@@ -93,18 +93,6 @@ class SecondView(QWidget):
         """
         self._offset = np.asarray(offset, dtype=float)
         self._on_viewer()
-
-    def set_subject(self, mask: NDArray[np.bool_], origin: Voxel, frame: Frame) -> None:
-        """Outline a lesion or a region.
-
-        Parameters
-        ----------
-        mask, origin
-            Its voxels in a displayed box, and the displayed index of the box's first voxel.
-        frame
-            Where the grid lies.
-        """
-        self._outlines.select(mask, origin, frame)
 
     def event(self, event: QEvent) -> bool:
         """Say that the dock was closed: its widget then loses its parent (napari#8071)."""
@@ -125,15 +113,6 @@ class SecondView(QWidget):
         self._lines.release()
         self.model.layers.clear()
         self.canvas.close()
-
-    def _paired_events(self) -> list[tuple[Any, Any]]:
-        pairs: list[tuple[Any, Any]] = []
-        for model, follow in ((self._viewer, self._on_viewer), (self.model, self._on_here)):
-            dims, camera = model.dims.events, model.scene.camera.events
-            turns = dims.point, dims.order, dims.ndisplay
-            events = *turns, camera.center, camera.zoom, camera.angles
-            pairs.extend((event, follow) for event in events)
-        return pairs
 
     def _on_viewer(self, _: Any = None) -> None:
         self._follow(self._viewer, self.model, self._offset)

@@ -105,7 +105,6 @@ class SpaceLayers:
             contrast_limits=(0.0, 1.0),
             opacity=opacity,
             shading="smooth",
-            blending="translucent_no_depth",
             units=units,
             axis_labels=AXIS_LABELS,
         )

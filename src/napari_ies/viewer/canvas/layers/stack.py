@@ -64,8 +64,9 @@ class LayerStack:
             ``"space"`` (the surfaces of the lesions), or what a counterfactual shows:
             ``"changed image"``, ``"marked then"``, ``"change of probability"``.
         data, arguments
-            Of the layer.
+            Of the layer; `blending` is ``"translucent_no_depth"`` by default.
         """
+        arguments.setdefault("blending", "translucent_no_depth")
         metadata = {METADATA_KEY: {"made": what, **arguments.pop("known", {})}}
         name = shown_name(str(arguments.pop("name", kind)))
         layer = Layer.create(data, {**arguments, "name": name, "metadata": metadata}, kind)

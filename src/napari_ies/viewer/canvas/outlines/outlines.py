@@ -34,7 +34,8 @@ class Outlines:
         self._labels: _Placed | None = None
         self._missed: tuple[int, ...] = ()
         self._selected: _Placed | None = None
-        self._shown = True
+        self.shown = True
+        """Whether a person wants to see the outlines."""
         self.changed: Event[[]] = Event()
         """Anything else is to be outlined, or nothing."""
 
@@ -43,19 +44,14 @@ class Outlines:
         """Of the layers that what is outlined lies on."""
         return MM if self._frame is None else self._frame.units
 
-    @property
-    def shown(self) -> bool:
-        """Whether a person wants to see the outlines."""
-        return self._shown
-
     def set_shown(self, shown: bool) -> None:
         """Show the outlines, or not."""
-        self._shown = shown
-        self._tell()
+        self.shown = shown
+        self.changed.emit()
 
     def toggle(self) -> None:
         """Hide the outlines, or show them again."""
-        self.set_shown(not self._shown)
+        self.set_shown(not self.shown)
 
     def set_lesions(
         self, labels: NDArray[np.int32], frame: Frame, missed: Sequence[int] = ()
@@ -74,7 +70,7 @@ class Outlines:
         box = Box.around(labels)
         self._frame, self._missed, self._selected = frame, tuple(missed), None
         self._labels = _Placed(labels[box], box.start)
-        self._tell()
+        self.changed.emit()
 
     def select(self, mask: NDArray[np.bool_], origin: Voxel, frame: Frame) -> None:
         """Outline one lesion or region apart from the others.
@@ -87,12 +83,12 @@ class Outlines:
             Where the grid lies.
         """
         self._selected, self._frame = _Placed(mask, origin), frame
-        self._tell()
+        self.changed.emit()
 
     def clear(self) -> None:
         """Outline nothing."""
         self._labels = self._selected = None
-        self._tell()
+        self.changed.emit()
 
     def lines(self, plane: tuple[int, int], position: float) -> Lines:
         """Return the outlines in one slice.
@@ -130,9 +126,6 @@ class Outlines:
         scale = np.asarray(frame.scale, np.float32)[axes]
         translate = np.asarray(frame.translate, np.float32)[axes]
         return ends * scale + translate, np.concatenate([colours for _, colours in found])
-
-    def _tell(self) -> None:
-        self.changed.emit()
 
 
 class _Placed:
