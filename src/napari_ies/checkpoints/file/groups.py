@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_ies.checkpoints.families.architectures import FAMILIES, some
+from napari_ies.checkpoints.families.family import Shapes
 from napari_ies.errors import CheckpointError
 from napari_ies.printable import joined
 
@@ -85,7 +86,7 @@ def find_groups(tables: Tables) -> list[Group]:
         for group in _own(tables, family):
             shapes = {key: tuple(tensor.shape) for key, tensor in group.tensors.items()}
             try:
-                recognition, error = family.recognise(shapes), None
+                recognition, error = family.recognise(Shapes(family.architecture, shapes)), None
             except CheckpointError as reason:
                 recognition, error = None, reason
             if recognition or error:
