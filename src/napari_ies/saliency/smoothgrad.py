@@ -16,13 +16,12 @@ from napari_ies.geometry.box import Box
 from napari_ies.saliency.expected.portions import in_order, samples_together
 from napari_ies.saliency.forwards import Forwards
 from napari_ies.saliency.problem import Estimate, Problem, Target
-from napari_ies.saliency.running_map import RunningMap
+from napari_ies.saliency.running_map import RunningMap, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import numpy as np
-    import torch
     from numpy.typing import NDArray
 
     from napari_ies.saliency.footprint import Piece
@@ -121,8 +120,8 @@ class _Task:
     holders: tuple[Piece, ...]
     rows: NDArray[np.int64]
 
-    def work(self, forwards: Forwards) -> Iterator[tuple[int, torch.Tensor | None]]:
-        """Do it; yield how many steps, and now and then a map to show."""
+    def work(self, forwards: Forwards) -> Iterator[Step]:
+        """Do it, step by step."""
         if self.one.target.aggregation != "max":
             yield self.one.combine(self.holders[0], forwards)
         elif len(self.holders) == 1:

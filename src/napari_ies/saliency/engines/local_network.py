@@ -129,7 +129,7 @@ class LocalNetwork:
                     if last_use[source] == index:
                         del kept[source]
         logits = kept[len(self._nodes) - 1].part(span)
-        return LocalLinearisation(self, slopes, sizes, domain, span, class_index, logits)
+        return LocalLinearisation(self, slopes, sizes, domain, class_index, logits)
 
     def pull(
         self, seeds: Patch, slopes: dict[int, Kept], sizes: list[Triple], domain: Triple
@@ -170,19 +170,16 @@ class LocalLinearisation:
     ----------
     network, slopes, sizes, domain
         The network and what its pull needs of the forward.
-    span
-        Box of the output that the forward covered.
     class_index
         Output channel that is differentiated.
     logits
-        (N, classes, x, y, z) on `span`.
+        (N, classes, x, y, z) on the box of the output that the forward covered.
     """
 
     network: LocalNetwork
     slopes: dict[int, Kept]
     sizes: list[Triple]
     domain: Triple
-    span: Box
     class_index: int
     logits: torch.Tensor
 
@@ -192,7 +189,7 @@ class LocalLinearisation:
         Parameters
         ----------
         voxels
-            int64 (R, 3): voxels of the output, within `span`.
+            int64 (R, 3): voxels of the output, within that box.
         weights
             (R,)
 
