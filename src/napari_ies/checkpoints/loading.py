@@ -109,9 +109,9 @@ def load_checkpoint(
     """
     path = Path(path)
     chosen = resolve_device(device)
-    loaded = _load(path, spacing)
-    profile = stated_geometry(loaded.profile, orientation, spacing)
-    return SegmentationModel(loaded.network, profile, chosen, path=path, sha256=loaded.sha256)
+    network, found = _load(path, spacing)
+    profile = stated_geometry(found.profile, orientation, spacing)
+    return SegmentationModel(network, profile, chosen, path=path, sha256=found.sha256)
 
 
 def inspect_checkpoint(path: str | Path) -> Inspection:
@@ -127,16 +127,7 @@ def inspect_checkpoint(path: str | Path) -> Inspection:
     CheckpointError
         As `load_checkpoint` does.
     """
-    path = Path(path)
-    loaded = _load(path)
-    return Inspection(
-        path=path,
-        sha256=loaded.sha256,
-        profile=loaded.profile,
-        n_parameters=sum(parameter.numel() for parameter in loaded.network.parameters()),
-        keys=loaded.keys,
-        profile_file=loaded.profile_file,
-    )
+    return _load(Path(path))[1]
 
 
 @dataclass(frozen=True)
@@ -160,18 +151,7 @@ class _Reading:
     weights: str | None = None
 
 
-@dataclass(frozen=True)
-class _Loaded:
-    """What was made of a file: a network, its profile, and of which bytes and keys."""
-
-    network: nn.Module
-    profile: Profile
-    keys: tuple[str, ...]
-    sha256: str
-    profile_file: Path | None
-
-
-def _load(path: Path, spacing: Sequence[float] | None = None) -> _Loaded:
+def _load(path: Path, spacing: Sequence[float] | None = None) -> tuple[nn.Module, Inspection]:
     """Read a file in the first way that is proved by loading every tensor strictly."""
     file = read_state_file(path)
     tables = file.tables
@@ -192,8 +172,9 @@ def _load(path: Path, spacing: Sequence[float] | None = None) -> _Loaded:
         except CheckpointError as error:
             reasons.append(error)
         else:
-            keys = tuple(reading.tensors)
-            return _Loaded(network, profile, keys, file.sha256, beside if there else None)
+            count = sum(parameter.numel() for parameter in network.parameters())
+            keys, used = tuple(reading.tensors), beside if there else None
+            return network, Inspection(path, file.sha256, profile, count, keys, used)
     raise reasons[0]
 
 

@@ -242,23 +242,12 @@ def placement_notes(
 
 
 def _outside_words(
-    marked: NDArray[Any], source: Grid, target: Grid, covered: float, reference: bool = False
+    marked: NDArray[Any], source: Grid, target: Grid, covered: float, reference: bool
 ) -> str:
-    """Return what to add to a sentence about a mask that does not lie in the images entirely.
+    """Return what :func:`placement_notes` adds where a mask does not lie in the images entirely.
 
-    Parameters
-    ----------
-    marked, source, target
-        See :func:`placement_notes`.
-    covered
-        Share of `target` that lies in the field of view of `source`.
-    reference
-        See :func:`placement_notes`.
-
-    Returns
-    -------
     Such as ``"; 7 of its 33 marked voxels lie outside the images; it covers 30 % of the image"``,
-    or nothing.
+    or nothing. `covered` is the share of `target` that lies in the field of view of `source`.
     """
     where = apply_affine(target.to_voxels(source), np.argwhere(marked > 0))
     # A hair's breadth more, as in resampling.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_ies.errors import ResultsError
+from napari_ies.printable import joined
 from napari_ies.results.sidecars import SaliencyContent, SegmentationContent, read_content
 
 if TYPE_CHECKING:
@@ -81,10 +82,8 @@ def numbered_otherwise(path: Path, content: SaliencyContent) -> str:
 
 def numbers(lesions: Iterable[int]) -> str:
     """Put numbers of lesions in words: ``lesion 3``, ``lesions 2, 5 and 7``."""
-    texts = [str(lesion) for lesion in lesions]
-    if len(texts) == 1:
-        return f"lesion {texts[0]}"
-    return f"lesions {', '.join(texts[:-1])} and {texts[-1]}"
+    every = list(lesions)
+    return f"{'lesion' if len(every) == 1 else 'lesions'} {joined(every)}"
 
 
 def _footprint(path: Path, content: SaliencyContent) -> NDArray[np.bool_]:

@@ -114,13 +114,7 @@ def checkpoint_provenance(model: SegmentationModel) -> dict[str, Any]:
     entries of a sidecar are named.
     """
     facts = {to_pascal(name): value for name, value in network_provenance(model).items()}
-    checkpoint = {
-        "Name": facts.pop("Name"),
-        "SHA256": facts.pop("Sha256") or None,
-        "Architecture": facts.pop("Architecture"),
-        "Arguments": facts.pop("Arguments"),
-        "Weights": facts.pop("Weights"),
-        "Classes": facts.pop("Class"),
-        "Guessed": facts.pop("Guessed"),
-    }
-    return {"Checkpoint": checkpoint} | facts
+    own = ("Name", "Sha256", "Architecture", "Arguments", "Weights", "Class", "Guessed")
+    called = {"Sha256": "SHA256", "Class": "Classes"}
+    checkpoint = {called.get(name, name): facts.pop(name) for name in own}
+    return {"Checkpoint": checkpoint | {"SHA256": checkpoint["SHA256"] or None}} | facts

@@ -35,7 +35,8 @@ def recognise(shapes: Shapes) -> Recognition | None:
     depths = tuple(
         shapes.count(rf"swinViT\.layers{stage}\.0\.blocks\.(\d+)\.") for stage in range(1, 5)
     )
-    heads = tuple(_heads(shapes, stage) for stage in range(1, 5))
+    tables = (f"swinViT.layers{stage}.0.blocks.0.attn" for stage in range(1, 5))
+    heads = tuple(shapes.of(f"{table}.relative_position_bias_table")[1] for table in tables)
     first_block = "swinViT.layers1.0.blocks.0"
     mlp = shapes.of(f"{first_block}.mlp.linear1.weight")
     norm = shapes.norm("encoder1.layer.norm1", "norm_name", guessed)
@@ -52,11 +53,6 @@ def recognise(shapes: Shapes) -> Recognition | None:
     }
     arguments |= {name: value for name, (value, default) in found.items() if value != default}
     return Recognition(arguments, guessed)
-
-
-def _heads(shapes: Shapes, stage: int) -> int:
-    table = f"swinViT.layers{stage}.0.blocks.0.attn.relative_position_bias_table"
-    return shapes.of(table)[1]
 
 
 def _attention_window(shapes: Shapes, block: str, guessed: dict[str, str]) -> int:

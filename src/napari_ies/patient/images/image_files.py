@@ -12,6 +12,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from napari_ies.errors import CaseError
+from napari_ies.free_memory import not_enough_memory
 from napari_ies.patient.images.file_stream import FileStream
 from napari_ies.patient.images.image_claims import (
     MOST_AFTER,
@@ -27,7 +28,6 @@ from napari_ies.patient.images.image_sets import UnknownSetError, kind_of, open_
 from napari_ies.regular_files import NotRegularError, TooLargeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from io import BytesIO
 
 _HEAD = 544
@@ -41,20 +41,13 @@ QUATERNION_ROUNDING = 1e-3
 UNREADABLE = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error)
 """What nibabel and the libraries under it raise on damaged files."""
 
-_OTHER_FORMATS: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
-    (lambda head: head[128:132] == b"DICM", "a DICOM file", "dcm2niix"),
-    (lambda head: head.startswith(b"NRRD"), "an NRRD file", "3D Slicer or SimpleITK"),
-    (
-        lambda head: head.lstrip().startswith((b"ObjectType", b"NDims")),
-        "a MetaImage (MHA, MHD)",
-        "3D Slicer or SimpleITK",
-    ),
-)
-
+_DICOM = "a DICOM file", "dcm2niix"
+_NRRD = "an NRRD file", "3D Slicer or SimpleITK"
+_META = "a MetaImage (MHA, MHD)", "3D Slicer or SimpleITK"
 _BY_SUFFIX = {
-    (".dcm", ".dicom", ".ima"): ("a DICOM file", "dcm2niix"),
-    (".nrrd", ".nhdr"): ("an NRRD file", "3D Slicer or SimpleITK"),
-    (".mha", ".mhd"): ("a MetaImage (MHA, MHD)", "3D Slicer or SimpleITK"),
+    (".dcm", ".dicom", ".ima"): _DICOM,
+    (".nrrd", ".nhdr"): _NRRD,
+    (".mha", ".mhd"): _META,
 }
 
 
@@ -108,9 +101,7 @@ def open_image(path: Path, content: bytes = b"") -> Content:
         with FileStream(path, content) as stream:
             return _content_of(stream, path)
     except MemoryError as error:
-        raise CaseError(
-            f"There is not enough memory to read {path.name}; close other programs."
-        ) from error
+        raise CaseError(not_enough_memory(f"read {path.name}")) from error
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise _refusal(path, error) from error
 
@@ -238,9 +229,12 @@ def _claim_of(kind: Any, head: bytes, what: str) -> Claim:
 
 def _opened_by_name(path: Path, head: bytes) -> Content:
     """Let nibabel find out by the name; say what the file is where it cannot."""
-    for matches, what, converter in _OTHER_FORMATS:
-        if matches(head):
-            raise _convert(path.name, what, converter)
+    if head[128:132] == b"DICM":
+        raise _convert(path.name, *_DICOM)
+    if head.startswith(b"NRRD"):
+        raise _convert(path.name, *_NRRD)
+    if head.lstrip().startswith((b"ObjectType", b"NDims")):
+        raise _convert(path.name, *_META)
     try:
         image, claim, digest = open_set(kind_of(path), path)
     except (CaseError, MemoryError):

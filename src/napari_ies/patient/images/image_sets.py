@@ -138,7 +138,8 @@ def open_set(kind: Any, path: Path) -> tuple[Any, Claim, str]:
         shape = tuple(int(size) for size in image.shape)
         claim = check_volume(Claim(shape, np.dtype(image.get_data_dtype())), path.name)
         check_memory(claim.shape, claim.dtype, 0, path.name)
-        if kind in _IN_TEXT and math.prod(shape) * claim.dtype.itemsize > _length(known["image"]):
+        there = known["image"].getbuffer().nbytes
+        if kind in _IN_TEXT and math.prod(shape) * claim.dtype.itemsize > there:
             raise damaged(values.name, "it holds less than its header says")
     return image, claim, digest
 
@@ -167,7 +168,3 @@ def _minc2(content: io.BytesIO) -> Any:
     file = Minc2File(h5py.File(content, "r"))
     header = kind.header_class(file.get_data_dtype(), file.get_data_shape(), file.get_zooms())
     return kind(kind.ImageArrayProxy(file), file.get_affine(), header)
-
-
-def _length(content: io.BytesIO) -> int:
-    return content.seek(0, io.SEEK_END)

@@ -14,13 +14,11 @@ from napari_ies.results.session.place import (
     sessions_in,
 )
 from napari_ies.results.session.record import SESSION_FILE, SessionSummary
-from napari_ies.results.session.saved import SavedCheckpoint, SavedImage, SavedMap, Session
+from napari_ies.results.session.saved import SavedMap, Session
 from napari_ies.results.session.writing import SessionGoneError, SessionWriter
 
 __all__ = [
     "SESSION_FILE",
-    "SavedCheckpoint",
-    "SavedImage",
     "SavedMap",
     "Session",
     "SessionGoneError",
