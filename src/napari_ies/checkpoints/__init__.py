@@ -3,8 +3,6 @@
 PyTorch and MONAI are imported when something is loaded, not when this package is.
 """
 
-from __future__ import annotations
-
 from napari_ies.checkpoints.loading import inspect_checkpoint, load_checkpoint
 from napari_ies.checkpoints.sidecar import profile_path, profile_to_json, write_profile
 from napari_ies.network.device import (

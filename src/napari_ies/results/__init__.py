@@ -1,7 +1,5 @@
 """Everything that is written to disk and read back, in files named as BIDS derivatives."""
 
-from __future__ import annotations
-
 from napari_ies.results.belonging import told_apart
 from napari_ies.results.dataset import anat_folder
 from napari_ies.results.names import label

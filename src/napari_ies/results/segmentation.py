@@ -78,20 +78,14 @@ def save_segmentation(
 
     Parameters
     ----------
-    folder
-        Made if it is not there; the files go to ``sub-XX[/ses-YY]/anat`` in it, as BIDS has it.
-        Where results of other images lie under the same labels, the patient gets another one
-        (:func:`~napari_ies.results.belonging.told_apart`).
+    folder, overwrite, flat
+        See :func:`~napari_ies.results.saliency.save_saliency`.
     segmentation
         Its labels are written as int32, its probability as float32, its lesions as a table
         (``dseg.tsv``, first columns ``index`` and ``name``, ``n/a`` where a value is missing);
         the JSON beside them says what each column is.
     case, model
         What it was made from; the JSON beside each image says so.
-    overwrite
-        Whether files of the same names are replaced.
-    flat
-        Whether the files go into the folder itself, which is then no BIDS dataset: a session.
     reference
         Record of the reference's file, see
         :func:`~napari_ies.results.provenance.file_record`; None without one.

@@ -190,9 +190,7 @@ def _described(
             "volume_mm3": voxels * grid.voxel_mm3,
             "mean_probability": np.asarray(ndimage.mean(probability, labels, index), float),
             "max_probability": np.asarray(ndimage.maximum(probability, labels, index), float),
-            "centre_x_mm": centres_mm[:, 0],
-            "centre_y_mm": centres_mm[:, 1],
-            "centre_z_mm": centres_mm[:, 2],
+            **{f"centre_{axis}_mm": centres_mm[:, n] for n, axis in enumerate("xyz")},
         },
         index=pd.Index(index.astype(int), name="label"),
     )

@@ -193,16 +193,15 @@ def _missing(path: Path) -> CaseError:
 
 def _check_pointer(raw: bytes, what: str) -> None:
     """Refuse the few bytes that stand for a file that was not fetched."""
-    if raw.startswith(b"/annex/objects/"):
-        raise CaseError(
-            f"{what} is a git-annex pointer whose content is not on this computer; fetch it with "
-            "git annex get or datalad get."
-        )
-    if raw.startswith(b"version https://git-lfs"):
-        raise CaseError(
-            f"{what} is a Git LFS pointer whose content is not on this computer; fetch it with "
-            "git lfs pull."
-        )
+    for start, kind, fetching in (
+        (b"/annex/objects/", "git-annex", "git annex get or datalad get"),
+        (b"version https://git-lfs", "Git LFS", "git lfs pull"),
+    ):
+        if raw.startswith(start):
+            raise CaseError(
+                f"{what} is a {kind} pointer whose content is not on this computer; fetch it with "
+                f"{fetching}."
+            )
 
 
 def _kind(head: bytes) -> Any:

@@ -1,7 +1,5 @@
 """A session: a case as far as it was read, in a folder that grows with every map and note."""
 
-from __future__ import annotations
-
 from napari_ies.results.session.document import is_session, read_summary
 from napari_ies.results.session.opening import (
     find_images,
