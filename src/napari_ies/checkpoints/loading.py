@@ -117,11 +117,6 @@ def load_checkpoint(
 def inspect_checkpoint(path: str | Path) -> Inspection:
     """Say what a checkpoint file is, proved by loading it.
 
-    Parameters
-    ----------
-    path
-        The file.
-
     Raises
     ------
     CheckpointError

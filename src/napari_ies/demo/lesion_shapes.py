@@ -54,13 +54,6 @@ def draw_lesions(generator: np.random.Generator, anatomy: Anatomy) -> Lesions:
 
     Each lesion is an ellipsoid whose edge is made irregular by a smooth random field, cut to the
     white matter and softened. Periventricular ones point away from the ventricles.
-
-    Parameters
-    ----------
-    generator
-        Where the randomness comes from.
-    anatomy
-        The patient's brain.
     """
     places = _places(anatomy)
     white = _room_for_lesions(anatomy)

@@ -106,11 +106,7 @@ def testing_orientation(model: SegmentationModel, case: Case) -> Testing[Agreeme
     Mirror images of a nearly symmetric head differ by chance alone, and that difference is the
     noise. A stored order that is not axial is worse where it lies far above the mean of the axial
     ones, or above the best by far more than the noise; one that is axial, in the latter case alone.
-
-    Parameters
-    ----------
-    model, case
-        The network and the patient. Nothing of the network changes.
+    Nothing of the network changes.
 
     Returns
     -------

@@ -34,11 +34,6 @@ LARGEST_BRAIN_ML = 2000.0
 def notes_on(model: SegmentationModel, case: Case) -> tuple[str, ...]:
     """Return everything that must be said with a result of this network on this case.
 
-    Parameters
-    ----------
-    model, case
-        The network and the patient.
-
     Returns
     -------
     Plain sentences: what was done to the images on loading, how their axes and voxel sizes relate
@@ -57,11 +52,6 @@ def agreements_progressively(
     model: SegmentationModel, case: Case
 ) -> Iterator[Progress[tuple[Agreement, ...]]]:
     """Test the guesses about a network on a case, once.
-
-    Parameters
-    ----------
-    model, case
-        The network and the patient.
 
     Yields
     ------

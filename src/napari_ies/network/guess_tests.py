@@ -51,12 +51,7 @@ def testing_guesses(model: SegmentationModel, case: Case) -> Testing[tuple[Agree
     """Test guessed strides and activation of a U-Net by the running statistics of its batch norms.
 
     The stride of the top level is not tested: no batch norm comes after its transposed
-    convolution, so that it leaves no trace.
-
-    Parameters
-    ----------
-    model, case
-        The network and the patient. Nothing of the network changes.
+    convolution, so that it leaves no trace. Nothing of the network changes.
 
     Returns
     -------

@@ -150,16 +150,10 @@ class Case:
         )
 
     def normalised(self, method: str) -> NDArray[np.float32]:
-        """Return the intensities as a network sees them; computed once per method and kept.
+        """Return the intensities as a network sees them, float32 (C, X, Y, Z), read-only.
 
-        Parameters
-        ----------
-        method
-            A method of :func:`napari_ies.patient.normalisation.scaling`.
-
-        Returns
-        -------
-        float32 (C, X, Y, Z), read-only.
+        They are computed once per method, of :func:`napari_ies.patient.normalisation.scaling`, and
+        kept.
 
         Raises
         ------

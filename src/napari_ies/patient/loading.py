@@ -56,10 +56,6 @@ def load_case(
     grid
         Size and affine of another grid to bring all of them onto, such as a result's.
 
-    Returns
-    -------
-    Case
-
     Raises
     ------
     CaseError

@@ -122,6 +122,8 @@ def write_result(
 ) -> list[Path]:
     """Write the files of a result, and a sidecar beside them that holds the SHA-256 of all.
 
+    The paths of `files` are returned.
+
     Parameters
     ----------
     folder
@@ -138,10 +140,6 @@ def write_result(
         Whether they go into the folder itself, which is then no BIDS dataset.
     obsolete
         Names of files that these replace, removed with their sidecars where they exist.
-
-    Returns
-    -------
-    The paths of `files`.
 
     Raises
     ------

@@ -59,12 +59,7 @@ class Explained:
 
 
 def result_of(path: str | Path) -> Path:
-    """Return the file that stands for all files of a saliency: its footprint.
-
-    Parameters
-    ----------
-    path
-        Any one of its files.
+    """Return the file that stands for all files of a saliency, given any one: its footprint.
 
     Raises
     ------

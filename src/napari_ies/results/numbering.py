@@ -55,10 +55,7 @@ def maps_of_other_labels(folder: Path, stem: str, labels: NDArray[np.int32]) -> 
 def numbered_otherwise(path: Path, content: SaliencyContent) -> str:
     """Say that a map's lesion has another number in the segmentation beside it, or nothing.
 
-    Parameters
-    ----------
-    path, content
-        A file of the map, and what its sidecar says.
+    The map is given by a file of it, and what its sidecar says.
     """
     named = _LABELS.match(path.name)
     if content.lesion is None or named is None or _is_of_others(content, named[0]):

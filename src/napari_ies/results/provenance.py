@@ -76,19 +76,12 @@ def other_images(case: Case, records: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def other_network(model: SegmentationModel, content: Mapping[str, Any]) -> list[str]:
-    """Name what sets the network of a result apart from another one.
-
-    Parameters
-    ----------
-    model
-        The other one.
-    content
-        What the result's sidecar says; what it does not say is not compared.
+    """Name what sets the network of a result, by what its sidecar says, apart from another one.
 
     Returns
     -------
     Such as ``["SHA-256"]`` or ``["Orientation"]``, or nothing where both are the same. Names,
-    what was guessed and the threshold do not count.
+    what was guessed and the threshold do not count; what the sidecar does not say is not compared.
     """
     own: dict[str, Any] = plain(checkpoint_provenance(model))
     recorded = content.get("Checkpoint")

@@ -192,16 +192,12 @@ def save_saliency(
 
 
 def load_saliency(path: str | Path) -> Saliency:
-    """Read back what :func:`save_saliency` wrote.
+    """Read back what :func:`save_saliency` wrote: all sequences of it, bit for bit.
 
     Parameters
     ----------
     path
         Any one of its files: a map, a standard error, the footprint, or a JSON beside them.
-
-    Returns
-    -------
-    The same saliency, all sequences of it, bit for bit.
 
     Raises
     ------

@@ -45,16 +45,9 @@ if TYPE_CHECKING:
 
 
 def segmentation_files(subject: str, visit: str = "") -> dict[str, str]:
-    """Name the files of a segmentation, without writing anything.
+    """Name the files of a segmentation, by the labels of patient and visit.
 
-    Parameters
-    ----------
-    subject, visit
-        Labels of patient and visit.
-
-    Returns
-    -------
-    The names for ``"labels"``, ``"probability"`` and ``"lesions"`` (the table).
+    Nothing is written. They are ``"labels"``, ``"probability"`` and ``"lesions"`` (the table).
     """
     labels = stem("dseg", subject, visit, desc="lesions")
     return {
@@ -145,10 +138,6 @@ def load_segmentation(
     changed_too
         Whether files are read that were changed since they were written, such as labels corrected
         by hand, as they are now.
-
-    Returns
-    -------
-    The same segmentation.
 
     Raises
     ------

@@ -263,14 +263,7 @@ class SegmentationContent(Described):
 
 
 def read_content(path: Path, kind: type[Content]) -> tuple[Content, dict[str, Any]]:
-    """Read the sidecar of a result.
-
-    Parameters
-    ----------
-    path
-        The JSON.
-    kind
-        What it must say.
+    """Read the JSON beside a result, and check that it says what a kind of result does.
 
     Returns
     -------

@@ -23,15 +23,7 @@ _AFFINE_IS_GUESSED = (
 
 
 class Shapes(dict[str, tuple[int, ...]]):
-    """Keys of a state dict, in its order, with the shapes of their tensors.
-
-    Parameters
-    ----------
-    architecture
-        The network that it is taken for.
-    shapes
-        By key.
-    """
+    """Keys of a state dict that is taken for a network, in its order, and their tensors' shapes."""
 
     def __init__(self, architecture: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
         super().__init__(shapes)

@@ -56,14 +56,7 @@ class _Bounded:
 
 
 def directory(file: BinaryIO, size: int) -> list[zipfile.ZipInfo]:
-    """Return what an archive says it holds; only its directory is read.
-
-    Parameters
-    ----------
-    file
-        The archive.
-    size
-        Its size in bytes.
+    """Return what an archive of a size in bytes says it holds; only its directory is read.
 
     Raises
     ------
@@ -120,12 +113,7 @@ def directory(file: BinaryIO, size: int) -> list[zipfile.ZipInfo]:
 
 
 def read_records(content: bytes) -> Mapping[str, memoryview]:
-    """Return the records of an archive by name, each of the size and checksum that it states.
-
-    Parameters
-    ----------
-    content
-        The whole archive.
+    """Return the records of a whole archive by name, each of the size and checksum it states.
 
     Raises
     ------

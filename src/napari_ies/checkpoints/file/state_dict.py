@@ -68,11 +68,6 @@ def read_state_file(path: Path) -> StateFile:
     :mod:`~napari_ies.checkpoints.file.pickled`; then PyTorch loads the same bytes with
     ``weights_only=True``, and has to find the same.
 
-    Parameters
-    ----------
-    path
-        The file.
-
     Returns
     -------
     Its tensors. In the zip archives that PyTorch writes since 1.6 every record has the size and

@@ -205,15 +205,7 @@ def check_memory(shape: Sequence[int], dtype: np.dtype[Any], content: float, wha
 
 
 def damaged(what: str, why: str = "") -> CaseError:
-    """Return the error for a file that is not as it was written.
-
-    Parameters
-    ----------
-    what
-        The file's name.
-    why
-        What shows it, if it can be said.
-    """
+    """Return the error for a file that is not as it was written; `why` says what shows it."""
     said = f" ({why})" if why else ""
     return CaseError(
         f"{what} is damaged or cut short and cannot be read{said}; copy it again from its source."

@@ -82,10 +82,6 @@ def read_volume(
     content
         All of the file, where it was read already.
 
-    Returns
-    -------
-    Volume
-
     Raises
     ------
     CaseError

@@ -45,14 +45,7 @@ _DIGITS = 8
 
 
 class SessionFiles:
-    """Writes the files that a session refers to into its folder.
-
-    Parameters
-    ----------
-    folder
-        Where the session lies.
-    case
-        The patient, who names them.
+    """Writes the files that a session refers to into its folder, named by the patient.
 
     Attributes
     ----------

@@ -20,13 +20,7 @@ if TYPE_CHECKING:
 
 
 class OwnFiles:
-    """What was written into one folder, as long as this object lives.
-
-    Parameters
-    ----------
-    folder
-        Where it lies; nothing in it counts as written yet.
-    """
+    """What was written into one folder, as long as this object lives; at first, nothing was."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

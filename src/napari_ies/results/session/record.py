@@ -277,12 +277,7 @@ class SessionSummary:
     def is_of(self, images: Mapping[str, str], checkpoint: str) -> bool:
         """Whether it belongs to these images and this checkpoint.
 
-        Parameters
-        ----------
-        images
-            SHA-256 of each image, by sequence.
-        checkpoint
-            SHA-256 of the checkpoint that segments.
+        They are the SHA-256 of each image, by sequence, and of the checkpoint that segments.
         """
         own = {image.sequence: image.file.sha256 for image in self.record.images}
         file = self.record.checkpoints[0].file

@@ -107,15 +107,7 @@ class Engine(ABC):
         return 1
 
     def reach(self, span: Box, domain: Triple) -> Box:
-        """Return the box of a window that a box of its output is computed from.
-
-        Parameters
-        ----------
-        span
-            Box of the output.
-        domain
-            Size of the window.
-        """
+        """Return the box of a window that a box of its output comes from; `domain` is its size."""
         return Box.whole(domain)
 
     def key(self, piece: Piece) -> object:

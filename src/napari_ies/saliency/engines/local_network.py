@@ -32,12 +32,7 @@ if TYPE_CHECKING:
 
 
 class LocalNetwork:
-    """A network whose layers are all local.
-
-    Parameters
-    ----------
-    network
-        In evaluation mode.
+    """A network in evaluation mode whose layers are all local.
 
     Raises
     ------
@@ -77,14 +72,7 @@ class LocalNetwork:
         """Return how many numbers all layers together have for a box of the output.
 
         As many activations a forward computes, and as many cotangents a backward pass; most of
-        them are gone before the last are there.
-
-        Parameters
-        ----------
-        span
-            Box of the output.
-        domain
-            Size of the input.
+        them are gone before the last are there. `domain` is the size of the input.
         """
         demands = self._demands(span, domain, self.sizes(domain))
         return sum(node.channels * demands[index].size for index, node in enumerate(self._nodes))

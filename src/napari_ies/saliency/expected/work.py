@@ -98,10 +98,7 @@ def work_of_gradcam(problem: Problem, voxels: NDArray[np.int64]) -> Work:
 class _Ready:
     """Counts the forwards that run, as :class:`~napari_ies.saliency.forwards.Forwards` keeps them.
 
-    Parameters
-    ----------
-    engine
-        Says how many are kept, and which pieces share one.
+    The engine says how many are kept, and which pieces share one.
     """
 
     def __init__(self, engine: Engine) -> None:

@@ -68,11 +68,6 @@ def compare(a: Saliency, b: Saliency) -> Comparison:
     against SmoothGrad is compared with the sum over the sequences of SmoothGrad's magnitudes, since
     it has neither sequences nor a sign; only their correlation then has a meaning.
 
-    Parameters
-    ----------
-    a, b
-        The maps.
-
     Raises
     ------
     SaliencyError
