@@ -21,14 +21,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def watched(network: nn.Module, see: See) -> Iterator[None]:
-    """Have a function see each layer that runs inside this context.
+    """Have a function see each layer of a network, itself too, that runs inside this context.
 
-    Parameters
-    ----------
-    network
-        Its modules are watched, itself too.
-    see
-        Gets the name, the module, its inputs and its output, in the order they end.
+    It gets the name, the module, its inputs and its output, in the order they end.
     """
     with ExitStack() as hooks:
         for name, module in network.named_modules():

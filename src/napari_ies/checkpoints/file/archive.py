@@ -147,12 +147,8 @@ def packed_for_pytorch(records: Mapping[str, memoryview | bytes]) -> io.BytesIO:
     """Pack verified records for `torch.load`, uncompressed and each found by its name alone.
 
     PyTorch's reader looks for names whatever their case, and finds a directory in other ways than
-    Python's: of the archive itself it might read other bytes than those that were verified.
-
-    Parameters
-    ----------
-    records
-        Their content by their names, which differ in more than their case.
+    Python's: of the archive itself it might read other bytes than those that were verified. The
+    records are their content by their names, which differ in more than their case.
     """
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as packed:

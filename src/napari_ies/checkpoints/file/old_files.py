@@ -30,16 +30,9 @@ class NoCheckpointError(ValueError):
 
 
 def read_old_file(content: bytes) -> Pickled:
-    """Follow a file of the older kind to its end.
+    """Return what the pickle of a file of the older kind says; storages are as long as stated.
 
-    Parameters
-    ----------
-    content
-        The whole file, of the size that :func:`check_old_size` found right.
-
-    Returns
-    -------
-    What its pickle says; each storage has the length that is stated.
+    The content is the whole file, of the size that :func:`check_old_size` found right.
 
     Raises
     ------

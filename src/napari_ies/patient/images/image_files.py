@@ -82,14 +82,7 @@ class Content:
 
 
 def open_image(path: Path, content: bytes = b"") -> Content:
-    """Read an image file, once and to its end.
-
-    Parameters
-    ----------
-    path
-        The file.
-    content
-        All of it, where it was read already.
+    """Read an image file, once and to its end; `content` is all of it where it was read already.
 
     Raises
     ------

@@ -93,14 +93,7 @@ def kind_of(path: Path) -> Any:
 
 
 def open_set(kind: Any, path: Path) -> tuple[Any, Claim, str]:
-    """Open an image of one or several files.
-
-    Parameters
-    ----------
-    kind
-        From :func:`kind_of`.
-    path
-        Any one of the files.
+    """Open an image of one or several files, given any one and what :func:`kind_of` says of it.
 
     Returns
     -------

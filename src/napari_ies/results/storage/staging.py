@@ -40,15 +40,7 @@ _LOCKED_BYTE = 1 << 30
 
 
 class Staging:
-    """A folder in which a set of files is written; made by :func:`staged`.
-
-    Parameters
-    ----------
-    folder
-        The folder itself, in that of the files.
-    names
-        Of the files to come.
-    """
+    """A folder, in that of the files to come, where they are written; made by :func:`staged`."""
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         self.folder = folder

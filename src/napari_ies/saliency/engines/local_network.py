@@ -172,18 +172,10 @@ class LocalLinearisation:
     logits: torch.Tensor
 
     def rows(self, voxels: NDArray[np.int64], weights: torch.Tensor) -> Patch:
-        """Return the weighted gradients of single output voxels of the only input.
+        """Return the weighted gradients of single output voxels with respect to the only input.
 
-        Parameters
-        ----------
-        voxels
-            int64 (R, 3): voxels of the output, within that box.
-        weights
-            (R,)
-
-        Returns
-        -------
-        The gradient of each row with respect to the input, on a box of its own.
+        Each row has a box of its own; the voxels, int64 (R, 3), lie in that of the output, and
+        the weights are (R,).
         """
         seeds = self.logits.new_zeros((len(voxels), self.logits.shape[1], 1, 1, 1))
         seeds[:, self.class_index, 0, 0, 0] = weights.to(seeds)

@@ -115,14 +115,7 @@ def triple(values: NDArray[np.int64]) -> Triple:
 def add_to(canvas: torch.Tensor, patch: Patch, origin: Triple) -> None:
     """Add a patch of one row to a canvas (C, x, y, z); what lies outside it is dropped.
 
-    Parameters
-    ----------
-    canvas
-        Written to.
-    patch
-        One row.
-    origin
-        Where the canvas starts, in the patch's indices.
+    The origin is where the canvas starts, in the patch's indices.
     """
     whole = Box.whole(canvas.shape[1:]).shift(origin)
     part = patch.box(0).meet(whole)
