@@ -18,6 +18,7 @@ from napari_ies.checkpoints.families.architectures import (
 )
 from napari_ies.checkpoints.families.defaults import make_profile
 from napari_ies.checkpoints.file.groups import (
+    Tables,
     chosen_tables,
     find_groups,
     groups_for,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from napari_ies.checkpoints.families.family import Family
-    from napari_ies.checkpoints.file.groups import Tables
     from napari_ies.network.profile import Profile
 
 _TRIED = 3  # groups of tensors, where a person states the whole network

@@ -5,23 +5,18 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from napari_ies.checkpoints.families.architectures import FAMILIES
 from napari_ies.errors import CheckpointError
-from napari_ies.network.profile import Activation
+from napari_ies.network.profile import Activation, Profile
 from napari_ies.network.trained_grid import VOXEL_SIZES, is_orientation, is_voxel_size
 from napari_ies.patient.normalisation import METHODS
 from napari_ies.printable import printable
 from napari_ies.regular_files import read_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from napari_ies.network.profile import Profile
 
 LARGEST = 4 << 20
 """Bytes of a profile file."""

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from napari_ies.demo.anatomy import smooth_field
+from napari_ies.demo.anatomy import Anatomy, smooth_field
 from napari_ies.geometry.box import Box
 from napari_ies.geometry.components import instances
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_ies.demo.anatomy import Anatomy
 
 SMALLEST_LESION = 6
 """Fewest voxels of a lesion; smaller remnants are taken away again."""

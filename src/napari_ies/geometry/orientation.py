@@ -15,14 +15,13 @@ import nibabel as nib
 import numpy as np
 from nibabel import orientations
 
-from napari_ies.geometry.box import Box
+from napari_ies.geometry.box import Box, Triple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from napari_ies.geometry.box import Triple
 
 DISPLAY_AXES = ("I", "P", "L")
 

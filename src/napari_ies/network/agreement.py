@@ -14,7 +14,7 @@ turned. They do tell strides and, less, activations: see :mod:`napari_ies.networ
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
@@ -26,8 +26,6 @@ from napari_ies.geometry.orientation import Reorientation
 from napari_ies.network.network_grid import network_case
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from napari_ies.network.model import SegmentationModel

@@ -14,7 +14,7 @@ from napari_ies.errors import CheckpointError, SegmentationError
 from napari_ies.free_memory import is_out_of_memory, not_enough_memory
 from napari_ies.network.device import device_label, exact_float32
 from napari_ies.network.finite import all_finite, where_not_finite
-from napari_ies.network.model import check_channels, network_output
+from napari_ies.network.model import SegmentationModel, check_channels, network_output
 from napari_ies.network.network_grid import network_case, network_turn, to_stored
 from napari_ies.network.windows import Tiling, tiling
 from napari_ies.progress import Progress
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from napari_ies.network.model import SegmentationModel
     from napari_ies.network.profile import Profile
     from napari_ies.patient.case import Case
 

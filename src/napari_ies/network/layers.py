@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.network.model import network_output
+from napari_ies.network.model import SegmentationModel, network_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from napari_ies.geometry.box import Triple
-    from napari_ies.network.model import SegmentationModel
 
     See = Callable[[str, nn.Module, tuple[Any, ...], Any], None]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_ies.errors import CaseError
 from napari_ies.geometry.grid import Grid
-from napari_ies.patient.background import find_background, inside
+from napari_ies.patient.background import Background, find_background, inside
 from napari_ies.patient.normalisation import scaling
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_ies.patient.background import Background
     from napari_ies.patient.midline import Midline
 
 

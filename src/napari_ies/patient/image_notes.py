@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_ies.patient.background import inside
+from napari_ies.patient.background import Background, inside
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_ies.patient.background import Background
 
 NORMALISED_MEAN, NORMALISED_DEVIATION = 0.05, 0.05
 """How near mean and standard deviation of the patient's voxels are to 0 and 1 after z-scoring."""

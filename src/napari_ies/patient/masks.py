@@ -12,7 +12,7 @@ from nibabel.affines import apply_affine
 
 from napari_ies.errors import CaseError
 from napari_ies.geometry.components import instances
-from napari_ies.geometry.resampling import onto
+from napari_ies.geometry.resampling import Resampled, onto
 from napari_ies.patient.images.volume import read_volume
 from napari_ies.patient.mask_values import check_count, lesions_of, mask_of
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_ies.geometry.grid import Grid
-    from napari_ies.geometry.resampling import Resampled
     from napari_ies.patient.case import Case
 
 __all__ = ["Mask", "check_mask", "lesions_of", "load_mask", "mask_of", "read_lesions", "read_mask"]

@@ -22,7 +22,7 @@ from napari_ies.results.provenance import (
     file_record,
     other_images,
 )
-from napari_ies.results.sidecars import SegmentationContent, read_content
+from napari_ies.results.sidecars import AgreementContent, SegmentationContent, read_content
 from napari_ies.results.storage.images import (
     image_writer,
     read_changed_labels,
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from napari_ies.network.agreement import Agreement
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
-    from napari_ies.results.sidecars import AgreementContent
     from napari_ies.segmentation.segmentation import Segmentation
 
 

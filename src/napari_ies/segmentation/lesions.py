@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import ndimage
 
 from napari_ies.geometry.components import instances
-from napari_ies.patient.midline import hemispheres
+from napari_ies.patient.midline import Midline, hemispheres
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from napari_ies.geometry.box import Box
     from napari_ies.geometry.grid import Grid
     from napari_ies.patient.case import Case
-    from napari_ies.patient.midline import Midline
 
 COLUMNS: dict[str, dict[str, object]] = {
     "voxels": {"Description": "Number of voxels of the images' own grid"},

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import TYPE_CHECKING
+from typing import BinaryIO
 
 from napari_ies.checkpoints.file.archive import DamagedError, PackedError
 from napari_ies.checkpoints.file.calls import MalformedError
 from napari_ies.checkpoints.file.claims import storage_bytes
 from napari_ies.checkpoints.file.pickled import NamesObjectError, Pickled, read_pickle
 from napari_ies.errors import CheckpointError
-
-if TYPE_CHECKING:
-    from typing import BinaryIO
 
 LONGEST_PICKLE = 64 << 20
 """Bytes of all that is no tensor."""

@@ -14,7 +14,7 @@ import pickletools
 import re
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from napari_ies.checkpoints.file import archive
 from napari_ies.checkpoints.file.calls import MalformedError
@@ -33,7 +33,6 @@ from napari_ies.regular_files import NotRegularError, open_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import BinaryIO
 
     from napari_ies.checkpoints.file.groups import Tables
 

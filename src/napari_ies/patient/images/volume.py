@@ -12,13 +12,11 @@ from napari_ies.errors import CaseError
 from napari_ies.free_memory import not_enough_memory
 from napari_ies.geometry.grid import Grid
 from napari_ies.patient.images.image_claims import damaged
-from napari_ies.patient.images.image_files import open_image
+from napari_ies.patient.images.image_files import Content, open_image
 from napari_ies.patient.images.volume_position import position_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from napari_ies.patient.images.image_files import Content
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from napari_ies.results.segmentation import read_segmentation
 from napari_ies.results.session.document import read_summary
 from napari_ies.results.session.own_files import is_as_written
 from napari_ies.results.session.saved import SavedCheckpoint, SavedImage, SavedMap, Session
-from napari_ies.results.session.search import Search
+from napari_ies.results.session.search import Search, Searching
 from napari_ies.results.storage.images import read_image
 from napari_ies.segmentation.subject import Lesion
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_ies.results.session.record import SessionEntry, SessionSummary
-    from napari_ies.results.session.search import Searching
     from napari_ies.segmentation.segmentation import Segmentation
 
 

@@ -5,21 +5,18 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_ies.errors import CaseError
-from napari_ies.patient.images.volume import read_volume
+from napari_ies.patient.images.volume import Volume, read_volume
 from napari_ies.progress import Progress
 from napari_ies.regular_files import open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from napari_ies.patient.images.volume import Volume
     from napari_ies.results.session.record import FileEntry
 
 DEMO_NETWORK = "demo_unet.pth"
