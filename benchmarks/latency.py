@@ -108,7 +108,7 @@ class Bench:
         import napari
         from qtpy.QtWidgets import QApplication
 
-        from napari_ies.viewer.reader import window_of
+        from napari_ies.colour_maps import window_of
 
         self.viewer: Any = napari.Viewer(show=True)
         self.viewer.window.resize(1500, 950)
@@ -198,8 +198,7 @@ def reading_of(subjects: Subjects, real: Path | None) -> Reading:
 
     from napari_ies.segmentation.lesions import lesion_table
     from napari_ies.segmentation.segmentation import Segmentation
-    from napari_ies.viewer.state.reading import Reading, lesion_places
-    from napari_ies.viewer.volumes.frame import Frame
+    from napari_ies.viewer.state.reading import Reading
 
     case = subjects.lesions[-1].case
     mask = np.zeros(case.shape, bool)
@@ -218,9 +217,7 @@ def reading_of(subjects: Subjects, real: Path | None) -> Reading:
     segmentation = Segmentation(
         probability, labels, table, threshold=0.5, forward="sliding-window", device="cpu"
     )
-    frame = Frame.of_grid(case.affine, case.shape)
-    places = lesion_places(labels, case.spacing)
-    return Reading(subjects.model, case, segmentation, frame, places)
+    return Reading.of(subjects.model, case, segmentation)
 
 
 def cold_start() -> float:

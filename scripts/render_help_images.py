@@ -73,7 +73,7 @@ def draw(pattern: Pattern, case: Case, saliency: Saliency, mask: NDArray[np.bool
         if number:
             _draw_map(axes, pattern, saliency, turn, plane)
         segments = [s for s in outline_segments(shown, (1, 2)) if s[0, 0] == plane]
-        lines = [[(a[2], a[1]), (a[2] + d[2], a[1] + d[1])] for a, d in segments]
+        lines = [ends[:, :0:-1] for ends in segments]
         axes.add_collection(LineCollection(lines, colors=[OUTLINE_SELECTED], linewidths=0.8))
         axes.set_xlim(column - REACH_VOXELS, column + REACH_VOXELS)
         axes.set_ylim(row + REACH_VOXELS, row - REACH_VOXELS)

@@ -66,7 +66,7 @@ def checked(tmp_path_factory) -> dict[str, list[str]]:
     folder = tmp_path_factory.mktemp("features")
     for name, statements in (("right", STATEMENTS.keys()), ("wrong", STATEMENTS.values())):
         text = FEATURE.format(
-            feature="\n        ".join(f"self.services.{one}" for one in statements),
+            feature="\n        ".join(f"self.{one}" for one in statements),
             form="\n        ".join(f"self._services.{one}" for one in statements),
         )
         (folder / f"{name}.py").write_text(text, encoding="utf-8")
@@ -95,6 +95,6 @@ def test_what_a_feature_may_do_passes(checked):
 def test_each_misspelt_name_is_found_in_a_feature_and_in_a_widget(checked):
     wrong = list(STATEMENTS.values())
     assert checked["wrong"] == [
-        *(f"self.services.{one}" for one in wrong),
+        *(f"self.{one}" for one in wrong),
         *(f"self._services.{one}" for one in wrong),
     ]

@@ -40,7 +40,7 @@ class Twin:
         self.state, self.work, self.tell = State(), Runner(), Heard()
         self.work.failed.connect(self.tell.fail)
         self.explaining = Explaining(self.state, self.work, self.tell)
-        lane = self.work.lane()
+        lane = self.work.lane("test")
         self.session = Autosave(self.state, lane, lambda case: (folder,))
         self.reopening = Reopening(self.state, self.explaining, self.work, lane, self.tell)
 

@@ -217,22 +217,22 @@ def test_two_viewers_do_not_know_of_each_other(viewing, make_napari_viewer):
     second = make_napari_viewer(show=True)
     _, other = second.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
     assert other is not panel
-    other.show_reading(panel.state.reading)
-    other._on_answer(panel.state.reading, viewing.answer(1))
+    other.state.show_reading(panel.state.reading)
+    other.state.show(other.state.keep(viewing.answer(1)))
     before = [layer._get_state() for layer in viewing.overlays()]
-    other.scene.overlays.set_look(other.scene.overlays.look)
+    other.services.scene.overlays.set_look(other.services.scene.overlays.look)
     other.findChild(type(viewing.control("limits")), "signed_map").setFocus()
     combo = other.findChild(type(viewing.control("limits")), "signed_map")
     viewing.qtbot.keyClick(combo, Qt.Key.Key_Down)
-    other.scene.overlays.set_on_show(False)
+    other.services.scene.overlays.set_on_show(False)
     viewing.settle()
     names = {layer.colormap.name for layer in second.layers if "·" in layer.name}
     assert names == {"berlin from 10 %"}
     for state, layer in zip(before, viewing.overlays(), strict=True):
         assert layer._get_state()["colormap"] == state["colormap"]
         assert layer.visible == state["visible"]
-    assert panel.state.answers is not other.answers
-    assert len(other.answers) == 1
+    assert panel.state.answers is not other.state.answers
+    assert len(other.state.answers) == 1
 
 
 def connected(viewer):

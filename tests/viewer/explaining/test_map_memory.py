@@ -97,7 +97,7 @@ def test_what_cannot_be_written_stays_in_memory(qtbot, cache, monkeypatch):
         (slice(0, 2), slice(0, 3), slice(0, 4)), values, None, footprint, 1,
     )  # fmt: skip
     state, runner = State(), Runner(QtClock)
-    memory = MapMemory(state, runner.lane())
+    memory = MapMemory(state, runner.lane("test"))
     state.keep(Answer(Lesion(1), saliency.request, saliency, 1.0, "network", "key"))
     assert memory.busy
     qtbot.waitUntil(lambda: not memory.busy, timeout=20_000)

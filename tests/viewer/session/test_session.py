@@ -79,7 +79,7 @@ def close(hands):
 
 def test_background_errands_are_told_in_order_and_the_newest_of_a_key_counts(qtbot):
     runner = Runner(QtClock)
-    background, told, gate = runner.lane(), [], threading.Event()
+    background, told, gate = runner.lane("test"), [], threading.Event()
 
     def add(what, key=None, later=False, fails=False):
         def work():

@@ -23,7 +23,7 @@ class SaliencySettings(Feature):
     def __init__(self, services: Services) -> None:
         super().__init__(services)
         self.form = form = SaliencyForm()
-        self.memory = MapMemory(self.state, self.work.lane())
+        self.memory = MapMemory(self.state, self.work.lane("maps"))
         self._preferences = Preferences(
             "computation",
             {

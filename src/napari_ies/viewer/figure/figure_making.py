@@ -51,7 +51,7 @@ class FigureMaking(Feature):
     def __init__(self, services: Services) -> None:
         super().__init__(services)
         # Its own, so that a preview need not wait for a map that is being computed.
-        self.lane = self.work.lane()
+        self.lane = self.work.lane("figure")
         self.button = QPushButton("Figure…")
         describe(self.button, "Make a figure for a paper of the map on screen.", "figure")
         self.dialog: FigureDialog | None = None

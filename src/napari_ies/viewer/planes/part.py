@@ -34,7 +34,7 @@ class Planes(Feature):
         self._window: WindowClose | None = None
         self._attached = False
         self._reopen = False
-        lane = self.work.lane()
+        lane = self.work.lane("surfaces")
         self._space = SpaceView(self.viewer, self.scene, self.tell, lane)
         self._planes_button = _button(
             "3 planes",

@@ -32,7 +32,7 @@ class Readout(Feature):
         super().__init__(services)
         self._numbers: Numbers | None = None
         self.view = ReadoutView()
-        self.measuring = Measuring(self.work.lane())
+        self.measuring = Measuring(self.work.lane("readout"))
         self.state.answer_shown.connect(self._refresh)
         self.state.selection_changed.connect(self._refresh)
         self.state.reading_changed.connect(self._refresh)

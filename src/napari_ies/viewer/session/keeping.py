@@ -37,7 +37,7 @@ class SessionKeeping(Feature):
     def __init__(self, services: Services) -> None:
         super().__init__(services)
         state = self.state
-        self._lane = self.work.lane()
+        self._lane = self.work.lane("session")
         self.autosave = Autosave(state, self._lane, session_roots, automatic=saves_itself())
         self.reopening = Reopening(state, self.explaining, self.work, self._lane, self.tell)
         self._topic = ""

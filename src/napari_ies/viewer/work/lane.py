@@ -46,12 +46,14 @@ class Lane:
 
     Parameters
     ----------
+    name
+        What its thread is called.
     on_added
         Called with every new errand: from then on there is something to poll.
     """
 
-    def __init__(self, on_added: Callable[[], None]) -> None:
-        self._on_added = on_added
+    def __init__(self, name: str, on_added: Callable[[], None]) -> None:
+        self._name, self._on_added = name, on_added
         self._silent = False
         self._lock = threading.Lock()
         self._urgent: deque[Errand] = deque()
@@ -75,7 +77,7 @@ class Lane:
                     waiting.remove(other)
             waiting.append(errand)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="napari-ies errand")
+                self._thread = threading.Thread(target=self._work, name=f"napari-ies {self._name}")
                 self._thread.start()
         self._on_added()
 

@@ -80,9 +80,9 @@ class Runner:
         """Whether something runs or waits."""
         return self._run is not None or bool(self._waiting) or bool(self._suspended)
 
-    def lane(self) -> Lane:
-        """Return a thread of its own for small things beside the jobs."""
-        lane = Lane(self._wake)
+    def lane(self, name: str) -> Lane:
+        """Return a thread of its own, called by a name, for small things beside the jobs."""
+        lane = Lane(name, self._wake)
         self._lanes.append(lane)
         return lane
 

@@ -84,7 +84,7 @@ def test_nothing_is_outlined_outside_the_grid_or_after_clearing(labels, frame):
     outlines = Outlines()
     assert len(outlines.lines((1, 2), 0.0)[0]) == 0
     told = []
-    outlines.watchers.append(lambda: told.append(outlines.shown))
+    outlines.changed.connect(lambda: told.append(outlines.shown))
     outlines.set_lesions(labels, frame)
     inside = frame.translate[0] + 2 * frame.scale[0]
     assert len(outlines.lines((1, 2), inside)[0]) > 0
