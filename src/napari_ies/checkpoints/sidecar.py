@@ -154,7 +154,7 @@ def _reason(error: Exception) -> str:
     return "a number in it has too many digits"
 
 
-_Check = tuple[str, "Callable[[Any], bool]"]
+_Check = tuple[str, Callable[[Any], bool]]
 """What a field is expected to be, in words, and whether a value of JSON is that."""
 
 
