@@ -36,31 +36,21 @@ if TYPE_CHECKING:
     from napari_ies.versions import __version__
 
 _SOURCES = {
-    "Case": "patient.case",
-    "Counterfactual": "counterfactual.counterfactual",
-    "Edit": "counterfactual.edit",
-    "NapariIESError": "errors",
-    "Profile": "network.profile",
-    "Saliency": "saliency.saliency",
-    "SaliencyRequest": "saliency.request",
-    "Segmentation": "segmentation.segmentation",
-    "SegmentationModel": "network.model",
-    "__version__": "versions",
-    "explain": "saliency",
-    "explain_progressively": "saliency",
-    "explain_together": "saliency",
-    "load_case": "patient.loading",
-    "load_checkpoint": "checkpoints",
-    "load_mask": "patient.masks",
-    "load_saliency": "results",
-    "load_segmentation": "results",
-    "save_saliency": "results",
-    "save_segmentation": "results",
-    "segment": "segmentation.segmentation",
-    "segment_progressively": "segmentation.segmentation",
-    "what_if": "counterfactual.counterfactual",
-    "what_if_progressively": "counterfactual.counterfactual",
-    "with_geometry": "checkpoints",
+    "checkpoints": ("load_checkpoint", "with_geometry"),
+    "counterfactual.counterfactual": ("Counterfactual", "what_if", "what_if_progressively"),
+    "counterfactual.edit": ("Edit",),
+    "errors": ("NapariIESError",),
+    "network.model": ("SegmentationModel",),
+    "network.profile": ("Profile",),
+    "patient.case": ("Case",),
+    "patient.loading": ("load_case",),
+    "patient.masks": ("load_mask",),
+    "results": ("load_saliency", "load_segmentation", "save_saliency", "save_segmentation"),
+    "saliency": ("explain", "explain_progressively", "explain_together"),
+    "saliency.request": ("SaliencyRequest",),
+    "saliency.saliency": ("Saliency",),
+    "segmentation.segmentation": ("Segmentation", "segment", "segment_progressively"),
+    "versions": ("__version__",),
 }
 
 __all__ = [
@@ -93,10 +83,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _SOURCES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_SOURCES[name]}"), name)
+    for source, names in _SOURCES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{source}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_SOURCES])
+    return sorted([*globals(), *__all__])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_ies.geometry.box import Box
 from napari_ies.patient.background import Background
 
 if TYPE_CHECKING:
@@ -101,13 +102,10 @@ def colour_limit(saliency: Saliency, channel: int | None = None) -> float:
         Which of them; None for one limit of all, so that sequences can be compared.
     """
     maps = saliency.cropped if channel is None else saliency.cropped[channel : channel + 1]
-    grid = saliency.footprint.shape
-    voxels = np.argwhere(saliency.footprint)
-    low = np.maximum(voxels.min(axis=0) - LIMIT_MARGIN_VOXELS, 0)
-    high = np.minimum(voxels.max(axis=0) + LIMIT_MARGIN_VOXELS + 1, grid)
-    near = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    footprint = saliency.footprint
+    near = Box.around(footprint).grow(LIMIT_MARGIN_VOXELS).clip(footprint.shape)
     values = np.abs(maps[(slice(None), *near)]).ravel()
-    rank = min(max(5, len(voxels) // 20), values.size)
+    rank = min(max(5, int(np.count_nonzero(footprint)) // 20), values.size)
     limit = float(np.partition(values, -rank)[-rank])
     # A map that is 0 around the lesion still needs limits.
     return limit or float(np.abs(maps).max(initial=0.0)) or 1.0

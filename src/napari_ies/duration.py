@@ -8,12 +8,7 @@ MOST_YEARS = 1_000_000
 
 
 def about(seconds: float) -> str:
-    """Say a duration as precisely as an estimate deserves.
-
-    Parameters
-    ----------
-    seconds
-        At least 0.
+    """Say a duration, of at least 0 seconds, as precisely as an estimate deserves.
 
     Returns
     -------

@@ -38,12 +38,7 @@ def free_memory() -> int:
 
 
 def lacking(needed: float) -> str:
-    """Say that so much memory cannot be had, or nothing.
-
-    Parameters
-    ----------
-    needed
-        Bytes that something would take.
+    """Say that so many bytes of memory, which something would take, cannot be had, or nothing.
 
     Returns
     -------
@@ -90,12 +85,7 @@ def not_enough_memory(to_do: str, instead: str = "") -> str:
 def within_memory(kind: type[NapariIESError], to_do: str, instead: str = "") -> Iterator[None]:
     """Turn any library's error that says that memory ran out into one sentence.
 
-    Parameters
-    ----------
-    kind
-        Of error to raise.
-    to_do, instead
-        See :func:`not_enough_memory`.
+    It is that of :func:`not_enough_memory`, as an error of a kind.
 
     Raises
     ------

@@ -61,16 +61,7 @@ class Progress(Generic[T]):
 
 
 def finish(reports: Iterator[Progress[T]]) -> T:
-    """Run a computation to its end.
-
-    Parameters
-    ----------
-    reports
-        The generator of a long computation.
-
-    Returns
-    -------
-    The finished result.
+    """Run a long computation, given as its generator, to its end; return the finished result.
 
     Raises
     ------
@@ -86,18 +77,9 @@ def finish(reports: Iterator[Progress[T]]) -> T:
 
 
 def to_its_end(name: str, steps: Callable[P, Iterator[Progress[T]]]) -> Callable[P, T]:
-    """Make the function that runs a long computation to its end.
+    """Make the function of a name that runs a long computation to its end.
 
-    Parameters
-    ----------
-    name
-        What the function is called.
-    steps
-        Begins the computation.
-
-    Returns
-    -------
-    A function of the same parameters that returns the finished result.
+    It has the same parameters as the steps, which begin it, and returns the finished result.
     """
 
     @wraps(steps)

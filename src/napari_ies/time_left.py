@@ -18,12 +18,7 @@ class TimeLeft:
     """Follows the reports of one computation after another.
 
     What was expected before it began counts at first, and its own pace the more the further it
-    is: steps take unlike long.
-
-    Parameters
-    ----------
-    clock
-        Gives the time in seconds.
+    is: steps take unlike long. The clock gives the time in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -3,38 +3,24 @@
 PyTorch and MONAI are imported when something is loaded, not when this package is.
 """
 
-from __future__ import annotations
-
-from napari_ies.checkpoints.loading import Inspection, inspect_checkpoint, load_checkpoint
-from napari_ies.checkpoints.sidecar import (
-    profile_path,
-    profile_to_json,
-    read_profile,
-    write_profile,
-)
+from napari_ies.checkpoints.loading import inspect_checkpoint, load_checkpoint
+from napari_ies.checkpoints.sidecar import profile_path, profile_to_json, write_profile
 from napari_ies.network.device import (
     available_devices,
     device_label,
     exact_float32,
     resolve_device,
 )
-from napari_ies.network.model import SegmentationModel, check_channels
-from napari_ies.network.profile import Profile
 from napari_ies.network.trained_grid import with_geometry
 
 __all__ = [
-    "Inspection",
-    "Profile",
-    "SegmentationModel",
     "available_devices",
-    "check_channels",
     "device_label",
     "exact_float32",
     "inspect_checkpoint",
     "load_checkpoint",
     "profile_path",
     "profile_to_json",
-    "read_profile",
     "resolve_device",
     "with_geometry",
     "write_profile",

@@ -18,6 +18,7 @@ from napari_ies.checkpoints.families.architectures import (
 )
 from napari_ies.checkpoints.families.defaults import make_profile
 from napari_ies.checkpoints.file.groups import (
+    Tables,
     chosen_tables,
     find_groups,
     groups_for,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from napari_ies.checkpoints.families.family import Family
-    from napari_ies.checkpoints.file.groups import Tables
     from napari_ies.network.profile import Profile
 
 _TRIED = 3  # groups of tensors, where a person states the whole network
@@ -109,34 +109,20 @@ def load_checkpoint(
     """
     path = Path(path)
     chosen = resolve_device(device)
-    loaded = _load(path, spacing)
-    profile = stated_geometry(loaded.profile, orientation, spacing)
-    return SegmentationModel(loaded.network, profile, chosen, path=path, sha256=loaded.sha256)
+    network, found = _load(path, spacing)
+    profile = stated_geometry(found.profile, orientation, spacing)
+    return SegmentationModel(network, profile, chosen, path=path, sha256=found.sha256)
 
 
 def inspect_checkpoint(path: str | Path) -> Inspection:
     """Say what a checkpoint file is, proved by loading it.
-
-    Parameters
-    ----------
-    path
-        The file.
 
     Raises
     ------
     CheckpointError
         As `load_checkpoint` does.
     """
-    path = Path(path)
-    loaded = _load(path)
-    return Inspection(
-        path=path,
-        sha256=loaded.sha256,
-        profile=loaded.profile,
-        n_parameters=sum(parameter.numel() for parameter in loaded.network.parameters()),
-        keys=loaded.keys,
-        profile_file=loaded.profile_file,
-    )
+    return _load(Path(path))[1]
 
 
 @dataclass(frozen=True)
@@ -160,18 +146,7 @@ class _Reading:
     weights: str | None = None
 
 
-@dataclass(frozen=True)
-class _Loaded:
-    """What was made of a file: a network, its profile, and of which bytes and keys."""
-
-    network: nn.Module
-    profile: Profile
-    keys: tuple[str, ...]
-    sha256: str
-    profile_file: Path | None
-
-
-def _load(path: Path, spacing: Sequence[float] | None = None) -> _Loaded:
+def _load(path: Path, spacing: Sequence[float] | None = None) -> tuple[nn.Module, Inspection]:
     """Read a file in the first way that is proved by loading every tensor strictly."""
     file = read_state_file(path)
     tables = file.tables
@@ -192,8 +167,9 @@ def _load(path: Path, spacing: Sequence[float] | None = None) -> _Loaded:
         except CheckpointError as error:
             reasons.append(error)
         else:
-            keys = tuple(reading.tensors)
-            return _Loaded(network, profile, keys, file.sha256, beside if there else None)
+            count = sum(parameter.numel() for parameter in network.parameters())
+            keys, used = tuple(reading.tensors), beside if there else None
+            return network, Inspection(path, file.sha256, profile, count, keys, used)
     raise reasons[0]
 
 

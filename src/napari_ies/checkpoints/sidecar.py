@@ -5,21 +5,18 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, get_args
 
 from napari_ies.checkpoints.families.architectures import FAMILIES
 from napari_ies.errors import CheckpointError
+from napari_ies.network.profile import Activation, Profile
 from napari_ies.network.trained_grid import VOXEL_SIZES, is_orientation, is_voxel_size
+from napari_ies.patient.normalisation import METHODS
 from napari_ies.printable import printable
 from napari_ies.regular_files import read_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from napari_ies.network.profile import Profile
 
 LARGEST = 4 << 20
 """Bytes of a profile file."""
@@ -27,8 +24,6 @@ LONGEST_NAME = 200
 DEEPEST = 5
 """Levels of lists and objects among the arguments."""
 LARGEST_WINDOW = 4096
-NORMALISATIONS = ("zscore-nonzero", "zscore", "minmax", "none")
-ACTIVATIONS = ("softmax", "sigmoid")
 
 
 def profile_path(checkpoint: str | Path) -> Path:
@@ -159,27 +154,29 @@ def _reason(error: Exception) -> str:
     return "a number in it has too many digits"
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+_Check = tuple[str, Callable[[Any], bool]]
+"""What a field is expected to be, in words, and whether a value of JSON is that."""
+
+
+def _one_of(names: Iterable[str]) -> _Check:
+    known = tuple(names)
+    return f"one of {', '.join(known)}", lambda value: value in known
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) in (int, float)
 
 
 def _is_name(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip()) and len(value) <= LONGEST_NAME
 
 
-def _is_seen(name: str) -> bool:
-    return printable(name) == name and not set(name) & {"\n", "\t"}
-
-
 def _are_names(value: Any) -> bool:
     return (
         isinstance(value, list)
         and bool(value)
-        and all(_is_name(name) and _is_seen(name) for name in value)
+        and all(_is_name(name) and printable(name) == name for name in value)
+        and not {"\n", "\t"} & set("".join(value))
         and len(set(value)) == len(value)
     )
 
@@ -196,24 +193,17 @@ def _codes(value: str) -> str:
     return value.strip().upper()
 
 
-def _is_orientation(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and is_orientation(_codes(value)))
-
-
 def _is_window(value: Any) -> bool:
     edges = value if isinstance(value, list) and len(value) == 3 else [value]
-    return all(_is_whole(edge) and 0 < edge <= LARGEST_WINDOW for edge in edges)
+    return all(type(edge) is int and 0 < edge <= LARGEST_WINDOW for edge in edges)
 
 
-_CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+_CHECKS: dict[str, _Check] = {
     "name": (
         "a text without slashes, since files are named by it",
         lambda value: _is_name(value) and value.isprintable() and not set(value) & {"/", "\\"},
     ),
-    "architecture": (
-        f"one of {', '.join(FAMILIES)}",
-        lambda value: isinstance(value, str) and value in FAMILIES,
-    ),
+    "architecture": _one_of(FAMILIES),
     "arguments": (
         "an object with keyword arguments of the architecture's class",
         lambda value: isinstance(value, dict) and not _deeper(value, DEEPEST),
@@ -222,20 +212,17 @@ _CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "classes": ("a list of different names", _are_names),
     "explained_class": (
         "the index or the name of a class",
-        lambda value: _is_name(value) or (_is_whole(value) and value >= 0),
+        lambda value: _is_name(value) or (type(value) is int and value >= 0),
     ),
-    "normalisation": (
-        f"one of {', '.join(NORMALISATIONS)}",
-        lambda value: isinstance(value, str) and value in NORMALISATIONS,
-    ),
+    "normalisation": _one_of(METHODS),
     "brain_extracted": ("true or false", lambda value: isinstance(value, bool)),
-    "activation": (
-        f"one of {', '.join(ACTIVATIONS)}",
-        lambda value: isinstance(value, str) and value in ACTIVATIONS,
-    ),
+    "activation": _one_of(get_args(Activation)),
     "spacing": (f"null or three voxel sizes in mm above 0, {VOXEL_SIZES}", _is_spacing),
     "resample": ("true or false", lambda value: isinstance(value, bool)),
-    "orientation": ("null or three axis codes such as LAS", _is_orientation),
+    "orientation": (
+        "null or three axis codes such as LAS",
+        lambda value: value is None or (isinstance(value, str) and is_orientation(_codes(value))),
+    ),
     "window": (
         f"one or three whole numbers of voxels above 0, at most {LARGEST_WINDOW}",
         _is_window,
@@ -250,7 +237,7 @@ _CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "smallest_lesion": (
         "a whole number of voxels, 1 or more and at most a thousand million",
-        lambda value: _is_whole(value) and 1 <= value <= 10**9,
+        lambda value: type(value) is int and 1 <= value <= 10**9,
     ),
     "weights": (
         "null, or the name of a table in the file or the start of its keys",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_ies.counterfactual.healthy_fill import healthy_fill
-from napari_ies.counterfactual.lesion_changes import change_sentences, lesion_changes
+from napari_ies.counterfactual.lesion_changes import LesionChange, change_sentences, lesion_changes
 from napari_ies.errors import CaseError, SegmentationError
 from napari_ies.free_memory import within_memory
 from napari_ies.network.inference import SMALLER, changed_logits, logit_map, probability_of
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from napari_ies.counterfactual.edit import Edit
-    from napari_ies.counterfactual.lesion_changes import LesionChange
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
     from napari_ies.segmentation.segmentation import Segmentation

@@ -97,19 +97,7 @@ def healthy_tissue(
     labels: NDArray[np.int32],
     box: Box,
 ) -> NDArray[np.bool_]:
-    """Find the healthy-appearing tissue around a region; see :func:`healthy_fill`.
-
-    Parameters
-    ----------
-    case, region, probability, labels
-        As there.
-    box
-        The part of the grid to look at.
-
-    Returns
-    -------
-    bool, of the box's size.
-    """
+    """Find the healthy-appearing tissue in a box of the grid, bool; see :func:`healthy_fill`."""
     from scipy.ndimage import distance_transform_edt
 
     distance = distance_transform_edt(~region[box], sampling=case.spacing)

@@ -68,14 +68,7 @@ def draw_anatomy(generator: np.random.Generator, spacing: float) -> Anatomy:
     """Draw one patient's brain.
 
     The template is bent by a smooth random displacement of a few millimetres, and its ventricles
-    are widened by a random amount, as disease and age do.
-
-    Parameters
-    ----------
-    generator
-        Where the randomness comes from.
-    spacing
-        Edge of a voxel in mm.
+    are widened by a random amount, as disease and age do. The spacing is the edge of a voxel in mm.
 
     Raises
     ------

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from napari_ies.demo.anatomy import smooth_field
+from napari_ies.demo.anatomy import Anatomy, smooth_field
 from napari_ies.geometry.box import Box
 from napari_ies.geometry.components import instances
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_ies.demo.anatomy import Anatomy
 
 SMALLEST_LESION = 6
 """Fewest voxels of a lesion; smaller remnants are taken away again."""
@@ -54,13 +53,6 @@ def draw_lesions(generator: np.random.Generator, anatomy: Anatomy) -> Lesions:
 
     Each lesion is an ellipsoid whose edge is made irregular by a smooth random field, cut to the
     white matter and softened. Periventricular ones point away from the ventricles.
-
-    Parameters
-    ----------
-    generator
-        Where the randomness comes from.
-    anatomy
-        The patient's brain.
     """
     places = _places(anatomy)
     white = _room_for_lesions(anatomy)

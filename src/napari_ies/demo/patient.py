@@ -16,15 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
-from napari_ies.demo.anatomy import draw_anatomy, smooth_field
-from napari_ies.demo.lesion_shapes import draw_lesions
+from napari_ies.demo.anatomy import Anatomy, draw_anatomy, smooth_field
+from napari_ies.demo.lesion_shapes import Lesions, draw_lesions
 from napari_ies.errors import CaseError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_ies.demo.anatomy import Anatomy
-    from napari_ies.demo.lesion_shapes import Lesions
 
 SPACING_MM = 1.5
 """Voxel size of the demo: fine enough for the eye, coarse enough for a laptop."""

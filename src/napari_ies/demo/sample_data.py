@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_ies.demo.patient import SyntheticPatient
-    from napari_ies.geometry.orientation import Reorientation
 
 LayerDataTuple = tuple["NDArray[Any]", dict[str, Any], str]
 
@@ -33,8 +32,7 @@ def synthetic_patient_layers() -> list[LayerDataTuple]:
     from napari_ies.geometry.components import instances
 
     patient = synthetic_patient()
-    found = _labels_layer(patient, "reference lesions", instances(patient.lesions))
-    return [*_images(patient), found]
+    return _layers(patient, "reference lesions", instances(patient.lesions))
 
 
 def segmented_patient_layers() -> list[LayerDataTuple]:
@@ -61,49 +59,32 @@ def segmented_patient_layers() -> list[LayerDataTuple]:
     patient = synthetic_patient()
     case = Case(("FLAIR", "T1"), np.stack([patient.flair, patient.t1]), patient.affine)
     segmentation = segment(load_checkpoint(demo_checkpoint(), device="cpu"), case)
-    found = _labels_layer(patient, "lesions found by the demo network", segmentation.labels)
-    return [*_images(patient), found]
+    return _layers(patient, "lesions found by the demo network", segmentation.labels)
 
 
-def _images(patient: SyntheticPatient) -> list[LayerDataTuple]:
-    # FLAIR lies above T1.
-    return [_image_layer(patient, "T1", patient.t1), _image_layer(patient, "FLAIR", patient.flair)]
-
-
-def _image_layer(
-    patient: SyntheticPatient, sequence: str, volume: NDArray[np.float32]
-) -> LayerDataTuple:
-    # The brightest few voxels would leave the rest dark.
-    brightest = float(np.percentile(volume[volume > 0], 99.98))
-    options = {
-        **_geometry(patient, sequence),
-        "name": sequence,
-        "colormap": "gray",
-        "contrast_limits": (0.0, brightest),
-    }
-    return _display(patient).apply(volume), options, "image"
-
-
-def _labels_layer(
-    patient: SyntheticPatient, name: str, instances: NDArray[np.int32]
-) -> LayerDataTuple:
-    shown = _display(patient).apply(instances.astype(np.int32))
-    return shown, {**_geometry(patient, "lesions"), "name": name, "opacity": 0.5}, "labels"
-
-
-def _geometry(patient: SyntheticPatient, sequence: str) -> dict[str, Any]:
+def _layers(
+    patient: SyntheticPatient, name: str, labels: NDArray[np.int32]
+) -> list[LayerDataTuple]:
     from napari_ies.geometry.grid import Grid
-
-    spacing = Grid.of(patient.lesions.shape, patient.affine).spacing
-    return {
-        "scale": _display(patient).displayed_spacing(spacing),
-        "units": ("mm", "mm", "mm"),
-        "metadata": {"napari_ies": {"sequence": sequence, "affine": patient.affine}},
-    }
-
-
-def _display(patient: SyntheticPatient) -> Reorientation:
     from napari_ies.geometry.orientation import Reorientation
 
-    x, y, z = patient.lesions.shape
-    return Reorientation.for_display(patient.affine, (x, y, z))
+    grid = Grid.of(patient.lesions.shape, patient.affine)
+    turn = Reorientation.for_display(grid.affine, grid.shape)
+
+    def layer(values: NDArray[Any], sequence: str, kind: str, **options: Any) -> LayerDataTuple:
+        options |= {
+            "scale": turn.displayed_spacing(grid.spacing),
+            "units": ("mm", "mm", "mm"),
+            "metadata": {"napari_ies": {"sequence": sequence, "affine": patient.affine}},
+        }
+        return turn.apply(values), options, kind
+
+    def image(sequence: str, volume: NDArray[np.float32]) -> LayerDataTuple:
+        # The brightest few voxels would leave the rest dark.
+        limits = 0.0, float(np.percentile(volume[volume > 0], 99.98))
+        shown = {"name": sequence, "colormap": "gray", "contrast_limits": limits}
+        return layer(volume, sequence, "image", **shown)
+
+    found = layer(labels.astype(np.int32), "lesions", "labels", name=name, opacity=0.5)
+    # FLAIR lies above T1.
+    return [image("T1", patient.t1), image("FLAIR", patient.flair), found]

@@ -1,7 +1,5 @@
 """Where voxels lie: grids, and the way of a volume from one to another."""
 
-from __future__ import annotations
-
 from napari_ies.geometry.box import Box
 from napari_ies.geometry.grid import Grid
 from napari_ies.geometry.resampling import Resampled, onto

@@ -102,6 +102,11 @@ class Box(tuple[slice, slice, slice]):
         """Return the box with so many more voxels on both sides of each axis."""
         return Box(np.subtract(self.start, margins), np.add(self.stop, margins))
 
+    def margins(self, part: Box) -> list[int]:
+        """Return how far the box reaches beyond another on both sides, the last axis first."""
+        sides = zip(reversed(self), reversed(part), strict=True)
+        return [n for own, its in sides for n in (its.start - own.start, own.stop - its.stop)]
+
     def shift(self, by: Iterable[int]) -> Box:
         """Return the box moved by so many voxels along each axis."""
         return self._moved(by, 1)

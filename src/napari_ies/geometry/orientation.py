@@ -15,14 +15,13 @@ import nibabel as nib
 import numpy as np
 from nibabel import orientations
 
-from napari_ies.geometry.box import Box
+from napari_ies.geometry.box import Box, Triple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from napari_ies.geometry.box import Triple
 
 DISPLAY_AXES = ("I", "P", "L")
 
@@ -84,13 +83,7 @@ class Reorientation:
         return self.shape[a], self.shape[b], self.shape[c]
 
     def apply(self, volume: NDArray[Any]) -> NDArray[Any]:
-        """Return a view of a stored volume with the new axes.
-
-        Parameters
-        ----------
-        volume
-            (..., X, Y, Z), as stored.
-        """
+        """Return a view of a stored volume, (..., X, Y, Z), with the new axes."""
         lead = volume.ndim - 3
         view = volume.transpose(*range(lead), *(lead + axis for axis in self.axes))
         return view[(..., *(slice(None, None, -1 if flip else None) for flip in self.flips))]

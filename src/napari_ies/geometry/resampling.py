@@ -50,10 +50,6 @@ def onto(
     fill
         Value outside the field of view of `source`. The field of view ends half a voxel beyond
         the centres of the outermost voxels; between these and its end the outermost values hold.
-
-    Returns
-    -------
-    Resampled
     """
     if source.same_as(target):
         return Resampled(data, "same", 1.0)

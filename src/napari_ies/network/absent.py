@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_ies.errors import CheckpointError
 from napari_ies.network.model import SegmentationModel
@@ -11,7 +11,6 @@ from napari_ies.network.profile import Profile
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-    from typing import Any
 
 
 MOST_CLASSES = 10_000

@@ -14,7 +14,7 @@ turned. They do tell strides and, less, activations: see :mod:`napari_ies.networ
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
@@ -26,8 +26,6 @@ from napari_ies.geometry.orientation import Reorientation
 from napari_ies.network.network_grid import network_case
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from napari_ies.network.model import SegmentationModel
@@ -106,11 +104,7 @@ def testing_orientation(model: SegmentationModel, case: Case) -> Testing[Agreeme
     Mirror images of a nearly symmetric head differ by chance alone, and that difference is the
     noise. A stored order that is not axial is worse where it lies far above the mean of the axial
     ones, or above the best by far more than the noise; one that is axial, in the latter case alone.
-
-    Parameters
-    ----------
-    model, case
-        The network and the patient. Nothing of the network changes.
+    Nothing of the network changes.
 
     Returns
     -------

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_ies.errors import CheckpointError
 from napari_ies.geometry.grid import size_words
-from napari_ies.network.agreement import testing_orientation
+from napari_ies.network.agreement import Agreement, Testing, testing_orientation
 from napari_ies.network.guess_tests import testing_guesses
 from napari_ies.network.network_grid import network_turn, resampling_notes, runs_resampled
 from napari_ies.network.profile import DEFAULT_SPACING
@@ -18,7 +18,6 @@ from napari_ies.progress import Progress, to_its_end
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_ies.network.agreement import Agreement, Testing
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
 
@@ -33,11 +32,6 @@ LARGEST_BRAIN_ML = 2000.0
 
 def notes_on(model: SegmentationModel, case: Case) -> tuple[str, ...]:
     """Return everything that must be said with a result of this network on this case.
-
-    Parameters
-    ----------
-    model, case
-        The network and the patient.
 
     Returns
     -------
@@ -57,11 +51,6 @@ def agreements_progressively(
     model: SegmentationModel, case: Case
 ) -> Iterator[Progress[tuple[Agreement, ...]]]:
     """Test the guesses about a network on a case, once.
-
-    Parameters
-    ----------
-    model, case
-        The network and the patient.
 
     Yields
     ------

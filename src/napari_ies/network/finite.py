@@ -6,7 +6,7 @@ import warnings
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.network.layers import watched
+from napari_ies.network.layers import out_of_place, watched
 
 if TYPE_CHECKING:
     import torch
@@ -80,12 +80,7 @@ def _first_backward(network: nn.Module, crop: torch.Tensor) -> str:
     import torch
 
     found: list[str] = []
-    in_place: list[Any] = [m for m in network.modules() if getattr(m, "inplace", False) is True]
-    with ExitStack() as undone, torch.enable_grad():
-        for module in in_place:
-            # Hooks on gradients know no layer that overwrites its input.
-            module.inplace = False
-            undone.callback(setattr, module, "inplace", True)
+    with out_of_place(network), ExitStack() as undone, torch.enable_grad():
         for name, module in network.named_modules():
             hook = module.register_full_backward_hook(_backward_watcher(name, found))
             undone.callback(hook.remove)

@@ -30,12 +30,7 @@ def layer_bytes(model: SegmentationModel) -> float:
 def check_memory(model: SegmentationModel, tiles: Tiling, instead: str) -> None:
     """Refuse a volume that the machine has no memory for, before it is all taken.
 
-    Parameters
-    ----------
-    model, tiles
-        The network, and its windows over the volume.
-    instead
-        What takes less.
+    The tiles are the network's windows over the volume; `instead` says what takes less.
 
     Raises
     ------

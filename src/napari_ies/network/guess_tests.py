@@ -7,6 +7,7 @@ were: a wrong stride changes the variance behind a transposed convolution eightf
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -50,12 +51,7 @@ def testing_guesses(model: SegmentationModel, case: Case) -> Testing[tuple[Agree
     """Test guessed strides and activation of a U-Net by the running statistics of its batch norms.
 
     The stride of the top level is not tested: no batch norm comes after its transposed
-    convolution, so that it leaves no trace.
-
-    Parameters
-    ----------
-    model, case
-        The network and the patient. Nothing of the network changes.
+    convolution, so that it leaves no trace. Nothing of the network changes.
 
     Returns
     -------
@@ -119,13 +115,10 @@ def channel_disagreement(
             values, None, None, norm.weight, norm.bias, training=True, momentum=0.0, eps=norm.eps
         )
 
-    hooks = [norm.register_forward_hook(compare) for norm in batch_norms(network)]
-    try:
-        with torch.inference_mode():
-            network(window)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with ExitStack() as hooks, torch.inference_mode():
+        for norm in batch_norms(network):
+            hooks.callback(norm.register_forward_hook(compare).remove)
+        network(window)
     return tuple(found)
 
 

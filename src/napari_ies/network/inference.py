@@ -14,7 +14,7 @@ from napari_ies.errors import CheckpointError, SegmentationError
 from napari_ies.free_memory import is_out_of_memory, not_enough_memory
 from napari_ies.network.device import device_label, exact_float32
 from napari_ies.network.finite import all_finite, where_not_finite
-from napari_ies.network.model import check_channels, network_output
+from napari_ies.network.model import SegmentationModel, check_channels, network_output
 from napari_ies.network.network_grid import network_case, network_turn, to_stored
 from napari_ies.network.windows import Tiling, tiling
 from napari_ies.progress import Progress
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from napari_ies.geometry.box import Box
-    from napari_ies.network.model import SegmentationModel
     from napari_ies.network.profile import Profile
     from napari_ies.patient.case import Case
 
@@ -258,7 +256,8 @@ def _blend_windows(
             if not is_out_of_memory(error):
                 raise
             if device.type == "cpu":
-                raise _out_of_memory() from error
+                said = not_enough_memory("run the network on this volume", SMALLER)
+                raise SegmentationError(said) from error
             torch.cuda.empty_cache()
             if batch_size > 1:
                 batch_size //= 2
@@ -270,7 +269,11 @@ def _blend_windows(
             continue
         for window, logits in zip(batch, outputs, strict=True):
             if not all_finite(logits):
-                raise _not_finite(network, image, tiles, window)
+                raise SegmentationError(
+                    "The network's logits are not finite numbers (NaN or infinity) "
+                    f"{where_not_finite(network, image, tiles, window)}; check the checkpoint, and "
+                    "the normalisation in its profile."
+                )
             part = tiles.visible(window)
             importance = tiles.importance(window).to(logits)
             blend[(..., *part)].addcmul_(logits[(..., *part.within(window))], importance)
@@ -321,17 +324,3 @@ def _check_sum(logits: torch.Tensor) -> None:
             "The logits of overlapping windows are too large for float32 together; check the "
             "checkpoint, and the normalisation in its profile."
         )
-
-
-def _not_finite(
-    network: nn.Module, image: torch.Tensor, tiles: Tiling, window: Box
-) -> SegmentationError:
-    return SegmentationError(
-        "The network's logits are not finite numbers (NaN or infinity) "
-        f"{where_not_finite(network, image, tiles, window)}; check the checkpoint, and the "
-        "normalisation in its profile."
-    )
-
-
-def _out_of_memory() -> SegmentationError:
-    return SegmentationError(not_enough_memory("run the network on this volume", SMALLER))

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.network.model import network_output
+from napari_ies.network.model import SegmentationModel, network_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -14,26 +14,37 @@ if TYPE_CHECKING:
     from torch import nn
 
     from napari_ies.geometry.box import Triple
-    from napari_ies.network.model import SegmentationModel
 
     See = Callable[[str, nn.Module, tuple[Any, ...], Any], None]
 
 
 @contextmanager
 def watched(network: nn.Module, see: See) -> Iterator[None]:
-    """Have a function see each layer that runs inside this context.
+    """Have a function see each layer of a network, itself too, that runs inside this context.
 
-    Parameters
-    ----------
-    network
-        Its modules are watched, itself too.
-    see
-        Gets the name, the module, its inputs and its output, in the order they end.
+    It gets the name, the module, its inputs and its output, in the order they end.
     """
     with ExitStack() as hooks:
         for name, module in network.named_modules():
             hooks.callback(module.register_forward_hook(partial(see, name)).remove)
         yield
+
+
+@contextmanager
+def out_of_place(network: nn.Module) -> Iterator[None]:
+    """Keep activations from overwriting their input inside this context.
+
+    Hooks on gradients know no layer that does. And after a norm, which returns a view, autograd
+    pays for it with copies of the whole window in every backward pass: a tenth of SwinUNETR's.
+    """
+    changed: list[Any] = [m for m in network.modules() if getattr(m, "inplace", False) is True]
+    for module in changed:
+        module.inplace = False
+    try:
+        yield
+    finally:
+        for module in changed:
+            module.inplace = True
 
 
 def small_size(model: SegmentationModel) -> Triple:

@@ -87,12 +87,7 @@ class SegmentationModel:
 def check_channels(model: SegmentationModel, sequences: Sequence[str]) -> None:
     """Refuse a case with another number of sequences than the network has input channels.
 
-    Parameters
-    ----------
-    model
-        The network.
-    sequences
-        Names of the case's sequences, in order.
+    The sequences are their names, in order.
 
     Raises
     ------

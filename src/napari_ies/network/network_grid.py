@@ -55,11 +55,6 @@ def network_turn(model: SegmentationModel, case: Case) -> Reorientation:
 def network_case(model: SegmentationModel, case: Case) -> Case:
     """Return a case on the grid that a network runs on.
 
-    Parameters
-    ----------
-    model, case
-        The network and the patient.
-
     Returns
     -------
     The case itself where the voxels have the network's size or the profile does not ask for it.

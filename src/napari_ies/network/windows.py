@@ -85,9 +85,7 @@ class Tiling:
         """
         part = self.visible(window)
         crop = volume[(..., *(part if box is None else part.within(box)))]
-        padding: list[int] = []
-        for seen, whole in zip(reversed(part), reversed(window), strict=True):
-            padding += [seen.start - whole.start, whole.stop - seen.stop]
+        padding = window.margins(part)
         return functional.pad(crop, padding) if any(padding) else crop
 
     @cached_property

@@ -30,11 +30,6 @@ def bids_label(text: str) -> str:
     no counterpart (``ФЛЕР``, ``患者7``), ``x`` and eight hexadecimal digits of the name's SHA-256
     (in UTF-8, composed) come after what is left, so that two such names never share a label.
 
-    Parameters
-    ----------
-    text
-        Any name.
-
     Returns
     -------
     ASCII letters and digits; empty for a text without any letter or digit of any script.

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_ies.errors import CaseError
 from napari_ies.geometry.grid import Grid
-from napari_ies.patient.background import find_background, inside
+from napari_ies.patient.background import Background, find_background, inside
 from napari_ies.patient.normalisation import scaling
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_ies.patient.background import Background
     from napari_ies.patient.midline import Midline
 
 
@@ -150,16 +149,10 @@ class Case:
         )
 
     def normalised(self, method: str) -> NDArray[np.float32]:
-        """Return the intensities as a network sees them; computed once per method and kept.
+        """Return the intensities as a network sees them, float32 (C, X, Y, Z), read-only.
 
-        Parameters
-        ----------
-        method
-            A method of :func:`napari_ies.patient.normalisation.scaling`.
-
-        Returns
-        -------
-        float32 (C, X, Y, Z), read-only.
+        They are computed once per method, of :func:`napari_ies.patient.normalisation.scaling`, and
+        kept.
 
         Raises
         ------

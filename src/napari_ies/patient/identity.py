@@ -146,13 +146,9 @@ def identify(
         if typed_visit is None and not found_visit:
             found_visit = laid.visit
         found_subject = found_subject or laid.subject
-    notes = []
-    if not typed_subject:
-        notes += _contradictions(given, "sub-", "patient", "--subject")
-        notes += _layouts_differ(given, "sub-", "patient", "--subject")
+    notes = [] if typed_subject else _differences(given, "sub-", "patient", "--subject")
     if typed_visit is None and not notes:
-        notes += _contradictions(given, "ses-", "visit", "--visit")
-        notes += _layouts_differ(given, "ses-", "visit", "--visit")
+        notes = _differences(given, "ses-", "visit", "--visit")
     return Identity(found_subject or UNKNOWN, found_visit or "", tuple(notes))
 
 
@@ -169,22 +165,20 @@ def _first(paths: Iterable[Path], entity: str) -> str:
     return next((value for path in paths if (value := entity_of(path, entity))), "")
 
 
-def _contradictions(paths: list[Path], entity: str, what: str, option: str) -> list[str]:
-    """Name the files that name another patient or visit than the first that names one."""
+def _differences(paths: list[Path], entity: str, what: str, option: str) -> list[str]:
+    """Name the files that name another patient or visit than the first that names one.
+
+    And those that lie as the first one does, but with another patient or visit.
+    """
     named = [(path.name, value) for path in paths if (value := entity_of(path, entity))]
-    return [
+    said = [
         f"{name} is named as of {what} {value}, {named[0][0]} as of {what} {named[0][1]}; "
         + _check(named[0][1], what, option)
         for name, value in named[1:]
         if value != named[0][1]
     ]
-
-
-def _layouts_differ(paths: list[Path], entity: str, what: str, option: str) -> list[str]:
-    """Name the files that lie as the first one does, but with another patient or visit."""
     plain = [path for path in paths if not entity_of(path, entity)]
     laid = [_layout(path) for path in plain]
-    said = []
     for path, other in zip(plain[1:], laid[1:], strict=True):
         (label, at), (first, first_at) = other.of(what), laid[0].of(what)
         alike = len(path.parts) == len(plain[0].parts) and at == first_at

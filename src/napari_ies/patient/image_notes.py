@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_ies.patient.background import inside
+from napari_ies.patient.background import Background, inside
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_ies.patient.background import Background
 
 NORMALISED_MEAN, NORMALISED_DEVIATION = 0.05, 0.05
 """How near mean and standard deviation of the patient's voxels are to 0 and 1 after z-scoring."""
@@ -47,14 +46,11 @@ def background_notes(
                 "background."
             )
     values = volume[inside(volume, background)]
-    if values.size and _is_normalised(values):
-        notes.append(
-            f"{name} is normalised already (mean {values.mean():.2f}, standard deviation "
-            f"{values.std():.2f} inside): its intensities are not the scanner's."
-        )
+    if values.size:
+        mean, deviation = values.mean(dtype=float), values.std(dtype=float)
+        if abs(mean) <= NORMALISED_MEAN and abs(deviation - 1) <= NORMALISED_DEVIATION:
+            notes.append(
+                f"{name} is normalised already (mean {values.mean():.2f}, standard deviation "
+                f"{values.std():.2f} inside): its intensities are not the scanner's."
+            )
     return tuple(notes)
-
-
-def _is_normalised(values: NDArray[np.float32]) -> bool:
-    mean, deviation = (float(v) for v in (values.mean(dtype=float), values.std(dtype=float)))
-    return abs(mean) <= NORMALISED_MEAN and abs(deviation - 1) <= NORMALISED_DEVIATION

@@ -11,11 +11,11 @@ import numpy as np
 from napari_ies.errors import CaseError
 from napari_ies.geometry.grid import Grid
 from napari_ies.geometry.resampling import onto
-from napari_ies.patient.background import find_background, inside, only_fills
+from napari_ies.patient.background import Background, find_background, inside, only_fills
 from napari_ies.patient.case import Case
 from napari_ies.patient.identity import identify
 from napari_ies.patient.image_notes import background_notes
-from napari_ies.patient.images.volume import read_volume
+from napari_ies.patient.images.volume import Volume, read_volume
 from napari_ies.patient.sequence_names import contradicted
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_ies.patient.background import Background
-    from napari_ies.patient.images.volume import Volume
 
 logger = logging.getLogger("napari_ies")
 
@@ -55,10 +53,6 @@ def load_case(
         :func:`napari_ies.patient.identity.identify`. An empty visit means that there is none.
     grid
         Size and affine of another grid to bring all of them onto, such as a result's.
-
-    Returns
-    -------
-    Case
 
     Raises
     ------

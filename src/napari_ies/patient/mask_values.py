@@ -139,14 +139,7 @@ def lesions_of(values: NDArray[Any], name: str) -> tuple[NDArray[np.int32], tupl
 
 
 def check_count(count: int, name: str) -> None:
-    """Refuse more lesions than there can be.
-
-    Parameters
-    ----------
-    count
-        Of the lesions.
-    name
-        What marks them, for the sentence.
+    """Refuse a count of lesions that cannot be; the name says what marks them, for the sentence.
 
     Raises
     ------

@@ -12,7 +12,7 @@ from nibabel.affines import apply_affine
 
 from napari_ies.errors import CaseError
 from napari_ies.geometry.components import instances
-from napari_ies.geometry.resampling import onto
+from napari_ies.geometry.resampling import Resampled, onto
 from napari_ies.patient.images.volume import read_volume
 from napari_ies.patient.mask_values import check_count, lesions_of, mask_of
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_ies.geometry.grid import Grid
-    from napari_ies.geometry.resampling import Resampled
     from napari_ies.patient.case import Case
 
 __all__ = ["Mask", "check_mask", "lesions_of", "load_mask", "mask_of", "read_lesions", "read_mask"]
@@ -242,23 +241,12 @@ def placement_notes(
 
 
 def _outside_words(
-    marked: NDArray[Any], source: Grid, target: Grid, covered: float, reference: bool = False
+    marked: NDArray[Any], source: Grid, target: Grid, covered: float, reference: bool
 ) -> str:
-    """Return what to add to a sentence about a mask that does not lie in the images entirely.
+    """Return what :func:`placement_notes` adds where a mask does not lie in the images entirely.
 
-    Parameters
-    ----------
-    marked, source, target
-        See :func:`placement_notes`.
-    covered
-        Share of `target` that lies in the field of view of `source`.
-    reference
-        See :func:`placement_notes`.
-
-    Returns
-    -------
     Such as ``"; 7 of its 33 marked voxels lie outside the images; it covers 30 % of the image"``,
-    or nothing.
+    or nothing. `covered` is the share of `target` that lies in the field of view of `source`.
     """
     where = apply_affine(target.to_voxels(source), np.argwhere(marked > 0))
     # A hair's breadth more, as in resampling.

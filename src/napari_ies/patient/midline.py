@@ -66,10 +66,7 @@ class Midline:
     def signed_distance(self, points: ArrayLike) -> NDArray[np.float64]:
         """Return how far points lie from the plane, in mm: positive on the patient's right.
 
-        Parameters
-        ----------
-        points
-            (..., 3) in the scanner's RAS+ millimetres.
+        They are (..., 3) in the scanner's RAS+ millimetres.
         """
         along = np.asarray(points, dtype=float) @ np.array(self.normal)
         return np.asarray(along - self.offset)
@@ -115,16 +112,9 @@ def find_midline(volumes: NDArray[np.float32], grid: Grid) -> Midline | None:
 
 
 def hemispheres(distances: NDArray[np.float64]) -> list[str]:
-    """Say on which side of the plane places lie.
+    """Say on which side of the plane places lie: left, right, midline or unknown for each.
 
-    Parameters
-    ----------
-    distances
-        Signed distances in mm from :meth:`Midline.signed_distance`, NaN where not known.
-
-    Returns
-    -------
-    ``"left"``, ``"right"``, ``"midline"`` or ``"unknown"`` for each.
+    The signed distances in mm are those of :meth:`Midline.signed_distance`, NaN where not known.
     """
     known = [distances > ON_MIDLINE_MM, distances < -ON_MIDLINE_MM, np.isnan(distances)]
     return [str(side) for side in np.select(known, ["right", "left", "unknown"], "midline")]

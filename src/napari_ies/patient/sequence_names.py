@@ -101,19 +101,10 @@ def _letters(name: str) -> str:
 
 
 def contradicted(files: Mapping[str, PurePath]) -> list[str]:
-    """Say which files are given as one sequence though their names say another of them.
+    """Say in plain sentences which files, by sequence, are given as one but named as another.
 
     Where a file's own name says nothing of any of them, its folder's does, if each file has a
     folder of its own. A name that says both, such as ``T1_to_FLAIR.nii.gz``, contradicts nothing.
-
-    Parameters
-    ----------
-    files
-        File of each sequence, by name.
-
-    Returns
-    -------
-    Plain sentences.
     """
     own_folders = len({path.parent for path in files.values()}) == len(files)
     said = []

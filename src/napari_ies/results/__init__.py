@@ -1,10 +1,8 @@
 """Everything that is written to disk and read back, in files named as BIDS derivatives."""
 
-from __future__ import annotations
-
 from napari_ies.results.belonging import told_apart
 from napari_ies.results.dataset import anat_folder
-from napari_ies.results.names import label, saliency_stem
+from napari_ies.results.names import label
 from napari_ies.results.saliency import every_name, load_saliency, saliency_files, save_saliency
 from napari_ies.results.segmentation import (
     load_segmentation,
@@ -21,7 +19,6 @@ __all__ = [
     "load_segmentation",
     "prepare",
     "saliency_files",
-    "saliency_stem",
     "save_saliency",
     "save_segmentation",
     "segmentation_files",

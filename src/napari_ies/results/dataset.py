@@ -68,17 +68,11 @@ def dataset_root(path: str | Path) -> Path | None:
 
 
 def describe_dataset(root: Path, case: Case) -> None:
-    """Write what makes a folder of results a BIDS derivative.
+    """Write what makes a folder of results, which is there, a BIDS derivative.
 
     ``dataset_description.json`` and ``.bidsignore`` are written where they are not there; those
-    that napari-ies wrote are brought up to date, those of others are left alone.
-
-    Parameters
-    ----------
-    root
-        The folder of results, which is there.
-    case
-        The patient whose results come to it: the datasets of the images are linked.
+    that napari-ies wrote are brought up to date, those of others are left alone. The datasets that
+    the images of the case, whose results come to it, lie in are linked.
 
     Raises
     ------
@@ -122,6 +116,8 @@ def write_result(
 ) -> list[Path]:
     """Write the files of a result, and a sidecar beside them that holds the SHA-256 of all.
 
+    The paths of `files` are returned.
+
     Parameters
     ----------
     folder
@@ -138,10 +134,6 @@ def write_result(
         Whether they go into the folder itself, which is then no BIDS dataset.
     obsolete
         Names of files that these replace, removed with their sidecars where they exist.
-
-    Returns
-    -------
-    The paths of `files`.
 
     Raises
     ------
@@ -196,12 +188,7 @@ def source_uris(case: Case, root: Path | None) -> list[str]:
 def source_file(uri: str, result: Path) -> Path | None:
     """Return the file that an entry of ``Sources`` leads to, whether it is there or not.
 
-    Parameters
-    ----------
-    uri
-        As :func:`source_uris` returns it.
-    result
-        A file of the result that names it.
+    It is as :func:`source_uris` returns it, and named by the result that the given file is of.
     """
     root = dataset_root(result)
     scheme, _, rest = uri.partition(":")

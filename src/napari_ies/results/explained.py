@@ -14,14 +14,13 @@ from napari_ies.regular_files import file_sha256
 from napari_ies.results.dataset import dataset_root, source_file
 from napari_ies.results.numbering import numbered_otherwise
 from napari_ies.results.saliency import read_saliency
-from napari_ies.results.sidecars import SaliencyContent, read_content
+from napari_ies.results.sidecars import SaliencyContent, SaliencyImage, read_content
 from napari_ies.results.storage.json_files import finishing, sidecar_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from napari_ies.patient.case import Case
-    from napari_ies.results.sidecars import SaliencyImage
     from napari_ies.saliency.saliency import Saliency
 
 logger = logging.getLogger("napari_ies")
@@ -59,12 +58,7 @@ class Explained:
 
 
 def result_of(path: str | Path) -> Path:
-    """Return the file that stands for all files of a saliency: its footprint.
-
-    Parameters
-    ----------
-    path
-        Any one of its files.
+    """Return the file that stands for all files of a saliency, given any one: its footprint.
 
     Raises
     ------

@@ -35,7 +35,7 @@ def label(text: str) -> str:
 
 
 def stem(suffix: str, subject: str, visit: str = "", **entities: str | int | None) -> str:
-    """Name one file of a patient, without its extension.
+    """Name one file of a patient, without extension: entities and suffix joined by underscores.
 
     Parameters
     ----------
@@ -45,10 +45,6 @@ def stem(suffix: str, subject: str, visit: str = "", **entities: str | int | Non
         Labels of the patient and of the visit, if there is one.
     entities
         What else sets it apart, in this order; those that are None are left out.
-
-    Returns
-    -------
-    Entities and suffix joined by underscores.
     """
     every = {"sub": subject, "ses": visit or None} | entities
     parts = [f"{key}-{label(str(value))}" for key, value in every.items() if value is not None]
@@ -67,7 +63,7 @@ def saliency_stem(
     desc: str | None = None,
     suffix: str = "saliency",
 ) -> str:
-    """Name one file of a saliency, without its extension.
+    """Name one file of a saliency, without its extension, as :func:`stem` does.
 
     Parameters
     ----------
@@ -87,10 +83,6 @@ def saliency_stem(
         What sets the file apart from the map itself: ``"standarderror"``, ``"footprint"``.
     suffix
         What kind of image it is.
-
-    Returns
-    -------
-    Entities and suffix joined by underscores.
     """
     smoothgrad = request.is_smoothgrad
     return stem(

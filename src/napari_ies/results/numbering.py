@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_ies.errors import ResultsError
+from napari_ies.printable import joined
 from napari_ies.results.sidecars import SaliencyContent, SegmentationContent, read_content
 
 if TYPE_CHECKING:
@@ -54,10 +55,7 @@ def maps_of_other_labels(folder: Path, stem: str, labels: NDArray[np.int32]) -> 
 def numbered_otherwise(path: Path, content: SaliencyContent) -> str:
     """Say that a map's lesion has another number in the segmentation beside it, or nothing.
 
-    Parameters
-    ----------
-    path, content
-        A file of the map, and what its sidecar says.
+    The map is given by a file of it, and what its sidecar says.
     """
     named = _LABELS.match(path.name)
     if content.lesion is None or named is None or _is_of_others(content, named[0]):
@@ -81,10 +79,8 @@ def numbered_otherwise(path: Path, content: SaliencyContent) -> str:
 
 def numbers(lesions: Iterable[int]) -> str:
     """Put numbers of lesions in words: ``lesion 3``, ``lesions 2, 5 and 7``."""
-    texts = [str(lesion) for lesion in lesions]
-    if len(texts) == 1:
-        return f"lesion {texts[0]}"
-    return f"lesions {', '.join(texts[:-1])} and {texts[-1]}"
+    every = list(lesions)
+    return f"{'lesion' if len(every) == 1 else 'lesions'} {joined(every)}"
 
 
 def _footprint(path: Path, content: SaliencyContent) -> NDArray[np.bool_]:

@@ -76,19 +76,12 @@ def other_images(case: Case, records: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def other_network(model: SegmentationModel, content: Mapping[str, Any]) -> list[str]:
-    """Name what sets the network of a result apart from another one.
-
-    Parameters
-    ----------
-    model
-        The other one.
-    content
-        What the result's sidecar says; what it does not say is not compared.
+    """Name what sets the network of a result, by what its sidecar says, apart from another one.
 
     Returns
     -------
     Such as ``["SHA-256"]`` or ``["Orientation"]``, or nothing where both are the same. Names,
-    what was guessed and the threshold do not count.
+    what was guessed and the threshold do not count; what the sidecar does not say is not compared.
     """
     own: dict[str, Any] = plain(checkpoint_provenance(model))
     recorded = content.get("Checkpoint")
@@ -114,13 +107,7 @@ def checkpoint_provenance(model: SegmentationModel) -> dict[str, Any]:
     entries of a sidecar are named.
     """
     facts = {to_pascal(name): value for name, value in network_provenance(model).items()}
-    checkpoint = {
-        "Name": facts.pop("Name"),
-        "SHA256": facts.pop("Sha256") or None,
-        "Architecture": facts.pop("Architecture"),
-        "Arguments": facts.pop("Arguments"),
-        "Weights": facts.pop("Weights"),
-        "Classes": facts.pop("Class"),
-        "Guessed": facts.pop("Guessed"),
-    }
-    return {"Checkpoint": checkpoint} | facts
+    own = ("Name", "Sha256", "Architecture", "Arguments", "Weights", "Class", "Guessed")
+    called = {"Sha256": "SHA256", "Class": "Classes"}
+    checkpoint = {called.get(name, name): facts.pop(name) for name in own}
+    return {"Checkpoint": checkpoint | {"SHA256": checkpoint["SHA256"] or None}} | facts

@@ -46,18 +46,10 @@ def saliency_files(
 
     Parameters
     ----------
-    subject
-        Label of the patient.
-    request
-        Method and aggregation enter the names.
+    subject, request, visit, lesion, region, run
+        See :func:`~napari_ies.results.names.saliency_stem`; at most one of lesion and region.
     sequences
         The sequences of the maps; Grad-CAM++ has one map, whatever its name.
-    visit
-        Label of the visit, if there is one.
-    lesion, region
-        Label of the lesion or name of the region; at most one of them.
-    run
-        Tells maps apart that differ in settings no other part of the name says.
 
     Returns
     -------
@@ -200,16 +192,12 @@ def save_saliency(
 
 
 def load_saliency(path: str | Path) -> Saliency:
-    """Read back what :func:`save_saliency` wrote.
+    """Read back what :func:`save_saliency` wrote: all sequences of it, bit for bit.
 
     Parameters
     ----------
     path
         Any one of its files: a map, a standard error, the footprint, or a JSON beside them.
-
-    Returns
-    -------
-    The same saliency, all sequences of it, bit for bit.
 
     Raises
     ------

@@ -22,7 +22,7 @@ from napari_ies.results.provenance import (
     file_record,
     other_images,
 )
-from napari_ies.results.sidecars import SegmentationContent, read_content
+from napari_ies.results.sidecars import AgreementContent, SegmentationContent, read_content
 from napari_ies.results.storage.images import (
     image_writer,
     read_changed_labels,
@@ -40,21 +40,13 @@ if TYPE_CHECKING:
     from napari_ies.network.agreement import Agreement
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
-    from napari_ies.results.sidecars import AgreementContent
     from napari_ies.segmentation.segmentation import Segmentation
 
 
 def segmentation_files(subject: str, visit: str = "") -> dict[str, str]:
-    """Name the files of a segmentation, without writing anything.
+    """Name the files of a segmentation, by the labels of patient and visit.
 
-    Parameters
-    ----------
-    subject, visit
-        Labels of patient and visit.
-
-    Returns
-    -------
-    The names for ``"labels"``, ``"probability"`` and ``"lesions"`` (the table).
+    Nothing is written. They are ``"labels"``, ``"probability"`` and ``"lesions"`` (the table).
     """
     labels = stem("dseg", subject, visit, desc="lesions")
     return {
@@ -78,20 +70,14 @@ def save_segmentation(
 
     Parameters
     ----------
-    folder
-        Made if it is not there; the files go to ``sub-XX[/ses-YY]/anat`` in it, as BIDS has it.
-        Where results of other images lie under the same labels, the patient gets another one
-        (:func:`~napari_ies.results.belonging.told_apart`).
+    folder, overwrite, flat
+        See :func:`~napari_ies.results.saliency.save_saliency`.
     segmentation
         Its labels are written as int32, its probability as float32, its lesions as a table
         (``dseg.tsv``, first columns ``index`` and ``name``, ``n/a`` where a value is missing);
         the JSON beside them says what each column is.
     case, model
         What it was made from; the JSON beside each image says so.
-    overwrite
-        Whether files of the same names are replaced.
-    flat
-        Whether the files go into the folder itself, which is then no BIDS dataset: a session.
     reference
         Record of the reference's file, see
         :func:`~napari_ies.results.provenance.file_record`; None without one.
@@ -151,10 +137,6 @@ def load_segmentation(
     changed_too
         Whether files are read that were changed since they were written, such as labels corrected
         by hand, as they are now.
-
-    Returns
-    -------
-    The same segmentation.
 
     Raises
     ------

@@ -194,9 +194,8 @@ class SaliencyContent(Described):
     @model_validator(mode="after")
     def _agrees(self) -> SaliencyContent:
         count = len(self.sequences)
-        if len(set(self.sequences)) != count or len(self.files.maps) != count:
-            raise ValueError("the sizes do not agree")
-        if self.files.standard_error and len(self.files.standard_error) != count:
+        sizes = {len(set(self.sequences)), len(self.files.maps)}
+        if sizes != {count} or len(self.files.standard_error) not in (0, count):
             raise ValueError("the sizes do not agree")
         _Provenance.model_validate(self.provenance)
         _ = self.asked
@@ -235,16 +234,14 @@ class AgreementContent(_Strict):
     suggestion: str | None
 
 
-class _SegmentationImage(_Strict):
-    sequence: str
-    name: str | None = None
-    sha256: Annotated[str | None, Field(alias="SHA256")] = None
-    data_sha256: Annotated[str | None, Field(alias="DataSHA256")] = None
-
-
 class _FileRecord(_Strict):
     name: str | None = None
     sha256: Annotated[str | None, Field(alias="SHA256")] = None
+
+
+class _SegmentationImage(_FileRecord):
+    sequence: str
+    data_sha256: Annotated[str | None, Field(alias="DataSHA256")] = None
 
 
 class SegmentationContent(Described):
@@ -266,14 +263,7 @@ class SegmentationContent(Described):
 
 
 def read_content(path: Path, kind: type[Content]) -> tuple[Content, dict[str, Any]]:
-    """Read the sidecar of a result.
-
-    Parameters
-    ----------
-    path
-        The JSON.
-    kind
-        What it must say.
+    """Read the JSON beside a result, and check that it says what a kind of result does.
 
     Returns
     -------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_ies.geometry.box import Box
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from napari_ies.saliency.request import SaliencyRequest
 
 
+@dataclass(frozen=True, eq=False)
 class BoxedMaps:
     """What numbers are read off: see :class:`~napari_ies.saliency.saliency.Saliency`."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from napari_ies.errors import SaliencyError
+from napari_ies.errors import NapariIESError, SaliencyError
 from napari_ies.geometry.box import Box, Triple
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from napari_ies.errors import NapariIESError
     from napari_ies.network.windows import Tiling
 
 SPLIT_GAIN = 0.8

@@ -38,10 +38,7 @@ UPSAMPLING = (nn.ConvTranspose3d, nn.Upsample)
 def candidate_layers(model: SegmentationModel) -> tuple[str, ...]:
     """Return the names of the layers a Grad-CAM++ can look at, in the order they run.
 
-    Parameters
-    ----------
-    model
-        Its network runs once on a small volume of zeros.
+    The network runs once on a small volume of zeros.
 
     Returns
     -------

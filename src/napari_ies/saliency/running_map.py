@@ -21,19 +21,12 @@ if TYPE_CHECKING:
     from napari_ies.saliency.footprint import Piece
     from napari_ies.saliency.forwards import Forwards
 
+Step = tuple[int, torch.Tensor | None]
+"""How many steps of work were done, and a map to show, now and then."""
+
 
 class RunningMap(Portions):
-    """What is kept of one target: its map so far, and the noise samples under way.
-
-    Parameters
-    ----------
-    problem
-        What the gradients depend on.
-    number
-        The target's number.
-    target
-        What is explained.
-    """
+    """What is kept of one target: its map so far, and the noise samples under way."""
 
     def __init__(self, problem: Problem, number: int, target: Target) -> None:
         super().__init__(problem, number, target)
@@ -43,7 +36,7 @@ class RunningMap(Portions):
         self._extremes: RunningExtremes | None = None
         self._chunks, self._next_preview = 0, 1
 
-    def combine(self, piece: Piece, forwards: Forwards) -> tuple[int, torch.Tensor | None]:
+    def combine(self, piece: Piece, forwards: Forwards) -> Step:
         """Add the gradient of a piece's summed or mean logits, in each sample under way."""
         scale = 1 / len(self.target.voxels) if self.target.aggregation == "mean" else 1.0
         gradient = forwards.of(piece).combined(piece.local, piece.weight * scale)
@@ -58,9 +51,7 @@ class RunningMap(Portions):
         forwards.check()
         return samples, self._canvases[0].clone()
 
-    def reduce(
-        self, piece: Piece, forwards: Forwards, rows: NDArray[np.int64]
-    ) -> Iterator[tuple[int, torch.Tensor | None]]:
+    def reduce(self, piece: Piece, forwards: Forwards, rows: NDArray[np.int64]) -> Iterator[Step]:
         """Take in the gradients of voxels that one piece alone holds."""
         entry = np.searchsorted(piece.rows, rows)
         local, weight = piece.local[entry], piece.weight[torch.from_numpy(entry)]
@@ -79,7 +70,7 @@ class RunningMap(Portions):
 
     def reduce_blended(
         self, found: tuple[Piece, ...], forwards: Forwards, rows: NDArray[np.int64]
-    ) -> Iterator[tuple[int, torch.Tensor | None]]:
+    ) -> Iterator[Step]:
         """Take in the gradients of voxels that several pieces hold: summed over them first."""
         area = self.area(found)
         at = (slice(None), *area.within(self.box))

@@ -12,11 +12,7 @@ from napari_ies.saliency.boxed_maps import BoxedMaps
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
-
-    from napari_ies.saliency.request import SaliencyRequest
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,14 +46,6 @@ class Saliency(BoxedMaps):
         Plain values that say how it was made: device, precision, checkpoint, images, versions.
     """
 
-    request: SaliencyRequest
-    sequences: tuple[str, ...]
-    shape: tuple[int, int, int]
-    affine: NDArray[np.float64]
-    box: Box
-    cropped: NDArray[np.float32]
-    cropped_standard_error: NDArray[np.float32] | None
-    footprint: NDArray[np.bool_]
     n_used: int
     provenance: Mapping[str, object] = field(default_factory=dict)
 

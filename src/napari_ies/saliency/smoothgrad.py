@@ -8,7 +8,7 @@ doi:10.1038/s41598-026-36560-9.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_ies.free_memory import is_out_of_memory
@@ -16,13 +16,12 @@ from napari_ies.geometry.box import Box
 from napari_ies.saliency.expected.portions import in_order, samples_together
 from napari_ies.saliency.forwards import Forwards
 from napari_ies.saliency.problem import Estimate, Problem, Target
-from napari_ies.saliency.running_map import RunningMap
+from napari_ies.saliency.running_map import RunningMap, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import numpy as np
-    import torch
     from numpy.typing import NDArray
 
     from napari_ies.saliency.footprint import Piece
@@ -105,33 +104,22 @@ def _under_way(
     """Work on noise samples; yield an estimate after every step, sometimes with a map to show."""
     box = Box.hull([one.box for one in active])
     forwards = Forwards(problem, box, seed, samples, sigma)
-    for task in _tasks(problem, active):
-        for steps, preview in task.work(forwards):
+    # In an order in which a forward is needed again as rarely as can be.
+    for place, holders, rows in in_order(problem, active):
+        one = active[place]
+        for steps, preview in _work(one, holders, rows, forwards):
             done += steps
-            one = task.one
             yield Estimate(done, total, samples.start, one.box, preview, target=one.number)
     forwards.check()
 
 
-@dataclass(frozen=True, eq=False)
-class _Task:
+def _work(
+    one: RunningMap, holders: tuple[Piece, ...], rows: NDArray[np.int64], forwards: Forwards
+) -> Iterator[Step]:
     """Work on the rows of one target that the same pieces hold."""
-
-    one: RunningMap
-    holders: tuple[Piece, ...]
-    rows: NDArray[np.int64]
-
-    def work(self, forwards: Forwards) -> Iterator[tuple[int, torch.Tensor | None]]:
-        """Do it; yield how many steps, and now and then a map to show."""
-        if self.one.target.aggregation != "max":
-            yield self.one.combine(self.holders[0], forwards)
-        elif len(self.holders) == 1:
-            yield from self.one.reduce(self.holders[0], forwards, self.rows)
-        else:
-            yield from self.one.reduce_blended(self.holders, forwards, self.rows)
-
-
-def _tasks(problem: Problem, active: list[RunningMap]) -> list[_Task]:
-    """Order the work so that a forward is needed again as rarely as can be."""
-    ordered = in_order(problem, active)
-    return [_Task(active[place], holders, rows) for place, holders, rows in ordered]
+    if one.target.aggregation != "max":
+        yield one.combine(holders[0], forwards)
+    elif len(holders) == 1:
+        yield from one.reduce(holders[0], forwards, rows)
+    else:
+        yield from one.reduce_blended(holders, forwards, rows)

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import ndimage
 
 from napari_ies.geometry.components import instances
-from napari_ies.patient.midline import hemispheres
+from napari_ies.patient.midline import Midline, hemispheres
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from napari_ies.geometry.box import Box
     from napari_ies.geometry.grid import Grid
     from napari_ies.patient.case import Case
-    from napari_ies.patient.midline import Midline
 
 COLUMNS: dict[str, dict[str, object]] = {
     "voxels": {"Description": "Number of voxels of the images' own grid"},
@@ -190,9 +189,7 @@ def _described(
             "volume_mm3": voxels * grid.voxel_mm3,
             "mean_probability": np.asarray(ndimage.mean(probability, labels, index), float),
             "max_probability": np.asarray(ndimage.maximum(probability, labels, index), float),
-            "centre_x_mm": centres_mm[:, 0],
-            "centre_y_mm": centres_mm[:, 1],
-            "centre_z_mm": centres_mm[:, 2],
+            **{f"centre_{axis}_mm": centres_mm[:, n] for n, axis in enumerate("xyz")},
         },
         index=pd.Index(index.astype(int), name="label"),
     )

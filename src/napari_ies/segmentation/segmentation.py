@@ -18,7 +18,7 @@ from napari_ies.network.profile import Profile
 from napari_ies.network.windows import tiling
 from napari_ies.parameters import parameters_of
 from napari_ies.patient.mask_values import MOST_LABELS
-from napari_ies.progress import to_its_end
+from napari_ies.progress import Progress, to_its_end
 from napari_ies.segmentation.lesions import find_lesions, lesion_table, match_reference
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from napari_ies.network.agreement import Agreement
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
-    from napari_ies.progress import Progress
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,12 +44,7 @@ def describe_unknown(keys: Collection[str]) -> str:
 def build_network(family: Family, arguments: Mapping[str, Any]) -> nn.Module:
     """Build a network of MONAI with initial weights, leaving PyTorch's random numbers alone.
 
-    Parameters
-    ----------
-    family
-        The network's family.
-    arguments
-        Keyword arguments of its class.
+    The arguments are keyword arguments of the family's class.
 
     Raises
     ------

@@ -49,7 +49,8 @@ def make_profile(
     divisor, fixed_size = family.divisor(arguments), family.fixed_size(arguments)
     fields: dict[str, Any] = {
         "name": name,
-        "sequences": _sequence_names(n_inputs),
+        "sequences": _SEQUENCES.get(n_inputs)
+        or tuple(f"sequence {i + 1}" for i in range(n_inputs)),
         "classes": _class_names(n_outputs),
         "window": fixed_size or _default_window(divisor),
         "threshold": family.threshold,
@@ -103,10 +104,6 @@ def _skull(normalisation: str) -> str:
             "voxels the brain."
         )
     return "The training images are taken to show the whole head: the file does not tell."
-
-
-def _sequence_names(number: int) -> tuple[str, ...]:
-    return _SEQUENCES.get(number) or tuple(f"sequence {i + 1}" for i in range(number))
 
 
 def _class_names(number: int) -> tuple[str, ...]:

@@ -9,19 +9,14 @@ from napari_ies.checkpoints.families.family import (
     Family,
     Recognition,
     Shapes,
-    count_numbered,
     kernel_size,
     names,
-    norm_layer,
-    require_three_axes,
-    shape_of,
     total_stride,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_NAME = "DynUNet"
 _ACTIVATION_IS_GUESSED = (
     "The activation, leaky ReLU with slope 0.01, leaves no trace in the file; it is not PReLU."
 )
@@ -36,40 +31,23 @@ def recognise(shapes: Shapes) -> Recognition | None:
 
     The strides below the first level are those of the transposed convolutions that undo them,
     whose kernels are as large as their strides.
-
-    Parameters
-    ----------
-    shapes
-        Keys and shapes of a state dict.
-
-    Returns
-    -------
-    The arguments of `monai.networks.nets.DynUNet`, or None for another architecture's weights.
-
-    Raises
-    ------
-    CheckpointError
-        If it is a DynUNet that lacks a tensor, or is not 3-d.
     """
-    starts = {key.partition(".")[0] for key in shapes}
-    if not {"downsamples", "upsamples"} <= starts:
+    if not {"downsamples", "upsamples"} <= shapes.parts():
         return None
-    n_down = count_numbered(shapes, r"downsamples\.(\d+)\.")
+    n_down = shapes.count(r"downsamples\.(\d+)\.")
     blocks = ["input_block", *(f"downsamples.{i}" for i in range(n_down)), "bottleneck"]
-    convolutions = [shape_of(shapes, _NAME, f"{block}.conv1.conv.weight") for block in blocks]
-    require_three_axes(convolutions[0], _NAME)
+    convolutions = [shapes.of(f"{block}.conv1.conv.weight") for block in blocks]
+    first = shapes.convolution(f"{blocks[0]}.conv1.conv.weight")
     ups = [
-        kernel_size(shape_of(shapes, _NAME, f"upsamples.{i}.transp_conv.conv.weight"))
+        kernel_size(shapes.of(f"upsamples.{i}.transp_conv.conv.weight"))
         for i in reversed(range(len(blocks) - 1))
     ]
-    norm, norm_guess = norm_layer(shapes, "input_block.norm1")
     guessed = {"strides": _STRIDE_IS_GUESSED}
-    if norm_guess:
-        guessed["norm_name"] = norm_guess
+    norm = shapes.norm("input_block.norm1", "norm_name", guessed)
     arguments: dict[str, Any] = {
         "spatial_dims": 3,
-        "in_channels": convolutions[0][1],
-        "out_channels": shape_of(shapes, _NAME, "output_block.conv.conv.weight")[0],
+        "in_channels": first[1],
+        "out_channels": shapes.of("output_block.conv.conv.weight")[0],
         "kernel_size": tuple(kernel_size(shape) for shape in convolutions),
         "strides": (1, *ups),
         "upsample_kernel_size": tuple(ups),
@@ -81,7 +59,7 @@ def recognise(shapes: Shapes) -> Recognition | None:
         arguments["act_name"] = "prelu"
     else:
         guessed["act_name"] = _ACTIVATION_IS_GUESSED
-    if heads := count_numbered(shapes, r"deep_supervision_heads\.(\d+)\."):
+    if heads := shapes.count(r"deep_supervision_heads\.(\d+)\."):
         arguments |= {"deep_supervision": True, "deep_supr_num": heads}
     if "upsamples.0.transp_conv.conv.bias" in shapes:
         arguments["trans_bias"] = True
@@ -100,7 +78,7 @@ def _inert(arguments: Mapping[str, Any]) -> re.Pattern[str]:
 
 
 FAMILY = Family(
-    architecture=_NAME,
+    architecture="DynUNet",
     parts=names(
         "input_block downsamples bottleneck upsamples output_block deep_supervision_heads "
         "skip_layers"

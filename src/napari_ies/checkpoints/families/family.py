@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -11,10 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari_ies.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-Shapes = Mapping[str, tuple[int, ...]]
-"""Keys of a state dict, in its order, with the shapes of their tensors."""
+    from collections.abc import Callable, Mapping
 
 _NORM_IS_GUESSED = (
     "The normalisation layers are taken to be instance normalisation without weights: they leave "
@@ -24,6 +20,78 @@ _AFFINE_IS_GUESSED = (
     "The normalisation layers have weights but no running statistics: instance normalisation is "
     "assumed, group normalisation with any number of groups would look the same."
 )
+
+
+class Shapes(dict[str, tuple[int, ...]]):
+    """Keys of a state dict that is taken for a network, in its order, and their tensors' shapes."""
+
+    def __init__(self, architecture: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        super().__init__(shapes)
+        self._architecture = architecture
+
+    def of(self, key: str) -> tuple[int, ...]:
+        """Return the shape of a tensor that such a network has.
+
+        Raises
+        ------
+        CheckpointError
+            If it is not there: the file then holds only a part of the network.
+        """
+        if key not in self:
+            raise CheckpointError(
+                f"it looks like a {self._architecture} of MONAI but the tensor {key} is missing: "
+                "choose a file that holds the whole network"
+            )
+        return self[key]
+
+    def convolution(self, key: str) -> tuple[int, ...]:
+        """Return the shape of the first convolution's weights, which run over three axes.
+
+        Raises
+        ------
+        CheckpointError
+            As :meth:`of` does, or if it has not two axes of channels and three others.
+        """
+        shape = self.of(key)
+        axes = len(shape) - 2
+        if axes != 3:
+            raise CheckpointError(
+                f"it is a {axes}-d {self._architecture}, and napari-ies explains 3-d networks "
+                "only: choose a network trained on volumes"
+            )
+        return shape
+
+    def parts(self) -> set[str]:
+        """Return what the keys start with, up to the first dot."""
+        return {key.partition(".")[0] for key in self}
+
+    def count(self, pattern: str) -> int:
+        """Return how many different numbers the pattern's first group takes at the keys' start."""
+        matches = (re.match(pattern, key) for key in self)
+        return len({match.group(1) for match in matches if match})
+
+    def norm(
+        self, layer: str, name: str, guessed: dict[str, str]
+    ) -> str | tuple[str, dict[str, bool]]:
+        """Recognise a normalisation layer.
+
+        Parameters
+        ----------
+        layer
+            Its name in the network, without a dot at the end.
+        name, guessed
+            The argument that describes it, under which a sentence is added where it is a guess.
+
+        Returns
+        -------
+        MONAI's description of the layer. Instance normalisation that tracks statistics is taken
+        for batch normalisation: in evaluation both compute the same.
+        """
+        affine = f"{layer}.weight" in self
+        if f"{layer}.running_mean" in self:
+            return "batch" if affine else ("batch", {"affine": False})
+        guessed[name] = _AFFINE_IS_GUESSED if affine else _NORM_IS_GUESSED
+        return ("instance", {"affine": True}) if affine else "instance"
 
 
 @dataclass(frozen=True)
@@ -54,8 +122,8 @@ class Family:
     parts
         Names of the parts that its networks are made of: each key starts with one.
     recognise
-        From keys and shapes to a `Recognition`, or None for another family's. Raises
-        `CheckpointError` for this family's when a tensor it needs is missing.
+        From `Shapes` to a `Recognition`, or None for another family's. Raises `CheckpointError`
+        for this family's when a tensor it needs is missing, or it is not 3-d.
     argument_names
         The keyword arguments that a sidecar may set.
     divisor
@@ -91,39 +159,6 @@ def names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-def shape_of(shapes: Shapes, architecture: str, *keys: str) -> tuple[int, ...]:
-    """Return the shape of the first of `keys` that is there.
-
-    Raises
-    ------
-    CheckpointError
-        If none is there: the file then holds only a part of the network.
-    """
-    for key in keys:
-        if key in shapes:
-            return shapes[key]
-    raise CheckpointError(
-        f"it looks like a {architecture} of MONAI but the tensor {keys[0]} is missing: "
-        "choose a file that holds the whole network"
-    )
-
-
-def require_three_axes(shape: tuple[int, ...], architecture: str) -> None:
-    """Refuse a network whose first convolution does not run over three axes.
-
-    Raises
-    ------
-    CheckpointError
-        If `shape`, that of a convolution's weights, has not two axes of channels and three others.
-    """
-    axes = len(shape) - 2
-    if axes != 3:
-        raise CheckpointError(
-            f"it is a {axes}-d {architecture}, and napari-ies explains 3-d networks only: "
-            "choose a network trained on volumes"
-        )
-
-
 def size_per_axis(value: Any) -> tuple[int, int, int]:
     """Return one number per axis of `value`, an integer for all axes or a sequence of three."""
     if isinstance(value, int):
@@ -143,34 +178,3 @@ def kernel_size(shape: tuple[int, ...]) -> int | tuple[int, ...]:
     """Return the kernel's size from the shape of a convolution's weights; an integer for a cube."""
     kernel = shape[2:]
     return kernel[0] if len(set(kernel)) == 1 else kernel
-
-
-def count_numbered(shapes: Shapes, pattern: str) -> int:
-    """Return how many different numbers the first group of `pattern` takes at the keys' start."""
-    matches = (re.match(pattern, key) for key in shapes)
-    return len({match.group(1) for match in matches if match})
-
-
-def norm_layer(shapes: Shapes, layer: str) -> tuple[str | tuple[str, dict[str, bool]], str]:
-    """Recognise a normalisation layer.
-
-    Parameters
-    ----------
-    shapes
-        Keys and shapes of the network.
-    layer
-        The layer's name in it, without a dot at the end.
-
-    Returns
-    -------
-    norm, guess
-        MONAI's description of the layer, and a sentence where it is a guess, else an empty string.
-        Instance normalisation that tracks statistics is taken for batch normalisation: in
-        evaluation both compute the same.
-    """
-    affine = f"{layer}.weight" in shapes
-    if f"{layer}.running_mean" in shapes:
-        return ("batch", "") if affine else (("batch", {"affine": False}), "")
-    if affine:
-        return ("instance", {"affine": True}), _AFFINE_IS_GUESSED
-    return "instance", _NORM_IS_GUESSED

@@ -5,22 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.checkpoints.families.family import (
-    Family,
-    Recognition,
-    Shapes,
-    count_numbered,
-    names,
-    norm_layer,
-    require_three_axes,
-    shape_of,
-    size_per_axis,
-)
+from napari_ies.checkpoints.families.family import Family, Recognition, Shapes, names, size_per_axis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_NAME = "SwinUNETR"
 _MERGING_IS_GUESSED = (
     'The merging of patches is MONAI\'s default, "merging": the weights do not tell it from '
     '"mergingv2".'
@@ -33,42 +22,24 @@ _WINDOW_IS_GUESSED = "The attention window is MONAI's default, 7 voxels: its ind
 
 
 def recognise(shapes: Shapes) -> Recognition | None:
-    """Recognise a MONAI SwinUNETR, of the first version or the second.
-
-    Parameters
-    ----------
-    shapes
-        Keys and shapes of a state dict.
-
-    Returns
-    -------
-    The arguments of `monai.networks.nets.SwinUNETR`, or None for another architecture's weights.
-
-    Raises
-    ------
-    CheckpointError
-        If it is a SwinUNETR that lacks a tensor, or is not 3-d.
-    """
-    if not any(key.startswith("swinViT.") for key in shapes):
+    """Recognise a MONAI SwinUNETR, of the first version or the second."""
+    if "swinViT" not in shapes.parts():
         return None
-    embedding = shape_of(shapes, _NAME, "swinViT.patch_embed.proj.weight")
-    require_three_axes(embedding, _NAME)
+    embedding = shapes.convolution("swinViT.patch_embed.proj.weight")
     guessed = {"downsample": _MERGING_IS_GUESSED, "normalize": _NORMALISE_IS_GUESSED}
     arguments: dict[str, Any] = {
         "in_channels": embedding[1],
-        "out_channels": shape_of(shapes, _NAME, "out.conv.conv.weight")[0],
+        "out_channels": shapes.of("out.conv.conv.weight")[0],
         "feature_size": embedding[0],
     }
     depths = tuple(
-        count_numbered(shapes, rf"swinViT\.layers{stage}\.0\.blocks\.(\d+)\.")
-        for stage in range(1, 5)
+        shapes.count(rf"swinViT\.layers{stage}\.0\.blocks\.(\d+)\.") for stage in range(1, 5)
     )
-    heads = tuple(_heads(shapes, stage) for stage in range(1, 5))
+    tables = (f"swinViT.layers{stage}.0.blocks.0.attn" for stage in range(1, 5))
+    heads = tuple(shapes.of(f"{table}.relative_position_bias_table")[1] for table in tables)
     first_block = "swinViT.layers1.0.blocks.0"
-    mlp = shape_of(shapes, _NAME, f"{first_block}.mlp.linear1.weight")
-    norm, norm_guess = norm_layer(shapes, "encoder1.layer.norm1")
-    if norm_guess:
-        guessed["norm_name"] = norm_guess
+    mlp = shapes.of(f"{first_block}.mlp.linear1.weight")
+    norm = shapes.norm("encoder1.layer.norm1", "norm_name", guessed)
     found: dict[str, tuple[Any, Any]] = {
         "depths": (depths, (2, 2, 2, 2)),
         "num_heads": (heads, (3, 6, 12, 24)),
@@ -84,14 +55,9 @@ def recognise(shapes: Shapes) -> Recognition | None:
     return Recognition(arguments, guessed)
 
 
-def _heads(shapes: Shapes, stage: int) -> int:
-    table = f"swinViT.layers{stage}.0.blocks.0.attn.relative_position_bias_table"
-    return shape_of(shapes, _NAME, table)[1]
-
-
 def _attention_window(shapes: Shapes, block: str, guessed: dict[str, str]) -> int:
     """Return the edge w of the window: its bias table has (2w - 1)³ rows."""
-    rows = shape_of(shapes, _NAME, f"{block}.attn.relative_position_bias_table")[0]
+    rows = shapes.of(f"{block}.attn.relative_position_bias_table")[0]
     edge: int = round(float(rows) ** (1 / 3))
     if edge**3 == rows and edge % 2:
         return (edge + 1) // 2
@@ -113,7 +79,7 @@ def _divisor(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
 
 
 FAMILY = Family(
-    architecture=_NAME,
+    architecture="SwinUNETR",
     parts=names(
         "swinViT encoder1 encoder2 encoder3 encoder4 encoder10 "
         "decoder1 decoder2 decoder3 decoder4 decoder5 out"

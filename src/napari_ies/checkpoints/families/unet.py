@@ -9,19 +9,14 @@ from napari_ies.checkpoints.families.family import (
     Family,
     Recognition,
     Shapes,
-    count_numbered,
     kernel_size,
     names,
-    norm_layer,
-    require_three_axes,
-    shape_of,
     total_stride,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_NAME = "UNet"
 _LAYERS = {"norm": ".adn.N.", "act": ".adn.A."}
 _STRIDES_ARE_GUESSED = (
     "The strides, {strides} from the top level down, are the usual 2 wherever the weights do not "
@@ -35,39 +30,21 @@ _ACTIVATION_IS_GUESSED = "The activation, ReLU, leaves no trace in the file; it 
 
 
 def recognise(shapes: Shapes) -> Recognition | None:
-    """Recognise a MONAI UNet, with or without residual units.
-
-    Parameters
-    ----------
-    shapes
-        Keys and shapes of a state dict, in its order.
-
-    Returns
-    -------
-    The arguments of `monai.networks.nets.UNet`, or None for another architecture's weights.
-
-    Raises
-    ------
-    CheckpointError
-        If it is a UNet that lacks a tensor, or is not 3-d.
-    """
+    """Recognise a MONAI UNet, with or without residual units."""
     if not any(key.startswith("model.1.submodule.") for key in shapes):
         return None
     # MONAI's AttentionUnet names its blocks alike.
     if any(".attention." in key for key in shapes):
         return None
     levels = _levels(shapes)
-    units = count_numbered(shapes, r"model\.0\.conv\.unit(\d+)\.")
+    units = shapes.count(r"model\.0\.conv\.unit(\d+)\.")
     first_conv = "model.0.conv.unit0.conv.weight" if units else "model.0.conv.weight"
-    first = shape_of(shapes, _NAME, first_conv)
-    require_three_axes(first, _NAME)
-    last = shape_of(shapes, _NAME, "model.2.0.conv.weight" if units else "model.2.conv.weight")
+    first = shapes.convolution(first_conv)
+    last = shapes.of("model.2.0.conv.weight" if units else "model.2.conv.weight")
     strides = tuple(_stride(shapes, level, bool(units)) for level in levels[:-1])
     block = "model.0.conv.unit0" if units else "model.0"
-    norm, norm_guess = norm_layer(shapes, f"{block}.adn.N")
     guessed = {"strides": _STRIDES_ARE_GUESSED.format(strides=", ".join(map(str, strides)))}
-    if norm_guess:
-        guessed["norm"] = norm_guess
+    norm = shapes.norm(f"{block}.adn.N", "norm", guessed)
     arguments: dict[str, Any] = {
         "spatial_dims": 3,
         "in_channels": first[1],
@@ -100,7 +77,7 @@ def _levels(shapes: Shapes) -> list[str]:
 
 def _out_channels(shapes: Shapes, level: str, residual: bool) -> int:
     conv = f"{level}conv.unit0.conv.weight" if residual else f"{level}conv.weight"
-    return shape_of(shapes, _NAME, conv)[0]
+    return shapes.of(conv)[0]
 
 
 def _stride(shapes: Shapes, level: str, residual: bool) -> int:
@@ -111,7 +88,7 @@ def _stride(shapes: Shapes, level: str, residual: bool) -> int:
     """
     if not residual:
         return 2
-    block = shape_of(shapes, _NAME, f"{level}conv.unit0.conv.weight")
+    block = shapes.of(f"{level}conv.unit0.conv.weight")
     connection = shapes.get(f"{level}residual.weight")
     keeps_its_size = connection is None or set(connection[2:]) == {1} != set(block[2:])
     return 1 if keeps_its_size else 2
@@ -145,7 +122,7 @@ def _divisor(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
 
 
 FAMILY = Family(
-    architecture=_NAME,
+    architecture="UNet",
     parts=names("model"),
     recognise=recognise,
     argument_names=names(

@@ -5,21 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.checkpoints.families.family import (
-    Family,
-    Recognition,
-    Shapes,
-    names,
-    norm_layer,
-    require_three_axes,
-    shape_of,
-    size_per_axis,
-)
+from napari_ies.checkpoints.families.family import Family, Recognition, Shapes, names, size_per_axis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_NAME = "UNETR"
 _PATCH = 16
 _HEADS_ARE_GUESSED = "The number of attention heads, {heads}: the weights do not tell it."
 _SIZE_IS_GUESSED = (
@@ -29,41 +19,21 @@ _SIZE_IS_GUESSED = (
 
 
 def recognise(shapes: Shapes) -> Recognition | None:
-    """Recognise a MONAI UNETR.
-
-    Parameters
-    ----------
-    shapes
-        Keys and shapes of a state dict.
-
-    Returns
-    -------
-    The arguments of `monai.networks.nets.UNETR`, without `img_size` where the number of patches
-    is not that of a cube; None for another architecture's weights.
-
-    Raises
-    ------
-    CheckpointError
-        If it is a UNETR that lacks a tensor, or is not 3-d.
-    """
-    starts = {key.partition(".")[0] for key in shapes}
-    if not {"vit", "decoder5"} <= starts:
+    """Recognise a MONAI UNETR, without `img_size` where the patches are not those of a cube."""
+    if not {"vit", "decoder5"} <= shapes.parts():
         return None
-    first = shape_of(shapes, _NAME, "encoder1.layer.conv1.conv.weight")
-    require_three_axes(first, _NAME)
-    embedding = shape_of(shapes, _NAME, "vit.patch_embedding.position_embeddings")
+    first = shapes.convolution("encoder1.layer.conv1.conv.weight")
+    embedding = shapes.of("vit.patch_embedding.position_embeddings")
     hidden = embedding[-1]
     heads = 12 if hidden % 12 == 0 else max(1, hidden // 64)
-    norm, norm_guess = norm_layer(shapes, "encoder1.layer.norm1")
     guessed = {"num_heads": _HEADS_ARE_GUESSED.format(heads=heads)}
-    if norm_guess:
-        guessed["norm_name"] = norm_guess
+    norm = shapes.norm("encoder1.layer.norm1", "norm_name", guessed)
     arguments: dict[str, Any] = {
         "in_channels": first[1],
-        "out_channels": shape_of(shapes, _NAME, "out.conv.conv.weight")[0],
+        "out_channels": shapes.of("out.conv.conv.weight")[0],
         "feature_size": first[0],
         "hidden_size": hidden,
-        "mlp_dim": shape_of(shapes, _NAME, "vit.blocks.0.mlp.linear1.weight")[0],
+        "mlp_dim": shapes.of("vit.blocks.0.mlp.linear1.weight")[0],
         "num_heads": heads,
     }
     edge = round(float(embedding[-2]) ** (1 / 3))
@@ -95,7 +65,7 @@ def _inert(arguments: Mapping[str, Any]) -> re.Pattern[str]:
 
 
 FAMILY = Family(
-    architecture=_NAME,
+    architecture="UNETR",
     parts=names("vit encoder1 encoder2 encoder3 encoder4 decoder2 decoder3 decoder4 decoder5 out"),
     recognise=recognise,
     argument_names=names(

@@ -12,11 +12,10 @@ import zipfile
 import zlib
 from collections import Counter
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import BinaryIO
 
 MAGIC = b"PK\x03\x04"
 MOST_DIRECTORY = 16 << 20
@@ -56,14 +55,7 @@ class _Bounded:
 
 
 def directory(file: BinaryIO, size: int) -> list[zipfile.ZipInfo]:
-    """Return what an archive says it holds; only its directory is read.
-
-    Parameters
-    ----------
-    file
-        The archive.
-    size
-        Its size in bytes.
+    """Return what an archive of a size in bytes says it holds; only its directory is read.
 
     Raises
     ------
@@ -120,12 +112,7 @@ def directory(file: BinaryIO, size: int) -> list[zipfile.ZipInfo]:
 
 
 def read_records(content: bytes) -> Mapping[str, memoryview]:
-    """Return the records of an archive by name, each of the size and checksum that it states.
-
-    Parameters
-    ----------
-    content
-        The whole archive.
+    """Return the records of a whole archive by name, each of the size and checksum it states.
 
     Raises
     ------
@@ -159,12 +146,8 @@ def packed_for_pytorch(records: Mapping[str, memoryview | bytes]) -> io.BytesIO:
     """Pack verified records for `torch.load`, uncompressed and each found by its name alone.
 
     PyTorch's reader looks for names whatever their case, and finds a directory in other ways than
-    Python's: of the archive itself it might read other bytes than those that were verified.
-
-    Parameters
-    ----------
-    records
-        Their content by their names, which differ in more than their case.
+    Python's: of the archive itself it might read other bytes than those that were verified. The
+    records are their content by their names, which differ in more than their case.
     """
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as packed:

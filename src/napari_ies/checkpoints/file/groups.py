@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_ies.checkpoints.families.architectures import FAMILIES, some
+from napari_ies.checkpoints.families.family import Family, Recognition, Shapes
 from napari_ies.errors import CheckpointError
 from napari_ies.printable import joined
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     import torch
 
-    from napari_ies.checkpoints.families.family import Family, Recognition
 
 Tables = dict[str, dict[str, "torch.Tensor"]]
 """The tables of tensors in a file, each with its tensors by key: by where they lie in it, with
@@ -85,7 +85,7 @@ def find_groups(tables: Tables) -> list[Group]:
         for group in _own(tables, family):
             shapes = {key: tuple(tensor.shape) for key, tensor in group.tensors.items()}
             try:
-                recognition, error = family.recognise(shapes), None
+                recognition, error = family.recognise(Shapes(family.architecture, shapes)), None
             except CheckpointError as reason:
                 recognition, error = None, reason
             if recognition or error:

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import TYPE_CHECKING
+from typing import BinaryIO
 
 from napari_ies.checkpoints.file.archive import DamagedError, PackedError
 from napari_ies.checkpoints.file.calls import MalformedError
 from napari_ies.checkpoints.file.claims import storage_bytes
 from napari_ies.checkpoints.file.pickled import NamesObjectError, Pickled, read_pickle
 from napari_ies.errors import CheckpointError
-
-if TYPE_CHECKING:
-    from typing import BinaryIO
 
 LONGEST_PICKLE = 64 << 20
 """Bytes of all that is no tensor."""
@@ -30,16 +27,9 @@ class NoCheckpointError(ValueError):
 
 
 def read_old_file(content: bytes) -> Pickled:
-    """Follow a file of the older kind to its end.
+    """Return what the pickle of a file of the older kind says; storages are as long as stated.
 
-    Parameters
-    ----------
-    content
-        The whole file, of the size that :func:`check_old_size` found right.
-
-    Returns
-    -------
-    What its pickle says; each storage has the length that is stated.
+    The content is the whole file, of the size that :func:`check_old_size` found right.
 
     Raises
     ------

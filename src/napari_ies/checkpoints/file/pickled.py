@@ -10,7 +10,7 @@ from __future__ import annotations
 import pickletools
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from napari_ies.checkpoints.file.archive import PackedError
 from napari_ies.checkpoints.file.calls import (
@@ -25,7 +25,6 @@ from napari_ies.checkpoints.file.claims import AnyTensor, StorageClaim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import BinaryIO
 
 MOST_INSTRUCTIONS, MOST_NUMBERS = 1_000_000, 5_000_000
 """Those that put numbers or what is known already on the stack, as a training history does, count

@@ -14,7 +14,7 @@ import pickletools
 import re
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from napari_ies.checkpoints.file import archive
 from napari_ies.checkpoints.file.calls import MalformedError
@@ -33,7 +33,6 @@ from napari_ies.regular_files import NotRegularError, open_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import BinaryIO
 
     from napari_ies.checkpoints.file.groups import Tables
 
@@ -67,11 +66,6 @@ def read_state_file(path: Path) -> StateFile:
     Nothing in the file is executed. What it describes is followed as data first, and bounded, see
     :mod:`~napari_ies.checkpoints.file.pickled`; then PyTorch loads the same bytes with
     ``weights_only=True``, and has to find the same.
-
-    Parameters
-    ----------
-    path
-        The file.
 
     Returns
     -------

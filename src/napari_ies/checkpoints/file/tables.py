@@ -21,12 +21,7 @@ _T = TypeVar("_T")
 def tables_of(content: Any, kind: type[_T]) -> dict[str, dict[str, _T]]:
     """Return each mapping that holds tensors, by its place: ``folds[0].model``.
 
-    Parameters
-    ----------
-    content
-        Mappings, lists and tuples, in one another.
-    kind
-        What a tensor is.
+    The content is mappings, lists and tuples, in one another; the kind says what a tensor is.
 
     Raises
     ------

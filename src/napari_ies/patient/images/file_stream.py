@@ -11,14 +11,13 @@ import hashlib
 import io
 import os
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from napari_ies.regular_files import TooLargeError, open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from typing import Self
 
 GZIP_RATIO = 1032
 """How many bytes one byte of gzip can stand for, by its format."""

@@ -61,14 +61,9 @@ class Claim:
 
 
 def header_claim(header: Any, what: str) -> Claim:
-    """Return what a header of NIfTI or Analyze claims.
+    """Return what a header of NIfTI or Analyze, nibabel's and unchecked, claims.
 
-    Parameters
-    ----------
-    header
-        nibabel's, unchecked.
-    what
-        The file's name, for sentences.
+    `what` is the file's name, here and below, for sentences.
 
     Raises
     ------
@@ -115,16 +110,7 @@ def mgh_claim(head: bytes, what: str) -> Claim:
 def check_volume(claim: Claim, what: str) -> Claim:
     """Return a claim of one 3-d volume of real numbers.
 
-    Parameters
-    ----------
-    claim
-        What the header says.
-    what
-        The file's name, for sentences.
-
-    Returns
-    -------
-    The same claim, without dimensions of length 1 beyond the third.
+    It is the header's, without dimensions of length 1 beyond the third.
 
     Raises
     ------
@@ -155,14 +141,7 @@ def check_volume(claim: Claim, what: str) -> Claim:
 def check_size(claim: Claim, stream: FileStream, what: str) -> None:
     """Compare what a header claims with the file and with the memory there is.
 
-    Parameters
-    ----------
-    claim
-        Of the values.
-    stream
-        The file that holds them; no more than its head is read.
-    what
-        Its name, for sentences.
+    The stream is the file that holds the values; no more than its head is read.
 
     Raises
     ------
@@ -179,21 +158,12 @@ def check_size(claim: Claim, stream: FileStream, what: str) -> None:
 
 
 def check_memory(shape: Sequence[int], dtype: np.dtype[Any], content: float, what: str) -> None:
-    """Refuse an image for which there is not memory enough.
-
-    Parameters
-    ----------
-    shape, dtype
-        Of its values.
-    content
-        Bytes of the unpacked file.
-    what
-        Its name, for sentences.
+    """Refuse an image for which there is not memory enough; the content is the unpacked file's.
 
     Raises
     ------
     CaseError
-        If the file, its values and what a case keeps of them do not fit.
+        If the file, so many bytes, its values and what a case keeps of them do not fit.
     """
     # As stored and scaled; in single precision as read, beside the others and normalised.
     needed = content + math.prod(shape) * (dtype.itemsize + 16)
@@ -205,15 +175,7 @@ def check_memory(shape: Sequence[int], dtype: np.dtype[Any], content: float, wha
 
 
 def damaged(what: str, why: str = "") -> CaseError:
-    """Return the error for a file that is not as it was written.
-
-    Parameters
-    ----------
-    what
-        The file's name.
-    why
-        What shows it, if it can be said.
-    """
+    """Return the error for a file that is not as it was written; `why` says what shows it."""
     said = f" ({why})" if why else ""
     return CaseError(
         f"{what} is damaged or cut short and cannot be read{said}; copy it again from its source."

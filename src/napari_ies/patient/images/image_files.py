@@ -12,6 +12,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from napari_ies.errors import CaseError
+from napari_ies.free_memory import not_enough_memory
 from napari_ies.patient.images.file_stream import FileStream
 from napari_ies.patient.images.image_claims import (
     MOST_AFTER,
@@ -27,7 +28,6 @@ from napari_ies.patient.images.image_sets import UnknownSetError, kind_of, open_
 from napari_ies.regular_files import NotRegularError, TooLargeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from io import BytesIO
 
 _HEAD = 544
@@ -41,20 +41,13 @@ QUATERNION_ROUNDING = 1e-3
 UNREADABLE = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error)
 """What nibabel and the libraries under it raise on damaged files."""
 
-_OTHER_FORMATS: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
-    (lambda head: head[128:132] == b"DICM", "a DICOM file", "dcm2niix"),
-    (lambda head: head.startswith(b"NRRD"), "an NRRD file", "3D Slicer or SimpleITK"),
-    (
-        lambda head: head.lstrip().startswith((b"ObjectType", b"NDims")),
-        "a MetaImage (MHA, MHD)",
-        "3D Slicer or SimpleITK",
-    ),
-)
-
+_DICOM = "a DICOM file", "dcm2niix"
+_NRRD = "an NRRD file", "3D Slicer or SimpleITK"
+_META = "a MetaImage (MHA, MHD)", "3D Slicer or SimpleITK"
 _BY_SUFFIX = {
-    (".dcm", ".dicom", ".ima"): ("a DICOM file", "dcm2niix"),
-    (".nrrd", ".nhdr"): ("an NRRD file", "3D Slicer or SimpleITK"),
-    (".mha", ".mhd"): ("a MetaImage (MHA, MHD)", "3D Slicer or SimpleITK"),
+    (".dcm", ".dicom", ".ima"): _DICOM,
+    (".nrrd", ".nhdr"): _NRRD,
+    (".mha", ".mhd"): _META,
 }
 
 
@@ -89,14 +82,7 @@ class Content:
 
 
 def open_image(path: Path, content: bytes = b"") -> Content:
-    """Read an image file, once and to its end.
-
-    Parameters
-    ----------
-    path
-        The file.
-    content
-        All of it, where it was read already.
+    """Read an image file, once and to its end; `content` is all of it where it was read already.
 
     Raises
     ------
@@ -108,9 +94,7 @@ def open_image(path: Path, content: bytes = b"") -> Content:
         with FileStream(path, content) as stream:
             return _content_of(stream, path)
     except MemoryError as error:
-        raise CaseError(
-            f"There is not enough memory to read {path.name}; close other programs."
-        ) from error
+        raise CaseError(not_enough_memory(f"read {path.name}")) from error
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise _refusal(path, error) from error
 
@@ -202,16 +186,15 @@ def _missing(path: Path) -> CaseError:
 
 def _check_pointer(raw: bytes, what: str) -> None:
     """Refuse the few bytes that stand for a file that was not fetched."""
-    if raw.startswith(b"/annex/objects/"):
-        raise CaseError(
-            f"{what} is a git-annex pointer whose content is not on this computer; fetch it with "
-            "git annex get or datalad get."
-        )
-    if raw.startswith(b"version https://git-lfs"):
-        raise CaseError(
-            f"{what} is a Git LFS pointer whose content is not on this computer; fetch it with "
-            "git lfs pull."
-        )
+    for start, kind, fetching in (
+        (b"/annex/objects/", "git-annex", "git annex get or datalad get"),
+        (b"version https://git-lfs", "Git LFS", "git lfs pull"),
+    ):
+        if raw.startswith(start):
+            raise CaseError(
+                f"{what} is a {kind} pointer whose content is not on this computer; fetch it with "
+                f"{fetching}."
+            )
 
 
 def _kind(head: bytes) -> Any:
@@ -238,9 +221,12 @@ def _claim_of(kind: Any, head: bytes, what: str) -> Claim:
 
 def _opened_by_name(path: Path, head: bytes) -> Content:
     """Let nibabel find out by the name; say what the file is where it cannot."""
-    for matches, what, converter in _OTHER_FORMATS:
-        if matches(head):
-            raise _convert(path.name, what, converter)
+    if head[128:132] == b"DICM":
+        raise _convert(path.name, *_DICOM)
+    if head.startswith(b"NRRD"):
+        raise _convert(path.name, *_NRRD)
+    if head.lstrip().startswith((b"ObjectType", b"NDims")):
+        raise _convert(path.name, *_META)
     try:
         image, claim, digest = open_set(kind_of(path), path)
     except (CaseError, MemoryError):

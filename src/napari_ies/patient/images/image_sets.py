@@ -93,14 +93,7 @@ def kind_of(path: Path) -> Any:
 
 
 def open_set(kind: Any, path: Path) -> tuple[Any, Claim, str]:
-    """Open an image of one or several files.
-
-    Parameters
-    ----------
-    kind
-        From :func:`kind_of`.
-    path
-        Any one of the files.
+    """Open an image of one or several files, given any one and what :func:`kind_of` says of it.
 
     Returns
     -------
@@ -138,7 +131,8 @@ def open_set(kind: Any, path: Path) -> tuple[Any, Claim, str]:
         shape = tuple(int(size) for size in image.shape)
         claim = check_volume(Claim(shape, np.dtype(image.get_data_dtype())), path.name)
         check_memory(claim.shape, claim.dtype, 0, path.name)
-        if kind in _IN_TEXT and math.prod(shape) * claim.dtype.itemsize > _length(known["image"]):
+        there = known["image"].getbuffer().nbytes
+        if kind in _IN_TEXT and math.prod(shape) * claim.dtype.itemsize > there:
             raise damaged(values.name, "it holds less than its header says")
     return image, claim, digest
 
@@ -167,7 +161,3 @@ def _minc2(content: io.BytesIO) -> Any:
     file = Minc2File(h5py.File(content, "r"))
     header = kind.header_class(file.get_data_dtype(), file.get_data_shape(), file.get_zooms())
     return kind(kind.ImageArrayProxy(file), file.get_affine(), header)
-
-
-def _length(content: io.BytesIO) -> int:
-    return content.seek(0, io.SEEK_END)

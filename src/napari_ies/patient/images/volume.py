@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ies.errors import CaseError
+from napari_ies.free_memory import not_enough_memory
 from napari_ies.geometry.grid import Grid
 from napari_ies.patient.images.image_claims import damaged
-from napari_ies.patient.images.image_files import open_image
+from napari_ies.patient.images.image_files import Content, open_image
 from napari_ies.patient.images.volume_position import position_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from napari_ies.patient.images.image_files import Content
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +80,6 @@ def read_volume(
     content
         All of the file, where it was read already.
 
-    Returns
-    -------
-    Volume
-
     Raises
     ------
     CaseError
@@ -126,9 +121,7 @@ def _values_of(content: Content, what: str, own_type: bool) -> NDArray[Any]:
             data = np.asarray(content.image.dataobj, dtype=_type_of(content.image, own_type))
         data = data.reshape(content.shape)
     except MemoryError as error:
-        raise CaseError(
-            f"There is not enough memory to read {what}; close other programs."
-        ) from error
+        raise CaseError(not_enough_memory(f"read {what}")) from error
     # A foreign file makes nibabel's readers fail in whatever way its bytes happen to lead to.
     except Exception as error:
         raise damaged(what) from error

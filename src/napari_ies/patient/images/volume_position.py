@@ -60,17 +60,10 @@ class Position:
 
 
 def position_of(content: Content, what: str) -> Position:
-    """Return where the voxels of an opened file lie.
+    """Return where the voxels of an opened file lie, `what` being its name for sentences.
 
     Of a NIfTI file's two affines the sform counts if it is set and the qform otherwise, as in
     nibabel.
-
-    Parameters
-    ----------
-    content
-        The file.
-    what
-        Its name, for sentences.
 
     Raises
     ------

@@ -1,7 +1,5 @@
 """A session: a case as far as it was read, in a folder that grows with every map and note."""
 
-from __future__ import annotations
-
 from napari_ies.results.session.document import is_session, read_summary
 from napari_ies.results.session.opening import (
     find_images,
@@ -14,13 +12,11 @@ from napari_ies.results.session.place import (
     sessions_in,
 )
 from napari_ies.results.session.record import SESSION_FILE, SessionSummary
-from napari_ies.results.session.saved import SavedCheckpoint, SavedImage, SavedMap, Session
+from napari_ies.results.session.saved import SavedMap, Session
 from napari_ies.results.session.writing import SessionGoneError, SessionWriter
 
 __all__ = [
     "SESSION_FILE",
-    "SavedCheckpoint",
-    "SavedImage",
     "SavedMap",
     "Session",
     "SessionGoneError",

@@ -36,10 +36,7 @@ def is_session(path: str | Path) -> bool:
 def read_summary(path: str | Path) -> SessionSummary:
     """Read what a session holds, without opening or checking its files.
 
-    Parameters
-    ----------
-    path
-        The folder, or the ``session.json`` in it.
+    The path is that of the folder, or of the ``session.json`` in it.
 
     Raises
     ------

@@ -25,7 +25,7 @@ from napari_ies.results.session.record import (
 )
 from napari_ies.results.storage.images import image_writer
 from napari_ies.results.storage.writing import write
-from napari_ies.segmentation.subject import Lesion, Region
+from napari_ies.segmentation.subject import Lesion, Region, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from napari_ies.patient.case import Case
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.segmentation.segmentation import Segmentation
-    from napari_ies.segmentation.subject import Subject
 
 _LONGEST_ENTITY = 48
 """Letters of a region's name in the names of its files, of which file systems allow some 200."""
@@ -45,14 +44,7 @@ _DIGITS = 8
 
 
 class SessionFiles:
-    """Writes the files that a session refers to into its folder.
-
-    Parameters
-    ----------
-    folder
-        Where the session lies.
-    case
-        The patient, who names them.
+    """Writes the files that a session refers to into its folder, named by the patient.
 
     Attributes
     ----------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,12 +13,12 @@ from napari_ies.results.segmentation import read_segmentation
 from napari_ies.results.session.document import read_summary
 from napari_ies.results.session.own_files import is_as_written
 from napari_ies.results.session.saved import SavedCheckpoint, SavedImage, SavedMap, Session
-from napari_ies.results.session.search import Search
+from napari_ies.results.session.search import Search, Searching
 from napari_ies.results.storage.images import read_image
 from napari_ies.segmentation.subject import Lesion
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -111,9 +111,7 @@ def _unused(summary: SessionSummary) -> dict[str, bool]:
     }
 
 
-def _images(
-    record: SessionEntry, search: Search
-) -> Generator[Progress[Any], None, tuple[SavedImage, ...]]:
+def _images(record: SessionEntry, search: Search) -> Searching[tuple[SavedImage, ...]]:
     images = []
     for one in record.images:
         volume = yield from search.find_image(one.file)
@@ -123,7 +121,7 @@ def _images(
 
 def _segmentation(
     record: SessionEntry, search: Search
-) -> Generator[Progress[Any], None, tuple[Segmentation, NDArray[np.float64]]]:
+) -> Searching[tuple[Segmentation, NDArray[np.float64]]]:
     """Read the lesions; without them there is no session."""
     for name, digest in record.segmentation.files.items():
         # Missing ones are named by the reading itself.
@@ -167,7 +165,7 @@ def _other_sizes(segmentation: Segmentation) -> list[str]:
 
 def _regions(
     record: SessionEntry, shape: tuple[int, ...], search: Search
-) -> Generator[Progress[Any], None, dict[str, NDArray[np.bool_]]]:
+) -> Searching[dict[str, NDArray[np.bool_]]]:
     regions = {}
     for one in record.regions:
         fault = yield from search.fault({one.file: one.sha256})
@@ -187,7 +185,7 @@ def _maps(
     checkpoints: list[SavedCheckpoint],
     subjects: set[int | str],
     search: Search,
-) -> Generator[Progress[Any], None, tuple[SavedMap, ...]]:
+) -> Searching[tuple[SavedMap, ...]]:
     maps = []
     for one in record.maps:
         fault = yield from search.fault(one.files)

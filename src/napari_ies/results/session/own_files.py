@@ -20,13 +20,7 @@ if TYPE_CHECKING:
 
 
 class OwnFiles:
-    """What was written into one folder, as long as this object lives.
-
-    Parameters
-    ----------
-    folder
-        Where it lies; nothing in it counts as written yet.
-    """
+    """What was written into one folder, as long as this object lives; at first, nothing was."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -61,12 +55,10 @@ class OwnFiles:
             self.remove([name])
 
     def _is_own(self, name: str) -> bool:
-        digest = self._digests.get(name)
-        own = digest is not None and self._is_own_folder()
-        return own and is_as_written(self._folder / name, str(digest))
-
-    def _is_own_folder(self) -> bool:
-        return self._place is not None and _identity_of(self._folder) == self._place
+        if self._place is None or name not in self._digests:
+            return False
+        same = _identity_of(self._folder) == self._place
+        return same and is_as_written(self._folder / name, self._digests[name])
 
 
 def _identity_of(folder: Path) -> tuple[int, int] | None:

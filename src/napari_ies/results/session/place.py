@@ -70,12 +70,7 @@ def next_session_folder(root: str | Path, subject: str, visit: str = "") -> Path
 
 
 def sessions_in(root: str | Path) -> tuple[list[SessionSummary], list[str]]:
-    """Read what the sessions under a root hold, each apart from the others.
-
-    Parameters
-    ----------
-    root
-        The folder whose folders are sessions.
+    """Read what the sessions under a root, its folders, hold, each apart from the others.
 
     Returns
     -------

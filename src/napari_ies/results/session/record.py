@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic.alias_generators import to_pascal
 
 from napari_ies.errors import SaliencyError
+from napari_ies.printable import joined
 from napari_ies.results.session.values import (
     AnySubject,
     Digest,
@@ -271,19 +272,12 @@ class SessionSummary:
         record = self.record
         counts = ((record.maps, "map"), (record.notes, "note"), (record.regions, "region"))
         held = [counted(len(entries), word) for entries, word in counts if entries]
-        *some, last = held or ["no map yet"]
-        holds = f"{', '.join(some)} and {last}" if some else last
-        return f"{holds}, saved {self.saved_at:%Y-%m-%d at %H:%M}"
+        return f"{joined(held or ['no map yet'])}, saved {self.saved_at:%Y-%m-%d at %H:%M}"
 
     def is_of(self, images: Mapping[str, str], checkpoint: str) -> bool:
         """Whether it belongs to these images and this checkpoint.
 
-        Parameters
-        ----------
-        images
-            SHA-256 of each image, by sequence.
-        checkpoint
-            SHA-256 of the checkpoint that segments.
+        They are the SHA-256 of each image, by sequence, and of the checkpoint that segments.
         """
         own = {image.sequence: image.file.sha256 for image in self.record.images}
         file = self.record.checkpoints[0].file

@@ -15,7 +15,7 @@ from napari_ies.patient.case import Case
 from napari_ies.patient.loading import case_of_volumes
 from napari_ies.results.names import sidecar_name
 from napari_ies.results.saliency import load_saliency
-from napari_ies.results.session.record import counted
+from napari_ies.results.session.record import SessionEntry, counted
 from napari_ies.results.storage.json_files import expected_content, read_sidecar
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.images.volume import Volume
-    from napari_ies.results.session.record import SessionEntry
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.segmentation.segmentation import Segmentation
@@ -200,7 +199,10 @@ class Session:
         """
         shape = self.segmentation.labels.shape
         found = {one.sequence: one.volume for one in self.images if one.volume is not None}
-        case = self._case_of(found) if found else None
+        subject, visit = self.record.subject, self.record.visit or ""
+        case = case_of_volumes(found, subject=subject, visit=visit) if found else None
+        for note in case.notes if case is not None else ():
+            logger.warning(note)
         if case is not None and not case.grid.same_as(Grid.of(shape, self.affine)):
             # The image that sets the grid is gone; the others cannot be brought onto it.
             case, found = None, {}
@@ -215,20 +217,13 @@ class Session:
             sequences=tuple(image.sequence for image in self.images),
             data=data,
             affine=self.affine,
-            subject=self.record.subject,
-            visit=self.record.visit or "",
+            subject=subject,
+            visit=visit,
             paths=tuple(image.path if image.sequence in found else None for image in self.images),
             sha256=tuple(image.sha256 for image in self.images),
             notes=case.notes if case is not None else (),
             missing=tuple(image.sequence for image in self.images if image.sequence not in found),
         )
-
-    def _case_of(self, volumes: Mapping[str, Volume]) -> Case:
-        record = self.record
-        case = case_of_volumes(volumes, subject=record.subject, visit=record.visit or "")
-        for note in case.notes:
-            logger.warning(note)
-        return case
 
     def absent_model(self) -> SegmentationModel:
         """Stand in for the network that segmented, until its checkpoint is loaded.

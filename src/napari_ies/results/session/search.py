@@ -5,20 +5,18 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_ies.errors import CaseError
-from napari_ies.patient.images.volume import read_volume
+from napari_ies.patient.images.volume import Volume, read_volume
 from napari_ies.progress import Progress
 from napari_ies.regular_files import open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
-
-    from napari_ies.patient.images.volume import Volume
     from napari_ies.results.session.record import FileEntry
 
 DEMO_NETWORK = "demo_unet.pth"
@@ -27,12 +25,14 @@ PIECE = 64 << 20
 MOST_KEPT = 4 << 30
 """Bytes of an image that are kept from checking it to unpacking it; a larger one is read again."""
 
+Found = TypeVar("Found")
+Searching = Generator[Progress[Any], None, Found]
+"""A search under way: it reports how far it is, so that a file of any size can be given up."""
+
 
 @dataclass(eq=False)
 class Search:
     """Looks for files, and says what is not as it was.
-
-    Its methods report how far they are, so that a file of any size can be given up.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Search:
     problems: list[str] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
 
-    def find_image(self, file: FileEntry) -> Generator[Progress[Any], None, Volume | None]:
+    def find_image(self, file: FileEntry) -> Searching[Volume | None]:
         """Return what an image file holds, if it has the content it had; else None and a problem.
 
         Raises
@@ -67,7 +67,7 @@ class Search:
 
     def find(
         self, file: FileEntry | None, kept: io.BytesIO | None = None
-    ) -> Generator[Progress[Any], None, Path | None]:
+    ) -> Searching[Path | None]:
         """Return where a file lies with the content it had; else None and a problem.
 
         Parameters
@@ -106,7 +106,7 @@ class Search:
             )
         return None
 
-    def fault(self, files: Mapping[str, str]) -> Generator[Progress[Any], None, str]:
+    def fault(self, files: Mapping[str, str]) -> Searching[str]:
         """Say what is wrong with files of the session, SHA-256 by name, or nothing."""
         for name, digest in files.items():
             try:
@@ -119,9 +119,7 @@ class Search:
         return ""
 
 
-def _holds(
-    path: Path, digest: str, kept: io.BytesIO | None = None
-) -> Generator[Progress[Any], None, bool]:
+def _holds(path: Path, digest: str, kept: io.BytesIO | None = None) -> Searching[bool]:
     """Whether a file has this content."""
     # No device, pipe or folder: reading one would not end.
     with open_regular(path) as file:

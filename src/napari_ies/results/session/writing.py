@@ -123,12 +123,7 @@ class SessionWriter:
     def resume(cls, session: Session, case: Case) -> SessionWriter:
         """Go on with a session that was opened; remove what writes left that were cut short.
 
-        Parameters
-        ----------
-        session
-            As it was read.
-        case
-            As `Session.load_case` returned it.
+        The session is as it was read, the case as `Session.load_case` returned it.
 
         Raises
         ------

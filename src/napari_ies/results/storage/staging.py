@@ -40,15 +40,7 @@ _LOCKED_BYTE = 1 << 30
 
 
 class Staging:
-    """A folder in which a set of files is written; made by :func:`staged`.
-
-    Parameters
-    ----------
-    folder
-        The folder itself, in that of the files.
-    names
-        Of the files to come.
-    """
+    """A folder, in that of the files to come, where they are written; made by :func:`staged`."""
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         self.folder = folder
@@ -58,10 +50,7 @@ class Staging:
     def publish(self, obsolete: Iterable[str] = ()) -> None:
         """Move the files to their places, in one step as far as any reader can tell.
 
-        Parameters
-        ----------
-        obsolete
-            Names of files that go with what is replaced.
+        `obsolete` are names of files that go with what is replaced.
         """
         place = self.folder.parent
         gone = [name for name in obsolete if (place / name).is_file()]
@@ -129,20 +118,12 @@ def staged(place: Path, names: Sequence[str]) -> Iterator[Staging]:
 
 
 def finish_leftovers(folder: Path) -> bool:
-    """Finish or remove what a program that was stopped left half written in a folder.
+    """Finish or remove what a program that was stopped left half written in a folder of results.
 
     Sets of files that were whole are moved to their places, if these are as they were then; all
     others are removed. What is of a writer that lives or of another computer, and what holds or
-    would replace anything that the program did not write, stays as it is.
-
-    Parameters
-    ----------
-    folder
-        Where results lie.
-
-    Returns
-    -------
-    Whether files came to their places.
+    would replace anything that the program did not write, stays as it is. Return whether files
+    came to their places.
     """
     finished = False
     with contextlib.suppress(OSError):

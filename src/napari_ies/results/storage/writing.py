@@ -24,7 +24,7 @@ PROBE_BYTES = 1 << 16
 
 
 def prepare(folder: str | Path, files: Iterable[str], *, overwrite: bool = False) -> Path:
-    """Make the folder of results, and make sure that these files may be written there.
+    """Make and return the folder of results, and make sure that these files may be written there.
 
     Parameters
     ----------
@@ -34,10 +34,6 @@ def prepare(folder: str | Path, files: Iterable[str], *, overwrite: bool = False
         Names of the files to come, or their paths in the folder.
     overwrite
         Whether files of these names may be there already.
-
-    Returns
-    -------
-    The folder.
 
     Raises
     ------
@@ -67,7 +63,8 @@ def write(folder: Path, files: Mapping[str, Writer], *, obsolete: Sequence[str] 
     """Write files into a folder: all of them appear, whole, in one step, or none.
 
     Where the program is stopped in that step, whoever prepares this folder next, or fails to read
-    what is in it, finishes the step (:mod:`~napari_ies.results.storage.staging`).
+    what is in it, finishes the step (:mod:`~napari_ies.results.storage.staging`). The paths written
+    are returned, in order.
 
     Parameters
     ----------
@@ -77,10 +74,6 @@ def write(folder: Path, files: Mapping[str, Writer], *, obsolete: Sequence[str] 
         For each file name, what writes it to a path that it is given.
     obsolete
         Names of files that these replace; removed where they exist.
-
-    Returns
-    -------
-    The paths written, in order.
 
     Raises
     ------

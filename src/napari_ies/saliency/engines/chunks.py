@@ -19,16 +19,9 @@ logger = logging.getLogger("napari_ies")
 def chunked(
     compute: Callable[[slice], Patch], count: int, size: int
 ) -> Iterator[tuple[slice, Patch]]:
-    """Compute rows in chunks, smaller ones from where memory runs out.
+    """Compute rows in chunks of a size, smaller ones from where memory runs out.
 
-    Parameters
-    ----------
-    compute
-        Computes the rows of a slice.
-    count
-        Number of rows.
-    size
-        Rows in a chunk.
+    `compute` gives the rows of a slice, of which there are so many as `count` says.
 
     Raises
     ------
@@ -60,13 +53,6 @@ def chunked(
 def rows_within(memory: int, row_bytes: int, at_most: int) -> int:
     """Return how many rows a chunk may have: at least one, whatever the memory.
 
-    Parameters
-    ----------
-    memory
-        Bytes that the chunk may take.
-    row_bytes
-        Bytes of one row.
-    at_most
-        The most that is worth while.
+    The memory is the bytes that it may take, `at_most` the most rows that are worth while.
     """
     return max(min(memory // max(row_bytes, 1), at_most), 1)

@@ -8,9 +8,8 @@ networks whose layers are all local. Which one runs changes the time, not the ma
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ import torch
 from napari_ies.geometry.box import Box, Triple
 from napari_ies.network.device import arithmetic
 from napari_ies.network.inference import network_logits
-from napari_ies.network.layers import watched
+from napari_ies.network.layers import out_of_place, watched
 from napari_ies.saliency.engines.chunks import chunked, rows_within
 from napari_ies.saliency.engines.local_network import LocalLinearisation, LocalNetwork
 from napari_ies.saliency.engines.patches import Patch
@@ -108,15 +107,7 @@ class Engine(ABC):
         return 1
 
     def reach(self, span: Box, domain: Triple) -> Box:
-        """Return the box of a window that a box of its output is computed from.
-
-        Parameters
-        ----------
-        span
-            Box of the output.
-        domain
-            Size of the window.
-        """
+        """Return the box of a window that a box of its output comes from; `domain` is its size."""
         return Box.whole(domain)
 
     def key(self, piece: Piece) -> object:
@@ -161,7 +152,7 @@ class LoopEngine(Engine):
         with (
             torch.enable_grad(),
             arithmetic(self._precision, leaf.device),
-            _out_of_place(self._network),
+            out_of_place(self._network),
             watched(self._network, see),
         ):
             logits = network_logits(self._network, leaf)[:, class_index].to(leaf.dtype)
@@ -288,22 +279,3 @@ CPU_CHUNK, GPU_CHUNK = 8, 128
 CPU_SAMPLES, GPU_SAMPLES = 2, 8
 """Noise samples of a mean at once in the windowed engine: deep layers are small, and their weights
 are read once for all; more than two gained nothing on the CPU (``docs/performance.md``)."""
-
-
-@contextmanager
-def _out_of_place(network: nn.Module) -> Iterator[None]:
-    """Keep activations from overwriting their input inside this context.
-
-    After a norm, which returns a view, autograd pays for that with copies of the whole window in
-    every backward pass: a tenth of SwinUNETR's.
-    """
-    changed: list[Any] = [
-        module for module in network.modules() if getattr(module, "inplace", False) is True
-    ]
-    for module in changed:
-        module.inplace = False
-    try:
-        yield
-    finally:
-        for module in changed:
-            module.inplace = True

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from napari_ies.geometry.box import Box, Triple
-from napari_ies.saliency.engines.local_layers import Layer
+from napari_ies.saliency.engines.local_layers import Layer, Output
 from napari_ies.saliency.engines.patches import (
     Kept,
     Patch,
@@ -55,15 +55,10 @@ class Convolution(Layer):
     def demand(self, span: Box, sizes: list[Triple]) -> Box:
         return self._unclipped(span).clip(sizes[0])
 
-    def forward(
-        self, inputs: list[Kept], span: Box, sizes: list[Triple]
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def forward(self, inputs: list[Kept], span: Box, sizes: list[Triple]) -> Output:
         wanted = self._unclipped(span)
         inside = wanted.clip(sizes[0])
-        margins: list[int] = []
-        for whole, part in zip(reversed(wanted), reversed(inside), strict=True):
-            margins += [part.start - whole.start, whole.stop - part.stop]
-        values = inputs[0].part(inside)
+        values, margins = inputs[0].part(inside), wanted.margins(inside)
         if any(margins):
             values = functional.pad(values, margins)
         output = functional.conv3d(
@@ -93,9 +88,7 @@ class Convolution(Layer):
             return None
         kernel, stride = ints(self.weight.shape[2:]), ints(self.stride)
         taps = -(-kernel // stride)
-        padding: list[int] = []
-        for extra in reversed(taps * stride - kernel):
-            padding += [0, int(extra)]
+        padding = Box.whole(taps * stride).margins(Box.whole(kernel))
         weight = functional.pad(self.weight, padding).contiguous()
         (a, b, c), (i, j, k) = taps.tolist(), self.stride
         weight = weight.view(*weight.shape[:2], a, i, b, j, c, k).flip(2, 4, 6)
@@ -158,9 +151,7 @@ class TransposedConvolution(Layer):
     def demand(self, span: Box, sizes: list[Triple]) -> Box:
         return Box(*self._unclipped(ints(span.start), ints(span.stop))).clip(sizes[0])
 
-    def forward(
-        self, inputs: list[Kept], span: Box, sizes: list[Triple]
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def forward(self, inputs: list[Kept], span: Box, sizes: list[Triple]) -> Output:
         inside = self.demand(span, sizes)
         values = inputs[0].part(inside)
         grown = functional.conv_transpose3d(
@@ -168,10 +159,7 @@ class TransposedConvolution(Layer):
         ).to(values.dtype)
         start = ints(inside.start) * ints(self.stride) - ints(self.padding)
         given = Box(start, start + ints(grown.shape[2:]))
-        margins: list[int] = []  # negative ones cut off what is not asked for
-        for whole, part in zip(reversed(span), reversed(given), strict=True):
-            margins += [part.start - whole.start, whole.stop - part.stop]
-        output = functional.pad(grown, margins)
+        output = functional.pad(grown, span.margins(given))  # less where it is not asked for
         if self.bias is not None:
             output = output + self.bias.view(1, -1, 1, 1, 1)
         return output, None

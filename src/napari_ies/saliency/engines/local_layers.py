@@ -17,15 +17,15 @@ import torch
 from torch.nn import functional
 
 from napari_ies.geometry.box import Box, Triple
-from napari_ies.saliency.engines.patches import (
-    Kept,
-    Patch,
-)
+from napari_ies.saliency.engines.patches import Kept, Patch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+Output = tuple[torch.Tensor, torch.Tensor | None]
+"""What a forward gives: the output on a box, (1, C, x, y, z), and the slopes there, if any."""
 
 
 class Layer(ABC):
@@ -43,10 +43,8 @@ class Layer(ABC):
         """Return the part of every input that an output box depends on."""
 
     @abstractmethod
-    def forward(
-        self, inputs: list[Kept], span: Box, sizes: list[Triple]
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Return the output on a box, (1, C, x, y, z), and the slopes there, if any."""
+    def forward(self, inputs: list[Kept], span: Box, sizes: list[Triple]) -> Output:
+        """Return the output on a box, and the slopes there."""
 
     @abstractmethod
     def pull(self, patch: Patch, slopes: Kept | None, sizes: list[Triple]) -> list[Patch]:
@@ -73,9 +71,7 @@ class Pointwise(VoxelwiseLayer):
 
     function: Callable[[torch.Tensor], torch.Tensor]
 
-    def forward(
-        self, inputs: list[Kept], span: Box, sizes: list[Triple]
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def forward(self, inputs: list[Kept], span: Box, sizes: list[Triple]) -> Output:
         with torch.enable_grad():
             values = inputs[0].part(span).detach().requires_grad_()
             output = self.function(values)
@@ -102,9 +98,7 @@ class Affine(VoxelwiseLayer):
     scale: torch.Tensor
     shift: torch.Tensor
 
-    def forward(
-        self, inputs: list[Kept], span: Box, sizes: list[Triple]
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def forward(self, inputs: list[Kept], span: Box, sizes: list[Triple]) -> Output:
         values = inputs[0].part(span)
         return values * self.scale.view(1, -1, 1, 1, 1) + self.shift.view(1, -1, 1, 1, 1), None
 
@@ -118,9 +112,7 @@ class Concatenation(VoxelwiseLayer):
 
     channels: tuple[int, ...]
 
-    def forward(
-        self, inputs: list[Kept], span: Box, sizes: list[Triple]
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def forward(self, inputs: list[Kept], span: Box, sizes: list[Triple]) -> Output:
         return torch.cat([kept.part(span) for kept in inputs], dim=1), None
 
     def pull(self, patch: Patch, slopes: Kept | None, sizes: list[Triple]) -> list[Patch]:
@@ -132,9 +124,7 @@ class Concatenation(VoxelwiseLayer):
 class Sum(VoxelwiseLayer):
     """Inputs added voxel by voxel."""
 
-    def forward(
-        self, inputs: list[Kept], span: Box, sizes: list[Triple]
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def forward(self, inputs: list[Kept], span: Box, sizes: list[Triple]) -> Output:
         return torch.stack([kept.part(span) for kept in inputs]).sum(dim=0), None
 
     def pull(self, patch: Patch, slopes: Kept | None, sizes: list[Triple]) -> list[Patch]:
@@ -173,9 +163,7 @@ class Upsampling(Layer):
             reached.append((int(columns.min()), int(columns.max()) + 1))
         return Box(*zip(*reached, strict=True))
 
-    def forward(
-        self, inputs: list[Kept], span: Box, sizes: list[Triple]
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def forward(self, inputs: list[Kept], span: Box, sizes: list[Triple]) -> Output:
         inside = self.demand(span, sizes)
         values = inputs[0].part(inside)
         for axis, size in enumerate(sizes[0]):

@@ -32,12 +32,7 @@ if TYPE_CHECKING:
 
 
 class LocalNetwork:
-    """A network whose layers are all local.
-
-    Parameters
-    ----------
-    network
-        In evaluation mode.
+    """A network in evaluation mode whose layers are all local.
 
     Raises
     ------
@@ -77,14 +72,7 @@ class LocalNetwork:
         """Return how many numbers all layers together have for a box of the output.
 
         As many activations a forward computes, and as many cotangents a backward pass; most of
-        them are gone before the last are there.
-
-        Parameters
-        ----------
-        span
-            Box of the output.
-        domain
-            Size of the input.
+        them are gone before the last are there. `domain` is the size of the input.
         """
         demands = self._demands(span, domain, self.sizes(domain))
         return sum(node.channels * demands[index].size for index, node in enumerate(self._nodes))
@@ -129,7 +117,7 @@ class LocalNetwork:
                     if last_use[source] == index:
                         del kept[source]
         logits = kept[len(self._nodes) - 1].part(span)
-        return LocalLinearisation(self, slopes, sizes, domain, span, class_index, logits)
+        return LocalLinearisation(self, slopes, sizes, domain, class_index, logits)
 
     def pull(
         self, seeds: Patch, slopes: dict[int, Kept], sizes: list[Triple], domain: Triple
@@ -170,35 +158,24 @@ class LocalLinearisation:
     ----------
     network, slopes, sizes, domain
         The network and what its pull needs of the forward.
-    span
-        Box of the output that the forward covered.
     class_index
         Output channel that is differentiated.
     logits
-        (N, classes, x, y, z) on `span`.
+        (N, classes, x, y, z) on the box of the output that the forward covered.
     """
 
     network: LocalNetwork
     slopes: dict[int, Kept]
     sizes: list[Triple]
     domain: Triple
-    span: Box
     class_index: int
     logits: torch.Tensor
 
     def rows(self, voxels: NDArray[np.int64], weights: torch.Tensor) -> Patch:
-        """Return the weighted gradients of single output voxels of the only input.
+        """Return the weighted gradients of single output voxels with respect to the only input.
 
-        Parameters
-        ----------
-        voxels
-            int64 (R, 3): voxels of the output, within `span`.
-        weights
-            (R,)
-
-        Returns
-        -------
-        The gradient of each row with respect to the input, on a box of its own.
+        Each row has a box of its own; the voxels, int64 (R, 3), lie in that of the output, and
+        the weights are (R,).
         """
         seeds = self.logits.new_zeros((len(voxels), self.logits.shape[1], 1, 1, 1))
         seeds[:, self.class_index, 0, 0, 0] = weights.to(seeds)

@@ -110,27 +110,19 @@ def _add_module(
 
 def _module_layer(module: nn.Module) -> Layer:
     name = type(module).__name__
+    if isinstance(module, nn.Conv3d | nn.ConvTranspose3d):
+        weight = packed(module.weight.detach())
+        bias = None if module.bias is None else module.bias.detach()
     if isinstance(module, nn.Conv3d):
         if module.padding_mode != "zeros" or isinstance(module.padding, str):
             raise NotLocalError(f"a {name} pads with {module.padding_mode} or by name")
-        return Convolution(
-            weight=packed(module.weight.detach()),
-            bias=None if module.bias is None else module.bias.detach(),
-            stride=_three(module.stride),
-            padding=_three(module.padding),
-            dilation=_three(module.dilation),
-            groups=module.groups,
-        )
+        sizes = _three(module.padding), _three(module.dilation)
+        return Convolution(weight, bias, _three(module.stride), *sizes, module.groups)
     if isinstance(module, nn.ConvTranspose3d):
         if module.groups != 1 or _three(module.dilation) != (1, 1, 1):
             raise NotLocalError(f"a {name} has groups or dilation")
-        return TransposedConvolution(
-            weight=packed(module.weight.detach()),
-            bias=None if module.bias is None else module.bias.detach(),
-            stride=_three(module.stride),
-            padding=_three(module.padding),
-            output_padding=_three(module.output_padding),
-        )
+        sizes = _three(module.padding), _three(module.output_padding)
+        return TransposedConvolution(weight, bias, _three(module.stride), *sizes)
     if isinstance(module, POINTWISE):
         return Pointwise(_out_of_place(module))
     if isinstance(module, nn.Upsample) and module.mode in UPSAMPLING and module.size is None:

@@ -64,11 +64,6 @@ class PeakMemory:
     On CUDA it is what PyTorch's allocator held on the device. Elsewhere it is the resident memory
     of the whole process, whatever else it does: on Linux since this was made, on other systems
     that say so since the process started.
-
-    Parameters
-    ----------
-    device
-        Where the network computes.
     """
 
     def __init__(self, device: torch.device) -> None:

@@ -75,17 +75,11 @@ def add_patches(one: Patch, other: Patch) -> Patch:
         (one.base - base).max(axis=0) + one.size, (other.base - base).max(axis=0) + other.size
     )
     big, small = (one, other) if one.values.numel() >= other.values.numel() else (other, one)
-    total = embed(big, base, triple(size))
+    fits = (big.size == size).all() and (big.base == base).all()
+    total = big.values if fits else place(big, base, triple(size))
     for row, shift in enumerate(small.base - base):
         total[(row, slice(None), *Box(shift, shift + small.size))] += small.values[row]
     return Patch(total, base)
-
-
-def embed(patch: Patch, base: NDArray[np.int64], size: Triple) -> torch.Tensor:
-    """Return a patch's values in boxes of another place and a larger size, zero elsewhere."""
-    if tuple(patch.values.shape[2:]) == size and (patch.base == base).all():
-        return patch.values
-    return place(patch, base, size)
 
 
 def zero_outside(patch: Patch, domain: Triple) -> Patch:
@@ -121,14 +115,7 @@ def triple(values: NDArray[np.int64]) -> Triple:
 def add_to(canvas: torch.Tensor, patch: Patch, origin: Triple) -> None:
     """Add a patch of one row to a canvas (C, x, y, z); what lies outside it is dropped.
 
-    Parameters
-    ----------
-    canvas
-        Written to.
-    patch
-        One row.
-    origin
-        Where the canvas starts, in the patch's indices.
+    The origin is where the canvas starts, in the patch's indices.
     """
     whole = Box.whole(canvas.shape[1:]).shift(origin)
     part = patch.box(0).meet(whole)

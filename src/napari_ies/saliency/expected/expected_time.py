@@ -19,7 +19,7 @@ from napari_ies.progress import Progress, to_its_end
 from napari_ies.saliency.case_explanations import CaseExplanations
 from napari_ies.saliency.expected.portions import Portions, samples_together
 from napari_ies.saliency.expected.work import Work, work_of_gradcam, work_of_sample
-from napari_ies.saliency.footprint import pieces
+from napari_ies.saliency.footprint import Piece, pieces
 from napari_ies.saliency.forwards import Forwards
 from napari_ies.saliency.gradcam import layer_pass, window_map
 from napari_ies.saliency.running_map import RunningMap
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
-    from napari_ies.saliency.footprint import Piece
     from napari_ies.saliency.problem import Problem, Target
     from napari_ies.saliency.request import SaliencyRequest
 

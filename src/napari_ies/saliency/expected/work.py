@@ -7,8 +7,8 @@ from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
 from napari_ies.geometry.box import Box
-from napari_ies.saliency.expected.portions import in_order
-from napari_ies.saliency.footprint import pieces
+from napari_ies.saliency.expected.portions import Portions, in_order
+from napari_ies.saliency.footprint import Piece, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_ies.saliency.engines.jacobian import Engine
-    from napari_ies.saliency.expected.portions import Portions
-    from napari_ies.saliency.footprint import Piece
     from napari_ies.saliency.problem import Problem
 
 
@@ -98,10 +96,7 @@ def work_of_gradcam(problem: Problem, voxels: NDArray[np.int64]) -> Work:
 class _Ready:
     """Counts the forwards that run, as :class:`~napari_ies.saliency.forwards.Forwards` keeps them.
 
-    Parameters
-    ----------
-    engine
-        Says how many are kept, and which pieces share one.
+    The engine says how many are kept, and which pieces share one.
     """
 
     def __init__(self, engine: Engine) -> None:

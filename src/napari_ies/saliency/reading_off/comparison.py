@@ -68,11 +68,6 @@ def compare(a: Saliency, b: Saliency) -> Comparison:
     against SmoothGrad is compared with the sum over the sequences of SmoothGrad's magnitudes, since
     it has neither sequences nor a sign; only their correlation then has a meaning.
 
-    Parameters
-    ----------
-    a, b
-        The maps.
-
     Raises
     ------
     SaliencyError
@@ -85,7 +80,7 @@ def compare(a: Saliency, b: Saliency) -> Comparison:
         )
     box = Box.hull((a.box, b.box))
     measures = _measures(a, b)
-    if not _share_a_voxel(a, b, box):
+    if not (a.box.lay(a.footprint, box) & b.box.lay(b.footprint, box)).any():
         note = (
             "The two regions have no voxel in common, so their maps are not compared voxel by "
             "voxel; their measures stand side by side."
@@ -94,8 +89,9 @@ def compare(a: Saliency, b: Saliency) -> Comparison:
     same_kind = a.request.method == b.request.method
     sequences, first, second = _paired(a, b, box)
     near = near_footprints(a, b, box)
+    signed = a.request.is_smoothgrad and b.request.is_smoothgrad
     rows = [
-        _agreement(one[near], other[near], comparable=same_kind, signed=_is_signed(a, b))
+        _agreement(one[near], other[near], comparable=same_kind, signed=signed)
         for one, other in zip(first, second, strict=True)
     ]
     agreement = pd.DataFrame(rows, index=pd.Index(sequences, name="sequence"))
@@ -156,14 +152,6 @@ def _paired(
         for whole, s in zip(maps, (a, b), strict=True)
     )
     return common, first, second
-
-
-def _is_signed(a: Saliency, b: Saliency) -> bool:
-    return a.request.is_smoothgrad and b.request.is_smoothgrad
-
-
-def _share_a_voxel(a: Saliency, b: Saliency, box: Box) -> bool:
-    return bool((a.box.lay(a.footprint, box) & b.box.lay(b.footprint, box)).any())
 
 
 def _measures(a: Saliency, b: Saliency) -> pd.DataFrame:

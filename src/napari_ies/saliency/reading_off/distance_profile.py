@@ -10,6 +10,7 @@ import pandas as pd
 from napari_ies.saliency.reading_off.surroundings import (
     DECIMALS,
     REACH_MM,
+    Surroundings,
     averages,
     column,
     surroundings,
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_ies.saliency.boxed_maps import BoxedMaps
-    from napari_ies.saliency.reading_off.surroundings import Surroundings
 
 BIN_MM = 1.0
 """Usual width of a bin."""

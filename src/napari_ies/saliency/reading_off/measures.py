@@ -9,6 +9,7 @@ import pandas as pd
 
 from napari_ies.saliency.reading_off.surroundings import (
     SHELLS_MM,
+    Surroundings,
     averages,
     column,
     surroundings,
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_ies.saliency.boxed_maps import BoxedMaps
-    from napari_ies.saliency.reading_off.surroundings import Surroundings
 
 SHELLS = tuple(f"{low:g}_{high:g}_mm" for low, high in SHELLS_MM)
 """Names of the shells in the columns."""
