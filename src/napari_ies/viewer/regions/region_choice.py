@@ -18,6 +18,7 @@ from napari_ies.geometry.box import Box
 from napari_ies.printable import printable
 from napari_ies.progress import Progress
 from napari_ies.viewer.state.reading import KnownRegion
+from napari_ies.viewer.state.seen_change import SeenChange
 from napari_ies.viewer.volumes.layer_mask import layer_mask
 
 if TYPE_CHECKING:
@@ -76,31 +77,6 @@ class ChosenRegion:
 
     region: KnownRegion
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class SeenChange:
-    """A counterfactual with what is shown of it.
-
-    Parameters
-    ----------
-    counterfactual
-        What was computed.
-    region
-        The region that was asked for.
-    box
-        The part of the stored grid in which the probability changes visibly.
-    difference
-        float32: the change of probability on that box.
-    window
-        Limits of the grey values of the changed image.
-    """
-
-    counterfactual: Counterfactual
-    region: KnownRegion
-    box: Box
-    difference: NDArray[np.float32]
-    window: tuple[float, float]
 
 
 def choose_region(choice: RegionChoice, reading: Reading) -> Iterator[Progress[ChosenRegion]]:

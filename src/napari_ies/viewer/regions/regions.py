@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from napari_ies.counterfactual.counterfactual import Counterfactual
     from napari_ies.segmentation.segmentation import Segmentation
     from napari_ies.viewer.feature import Services
-    from napari_ies.viewer.regions.region_choice import ChosenRegion, SeenChange
+    from napari_ies.viewer.regions.region_choice import ChosenRegion
     from napari_ies.viewer.state.reading import Reading
+    from napari_ies.viewer.state.seen_change import SeenChange
 
 UNSEGMENTED = "Segment the images first."
 UNCHANGED = "Nothing was changed yet."

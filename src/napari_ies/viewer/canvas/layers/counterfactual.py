@@ -10,7 +10,7 @@ from napari_ies.viewer.state.look import Look
 
 if TYPE_CHECKING:
     from napari_ies.viewer.canvas.layers.stack import LayerStack
-    from napari_ies.viewer.regions.region_choice import SeenChange
+    from napari_ies.viewer.state.seen_change import SeenChange
     from napari_ies.viewer.volumes.frame import Frame
 
 CHANGE_NAME = "What if: change of probability"
