@@ -290,6 +290,8 @@ def test_samples_that_run_together_give_the_same_maps(name, engine):
     alone = running_estimates(model, image, mask, 1, engine, n_samples=6)
     together = running_estimates(model, image, mask, 3, engine, n_samples=6)
     assert [e.n_used for e in together] == [e.n_used for e in alone] == [1, 2, 3, 4, 5, 6]
+    # Only the whole map is the finished one, though the last samples' work is done together.
+    assert [e.done == e.total for e in together] == [False] * 5 + [True]
     for one, other in zip(together, alone, strict=True):
         torch.testing.assert_close(one.mean, other.mean, rtol=1e-10, atol=1e-14)
     assert together[-1].done == together[-1].total

@@ -80,9 +80,11 @@ def smoothgrad(
             for one in active:
                 if under_way == 0 or not one.converged(request.tolerance):
                     one.close_sample(under_way)
-                    yield one.estimate(done, total)
+                    if samples[under_way] < request.n_samples - 1:
+                        # All its steps may be done while samples of the last batch are left.
+                        yield one.estimate(min(done, total - 1), total)
         sample = samples.stop
-    for one in running if done < total else ():
+    for one in running:
         yield one.estimate(total, total)
 
 

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from napari_ies.viewer.state.reading import Reading
 
 FEATURES = (
+    "explaining.settings:SaliencySettings",
     "preparing.preparing:Preparing",
     "session.keeping:SessionKeeping",
     "planes.part:Planes",
-    "explaining.settings:SaliencySettings",
     "lesions.lesion_list:LesionList",
     "readout.part:Readout",
     "figure.figure_making:FigureMaking",
@@ -40,7 +40,8 @@ FEATURES = (
     "colouring.colouring:Colouring",
     "saving.saving:Saving",
 )
-"""What a person can do at the panel: module and class, in the order of tabs and buttons."""
+"""What a person can do at the panel: module and class, in the order of tabs and buttons. In that
+order they hear of what happens, too: layers are on offer before a session asks for one of them."""
 
 FIRST_STEPS = (
     "Open the images and a checkpoint, press Segment, then click a lesion in the image or in the "

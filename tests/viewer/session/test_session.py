@@ -731,3 +731,36 @@ def test_what_the_session_button_says_is_plain_text(hands, case, tmp_path, monke
     for one in (foot, hands.control("session")):
         assert "&lt;b&gt;bold&lt;/b&gt;" in one.toolTip()
     assert str(odd) in hands.panel.features["session"].controls.text
+
+
+def test_a_reopened_session_asks_for_its_layer_and_gives_way_to_the_demo(hands, case, monkeypatch):
+    from napari_ies.viewer.work import tasks
+    from napari_ies.viewer.work.tasks import once
+
+    folder, panel = read_case(hands, case), hands.panel
+    form, preparing = panel.features["explaining"].form, panel.features["preparing"]
+    layer = panel.state.model.layers[0]
+    assert layer != panel.state.model.default_layer
+    form.set_method("gradcam++")
+    form.layer.setCurrentIndex(1)
+    panel.explaining.explain(3)
+    hands.wait(lambda: hands.answered(3))
+    saved(hands)
+    # As in a window that was just opened: no network, and so no layers on offer.
+    preparing.checkpoint.set_failed()
+    panel.state.model = None
+    form.set_layers((), "")
+    panel.features["session"].open(folder)
+    hands.wait(lambda: panel.state.model is not None and len(panel.state.answers) == 2)
+    hands.finish()
+    assert panel.state.request.layer == layer
+    panel.explaining.explain_selected()
+    assert "computed before" in panel.status.text
+
+    other = case / "other.pth"
+    shutil.copy(case / "unet.pth", other)
+    shutil.copy(case / "unet.profile.json", case / "other.profile.json")
+    demo = once("Making", lambda: ([], str(other)))
+    monkeypatch.setattr(tasks, "make_demo", lambda: demo)
+    panel.features["help"].load_demo()
+    hands.wait(lambda: panel.state.model is not None and panel.state.model.model.path == other)

@@ -52,7 +52,8 @@ class FigureMaking(Feature):
     def __init__(self, services: Services) -> None:
         super().__init__(services)
         # Its own, so that a preview need not wait for a map that is being computed.
-        self.lane = self.work.lane("figure")
+        self.lane = self.work.lane("figure", gives_way=True)
+        self._previews = 0
         about = "Make a figure for a paper of the map on screen."
         self.button = button("Figure…", "figure", about, self._on_open)
         self.dialog: FigureDialog | None = None
@@ -138,7 +139,9 @@ class FigureMaking(Feature):
 
     def _draw_preview(self) -> None:
         dpi = PREVIEW_PIXELS / (self.settings().width / 25.4)
-        self._submit("preview", partial(figure_pixels, dpi=dpi), self._on_preview)
+        self._previews += 1
+        shown = partial(self._on_preview, self._previews)
+        self._submit("preview", partial(figure_pixels, dpi=dpi), shown)
 
     def _submit(
         self,
@@ -153,8 +156,8 @@ class FigureMaking(Feature):
     def _add(self, kind: str, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         self.lane.add(Errand(work, done, self._on_failed, key=kind))
 
-    def _on_preview(self, pixels: NDArray[np.uint8]) -> None:
-        if self.dialog is not None:
+    def _on_preview(self, number: int, pixels: NDArray[np.uint8]) -> None:
+        if self.dialog is not None and number == self._previews:
             self.dialog.set_preview(pixels)
 
     def _on_copy(self) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from napari_ies.errors import NapariIESError
+from napari_ies.network.absent import why_absent
 from napari_ies.viewer.canvas.layers import key_of
 from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.panel.availability import allow
@@ -258,8 +259,9 @@ class Preparing(Feature):
 
     def _on_checkpoint_wanted(self, path: str, device: str) -> None:
         """Load a checkpoint, unless it is the loaded one that a reopened reading lacks."""
-        loaded = self.state.model
-        if loaded is not None and self._is_lacking(loaded):
+        loaded, reading = self.state.model, self.state.reading
+        lacking = reading is not None and why_absent(reading.model)
+        if loaded is not None and lacking and self._is_lacking(loaded):
             self._give_network()
         elif path:
             if device:

@@ -77,7 +77,7 @@ class Run:
 
     def work(self) -> None:
         """Iterate the computation; runs in the worker thread and raises nothing."""
-        _give_way_to_the_window()
+        give_way_to_the_window()
         try:
             self.suspended = not self._iterate()
         except Exception as error:
@@ -131,7 +131,7 @@ class Run:
         return taken
 
 
-def _give_way_to_the_window() -> None:
+def give_way_to_the_window() -> None:
     """Lower the priority of this thread, and of the threads it computes with, where that is one's.
 
     Linux lowers that of the thread alone; elsewhere it would be that of the whole program.

@@ -13,6 +13,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_ies.viewer.work.job import give_way_to_the_window
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -50,10 +52,12 @@ class Lane:
         What its thread is called.
     on_added
         Called with every new errand: from then on there is something to poll.
+    gives_way
+        Whether its thread makes way for the window, as jobs do.
     """
 
-    def __init__(self, name: str, on_added: Callable[[], None]) -> None:
-        self._name, self._on_added = name, on_added
+    def __init__(self, name: str, on_added: Callable[[], None], *, gives_way: bool = False) -> None:
+        self._name, self._on_added, self._gives_way = name, on_added, gives_way
         self._silent = False
         self._lock = threading.Lock()
         self._urgent: deque[Errand] = deque()
@@ -107,6 +111,8 @@ class Lane:
             return None
 
     def _work(self) -> None:
+        if self._gives_way:
+            give_way_to_the_window()
         while (errand := self._next()) is not None:
             self._done.put(_outcome(errand))
 

@@ -80,9 +80,9 @@ class Runner:
         """Whether something runs or waits."""
         return self._run is not None or bool(self._waiting) or bool(self._suspended)
 
-    def lane(self, name: str) -> Lane:
-        """Return a thread of its own, called by a name, for small things beside the jobs."""
-        lane = Lane(name, self._wake)
+    def lane(self, name: str, *, gives_way: bool = False) -> Lane:
+        """Return a thread of its own for small things beside the jobs; see :class:`Lane`."""
+        lane = Lane(name, self._wake, gives_way=gives_way)
         self._lanes.append(lane)
         return lane
 
