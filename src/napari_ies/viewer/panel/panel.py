@@ -49,6 +49,7 @@ class Panel(QWidget):
         self._welcome, self._result = QVBoxLayout(), QVBoxLayout()
         self._lesions, self._notices, self._lines = QVBoxLayout(), QVBoxLayout(), QVBoxLayout()
         self._views, self._buttons = QHBoxLayout(), QHBoxLayout()
+        self._buttons.addStretch(1)
 
     def place(self, placed: Placed) -> None:
         """Put widgets where they belong, behind those that are there."""
@@ -116,7 +117,6 @@ class Panel(QWidget):
         font = disclaimer.font()
         font.setPointSizeF(font.pointSizeF() * 0.85)
         disclaimer.setFont(font)
-        self._buttons.addStretch(1)
         return column(None, row(self._views, None), self._buttons, self._lines, disclaimer)
 
 
