@@ -431,3 +431,6 @@ def test_every_control_is_named_explained_seen_and_in_its_place(hands):
         places = [buttons[text].mapTo(hands.panel, buttons[text].rect().center()) for text in row]
         assert [place.x() for place in places] == sorted(place.x() for place in places)
         assert len({place.y() for place in places}) == 1
+        # What is done with the patient stands on the right, how it is seen on the left.
+        middle, panel = sum(place.x() for place in places) / len(places), hands.panel.width()
+        assert middle > panel / 2 if "Save…" in row else middle < panel / 2
