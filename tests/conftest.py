@@ -44,6 +44,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         window = "make_napari_viewer" in getattr(item, "fixturenames", ())
         if window or item.get_closest_marker("real_data") is not None:
             item.add_marker(pytest.mark.slow)
+    # The slow ones first: at the end no worker then waits for another one's last long test.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def pytest_xvfb_disable() -> bool:
@@ -56,6 +58,8 @@ def pytest_sessionstart() -> None:
         # Qt must draw on that screen, with Mesa's software OpenGL, whatever the session says.
         os.environ.pop("WAYLAND_DISPLAY", None)
         os.environ.update(QT_QPA_PLATFORM="xcb", LIBGL_ALWAYS_SOFTWARE="1")
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            os.environ.setdefault("LP_NUM_THREADS", "0")  # as above, for what Mesa draws
 
 
 @dataclass(frozen=True)
