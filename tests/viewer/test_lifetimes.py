@@ -106,3 +106,22 @@ def test_a_second_viewer_is_closed_while_it_computes(segmented, segmented_elsewh
     wait_until_done(qtbot, run)
     del run
     wait_until_gone(qtbot, gone)
+
+
+def test_each_part_lets_go_whatever_the_others_raise():
+    from napari_ies.viewer.widget import _let_go
+
+    released = []
+
+    def failing():
+        raise ValueError("odd")
+
+    def gone():
+        raise RuntimeError("wrapped C/C++ object has been deleted")
+
+    attached = [failing, gone, lambda: released.append("last")]
+    with pytest.raises(ValueError, match="odd"):
+        _let_go(attached)
+    assert released == ["last"]
+    _let_go(attached)
+    assert released == ["last"]

@@ -143,7 +143,16 @@ def _feature(path: str) -> type[Feature]:
 
 
 def _let_go(attached: list[Callable[[], object]], _: object = None) -> None:
-    """Leave nothing in the viewer that holds the panel, even if that is being destroyed."""
+    """Leave nothing in the viewer that holds the panel, even if that is being destroyed.
+
+    Each lets go, whatever the others raise; the first failure is raised in the end.
+    """
+    failures = []
     while attached:
-        with suppress(RuntimeError):  # its Qt side is gone, and what it had there
-            attached.pop(0)()
+        try:
+            with suppress(RuntimeError):  # its Qt side is gone, and what it had there
+                attached.pop(0)()
+        except Exception as failure:
+            failures.append(failure)
+    if failures:
+        raise failures[0]
