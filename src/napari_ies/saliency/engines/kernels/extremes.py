@@ -10,19 +10,20 @@ a brick's phases are those of every row.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from napari_ies.saliency.engines.kernels.language import jit, tl
-from napari_ies.saliency.engines.kernels.strided import filled, power_of_two
+from napari_ies.saliency.engines.kernels.strided import Brick, filled
 
 if TYPE_CHECKING:
     from napari_ies.geometry.box import Triple
     from napari_ies.saliency.engines.kernels.strided import Canvases, Strided
 
+# Pointers among these are not assumed to be aligned.
 BRICKS = (
+    *("base", "highest", "lowest"),
     *("rows", "x", "y", "z", "first_x", "first_y", "first_z", "bricks_y", "bricks_z"),
     *("low_x", "low_y", "low_z", "high_x", "high_y", "high_z"),
     *("start_x", "start_y", "start_z", "step_c", "step_x", "step_y", "step_z"),
@@ -31,25 +32,8 @@ PADDING = ("pad_x", "pad_y", "pad_z")
 STRIDES = ("row_r", "row_c", "row_x", "row_y", "row_z")
 
 
-@dataclass(frozen=True)
-class Brick:
-    """What one program owns.
-
-    Parameters
-    ----------
-    size
-        Voxels along each axis, powers of two, 16 together at the least; of a strided convolution
-        so many of its output, each with all phases of the stride.
-    terms
-        Of the sum over channels at once.
-    warps, stages
-        Threads by 32, and loads under way.
-    """
-
-    size: Triple = (4, 4, 4)
-    terms: int = 32
-    warps: int = 4
-    stages: int = 1
+WHOLE_LINES = Brick((1, 4, 64))
+"""Rows that are there are read along their lines."""
 
 
 class LastLayer:
@@ -111,33 +95,38 @@ class LastLayer:
         )
 
 
-def reduce_rows(
-    values: torch.Tensor, base: torch.Tensor, canvases: Canvases, brick: Brick
-) -> None:
-    """Take in rows (R, C, x, y, z) that start at `base`, (R, 3), in the domain."""
-    low, high = canvases.bounds
-    bricks = _each(lambda a, b, size: -(-(b - a) // size), low, high, brick.size)
-    if min(bricks) < 1 or not len(values):
-        return
-    _reduced[(math.prod(bricks),)](
-        values,
-        base.contiguous(),
-        canvases.highest,
-        canvases.lowest,
-        len(values),
-        *values.shape[2:],
-        *low,
-        *bricks[1:],
-        *low,
-        *high,
-        *canvases.start,
-        *canvases.highest.stride(),
-        *values.stride(),
-        values.shape[1],
-        power_of_two(values.shape[1]) if values.shape[1] > 2 else 2,
-        *brick.size,
-        num_warps=brick.warps,
-    )
+class ReduceRows:
+    """Takes rows that are there into the extremes; `brick` is what a program owns."""
+
+    def __init__(self, brick: Brick = WHOLE_LINES) -> None:
+        self._brick = brick
+
+    def __call__(self, values: torch.Tensor, base: torch.Tensor, canvases: Canvases) -> None:
+        """Take in rows (R, C, x, y, z) that start at `base`, (R, 3), in the domain."""
+        brick, width = self._brick, values.shape[1]
+        low, high = canvases.bounds
+        bricks = _each(lambda a, b, size: -(-(b - a) // size), low, high, brick.size)
+        if min(bricks) < 1 or not len(values):
+            return
+        _reduced[(math.prod(bricks),)](
+            values,
+            base.contiguous(),
+            canvases.highest,
+            canvases.lowest,
+            len(values),
+            *values.shape[2:],
+            *low,
+            *bricks[1:],
+            *low,
+            *high,
+            *canvases.start,
+            *canvases.highest.stride(),
+            *values.stride(),
+            width,
+            1 << (width - 1).bit_length(),
+            *brick.size,
+            num_warps=brick.warps,
+        )
 
 
 def _each(rule: Any, *triples: Triple) -> Triple:
@@ -216,7 +205,11 @@ def _last_layer(  # type: ignore[no-untyped-def]
             for step in range(TX * TY * TZ * (IN_FILLED // TERMS)):
                 tap = step // (IN_FILLED // TERMS)
                 term = step % (IN_FILLED // TERMS) * TERMS + tl.arange(0, TERMS)
-                vx, vy, vz = nx - ax - tap // (TY * TZ), ny - ay - tap // TZ % TY, nz - az - tap % TZ
+                vx, vy, vz = (
+                    nx - ax - tap // (TY * TZ),
+                    ny - ay - tap // TZ % TY,
+                    nz - az - tap % TZ,
+                )
                 there = (vx >= 0) & (vx < x) & (vy >= 0) & (vy < y) & (vz >= 0) & (vz < z)
                 one = tl.load(
                     start + (((vx * y + vy) * z + vz) * IN)[:, None] + term[None, :],
@@ -242,9 +235,7 @@ def _last_layer(  # type: ignore[no-untyped-def]
     at = (ux - start_x).to(tl.int64) * step_x + (uy - start_y) * step_y + (uz - start_z) * step_z
     at += (channel * step_c)[None, :]
     former = tl.load(highest + at, mask=there, other=0.0)
-    tl.store(
-        highest + at, tl.maximum(former, most, propagate_nan=tl.PropagateNan.ALL), mask=there
-    )
+    tl.store(highest + at, tl.maximum(former, most, propagate_nan=tl.PropagateNan.ALL), mask=there)
     former = tl.load(lowest + at, mask=there, other=0.0)
     tl.store(lowest + at, tl.minimum(former, least, propagate_nan=tl.PropagateNan.ALL), mask=there)
 

@@ -8,10 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch.nn import functional
 
 if TYPE_CHECKING:
+    import torch
+
     from napari_ies.geometry.box import Triple
 
 NARROWEST = 16
@@ -61,9 +62,7 @@ class Strided:
 
     def size(self, size: Triple) -> Triple:
         """Return the size of what a cotangent of a size becomes."""
-        x, y, z = (
-            (n - 1) * s + k for n, s, k in zip(size, self.stride, self.kernel, strict=True)
-        )
+        x, y, z = ((n - 1) * s + k for n, s, k in zip(size, self.stride, self.kernel, strict=True))
         return x, y, z
 
     def by_taps(self, dtype: torch.dtype) -> torch.Tensor:
@@ -104,32 +103,27 @@ class Strided:
 class Behind:
     """What happens to rows behind a convolution, in one pass with it: each part if it is there.
 
-    A row is set to zero outside the domain; another cotangent of the same voxels is added; the
-    sum is multiplied by the slopes of the activation there.
+    Other cotangents of the same voxels are added, the sum is multiplied by the slopes of the
+    activation there, and what lies outside the domain is set to zero. Places are (R, 3), int64 on
+    the device, and may lie outside.
 
     Parameters
     ----------
-    base
-        (R, 3), integers on the device: where in the domain each row starts.
-    domain
-        Size of the domain.
-    added
-        (R, O, x, y, z), on a part of the row's box: what else reaches these voxels. What lies
-        outside the row's box is dropped.
-    added_base
-        Where that starts, as `base`.
-    slopes
-        (1 or R, O, x, y, z): of all rows or of each; rows are zero outside them.
-    slopes_start
-        Where they start.
+    added, added_at
+        (R, O, x, y, z), and where each starts in its row's box; what lies outside that is dropped.
+    slopes, slopes_at
+        (1 or R, O, x, y, z): of all rows or of each, and where each row's box starts in them; rows
+        are zero outside.
+    domain, domain_at
+        Its size, and where each row's box starts in it.
     """
 
-    base: torch.Tensor
-    domain: Triple
     added: torch.Tensor | None = None
-    added_base: torch.Tensor | None = None
+    added_at: torch.Tensor | None = None
     slopes: torch.Tensor | None = None
-    slopes_start: Triple = (0, 0, 0)
+    slopes_at: torch.Tensor | None = None
+    domain: Triple = (0, 0, 0)
+    domain_at: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +153,48 @@ class Canvases:
         x, y, z = (int(n) for n in low)
         a, b, c = (int(n) for n in high)
         return (x, y, z), (a, b, c)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What one program computes at once.
+
+    Parameters
+    ----------
+    places, channels
+        Its size; a power of two and a multiple of 16 each.
+    terms
+        Of the sum over channels at once.
+    warps, stages
+        Threads by 32, and loads under way.
+    """
+
+    places: int = 64
+    channels: int = 32
+    terms: int = 32
+    warps: int = 4
+    stages: int = 3
+
+
+@dataclass(frozen=True)
+class Brick:
+    """What one program owns.
+
+    Parameters
+    ----------
+    size
+        Voxels along each axis, powers of two, 16 together at the least; of a strided convolution
+        so many of its output, each with all phases of the stride.
+    terms
+        Of the sum over channels at once.
+    warps, stages
+        Threads by 32, and loads under way.
+    """
+
+    size: Triple = (4, 4, 4)
+    terms: int = 32
+    warps: int = 4
+    stages: int = 1
 
 
 def filled(channels: int) -> int:

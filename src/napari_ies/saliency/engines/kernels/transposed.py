@@ -8,43 +8,26 @@ the rows behind the convolution is done before they are written.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from napari_ies.saliency.engines.kernels.language import jit, tl
-from napari_ies.saliency.engines.kernels.strided import filled
+from napari_ies.saliency.engines.kernels.strided import Behind, filled
 
 if TYPE_CHECKING:
-    from napari_ies.saliency.engines.kernels.strided import Behind, Strided
+    from napari_ies.saliency.engines.kernels.strided import Strided, Tile
 
+NOTHING = Behind()
+
+AT = ("added_at", "slopes_at", "domain_at")
+"""Places of rows; they are not assumed to be aligned, as a row's are 24 bytes."""
 SIZES = ("rows", "x", "y", "z", "wide", "high", "deep")
-PLACES = (
-    *("placed", "adding", "sloped", "end_x", "end_y", "end_z", "add_x", "add_y", "add_z"),
-    *("slope_row", "from_x", "from_y", "from_z", "slope_x", "slope_y", "slope_z"),
+BEHIND = (
+    *("adding", "add_x", "add_y", "add_z"),
+    *("sloped", "slope_row", "slope_x", "slope_y", "slope_z"),
+    *("cutting", "end_x", "end_y", "end_z"),
 )
-
-
-@dataclass(frozen=True)
-class Tile:
-    """What one program computes at once.
-
-    Parameters
-    ----------
-    places, channels
-        Its size; a power of two and a multiple of 16 each.
-    terms
-        Of the sum over channels at once.
-    warps, stages
-        Threads by 32, and loads under way.
-    """
-
-    places: int = 64
-    channels: int = 32
-    terms: int = 32
-    warps: int = 4
-    stages: int = 3
 
 
 class TransposedRows:
@@ -65,8 +48,9 @@ class TransposedRows:
         self._convolution, self._precision, self._tile = convolution, precision, tile
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         self._weight = convolution.by_taps(dtype)
+        self._nowhere = torch.zeros((1, 3), dtype=torch.int64, device=self._weight.device)
 
-    def __call__(self, values: torch.Tensor, behind: Behind | None = None) -> torch.Tensor:
+    def __call__(self, values: torch.Tensor, behind: Behind = NOTHING) -> torch.Tensor:
         """Return the rows (R, O, X, Y, Z), channels last, of cotangents (R, I, x, y, z)."""
         convolution, tile = self._convolution, self._tile
         values = values.contiguous(memory_format=torch.channels_last_3d)
@@ -79,7 +63,10 @@ class TransposedRows:
             device=values.device,
             memory_format=torch.channels_last_3d,
         )
-        channels, terms = _divisor(filled(width), tile.channels), _divisor(filled(before), tile.terms)
+        channels, terms = (
+            _divisor(filled(width), tile.channels),
+            _divisor(filled(before), tile.terms),
+        )
         places = len(values)
         for extent, step in zip(size, convolution.stride, strict=True):
             places *= -(-extent // step)
@@ -88,13 +75,16 @@ class TransposedRows:
             values,
             self._weight,
             output,
-            *_arguments(values, behind),
+            *self._arguments(values, behind),
             len(values),
             x,
             y,
             z,
             *size,
-            *before_and_behind(before, width),
+            before,
+            width,
+            filled(before),
+            filled(width),
             *convolution.kernel,
             *convolution.stride,
             self._precision,
@@ -106,10 +96,30 @@ class TransposedRows:
         )
         return output
 
+    def _arguments(self, values: torch.Tensor, behind: Behind) -> tuple[Any, ...]:
+        """Return what the kernel is told of the steps behind: their tensors, then plain numbers.
 
-def before_and_behind(before: int, behind: int) -> tuple[int, int, int, int]:
-    """Return the channels of a convolution, as they are and filled up."""
-    return before, behind, filled(before), filled(behind)
+        A tensor that is not there is replaced by one of its type, which is then not read: another
+        type would be another variant to compile.
+        """
+        layout, places = (
+            torch.channels_last_3d,
+            (behind.added_at, behind.slopes_at, behind.domain_at),
+        )
+        added = values if behind.added is None else behind.added.contiguous(memory_format=layout)
+        slopes = values if behind.slopes is None else behind.slopes.contiguous(memory_format=layout)
+        return (
+            added,
+            slopes,
+            *(self._nowhere if place is None else place.contiguous() for place in places),
+            int(behind.added is not None),
+            *added.shape[2:],
+            int(behind.slopes is not None),
+            slopes[0].numel() if len(slopes) > 1 else 0,
+            *slopes.shape[2:],
+            int(behind.domain_at is not None),
+            *behind.domain,
+        )
 
 
 def _divisor(whole: int, at_most: int) -> int:
@@ -117,58 +127,29 @@ def _divisor(whole: int, at_most: int) -> int:
     return min(whole & -whole, at_most)
 
 
-def _arguments(values: torch.Tensor, behind: Behind | None) -> tuple[Any, ...]:
-    """Return what the kernel is told of the steps behind: their tensors, then plain numbers.
-
-    A tensor that is not there is replaced by another one, which is then not read.
-    """
-    if behind is None:
-        return (values, values, values, values, *(0 for _ in PLACES))
-    added, slopes = behind.added, behind.slopes
-    layout = torch.channels_last_3d
-    added = values if added is None else added.contiguous(memory_format=layout)
-    slopes = values if slopes is None else slopes.contiguous(memory_format=layout)
-    return (
-        behind.base.contiguous(),
-        added,
-        (behind.base if behind.added_base is None else behind.added_base).contiguous(),
-        slopes,
-        1,
-        int(behind.added is not None),
-        int(behind.slopes is not None),
-        *behind.domain,
-        *added.shape[2:],
-        slopes[0].numel() if len(slopes) > 1 else 0,
-        *behind.slopes_start,
-        *slopes.shape[2:],
-    )
-
-
-@jit(*SIZES, *PLACES)
+@jit(*AT, *BEHIND, *SIZES)
 def _transposed_rows(  # type: ignore[no-untyped-def]
     values,
     weight,
     output,
-    base,
     added,
-    added_base,
     slopes,
-    placed,
+    added_at,
+    slopes_at,
+    domain_at,
     adding,
-    sloped,
-    end_x,
-    end_y,
-    end_z,
     add_x,
     add_y,
     add_z,
+    sloped,
     slope_row,
-    from_x,
-    from_y,
-    from_z,
     slope_x,
     slope_y,
     slope_z,
+    cutting,
+    end_x,
+    end_y,
+    end_z,
     rows,
     x,
     y,
@@ -229,32 +210,30 @@ def _transposed_rows(  # type: ignore[no-untyped-def]
 
     ox, oy, oz = SX * mx + px, SY * my + py, SZ * mz + pz
     real = inside[:, None] & (channel[None, :] < OUT)
-    if placed:
-        ux = tl.load(base + 3 * row, mask=inside, other=0) + ox
-        uy = tl.load(base + 3 * row + 1, mask=inside, other=0) + oy
-        uz = tl.load(base + 3 * row + 2, mask=inside, other=0) + oz
-        if adding:
-            wx = ux - tl.load(added_base + 3 * row, mask=inside, other=0)
-            wy = uy - tl.load(added_base + 3 * row + 1, mask=inside, other=0)
-            wz = uz - tl.load(added_base + 3 * row + 2, mask=inside, other=0)
-            there = (wx >= 0) & (wx < add_x) & (wy >= 0) & (wy < add_y) & (wz >= 0) & (wz < add_z)
-            voxel = ((row_long * add_x + wx) * add_y + wy) * add_z + wz
-            total += tl.load(
-                added + voxel[:, None] * OUT + channel[None, :],
-                mask=real & there[:, None],
-                other=0.0,
-            ).to(tl.float32)
-        if sloped:
-            wx, wy, wz = ux - from_x, uy - from_y, uz - from_z
-            there = (wx >= 0) & (wx < slope_x) & (wy >= 0) & (wy < slope_y)
-            there = there & (wz >= 0) & (wz < slope_z)
-            voxel = (wx * slope_y + wy) * slope_z + wz
-            total *= tl.load(
-                slopes + row_long[:, None] * slope_row + voxel[:, None] * OUT + channel[None, :],
-                mask=real & there[:, None],
-                other=0.0,
-            ).to(tl.float32)
-        there = (ux >= 0) & (ux < end_x) & (uy >= 0) & (uy < end_y) & (uz >= 0) & (uz < end_z)
+    if adding:
+        wx = ox - tl.load(added_at + 3 * row, mask=inside, other=0).to(tl.int32)
+        wy = oy - tl.load(added_at + 3 * row + 1, mask=inside, other=0).to(tl.int32)
+        wz = oz - tl.load(added_at + 3 * row + 2, mask=inside, other=0).to(tl.int32)
+        there = (wx >= 0) & (wx < add_x) & (wy >= 0) & (wy < add_y) & (wz >= 0) & (wz < add_z)
+        voxel = ((row_long * add_x + wx) * add_y + wy) * add_z + wz
+        total += tl.load(
+            added + voxel[:, None] * OUT + channel[None, :], mask=real & there[:, None], other=0.0
+        ).to(tl.float32)
+    if sloped:
+        wx = ox + tl.load(slopes_at + 3 * row, mask=inside, other=0).to(tl.int32)
+        wy = oy + tl.load(slopes_at + 3 * row + 1, mask=inside, other=0).to(tl.int32)
+        wz = oz + tl.load(slopes_at + 3 * row + 2, mask=inside, other=0).to(tl.int32)
+        there = (wx >= 0) & (wx < slope_x) & (wy >= 0) & (wy < slope_y)
+        there = there & (wz >= 0) & (wz < slope_z)
+        voxel = row_long * slope_row + ((wx * slope_y + wy) * slope_z + wz) * OUT
+        total *= tl.load(
+            slopes + voxel[:, None] + channel[None, :], mask=real & there[:, None], other=0.0
+        ).to(tl.float32)
+    if cutting:
+        wx = ox + tl.load(domain_at + 3 * row, mask=inside, other=0).to(tl.int32)
+        wy = oy + tl.load(domain_at + 3 * row + 1, mask=inside, other=0).to(tl.int32)
+        wz = oz + tl.load(domain_at + 3 * row + 2, mask=inside, other=0).to(tl.int32)
+        there = (wx >= 0) & (wx < end_x) & (wy >= 0) & (wy < end_y) & (wz >= 0) & (wz < end_z)
         total = tl.where(there[:, None], total, 0.0)
     voxel = ((row_long * wide + ox) * high + oy) * deep + oz
     tl.store(output + voxel[:, None] * OUT + channel[None, :], total, mask=real)

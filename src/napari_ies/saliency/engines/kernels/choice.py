@@ -1,0 +1,246 @@
+"""Which kernels take rows through a network's convolutions: found by trial, once for a network."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+
+from napari_ies.saliency.engines.kernels.candidates import (
+    LIBRARY,
+    last_candidates,
+    reducing_candidates,
+    row_candidates,
+)
+from napari_ies.saliency.engines.kernels.plain import library_rows, reduced
+from napari_ies.saliency.engines.kernels.strided import Canvases
+from napari_ies.saliency.engines.kernels.trial import TOLERATED, Trial, device_clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from napari_ies.geometry.box import Triple
+    from napari_ies.saliency.engines.kernels.candidates import Into, Rows
+    from napari_ies.saliency.engines.kernels.strided import Strided
+
+    Clock = Callable[[Callable[[], object]], float]
+
+logger = logging.getLogger("napari_ies")
+
+TRIAL_BYTES, MOST_ROWS, CHECKED_ROWS = 64_000_000, 128, 2
+"""What the cotangents of a trial may take, how many rows these are at the most, and how many of
+them are compared in float64."""
+APART = 4
+"""So many voxels of a layer's output the rows of a trial lie apart along each axis, at most."""
+EXTREMES = "rows into extremes"
+
+
+@dataclass(frozen=True, eq=False)
+class Kernels:
+    """What takes rows through a network's convolutions where that is not PyTorch's own.
+
+    Parameters
+    ----------
+    rows
+        By the number of the network's node; what is not there is computed as without kernels.
+    last
+        Takes rows through the network's first convolution into the extremes; None if rows are
+        computed first.
+    reduces
+        Takes rows that are there into the extremes; None if that is done as without kernels.
+    said
+        What computes which convolution, for the provenance; empty where no kernel is used.
+    """
+
+    rows: Mapping[int, Rows] = field(default_factory=dict)
+    last: Into | None = None
+    reduces: Into | None = None
+    said: Mapping[str, str] = field(default_factory=dict)
+
+
+PLAIN = Kernels()
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A convolution of a network, as rows go through it.
+
+    Parameters
+    ----------
+    node
+        Its number.
+    convolution
+        Itself.
+    size
+        Of the cotangents of one row.
+    first
+        Whether it alone reads the network's input.
+    """
+
+    node: int
+    convolution: Strided
+    size: Triple
+    first: bool
+
+
+class Choosing:
+    """Kernels that are chosen in the background, and not waited for.
+
+    Parameters
+    ----------
+    choose
+        Runs the trials.
+    """
+
+    def __init__(self, choose: Callable[[], Kernels]) -> None:
+        self._choose, self._chosen = choose, PLAIN
+        # Ends with the program, however long a compiler takes.
+        self._thread = threading.Thread(target=self._run, name="kernels", daemon=True)
+        self._thread.start()
+
+    def now(self) -> Kernels:
+        """Return what was chosen, or no kernels as long as the trials run."""
+        return self._chosen
+
+    def wait(self) -> Kernels:
+        """Return what was chosen, when the trials are over."""
+        self._thread.join()
+        return self._chosen
+
+    def _run(self) -> None:
+        try:
+            self._chosen = self._choose()
+        except Exception:  # without kernels everything works as well
+            logger.warning("Kernels could not be tried; none is used.", exc_info=True)
+
+
+def choose_kernels(
+    subjects: Sequence[Subject],
+    device: torch.device,
+    precision: str = "float32",
+    clock: Clock = device_clock,
+) -> Kernels:
+    """Try what there is for each convolution, on random cotangents.
+
+    Parameters
+    ----------
+    subjects
+        The convolutions.
+    device
+        Where they compute; on the CPU there are no kernels.
+    precision
+        What is asked for: ``"float32"``, ``"tf32"`` or ``"bf16"``.
+    clock
+        Tells how long a call takes.
+    """
+    if device.type != "cuda":
+        return PLAIN
+    with torch.cuda.device(device), torch.no_grad():
+        return tried(subjects, precision, clock)
+
+
+def tried(subjects: Sequence[Subject], precision: str, clock: Clock) -> Kernels:
+    """Return the fastest right way for each convolution, wherever it computes."""
+    rows: dict[int, Rows] = {}
+    said: dict[str, str] = {}
+    last = reduces = None
+    for subject in subjects:
+        trial = _RowsTrial(subject, precision, clock)
+        found = trial.fastest()
+        if found is None:
+            continue
+        name, way = found
+        said[subject.convolution.name] = name
+        if name != LIBRARY:
+            rows[subject.node] = way
+        if subject.first:
+            reduces, last, name = trial.into_extremes(way)
+            if name:
+                said[EXTREMES] = name
+    return Kernels(rows, last, reduces, said)
+
+
+class _RowsTrial:
+    """Random cotangents of one convolution, and what becomes of them in float64."""
+
+    def __init__(self, subject: Subject, precision: str, clock: Clock) -> None:
+        self._convolution = convolution = subject.convolution
+        self._precision, self._clock = precision, clock
+        weight = convolution.weight
+        generator = torch.Generator(weight.device).manual_seed(0)
+        one = (convolution.channels[0], *subject.size)
+        rows = min(max(TRIAL_BYTES // (4 * math.prod(one)), CHECKED_ROWS), MOST_ROWS)
+        self._values = torch.randn((rows, *one), generator=generator, device=weight.device)
+        self._values = self._values.contiguous(memory_format=torch.channels_last_3d)
+        self._base = torch.randint(APART + 1, (rows, 3), generator=generator, device=weight.device)
+        self._checked = self._values[:CHECKED_ROWS]
+        self._expected = library_rows(convolution, self._checked.double())
+
+    def fastest(self) -> tuple[str, Rows] | None:
+        """Return what takes rows through the convolution fastest, and what it is called."""
+        trial: Trial[Rows] = Trial(
+            self._convolution.name,
+            self._expected,
+            lambda way: way(self._checked),
+            lambda way: way(self._values),
+            TOLERATED[self._precision],
+            self._clock,
+        )
+        return trial.fastest(row_candidates(self._convolution, self._precision))
+
+    def into_extremes(self, way: Rows) -> tuple[Into | None, Into | None, str]:
+        """Return what takes rows into the extremes, what does so with the convolution, and a name.
+
+        The second is None where it is not faster than `way` and the first. The name is that of
+        what will be used, empty where nothing is.
+        """
+        convolution = self._convolution
+        padding = torch.tensor(convolution.padding, device=self._base.device)
+        base = self._base * torch.tensor(convolution.stride, device=padding.device) - padding
+        expected = self._canvases(torch.float64)
+        reduced(self._expected, base[:CHECKED_ROWS], expected)
+
+        def check(into: Into, values: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+            canvases = self._canvases(torch.float32)
+            into(values, at[: len(values)], canvases)
+            return torch.stack([canvases.highest, canvases.lowest])
+
+        there, canvases = self._expected.float(), self._canvases(torch.float32)
+        rows = way(self._values)
+        both = torch.stack([expected.highest, expected.lowest])
+        reducing: Trial[Into] = Trial(
+            EXTREMES,
+            both,
+            lambda into: check(into, there, base),
+            lambda into: into(rows, base, canvases),
+            TOLERATED["float32"],
+            self._clock,
+        )
+        reduces = reducing.fastest(reducing_candidates())
+        if reduces is None:
+            return None, None, ""
+        trial: Trial[Into] = Trial(
+            f"{convolution.name}, {EXTREMES}",
+            both,
+            lambda into: check(into, self._checked, self._base),
+            lambda into: into(self._values, self._base, canvases),
+            TOLERATED[self._precision],
+            self._clock,
+        )
+        after = last_candidates(convolution, self._precision, way, reduces[1])
+        found = trial.fastest(after)
+        if found is None or found[0] == after[0].name:
+            return reduces[1], None, reduces[0]
+        return reduces[1], found[1], found[0]
+
+    def _canvases(self, dtype: torch.dtype) -> Canvases:
+        """Return canvases that hold all rows but for a margin of one voxel."""
+        sizes = zip(self._expected.shape[2:], self._convolution.stride, strict=True)
+        x, y, z = (size + APART * stride - 2 for size, stride in sizes)
+        highest = self._values.new_zeros((self._expected.shape[1], x, y, z), dtype=dtype)
+        domain = (x + 1, y + 1, z + 1)
+        return Canvases(highest, torch.zeros_like(highest), (0, 0, 0), domain)

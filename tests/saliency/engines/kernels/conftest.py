@@ -1,0 +1,17 @@
+"""Kernels run on a card where there is one, else on the CPU in Triton's interpreter."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # is read when a kernel is defined
+
+
+@pytest.fixture
+def device() -> torch.device:
+    pytest.importorskip("triton", reason="Triton is not installed: it is there for Linux alone")
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

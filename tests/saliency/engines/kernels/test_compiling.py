@@ -1,0 +1,62 @@
+"""The kernels compile for cards that are not here: the interpreter takes what compilers refuse."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+COMPILE = """
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from napari_ies.saliency.engines.kernels import extremes, transposed
+
+POINTERS = {"values", "weight", "output", "added", "slopes", "highest", "lowest"}
+PLACES = {"base", "added_at", "slopes_at", "domain_at"}
+THREES = dict(KX=3, KY=3, KZ=3, SX=2, SY=2, SZ=2)
+TWOS = dict(TX=2, TY=2, TZ=2, SX=2, SY=2, SZ=2)
+BRICK = dict(BX=4, BY=4, BZ=4)
+KERNELS = [
+    (transposed._transposed_rows, dict(IN=20, OUT=5, IN_FILLED=32, OUT_FILLED=16, **THREES,
+        PRECISION="tf32x3", PLACES_AT_ONCE=64, CHANNELS=16, TERMS=32)),
+    (transposed._transposed_rows, dict(IN=16, OUT=64, IN_FILLED=16, OUT_FILLED=64, **THREES,
+        PRECISION="bf16", PLACES_AT_ONCE=64, CHANNELS=64, TERMS=16)),
+    (extremes._last_layer, dict(IN=32, OUT=2, IN_FILLED=32, COLUMNS=16, **TWOS,
+        PRECISION="tf32x3", TERMS=32, **BRICK)),
+    (extremes._last_layer, dict(IN=32, OUT=1, IN_FILLED=32, COLUMNS=16, **TWOS,
+        PRECISION="ieee", TERMS=32, **BRICK)),
+    (extremes._reduced, dict(OUT=3, COLUMNS=4, **BRICK)),
+]
+for capability, (kernel, fixed) in [(80, KERNELS[0]), *((90, each) for each in KERNELS)]:
+    names, half = kernel.arg_names, fixed.get("PRECISION") == "bf16"
+    types = {name: "constexpr" if name in fixed else "i32" for name in names}
+    types |= {name: "*fp32" for name in names if name in POINTERS}
+    types |= {name: "*i64" for name in names if name in PLACES}
+    if half:
+        types["weight"] = "*bf16"
+    constants = {(names.index(name),): value for name, value in fixed.items()}
+    source = ASTSource(fn=kernel, signature=types, constexprs=constants)
+    made = triton.compile(source, target=GPUTarget("cuda", capability, 32),
+                          options={"num_warps": 4, "num_stages": 3})
+    assert made.asm["cubin"]
+"""
+
+
+@pytest.mark.slow
+def test_kernels_compile(tmp_path):
+    triton = pytest.importorskip("triton", reason="Triton is not installed: it is for Linux alone")
+    if tuple(map(int, triton.__version__.split(".")[:2])) < (3, 3):
+        pytest.skip("an older Triton is told otherwise what to compile")
+    environment = {**os.environ, "TRITON_CACHE_DIR": str(tmp_path)}
+    environment.pop("TRITON_INTERPRET", None)
+    ran = subprocess.run(
+        [sys.executable, "-c", COMPILE],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
