@@ -9,15 +9,15 @@ alignment, and what lies outside a layer's domain is zero, as its padding says.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from napari_ies.geometry.box import Box, Triple
-from napari_ies.saliency.engines.moves import Move, Scaling, Tables
+from napari_ies.saliency.engines.moves import Move, Scaling
 from napari_ies.saliency.engines.patches import Boxes, Kept
 from napari_ies.saliency.engines.plan import Route, sent
 
@@ -106,7 +106,7 @@ class Pointwise(VoxelwiseLayer):
         assert isinstance(scaling, Scaling)  # noqa: S101 - `route` says so
         assert slopes is not None  # noqa: S101 - forward has given them
         # Either every row is of the only input, or there is one row for each.
-        scaling.scale(values, slopes.values)
+        scaling.scale(values, slopes)
         return [values]
 
 
@@ -204,15 +204,15 @@ class Upsampling(Layer):
             weights, base[:, axis] = self._row_weights(boxes, axis, size)
             tables.append(torch.from_numpy(weights))
         x, y, z = (table.shape[2] for table in tables)
-        numbers = torch.arange(len(base))
-        move = Interpolating(base, boxes.size, sizes[0], (numbers, *tables))
+        move = Interpolating(base, boxes.size, sizes[0], weights=tuple(tables))
         return Route((Boxes(base, (x, y, z)),), (move,))
 
     def pull(
         self, values: torch.Tensor, moves: tuple[Move, ...], slopes: Kept | None
     ) -> list[torch.Tensor]:
         (move,) = moves
-        for weights in move.tables[1:]:
+        assert isinstance(move, Interpolating)  # noqa: S101 - `route` says so
+        for weights in move.weights:
             values = torch.einsum("rcxyz,rxi->rcyzi", values, weights.to(values))
         return [values]
 
@@ -232,8 +232,16 @@ class Upsampling(Layer):
         return np.take_along_axis(padded, columns[:, None, :], axis=2), first
 
 
+@dataclass(frozen=True, eq=False)
 class Interpolating(Move):
-    """Interpolates rows: its tables are the matrix of each along each axis, however moved."""
+    """Interpolates rows, by a matrix for each of them along each axis, (R, outputs, inputs)."""
 
-    def _made(self, start: torch.Tensor, like: torch.Tensor, origin: Triple) -> Tables:
-        return tuple(sent(table.to(like.dtype), like.device) for table in self.tables[1:])
+    weights: tuple[torch.Tensor, ...] = ()
+
+    def by_index(self, at: torch.Tensor, like: torch.Tensor) -> Self:
+        return replace(
+            self, at=at, weights=tuple(sent(w.to(like.dtype), like.device) for w in self.weights)
+        )
+
+    def part(self, rows: slice) -> Self:
+        return replace(super().part(rows), weights=tuple(w[rows] for w in self.weights))

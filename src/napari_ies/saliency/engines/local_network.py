@@ -149,7 +149,7 @@ class LocalNetwork:
             del values
             for source, part, join in zip(node.inputs, pulled, step.joins, strict=True):
                 waiting[source] = part if join is None else join.add(waiting[source], part)
-        return Patch(waiting[-1], plan.boxes.base, plan.start)
+        return Patch(waiting[-1], plan.boxes.base, plan.landing)
 
     def _sources(self, node: Node, sizes: list[Triple], domain: Triple) -> list[Triple]:
         return [domain if source < 0 else sizes[source] for source in node.inputs]

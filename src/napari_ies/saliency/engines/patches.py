@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from napari_ies.geometry.box import Box, Triple
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from napari_ies.saliency.engines.moves import Placing
 
 
 def ints(values: Sequence[int]) -> NDArray[np.int64]:
@@ -52,20 +55,13 @@ class Patch:
     base
         int64 (R, 3): where each row's box starts; it may reach beyond the domain, where the
         values are zero.
-    start
-        The same on the device, for rows that are moved by index: see
-        :mod:`~napari_ies.saliency.engines.moves`.
+    landing
+        How rows that are moved by index come on canvases of one box that holds them all.
     """
 
     values: torch.Tensor
     base: NDArray[np.int64]
-    start: torch.Tensor | None = None
-
-    @property
-    def shape(self) -> Triple:
-        """Size of the boxes."""
-        x, y, z = self.values.shape[2:]
-        return x, y, z
+    landing: Placing | None = None
 
     @property
     def size(self) -> NDArray[np.int64]:
@@ -83,10 +79,20 @@ class Kept:
 
     values: torch.Tensor
     box: Box
+    _padded: dict[tuple[Triple, Triple], torch.Tensor] = field(default_factory=dict)
 
     def part(self, box: Box) -> torch.Tensor:
         """Return the values on a box within this one."""
         return self.values[(..., *box.within(self.box))]
+
+    def padded(self, low: Triple, high: Triple) -> torch.Tensor:
+        """Return the values with margins of zeros and the channels last, (X, Y, Z, C); kept."""
+        key = low, high
+        if key not in self._padded:
+            margins = [n for pair in zip(reversed(low), reversed(high), strict=True) for n in pair]
+            values = functional.pad(self.values, margins) if any(margins) else self.values
+            self._padded[key] = packed(values)[0].permute(1, 2, 3, 0)
+        return self._padded[key]
 
 
 def packed(values: torch.Tensor) -> torch.Tensor:

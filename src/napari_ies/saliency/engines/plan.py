@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 
 from napari_ies.saliency.engines.moves import Adding, Move, Placing
-from napari_ies.saliency.engines.patches import Boxes, triple
+from napari_ies.saliency.engines.patches import Boxes, ints, triple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,11 +20,11 @@ if TYPE_CHECKING:
 
 Known = TypeVar("Known")
 
-TOGETHER, OVERLAP = 4096, 512
+TOGETHER, OVERLAP = 16384, 512
 """So many rows are planned together for a device, and the first of the next ones with them, so that
-a chunk finds all of its rows in one plan. A row's tables take 2 to 5 kB (U-Net of the paper)."""
+a chunk finds all of its rows in one plan."""
 KEPT = 8
-"""So many plans of the same voxels are kept; more are made again, at 1 to 2 µs a row."""
+"""So many plans of the same voxels are kept, of 1 kB a row; more are made again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +98,7 @@ class Join:
         """Add the cotangents (R, C, …) of the same rows; the larger ones may be overwritten."""
         large, small = (one, other) if self.first_is_larger else (other, one)
         total = large if self.canvas is None else self.canvas.canvases(large)
-        self.adding.add(total, small)
-        return total
+        return self.adding.add(total, small)
 
     def changed(self, change: Callable[[Any], Any]) -> Join:
         """Return the join with its moves changed by a function."""
@@ -149,22 +150,24 @@ class Plan:
     boxes
         Where the rows lie in the input.
     start
-        The boxes' bases on the device, for rows that are moved by index.
+        By index: the first voxels of the boxes along each axis, int64 (R,) on the device.
     """
 
     steps: tuple[Step, ...]
     boxes: Boxes
-    start: torch.Tensor | None = None
+    start: tuple[torch.Tensor, ...] = ()
     _parts: dict[tuple[int, int], Plan] = field(default_factory=dict)
 
     def by_index(self, like: torch.Tensor) -> Plan:
         """Return the same plan by index, sent to a tensor's device in one transfer."""
         moves = [move for step in self.steps for move in step.all_moves()]
-        starts = np.stack([self.boxes.base, *(move.start for move in moves)])
-        first, *others = sent(torch.from_numpy(starts), like.device).unbind()
-        pairs = zip(moves, others, strict=True)
-        made = {move: move.by_index(start, like) for move, start in pairs}
-        return Plan(tuple(step.changed(made.__getitem__) for step in self.steps), self.boxes, first)
+        ready = [move.with_margins() for move in moves]
+        numbers = np.stack([*self.boxes.base.T, *(move.numbers() for move in ready)])
+        x, y, z, *others = sent(torch.from_numpy(numbers), like.device).unbind()
+        made = [move.by_index(at, like) for move, at in zip(ready, others, strict=True)]
+        known = dict(zip(moves, made, strict=True))
+        steps = tuple(step.changed(known.__getitem__) for step in self.steps)
+        return Plan(steps, self.boxes, (x, y, z))
 
     def part(self, rows: slice) -> Plan:
         """Return the plan of some of the rows."""
@@ -175,9 +178,23 @@ class Plan:
             self._parts[key] = Plan(
                 tuple(step.changed(lambda move: move.part(rows)) for step in self.steps),
                 self.boxes.part(rows),
-                None if self.start is None else self.start[rows],
+                tuple(axis[rows] for axis in self.start),
             )
         return self._parts[key]
+
+    @cached_property
+    def landing(self) -> Placing | None:
+        """How the rows come on canvases of the smallest box that holds them all."""
+        if not self.start:
+            return None
+        base, (x, y, z) = self.boxes.base, self.start
+        first = base.min(axis=0)
+        hull = triple(base.max(axis=0) + self.boxes.size - first)
+        move = Placing(base - first, self.boxes.size, hull)
+        canvas, place = math.prod(hull), int(first @ ints((hull[1] * hull[2], hull[2], 1)))
+        rows = torch.arange(-place, len(base) * canvas - place, canvas, device=x.device)
+        at = z.add(y, alpha=hull[2]).add_(x, alpha=hull[1] * hull[2]).add_(rows)
+        return move.by_index(at, at)
 
 
 def by_index(device: torch.device) -> bool:
