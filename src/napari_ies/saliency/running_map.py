@@ -8,16 +8,19 @@ import numpy as np
 import torch
 
 from napari_ies.network.finite import all_finite
-from napari_ies.saliency.engines.patches import add_to
+from napari_ies.saliency.engines.moves import landed
+from napari_ies.saliency.engines.plan import Seeds
 from napari_ies.saliency.expected.portions import Portions
 from napari_ies.saliency.problem import Estimate, Problem, Target, too_large
 from napari_ies.saliency.reduction import RunningExtremes, RunningMoments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
+    from napari_ies.geometry.box import Box
+    from napari_ies.saliency.engines.patches import Patch
     from napari_ies.saliency.footprint import Piece
     from napari_ies.saliency.forwards import Forwards
 
@@ -35,17 +38,18 @@ class RunningMap(Portions):
         self._moments = RunningMoments(self._canvases[0])
         self._extremes: RunningExtremes | None = None
         self._chunks, self._next_preview = 0, 1
+        self._known_seeds: dict[tuple[tuple[Piece, ...], Piece], Seeds] = {}
 
     def combine(self, piece: Piece, forwards: Forwards) -> Step:
         """Add the gradient of a piece's summed or mean logits, in each sample under way."""
-        scale = 1 / len(self.target.voxels) if self.target.aggregation == "mean" else 1.0
-        gradient = forwards.of(piece).combined(piece.local, piece.weight * scale)
+        gradient = forwards.of(piece).combined(self._seeds((piece,), piece, piece.rows))
         forwards.watch(gradient.values, "gradients", piece.window)
         samples = len(gradient.values)
         while len(self._canvases) < samples:
             self._canvases.append(torch.zeros_like(self._canvases[0]))
-        for sample, canvas in enumerate(self._canvases[:samples]):
-            add_to(canvas, gradient.row(sample), self.box.within(piece.window).start)
+        for rows, values, at in landed(gradient, self.box.within(piece.window)):
+            for canvas, row in zip(self._canvases[rows], values, strict=True):
+                canvas[(slice(None), *at)] += row
         if self._moments.count or self.steps == 1:
             return samples, None
         forwards.check()
@@ -53,45 +57,58 @@ class RunningMap(Portions):
 
     def reduce(self, piece: Piece, forwards: Forwards, rows: NDArray[np.int64]) -> Iterator[Step]:
         """Take in the gradients of voxels that one piece alone holds."""
-        entry = np.searchsorted(piece.rows, rows)
-        local, weight = piece.local[entry], piece.weight[torch.from_numpy(entry)]
         whole = self.box.within(piece.window)
-        for part, patch in forwards.of(piece).rows(local, weight, self.row_memory):
-            forwards.watch(patch.values, "gradients", piece.window)
-            together = (patch.base == patch.base[0]).all()
-            for row in range(1 if together else len(patch.values)):
-                box = patch.box(row)
-                shared = box.meet(whole)
-                if shared is not None:
-                    taken = patch.values if together else patch.values[row : row + 1]
-                    at = (slice(None), *shared.within(whole))
-                    self._reduction().add(taken[(..., *shared.within(box))], at)
-            yield part.stop - part.start, self._preview(forwards)
+
+        def take(_: slice, patch: Patch) -> None:
+            for _, values, at in landed(patch, whole):
+                for extreme in self._reduction().add(values, (slice(None), *at)):
+                    forwards.watch(extreme, "gradients", piece.window)
+
+        seeds = self._seeds((piece,), piece, rows)
+        forward = forwards.of(piece)
+        for count in forward.chunks(seeds, slice(0, len(rows)), self.row_memory, take):
+            yield count, self._preview(forwards)
 
     def reduce_blended(
         self, found: tuple[Piece, ...], forwards: Forwards, rows: NDArray[np.int64]
     ) -> Iterator[Step]:
         """Take in the gradients of voxels that several pieces hold: summed over them first."""
         area = self.area(found)
-        at = (slice(None), *area.within(self.box))
-        size = self._canvases[0][at].shape
+        size = self._canvases[0][(slice(None), *area.within(self.box))].shape
         together = self.rows_summed(found)
         for start in range(0, len(rows), together):
-            chunk = rows[start : start + together]
-            sums = self._canvases[0].new_zeros((len(chunk), *size))
+            chunk = slice(start, min(start + together, len(rows)))
+            sums = self._canvases[0].new_zeros((chunk.stop - start, *size))
             for piece in found:
-                entry = np.searchsorted(piece.rows, chunk)
-                weight = piece.weight[torch.from_numpy(entry)]
-                origin = area.within(piece.window).start
-                for part, patch in forwards.of(piece).rows(
-                    piece.local[entry], weight, self.row_memory
-                ):
-                    forwards.watch(patch.values, "gradients", piece.window)
-                    for row, number in enumerate(range(part.start, part.stop)):
-                        add_to(sums[number], patch.row(row), origin)
+                take = self._adding_up(sums, start, area, piece, forwards)
+                seeds = self._seeds(found, piece, rows)
+                for _ in forwards.of(piece).chunks(seeds, chunk, self.row_memory, take):
                     yield 0, None
-            self._reduction().add(sums, at)
-            yield len(chunk), self._preview(forwards)
+            self._reduction().add(sums, (slice(None), *area.within(self.box)))
+            yield len(sums), self._preview(forwards)
+
+    def _adding_up(
+        self, sums: torch.Tensor, first: int, area: Box, piece: Piece, forwards: Forwards
+    ) -> Callable[[slice, Patch], None]:
+        """Return what adds rows of a piece to sums (R, C, x, y, z) on an area, from row `first`."""
+
+        def take(part: slice, patch: Patch) -> None:
+            forwards.watch(patch.values, "gradients", piece.window)
+            ours = sums[part.start - first : part.stop - first]
+            for rows, values, at in landed(patch, area.within(piece.window)):
+                ours[(rows, slice(None), *at)] += values
+
+        return take
+
+    def _seeds(self, holders: tuple[Piece, ...], piece: Piece, rows: NDArray[np.int64]) -> Seeds:
+        """Return a piece's share of voxels that these pieces hold: the same in every sample."""
+        seeds = self._known_seeds.get((holders, piece))
+        if seeds is None:
+            scale = 1 / len(self.target.voxels) if self.target.aggregation == "mean" else 1.0
+            entry = np.searchsorted(piece.rows, rows)
+            seeds = Seeds(piece.local[entry], scale * piece.weight[torch.from_numpy(entry)])
+            self._known_seeds[holders, piece] = seeds
+        return seeds
 
     def close_sample(self, under_way: int = 0) -> None:
         """Take one of the samples under way into the map."""

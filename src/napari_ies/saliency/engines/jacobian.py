@@ -23,11 +23,12 @@ from napari_ies.saliency.engines.local_network import LocalLinearisation, LocalN
 from napari_ies.saliency.engines.patches import Patch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import nn
 
+    from napari_ies.saliency.engines.plan import Seeds
     from napari_ies.saliency.footprint import Piece
 
 
@@ -38,15 +39,8 @@ class Linearisation(ABC):
     """What the windows' gradients are of: those of the network there."""
 
     @abstractmethod
-    def combined(self, voxels: NDArray[np.int64], weights: torch.Tensor) -> Patch:
+    def combined(self, seeds: Seeds) -> Patch:
         """Return the gradient of a weighted sum of the logits at voxels of the window.
-
-        Parameters
-        ----------
-        voxels
-            int64 (R, 3), in the window's indices.
-        weights
-            (R,)
 
         Returns
         -------
@@ -54,22 +48,40 @@ class Linearisation(ABC):
         """
 
     @abstractmethod
-    def rows(
-        self, voxels: NDArray[np.int64], weights: torch.Tensor, memory: int
-    ) -> Iterator[tuple[slice, Patch]]:
-        """Yield the weighted gradients of the only window's logits at single voxels, in chunks.
+    def rows(self, seeds: Seeds, part: slice) -> Patch:
+        """Return the weighted gradients of the only window's logits at some of the voxels."""
+
+    @abstractmethod
+    def rows_at_once(self, memory: int) -> int:
+        """Return how many rows a chunk may have that takes so many bytes: one at the least."""
+
+    def chunks(
+        self, seeds: Seeds, part: slice, memory: int, take: Callable[[slice, Patch], None]
+    ) -> Iterator[int]:
+        """Compute rows in chunks and hand each over; fewer at once from where memory runs out.
 
         Parameters
         ----------
-        voxels, weights
-            As for :meth:`combined`.
+        seeds, part
+            Which rows.
         memory
-            Bytes that a chunk may take while it is computed; a chunk has one row at the least.
+            Bytes that a chunk may take while it is computed.
+        take
+            Gets which of the seeds' voxels a chunk holds, and its rows. Where memory runs out in
+            it, it gets them once more in smaller chunks: it takes memory before it changes a
+            thing, or does no harm when it is done twice.
 
         Yields
         ------
-        Which of the voxels a chunk holds, and their rows.
+        How many rows a chunk held that was taken.
         """
+
+        def compute(chunk: slice) -> None:
+            here = slice(part.start + chunk.start, part.start + chunk.stop)
+            take(here, self.rows(seeds, here))
+
+        for chunk, _ in chunked(compute, part.stop - part.start, self.rows_at_once(memory)):
+            yield chunk.stop - chunk.start
 
 
 class Engine(ABC):
@@ -212,7 +224,10 @@ class _WholeWindow(Linearisation):
     layer_bytes: int
     precision: str
 
-    def combined(self, voxels: NDArray[np.int64], weights: torch.Tensor) -> Patch:
+    def combined(self, seeds: Seeds) -> Patch:
+        return self._combined(seeds.voxels, seeds.weights)
+
+    def _combined(self, voxels: NDArray[np.int64], weights: torch.Tensor) -> Patch:
         cotangent = torch.zeros_like(self.logits)
         x, y, z = self._at(voxels)
         cotangent[:, x, y, z] = weights.to(cotangent)
@@ -220,27 +235,25 @@ class _WholeWindow(Linearisation):
             (gradient,) = torch.autograd.grad(self.logits, self.leaf, cotangent, retain_graph=True)
         return Patch(gradient, np.zeros((len(gradient), 3), dtype=np.int64))
 
-    def rows(
-        self, voxels: NDArray[np.int64], weights: torch.Tensor, memory: int
-    ) -> Iterator[tuple[slice, Patch]]:
-        def compute(part: slice) -> Patch:
-            if self.chunk == 1:
-                return self.combined(voxels[part], weights[part])
-            x, y, z = self._at(voxels[part])
-            picked = self.logits[0, x, y, z]
-            with arithmetic(self.precision):
-                (gradients,) = torch.autograd.grad(
-                    picked,
-                    self.leaf,
-                    torch.diag(weights[part].to(picked)),
-                    retain_graph=True,
-                    is_grads_batched=True,
-                )
-            return Patch(gradients[:, 0], np.zeros((len(gradients), 3), dtype=np.int64))
+    def rows(self, seeds: Seeds, part: slice) -> Patch:
+        voxels, weights = seeds.voxels[part], seeds.weights[part]
+        if self.chunk == 1:
+            return self._combined(voxels, weights)
+        x, y, z = self._at(voxels)
+        picked = self.logits[0, x, y, z]
+        with arithmetic(self.precision):
+            (gradients,) = torch.autograd.grad(
+                picked,
+                self.leaf,
+                torch.diag(weights.to(picked)),
+                retain_graph=True,
+                is_grads_batched=True,
+            )
+        return Patch(gradients[:, 0], np.zeros((len(gradients), 3), dtype=np.int64))
 
+    def rows_at_once(self, memory: int) -> int:
         # A layer's pull holds the cotangents of its output and of its input, and works on one.
-        size = rows_within(memory, 3 * self.layer_bytes, at_most=self.chunk)
-        yield from chunked(compute, len(voxels), size)
+        return rows_within(memory, 3 * self.layer_bytes, at_most=self.chunk)
 
     def _at(self, voxels: NDArray[np.int64]) -> tuple[torch.Tensor, ...]:
         return tuple(torch.from_numpy(voxels).to(self.logits.device).T)
@@ -256,22 +269,19 @@ class _Windowed(Linearisation):
     def logits(self) -> torch.Tensor:  # type: ignore[override]
         return self.local.logits
 
-    def combined(self, voxels: NDArray[np.int64], weights: torch.Tensor) -> Patch:
+    def combined(self, seeds: Seeds) -> Patch:
         with arithmetic(self.precision):
-            return self.local.combined(voxels, weights)
+            return self.local.combined(seeds)
 
-    def rows(
-        self, voxels: NDArray[np.int64], weights: torch.Tensor, memory: int
-    ) -> Iterator[tuple[slice, Patch]]:
-        def compute(part: slice) -> Patch:
-            with arithmetic(self.precision):
-                return self.local.rows(voxels[part], weights[part])
+    def rows(self, seeds: Seeds, part: slice) -> Patch:
+        with arithmetic(self.precision):
+            return self.local.rows(seeds, part)
 
+    def rows_at_once(self, memory: int) -> int:
         logits = self.local.logits
         most = CPU_CHUNK if logits.device.type == "cpu" else GPU_CHUNK
         # Twice the cotangents: convolutions work on copies (1.6 times was measured).
-        size = rows_within(memory, 2 * self.row_values * logits.element_size(), at_most=most)
-        yield from chunked(compute, len(voxels), size)
+        return rows_within(memory, 2 * self.row_values * logits.element_size(), at_most=most)
 
 
 CPU_CHUNK, GPU_CHUNK = 8, 128
