@@ -132,7 +132,7 @@ def into(monkeypatch):
 
         def __call__(self, values, base, canvases):
             rows = library_rows(self.convolution, values)
-            reduced(rows, base * 2 - 1, canvases)
+            reduced(rows, base, canvases)
 
     monkeypatch.setattr(
         choice, "reducing_candidates", lambda: [Candidate("plain", lambda: reduced)]
@@ -140,7 +140,7 @@ def into(monkeypatch):
 
     def last_candidates(convolution, precision, way, reduces):
         def both(values, base, canvases):
-            reduces(way(values), base * 2 - 1, canvases)
+            reduces(way(values), base, canvases)
 
         return [
             Candidate("both", lambda: both),

@@ -15,7 +15,7 @@ from triton.compiler import ASTSource
 from napari_ies.saliency.engines.kernels import extremes, transposed
 
 POINTERS = {"values", "weight", "output", "added", "slopes", "highest", "lowest"}
-PLACES = {"base", "added_at", "slopes_at", "domain_at"}
+PLACES = {"base_x", "base_y", "base_z", "added_at", "slopes_at"}
 THREES = dict(KX=3, KY=3, KZ=3, SX=2, SY=2, SZ=2)
 TWOS = dict(TX=2, TY=2, TZ=2, SX=2, SY=2, SZ=2)
 BRICK = dict(BX=4, BY=4, BZ=4)

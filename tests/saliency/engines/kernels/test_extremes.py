@@ -28,19 +28,22 @@ class Case:
         weight = torch.randn((*channels, *kernel), generator=generator)
         self.convolution = Strided(weight, stride, padding)
         self.values = torch.randn((rows, channels[0], *size), generator=generator)
-        self.base = torch.randint(-2, 4, (rows, 3), generator=generator)
         self.rows = naive_rows(self.values, self.convolution)
-        self.rows_base = self.base * torch.tensor(stride) - torch.tensor(padding)
+        base = torch.randint(-2, 4, (rows, 3), generator=generator)
+        self.base = base * torch.tensor(stride) - torch.tensor(padding)
         # What earlier rows have left.
         self.highest = torch.randn((channels[1], *SHAPE), generator=generator).clamp(min=0)
         self.lowest = torch.randn((channels[1], *SHAPE), generator=generator).clamp(max=0)
         self.expected = take_extremes(
-            self.rows, self.rows_base, self.highest, self.lowest, START, DOMAIN
+            self.rows, self.base, self.highest, self.lowest, START, DOMAIN
         )
 
     def canvases(self, device="cpu", dtype=torch.float32):
         highest, lowest = (v.to(device, dtype, copy=True) for v in (self.highest, self.lowest))
         return Canvases(highest, lowest, START, DOMAIN)
+
+    def at(self, device, rows=slice(None)):
+        return tuple(axis[rows].to(device) for axis in self.base.T)
 
     def on(self, device):
         weight = self.convolution.weight.to(device)
@@ -59,7 +62,7 @@ def case(request):
 
 def test_row_by_row(case):
     canvases = case.canvases(dtype=torch.float64)
-    reduced(case.rows, case.rows_base, canvases)
+    reduced(case.rows, case.base.T, canvases)
     case.assert_taken(canvases, 1e-15)
 
 
@@ -69,7 +72,7 @@ def test_the_last_layer(case, size, device):
 
     canvases = case.canvases(device)
     way = LastLayer(case.on(device), "tf32x3", Brick(size))
-    way(case.values.to(device), case.base.to(device), canvases)
+    way(case.values.to(device), case.at(device), canvases)
     case.assert_taken(canvases)
 
 
@@ -84,7 +87,7 @@ def test_other_precisions(precision, tolerance, device):
     case = Case(*CASES["the paper's"])
     canvases = case.canvases(device)
     way = LastLayer(case.on(device), precision, Brick())
-    way(case.values.to(device), case.base.to(device), canvases)
+    way(case.values.to(device), case.at(device), canvases)
     case.assert_taken(canvases, tolerance)
 
 
@@ -95,7 +98,7 @@ def test_rows_that_are_there(case, size, layout, device):
 
     canvases = case.canvases(device)
     rows = case.rows.float().to(device).contiguous(memory_format=layout)
-    ReduceRows(Brick(size))(rows, case.rows_base.to(device), canvases)
+    ReduceRows(Brick(size))(rows, case.at(device), canvases)
     case.assert_taken(canvases)
 
 
@@ -104,11 +107,11 @@ def test_in_chunks_and_in_any_order_the_same_numbers(device):
 
     case = Case(*CASES["the paper's"])
     way = LastLayer(case.on(device), "tf32x3", Brick())
-    values, base, together = case.values.to(device), case.base.to(device), case.canvases(device)
-    way(values, base, together)
+    values, together = case.values.to(device), case.canvases(device)
+    way(values, case.at(device), together)
     apart = case.canvases(device)
     for rows in ([3], [0, 2], [1]):
-        way(values[rows], base[rows], apart)
+        way(values[rows], case.at(device, rows), apart)
     assert apart.highest.equal(together.highest)
     assert apart.lowest.equal(together.lowest)
 
@@ -122,9 +125,7 @@ def test_canvases_that_are_part_of_larger_ones(device):
     part = (slice(None), slice(None), slice(1, 8), slice(2, 8), slice(0, 8))
     large[part] = torch.stack([canvases.highest, canvases.lowest])
     views = dataclasses.replace(canvases, highest=large[part][0], lowest=large[part][1])
-    LastLayer(case.on(device), "tf32x3", Brick())(
-        case.values.to(device), case.base.to(device), views
-    )
+    LastLayer(case.on(device), "tf32x3", Brick())(case.values.to(device), case.at(device), views)
     case.assert_taken(views)
     large[part] = 7.0
     assert (large == 7.0).all()
@@ -135,7 +136,7 @@ def test_a_value_that_is_not_a_number_is_seen(kernel, device):
     from napari_ies.saliency.engines.kernels.extremes import LastLayer, ReduceRows
 
     case = Case(*CASES["the paper's"])
-    base = torch.tensor([(0, 1, 0)] * 4, device=device)
+    base = [torch.full((4,), start, device=device) for start in (-1, 1, -1)]
     canvases = case.canvases(device)
     if kernel == "last":
         values = case.values.to(device, copy=True)
@@ -155,10 +156,11 @@ def test_nothing_happens_outside_and_without_rows(device):
     case = Case(*CASES["the paper's"])
     way, canvases = LastLayer(case.on(device), "tf32x3", Brick()), case.canvases(device)
     values, rows = case.values.to(device), case.rows.float().to(device)
-    away = torch.full((4, 3), 100, device=device)
+    away = [torch.full((4,), 101, device=device)] * 3
     way(values, away, canvases)
-    ReduceRows()(rows, -away, canvases)
-    way(values[:0], away[:0], canvases)
-    ReduceRows()(rows[:0], away[:0], canvases)
+    ReduceRows()(rows, [-axis for axis in away], canvases)
+    none = [axis[:0] for axis in away]
+    way(values[:0], none, canvases)
+    ReduceRows()(rows[:0], none, canvases)
     assert canvases.highest.cpu().equal(case.highest)
     assert canvases.lowest.cpu().equal(case.lowest)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from naive_rows import naive_rows, placed
 
 from napari_ies.saliency.engines.kernels.plain import ProductRows, library_rows
-from napari_ies.saliency.engines.kernels.strided import Behind, Strided, Tile
+from napari_ies.saliency.engines.kernels.strided import Behind, Places, Strided, Tile
 
 CASES = {
     # rows, channels, kernel, stride, size: nothing a multiple of what a program takes
@@ -69,8 +71,7 @@ def test_other_precisions(precision, tolerance, device):
     assert_close(rows, naive_rows(values, convolution), tolerance)
 
 
-@pytest.mark.parametrize("slopes_of", ["all rows", "each row"])
-def test_what_happens_behind(slopes_of, device):
+def test_what_happens_behind(device):
     from napari_ies.saliency.engines.kernels.transposed import TransposedRows
 
     generator = torch.Generator().manual_seed(1)
@@ -78,32 +79,31 @@ def test_what_happens_behind(slopes_of, device):
     values = torch.randn((3, 4, 2, 3, 2), generator=generator)
     convolution = Strided(weight, (2, 2, 2), (1, 1, 1))
     expected = naive_rows(values, convolution)
-    size, domain, slopes_start = tuple(expected.shape[2:]), (7, 6, 9), (1, 0, 2)
-    # Before the domain, across its end, and within.
-    base = torch.tensor([(-2, -1, 0), (4, 3, 7), (1, 0, 2)])
+    size = tuple(expected.shape[2:])
     added = torch.randn((3, 3, 4, 3, 3), generator=generator)
-    added_at = torch.tensor([(-1, 2, 0), (3, 0, 4), (9, 0, 0)])
-    shape = (1 if slopes_of == "all rows" else 3, 3, 5, 6, 4)
-    slopes = torch.randn(shape, generator=generator)
-    slopes_at = base - torch.tensor(slopes_start)
+    added_at = torch.tensor([(0, 2, 0), (1, 0, 2), (0, 4, 1)])
+    # In slopes that start at 0: before them, across their end, within, with margins around.
+    slopes = torch.randn((1, 3, 5, 6, 4), generator=generator)
+    slopes_at = torch.tensor([(-2, -1, 0), (4, 3, 2), (0, 0, -1)])
+    low, volume = (2, 1, 3), (12, 13, 11)
 
     total = expected + placed(added.double(), added_at, size)
     factor = placed(slopes.double().expand(3, -1, -1, -1, -1), -slopes_at, size)
-    inside = placed(torch.ones(3, 1, *domain), -base, size)
     way = TransposedRows(on(device, convolution), "tf32x3", Tile(128, 16))
 
-    def run(**behind):
-        moved = {key: value.to(device) if isinstance(value, torch.Tensor) else value
-                 for key, value in behind.items()}  # fmt: skip
-        return way(values.to(device), Behind(**moved))
+    def numbers(at, volume, own):
+        number = (at[:, 0] * volume[1] + at[:, 1]) * volume[2] + at[:, 2]
+        return (number + own * torch.arange(3) * math.prod(volume)).to(device)
 
-    adding = {"added": added, "added_at": added_at}
-    scaling = {"slopes": slopes, "slopes_at": slopes_at}
-    cutting = {"domain": domain, "domain_at": base}
-    assert_close(run(**adding), total)
-    assert_close(run(**scaling), expected * factor)
-    assert_close(run(**cutting), expected * inside)
-    assert_close(run(**adding, **scaling, **cutting), total * factor * inside)
+    adding = {
+        "added": added.to(device),
+        "added_places": Places(numbers(added_at, size, True), size, own=True),
+    }
+    margins = numbers(slopes_at + torch.tensor(low), volume, False)
+    scaling = {"slopes": slopes.to(device), "slopes_places": Places(margins, volume, low)}
+    assert_close(way(values.to(device), Behind(**adding)), total)
+    assert_close(way(values.to(device), Behind(**scaling)), expected * factor)
+    assert_close(way(values.to(device), Behind(**adding, **scaling)), total * factor)
 
 
 def test_a_value_that_is_not_finite_stays_so(device):

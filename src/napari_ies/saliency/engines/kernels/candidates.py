@@ -6,14 +6,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from napari_ies.saliency.engines.kernels.language import AVAILABLE
-from napari_ies.saliency.engines.kernels.plain import ProductRows, library_rows
+from napari_ies.saliency.engines.kernels.plain import LibraryRows, ProductRows
 from napari_ies.saliency.engines.kernels.strided import Brick, Tile, filled, power_of_two
 from napari_ies.saliency.engines.kernels.trial import Candidate
 
 if TYPE_CHECKING:
     import torch
 
-    from napari_ies.saliency.engines.kernels.strided import Canvases, Strided
+    from napari_ies.saliency.engines.kernels.strided import Base, Canvases, Strided
 
 LIBRARY = "PyTorch"
 PRECISIONS = {
@@ -29,17 +29,26 @@ WIDEST = 64
 
 
 class Rows(Protocol):
-    """Takes cotangents (R, I, x, y, z) back to rows (R, O, X, Y, Z)."""
+    """Takes cotangents (R, I, x, y, z) back to rows (R, O, X, Y, Z).
+
+    Attributes
+    ----------
+    takes_behind
+        Whether it is called with what happens behind the convolution, too: see
+        :class:`~napari_ies.saliency.engines.kernels.strided.Behind`.
+    """
+
+    takes_behind: bool
 
     def __call__(self, values: torch.Tensor, /) -> torch.Tensor:
         """Return the rows."""
 
 
 class Into(Protocol):
-    """Takes what starts at `base`, int64 (R, 3), into the extremes."""
+    """Takes rows, or what becomes rows, into the extremes."""
 
-    def __call__(self, values: torch.Tensor, base: torch.Tensor, canvases: Canvases, /) -> None:
-        """Change the canvases."""
+    def __call__(self, values: torch.Tensor, base: Base, canvases: Canvases, /) -> None:
+        """Change the canvases; the rows start at `base` in the domain."""
 
 
 # The modules of kernels are imported where one is tried: that imports Triton.
@@ -47,9 +56,7 @@ class Into(Protocol):
 
 def row_candidates(convolution: Strided, precision: str) -> list[Candidate[Rows]]:
     """Return what may take rows through a convolution."""
-    found: list[Candidate[Rows]] = [
-        Candidate(LIBRARY, lambda: partial(library_rows, convolution, precision=precision))
-    ]
+    found: list[Candidate[Rows]] = [Candidate(LIBRARY, lambda: LibraryRows(convolution, precision))]
     if precision == "float32":
         found.append(Candidate("matrix products", lambda: ProductRows(convolution)))
     if AVAILABLE:
@@ -81,13 +88,9 @@ def last_candidates(
     The first is the one after the other, by `way` and `reduces`.
     """
 
-    def one_after_the_other(values: torch.Tensor, base: torch.Tensor, canvases: Canvases) -> None:
-        reduces(way(values), base * stride - padding, canvases)
+    def one_after_the_other(values: torch.Tensor, base: Base, canvases: Canvases) -> None:
+        reduces(way(values), base, canvases)
 
-    stride, padding = (
-        convolution.weight.new_tensor(sizes).long()
-        for sizes in (convolution.stride, convolution.padding)
-    )
     found: list[Candidate[Into]] = [Candidate("Triton", lambda: one_after_the_other)]
     if power_of_two(convolution.phases * convolution.channels[1]) > WIDEST:
         return found

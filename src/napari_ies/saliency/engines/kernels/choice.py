@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from napari_ies.geometry.box import Triple
     from napari_ies.saliency.engines.kernels.candidates import Into, Rows
-    from napari_ies.saliency.engines.kernels.strided import Strided
+    from napari_ies.saliency.engines.kernels.strided import Base, Strided
 
     Clock = Callable[[Callable[[], object]], float]
 
@@ -176,7 +176,12 @@ class _RowsTrial:
         rows = min(max(TRIAL_BYTES // (4 * math.prod(one)), CHECKED_ROWS), MOST_ROWS)
         self._values = torch.randn((rows, *one), generator=generator, device=weight.device)
         self._values = self._values.contiguous(memory_format=torch.channels_last_3d)
-        self._base = torch.randint(APART + 1, (rows, 3), generator=generator, device=weight.device)
+        # Rows start at multiples of the stride, less the padding.
+        self._base = tuple(
+            torch.randint(APART + 1, (rows,), generator=generator, device=weight.device) * step
+            - pad
+            for step, pad in zip(convolution.stride, convolution.padding, strict=True)
+        )
         self._checked = self._values[:CHECKED_ROWS]
         self._expected = library_rows(convolution, self._checked.double())
 
@@ -199,14 +204,12 @@ class _RowsTrial:
         what will be used, empty where nothing is.
         """
         convolution = self._convolution
-        padding = torch.tensor(convolution.padding, device=self._base.device)
-        base = self._base * torch.tensor(convolution.stride, device=padding.device) - padding
         expected = self._canvases(torch.float64)
-        reduced(self._expected, base[:CHECKED_ROWS], expected)
+        reduced(self._expected, _first(self._base), expected)
 
-        def check(into: Into, values: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+        def check(into: Into, values: torch.Tensor) -> torch.Tensor:
             canvases = self._canvases(torch.float32)
-            into(values, at[: len(values)], canvases)
+            into(values, _first(self._base), canvases)
             return torch.stack([canvases.highest, canvases.lowest])
 
         there, canvases = self._expected.float(), self._canvases(torch.float32)
@@ -215,8 +218,8 @@ class _RowsTrial:
         reducing: Trial[Into] = Trial(
             EXTREMES,
             both,
-            lambda into: check(into, there, base),
-            lambda into: into(rows, base, canvases),
+            lambda into: check(into, there),
+            lambda into: into(rows, self._base, canvases),
             TOLERATED["float32"],
             self._clock,
         )
@@ -226,7 +229,7 @@ class _RowsTrial:
         trial: Trial[Into] = Trial(
             f"{convolution.name}, {EXTREMES}",
             both,
-            lambda into: check(into, self._checked, self._base),
+            lambda into: check(into, self._checked),
             lambda into: into(self._values, self._base, canvases),
             TOLERATED[self._precision],
             self._clock,
@@ -244,3 +247,8 @@ class _RowsTrial:
         highest = self._values.new_zeros((self._expected.shape[1], x, y, z), dtype=dtype)
         domain = (x + 1, y + 1, z + 1)
         return Canvases(highest, torch.zeros_like(highest), (0, 0, 0), domain)
+
+
+def _first(base: Base) -> Base:
+    """Return where the first rows start, whose values are compared."""
+    return [axis[:CHECKED_ROWS] for axis in base]

@@ -19,11 +19,11 @@ from napari_ies.saliency.engines.kernels.strided import Brick, filled
 
 if TYPE_CHECKING:
     from napari_ies.geometry.box import Triple
-    from napari_ies.saliency.engines.kernels.strided import Canvases, Strided
+    from napari_ies.saliency.engines.kernels.strided import Base, Canvases, Strided
 
 # Pointers among these are not assumed to be aligned.
 BRICKS = (
-    *("base", "highest", "lowest"),
+    *("base_x", "base_y", "base_z", "highest", "lowest"),
     *("rows", "x", "y", "z", "first_x", "first_y", "first_z", "bricks_y", "bricks_z"),
     *("low_x", "low_y", "low_z", "high_x", "high_y", "high_z"),
     *("start_x", "start_y", "start_z", "step_c", "step_x", "step_y", "step_z"),
@@ -54,8 +54,8 @@ class LastLayer:
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         self._weight = convolution.by_phases(dtype)
 
-    def __call__(self, values: torch.Tensor, base: torch.Tensor, canvases: Canvases) -> None:
-        """Take in cotangents (R, I, x, y, z) that start at `base`, (R, 3), in their own domain."""
+    def __call__(self, values: torch.Tensor, base: Base, canvases: Canvases) -> None:
+        """Take in cotangents (R, I, x, y, z) whose rows start at `base` in the domain."""
         convolution, brick = self._convolution, self._brick
         stride, padding = convolution.stride, convolution.padding
         before, behind = convolution.channels
@@ -69,7 +69,7 @@ class LastLayer:
         _last_layer[(math.prod(bricks),)](
             values,
             self._weight,
-            base.contiguous(),
+            *(axis.contiguous() for axis in base),
             canvases.highest,
             canvases.lowest,
             len(values),
@@ -101,8 +101,8 @@ class ReduceRows:
     def __init__(self, brick: Brick = WHOLE_LINES) -> None:
         self._brick = brick
 
-    def __call__(self, values: torch.Tensor, base: torch.Tensor, canvases: Canvases) -> None:
-        """Take in rows (R, C, x, y, z) that start at `base`, (R, 3), in the domain."""
+    def __call__(self, values: torch.Tensor, base: Base, canvases: Canvases) -> None:
+        """Take in rows (R, C, x, y, z) that start at `base` in the domain."""
         brick, width = self._brick, values.shape[1]
         low, high = canvases.bounds
         bricks = _each(lambda a, b, size: -(-(b - a) // size), low, high, brick.size)
@@ -110,7 +110,7 @@ class ReduceRows:
             return
         _reduced[(math.prod(bricks),)](
             values,
-            base.contiguous(),
+            *(axis.contiguous() for axis in base),
             canvases.highest,
             canvases.lowest,
             len(values),
@@ -138,7 +138,9 @@ def _each(rule: Any, *triples: Triple) -> Triple:
 def _last_layer(  # type: ignore[no-untyped-def]
     values,
     weight,
-    base,
+    base_x,
+    base_y,
+    base_z,
     highest,
     lowest,
     rows,
@@ -193,9 +195,10 @@ def _last_layer(  # type: ignore[no-untyped-def]
     most = tl.full((BX * BY * BZ, COLUMNS), 0.0, tl.float32)
     least = tl.full((BX * BY * BZ, COLUMNS), 0.0, tl.float32)
     for row in range(rows):
-        ax = tl.load(base + 3 * row).to(tl.int32)
-        ay = tl.load(base + 3 * row + 1).to(tl.int32)
-        az = tl.load(base + 3 * row + 2).to(tl.int32)
+        # A row starts at a multiple of the stride, less the padding: this leaves no rest.
+        ax = (tl.load(base_x + row).to(tl.int32) + pad_x) // SX
+        ay = (tl.load(base_y + row).to(tl.int32) + pad_y) // SY
+        az = (tl.load(base_z + row).to(tl.int32) + pad_z) // SZ
         reached = (corner_x + BX > ax) & (corner_x < ax + x + TX - 1)
         reached = reached & (corner_y + BY > ay) & (corner_y < ay + y + TY - 1)
         reached = reached & (corner_z + BZ > az) & (corner_z < az + z + TZ - 1)
@@ -243,7 +246,9 @@ def _last_layer(  # type: ignore[no-untyped-def]
 @jit(*BRICKS, *STRIDES)
 def _reduced(  # type: ignore[no-untyped-def]
     values,
-    base,
+    base_x,
+    base_y,
+    base_z,
     highest,
     lowest,
     rows,
@@ -290,9 +295,9 @@ def _reduced(  # type: ignore[no-untyped-def]
     most = tl.full((BX * BY * BZ, COLUMNS), 0.0, tl.float32)
     least = tl.full((BX * BY * BZ, COLUMNS), 0.0, tl.float32)
     for row in range(rows):
-        ax = tl.load(base + 3 * row).to(tl.int32)
-        ay = tl.load(base + 3 * row + 1).to(tl.int32)
-        az = tl.load(base + 3 * row + 2).to(tl.int32)
+        ax = tl.load(base_x + row).to(tl.int32)
+        ay = tl.load(base_y + row).to(tl.int32)
+        az = tl.load(base_z + row).to(tl.int32)
         reached = (corner_x + BX > ax) & (corner_x < ax + x)
         reached = reached & (corner_y + BY > ay) & (corner_y < ay + y)
         reached = reached & (corner_z + BZ > az) & (corner_z < az + z)

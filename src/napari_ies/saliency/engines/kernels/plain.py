@@ -9,7 +9,7 @@ import torch
 from napari_ies.geometry.box import Box
 
 if TYPE_CHECKING:
-    from napari_ies.saliency.engines.kernels.strided import Canvases, Strided
+    from napari_ies.saliency.engines.kernels.strided import Base, Canvases, Strided
 
 
 def library_rows(
@@ -39,12 +39,27 @@ def library_rows(
     return rows.to(values.dtype)
 
 
+class LibraryRows:
+    """Takes rows back through a convolution as PyTorch's library does."""
+
+    takes_behind = False
+
+    def __init__(self, convolution: Strided, precision: str) -> None:
+        self._convolution, self._precision = convolution, precision
+
+    def __call__(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the rows (R, O, X, Y, Z) of cotangents (R, I, x, y, z)."""
+        return library_rows(self._convolution, values, self._precision)
+
+
 class ProductRows:
     """Takes rows back through a convolution by matrix products and strided additions.
 
     A product for each tap along the first axis, with all taps along the others side by side: the
     largest array is then not much larger than the rows.
     """
+
+    takes_behind = False
 
     def __init__(self, convolution: Strided) -> None:
         self._convolution = convolution
@@ -72,14 +87,14 @@ class ProductRows:
         return rows.permute(0, 4, 1, 2, 3)
 
 
-def reduced(rows: torch.Tensor, base: torch.Tensor, canvases: Canvases) -> None:
+def reduced(rows: torch.Tensor, base: Base, canvases: Canvases) -> None:
     """Take rows (R, C, x, y, z) that start at `base` in the domain into extremes, one by one.
 
     For few: what a kernel gives is compared with it.
     """
     bounds = Box(*canvases.bounds)
     whole = Box.whole(canvases.highest.shape[1:]).shift(canvases.start)
-    for row, start in zip(rows, base.tolist(), strict=True):
+    for row, start in zip(rows, torch.stack(tuple(base), dim=1).tolist(), strict=True):
         box = Box.whole(row.shape[1:]).shift(start)
         shared = box.meet(bounds)
         if shared is None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    import torch
-
     from napari_ies.geometry.box import Triple
 
+Base = Sequence[torch.Tensor]
+"""Where rows start along each axis: three of int64 (R,), on the device."""
 NARROWEST = 16
 """A matrix product on the card has at least so many rows, columns and terms."""
 
@@ -100,30 +102,51 @@ class Strided:
 
 
 @dataclass(frozen=True, eq=False)
-class Behind:
-    """What happens to rows behind a convolution, in one pass with it: each part if it is there.
-
-    Other cotangents of the same voxels are added, the sum is multiplied by the slopes of the
-    activation there, and what lies outside the domain is set to zero. Places are (R, 3), int64 on
-    the device, and may lie outside.
+class Places:
+    """Where boxes of one size, one for each row, lie in a volume.
 
     Parameters
     ----------
-    added, added_at
-        (R, O, x, y, z), and where each starts in its row's box; what lies outside that is dropped.
-    slopes, slopes_at
-        (1 or R, O, x, y, z): of all rows or of each, and where each row's box starts in them; rows
-        are zero outside.
-    domain, domain_at
-        Its size, and where each row's box starts in it.
+    at
+        int64 (R,) on the device: the number of each box's first voxel, row after row.
+    volume
+        Size of the volume with its margins.
+    low
+        Its margins before the first voxel, which are not in memory.
+    own
+        Whether each row has a volume of its own, which numbers go on in.
+    """
+
+    at: torch.Tensor
+    volume: Triple
+    low: Triple = (0, 0, 0)
+    own: bool = False
+
+    def numbers(self) -> tuple[int, ...]:
+        """Return what a kernel needs to find the boxes."""
+        _, y, z = self.volume
+        return math.prod(self.volume) if self.own else 0, y, z, *self.low
+
+
+@dataclass(frozen=True, eq=False)
+class Behind:
+    """What happens to rows behind a convolution, in one pass with it: each part if it is there.
+
+    Other cotangents of the same voxels are added, and the sum is multiplied by the slopes of the
+    activation there.
+
+    Parameters
+    ----------
+    added, added_places
+        (R, O, x, y, z), and where they lie in the rows' boxes, which hold them whole.
+    slopes, slopes_places
+        (1, O, x, y, z) of all rows, and where the rows' boxes lie in them; rows are zero outside.
     """
 
     added: torch.Tensor | None = None
-    added_at: torch.Tensor | None = None
+    added_places: Places | None = None
     slopes: torch.Tensor | None = None
-    slopes_at: torch.Tensor | None = None
-    domain: Triple = (0, 0, 0)
-    domain_at: torch.Tensor | None = None
+    slopes_places: Places | None = None
 
 
 @dataclass(frozen=True, eq=False)

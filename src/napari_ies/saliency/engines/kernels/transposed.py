@@ -13,20 +13,21 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from napari_ies.saliency.engines.kernels.language import jit, tl
-from napari_ies.saliency.engines.kernels.strided import Behind, filled
+from napari_ies.saliency.engines.kernels.strided import Behind, Places, filled
 
 if TYPE_CHECKING:
     from napari_ies.saliency.engines.kernels.strided import Strided, Tile
 
 NOTHING = Behind()
 
-AT = ("added_at", "slopes_at", "domain_at")
-"""Places of rows; they are not assumed to be aligned, as a row's are 24 bytes."""
+AT = ("added_at", "slopes_at")
+"""Places of rows; they are not assumed to be aligned, as those of a chunk start anywhere."""
 SIZES = ("rows", "x", "y", "z", "wide", "high", "deep")
 BEHIND = (
-    *("adding", "add_x", "add_y", "add_z"),
-    *("sloped", "slope_row", "slope_x", "slope_y", "slope_z"),
-    *("cutting", "end_x", "end_y", "end_z"),
+    *("adding", "add_x", "add_y", "add_z", "add_row", "add_high", "add_deep"),
+    *("add_from_x", "add_from_y", "add_from_z"),
+    *("sloped", "slope_x", "slope_y", "slope_z", "slope_row", "slope_high", "slope_deep"),
+    *("slope_from_x", "slope_from_y", "slope_from_z"),
 )
 
 
@@ -44,11 +45,13 @@ class TransposedRows:
         Its channels and terms are cut to what the convolution has.
     """
 
+    takes_behind = True
+
     def __init__(self, convolution: Strided, precision: str, tile: Tile) -> None:
         self._convolution, self._precision, self._tile = convolution, precision, tile
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         self._weight = convolution.by_taps(dtype)
-        self._nowhere = torch.zeros((1, 3), dtype=torch.int64, device=self._weight.device)
+        self._nowhere = Places(self._weight.new_zeros(1, dtype=torch.int64), (1, 1, 1))
 
     def __call__(self, values: torch.Tensor, behind: Behind = NOTHING) -> torch.Tensor:
         """Return the rows (R, O, X, Y, Z), channels last, of cotangents (R, I, x, y, z)."""
@@ -102,23 +105,22 @@ class TransposedRows:
         A tensor that is not there is replaced by one of its type, which is then not read: another
         type would be another variant to compile.
         """
-        layout, places = (
-            torch.channels_last_3d,
-            (behind.added_at, behind.slopes_at, behind.domain_at),
-        )
+        layout, nowhere = torch.channels_last_3d, self._nowhere
         added = values if behind.added is None else behind.added.contiguous(memory_format=layout)
         slopes = values if behind.slopes is None else behind.slopes.contiguous(memory_format=layout)
+        added_places = behind.added_places or nowhere
+        slopes_places = behind.slopes_places or nowhere
         return (
             added,
             slopes,
-            *(self._nowhere if place is None else place.contiguous() for place in places),
+            added_places.at.contiguous(),
+            slopes_places.at.contiguous(),
             int(behind.added is not None),
             *added.shape[2:],
+            *added_places.numbers(),
             int(behind.slopes is not None),
-            slopes[0].numel() if len(slopes) > 1 else 0,
             *slopes.shape[2:],
-            int(behind.domain_at is not None),
-            *behind.domain,
+            *slopes_places.numbers(),
         )
 
 
@@ -136,20 +138,26 @@ def _transposed_rows(  # type: ignore[no-untyped-def]
     slopes,
     added_at,
     slopes_at,
-    domain_at,
     adding,
     add_x,
     add_y,
     add_z,
+    add_row,
+    add_high,
+    add_deep,
+    add_from_x,
+    add_from_y,
+    add_from_z,
     sloped,
-    slope_row,
     slope_x,
     slope_y,
     slope_z,
-    cutting,
-    end_x,
-    end_y,
-    end_z,
+    slope_row,
+    slope_high,
+    slope_deep,
+    slope_from_x,
+    slope_from_y,
+    slope_from_z,
     rows,
     x,
     y,
@@ -211,29 +219,25 @@ def _transposed_rows(  # type: ignore[no-untyped-def]
     ox, oy, oz = SX * mx + px, SY * my + py, SZ * mz + pz
     real = inside[:, None] & (channel[None, :] < OUT)
     if adding:
-        wx = ox - tl.load(added_at + 3 * row, mask=inside, other=0).to(tl.int32)
-        wy = oy - tl.load(added_at + 3 * row + 1, mask=inside, other=0).to(tl.int32)
-        wz = oz - tl.load(added_at + 3 * row + 2, mask=inside, other=0).to(tl.int32)
+        at = (tl.load(added_at + row, mask=inside, other=0) - row_long * add_row).to(tl.int32)
+        wx = ox - at // (add_high * add_deep) + add_from_x
+        wy = oy - at // add_deep % add_high + add_from_y
+        wz = oz - at % add_deep + add_from_z
         there = (wx >= 0) & (wx < add_x) & (wy >= 0) & (wy < add_y) & (wz >= 0) & (wz < add_z)
         voxel = ((row_long * add_x + wx) * add_y + wy) * add_z + wz
         total += tl.load(
             added + voxel[:, None] * OUT + channel[None, :], mask=real & there[:, None], other=0.0
         ).to(tl.float32)
     if sloped:
-        wx = ox + tl.load(slopes_at + 3 * row, mask=inside, other=0).to(tl.int32)
-        wy = oy + tl.load(slopes_at + 3 * row + 1, mask=inside, other=0).to(tl.int32)
-        wz = oz + tl.load(slopes_at + 3 * row + 2, mask=inside, other=0).to(tl.int32)
+        at = (tl.load(slopes_at + row, mask=inside, other=0) - row_long * slope_row).to(tl.int32)
+        wx = ox + at // (slope_high * slope_deep) - slope_from_x
+        wy = oy + at // slope_deep % slope_high - slope_from_y
+        wz = oz + at % slope_deep - slope_from_z
         there = (wx >= 0) & (wx < slope_x) & (wy >= 0) & (wy < slope_y)
         there = there & (wz >= 0) & (wz < slope_z)
-        voxel = row_long * slope_row + ((wx * slope_y + wy) * slope_z + wz) * OUT
+        voxel = ((wx * slope_y + wy) * slope_z + wz).to(tl.int64)
         total *= tl.load(
-            slopes + voxel[:, None] + channel[None, :], mask=real & there[:, None], other=0.0
+            slopes + voxel[:, None] * OUT + channel[None, :], mask=real & there[:, None], other=0.0
         ).to(tl.float32)
-    if cutting:
-        wx = ox + tl.load(domain_at + 3 * row, mask=inside, other=0).to(tl.int32)
-        wy = oy + tl.load(domain_at + 3 * row + 1, mask=inside, other=0).to(tl.int32)
-        wz = oz + tl.load(domain_at + 3 * row + 2, mask=inside, other=0).to(tl.int32)
-        there = (wx >= 0) & (wx < end_x) & (wy >= 0) & (wy < end_y) & (wz >= 0) & (wz < end_z)
-        total = tl.where(there[:, None], total, 0.0)
     voxel = ((row_long * wide + ox) * high + oy) * deep + oz
     tl.store(output + voxel[:, None] * OUT + channel[None, :], total, mask=real)
