@@ -121,8 +121,11 @@ class CaseExplanations:
             targets.append(self._target(masks[-1], aggregation))
             del footprint
         if self.request.is_smoothgrad:
-            self._provenance["jacobian"] = self.problem.engine.name
-            unit, estimates = "gradients", smoothgrad(self.problem, targets, self.request)
+            problem = dataclasses.replace(self.problem, engine=self.problem.engine.settled())
+            self._provenance["jacobian"] = problem.engine.name
+            if problem.engine.kernels:
+                self._provenance["kernels"] = dict(problem.engine.kernels)
+            unit, estimates = "gradients", smoothgrad(problem, targets, self.request)
         else:
             unit, layer = "windows", self.request.layer or ""
             estimates = gradcam(self.problem, targets[0].voxels, layer)

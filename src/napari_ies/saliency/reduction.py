@@ -18,11 +18,16 @@ class RunningExtremes:
         Shape of one row.
     like
         Gives data type and device.
+
+    Attributes
+    ----------
+    highest, lowest
+        The running maximum and minimum, of that shape.
     """
 
     def __init__(self, shape: tuple[int, ...], like: torch.Tensor) -> None:
-        self._highest = like.new_zeros(shape)
-        self._lowest = like.new_zeros(shape)
+        self.highest = like.new_zeros(shape)
+        self.lowest = like.new_zeros(shape)
 
     def add(self, rows: torch.Tensor, at: tuple[slice, ...]) -> tuple[torch.Tensor, torch.Tensor]:
         """Take in rows.
@@ -39,14 +44,14 @@ class RunningExtremes:
         The rows' minimum and maximum there: not finite where any of them is not.
         """
         low, high = (rows[0], rows[0]) if len(rows) == 1 else rows.aminmax(dim=0)
-        highest, lowest = self._highest[at], self._lowest[at]
+        highest, lowest = self.highest[at], self.lowest[at]
         torch.maximum(highest, high, out=highest)
         torch.minimum(lowest, low, out=lowest)
         return low, high
 
     def result(self) -> torch.Tensor:
         """Return the signed value of largest magnitude so far."""
-        return torch.where(self._highest >= -self._lowest, self._highest, self._lowest)
+        return torch.where(self.highest >= -self.lowest, self.highest, self.lowest)
 
 
 class RunningMoments:

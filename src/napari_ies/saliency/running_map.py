@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from napari_ies.network.finite import all_finite
+from napari_ies.saliency.engines.kernels.strided import Canvases
 from napari_ies.saliency.engines.moves import landed
 from napari_ies.saliency.engines.plan import Seeds
 from napari_ies.saliency.expected.portions import Portions
@@ -64,9 +65,19 @@ class RunningMap(Portions):
                 for extreme in self._reduction().add(values, (slice(None), *at)):
                     forwards.watch(extreme, "gradients", piece.window)
 
+        def into(part: slice) -> bool:
+            extremes = self._reduction()
+            highest, lowest = extremes.highest, extremes.lowest
+            canvases = Canvases(highest, lowest, whole.start, piece.window.shape)
+            if not forward.rows_into(seeds, part, canvases):
+                return False
+            for extreme in (highest, lowest):
+                forwards.watch(extreme, "gradients", piece.window)
+            return True
+
         seeds = self._seeds((piece,), piece, rows)
         forward = forwards.of(piece)
-        for count in forward.chunks(seeds, slice(0, len(rows)), self.row_memory, take):
+        for count in forward.chunks(seeds, slice(0, len(rows)), self.row_memory, take, into):
             yield count, self._preview(forwards)
 
     def reduce_blended(

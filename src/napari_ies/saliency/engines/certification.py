@@ -54,12 +54,13 @@ def choose_engine(
     if jacobian == "batched":
         return BatchedEngine(model.network, precision)
     windowed, reason = model.derive("windowed engine", lambda: _certified(model))
-    if windowed is not None and precision == "float32":
-        return windowed
-    if windowed is not None:
-        return model.derive(
+    if windowed is not None and precision != "float32":
+        windowed = model.derive(
             f"windowed engine {precision}", lambda: WindowedEngine(model.network, precision)
         )
+    if windowed is not None:
+        windowed.try_kernels(model.device, model.profile.window)
+        return windowed
     if jacobian == "windowed":
         raise SaliencyError(
             f"The gradients of this network cannot be windowed: {reason}; choose auto, loop or "

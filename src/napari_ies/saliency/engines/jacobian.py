@@ -7,8 +7,10 @@ networks whose layers are all local. Which one runs changes the time, not the ma
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,15 +21,18 @@ from napari_ies.network.device import arithmetic
 from napari_ies.network.inference import network_logits
 from napari_ies.network.layers import out_of_place, watched
 from napari_ies.saliency.engines.chunks import chunked, rows_within
+from napari_ies.saliency.engines.kernels.choice import PLAIN, Choosing, choose_kernels
 from napari_ies.saliency.engines.local_network import LocalLinearisation, LocalNetwork
 from napari_ies.saliency.engines.patches import Patch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import nn
 
+    from napari_ies.saliency.engines.kernels.choice import Kernels
+    from napari_ies.saliency.engines.kernels.strided import Canvases
     from napari_ies.saliency.engines.plan import Seeds
     from napari_ies.saliency.footprint import Piece
 
@@ -55,8 +60,17 @@ class Linearisation(ABC):
     def rows_at_once(self, memory: int) -> int:
         """Return how many rows a chunk may have that takes so many bytes: one at the least."""
 
+    def rows_into(self, seeds: Seeds, part: slice, canvases: Canvases) -> bool:
+        """Take these rows into extremes on the window, or say that no kernel does so."""
+        return False
+
     def chunks(
-        self, seeds: Seeds, part: slice, memory: int, take: Callable[[slice, Patch], None]
+        self,
+        seeds: Seeds,
+        part: slice,
+        memory: int,
+        take: Callable[[slice, Patch], None],
+        into: Callable[[slice], bool] | None = None,
     ) -> Iterator[int]:
         """Compute rows in chunks and hand each over; fewer at once from where memory runs out.
 
@@ -70,6 +84,8 @@ class Linearisation(ABC):
             Gets which of the seeds' voxels a chunk holds, and its rows. Where memory runs out in
             it, it gets them once more in smaller chunks: it takes memory before it changes a
             thing, or does no harm when it is done twice.
+        into
+            Is asked before: whether it has taken these rows itself, uncomputed.
 
         Yields
         ------
@@ -78,7 +94,8 @@ class Linearisation(ABC):
 
         def compute(chunk: slice) -> None:
             here = slice(part.start + chunk.start, part.start + chunk.stop)
-            take(here, self.rows(seeds, here))
+            if into is None or not into(here):
+                take(here, self.rows(seeds, here))
 
         for chunk, _ in chunked(compute, part.stop - part.start, self.rows_at_once(memory)):
             yield chunk.stop - chunk.start
@@ -100,9 +117,15 @@ class Engine(ABC):
     """Forwards to hold ready: the graph of a whole window can take gigabytes."""
     shares_forwards = True
     """Whether one forward serves all footprints of a window."""
+    kernels: Mapping[str, str] = MappingProxyType({})
+    """What computes which layer's rows, where kernels were tried: for the provenance."""
 
     def __init__(self, network: nn.Module, precision: str = "float32") -> None:
         self._network, self._precision = network, precision
+
+    def settled(self) -> Engine:
+        """Return this engine with what has been found out about it by now, for an explanation."""
+        return self
 
     def samples_together(self, found: Sequence[Piece], device: torch.device, memory: int) -> int:
         """Return how many noise samples of a mean run through the network at once.
@@ -196,6 +219,29 @@ class WindowedEngine(Engine):
         self._local = LocalNetwork(network)
         if precision == "bf16":
             self._local = self._local.convolving_in(torch.bfloat16)
+        self._choosing: Choosing | None = None
+        self._with_kernels: WindowedEngine | None = None
+
+    def try_kernels(self, device: torch.device, domain: Triple) -> None:
+        """Have kernels tried in the background, for windows of a size; on CUDA only."""
+        if device.type != "cuda" or self._choosing is not None:
+            return
+        subjects, precision = self._local.subjects(domain), self._precision
+        self._choosing = Choosing(lambda: choose_kernels(subjects, device, precision))
+
+    def settled(self) -> WindowedEngine:
+        kernels = PLAIN if self._choosing is None else self._choosing.now()
+        if kernels is PLAIN:
+            return self
+        if self._with_kernels is None:
+            self._with_kernels = self.using(kernels)
+        return self._with_kernels
+
+    def using(self, kernels: Kernels) -> WindowedEngine:
+        """Return this engine with kernels."""
+        twin = copy.copy(self)
+        twin._local, twin.kernels, twin._choosing = self._local.using(kernels), kernels.said, None
+        return twin
 
     def samples_together(self, found: Sequence[Piece], device: torch.device, memory: int) -> int:
         most = CPU_SAMPLES if device.type == "cpu" else GPU_SAMPLES
@@ -276,6 +322,10 @@ class _Windowed(Linearisation):
     def rows(self, seeds: Seeds, part: slice) -> Patch:
         with arithmetic(self.precision):
             return self.local.rows(seeds, part)
+
+    def rows_into(self, seeds: Seeds, part: slice, canvases: Canvases) -> bool:
+        with arithmetic(self.precision):
+            return self.local.rows_into(seeds, part, canvases)
 
     def rows_at_once(self, memory: int) -> int:
         logits = self.local.logits

@@ -19,13 +19,18 @@ from napari_ies.saliency.engines.plan import Route
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_ies.saliency.engines.kernels.candidates import Rows
+
 NARROW = 4
 """Up to so many channels a strided transposed convolution is computed phase by phase."""
 
 
 @dataclass(frozen=True)
 class Convolution(Layer):
-    """`torch.nn.Conv3d` with zero padding; a batch norm behind it is folded in."""
+    """`torch.nn.Conv3d` with zero padding; a batch norm behind it is folded in.
+
+    `kernel` is what takes rows back through it, if that is not PyTorch itself.
+    """
 
     weight: torch.Tensor
     bias: torch.Tensor | None
@@ -33,6 +38,7 @@ class Convolution(Layer):
     padding: Triple
     dilation: Triple
     groups: int
+    kernel: Rows | None = None
 
     def _reach(self) -> NDArray[np.int64]:
         """Distance from the first to the last input voxel of one output voxel."""
@@ -116,6 +122,8 @@ class Convolution(Layer):
     def pull(
         self, values: torch.Tensor, moves: tuple[Move, ...], slopes: Kept | None
     ) -> list[torch.Tensor]:
+        if self.kernel is not None and values.dtype == torch.float32:
+            return [_cut(self.kernel(values), moves)]
         return [_cut(self._transposed(values.to(self.weight.dtype)).to(values.dtype), moves)]
 
     def convolving_in(self, dtype: torch.dtype) -> Convolution:

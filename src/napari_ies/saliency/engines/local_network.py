@@ -17,12 +17,21 @@ import numpy as np
 import torch
 
 from napari_ies.geometry.box import Box, Triple
+from napari_ies.saliency.engines.kernel_steps import joined, worth_trying
+from napari_ies.saliency.engines.kernels.choice import PLAIN
+from napari_ies.saliency.engines.local_convolutions import Convolution
 from napari_ies.saliency.engines.local_translation import Node, translated
 from napari_ies.saliency.engines.patches import Boxes, Kept, Patch, ints, packed
 from napari_ies.saliency.engines.plan import Join, Plan, Seeds, Step, by_index, sent, together
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import nn
+
+    from napari_ies.saliency.engines.kernels.choice import Kernels, Subject
+    from napari_ies.saliency.engines.kernels.strided import Canvases
+    from napari_ies.saliency.engines.local_layers import Layer
 
 
 class LocalNetwork:
@@ -37,16 +46,36 @@ class LocalNetwork:
     def __init__(self, network: nn.Module) -> None:
         self._nodes = translated(network)
         self._sizes: dict[Triple, list[Triple]] = {}
+        self._kernels = PLAIN
 
     def convolving_in(self, dtype: torch.dtype) -> LocalNetwork:
         """Return this network with convolutions, in both directions, of another data type.
 
         What lies between them keeps the type of the input.
         """
-        twin = object.__new__(LocalNetwork)
-        twin._nodes = [replace(node, layer=node.layer.convolving_in(dtype)) for node in self._nodes]
-        twin._sizes = {}
+        return self._with(node.layer.convolving_in(dtype) for node in self._nodes)
+
+    def using(self, kernels: Kernels) -> LocalNetwork:
+        """Return this network with kernels that take rows through its layers."""
+        twin = self._with(
+            replace(node.layer, kernel=kernels.rows[index])
+            if index in kernels.rows and isinstance(node.layer, Convolution)
+            else node.layer
+            for index, node in enumerate(self._nodes)
+        )
+        twin._kernels = kernels
         return twin
+
+    def _with(self, layers: Iterable[Layer]) -> LocalNetwork:
+        twin = object.__new__(LocalNetwork)
+        pairs = zip(self._nodes, layers, strict=True)
+        twin._nodes = [replace(node, layer=layer) for node, layer in pairs]
+        twin._sizes, twin._kernels = {}, PLAIN
+        return twin
+
+    def subjects(self, domain: Triple) -> list[Subject]:
+        """Return the convolutions that kernels may take rows through, for an input of a size."""
+        return worth_trying(self._nodes, self._of_one_voxel(domain))
 
     def sizes(self, domain: Triple) -> list[Triple]:
         """Return the size of every node's output for an input of a size."""
@@ -73,8 +102,8 @@ class LocalNetwork:
 
     def row_values(self, domain: Triple) -> int:
         """Return the same for a single voxel in the middle of the output."""
-        middle = ints(self.sizes(domain)[-1]) // 2
-        return self.values(Box(middle, middle + 1), domain)
+        demands = self._of_one_voxel(domain)
+        return sum(node.channels * demands[index].size for index, node in enumerate(self._nodes))
 
     def linearise(
         self, images: torch.Tensor, span: Box, domain: Triple, class_index: int
@@ -142,17 +171,57 @@ class LocalNetwork:
 
         The seeds, (R, classes, x, y, z), may be overwritten.
         """
-        waiting = {len(self._nodes) - 1: seeds}
-        for step in plan.steps:
+        rows = self._pulled(seeds, plan.steps, slopes)[-1]
+        return Patch(rows, plan.boxes.base, plan.landing)
+
+    @property
+    def reduces(self) -> bool:
+        """Whether :meth:`pull_into` has a kernel for it."""
+        return self._kernels.last is not None or self._kernels.reduces is not None
+
+    def pull_into(
+        self, seeds: torch.Tensor, plan: Plan, slopes: dict[int, Kept], canvases: Canvases
+    ) -> None:
+        """Take cotangents of the output back to the input and into extremes, by a kernel.
+
+        The plan is one by index, and the canvases lie in the indices of the input.
+        """
+        last, reduces = self._kernels.last, self._kernels.reduces
+        if last is not None:
+            steps = plan.steps[:-1]
+            values = self._pulled(seeds, steps, slopes)[plan.steps[-1].node]
+            last(values, plan.start, canvases)
+        elif reduces is not None:
+            reduces(self._pulled(seeds, plan.steps, slopes)[-1], plan.start, canvases)
+
+    def _pulled(
+        self, seeds: torch.Tensor, steps: tuple[Step, ...], slopes: dict[int, Kept]
+    ) -> dict[int, torch.Tensor]:
+        """Return the cotangents that steps leave, by the node whose output they are of."""
+        waiting, scaled = {len(self._nodes) - 1: seeds}, -1
+        for step, after in zip(steps, (*steps[1:], None), strict=True):
             node, values = self._nodes[step.node], waiting.pop(step.node)
-            pulled = node.layer.pull(values, step.moves, slopes.get(step.node))
+            both = joined(step, after, self._nodes, waiting, slopes)
+            if both is not None:
+                (scaled,) = node.inputs
+                waiting[scaled] = both(values)
+                continue
+            if step.node == scaled:  # by the kernel of the step before
+                pulled = [values]
+            else:
+                pulled = node.layer.pull(values, step.moves, slopes.get(step.node))
             del values
             for source, part, join in zip(node.inputs, pulled, step.joins, strict=True):
                 waiting[source] = part if join is None else join.add(waiting[source], part)
-        return Patch(waiting[-1], plan.boxes.base, plan.landing)
+        return waiting
 
     def _sources(self, node: Node, sizes: list[Triple], domain: Triple) -> list[Triple]:
         return [domain if source < 0 else sizes[source] for source in node.inputs]
+
+    def _of_one_voxel(self, domain: Triple) -> dict[int, Box]:
+        """Return what a voxel in the middle of the output depends on, by node."""
+        middle = ints(self.sizes(domain)[-1]) // 2
+        return self._demands(Box(middle, middle + 1), domain, self.sizes(domain))
 
     def _demands(self, span: Box, domain: Triple, sizes: list[Triple]) -> dict[int, Box]:
         asked: dict[int, list[Box]] = {len(self._nodes) - 1: [span]}
@@ -194,8 +263,22 @@ class LocalLinearisation:
         Each row has a box of its own. The voxels lie in that of the output; `part` says which of
         them, all by default.
         """
+        return self._pull(*self._planned(seeds, part or slice(0, len(seeds.voxels))))
+
+    def rows_into(self, seeds: Seeds, part: slice, canvases: Canvases) -> bool:
+        """Take these rows into extremes that lie in the input, or say that no kernel does so."""
+        if not (self.network.reduces and by_index(self.logits.device)):
+            return False
+        if not self.logits.dtype == canvases.highest.dtype == torch.float32:
+            return False
+        with torch.no_grad():
+            cotangents, plan = self._planned(seeds, part)
+            self.network.pull_into(_laid_out(cotangents), plan, self.slopes, canvases)
+        return True
+
+    def _planned(self, seeds: Seeds, part: slice) -> tuple[torch.Tensor, Plan]:
+        """Return the cotangents of some of the voxels, and their way."""
         count = len(seeds.voxels)
-        part = part or slice(0, count)
         indexed = by_index(self.logits.device)
         planned = together(part, count) if indexed else part
 
@@ -210,7 +293,7 @@ class LocalLinearisation:
 
         plan, cotangents = seeds.known((*self._key, planned.start, planned.stop), make)
         rows = slice(part.start - planned.start, part.stop - planned.start)
-        return self._pull(cotangents[rows], plan.part(rows))
+        return cotangents[rows], plan.part(rows)
 
     def combined(self, seeds: Seeds) -> Patch:
         """Return the gradient of the weighted sum of output voxels: a row for each input."""
@@ -239,5 +322,9 @@ class LocalLinearisation:
 
     def _pull(self, cotangents: torch.Tensor, plan: Plan) -> Patch:
         with torch.no_grad():
-            seeds = cotangents.clone(memory_format=torch.channels_last_3d)
-            return self.network.pull(seeds, plan, self.slopes)
+            return self.network.pull(_laid_out(cotangents), plan, self.slopes)
+
+
+def _laid_out(cotangents: torch.Tensor) -> torch.Tensor:
+    """Return a copy with the channels last, to be overwritten."""
+    return cotangents.clone(memory_format=torch.channels_last_3d)

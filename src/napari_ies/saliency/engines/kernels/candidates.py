@@ -13,7 +13,7 @@ from napari_ies.saliency.engines.kernels.trial import Candidate
 if TYPE_CHECKING:
     import torch
 
-    from napari_ies.saliency.engines.kernels.strided import Base, Canvases, Strided
+    from napari_ies.saliency.engines.kernels.strided import Base, Behind, Canvases, Strided
 
 LIBRARY = "PyTorch"
 PRECISIONS = {
@@ -34,13 +34,19 @@ class Rows(Protocol):
     Attributes
     ----------
     takes_behind
-        Whether it is called with what happens behind the convolution, too: see
-        :class:`~napari_ies.saliency.engines.kernels.strided.Behind`.
+        Whether it is a :class:`JoiningRows`.
     """
 
     takes_behind: bool
 
     def __call__(self, values: torch.Tensor, /) -> torch.Tensor:
+        """Return the rows."""
+
+
+class JoiningRows(Rows, Protocol):
+    """Takes cotangents back, and through what happens behind the convolution."""
+
+    def __call__(self, values: torch.Tensor, behind: Behind = ...) -> torch.Tensor:
         """Return the rows."""
 
 
