@@ -149,7 +149,8 @@ class LocalNetwork:
             del values
             for source, part, join in zip(node.inputs, pulled, step.joins, strict=True):
                 waiting[source] = part if join is None else join.add(waiting[source], part)
-        return Patch(waiting[-1], plan.boxes.base, plan.landing)
+        landing = None if plan.landing is None else plan.landing.canvases
+        return Patch(waiting[-1], plan.boxes.base, landing)
 
     def _sources(self, node: Node, sizes: list[Triple], domain: Triple) -> list[Triple]:
         return [domain if source < 0 else sizes[source] for source in node.inputs]

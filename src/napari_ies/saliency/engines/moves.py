@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from napari_ies.saliency.engines.patches import Kept, Patch
 
+Landed = tuple[slice, torch.Tensor, Box]
+"""Rows of a chunk, their values (r, C, x, y, z) on a part of a box, and that part."""
+
 
 @dataclass(frozen=True, eq=False)
 class Move:
@@ -195,7 +198,7 @@ class Cutting(Move):
                 values.mul_(torch.from_numpy(inside).to(values.device).view(shape))
 
 
-def landed(patch: Patch, box: Box) -> Iterator[tuple[slice, torch.Tensor, Box]]:
+def landed(patch: Patch, box: Box) -> Iterator[Landed]:
     """Yield a patch's rows on the part of a box that they reach; what lies outside is dropped.
 
     By index all rows come at once, with zeros around them.
@@ -206,10 +209,6 @@ def landed(patch: Patch, box: Box) -> Iterator[tuple[slice, torch.Tensor, Box]]:
         The rows.
     box
         In the patch's indices.
-
-    Yields
-    ------
-    Which rows, their values (r, C, x, y, z), and where these lie in the box.
     """
     if patch.landing is None:
         move = Placing(patch.base - box.start, triple(patch.size), box.shape)
@@ -219,7 +218,7 @@ def landed(patch: Patch, box: Box) -> Iterator[tuple[slice, torch.Tensor, Box]]:
     hull = Box(patch.base.min(axis=0), patch.base.max(axis=0) + patch.size)
     shared = hull.meet(box)
     if shared is not None:
-        placed = patch.landing.canvases(patch.values)
+        placed = patch.landing(patch.values)
         yield slice(0, len(placed)), placed[(..., *shared.within(hull))], shared.within(box)
 
 
