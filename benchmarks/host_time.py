@@ -40,7 +40,7 @@ class HostTime:
     rows
         In the chunk.
     seconds
-        For the chunk once its rows are planned, and its share of a plan: the least of several.
+        Of this thread for the chunk once its rows are planned: the least of several.
     first_seconds
         The same with planning, as in the first noise sample.
     launches, operations
@@ -117,9 +117,9 @@ def host_time(
     first, again = [], []
     for _ in range(repetitions):
         for taken, new in ((first, True), (again, False)):
-            begun = time.perf_counter()
+            begun = time.thread_time()
             chunk(new)
-            taken.append(time.perf_counter() - begun)
+            taken.append(time.thread_time() - begun)
     with Counted() as counted:
         chunk(False)
     total = sum(counted.operations.values())
