@@ -16,12 +16,10 @@ from napari_ies.saliency.problem import Estimate, Problem, Target, too_large
 from napari_ies.saliency.reduction import RunningExtremes, RunningMoments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from napari_ies.geometry.box import Box
-    from napari_ies.saliency.engines.patches import Patch
     from napari_ies.saliency.footprint import Piece
     from napari_ies.saliency.forwards import Forwards
 
@@ -58,58 +56,40 @@ class RunningMap(Portions):
 
     def reduce(self, piece: Piece, forwards: Forwards, rows: NDArray[np.int64]) -> Iterator[Step]:
         """Take in the gradients of voxels that one piece alone holds."""
-        whole = self.box.within(piece.window)
-
-        def take(_: slice, patch: Patch) -> None:
-            for _, values, at in landed(patch, whole):
-                for extreme in self._reduction().add(values, (slice(None), *at)):
+        seeds, whole = self._seeds((piece,), piece, rows), self.box.within(piece.window)
+        forward, extremes = forwards.of(piece), self._reduction()
+        canvases = Canvases(extremes.highest, extremes.lowest, whole.start, piece.window.shape)
+        for part, found in forward.chunks(
+            seeds, slice(0, len(rows)), self.row_memory, whole, canvases
+        ):
+            for _, values, at in found:
+                for extreme in extremes.add(values, (slice(None), *at)):
                     forwards.watch(extreme, "gradients", piece.window)
-
-        def into(part: slice) -> bool:
-            extremes = self._reduction()
-            highest, lowest = extremes.highest, extremes.lowest
-            canvases = Canvases(highest, lowest, whole.start, piece.window.shape)
-            if not forward.rows_into(seeds, part, canvases):
-                return False
-            for extreme in (highest, lowest):
-                forwards.watch(extreme, "gradients", piece.window)
-            return True
-
-        seeds = self._seeds((piece,), piece, rows)
-        forward = forwards.of(piece)
-        for count in forward.chunks(seeds, slice(0, len(rows)), self.row_memory, take, into):
-            yield count, self._preview(forwards)
+            if not found:  # a kernel took them in
+                for extreme in (extremes.highest, extremes.lowest):
+                    forwards.watch(extreme, "gradients", piece.window)
+            yield part.stop - part.start, self._preview(forwards)
 
     def reduce_blended(
         self, found: tuple[Piece, ...], forwards: Forwards, rows: NDArray[np.int64]
     ) -> Iterator[Step]:
         """Take in the gradients of voxels that several pieces hold: summed over them first."""
-        area = self.area(found)
-        size = self._canvases[0][(slice(None), *area.within(self.box))].shape
-        together = self.rows_summed(found)
+        area, together = self.area(found), self.rows_summed(found)
+        here = (slice(None), *area.within(self.box))
         for start in range(0, len(rows), together):
             chunk = slice(start, min(start + together, len(rows)))
-            sums = self._canvases[0].new_zeros((chunk.stop - start, *size))
+            sums = self._canvases[0].new_zeros((chunk.stop - start, *self._canvases[0][here].shape))
             for piece in found:
-                take = self._adding_up(sums, start, area, piece, forwards)
-                seeds = self._seeds(found, piece, rows)
-                for _ in forwards.of(piece).chunks(seeds, chunk, self.row_memory, take):
+                seeds, whole = self._seeds(found, piece, rows), area.within(piece.window)
+                forward = forwards.of(piece)
+                for part, given in forward.chunks(seeds, chunk, self.row_memory, whole):
+                    ours = sums[part.start - start : part.stop - start]
+                    for some, values, at in given:
+                        forwards.watch(values, "gradients", piece.window)
+                        ours[(some, slice(None), *at)] += values
                     yield 0, None
-            self._reduction().add(sums, (slice(None), *area.within(self.box)))
+            self._reduction().add(sums, here)
             yield len(sums), self._preview(forwards)
-
-    def _adding_up(
-        self, sums: torch.Tensor, first: int, area: Box, piece: Piece, forwards: Forwards
-    ) -> Callable[[slice, Patch], None]:
-        """Return what adds rows of a piece to sums (R, C, x, y, z) on an area, from row `first`."""
-
-        def take(part: slice, patch: Patch) -> None:
-            forwards.watch(patch.values, "gradients", piece.window)
-            ours = sums[part.start - first : part.stop - first]
-            for rows, values, at in landed(patch, area.within(piece.window)):
-                ours[(rows, slice(None), *at)] += values
-
-        return take
 
     def _seeds(self, holders: tuple[Piece, ...], piece: Piece, rows: NDArray[np.int64]) -> Seeds:
         """Return a piece's share of voxels that these pieces hold: the same in every sample."""

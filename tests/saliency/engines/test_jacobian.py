@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from napari_ies.errors import SaliencyError
 from napari_ies.geometry.box import Box
 from napari_ies.saliency import explain
-from napari_ies.saliency.engines import jacobian
+from napari_ies.saliency.engines import jacobian, local_network
 from napari_ies.saliency.engines.certification import choose_engine
 from napari_ies.saliency.engines.chunks import chunked
 from napari_ies.saliency.engines.local_network import LocalNetwork
@@ -289,13 +289,20 @@ class OutOfMemory(TorchDispatchMode):
     "settings",
     [
         *({"aggregation": "max", "jacobian": e} for e in ("loop", "batched", "windowed")),
+        *(
+            {"aggregation": "max", "jacobian": "windowed", "forward": forward, "moved": "by index"}
+            for forward in ("whole-volume", "sliding-window")
+        ),
+        {"aggregation": "max", "jacobian": "windowed", "forward": "sliding-window"},
         {"aggregation": "mean", "jacobian": "windowed"},
         {"method": "gradcam++"},
     ],
     ids=lambda s: "-".join(s.values()),
 )
-def test_out_of_memory_anywhere_is_a_smaller_chunk_or_one_sentence(settings):
-    shape = (12, 10, 14)
+def test_out_of_memory_anywhere_is_a_smaller_chunk_or_one_sentence(settings, monkeypatch):
+    settings, shape = dict(settings), (12, 10, 14)
+    if settings.pop("moved", ""):
+        monkeypatch.setattr(local_network, "by_index", lambda device: True)
     model, case, mask = small_model(), random_case(shape), ball(shape, (6, 5, 7), 1.0)
     settings = {"n_samples": 1, "forward": "whole-volume", **settings}
     expected = explain(model, case, mask, **settings).maps  # its trial is not what is tested

@@ -23,10 +23,11 @@ from napari_ies.network.layers import out_of_place, watched
 from napari_ies.saliency.engines.chunks import chunked, rows_within
 from napari_ies.saliency.engines.kernels.choice import PLAIN, Choosing, choose_kernels
 from napari_ies.saliency.engines.local_network import LocalLinearisation, LocalNetwork
+from napari_ies.saliency.engines.moves import Landed, landed
 from napari_ies.saliency.engines.patches import Patch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import nn
@@ -69,10 +70,10 @@ class Linearisation(ABC):
         seeds: Seeds,
         part: slice,
         memory: int,
-        take: Callable[[slice, Patch], None],
-        into: Callable[[slice], bool] | None = None,
-    ) -> Iterator[int]:
-        """Compute rows in chunks and hand each over; fewer at once from where memory runs out.
+        box: Box,
+        canvases: Canvases | None = None,
+    ) -> Iterator[tuple[slice, list[Landed]]]:
+        """Compute rows in chunks; fewer at once from where memory runs out.
 
         Parameters
         ----------
@@ -80,25 +81,24 @@ class Linearisation(ABC):
             Which rows.
         memory
             Bytes that a chunk may take while it is computed.
-        take
-            Gets which of the seeds' voxels a chunk holds, and its rows. Where memory runs out in
-            it, it gets them once more in smaller chunks: it takes memory before it changes a
-            thing, or does no harm when it is done twice.
-        into
-            Is asked before: whether it has taken these rows itself, uncomputed.
+        box
+            Part of the window that matters.
+        canvases
+            Extremes that rows are taken into by a kernel, if there is one: none is yielded then.
 
         Yields
         ------
-        How many rows a chunk held that was taken.
+        Which of the seeds' voxels a chunk holds, and its rows as they lie in the box.
         """
 
-        def compute(chunk: slice) -> None:
+        def compute(chunk: slice) -> list[Landed]:
             here = slice(part.start + chunk.start, part.start + chunk.stop)
-            if into is None or not into(here):
-                take(here, self.rows(seeds, here))
+            if canvases is not None and self.rows_into(seeds, here, canvases):
+                return []
+            return list(landed(self.rows(seeds, here), box))
 
-        for chunk, _ in chunked(compute, part.stop - part.start, self.rows_at_once(memory)):
-            yield chunk.stop - chunk.start
+        for chunk, rows in chunked(compute, part.stop - part.start, self.rows_at_once(memory)):
+            yield slice(part.start + chunk.start, part.start + chunk.stop), rows
 
 
 class Engine(ABC):

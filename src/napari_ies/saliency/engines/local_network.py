@@ -172,7 +172,8 @@ class LocalNetwork:
         The seeds, (R, classes, x, y, z), may be overwritten.
         """
         rows = self._pulled(seeds, plan.steps, slopes)[-1]
-        return Patch(rows, plan.boxes.base, plan.landing)
+        landing = None if plan.landing is None else plan.landing.canvases
+        return Patch(rows, plan.boxes.base, landing)
 
     @property
     def reduces(self) -> bool:

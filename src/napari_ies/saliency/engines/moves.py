@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from napari_ies.saliency.engines.patches import Kept, Patch
 
+Landed = tuple[slice, torch.Tensor, Box]
+"""Rows of a chunk, their values (r, C, x, y, z) on a part of a box, and that part."""
+
 
 @dataclass(frozen=True, eq=False)
 class Move:
@@ -109,8 +112,8 @@ class Scaling(Move):
     def scale(self, values: torch.Tensor, factors: Kept) -> None:
         """Multiply rows (R, C, x, y, z) in place by factors (1 or R, C, X, Y, Z)."""
         if self.at is not None:
-            boxes = boxes_of(factors.padded(self.low, self.high), self.size)
-            channels_last(values).mul_(boxes.index_select(0, self.at))
+            padded = factors.padded(self.low, self.high)
+            channels_last(values).mul_(picked_boxes(padded, self.size, self.at))
             return
         for rows, there, here in self.runs():
             part = factors.values if len(factors.values) == 1 else factors.values[rows]
@@ -139,7 +142,7 @@ class Placing(Move):
         rows, channels = values.shape[:2]
         if self.at is not None:
             canvases = values.new_zeros((rows, *self.volume, channels))
-            boxes_of(canvases, self.size).index_copy_(0, self.at, channels_last(values))
+            boxes_of(canvases, self.size).index_put_((self.at,), channels_last(values))
             inner = Box.whole(self.target).shift(self.low)
             return canvases.permute(0, 4, 1, 2, 3)[(..., *inner)]
         canvases = values.new_zeros((rows, channels, *self.target))
@@ -184,7 +187,7 @@ class Cutting(Move):
     def cut(self, values: torch.Tensor) -> None:
         """Cut rows (R, C, x, y, z) in place."""
         if self.at is not None and self.inside is not None:
-            channels_last(values).mul_(boxes_of(self.inside, self.size).index_select(0, self.at))
+            channels_last(values).mul_(picked_boxes(self.inside, self.size, self.at))
             return
         for axis, extent in enumerate(self.target):
             index = self.start[:, axis, None] + np.arange(self.size[axis])
@@ -195,7 +198,7 @@ class Cutting(Move):
                 values.mul_(torch.from_numpy(inside).to(values.device).view(shape))
 
 
-def landed(patch: Patch, box: Box) -> Iterator[tuple[slice, torch.Tensor, Box]]:
+def landed(patch: Patch, box: Box) -> Iterator[Landed]:
     """Yield a patch's rows on the part of a box that they reach; what lies outside is dropped.
 
     By index all rows come at once, with zeros around them.
@@ -206,10 +209,6 @@ def landed(patch: Patch, box: Box) -> Iterator[tuple[slice, torch.Tensor, Box]]:
         The rows.
     box
         In the patch's indices.
-
-    Yields
-    ------
-    Which rows, their values (r, C, x, y, z), and where these lie in the box.
     """
     if patch.landing is None:
         move = Placing(patch.base - box.start, triple(patch.size), box.shape)
@@ -219,7 +218,7 @@ def landed(patch: Patch, box: Box) -> Iterator[tuple[slice, torch.Tensor, Box]]:
     hull = Box(patch.base.min(axis=0), patch.base.max(axis=0) + patch.size)
     shared = hull.meet(box)
     if shared is not None:
-        placed = patch.landing.canvases(patch.values)
+        placed = patch.landing(patch.values)
         yield slice(0, len(placed)), placed[(..., *shared.within(hull))], shared.within(box)
 
 
@@ -244,6 +243,14 @@ def boxes_of(volumes: torch.Tensor, size: Triple) -> torch.Tensor:
         (volumes.numel() // channels - last, *size, channels),
         (channels, y * z * channels, z * channels, channels, 1),
     )
+
+
+def picked_boxes(volume: torch.Tensor, size: Triple, at: torch.Tensor) -> torch.Tensor:
+    """Return boxes of a volume (X, Y, Z, C), (R, x, y, z, C), by their numbers, int64 (R,)."""
+    boxes = boxes_of(volume, size)
+    # Not `index_select`: for CUDA a view of so many entries, though they overlap, is too large to
+    # be counted with 32 bits, and with 64 it is several times slower.
+    return boxes.gather(0, at.view(-1, 1, 1, 1, 1).expand(-1, *boxes.shape[1:]))
 
 
 def channels_last(values: torch.Tensor) -> torch.Tensor:

@@ -12,11 +12,9 @@ from torch.nn import functional
 from napari_ies.geometry.box import Box, Triple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
-
-    from napari_ies.saliency.engines.moves import Placing
 
 
 def ints(values: Sequence[int]) -> NDArray[np.int64]:
@@ -56,12 +54,12 @@ class Patch:
         int64 (R, 3): where each row's box starts; it may reach beyond the domain, where the
         values are zero.
     landing
-        How rows that are moved by index come on canvases of one box that holds them all.
+        For rows that are moved by index: puts them on canvases of one box that holds them all.
     """
 
     values: torch.Tensor
     base: NDArray[np.int64]
-    landing: Placing | None = None
+    landing: Callable[[torch.Tensor], torch.Tensor] | None = None
 
     @property
     def size(self) -> NDArray[np.int64]:

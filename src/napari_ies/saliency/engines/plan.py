@@ -198,8 +198,12 @@ class Plan:
 
 
 def by_index(device: torch.device) -> bool:
-    """Whether rows are moved by index on a device: everywhere but on the CPU."""
-    return device.type != "cpu"
+    """Whether rows are moved by index on a device, and not in slices.
+
+    On the CPU slices cost less (``docs/architecture.md``). Apple's MPS copies a strided view whole,
+    and that of all boxes is many times the volume.
+    """
+    return device.type in ("cuda", "meta")
 
 
 def together(part: slice, count: int) -> slice:

@@ -6,6 +6,7 @@ import logging
 import math
 import threading
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -157,10 +158,12 @@ def tried(subjects: Sequence[Subject], precision: str, clock: Clock) -> Kernels:
         said[subject.convolution.name] = name
         if name != LIBRARY:
             rows[subject.node] = way
-        if subject.first:
-            reduces, last, name = trial.into_extremes(way)
-            if name:
-                said[EXTREMES] = name
+        if reduces is None and (reducing := trial.reducing()) is not None:
+            said[EXTREMES], reduces = reducing
+        if subject.first and reduces is not None:
+            together = trial.into_extremes(way, reduces)
+            if together is not None:
+                said[EXTREMES], last = together
     return Kernels(rows, last, reduces, said)
 
 
@@ -197,48 +200,49 @@ class _RowsTrial:
         )
         return trial.fastest(row_candidates(self._convolution, self._precision))
 
-    def into_extremes(self, way: Rows) -> tuple[Into | None, Into | None, str]:
-        """Return what takes rows into the extremes, what does so with the convolution, and a name.
-
-        The second is None where it is not faster than `way` and the first. The name is that of
-        what will be used, empty where nothing is.
-        """
-        convolution = self._convolution
-        expected = self._canvases(torch.float64)
-        reduced(self._expected, _first(self._base), expected)
-
-        def check(into: Into, values: torch.Tensor) -> torch.Tensor:
-            canvases = self._canvases(torch.float32)
-            into(values, _first(self._base), canvases)
-            return torch.stack([canvases.highest, canvases.lowest])
-
-        there, canvases = self._expected.float(), self._canvases(torch.float32)
-        rows = way(self._values)
-        both = torch.stack([expected.highest, expected.lowest])
-        reducing: Trial[Into] = Trial(
+    def reducing(self) -> tuple[str, Into] | None:
+        """Return what takes rows that are there into the extremes, and what it is called."""
+        rows, canvases = self._expected.float(), self._canvases(torch.float32)
+        trial: Trial[Into] = Trial(
             EXTREMES,
-            both,
-            lambda into: check(into, there),
-            lambda into: into(rows, self._base, canvases),
+            self._extremes,
+            lambda into: self._taken(into, rows),
+            lambda into: into(rows, _first(self._base), canvases),
             TOLERATED["float32"],
             self._clock,
         )
-        reduces = reducing.fastest(reducing_candidates())
-        if reduces is None:
-            return None, None, ""
+        return trial.fastest(reducing_candidates())
+
+    def into_extremes(self, way: Rows, reduces: Into) -> tuple[str, Into] | None:
+        """Return what takes rows through the convolution into the extremes, and what it is called.
+
+        None where nothing is faster than `way` and `reduces`, one after the other.
+        """
+        canvases = self._canvases(torch.float32)
         trial: Trial[Into] = Trial(
-            f"{convolution.name}, {EXTREMES}",
-            both,
-            lambda into: check(into, self._checked),
+            f"{self._convolution.name}, {EXTREMES}",
+            self._extremes,
+            lambda into: self._taken(into, self._checked),
             lambda into: into(self._values, self._base, canvases),
             TOLERATED[self._precision],
             self._clock,
         )
-        after = last_candidates(convolution, self._precision, way, reduces[1])
-        found = trial.fastest(after)
-        if found is None or found[0] == after[0].name:
-            return reduces[1], None, reduces[0]
-        return reduces[1], found[1], found[0]
+        candidates = last_candidates(self._convolution, self._precision, way, reduces)
+        found = trial.fastest(candidates)
+        return None if found is None or found[0] == candidates[0].name else found
+
+    @cached_property
+    def _extremes(self) -> torch.Tensor:
+        """What the canvases hold of the rows that are compared, float64."""
+        canvases = self._canvases(torch.float64)
+        reduced(self._expected, _first(self._base), canvases)
+        return torch.stack([canvases.highest, canvases.lowest])
+
+    def _taken(self, into: Into, values: torch.Tensor) -> torch.Tensor:
+        """Return the same by a candidate."""
+        canvases = self._canvases(torch.float32)
+        into(values, _first(self._base), canvases)
+        return torch.stack([canvases.highest, canvases.lowest])
 
     def _canvases(self, dtype: torch.dtype) -> Canvases:
         """Return canvases that hold all rows but for a margin of one voxel."""
