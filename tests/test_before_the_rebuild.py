@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.xdist_group("before the rebuild")  # one worker makes the images
 
-MEAN = SaliencyRequest(n_samples=4, class_index=1)
-MAXIMUM = SaliencyRequest(aggregation="max", n_samples=2, class_index=1)
+MEAN = SaliencyRequest(n_samples=4, class_index=1, noise_version=1)
+MAXIMUM = SaliencyRequest(aggregation="max", n_samples=2, class_index=1, noise_version=1)
 GRADCAM = SaliencyRequest(method="gradcam++", class_index=1, layer="model.1.submodule.2.conv")
 MAPS = {"smoothgrad_agg-mean": MEAN, "smoothgrad_agg-max": MAXIMUM, "gradcampp": GRADCAM}
 """What was asked for, by how the files of its map are named."""
@@ -142,7 +142,9 @@ def test_a_session_comes_back_without_a_window_and_grows_on(images, tmp_path):
     assert session.text.endswith(": 4 lesions, 4 maps, 1 note.")
     assert session.notes == {2: "dark rim on T1, σ of the noise to be tried"}
     assert (session.record.selected, session.record.segmentation.threshold) == (4, 0.5)
-    assert session.record.request == SaliencyRequest(aggregation="max", n_samples=2)
+    assert session.record.request == SaliencyRequest(
+        aggregation="max", n_samples=2, noise_version=1
+    )
     np.testing.assert_array_equal(
         session.segmentation.labels, values(SESSION / "sub-demo_desc-lesions_dseg.nii.gz")
     )

@@ -25,6 +25,7 @@ from napari_ies.saliency.engines.certification import choose_engine
 from napari_ies.saliency.engines.memory import PeakMemory, memory_limit
 from napari_ies.saliency.footprint import BoxedMask, boxed_footprint
 from napari_ies.saliency.gradcam import default_layer, gradcam
+from napari_ies.saliency.noise import DEFINITIONS
 from napari_ies.saliency.problem import Estimate, Problem, Target
 from napari_ies.saliency.provenance import provenance
 from napari_ies.saliency.saliency import Saliency
@@ -122,6 +123,7 @@ class CaseExplanations:
             del footprint
         if self.request.is_smoothgrad:
             self._provenance["jacobian"] = self.problem.engine.name
+            self._provenance["noise"] = DEFINITIONS[self.request.noise_version]
             unit, estimates = "gradients", smoothgrad(self.problem, targets, self.request)
         else:
             unit, layer = "windows", self.request.layer or ""
