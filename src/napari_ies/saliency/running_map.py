@@ -14,7 +14,7 @@ from napari_ies.saliency.problem import Estimate, Problem, Target, too_large
 from napari_ies.saliency.reduction import RunningExtremes, RunningMoments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -55,7 +55,7 @@ class RunningMap(Portions):
             target[(..., *part.within(whole))] += gradient.values[(..., *part.within(seen))]
         if self._moments.count or self.steps == 1:
             return samples, None
-        return samples, self._shown(self._canvases[0].clone(), forwards)
+        return samples, self._shown(self._canvases[0].clone, forwards)
 
     def reduce(self, piece: Piece, forwards: Forwards, rows: NDArray[np.int64]) -> Iterator[Step]:
         """Take in the gradients of voxels that one piece alone holds."""
@@ -162,14 +162,19 @@ class RunningMap(Portions):
         if self._chunks < self._next_preview:
             return None
         self._next_preview *= 2
-        return self._shown(self._reduction().result(), forwards)
+        return self._shown(self._reduction().result, forwards)
 
-    def _shown(self, values: torch.Tensor, forwards: Forwards) -> torch.Tensor | None:
-        """Have the first sample's map sent as it is; return the last one that has come."""
+    def _shown(self, first: Callable[[], torch.Tensor], forwards: Forwards) -> torch.Tensor | None:
+        """Have the first sample's map sent as it is, unless one is still on its way.
+
+        Returns
+        -------
+        The last one that has come.
+        """
         come = self._arrived()
-        forwards.check()  # what comes after it was watched before it
         if self._coming is None:
-            self._coming = 0, self._problem.bring([values])
+            forwards.check()  # what it is made of comes before it
+            self._coming = 0, self._problem.bring([first()])
             come = self._arrived() or come
         return come[0] if come else None
 
