@@ -154,12 +154,12 @@ def test_a_session_comes_back_without_a_window_and_grows_on(images, tmp_path):
     np.testing.assert_array_equal(session.regions["beside it"], painted)
     cam = SaliencyRequest(method="gradcam++")
     expected = [
-        (2, SaliencyRequest(n_samples=4), "lesion-002_method-smoothgrad_agg-mean"),
+        (2, SaliencyRequest(n_samples=4, noise_version=1), "lesion-002_method-smoothgrad_agg-mean"),
         (4, cam, "lesion-004_method-gradcampp"),
         ("beside it", cam, "region-besideit_method-gradcampp"),
         (
             4,
-            SaliencyRequest(aggregation="max", n_samples=2),
+            SaliencyRequest(aggregation="max", n_samples=2, noise_version=1),
             "lesion-004_method-smoothgrad_agg-max",
         ),
     ]

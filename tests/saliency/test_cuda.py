@@ -14,6 +14,7 @@ from napari_ies.geometry.orientation import Reorientation
 from napari_ies.network.inference import network_input
 from napari_ies.network.windows import tiling
 from napari_ies.saliency import explain
+from napari_ies.saliency.arrivals import FromCuda
 from napari_ies.saliency.engines.certification import choose_engine
 from napari_ies.saliency.forwards import noisy_images
 from napari_ies.saliency.noise import Noise
@@ -81,6 +82,15 @@ def test_the_noise_is_that_of_the_cpu(version):
         )
         noisy.append(noisy_images(problem, box, Noise(3, 0.5, version), range(2, 4)).cpu())
     assert torch.equal(noisy[0], noisy[1])
+
+
+def test_values_come_as_they_are_and_are_here_once_they_were_waited_for():
+    sent = [torch.arange(24.0, device="cuda").view(2, 3, 4).transpose(0, 2), torch.ones(())]
+    arrival = FromCuda([sent[0], sent[1].cuda()])
+    for one, value in zip(sent, arrival.values(), strict=True):
+        assert torch.equal(value, one.cpu())
+        assert not value.is_pinned()
+    assert arrival.here
 
 
 @pytest.mark.parametrize("engine", ["loop", "windowed"])

@@ -62,7 +62,9 @@ class SaliencyForm(QWidget):
         values = self._controls.values()
         for name in ("layer",) if values["method"] == "smoothgrad" else OF_SMOOTHGRAD:
             del values[name]
-        return SaliencyRequest(**values, noise_version=self._noise_version)
+        if values["method"] == "smoothgrad":
+            values["noise_version"] = self._noise_version
+        return SaliencyRequest(**values)
 
     def set_method(self, method: str) -> None:
         """Choose a method by its name in a request."""
@@ -78,7 +80,8 @@ class SaliencyForm(QWidget):
         So does an older session go on with the noise that it began with.
         """
         self._controls.show(request)
-        self._noise_version = request.noise_version
+        if request.is_smoothgrad:
+            self._noise_version = request.noise_version
 
     def begin_anew(self, _reading: object = None) -> None:
         """Ask for the noise of new maps, as another patient is read."""
