@@ -25,6 +25,7 @@ from napari_ies.saliency.engines.certification import choose_engine
 from napari_ies.saliency.engines.memory import PeakMemory, memory_limit
 from napari_ies.saliency.footprint import BoxedMask, boxed_footprint
 from napari_ies.saliency.gradcam import default_layer, gradcam
+from napari_ies.saliency.noise import DEFINITIONS
 from napari_ies.saliency.problem import Estimate, Problem, Target
 from napari_ies.saliency.provenance import provenance
 from napari_ies.saliency.saliency import Saliency
@@ -123,6 +124,7 @@ class CaseExplanations:
         if self.request.is_smoothgrad:
             problem = dataclasses.replace(self.problem, engine=self.problem.engine.settled())
             self._provenance["jacobian"] = problem.engine.name
+            self._provenance["noise"] = DEFINITIONS[self.request.noise_version]
             if problem.engine.kernels:
                 self._provenance["kernels"] = dict(problem.engine.kernels)
             unit, estimates = "gradients", smoothgrad(problem, targets, self.request)
