@@ -1,7 +1,7 @@
 """Segmentation stays on the device: copies, waits, memory that runs out, and the same values.
 
-There is no GPU here. Two stand in for one: PyTorch's ``meta`` device, where nothing has a value, for
-what is copied and waited for; and the CPU by its other name, ``cpu:0``, for values.
+There is no GPU here. Two stand in for one: PyTorch's ``meta`` device, where nothing has a value,
+for what is copied and waited for; and the CPU by its other name, ``cpu:0``, for values.
 """
 
 from __future__ import annotations

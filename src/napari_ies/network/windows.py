@@ -118,7 +118,7 @@ class Tiling:
 
         size = self.windows[0].shape
         if not self.blended:
-            return torch.ones(size, dtype=torch.float64)
+            return torch.ones((), dtype=torch.float64).expand(size)
         importance: torch.Tensor = compute_importance_map(size, mode="gaussian", sigma_scale=0.125)
         return importance.double()
 
