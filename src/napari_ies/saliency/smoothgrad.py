@@ -90,8 +90,7 @@ def smoothgrad(
 
 def noise_deviation(problem: Problem, request: SaliencyRequest) -> float:
     """Return the standard deviation of the noise, in the unit of the network's input."""
-    first = problem.image[0]
-    return request.noise * (float(first.max()) - float(first.min()))
+    return request.noise * problem.intensity_range
 
 
 def _under_way(
