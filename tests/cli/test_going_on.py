@@ -176,7 +176,7 @@ def test_neither_masks_nor_maps_of_lesions_are_kept(
     masks: list[weakref.ref] = []
     maps: list[weakref.ref] = []
     most = {"masks": 0, "maps": 0}
-    make, finished = LabelledVoxels.__array__, Saliency.__init__
+    make, finished = LabelledVoxels.boxed, Saliency.__init__
 
     def count() -> None:
         gc.collect()
@@ -186,7 +186,7 @@ def test_neither_masks_nor_maps_of_lesions_are_kept(
 
     def made(self, *args, **kwargs):
         mask = make(self, *args, **kwargs)
-        masks.append(weakref.ref(mask))
+        masks.append(weakref.ref(mask.values))
         count()
         return mask
 
@@ -195,7 +195,7 @@ def test_neither_masks_nor_maps_of_lesions_are_kept(
         maps.append(weakref.ref(self.cropped))
         count()
 
-    monkeypatch.setattr(LabelledVoxels, "__array__", made)
+    monkeypatch.setattr(LabelledVoxels, "boxed", made)
     monkeypatch.setattr(Saliency, "__init__", created)
     result = run(
         *("explain", *small.arguments, "--labels", labels, "--all"),

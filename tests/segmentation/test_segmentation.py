@@ -10,7 +10,6 @@ from networks import small_model
 
 from napari_ies.errors import CheckpointError, SegmentationError
 from napari_ies.geometry.orientation import Reorientation
-from napari_ies.network import inference
 from napari_ies.network.inference import logit_map, probability_of
 from napari_ies.progress import finish
 from napari_ies.segmentation.segmentation import Segmentation, segment, segment_progressively
@@ -122,34 +121,6 @@ def test_every_window_is_reported_and_only_the_last_report_has_a_result():
     }
     assert [report.done for report in reports] == list(range(1, len(reports) + 1))
     assert [report.finished for report in reports] == [False] * (len(reports) - 1) + [True]
-
-
-def test_out_of_gpu_memory_goes_on_on_the_cpu_with_a_note(monkeypatch):
-    """The error is raised by hand: the first passes fail as they would on a full GPU."""
-    model, case = small_model(), random_case(SHAPE)
-    expected = segment(model, case).probability
-    real, failures = inference._window_logits, []
-
-    def fails_at_first(network, device, crops, constants):
-        if device.type == "meta":
-            failures.append(len(crops))
-            raise torch.OutOfMemoryError("out of memory")
-        return real(network, device, crops, constants)
-
-    monkeypatch.setattr(inference, "_window_logits", fails_at_first)
-    monkeypatch.setattr(inference, "_on_cpu", lambda network, device: network)
-    monkeypatch.setattr(inference, "device_label", lambda device: "CUDA: small card")
-    full = dataclasses.replace(model)
-    object.__setattr__(full, "device", torch.device("meta"))
-    monkeypatch.setattr(
-        "napari_ies.segmentation.segmentation.device_label", lambda device: str(device)
-    )
-    result = segment(full, case)
-    assert failures == [4, 2, 1]
-    np.testing.assert_allclose(result.probability, expected, atol=1e-6)
-    assert result.notes[-1:] == (
-        "CUDA: small card ran out of memory; the rest is computed on the CPU.",
-    )
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,6 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_ies.errors import CaseError, ResultsError, SaliencyError
 from napari_ies.patient.images.volume import stem_of
 from napari_ies.patient.masks import read_lesions, read_mask
@@ -17,12 +15,14 @@ from napari_ies.results.provenance import file_record, other_images, other_netwo
 from napari_ies.results.segmentation import read_segmentation
 from napari_ies.results.storage.json_files import read_sidecar, sidecar_of
 from napari_ies.saliency.footprint import BoxedMask, LabelledVoxels
+from napari_ies.segmentation.lesions import lesion_boxes
 from napari_ies.segmentation.subject import Lesion, Region
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
     from napari_ies.network.model import SegmentationModel
@@ -108,7 +108,8 @@ def lesion_targets(found: Found, wanted: Sequence[int], everything: bool) -> lis
         If a lesion is not in the segmentation.
     """
     labels = found.labels
-    present = [int(value) for value in np.unique(labels) if value > 0]
+    boxes = lesion_boxes(labels)
+    present = list(boxes)
     if not present:
         raise SaliencyError(
             "The segmentation holds no lesion; lower --threshold, or explain a region with --mask."
@@ -121,7 +122,7 @@ def lesion_targets(found: Found, wanted: Sequence[int], everything: bool) -> lis
         )
     chosen = present if everything else list(dict.fromkeys(wanted))
     return [
-        Target(Lesion(value), LabelledVoxels(labels, value), found.notes, found.files)
+        Target(Lesion(value), LabelledVoxels(labels, value, boxes[value]), found.notes, found.files)
         for value in chosen
     ]
 

@@ -6,9 +6,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from napari_ies.errors import CheckpointError
+from napari_ies.free_memory import free_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import torch
 
@@ -67,6 +68,37 @@ def device_label(device: torch.device) -> str:
         return "MPS: Apple GPU"
     threads = torch.get_num_threads()
     return f"CPU ({threads} thread{'s' if threads != 1 else ''})"
+
+
+def runs_ahead(device: torch.device) -> bool:
+    """Whether a device has memory of its own and computes on while Python goes on.
+
+    Whoever reads a value from it waits for all that was asked of it before.
+    """
+    return device.type != "cpu"
+
+
+def free_on(device: torch.device) -> int:
+    """Return how many bytes are free on a device, as its driver or the system says."""
+    import torch
+
+    if device.type == "cuda":
+        reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + reusable
+    return free_memory()
+
+
+def when_done(device: torch.device) -> Callable[[], None]:
+    """Return what waits until all that was asked of a device so far is done."""
+    import torch
+
+    if device.type == "cuda":
+        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        event.record(torch.cuda.current_stream(device))
+        return event.synchronize
+    if device.type == "mps":
+        return torch.mps.synchronize
+    return lambda: None
 
 
 @contextmanager

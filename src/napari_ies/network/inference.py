@@ -2,39 +2,58 @@
 
 from __future__ import annotations
 
-import copy
-import logging
 import warnings
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from napari_ies.errors import CheckpointError, SegmentationError
-from napari_ies.free_memory import is_out_of_memory, not_enough_memory
-from napari_ies.network.device import device_label, exact_float32
-from napari_ies.network.finite import all_finite, where_not_finite
-from napari_ies.network.model import SegmentationModel, check_channels, network_output
+from napari_ies.errors import SegmentationError
+from napari_ies.free_memory import is_out_of_memory
+from napari_ies.network.blending import SMALLER, TOO_LARGE, Blend
+from napari_ies.network.device import runs_ahead
+from napari_ies.network.finite import all_finite
+from napari_ies.network.model import SegmentationModel, check_channels, network_logits
 from napari_ies.network.network_grid import network_case, network_turn, to_stored
-from napari_ies.network.windows import Tiling, tiling
+from napari_ies.network.windows import tiling
 from napari_ies.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from numpy.typing import NDArray
-    from torch import nn
 
     from napari_ies.network.profile import Profile
     from napari_ies.patient.case import Case
 
-logger = logging.getLogger("napari_ies")
+__all__ = [
+    "SMALLER",
+    "Prediction",
+    "changed_logits",
+    "class_probability",
+    "logit_map",
+    "network_input",
+    "network_logits",
+    "predict",
+    "probability_of",
+]
 
-GPU_BATCH = 4
-"""Windows in one pass on a GPU; halved when memory runs out."""
 
-SMALLER = "choose the forward sliding-window, or give the profile a smaller window"
-"""What takes less memory."""
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a network makes of a case.
+
+    Parameters
+    ----------
+    probability
+        float32 (X, Y, Z): probability of the explained class, see :func:`probability_of`.
+    logits
+        float32 (classes, X, Y, Z): the blended logits, or None where they were not asked for.
+    """
+
+    probability: NDArray[np.float32]
+    logits: NDArray[np.float32] | None
 
 
 def network_input(model: SegmentationModel, case: Case) -> torch.Tensor:
@@ -65,41 +84,14 @@ def network_input(model: SegmentationModel, case: Case) -> torch.Tensor:
         return torch.from_numpy(turned)
 
 
-def network_logits(network: nn.Module, batch: torch.Tensor) -> torch.Tensor:
-    """Return a network's logits for a batch of windows.
-
-    Parameters
-    ----------
-    network
-        May return a tensor, or a sequence whose first element is the full-resolution output.
-    batch
-        (N, C, x, y, z).
-
-    Returns
-    -------
-    (N, classes, x, y, z)
-
-    Raises
-    ------
-    CheckpointError
-        If the output has another size than the input, or the network's layers refuse the input.
-    """
-    output = network_output(network, batch)
-    if isinstance(output, (list, tuple)):
-        output = output[0]
-    if output.shape[2:] != batch.shape[2:]:
-        raise CheckpointError(
-            f"The network turns {tuple(batch.shape[2:])} voxels into {tuple(output.shape[2:])}; "
-            "expected an output of the input's size."
-        )
-    logits: torch.Tensor = output
-    return logits
-
-
-def logit_map(
-    model: SegmentationModel, case: Case, forward: str = "sliding-window"
-) -> Iterator[Progress[NDArray[np.float32]]]:
-    """Compute the blended logits of all classes.
+def predict(
+    model: SegmentationModel,
+    case: Case,
+    forward: str = "sliding-window",
+    *,
+    keep_logits: bool = False,
+) -> Iterator[Progress[Prediction]]:
+    """Compute the probability of the explained class, on the device up to its last step.
 
     Windows that are constant in every sequence, such as the background around a brain-extracted
     head, are computed once and reused: equal windows give equal outputs.
@@ -110,12 +102,13 @@ def logit_map(
         The network and the patient.
     forward
         ``"sliding-window"`` or ``"whole-volume"``, see :func:`napari_ies.network.windows.tiling`.
+    keep_logits
+        Whether the result holds the logits; they take 4 bytes per voxel and class.
 
     Yields
     ------
     A report per batch of windows, with a note when GPU memory ran out; the last one holds the
-    logits, float32 (classes, X, Y, Z) on the stored grid, brought there linearly where the network
-    ran at its own voxel size (:func:`napari_ies.network.network_grid.network_case`).
+    :class:`Prediction`.
 
     Raises
     ------
@@ -123,17 +116,34 @@ def logit_map(
         If the network cannot run on the volume.
     """
     seen = network_case(model, case)
-    image = network_input(model, seen)
-    turn = network_turn(model, seen)
-    tiles = tiling(model.profile, turn.displayed_shape, forward)
-    blend = torch.zeros((len(model.profile.classes), *turn.displayed_shape))
-    total = len(tiles.windows)
-    for done, note in _blend_windows(model, image, tiles, blend):
-        yield Progress("Segmenting", done, total + 1, "windows", note=note)
-    blend /= tiles.total.to(blend)
-    _check_sum(blend)
-    logits = to_stored(turn.invert(blend.numpy()), seen.grid, case.grid)
-    yield Progress("Segmenting", total + 1, total + 1, "windows", logits)
+    steps, blend = yield from _blending(model, seen, forward)
+    logits = None
+    if keep_logits or seen is not case:
+        logits = _stored(model, seen, case, blend)
+    if seen is not case and logits is not None:
+        # Linear are the logits, and their probability is that of the stored grid.
+        probability = probability_of(model, case, logits)
+    else:
+        turned = _probability_there(model, blend).cpu().numpy()
+        probability = np.ascontiguousarray(network_turn(model, seen).invert(turned))
+    result = Prediction(probability, logits if keep_logits else None)
+    yield Progress("Segmenting", steps, steps, "windows", result)
+
+
+def logit_map(
+    model: SegmentationModel, case: Case, forward: str = "sliding-window"
+) -> Iterator[Progress[NDArray[np.float32]]]:
+    """Compute the blended logits of all classes, as :func:`predict` does.
+
+    Yields
+    ------
+    A report per batch of windows; the last one holds the logits, float32 (classes, X, Y, Z) on the
+    stored grid, brought there linearly where the network ran at its own voxel size
+    (:func:`napari_ies.network.network_grid.network_case`).
+    """
+    seen = network_case(model, case)
+    steps, blend = yield from _blending(model, seen, forward)
+    yield Progress("Segmenting", steps, steps, "windows", _stored(model, seen, case, blend))
 
 
 def probability_of(
@@ -209,10 +219,9 @@ def changed_logits(
     seen = network_case(model, before)
     old, new = network_input(model, seen), network_input(model, network_case(model, after))
     turn = network_turn(model, seen)
-    every = tiling(model.profile, turn.displayed_shape, forward)
+    tiles = tiling(model.profile, turn.displayed_shape, forward)
     changed = (old != new).any(dim=0)
-    windows = tuple(w for w in every.windows if changed[every.visible(w)].any())
-    some = Tiling(every.shape, windows, every.blended)
+    windows = [w for w in tiles.windows if changed[tiles.visible(w)].any()]
     resampled = seen is not before
     if resampled:
         # On the network's grid the logits are not known: the change alone is brought back.
@@ -220,107 +229,53 @@ def changed_logits(
     else:
         result = torch.from_numpy(np.array(turn.apply(logits), order="C"))
     # Where every window changes there is no rest to keep.
-    images = (new,) if len(windows) == len(every.windows) else (new, old)
-    steps, blends = len(images) * len(windows) + 1, []
+    whole = len(windows) == len(tiles.windows)
+    images = (new,) if whole else (new, old)
+    steps, blends = len(images) * len(windows) + 1, list[Blend]()
     for number, image in enumerate(images if windows else ()):
-        blends.append(torch.zeros_like(result))
-        for done, note in _blend_windows(model, image, some, blends[-1]):
+        blends.append(Blend(model, image, tiles, windows))
+        for done, note in blends[-1].run():
             count = number * len(windows) + done
             yield Progress("Re-running", count, steps, "windows", note=note)
-    if len(blends) == 1:
-        result = blends[0] / every.total.to(result)
+    if whole:
+        result = blends[0].mean().cpu()
     elif blends:
-        result += blends[0].sub_(blends[1]).div_(every.total.to(result))
-    _check_sum(result)
+        blends[1].check()
+        blends[0].less(blends[1])
+        result[(slice(None), *blends[0].box)] += blends[0].mean().cpu()
+        if not all_finite(result):
+            raise SegmentationError(TOO_LARGE)
     changed_to = to_stored(turn.invert(result.numpy()), seen.grid, before.grid)
-    if resampled and len(blends) != 1:
+    if resampled and not whole:
         changed_to = logits + changed_to
     yield Progress("Re-running", steps, steps, "windows", changed_to)
 
 
-def _blend_windows(
-    model: SegmentationModel, image: torch.Tensor, tiles: Tiling, blend: torch.Tensor
-) -> Iterator[tuple[int, str]]:
-    """Add each window's logits times its importance; yield how many are done, and a note."""
-    network, device = model.network, model.device
-    batch_size = 1 if device.type == "cpu" else GPU_BATCH
-    constants: dict[tuple[float, ...], torch.Tensor] = {}
-    waiting = list(tiles.windows)
-    while waiting:
-        batch, note = waiting[:batch_size], ""
-        try:
-            outputs = _window_logits(
-                network, device, [tiles.crop(image, w) for w in batch], constants
-            )
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if device.type == "cpu":
-                said = not_enough_memory("run the network on this volume", SMALLER)
-                raise SegmentationError(said) from error
-            torch.cuda.empty_cache()
-            if batch_size > 1:
-                batch_size //= 2
-            else:
-                note = f"{device_label(device)} ran out of memory; the rest is computed on the CPU."
-                logger.warning(note)
-                network, device = _on_cpu(network, device), torch.device("cpu")
-                yield len(tiles.windows) - len(waiting), note
-            continue
-        for window, logits in zip(batch, outputs, strict=True):
-            if not all_finite(logits):
-                raise SegmentationError(
-                    "The network's logits are not finite numbers (NaN or infinity) "
-                    f"{where_not_finite(network, image, tiles, window)}; check the checkpoint, and "
-                    "the normalisation in its profile."
-                )
-            part = tiles.visible(window)
-            importance = tiles.importance(window).to(logits)
-            blend[(..., *part)].addcmul_(logits[(..., *part.within(window))], importance)
-        del waiting[:batch_size]
-        yield len(tiles.windows) - len(waiting), note
+def _blending(
+    model: SegmentationModel, seen: Case, forward: str
+) -> Generator[Progress[Any], None, tuple[int, torch.Tensor]]:
+    """Blend the logits of a case on the network's grid; return all steps and them."""
+    image, shape = network_input(model, seen), network_turn(model, seen).displayed_shape
+    tiles = tiling(model.profile, shape, forward)
+    blend, steps = Blend(model, image, tiles), len(tiles.windows) + 1
+    for done, note in blend.run():
+        yield Progress("Segmenting", done, steps, "windows", note=note)
+    return steps, blend.mean()
 
 
-def _window_logits(
-    network: nn.Module,
-    device: torch.device,
-    crops: list[torch.Tensor],
-    constants: dict[tuple[float, ...], torch.Tensor],
-) -> list[torch.Tensor]:
-    """Return each crop's logits on the CPU; crops that are constant throughout are shared."""
-    keys = [_constant(crop) for crop in crops]
-    fresh = [i for i, key in enumerate(keys) if key is None or key not in constants]
-    outputs: dict[int, torch.Tensor] = {}
-    if fresh:
-        with torch.inference_mode(), exact_float32():
-            batch = torch.stack([crops[i] for i in fresh]).to(device)
-            outputs = dict(zip(fresh, network_logits(network, batch).float().cpu(), strict=True))
-    for i, key in enumerate(keys):
-        if key is not None:
-            outputs[i] = constants.setdefault(key, outputs.get(i, torch.empty(0)))
-    return [outputs[i] for i in range(len(crops))]
+def _probability_there(model: SegmentationModel, logits: torch.Tensor) -> torch.Tensor:
+    """Return the probability where the logits are, or on the CPU if there is no memory there."""
+    try:
+        return class_probability(model.profile, logits)
+    except (RuntimeError, MemoryError) as error:
+        if not (runs_ahead(model.device) and is_out_of_memory(error)):
+            raise
+    return class_probability(model.profile, logits.cpu())
 
 
-def _constant(crop: torch.Tensor) -> tuple[float, ...] | None:
-    """Return the value of each sequence if all of them are constant on the crop, else None."""
-    low, high = crop.aminmax(dim=-1)
-    first = crop[:, 0, 0, 0]
-    constant = (low.flatten(1) == first[:, None]).all() and (
-        high.flatten(1) == first[:, None]
-    ).all()
-    return tuple(first.tolist()) if constant else None
-
-
-def _on_cpu(network: nn.Module, device: torch.device) -> nn.Module:
-    """Return a copy of a network on the CPU; the network itself stays where it is."""
-    twin = copy.deepcopy(network.to("cpu"))
-    network.to(device)
-    return twin
-
-
-def _check_sum(logits: torch.Tensor) -> None:
-    if not all_finite(logits):
-        raise SegmentationError(
-            "The logits of overlapping windows are too large for float32 together; check the "
-            "checkpoint, and the normalisation in its profile."
-        )
+def _stored(
+    model: SegmentationModel, seen: Case, case: Case, logits: torch.Tensor
+) -> NDArray[np.float32]:
+    """Return logits on the network's axes and grid as an array on the stored ones."""
+    turned = network_turn(model, seen).invert(logits.cpu().numpy())
+    return to_stored(turned, seen.grid, case.grid)

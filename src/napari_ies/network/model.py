@@ -124,3 +124,34 @@ def network_output(network: nn.Module, batch: torch.Tensor) -> Any:
             f"The network cannot compute an image of {size} voxels ({said}): check the arguments "
             "and the window in its profile, or choose another checkpoint."
         ) from error
+
+
+def network_logits(network: nn.Module, batch: torch.Tensor) -> torch.Tensor:
+    """Return a network's logits for a batch of windows.
+
+    Parameters
+    ----------
+    network
+        May return a tensor, or a sequence whose first element is the full-resolution output.
+    batch
+        (N, C, x, y, z).
+
+    Returns
+    -------
+    (N, classes, x, y, z)
+
+    Raises
+    ------
+    CheckpointError
+        If the output has another size than the input, or the network's layers refuse the input.
+    """
+    output = network_output(network, batch)
+    if isinstance(output, (list, tuple)):
+        output = output[0]
+    if output.shape[2:] != batch.shape[2:]:
+        raise CheckpointError(
+            f"The network turns {tuple(batch.shape[2:])} voxels into {tuple(output.shape[2:])}; "
+            "expected an output of the input's size."
+        )
+    logits: torch.Tensor = output
+    return logits

@@ -15,6 +15,7 @@ from functools import cached_property, lru_cache
 from itertools import product
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch.nn import functional
 
@@ -23,6 +24,8 @@ from napari_ies.free_memory import lacking
 from napari_ies.geometry.box import Box, Triple
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from napari_ies.network.profile import Profile
 
 MOST_WINDOWS = 100_000
@@ -55,10 +58,7 @@ class Tiling:
         Divided by :attr:`total` they are the blend weights: over all windows these sum to 1 at
         every voxel. Float64 (x, y, z) on the CPU.
         """
-        part = self.visible(window)
-        if not self.blended:
-            return torch.ones(part.shape, dtype=torch.float64)
-        return self._importance[part.within(window)]
+        return self.window_importance[self.visible(window).within(window)]
 
     def visible(self, window: Box) -> Box:
         """Return the part of a window that lies in the volume, in the volume's indices."""
@@ -88,11 +88,37 @@ class Tiling:
         padding = window.margins(part)
         return functional.pad(crop, padding) if any(padding) else crop
 
+    def meeting(self, box: Box) -> list[Box]:
+        """Return the windows that share a voxel with a box, in their order."""
+        first, size = self._starts, self.windows[0].shape
+        shared = (first < box.stop) & (first + size > box.start)
+        return [self.windows[number] for number in np.flatnonzero(shared.all(axis=1))]
+
+    def total_on(self, device: torch.device, box: Box) -> torch.Tensor:
+        """Return the sum of all windows' importance on a box, float64 on a device that has it."""
+        if device.type == "cpu":
+            return self.total[box]
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        importance = self.window_importance.to(device, dtype)
+        total = torch.zeros(box.shape, dtype=dtype, device=device)
+        for window in self.meeting(box):
+            part = self.visible(window).meet(box)
+            if part is not None:
+                total[part.within(box)] += importance[part.within(window)]
+        return total
+
     @cached_property
-    def _importance(self) -> torch.Tensor:
+    def _starts(self) -> NDArray[np.int64]:
+        return np.array([window.start for window in self.windows])
+
+    @cached_property
+    def window_importance(self) -> torch.Tensor:
+        """The unscaled weights of a whole window, float64 (x, y, z) on the CPU."""
         from monai.data.utils import compute_importance_map
 
         size = self.windows[0].shape
+        if not self.blended:
+            return torch.ones((), dtype=torch.float64).expand(size)
         importance: torch.Tensor = compute_importance_map(size, mode="gaussian", sigma_scale=0.125)
         return importance.double()
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import logging
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 
 from napari_ies.errors import SaliencyError
 from napari_ies.geometry.box import Box
+from napari_ies.network.device import runs_ahead
 from napari_ies.network.inference import network_input
 from napari_ies.network.network_grid import (
     footprint_on,
@@ -43,6 +46,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("napari_ies")
 
+SHARED_BY = ("forward", "class_index", "precision")
+"""What a request says of what gradients depend on."""
+FIRST_STEPS = 2
+"""Steps of a map after which what was new to a GPU is known to it."""
+
 
 class CaseExplanations:
     """The explanations of one case by one request, whatever the footprints.
@@ -72,6 +80,8 @@ class CaseExplanations:
         jacobian: str,
         memory_gib: float | None,
     ) -> None:
+        self._model, self._jacobian, self._memory_gib = model, jacobian, memory_gib
+        self._counted: tuple[BoxedMask, Target] | None = None
         self._seen = network_case(model, case)
         self._turn = network_turn(model, self._seen)
         self._case = case
@@ -88,18 +98,59 @@ class CaseExplanations:
             precision=request.precision,
             memory=memory_limit(model.device, memory_gib),
         )
-        self._provenance = provenance(model, case, request.precision)
+        self._provenance: dict[str, object] = provenance(model, case, request.precision)
         if self._provenance["precision"] != request.precision:
             logger.info("TF32 is there on CUDA only: computing in float32.")
 
-    def target(self, footprint: ArrayLike, aggregation: str) -> Target:
-        """Return what is explained for a footprint."""
-        return self._target(boxed_footprint(footprint, self._case.shape), aggregation)
+    def serves(self, model: SegmentationModel, case: Case, request: SaliencyRequest) -> bool:
+        """Whether this holds what another request of a network about a case depends on.
 
-    def prepare(self) -> None:
-        """Do now what the first footprint would wait for besides the engine and the input."""
-        if self.problem.tiles.blended:
-            _ = self.problem.tiles.total
+        What the patient and the visit are called, the method, and seed, number and size of noise
+        do not matter.
+        """
+        own, other = self.request, completed(request, model)
+        return (
+            model.network is self._model.network
+            and (model.device, model.profile) == (self._model.device, self._model.profile)
+            and all(
+                getattr(case, one.name) is getattr(self._case, one.name)
+                for one in dataclasses.fields(case)
+                if one.init and one.name not in ("subject", "visit")
+            )
+            and all(getattr(own, name) == getattr(other, name) for name in SHARED_BY)
+        )
+
+    def asked(self, request: SaliencyRequest) -> CaseExplanations:
+        """Return the explanations by another request that this one serves: nothing is made anew.
+
+        The memory that may be taken is that of now.
+        """
+        if request.is_smoothgrad:
+            _ = self.problem.intensity_range  # found once: what is known of the image is copied
+        twin, problem = copy.copy(self), copy.copy(self.problem)
+        memory = memory_limit(self._model.device, self._memory_gib)
+        object.__setattr__(problem, "memory", memory)
+        twin.problem, twin.request = problem, completed(request, self._model)
+        twin._provenance, twin._peak = dict(self._provenance), PeakMemory(self._model.device)
+        return twin
+
+    def target(self, footprint: ArrayLike, aggregation: str) -> Target:
+        """Return what is explained for a footprint; the last one is known when it is explained."""
+        mask = boxed_footprint(footprint, self._case.shape)
+        target = self._target(mask, aggregation)
+        self._counted = mask, target
+        return target
+
+    def prepare(self, footprint: ArrayLike) -> Iterator[None]:
+        """Do, step by step, what the first footprint would wait for and no later one.
+
+        On a GPU the first steps of a map load the network's kernels and have memory reserved.
+        """
+        if runs_ahead(self.problem.device):
+            once = self.asked(dataclasses.replace(self.request, n_samples=1))
+            reports = once.run([(footprint, self.request.aggregation)])
+            for _ in islice(reports, FIRST_STEPS):
+                yield
 
     def footprints_together(self, aggregations: int) -> int:
         """Return how many footprints are explained at once, each in so many aggregations."""
@@ -140,6 +191,9 @@ class CaseExplanations:
             yield estimate.target, report
 
     def _target(self, mask: BoxedMask, aggregation: str) -> Target:
+        counted, target = self._counted or (None, None)
+        if target is not None and counted is mask and target.aggregation == aggregation:
+            return target
         if self._seen is not self._case:
             grids = self._case.grid, self._seen.grid
             mask = BoxedMask.of(footprint_on(np.asarray(mask), *grids))

@@ -112,26 +112,42 @@ def explain_request(
     *,
     jacobian: str = "auto",
     memory_gib: float | None = None,
+    explained: CaseExplanations | None = None,
 ) -> Iterator[Progress[Saliency]]:
-    """Explain a footprint as a request says; see :func:`explain_progressively`."""
+    """Explain a footprint as a request says; see :func:`explain_progressively`.
+
+    What the explanations of the case share is made here, or comes with `explained`.
+    """
     with _within_memory():
-        explained = CaseExplanations(model, case, request, jacobian, memory_gib)
+        if explained is None:
+            explained = CaseExplanations(model, case, request, jacobian, memory_gib)
         for _, report in explained.run([(footprint, request.aggregation)]):
             yield report
 
 
-def prepare(model: SegmentationModel, case: Case, request: SaliencyRequest) -> None:
-    """Do once what the first explanation of a case waits for, and no later one.
+class Prepared:
+    """What the explanations of one case share, made once and kept for the next one."""
 
-    The engine is chosen and certified, the images are normalised and the windows weighed.
+    def __init__(self) -> None:
+        self._kept: CaseExplanations | None = None
 
-    Raises
-    ------
-    SaliencyError
-        If nothing can be explained by this request.
-    """
-    with _within_memory():
-        CaseExplanations(model, case, request, "auto", None).prepare()
+    def explanations(
+        self, model: SegmentationModel, case: Case, request: SaliencyRequest
+    ) -> CaseExplanations:
+        """Return the explanations of a case by a request.
+
+        Raises
+        ------
+        SaliencyError
+            If nothing can be explained by this request.
+        """
+        kept = self._kept
+        if kept is None or not kept.serves(model, case, request):
+            self._kept = None  # before the next one takes memory
+            with _within_memory():
+                kept = CaseExplanations(model, case, request, "auto", None)
+            self._kept = kept
+        return kept.asked(request)
 
 
 def explain_together(

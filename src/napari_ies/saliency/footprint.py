@@ -54,25 +54,6 @@ class Piece:
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledVoxels:
-    """The voxels of one label, as a mask that is made when it is asked for and kept by nobody.
-
-    Parameters
-    ----------
-    labels
-        Whole numbers (X, Y, Z).
-    label
-        The label.
-    """
-
-    labels: NDArray[np.int32]
-    label: int
-
-    def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray[np.bool_]:
-        return np.asarray(self.labels == self.label)
-
-
-@dataclass(frozen=True, eq=False)
 class BoxedMask:
     """A mask kept on the smallest box that holds it.
 
@@ -104,6 +85,32 @@ class BoxedMask:
         return self.within(Box.whole(self.shape))
 
 
+@dataclass(frozen=True, eq=False)
+class LabelledVoxels:
+    """The voxels of one label, as a mask that is made when it is asked for and kept by nobody.
+
+    Parameters
+    ----------
+    labels
+        Whole numbers (X, Y, Z).
+    label
+        The label.
+    box
+        The smallest box with all its voxels; nothing else is looked at.
+    """
+
+    labels: NDArray[np.int32]
+    label: int
+    box: Box
+
+    def boxed(self) -> BoxedMask:
+        """Return the mask on its box."""
+        return BoxedMask(self.labels.shape, self.box, self.labels[self.box] == self.label)
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray[np.bool_]:
+        return np.asarray(self.boxed())
+
+
 def boxed_footprint(
     footprint: ArrayLike, shape: Triple, kind: type[NapariIESError] = SaliencyError
 ) -> BoxedMask:
@@ -123,6 +130,8 @@ def boxed_footprint(
     NapariIESError
         Of that kind, if the mask is not on the grid, not finite, or empty.
     """
+    if isinstance(footprint, LabelledVoxels):
+        footprint = footprint.boxed()
     known = footprint if isinstance(footprint, BoxedMask) else None
     array = np.asarray(footprint) if known is None else known.values
     size = array.shape if known is None else known.shape
@@ -146,6 +155,8 @@ def pieces(
 ) -> tuple[Piece, ...]:
     """Find the windows that predict a footprint; no other window has any part in its saliency.
 
+    Only the footprint's voxels are looked at, and windows near them.
+
     Parameters
     ----------
     voxels
@@ -160,16 +171,19 @@ def pieces(
     -------
     At least one piece per window that holds at least one of the voxels.
     """
-    found = []
-    for window in tiles.windows:
+    held, total = [], torch.zeros(len(voxels), dtype=torch.float64)
+    for window in tiles.meeting(Box.of_voxels(voxels)):
         inside = ((voxels >= window.start) & (voxels < window.stop)).all(axis=1)
         if not inside.any():
             continue
         rows = np.flatnonzero(inside)
-        part = tiles.visible(window)
-        at = tuple((voxels[rows] - part.start).T)
-        weight = tiles.importance(window)[at] / tiles.total[tuple(voxels[rows].T)]
         local = voxels[rows] - window.start
+        importance = tiles.window_importance[tuple(local.T)]
+        total[rows] += importance
+        held.append((window, rows, local, importance))
+    found = []
+    for window, rows, local, importance in held:
+        weight = importance / total[rows]
         split = [(np.arange(len(local)), Box.whole(window.shape))]
         if reach is not None:
             split = _split(local, window.shape, reach)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from napari_ies.errors import SaliencyError
 from napari_ies.network.finite import where_not_finite
 from napari_ies.saliency.arrivals import AtOnce, FromCuda
+from napari_ies.saliency.footprint import Piece, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -135,6 +136,14 @@ class Target:
 
     voxels: NDArray[np.int64]
     aggregation: str
+    _pieces: dict[object, tuple[Piece, ...]] = field(default_factory=dict, init=False, repr=False)
+
+    def pieces(self, problem: Problem) -> tuple[Piece, ...]:
+        """Return its pieces: cut once, to be counted and to be run."""
+        cut_by = problem.tiles, problem.engine
+        if cut_by not in self._pieces:
+            self._pieces[cut_by] = pieces(self.voxels, problem.tiles, problem.engine.reach)
+        return self._pieces[cut_by]
 
 
 @dataclass(frozen=True, eq=False)

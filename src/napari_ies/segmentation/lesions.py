@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
+from napari_ies.geometry.box import Box
 from napari_ies.geometry.components import instances
 from napari_ies.patient.midline import Midline, hemispheres
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_ies.geometry.box import Box
     from napari_ies.geometry.grid import Grid
     from napari_ies.patient.case import Case
 
@@ -82,6 +82,22 @@ def find_lesions(
     scan order of the stored array.
     """
     return instances(probability > threshold, smallest)
+
+
+def lesion_boxes(labels: NDArray[np.int32]) -> dict[int, Box]:
+    """Find the smallest box that holds each lesion: all of them in one pass over the grid.
+
+    Parameters
+    ----------
+    labels
+        int (X, Y, Z): 0 background.
+
+    Returns
+    -------
+    The box of each label that there is, in the order of the labels.
+    """
+    found = enumerate(ndimage.find_objects(labels), start=1)
+    return {label: Box.of(box) for label, box in found if box is not None}
 
 
 def match_reference(

@@ -12,7 +12,7 @@ from napari_ies.free_memory import within_memory
 from napari_ies.network.assumptions import agreements_progressively, notes_on
 from napari_ies.network.device import device_label
 from napari_ies.network.forward_memory import check_memory
-from napari_ies.network.inference import SMALLER, logit_map, probability_of
+from napari_ies.network.inference import SMALLER, predict
 from napari_ies.network.network_grid import network_case, network_turn
 from napari_ies.network.profile import Profile
 from napari_ies.network.windows import tiling
@@ -162,13 +162,13 @@ def segment_progressively(
             tested = testing.result or ()
             yield testing.with_result(None)
         notes: list[str] = list(said)
-        for report in logit_map(model, case, forward):
+        for report in predict(model, case, forward, keep_logits=keep_logits):
             if report.note:
                 notes.append(report.note)
             if report.result is None:
                 yield report.with_result(None)
                 continue
-            probability = probability_of(model, case, report.result)
+            probability = report.result.probability
             labels, match = lesions, None
             if labels is None:
                 labels = find_lesions(probability, threshold, smallest)
@@ -183,7 +183,7 @@ def segment_progressively(
                 device=device_label(model.device),
                 notes=(*notes_on(model, case), *notes),
                 smallest=smallest,
-                logits=report.result if keep_logits else None,
+                logits=report.result.logits,
                 agreements=tested,
             )
             yield report.with_result(result)

@@ -8,7 +8,7 @@ import pytest
 from napari.layers import Image, Labels
 from rewritten import KINDS, rewrite
 
-from napari_ies import SaliencyRequest, segment
+from napari_ies import segment
 from napari_ies.checkpoints import with_geometry
 from napari_ies.patient.masks import read_mask
 from napari_ies.viewer.preparing.segmenting import SegmentationSettings, segment_sources
@@ -60,7 +60,7 @@ def test_the_lesions_are_those_of_the_image_as_it_was(small, expected, tmp_path,
     reference = opened(layer_data.read_mask, small.reference)
     profile = model.profile
     settings = SegmentationSettings(profile.threshold, profile.smallest_lesion, reference)
-    *_, last = segment_sources(model, sources, settings, SaliencyRequest())
+    *_, last = segment_sources(model, sources, settings)
     check(last.result.segmentation, expected, kind, " ".join(last.result.segmentation.notes))
 
 

@@ -10,7 +10,7 @@ import torch
 from napari_ies.admissible import real_number
 from napari_ies.errors import SaliencyError
 from napari_ies.free_memory import GIB, numbers_of
-from napari_ies.free_memory import free_memory as machine_free_memory
+from napari_ies.network.device import free_on as free_memory
 
 SHARE_OF_FREE = 0.5
 """Without a setting this part of what is free may be taken: others need memory too."""
@@ -48,14 +48,6 @@ def memory_limit(device: torch.device, memory_gib: float | None = None) -> int:
         above=True,
     )
     return int(limit * GIB)
-
-
-def free_memory(device: torch.device) -> int:
-    """Return how many bytes are free on a device, as its driver or the system says."""
-    if device.type == "cuda":
-        reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + reusable
-    return machine_free_memory()
 
 
 class PeakMemory:

@@ -98,6 +98,7 @@ def expecting(
     jacobian: str = "auto",
     memory_gib: float | None = None,
     few_steps: int = FEW_STEPS,
+    explained: CaseExplanations | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Progress[ExpectedTime]]:
     """Estimate how long the maps of footprints will take, from a little of the work.
@@ -116,6 +117,8 @@ def expecting(
         As for the explanation.
     few_steps
         Work of fewer runs of the network is not timed, unless it is known how long they take.
+    explained
+        What the explanations of the case share; made where it is not given.
     clock
         Gives the time in seconds.
 
@@ -131,7 +134,8 @@ def expecting(
     """
     step, reports = "Estimating the time", 0
     with within_memory(SaliencyError, "explain this region", "choose a smaller region"):
-        explained = CaseExplanations(model, case, request, jacobian, memory_gib)
+        if explained is None:
+            explained = CaseExplanations(model, case, request, jacobian, memory_gib)
         problem, done = explained.problem, explained.request
         ways = tuple(aggregations) or (request.aggregation,)
         together = (

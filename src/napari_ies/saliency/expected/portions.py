@@ -9,13 +9,13 @@ import numpy as np
 
 from napari_ies.geometry.box import Box
 from napari_ies.saliency.engines.chunks import rows_within
-from napari_ies.saliency.footprint import Piece, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from napari_ies.saliency.footprint import Piece
     from napari_ies.saliency.problem import Problem, Target
 
 BLENDED_BYTES = 256 * 2**20
@@ -48,8 +48,7 @@ class Portions:
 
     def __init__(self, problem: Problem, number: int, target: Target) -> None:
         self.number, self.target, self._problem = number, target, problem
-        found = pieces(target.voxels, problem.tiles, problem.engine.reach)
-        self.pieces = found
+        self.pieces = found = target.pieces(problem)
         self.box = Box.hull([problem.tiles.visible(piece.seen) for piece in found])
         self.groups: list[tuple[tuple[Piece, ...], NDArray[np.int64]]]
         if target.aggregation == "max":

@@ -155,8 +155,7 @@ class Preparing(Feature):
         whose, threshold = Whose(*self.naming.form.ask()), form.threshold.value()
         settings = SegmentationSettings(threshold, form.smallest.value(), mask, lesions, whose)
         self.explaining.stop()
-        request = self.state.request
-        work = partial(segment_sources, loaded.model, sources, settings, request)
+        work = partial(segment_sources, loaded.model, sources, settings)
         done = partial(self._on_segmented, chosen)
         self.work.run(Job("segment", "Segmenting", work, done))
 

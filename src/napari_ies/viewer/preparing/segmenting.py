@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_ies.errors import NapariIESError
 from napari_ies.progress import Progress
 from napari_ies.viewer.preparing.assembling import NOBODY_TYPED, Whose, assemble_case
 from napari_ies.viewer.state.reading import Reading
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_ies.network.model import SegmentationModel
-    from napari_ies.patient.case import Case
-    from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.viewer.volumes.sources import Source
 
 
@@ -54,9 +50,8 @@ def segment_sources(
     model: SegmentationModel,
     sources: Mapping[str, Source],
     settings: SegmentationSettings,
-    request: SaliencyRequest,
 ) -> Iterator[Progress[Reading]]:
-    """Make a case of layers and segment it; make ready to explain by a request."""
+    """Make a case of layers and segment it."""
     from napari_ies.segmentation.segmentation import segment_progressively
 
     yield Progress("Reading the images", 0, 0, "")
@@ -97,18 +92,8 @@ def segment_sources(
                     ),
                     reference=reference,
                 )
-                yield Progress("Preparing explanations", 0, 0, "")
-                _prepare(model, case, request)
             yield report.with_result(reading)
     finally:
         close = getattr(reports, "close", None)
         if close is not None:
             close()
-
-
-def _prepare(model: SegmentationModel, case: Case, request: SaliencyRequest) -> None:
-    """Make ready for the first click; what goes wrong here is said when a lesion is explained."""
-    from napari_ies.saliency.explanation import prepare
-
-    with suppress(NapariIESError, RuntimeError, MemoryError):
-        prepare(model, case, request)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_ies.geometry.box import Box
 from napari_ies.network.absent import why_absent
 from napari_ies.viewer.volumes.frame import Frame
 
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_ies.geometry.box import Box
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
+    from napari_ies.saliency.explanation import Prepared
+    from napari_ies.saliency.footprint import BoxedMask
     from napari_ies.segmentation.segmentation import Segmentation
     from napari_ies.segmentation.subject import Subject
     from napari_ies.viewer.volumes.frame import Voxel
@@ -134,6 +137,24 @@ class Reading:
         region = self.regions.get(subject)
         return None if region is None else region.place
 
+    @cached_property
+    def prepared(self) -> Prepared:
+        """What the maps of this reading share, made by the first of them or ahead of it."""
+        from napari_ies.saliency.explanation import Prepared  # PyTorch comes with it
+
+        return Prepared()
+
+    def footprint_of(self, subject: Subject | int | str) -> BoxedMask:
+        """Return the voxels of a lesion or a region on its own box; the rest is not looked at."""
+        from napari_ies.saliency.footprint import BoxedMask  # PyTorch comes with it
+
+        place = self.place_of(subject)
+        assert place is not None  # noqa: S101 - only subjects of this reading are asked about
+        labels, box = self.segmentation.labels, place.box
+        if isinstance(subject, int):
+            return BoxedMask(labels.shape, box, labels[box] == subject)
+        return BoxedMask(labels.shape, box, self.regions[subject].mask[box])
+
     def mask_of(self, subject: Subject | int | str) -> NDArray[np.bool_]:
         """Return the voxels of a lesion or a region, bool (X, Y, Z) on the stored grid."""
         if isinstance(subject, int):
@@ -170,10 +191,8 @@ class Reading:
 
     def displayed(self, subject: Subject) -> tuple[NDArray[np.bool_], Voxel]:
         """Return a subject's voxels in a displayed box, and that box's first displayed index."""
-        place = self.place_of(subject)
-        assert place is not None  # noqa: S101 - only subjects of this reading are selected
-        turn = self.frame.reorientation
-        return turn.apply(self.mask_of(subject)[place.box]), turn.box_to_displayed(place.box).start
+        mask, turn = self.footprint_of(subject), self.frame.reorientation
+        return turn.apply(mask.values), turn.box_to_displayed(mask.box).start
 
 
 def model_key(model: SegmentationModel) -> str:
@@ -193,14 +212,12 @@ def lesion_places(
     spacing
         Voxel size in mm.
     """
-    from scipy import ndimage
+    from napari_ies.segmentation.lesions import lesion_boxes  # scipy and pandas come with it
 
     places: dict[int, Place] = {}
-    for label, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is None:
-            continue
-        voxels = np.argwhere(labels[box] == label) + [part.start for part in box]
+    for label, box in lesion_boxes(labels).items():
+        voxels = np.argwhere(labels[box] == label) + box.start
         offset = (voxels - voxels.mean(axis=0)) * spacing
         x, y, z = (int(index) for index in voxels[np.argmin((offset**2).sum(axis=1))])
-        places[label] = Place((x, y, z), Box.of(box))
+        places[label] = Place((x, y, z), box)
     return places

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_ies.viewer.volumes.frame import Voxel
     from napari_ies.viewer.work.runner import Runner
 
-KIND = "explain"
+KIND, AHEAD = "explain", "prepare"
 
 
 class Explaining:
@@ -48,6 +48,8 @@ class Explaining:
     def __init__(self, state: State, work: Runner, tell: Tell) -> None:
         self._state, self._work, self._tell = state, work, tell
         self._wanted: Key | None = None
+        state.reading_changed.connect(self._prepare)
+        state.network_given.connect(self._prepare)
 
     @property
     def running(self) -> bool:
@@ -174,6 +176,19 @@ class Explaining:
 
         self.ask_first(f"{request_title(request)} of {subject.called}", answer.expected, start)
 
+    def _prepare(self, reading: Reading | None) -> None:
+        """Have done what the first click would wait for, while there is nothing else to do."""
+        self._work.cancel(AHEAD)
+        try:
+            model = None if reading is None else self.network(reading)
+        except NapariIESError:
+            return  # said when a lesion is clicked
+        if reading is None or model is None or reading.why_not_computable(model):
+            return
+        work = partial(tasks.prepare, reading, model, self._state.request)
+        title = "Preparing explanations"
+        self._work.run(Job(AHEAD, title, work, on_result=_nothing, background=True, silent=True))
+
     def _shows_saved(self, reading: Reading, model: SegmentationModel, key: Key) -> bool:
         """Show what a reopened session holds; return whether nothing is to be computed."""
         state, subject = self._state, key[0]
@@ -204,3 +219,7 @@ class Explaining:
             return
         self._state.show(self._state.keep(answer))
         self._tell.say(f"Finished {answer.subject.called}: {request_title(answer.request)}.")
+
+
+def _nothing(_result: object) -> None:
+    """Do no more: the reading keeps what is prepared."""

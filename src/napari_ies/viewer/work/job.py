@@ -44,6 +44,8 @@ class Job:
         that asks for what a background job is computing takes that computation over.
     background
         Whether it makes way for every job that is not.
+    silent
+        Whether nothing is said of it: nobody asked for it.
     on_failed
         Called, on the GUI thread, if it failed, before that is told.
     """
@@ -55,6 +57,7 @@ class Job:
     on_partial: Callable[[Any], None] | None = None
     key: object = None
     background: bool = False
+    silent: bool = False
     on_failed: Callable[[], object] | None = None
 
 

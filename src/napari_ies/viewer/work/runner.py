@@ -122,7 +122,8 @@ class Runner:
         for run in self._runs():
             if kind in (None, run.job.kind) and not run.cancelled.is_set():
                 run.cancelled.set()
-                self.cancelled.emit(run.job.title)
+                if not run.job.silent:
+                    self.cancelled.emit(run.job.title)
         if kind is None:
             self.cancelled_all.emit()
 
@@ -171,7 +172,7 @@ class Runner:
             return
         self._run = run
         self._wake()
-        if not run.cancelled.is_set():
+        if not (run.cancelled.is_set() or run.job.silent):
             self.started.emit(run.job.title)
         # Not napari's worker: two at a time leave theirs in ``warnings`` (superqt 0.9.0), and with
         # it all that a job holds.
@@ -211,7 +212,7 @@ class Runner:
         latest, partial, notes = run.collect()
         for note in notes:
             self.noted.emit(note)
-        if latest is not None:
+        if latest is not None and not run.job.silent:
             self.reported.emit(latest)
         if partial is not None and not done and run.job.on_partial is not None:
             run.job.on_partial(partial)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,8 +92,27 @@ def expect(
     """Estimate how long it takes to explain lesions one by one."""
     from napari_ies.saliency.expected.expected_time import expecting
 
-    masks = map(reading.mask_of, lesions)
-    return expecting(model, reading.case, masks, request, one_by_one=True)
+    masks = map(reading.footprint_of, lesions)
+    explained = reading.prepared.explanations(model, reading.case, request)
+    yield from expecting(model, reading.case, masks, request, one_by_one=True, explained=explained)
+
+
+def prepare(
+    reading: Reading, model: SegmentationModel, request: SaliencyRequest
+) -> Iterator[Progress[None]]:
+    """Do what the first click would wait for, if it asks as this request does.
+
+    What goes wrong here is said when a lesion is explained.
+    """
+    step = "Preparing explanations"
+    yield Progress(step, 0, 0, "")
+    with suppress(NapariIESError, RuntimeError, MemoryError):
+        explained = reading.prepared.explanations(model, reading.case, request)
+        yield Progress(step, 0, 0, "")
+        largest = max(reading.places, key=lambda label: reading.places[label].box.size, default=0)
+        if largest:
+            for _ in explained.prepare(reading.footprint_of(largest)):
+                yield Progress(step, 0, 0, "")
 
 
 def explain_subject(
@@ -104,7 +124,8 @@ def explain_subject(
 ) -> Iterator[Progress[Answer | TakesLong]]:
     """Explain a lesion or a region; each running map comes with steady limits for its colours.
 
-    What takes more than an hour is not begun, unless it was agreed to.
+    What takes more than an hour is not begun, unless it was agreed to. What all maps share is
+    made once for a reading, and nothing that is as large as the grid is touched for one more.
     """
     from napari_ies.network.assumptions import agreements_progressively
     from napari_ies.saliency.expected.expected_time import expecting
@@ -116,15 +137,17 @@ def explain_subject(
     # Of a reopened session they were not tested yet, and the map's notes say what they gave.
     for testing in agreements_progressively(model, reading.case):
         yield testing.with_result(None)
-    mask = reading.mask_of(subject)
-    expected = None
-    for estimate in expecting(model, reading.case, [mask], request, few_steps=SURELY_SHORT):
+    mask, expected = reading.footprint_of(subject), None
+    explained = reading.prepared.explanations(model, reading.case, request)
+    for estimate in expecting(
+        model, reading.case, [mask], request, few_steps=SURELY_SHORT, explained=explained
+    ):
         yield estimate.with_result(None)
         expected = estimate.result
     if expected is not None and expected.long and not agreed:
         yield Progress("Explaining", 1, 1, "", TakesLong(subject, request, expected))
         return
-    reports = explain_request(model, reading.case, mask, request)
+    reports = explain_request(model, reading.case, mask, request, explained=explained)
     limit = 0.0
     try:
         for report in reports:
