@@ -1,5 +1,7 @@
 """Rows of whole windows, many at once: the same as one by one, in as many operations."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from napari_ies.geometry.box import Box
 from napari_ies.saliency import explain
 from napari_ies.saliency.engines.certification import choose_engine
-from napari_ies.saliency.engines.instance_norms import rows_in_few_passes
+from napari_ies.saliency.engines.norms import rows_in_few_passes
 from napari_ies.saliency.engines.whole_windows import BatchedEngine, LoopEngine, graph_bytes
 
 FAMILIES = [
@@ -114,10 +116,28 @@ def test_the_norm_and_its_pass_are_those_of_the_layer(affine, samples):
     assert "forward" not in vars(norm)
 
 
-def test_norms_with_kept_statistics_stay_as_they_are():
-    norm = nn.InstanceNorm3d(3, track_running_stats=True).eval()
+@pytest.mark.parametrize(
+    "norm", [nn.BatchNorm3d(3), nn.InstanceNorm3d(3, track_running_stats=True, affine=True)]
+)
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
+def test_norms_with_kept_statistics_stay_what_they_are(norm, kind):
+    """Also in bfloat16, where vmap knows no pass through a norm with float32 weights."""
+    torch.manual_seed(0)
+    norm = copy.deepcopy(norm).eval().requires_grad_(False)
+    norm.running_mean.normal_()
+    norm = norm.double() if kind == torch.float64 else norm
+    values = torch.randn(1, 3, 4, 5, 6, dtype=kind, requires_grad=True)
+    cotangents = torch.randn(4, *values.shape, dtype=kind)
+    expected = norm(values)
+    rows = [torch.autograd.grad(expected, values, c, retain_graph=True)[0] for c in cotangents]
     with rows_in_few_passes(norm):
-        assert "forward" not in vars(norm)
+        found = norm(values)
+    pulled = torch.func.vmap(
+        lambda row: torch.autograd.grad(found, values, row, retain_graph=True)[0]
+    )(cotangents)
+    assert found.dtype == pulled.dtype == kind
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(pulled, torch.stack(rows))
 
 
 @pytest.mark.parametrize(("memory_gib", "runs"), [(1.0, "once"), (1e-9, "again")])

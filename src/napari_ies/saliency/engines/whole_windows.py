@@ -18,8 +18,8 @@ from napari_ies.network.device import arithmetic
 from napari_ies.network.inference import network_logits
 from napari_ies.network.layers import out_of_place, see_layers, small_size, watched
 from napari_ies.saliency.engines.chunks import chunked, rows_within
-from napari_ies.saliency.engines.instance_norms import rows_in_few_passes
 from napari_ies.saliency.engines.jacobian import Engine, Linearisation
+from napari_ies.saliency.engines.norms import rows_in_few_passes
 from napari_ies.saliency.engines.patches import Patch
 
 if TYPE_CHECKING:

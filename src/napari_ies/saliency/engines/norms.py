@@ -1,8 +1,8 @@
-"""Instance norms whose backward pass reads and writes many rows as few times as can be.
+"""Norms whose backward pass takes many rows at once, read and written as few times as can be.
 
-For a channel's cotangents g (a row each), its normalised values x̂ and its scale a the pass is
-``a (g - mean(g) - x̂ mean(g x̂))``. What PyTorch runs for it copies x̂ once for every row, and on CUDA
-works out gradients of weights that nobody asked for.
+For a channel's cotangents g (a row each), its normalised values x̂ and its scale a, the pass through
+an instance norm is ``a (g - mean(g) - x̂ mean(g x̂))``. What PyTorch runs for it copies x̂ once for
+every row, and on CUDA works out gradients of weights that nobody asked for.
 """
 
 from __future__ import annotations
@@ -19,16 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SPACE = (2, 3, 4)
-NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
+INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 @contextmanager
 def rows_in_few_passes(network: nn.Module) -> Iterator[None]:
-    """Have a network's instance norms differentiated so where they run inside this context."""
+    """Have a network's norms differentiated so where they run inside this context."""
     changed: list[Any] = [
-        module
-        for module in network.modules()
-        if isinstance(module, NORMS) and not module.track_running_stats
+        module for module in network.modules() if isinstance(module, INSTANCE_NORMS + BATCH_NORMS)
     ]
     for module in changed:
         module.forward = partial(_norm, module)
@@ -40,11 +39,14 @@ def rows_in_few_passes(network: nn.Module) -> Iterator[None]:
 
 
 def _norm(module: Any, values: torch.Tensor) -> torch.Tensor:
-    weight, bias, eps = module.weight, module.bias, module.eps
-    if values.dtype in (torch.float32, torch.float64) and values.dim() == 5:
-        normed: torch.Tensor = _InstanceNorm.apply(values, weight, bias, eps)  # type: ignore[no-untyped-call]
-        return normed
-    return functional.instance_norm(values, weight=weight, bias=bias, eps=eps)
+    # Passes of many rows know no norm of bfloat16 with float32 weights; inside it is float32.
+    exact = values if values.dtype == torch.float64 else values.float()
+    normed: torch.Tensor
+    if isinstance(module, BATCH_NORMS) or module.track_running_stats or exact.dim() != 5:
+        normed = type(module).forward(module, exact)
+    else:
+        normed = _InstanceNorm.apply(exact, module.weight, module.bias, module.eps)  # type: ignore[no-untyped-call]
+    return normed.to(values.dtype)
 
 
 class _InstanceNorm(torch.autograd.Function):
