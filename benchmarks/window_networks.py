@@ -90,7 +90,7 @@ def literal_window_seconds(model: SegmentationModel, lesion: Lesion) -> float:
     """
     x, y, z = model.profile.window
     noisy = Noisy.of(model, lesion.case).crop((slice(0, x), slice(0, y), slice(0, z)))
-    centre = np.array([x, y, z]) // 2
+    centre = np.array(noisy.image.shape[1:]) // 2
 
     def loop() -> None:
         kept = KeptForward.run(model, noisy.draw(), "sliding-window")
