@@ -16,7 +16,7 @@ from napari_ies.saliency.engines.jacobian import WindowedEngine
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from benchmarks.measurements import Settings
+    from benchmarks.settings import Settings
     from benchmarks.subjects import Lesion, Subjects
     from napari_ies.network.model import SegmentationModel
 

@@ -10,12 +10,15 @@ Source: Spagnolo et al., *Scientific Reports* (2026), doi:10.1038/s41598-026-365
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 from monai.inferers import sliding_window_inference
 from torch.nn import functional
+
+from benchmarks.subjects import NOISE
+from napari_ies.network.inference import network_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,6 +26,37 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_ies.network.model import SegmentationModel
+    from napari_ies.patient.case import Case
+
+
+@dataclass(frozen=True, eq=False)
+class Noisy:
+    """A volume to which noise is added as a plain script does: drawn where the network computes.
+
+    Parameters
+    ----------
+    image
+        (C, X, Y, Z), what the network sees of a case, on its device.
+    deviation
+        The standard deviation of the noise.
+    """
+
+    image: torch.Tensor
+    deviation: float
+
+    @classmethod
+    def of(cls, model: SegmentationModel, case: Case) -> Noisy:
+        """Take what a network sees of a case."""
+        image = network_input(model, case)
+        return cls(image.to(model.device), NOISE * float(image[0].max() - image[0].min()))
+
+    def crop(self, window: tuple[slice, ...]) -> Noisy:
+        """Return a part of it."""
+        return replace(self, image=self.image[(slice(None), *window)])
+
+    def draw(self) -> torch.Tensor:
+        """Return a noisy volume (C, X, Y, Z)."""
+        return self.image + self.deviation * torch.randn_like(self.image)
 
 
 def volume_logits(model: SegmentationModel, image: torch.Tensor, forward: str) -> torch.Tensor:

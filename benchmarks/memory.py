@@ -23,12 +23,17 @@ import psutil
 import torch
 import typer
 
+from benchmarks.report import Result, Target
 from benchmarks.subjects import Lesion, real_subjects, synthetic_subjects
 from napari_ies import explain_progressively
 from napari_ies.network.device import exact_float32
 from napari_ies.network.inference import network_input
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.settings import Settings
+    from benchmarks.subjects import Subjects
     from napari_ies.network.model import SegmentationModel
 
 ROOT = Path(__file__).parents[1]
@@ -89,6 +94,20 @@ def peak_of_max_map(model: SegmentationModel, lesion: Lesion, rows: int) -> int:
         _run(model, lesion, rows)
         _run(model, lesion.thinned(rows), rows)
     return peak.bytes
+
+
+def peak_memory(subjects: Subjects, settings: Settings, real: Path | None) -> Iterator[Result]:
+    """Measure the peak memory of the confluent lesion's max map."""
+    device = subjects.model.device
+    peak = in_own_process(settings.rows, real, str(device)) / 1e9
+    yield Result(
+        what=f"peak memory beyond the network, max map, {subjects.confluent.name}",
+        ours=f"{peak:.2f} GB",
+        value=peak,
+        target=Target(4, at_least=False, unit=" GB"),
+        note=f"the first {settings.rows} rows of the lesion, and {settings.rows} rows spread over "
+        "all of it: memory does not grow with rows",
+    )
 
 
 def _run(model: SegmentationModel, lesion: Lesion, rows: int) -> None:

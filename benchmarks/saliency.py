@@ -1,6 +1,10 @@
 """Measure the saliency engine against the loops it replaces, as ratios within one run.
 
     python -m benchmarks.saliency [--real FOLDER] [--device cpu] [--only max] [--markdown FILE]
+    python -m benchmarks.saliency --quick --device cuda:0              # some minutes on a card
+    python -m benchmarks.saliency --quick --device cuda:0 --synthetic  # the demo's lesions
+
+Without ``--real`` it needs no data. ``benchmarks/card.py`` measures what is asked for on a card.
 
 Ours and the other are measured in turn, so that a change of the machine's load meets both, and
 medians are compared. The method is described in ``docs/performance.md``, which ``--markdown
@@ -18,11 +22,17 @@ import torch
 import typer
 from rich.console import Console
 
-from benchmarks import choices, measurements
-from benchmarks.measurements import N, Settings
+from benchmarks import choices
+from benchmarks.max_maps import confluent_max_map, max_map
+from benchmarks.mean_maps import mean_map_rows
+from benchmarks.memory import peak_memory
+from benchmarks.prediction import first_overlay, segmentation
 from benchmarks.report import Report
-from benchmarks.subjects import demo_lesions, real_subjects, synthetic_subjects
+from benchmarks.rows import work_per_row
+from benchmarks.settings import N, Settings
+from benchmarks.subjects import demo_lesions, real_subjects, synthetic_subjects, tiny_subjects
 from benchmarks.timing import environment
+from benchmarks.window_networks import whole_window_networks
 from napari_ies.network.device import exact_float32
 
 if TYPE_CHECKING:
@@ -53,27 +63,27 @@ def measure(
     """Measure rows one after the other."""
     for row in rows:
         if row is Row.MAX:
-            yield from measurements.max_map(subjects, settings, "whole-volume")
+            yield from max_map(subjects, settings, "whole-volume")
             if confluent:
-                yield from measurements.confluent_max_map(subjects, settings)
+                yield from confluent_max_map(subjects, settings)
         elif row is Row.MAX_SLIDING:
-            yield from measurements.max_map(subjects, settings, "sliding-window")
+            yield from max_map(subjects, settings, "sliding-window")
         elif row is Row.MEAN:
-            yield from measurements.mean_map_rows(subjects, settings)
+            yield from mean_map_rows(subjects, settings)
         elif row is Row.WINDOWS:
-            yield from measurements.whole_window_networks(subjects, settings)
+            yield from whole_window_networks(subjects, settings)
         elif row is Row.OVERLAY:
-            yield from measurements.first_overlay(subjects, settings)
+            yield from first_overlay(subjects, settings)
         elif row is Row.MEMORY:
-            yield from measurements.peak_memory(subjects, settings, real)
+            yield from peak_memory(subjects, settings, real)
         elif row is Row.SEGMENTATION:
-            yield from measurements.segmentation(subjects, settings)
+            yield from segmentation(subjects, settings)
         elif row is Row.PRECISION:
             yield from choices.precisions(subjects, settings)
         elif row is Row.SAMPLES:
             yield from choices.samples_together(subjects, settings)
         else:
-            yield from measurements.work_per_row(subjects, settings)
+            yield from work_per_row(subjects, settings)
 
 
 def main(
@@ -93,6 +103,9 @@ def main(
     quick: Annotated[
         bool, typer.Option("--quick", help="One repetition, the smallest two lesions.")
     ] = False,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="All at its smallest: does it run?")
+    ] = False,
     markdown: Annotated[
         Path | None, typer.Option(help="Write the results there, between its marks if it has them.")
     ] = None,
@@ -103,7 +116,12 @@ def main(
     console = Console(width=None if sys.stdout.isatty() else 160)
     settings = Settings().quick() if quick else Settings()
     with exact_float32():
-        subjects = synthetic_subjects(device) if real is None else real_subjects(real, device)
+        if smoke:
+            subjects = tiny_subjects(device)
+        else:
+            subjects = synthetic_subjects(device) if real is None else real_subjects(real, device)
+        settings = settings.for_device(subjects.model.device)
+        settings = settings.smoke() if smoke else settings
         if synthetic:
             subjects = subjects.among(demo_lesions())
         if quick:

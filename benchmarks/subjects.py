@@ -185,6 +185,19 @@ def synthetic_subjects(
     return Subjects(random_model("UNet", device), lesions, large, "synthetic, random weights")
 
 
+def tiny_subjects(device: str) -> Subjects:
+    """Make the smallest that can be measured: a small U-Net, random noise and two lesions."""
+    made = synthetic_subjects(device, (22, 20, 18), sizes=(4, 7), confluent=60)
+    model = random_model(
+        "UNet",
+        device,
+        arguments={"channels": (4, 6, 8), "strides": (2, 2)},
+        divisor=(4, 4, 4),
+        window=(16, 16, 16),
+    )
+    return replace(made, model=model)
+
+
 def random_case(shape: tuple[int, int, int]) -> Case:
     """Return a patient of random noise in an ellipsoid head, zero around it."""
     grid = np.indices(shape) / np.reshape(shape, (3, 1, 1, 1)) - 0.5

@@ -7,13 +7,13 @@ import statistics
 import time
 from contextlib import contextmanager
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from napari_ies.network.device import device_label, exact_float32
+from napari_ies.versions import versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -82,14 +82,14 @@ def matrix_product_peak(device: torch.device, size: int, repetitions: int = 6) -
 
 def environment(device: torch.device) -> dict[str, str]:
     """Say on what a run was made, in words."""
+    known = versions()
     return {
         "date": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
         "processor": _processor(),
         "threads": str(torch.get_num_threads()),
         "device": device_label(device),
         "torch": str(torch.__version__),
-        "monai": version("monai"),
-        "napari-ies": version("napari-ies"),
+        **{name: known[name] for name in ("monai", "napari-ies") if name in known},
     }
 
 

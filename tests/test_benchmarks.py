@@ -1,7 +1,5 @@
 """The benchmark at its smallest: ours and the literal loops give the same maps."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -10,32 +8,22 @@ from torch import nn
 from napari_ies.network.model import SegmentationModel
 from napari_ies.network.profile import Profile
 
-SHAPE = (22, 20, 18)
-
 
 @pytest.fixture
 def tiny(request, monkeypatch):
     """A small U-Net on random noise, and two lesions."""
     monkeypatch.syspath_prepend(str(request.config.rootpath))
-    from benchmarks.subjects import Subjects, random_model, synthetic_subjects
+    from benchmarks.subjects import tiny_subjects
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    made = synthetic_subjects("cpu", SHAPE, sizes=(4, 7), confluent=60)
-    model = random_model(
-        "UNet",
-        "cpu",
-        arguments={"channels": (4, 6, 8), "strides": (2, 2)},
-        divisor=(4, 4, 4),
-        window=(16, 16, 16),
-    )
-    yield Subjects(model, made.lesions, made.confluent, made.origin)
+    yield tiny_subjects("cpu")
     torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("forward", ["whole-volume", "sliding-window"])
 def test_ours_equals_the_literal_loops(tiny, forward):
-    from benchmarks.measurements import max_difference, mean_difference
+    from benchmarks.maps import max_difference, mean_difference
 
     for lesion in tiny.lesions:
         assert max_difference(tiny.model, lesion, forward) <= 1e-4
@@ -44,18 +32,23 @@ def test_ours_equals_the_literal_loops(tiny, forward):
 
 @pytest.mark.slow
 def test_every_measurement_ends_in_a_positive_number(tiny, tmp_path):
-    from benchmarks import choices, measurements
+    from benchmarks import choices
+    from benchmarks.max_maps import confluent_max_map, max_map
+    from benchmarks.mean_maps import mean_map_rows
     from benchmarks.memory import peak_of_max_map
+    from benchmarks.prediction import first_overlay, segmentation
     from benchmarks.report import BEGIN, END, Report
+    from benchmarks.rows import work_per_row
+    from benchmarks.settings import Settings
 
-    settings = replace(measurements.Settings().quick(), product=64)
+    settings = Settings().smoke()
     results = [
-        *measurements.max_map(tiny, settings, "whole-volume"),
-        *measurements.confluent_max_map(tiny, settings),
-        *measurements.mean_map_rows(tiny, settings),
-        *measurements.first_overlay(tiny, settings),
-        *measurements.segmentation(tiny, settings),
-        *measurements.work_per_row(tiny, settings),
+        *max_map(tiny, settings, "whole-volume"),
+        *confluent_max_map(tiny, settings),
+        *mean_map_rows(tiny, settings),
+        *first_overlay(tiny, settings),
+        *segmentation(tiny, settings),
+        *work_per_row(tiny, settings),
         *choices.precisions(tiny, settings),
         *choices.samples_together(tiny, settings),
     ]
@@ -70,6 +63,67 @@ def test_every_measurement_ends_in_a_positive_number(tiny, tmp_path):
     assert text.endswith("\nafter\n")
     assert "of last year" not in text
     assert all(result.what in text for result in results)
+
+
+@pytest.mark.slow
+def test_all_that_a_card_is_asked_for_ends_in_a_table(tiny):
+    from benchmarks.card import BEGIN, parts, run
+    from benchmarks.settings import Settings
+
+    said = []
+    report = run(tiny, Settings().smoke(), minutes=60, say=said.append)
+    assert not [result.note for result in report.results if "failed" in result.note]
+    measured = [result for result in report.results if "not installed" not in result.note]
+    assert all(result.value > 0 for result in measured)
+    assert len(said) == len(report.results) > len(parts(tiny, Settings()))
+    assert {"DynUNet", "SwinUNETR"} <= {
+        word.strip(",") for result in report.results for word in result.what.split()
+    }
+    assert report.marks[0] == BEGIN
+    assert report.environment["napari-ies"] == "0.1.0"
+    text = report.markdown()
+    assert all(f"- {word}: " in text for word in ("date", "device", "torch", "subjects"))
+    assert " operations" in text
+
+
+def test_a_card_is_asked_for_nothing_more_when_its_minutes_are_over(tiny):
+    from benchmarks.card import Part, within
+    from benchmarks.report import Result
+
+    def broken():
+        yield Result("first half")
+        raise RuntimeError("no such kernel\nand more")
+
+    now = iter([0, 10, 70, 130])
+    todo = [Part("broken", broken), Part("fine", lambda: iter([Result("fine")]))] * 2
+    found = list(within(todo[:3], 1, lambda: next(now)))
+    assert [result.what for result in found] == ["first half", "broken", "fine", "broken"]
+    assert found[1].note == "failed: RuntimeError: no such kernel"
+    assert found[2].note == found[3].note == "not measured: 1 minutes were over"
+
+
+def test_operations_are_counted_and_a_card_is_asked_on_a_card_only(tiny):
+    from benchmarks.usage import Usage, used
+
+    usage = used(lambda: torch.ones(3) + torch.ones(3), torch.device("cpu"))
+    assert usage == Usage(3)
+    assert str(Usage(1234, 56, 0.007, 0.009)) == (
+        "1,234 operations, 56 launches, 7 ms of the card's time, 9 ms between its events"
+    )
+
+
+def test_the_loops_draw_their_noise_as_ours_does(tiny):
+    """The same standard deviation, drawn where the network computes."""
+    from benchmarks.literal import Noisy
+    from benchmarks.subjects import noisy_volume
+
+    case = tiny.lesions[0].case
+    noisy = Noisy.of(tiny.model, case)
+    theirs, ours = noisy.draw() - noisy.image, noisy_volume(tiny.model, case, 0, 0) - noisy.image
+    assert float(theirs.std()) == pytest.approx(float(ours.std()), rel=0.02)
+    part = noisy.crop((slice(1, 5), slice(0, 4), slice(2, 6)))
+    assert torch.equal(part.image, noisy.image[:, 1:5, 0:4, 2:6])
+    assert part.draw().shape == (2, 4, 4, 4)
 
 
 def test_the_difference_of_two_maps_is_said_in_numbers(tiny):
@@ -107,7 +161,7 @@ def test_the_fewest_operations_of_two_layers_are_their_products(tiny):
 
 def test_ours_takes_no_fewer_operations_than_the_least_and_fewer_than_the_loop(tiny):
     from benchmarks.literal import KeptForward
-    from benchmarks.measurements import row_operations
+    from benchmarks.rows import row_operations
     from benchmarks.subjects import noisy_volume
     from benchmarks.work import fewest_operations, operations
 

@@ -8,7 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 __version__ = "0.1.0"
 """Of napari-ies."""
-PACKAGES = ("napari-ies", "torch", "monai", "numpy", "scipy", "nibabel")
+PACKAGES = ("torch", "monai", "numpy", "scipy", "nibabel")
+"""Those whose code computes with it."""
 
 
 def versions() -> dict[str, str]:
@@ -18,10 +19,11 @@ def versions() -> dict[str, str]:
 
 @cache  # read from files, which took 15 ms of every click
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
+    # Ours as the code itself says it: a source tree need not be installed.
+    found = {"python": platform.python_version(), "napari-ies": __version__}
     for package in PACKAGES:
         try:
             found[package] = version(package)
-        except PackageNotFoundError:  # a source tree that was never installed
+        except PackageNotFoundError:  # a source tree of its own
             continue
     return found

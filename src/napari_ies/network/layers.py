@@ -60,6 +60,7 @@ def see_layers(model: SegmentationModel, see: See) -> None:
     import torch
 
     with watched(model.network, see), torch.inference_mode():
-        channels = len(model.profile.sequences)
-        zeros = torch.zeros((1, channels, *small_size(model)), device=model.device)
+        size = (1, len(model.profile.sequences), *small_size(model))
+        like = next(model.network.parameters(), torch.zeros(()))
+        zeros = torch.zeros(size, dtype=like.dtype, device=model.device)
         network_output(model.network, zeros)

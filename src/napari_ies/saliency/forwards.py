@@ -90,7 +90,8 @@ class Forwards:
         engine = self._problem.engine
         key = engine.key(piece)
         found = self._ready.pop(key, None)
-        while len(self._ready) >= engine.kept_forwards:
+        kept = engine.forwards_kept(piece.window.shape, self._problem.memory)
+        while len(self._ready) >= kept:
             self._ready.pop(next(iter(self._ready)))  # before the next one takes memory
         if found is None:
             found = self.linearised(piece)

@@ -10,10 +10,11 @@ import torch
 
 from napari_ies.errors import SaliencyError
 from napari_ies.geometry.box import Box
-from napari_ies.saliency.engines.jacobian import BatchedEngine, Engine, LoopEngine, WindowedEngine
+from napari_ies.saliency.engines.jacobian import Engine, WindowedEngine
 from napari_ies.saliency.engines.local_translation import NotLocalError
 from napari_ies.saliency.engines.patches import add_to
 from napari_ies.saliency.engines.plan import Seeds
+from napari_ies.saliency.engines.whole_windows import BatchedEngine, LoopEngine, graph_bytes
 
 if TYPE_CHECKING:
     from napari_ies.network.model import SegmentationModel
@@ -52,7 +53,7 @@ def choose_engine(
     if jacobian == "loop":
         return LoopEngine(model.network, precision)
     if jacobian == "batched":
-        return BatchedEngine(model.network, precision)
+        return _batched(model, precision)
     windowed, reason = model.derive("windowed engine", lambda: _certified(model))
     if windowed is not None and precision != "float32":
         windowed = model.derive(
@@ -66,9 +67,15 @@ def choose_engine(
             f"The gradients of this network cannot be windowed: {reason}; choose auto, loop or "
             "batched."
         )
-    engine = LoopEngine if model.device.type == "cpu" else BatchedEngine
+    on_cpu = model.device.type == "cpu"
+    engine = LoopEngine(model.network, precision) if on_cpu else _batched(model, precision)
     logger.info("Whole windows, %s: %s.", engine.name, reason)
-    return engine(model.network, precision)
+    return engine
+
+
+def _batched(model: SegmentationModel, precision: str) -> BatchedEngine:
+    taken = model.derive("bytes of a forward's graph", lambda: graph_bytes(model))
+    return BatchedEngine(model.network, precision, taken)
 
 
 def _certified(model: SegmentationModel) -> tuple[WindowedEngine | None, str]:

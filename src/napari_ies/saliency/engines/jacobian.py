@@ -1,8 +1,9 @@
 """Gradients of a window's logits with respect to its input: three engines, one result.
 
 ``loop``: a backward pass through the whole window for each row. ``batched``: several rows in one
-vectorised backward pass. ``windowed``: forward and rows restricted to the boxes they depend on, for
-networks whose layers are all local. Which one runs changes the time, not the map.
+vectorised backward pass (both in `whole_windows`). ``windowed``: forward and rows restricted to the
+boxes they depend on, for networks whose layers are all local. Which one runs changes the time, not
+the map.
 """
 
 from __future__ import annotations
@@ -13,27 +14,23 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from napari_ies.geometry.box import Box, Triple
 from napari_ies.network.device import arithmetic
-from napari_ies.network.inference import network_logits
-from napari_ies.network.layers import out_of_place, watched
 from napari_ies.saliency.engines.chunks import chunked, rows_within
 from napari_ies.saliency.engines.kernels.choice import PLAIN, Choosing, choose_kernels
 from napari_ies.saliency.engines.local_network import LocalLinearisation, LocalNetwork
 from napari_ies.saliency.engines.moves import Landed, landed
-from napari_ies.saliency.engines.patches import Patch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
     from torch import nn
 
     from napari_ies.saliency.engines.kernels.choice import Kernels
     from napari_ies.saliency.engines.kernels.strided import Canvases
+    from napari_ies.saliency.engines.patches import Patch
     from napari_ies.saliency.engines.plan import Seeds
     from napari_ies.saliency.footprint import Piece
 
@@ -113,8 +110,6 @@ class Engine(ABC):
     """
 
     name: str
-    kept_forwards = 1
-    """Forwards to hold ready: the graph of a whole window can take gigabytes."""
     shares_forwards = True
     """Whether one forward serves all footprints of a window."""
     kernels: Mapping[str, str] = MappingProxyType({})
@@ -126,6 +121,13 @@ class Engine(ABC):
     def settled(self) -> Engine:
         """Return this engine with what has been found out about it by now, for an explanation."""
         return self
+
+    def forwards_kept(self, window: Triple, memory: int) -> int:
+        """Return how many forwards of windows of a size to hold ready.
+
+        The graph of a whole window can take gigabytes; `memory` is what may be taken besides one.
+        """
+        return 1
 
     def samples_together(self, found: Sequence[Piece], device: torch.device, memory: int) -> int:
         """Return how many noise samples of a mean run through the network at once.
@@ -168,39 +170,6 @@ class Engine(ABC):
         """
 
 
-class LoopEngine(Engine):
-    """One backward pass through the whole window for each row."""
-
-    name = "loop"
-    chunk = 1
-
-    def linearise(
-        self, images: torch.Tensor, span: Box, domain: Triple, class_index: int
-    ) -> Linearisation:
-        leaf, largest = images.detach().clone().requires_grad_(), 0
-
-        def see(_name: str, _module: nn.Module, _inputs: object, output: object) -> None:
-            nonlocal largest
-            if isinstance(output, torch.Tensor):
-                largest = max(largest, output.nbytes // len(output))
-
-        with (
-            torch.enable_grad(),
-            arithmetic(self._precision, leaf.device),
-            out_of_place(self._network),
-            watched(self._network, see),
-        ):
-            logits = network_logits(self._network, leaf)[:, class_index].to(leaf.dtype)
-        return _WholeWindow(leaf, logits, self.chunk, largest, self._precision)
-
-
-class BatchedEngine(LoopEngine):
-    """Several rows in one vectorised backward pass; fewer where memory runs out."""
-
-    name = "batched"
-    chunk = 16
-
-
 class WindowedEngine(Engine):
     """Forward and rows on the boxes they depend on.
 
@@ -211,7 +180,6 @@ class WindowedEngine(Engine):
     """
 
     name = "windowed"
-    kept_forwards = 16
     shares_forwards = False
 
     def __init__(self, network: nn.Module, precision: str = "float32") -> None:
@@ -243,6 +211,9 @@ class WindowedEngine(Engine):
         twin._local, twin.kernels, twin._choosing = self._local.using(kernels), kernels.said, None
         return twin
 
+    def forwards_kept(self, window: Triple, memory: int) -> int:
+        return KEPT_FORWARDS
+
     def samples_together(self, found: Sequence[Piece], device: torch.device, memory: int) -> int:
         most = CPU_SAMPLES if device.type == "cpu" else GPU_SAMPLES
         values = sum(self._local.values(piece.span, piece.window.shape) for piece in found)
@@ -260,49 +231,6 @@ class WindowedEngine(Engine):
         with arithmetic(self._precision):
             local = self._local.linearise(images, span, domain, class_index)
         return _Windowed(local, self._local.row_values(domain), self._precision)
-
-
-@dataclass(frozen=True, eq=False)
-class _WholeWindow(Linearisation):
-    leaf: torch.Tensor
-    logits: torch.Tensor
-    chunk: int
-    layer_bytes: int
-    precision: str
-
-    def combined(self, seeds: Seeds) -> Patch:
-        return self._combined(seeds.voxels, seeds.weights)
-
-    def _combined(self, voxels: NDArray[np.int64], weights: torch.Tensor) -> Patch:
-        cotangent = torch.zeros_like(self.logits)
-        x, y, z = self._at(voxels)
-        cotangent[:, x, y, z] = weights.to(cotangent)
-        with arithmetic(self.precision):
-            (gradient,) = torch.autograd.grad(self.logits, self.leaf, cotangent, retain_graph=True)
-        return Patch(gradient, np.zeros((len(gradient), 3), dtype=np.int64))
-
-    def rows(self, seeds: Seeds, part: slice) -> Patch:
-        voxels, weights = seeds.voxels[part], seeds.weights[part]
-        if self.chunk == 1:
-            return self._combined(voxels, weights)
-        x, y, z = self._at(voxels)
-        picked = self.logits[0, x, y, z]
-        with arithmetic(self.precision):
-            (gradients,) = torch.autograd.grad(
-                picked,
-                self.leaf,
-                torch.diag(weights.to(picked)),
-                retain_graph=True,
-                is_grads_batched=True,
-            )
-        return Patch(gradients[:, 0], np.zeros((len(gradients), 3), dtype=np.int64))
-
-    def rows_at_once(self, memory: int) -> int:
-        # A layer's pull holds the cotangents of its output and of its input, and works on one.
-        return rows_within(memory, 3 * self.layer_bytes, at_most=self.chunk)
-
-    def _at(self, voxels: NDArray[np.int64]) -> tuple[torch.Tensor, ...]:
-        return tuple(torch.from_numpy(voxels).to(self.logits.device).T)
 
 
 @dataclass(frozen=True, eq=False)
@@ -336,6 +264,8 @@ class _Windowed(Linearisation):
 
 CPU_CHUNK, GPU_CHUNK = 8, 128
 """Rows at once in the windowed engine: on the CPU few, so that a click need not wait long."""
+KEPT_FORWARDS = 16
+"""Forwards of parts of windows that are held ready."""
 CPU_SAMPLES, GPU_SAMPLES = 2, 32
 """Noise samples of a mean at once in the windowed engine, if the memory holds them: deep layers are
 small, their weights are read once for all, and a GPU is told once what to do with all of them; more

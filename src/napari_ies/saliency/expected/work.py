@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_ies.saliency.engines.jacobian import Engine
     from napari_ies.saliency.problem import Problem
 
 
@@ -64,7 +63,7 @@ class Work:
 
 def work_of_sample(problem: Problem, targets: Sequence[Portions]) -> Work:
     """Count what a noise sample takes for targets that are explained together."""
-    ready = _Ready(problem.engine)
+    ready = _Ready(problem)
     gradients = gradient_voxels = rows = 0
     for place, holders, held in in_order(problem, targets):
         one = targets[place]
@@ -99,8 +98,8 @@ class _Ready:
     The engine says how many are kept, and which pieces share one.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, problem: Problem) -> None:
+        self._engine, self._memory = problem.engine, problem.memory
         self._kept: dict[object, None] = {}
         self.forwards = self.voxels = 0
 
@@ -118,7 +117,8 @@ class _Ready:
         key = self._engine.key(piece)
         known = key in self._kept
         self._kept.pop(key, None)
-        while len(self._kept) >= self._engine.kept_forwards:
+        kept = self._engine.forwards_kept(piece.window.shape, self._memory)
+        while len(self._kept) >= kept:
             self._kept.pop(next(iter(self._kept)))
         self._kept[key] = None
         if not known:

@@ -1,0 +1,99 @@
+"""One row of the max map: its time and its operations."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from benchmarks.literal import KeptForward
+from benchmarks.maps import max_reports, warm_up
+from benchmarks.report import Result, duration
+from benchmarks.subjects import noisy_volume
+from benchmarks.timing import interleaved, matrix_product_peak, seconds, synchronise, threads
+from benchmarks.work import fewest_operations, operations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.settings import Settings
+    from benchmarks.subjects import Lesion, Subjects
+    from napari_ies.network.model import SegmentationModel
+
+
+def work_per_row(subjects: Subjects, settings: Settings) -> Iterator[Result]:
+    """Measure time and operations of a row of the max map, for one thread and for several."""
+    model, forward = subjects.model, "whole-volume"
+    lesion = subjects.lesions[1 if len(subjects.lesions) > 1 else 0]
+    fewest = np.mean([fewest_operations(model, v) for v in lesion.thinned(8).voxels])
+    for count in _thread_counts(model.device):
+        with threads(count):
+            peak = matrix_product_peak(model.device, settings.product)
+            warm_up(model, lesion, forward)
+            noisy = noisy_volume(model, lesion.case, 0, 0)
+            kept = KeptForward.run(model, noisy, forward)
+            used = row_operations(model, lesion, forward)
+            literal = _literal_operations(kept, lesion)
+            passes = lesion.thinned(settings.passes).voxels
+            times = interleaved(
+                {
+                    "ours": lambda: row_seconds(model, lesion, forward)[0],
+                    "literal": lambda kept=kept, passes=passes: (
+                        seconds(lambda: [kept.row(v) for v in passes], model.device) / len(passes)
+                    ),
+                },
+                settings.repetitions,
+            )
+        given = row_seconds(model, lesion, forward)[1]
+        speed = used / times["ours"]
+        label = f", {count} thread{'s' if count > 1 else ''}" if model.device.type == "cpu" else ""
+        yield Result(
+            what=f"one row of the max map{label}",
+            ours=f"{duration(times['ours'])}, {used / 1e9:.3g} GFLOP",
+            against=f"pass of the literal loop: {duration(times['literal'])}, "
+            f"{literal / 1e9:.3g} GFLOP",
+            value=times["literal"] / times["ours"],
+            note=f"windowed minimum {fewest / 1e9:.3g} GFLOP; ours runs at "
+            f"{speed / 1e9:.3g} GFLOP/s, {speed / peak:.0%} of the matrix product's "
+            f"{peak / 1e9:.3g} GFLOP/s "
+            f"({fewest / times['ours'] / peak:.0%} by the minimum); {len(lesion.voxels)} rows"
+            + ("" if model.device.type == "cpu" else f"; {duration(given)} of the host for a row"),
+        )
+
+
+def row_seconds(model: SegmentationModel, lesion: Lesion, forward: str) -> tuple[float, float]:
+    """Return the time of a row, and until a device has been given the work for it.
+
+    Both are those of all rows behind the first chunk, by their number.
+    """
+    reports = max_reports(model, lesion, forward)
+    first = next(reports)
+    synchronise(model.device)
+    start = time.perf_counter()
+    given, done = 0.0, first.done
+    for report in reports:
+        if report.done > done:  # what comes behind the last chunk is not a row's
+            given, done = time.perf_counter() - start, report.done
+    synchronise(model.device)
+    rows = max(done - first.done, 1)
+    return (time.perf_counter() - start) / rows, given / rows
+
+
+def row_operations(model: SegmentationModel, lesion: Lesion, forward: str) -> float:
+    """Return the operations of a row, counted over all rows behind the first chunk."""
+    reports = max_reports(model, lesion, forward)
+    first = next(reports)
+    rest: list[int] = []
+    counted = operations(lambda: rest.extend(report.done for report in reports))
+    return counted / max(rest[-1] - first.done, 1)
+
+
+def _literal_operations(kept: KeptForward, lesion: Lesion) -> int:
+    return operations(lambda: kept.row(lesion.voxels[0]))
+
+
+def _thread_counts(device: torch.device) -> list[int]:
+    current = torch.get_num_threads()
+    return [current] if device.type != "cpu" else sorted({1, 2, current})

@@ -1,0 +1,154 @@
+"""Engines for whole windows: a pass of autograd for each row, or for many rows at once.
+
+They take any network. Instance statistics and attention make every cotangent dense from the last
+block on, so nothing of a window can be left out (``docs/performance.md``).
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from napari_ies.network.device import arithmetic
+from napari_ies.network.inference import network_logits
+from napari_ies.network.layers import out_of_place, see_layers, small_size, watched
+from napari_ies.saliency.engines.chunks import rows_within
+from napari_ies.saliency.engines.jacobian import Engine, Linearisation
+from napari_ies.saliency.engines.norms import rows_in_few_passes
+from napari_ies.saliency.engines.patches import Patch
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from napari_ies.geometry.box import Box, Triple
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.saliency.engines.plan import Seeds
+
+
+class LoopEngine(Engine):
+    """One backward pass through the whole window for each row."""
+
+    name = "loop"
+    chunk = 1
+
+    def linearise(
+        self, images: torch.Tensor, span: Box, domain: Triple, class_index: int
+    ) -> Linearisation:
+        leaf, largest = images.detach().clone().requires_grad_(), 0
+
+        def see(_name: str, _module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+            nonlocal largest
+            for values in (*inputs, output):
+                if isinstance(values, torch.Tensor):
+                    largest = max(largest, values.nbytes // len(values))
+
+        with (
+            torch.enable_grad(),
+            arithmetic(self._precision, leaf.device),
+            out_of_place(self._network),
+            self._differentiable(),
+            watched(self._network, see),
+        ):
+            logits = network_logits(self._network, leaf)[:, class_index].to(leaf.dtype)
+        return _WholeWindow(leaf, logits, self.chunk, largest, self._precision)
+
+    def _differentiable(self) -> AbstractContextManager[None]:
+        """Prepare the network's layers for the passes through them."""
+        return nullcontext()
+
+
+class BatchedEngine(LoopEngine):
+    """Several rows in one vectorised backward pass; fewer where memory runs out.
+
+    Parameters
+    ----------
+    network, precision
+        See :class:`~napari_ies.saliency.engines.jacobian.Engine`.
+    graph_bytes
+        What the graph of a forward takes for each voxel of a window; None where it is not known.
+    """
+
+    name = "batched"
+    chunk = 16
+
+    def __init__(
+        self, network: nn.Module, precision: str = "float32", graph_bytes: float | None = None
+    ) -> None:
+        super().__init__(network, precision)
+        self._graph_bytes = graph_bytes
+
+    def forwards_kept(self, window: Triple, memory: int) -> int:
+        if not self._graph_bytes:
+            return 1
+        # A quarter of the memory: others are for a chunk of rows and for its sums over windows.
+        return 1 + int(memory / 4 / (self._graph_bytes * math.prod(window)))
+
+    def _differentiable(self) -> AbstractContextManager[None]:
+        return rows_in_few_passes(self._network)
+
+
+@dataclass(frozen=True, eq=False)
+class _WholeWindow(Linearisation):
+    leaf: torch.Tensor
+    logits: torch.Tensor
+    chunk: int
+    layer_bytes: int
+    precision: str
+
+    def combined(self, seeds: Seeds) -> Patch:
+        cotangent = torch.zeros_like(self.logits)
+        (x, y, z), weights = self._sent(seeds)
+        cotangent[:, x, y, z] = weights
+        return self._patch(self._pulled(cotangent))
+
+    def rows(self, seeds: Seeds, part: slice) -> Patch:
+        at, weights = self._sent(seeds)
+        count = part.stop - part.start
+        cotangents = self.logits.new_zeros((count, *self.logits.shape))
+        x, y, z = (index[part] for index in at)
+        cotangents[torch.arange(count, device=x.device), 0, x, y, z] = weights[part]
+        if count == 1:
+            return self._patch(self._pulled(cotangents[0]))
+        # Not `is_grads_batched`: it runs most layers' passes in a loop over the rows.
+        return self._patch(torch.func.vmap(self._pulled)(cotangents)[:, 0])
+
+    def rows_at_once(self, memory: int) -> int:
+        # Measured for DynUNet, U-Net, UNETR and SwinUNETR: 2.1 to 3.1 times its largest layer's
+        # input or output is held at once for a row; a convolution's own workspace comes to it.
+        return rows_within(memory, 4 * self.layer_bytes, at_most=self.chunk)
+
+    def _pulled(self, cotangent: torch.Tensor) -> torch.Tensor:
+        with arithmetic(self.precision):
+            (gradient,) = torch.autograd.grad(self.logits, self.leaf, cotangent, retain_graph=True)
+        return gradient
+
+    def _patch(self, gradients: torch.Tensor) -> Patch:
+        return Patch(gradients, np.zeros((len(gradients), 3), dtype=np.int64))
+
+    def _sent(self, seeds: Seeds) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
+        """Return the seeds' indices and weights where the network is, sent once."""
+        device, dtype = self.logits.device, self.logits.dtype
+
+        def send() -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
+            at = torch.from_numpy(seeds.voxels).to(device, non_blocking=True)
+            return tuple(at.T), seeds.weights.to(device, dtype, non_blocking=True)
+
+        return seeds.known(("sent", device, dtype), send)
+
+
+def graph_bytes(model: SegmentationModel) -> float:
+    """Return what the graph of a forward takes for each voxel, at most: its layers' outputs."""
+    taken = 0
+
+    def see(_name: str, module: nn.Module, _inputs: object, output: object) -> None:
+        nonlocal taken
+        if isinstance(output, torch.Tensor) and not any(module.children()):
+            taken += output.nbytes
+
+    see_layers(model, see)
+    return taken / math.prod(small_size(model))
