@@ -60,8 +60,8 @@ class Reading:
     """What was segmented with what; clicks ask about this, whatever the forms say meanwhile."""
 
     model: SegmentationModel
-    """The network; that of a reopened session computes nothing until its checkpoint is loaded, which
-    then replaces it."""
+    """The network; that of a reopened session computes nothing until its checkpoint is loaded
+    and replaces it."""
     case: Case
     """The patient."""
     segmentation: Segmentation
