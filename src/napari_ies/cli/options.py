@@ -14,15 +14,8 @@ from napari_ies.network.profile import Profile
 from napari_ies.parameters import parameters_of
 from napari_ies.saliency.request import SaliencyRequest
 
-Method = Literal["smoothgrad", "gradcam++"]
-Aggregation = Literal["mean", "sum", "max"]
 Forward = Literal["sliding-window", "whole-volume"]
-Precision = Literal["float32", "tf32", "bf16"]
 FigureFormat = Literal["png", "svg", "pdf"]
-FigureLayout = Literal["planes", "montage"]
-FigureTheme = Literal["light", "dark"]
-FigureLimits = Literal["shared", "own"]
-FigureInterpolation = Literal["linear", "nearest"]
 
 
 def _option(
@@ -77,8 +70,8 @@ Threshold = Annotated[
     _of_network("threshold", limited=False, metavar="0<P<1", callback=_probability),
 ]
 Smallest = Annotated[int | None, _of_network("smallest_lesion")]
-MethodOption = Annotated[Method, _of_request("method")]
-AggregationOption = Annotated[Aggregation, _of_request("aggregation")]
+MethodOption = Annotated[Literal["smoothgrad", "gradcam++"], _of_request("method")]
+AggregationOption = Annotated[Literal["mean", "sum", "max"], _of_request("aggregation")]
 Samples = Annotated[int, _of_request("n_samples")]
 Noise = Annotated[float, _of_request("noise")]
 Seed = Annotated[int, _of_request("seed")]
@@ -88,7 +81,7 @@ Layer = Annotated[
 ]
 Tolerance = Annotated[float | None, _of_request("tolerance")]
 Class = Annotated[str | None, _of_request("class_index", limited=False, metavar="CLASS")]
-PrecisionOption = Annotated[Precision, _of_request("precision")]
+PrecisionOption = Annotated[Literal["float32", "tf32", "bf16"], _of_request("precision")]
 MemoryGib = Annotated[
     float | None,
     typer.Option(
@@ -130,20 +123,20 @@ Orientation = Annotated[str | None, _of_network("orientation", metavar="LAS")]
 Spacing = Annotated[
     tuple[float, float, float] | None, _of_network("spacing", limited=False, metavar="X Y Z")
 ]
-LayoutOption = Annotated[FigureLayout, _of_figure("layout")]
-ThemeOption = Annotated[FigureTheme, _of_figure("theme")]
+LayoutOption = Annotated[Literal["planes", "montage"], _of_figure("layout")]
+ThemeOption = Annotated[Literal["light", "dark"], _of_figure("theme")]
 Width = Annotated[float, _of_figure("width", metavar="MM")]
 Margin = Annotated[float, _of_figure("margin", metavar="MM")]
 At = Annotated[tuple[float, float, float] | None, _of_figure("at", metavar="X Y Z")]
 Sequences = Annotated[list[str] | None, _of_figure("sequences", metavar="NAME")]
 Slices = Annotated[int, _of_figure("slices", metavar="N")]
-LimitsOption = Annotated[FigureLimits, _of_figure("limits")]
+LimitsOption = Annotated[Literal["shared", "own"], _of_figure("limits")]
 Limit = Annotated[float | None, _of_figure("limit", metavar="VALUE")]
 ClearBelow = Annotated[float, _of_figure("threshold", metavar="FRACTION")]
 Opacity = Annotated[float, _of_figure("opacity", metavar="FRACTION")]
 Plain = Annotated[bool, _of_figure("plain", "--plain/--no-plain")]
 Outline = Annotated[bool, _of_figure("outline", "--outline/--no-outline")]
-InterpolationOption = Annotated[FigureInterpolation, _of_figure("interpolation")]
+InterpolationOption = Annotated[Literal["linear", "nearest"], _of_figure("interpolation")]
 Yes = Annotated[bool, typer.Option("--yes", help="Start, even if it will take more than an hour.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback if something fails.")]
 
