@@ -14,7 +14,10 @@ from napari_ies.network.profile import Profile
 from napari_ies.parameters import parameters_of
 from napari_ies.saliency.request import SaliencyRequest
 
+Method = Literal["smoothgrad", "gradcam++"]
+Aggregation = Literal["mean", "sum", "max"]
 Forward = Literal["sliding-window", "whole-volume"]
+Precision = Literal["float32", "tf32", "bf16"]
 FigureFormat = Literal["png", "svg", "pdf"]
 
 
@@ -70,8 +73,8 @@ Threshold = Annotated[
     _of_network("threshold", limited=False, metavar="0<P<1", callback=_probability),
 ]
 Smallest = Annotated[int | None, _of_network("smallest_lesion")]
-MethodOption = Annotated[Literal["smoothgrad", "gradcam++"], _of_request("method")]
-AggregationOption = Annotated[Literal["mean", "sum", "max"], _of_request("aggregation")]
+MethodOption = Annotated[Method, _of_request("method")]
+AggregationOption = Annotated[Aggregation, _of_request("aggregation")]
 Samples = Annotated[int, _of_request("n_samples")]
 Noise = Annotated[float, _of_request("noise")]
 Seed = Annotated[int, _of_request("seed")]
@@ -81,7 +84,7 @@ Layer = Annotated[
 ]
 Tolerance = Annotated[float | None, _of_request("tolerance")]
 Class = Annotated[str | None, _of_request("class_index", limited=False, metavar="CLASS")]
-PrecisionOption = Annotated[Literal["float32", "tf32", "bf16"], _of_request("precision")]
+PrecisionOption = Annotated[Precision, _of_request("precision")]
 MemoryGib = Annotated[
     float | None,
     typer.Option(
