@@ -14,6 +14,7 @@ from napari_ies.geometry.box import Box
 from napari_ies.saliency import explain
 from napari_ies.saliency.engines.certification import choose_engine
 from napari_ies.saliency.engines.norms import rows_in_few_passes
+from napari_ies.saliency.engines.plan import Seeds
 from napari_ies.saliency.engines.whole_windows import BatchedEngine, LoopEngine, graph_bytes
 
 FAMILIES = [
@@ -61,8 +62,11 @@ def some_voxels(model, count):
 
 
 def rows_of(linear, voxels, memory=PLENTY):
-    weights = torch.linspace(0.5, 2, len(voxels), dtype=torch.float64)
-    return torch.cat([patch.values for _, patch in linear.rows(voxels, weights, memory)])
+    seeds = Seeds(voxels, torch.linspace(0.5, 2, len(voxels), dtype=torch.float64))
+    at_once = linear.rows_at_once(memory)
+    starts = range(0, len(voxels), at_once)
+    parts = [slice(start, min(start + at_once, len(voxels))) for start in starts]
+    return torch.cat([linear.rows(seeds, part).values for part in parts])
 
 
 @pytest.mark.parametrize(
@@ -92,7 +96,7 @@ def test_rows_are_the_same_in_any_chunk_and_order():
     for memory in (1, 3 * 4 * batched.layer_bytes, PLENTY):
         torch.testing.assert_close(rows_of(batched, voxels, memory), expected)
     weights = torch.linspace(0.5, 2, 7, dtype=torch.float64).flip(0)
-    ((_, patch),) = batched.rows(voxels[::-1].copy(), weights, PLENTY)
+    patch = batched.rows(Seeds(voxels[::-1].copy(), weights), slice(0, 7))
     torch.testing.assert_close(patch.values.flip(0), expected)
 
 
