@@ -289,9 +289,8 @@ class LocalLinearisation:
 
     def rows_into(self, seeds: Seeds, part: slice, canvases: Canvases) -> bool:
         """Take these rows into extremes that lie in the input, or say that no kernel does so."""
-        if not (self.network.reduces and by_index(self.logits.device)):
-            return False
-        if not self.logits.dtype == canvases.highest.dtype == torch.float32:
+        exact = self.logits.dtype == canvases.highest.dtype == torch.float32
+        if not (exact and self.network.reduces and by_index(self.logits.device)):
             return False
         with torch.no_grad():
             cotangents, plan = self._planned(seeds, part)
@@ -300,9 +299,8 @@ class LocalLinearisation:
 
     def _planned(self, seeds: Seeds, part: slice) -> tuple[torch.Tensor, Plan]:
         """Return the cotangents of some of the voxels, and their way."""
-        count = len(seeds.voxels)
         indexed = by_index(self.logits.device)
-        planned = together(part, count) if indexed else part
+        planned = together(part, len(seeds.voxels)) if indexed else part
 
         def make() -> tuple[Plan, torch.Tensor]:
             boxes = Boxes(seeds.voxels[planned], (1, 1, 1))
