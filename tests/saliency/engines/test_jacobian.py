@@ -269,6 +269,12 @@ def test_rows_are_the_same_in_smaller_chunks_where_memory_runs_out(limit):
     assert max(sizes) <= limit
 
 
+@pytest.mark.parametrize(("count", "size", "sizes"), [(9, 8, [5, 4]), (16, 8, [8, 8]), (3, 8, [3])])
+def test_chunks_are_as_alike_as_can_be(count, size, sizes):
+    parts = [part for part, _ in chunked(lambda part: None, count, size)]
+    assert [part.stop - part.start for part in parts] == sizes
+
+
 class OutOfMemory(TorchDispatchMode):
     """Raises an out-of-memory error at one operation, wherever PyTorch runs it."""
 

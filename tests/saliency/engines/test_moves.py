@@ -168,15 +168,18 @@ def test_rows_that_are_planned_in_portions_are_the_same(by_index, monkeypatch):
 
 
 class Operations(TorchDispatchMode):
-    """Counts what PyTorch dispatches, by name."""
+    """Counts what PyTorch dispatches, by name, and what is sent from one device to another."""
 
     def __init__(self):
         super().__init__()
-        self.by_name = Counter()
+        self.by_name, self.sent = Counter(), 0
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
         self.by_name[str(function)] += 1
-        return function(*args, **(kwargs or {}))
+        if function is torch.ops.aten._to_copy.default:
+            self.sent += result.device != args[0].device
+        return result
 
 
 class Unseen(Forwards):
@@ -269,6 +272,40 @@ def test_rows_that_several_windows_predict_dispatch_the_same_for_64_as_for_8(mon
     convolutions = "aten.convolution.default"
     assert rest_of_few[convolutions] + 9 == 8 * windows * 9
     assert rest_of_many[convolutions] + 9 == windows * 9
+
+
+def test_a_piece_is_sent_in_two_transfers_however_many_rows_and_chunks(monkeypatch):
+    """Its plan and its seeds; nothing in the samples after the first one."""
+    problem = paper_problem("whole-volume")
+    monkeypatch.setattr(jacobian, "GPU_CHUNK", 8)
+    one = RunningMap(problem, 0, Target(np.argwhere(np.ones((4, 3, 5))) + 80, "max"))
+    (((piece,), held),) = one.groups
+    sent = []
+    for _ in range(3):
+        forwards = Unseen(problem, one.box, 0, range(1), 0.0)
+        forwards.of(piece)
+        with Operations() as seen:
+            assert len(list(one.reduce(piece, forwards, held))) == 8
+        one.close_sample()
+        sent.append(seen.sent)
+    assert sent == [2, 0, 0]
+
+
+def test_a_mean_waits_for_nothing_either():
+    problem = paper_problem("sliding-window")
+    one = RunningMap(problem, 0, Target(np.argwhere(np.ones((4, 3, 5))) + 80, "mean"))
+    operations = []
+    for _ in range(2):
+        forwards = Unseen(problem, one.box, 0, range(3), 0.0)
+        for piece in one.pieces:
+            forwards.of(piece)
+        with Operations() as seen:
+            for piece in one.pieces:
+                one.combine(piece, forwards)
+        one.close_sample()
+        operations.append(seen)
+    assert [seen.sent for seen in operations] == [len(one.pieces), 0]  # the seeds, once
+    assert not [name for name in operations[1].by_name if any(wait in name for wait in WAITS)]
 
 
 @pytest.mark.parametrize("forward", ["sliding-window", "whole-volume"])

@@ -94,13 +94,17 @@ class Move:
 
     def runs(self) -> Iterator[tuple[slice, Box, Box]]:
         """Yield rows that lie alike, and what they share with the target: there, and in the box."""
+        for rows, box in self.alike():
+            shared = box.meet(Box.whole(self.target))
+            if shared is not None:
+                yield rows, shared, shared.within(box)
+
+    def alike(self) -> Iterator[tuple[slice, Box]]:
+        """Yield runs of rows that lie alike, and their box."""
         changes = (self.start[1:] != self.start[:-1]).any(axis=1)
         first = 0
         for end in (*(np.flatnonzero(changes) + 1).tolist(), len(self.start)):
-            box = Box(self.start[first], self.start[first] + self.size)
-            shared = box.meet(Box.whole(self.target))
-            if shared is not None:
-                yield slice(first, end), shared, shared.within(box)
+            yield slice(first, end), Box(self.start[first], self.start[first] + self.size)
             first = end
 
 
@@ -189,13 +193,14 @@ class Cutting(Move):
         if self.at is not None and self.inside is not None:
             channels_last(values).mul_(picked_boxes(self.inside, self.size, self.at))
             return
-        for axis, extent in enumerate(self.target):
-            index = self.start[:, axis, None] + np.arange(self.size[axis])
-            inside = (index >= 0) & (index < extent)
-            if not inside.all():
-                shape = [len(inside), 1, 1, 1, 1]
-                shape[2 + axis] = inside.shape[1]
-                values.mul_(torch.from_numpy(inside).to(values.device).view(shape))
+        for rows, box in self.alike():
+            for axis, (side, extent) in enumerate(zip(box, self.target, strict=True), start=2):
+                before, length = max(-side.start, 0), side.stop - side.start
+                inside = max(min(extent - side.start, length), 0)
+                if before:
+                    values[rows].narrow(axis, 0, min(before, length)).zero_()
+                if inside < length:
+                    values[rows].narrow(axis, inside, length - inside).zero_()
 
 
 def landed(patch: Patch, box: Box) -> Iterator[Landed]:
