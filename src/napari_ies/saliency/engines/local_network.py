@@ -17,10 +17,12 @@ import numpy as np
 import torch
 
 from napari_ies.geometry.box import Box, Triple
-from napari_ies.saliency.engines.kernel_steps import joined, worth_trying
+from napari_ies.saliency.engines.kernel_steps import pulled, worth_trying
 from napari_ies.saliency.engines.kernels.choice import PLAIN
 from napari_ies.saliency.engines.local_convolutions import Convolution
+from napari_ies.saliency.engines.local_layers import Affine, Concatenation, Pointwise, Sum
 from napari_ies.saliency.engines.local_translation import Node, translated
+from napari_ies.saliency.engines.moves import Cutting
 from napari_ies.saliency.engines.patches import Boxes, Kept, Patch, ints, packed
 from napari_ies.saliency.engines.plan import Join, Plan, Seeds, Step, by_index, sent, together
 
@@ -142,10 +144,13 @@ class LocalNetwork:
         logits = kept[len(self._nodes) - 1].part(span)
         return LocalLinearisation(self, slopes, span, domain, class_index, logits)
 
-    def plan(self, boxes: Boxes, slopes: dict[int, Kept], domain: Triple) -> Plan:
+    def plan(
+        self, boxes: Boxes, slopes: dict[int, Kept], domain: Triple, like: torch.Tensor | None
+    ) -> Plan:
         """Return how cotangents on boxes of the output go back to the input.
 
-        It depends on the boxes of the slopes, not on their values.
+        It depends on the boxes of the slopes, not on their values. By index where there is a
+        tensor to be like.
         """
         sizes, steps = self.sizes(domain), []
         waiting = {len(self._nodes) - 1: boxes}
@@ -163,15 +168,31 @@ class LocalNetwork:
                 else:
                     waiting[source] = part
                     joins.append(None)
-            steps.append(Step(index, route.moves, tuple(joins)))
-        return Plan(tuple(steps), waiting[-1])
+            moves = route.moves
+            if like is not None and all(map(self._cuts, node.inputs)):
+                moves = tuple(move for move in moves if not isinstance(move, Cutting))
+            steps.append(Step(index, moves, tuple(joins)))
+        plan = Plan(tuple(steps), waiting[-1])
+        return plan if like is None else plan.by_index(like)
+
+    def _cuts(self, index: int) -> bool:
+        """Whether by index a node's pull leaves nothing outside the domain.
+
+        Activations do so: slopes by index are 0 there.
+        """
+        if index < 0:
+            return False
+        node = self._nodes[index]
+        if isinstance(node.layer, Concatenation | Sum | Affine):
+            return all(map(self._cuts, node.inputs))
+        return isinstance(node.layer, Pointwise)
 
     def pull(self, seeds: torch.Tensor, plan: Plan, slopes: dict[int, Kept]) -> Patch:
         """Take cotangents of the output back to the input, as planned.
 
         The seeds, (R, classes, x, y, z), may be overwritten.
         """
-        rows = self._pulled(seeds, plan.steps, slopes)[-1]
+        rows = pulled(self._nodes, seeds, plan.steps, slopes)[-1]
         landing = None if plan.landing is None else plan.landing.canvases
         return Patch(rows, plan.boxes.base, landing)
 
@@ -190,31 +211,11 @@ class LocalNetwork:
         last, reduces = self._kernels.last, self._kernels.reduces
         if last is not None:
             steps = plan.steps[:-1]
-            values = self._pulled(seeds, steps, slopes)[plan.steps[-1].node]
+            values = pulled(self._nodes, seeds, steps, slopes)[plan.steps[-1].node]
             last(values, plan.start, canvases)
         elif reduces is not None:
-            reduces(self._pulled(seeds, plan.steps, slopes)[-1], plan.start, canvases)
-
-    def _pulled(
-        self, seeds: torch.Tensor, steps: tuple[Step, ...], slopes: dict[int, Kept]
-    ) -> dict[int, torch.Tensor]:
-        """Return the cotangents that steps leave, by the node whose output they are of."""
-        waiting, scaled = {len(self._nodes) - 1: seeds}, -1
-        for step, after in zip(steps, (*steps[1:], None), strict=True):
-            node, values = self._nodes[step.node], waiting.pop(step.node)
-            both = joined(step, after, self._nodes, waiting, slopes)
-            if both is not None:
-                (scaled,) = node.inputs
-                waiting[scaled] = both(values)
-                continue
-            if step.node == scaled:  # by the kernel of the step before
-                pulled = [values]
-            else:
-                pulled = node.layer.pull(values, step.moves, slopes.get(step.node))
-            del values
-            for source, part, join in zip(node.inputs, pulled, step.joins, strict=True):
-                waiting[source] = part if join is None else join.add(waiting[source], part)
-        return waiting
+            rows = pulled(self._nodes, seeds, plan.steps, slopes)[-1]
+            reduces(rows, plan.start, canvases)
 
     def _sources(self, node: Node, sizes: list[Triple], domain: Triple) -> list[Triple]:
         return [domain if source < 0 else sizes[source] for source in node.inputs]
@@ -287,9 +288,8 @@ class LocalLinearisation:
             boxes = Boxes(seeds.voxels[planned], (1, 1, 1))
             cotangents = self._cotangents(planned.stop - planned.start, (1, 1, 1))
             cotangents[:, self.class_index, 0, 0, 0] = seeds.weights[planned]
-            plan = self.network.plan(boxes, self.slopes, self.domain)
-            if indexed:
-                plan = plan.by_index(self.logits)
+            like = self.logits if indexed else None
+            plan = self.network.plan(boxes, self.slopes, self.domain, like)
             return plan, sent(cotangents, self.logits.device)
 
         plan, cotangents = seeds.known((*self._key, planned.start, planned.stop), make)
@@ -306,7 +306,8 @@ class LocalLinearisation:
             cotangents = self._cotangents(1, box.shape)
             x, y, z = (seeds.voxels - box.start).T
             cotangents[0, self.class_index, x, y, z] = seeds.weights.to(cotangents)
-            plan = self.network.plan(boxes, self.slopes, self.domain)  # all alike: in slices
+            # All rows lie alike: in slices.
+            plan = self.network.plan(boxes, self.slopes, self.domain, None)
             return plan, sent(cotangents, self.logits.device)
 
         plan, cotangents = seeds.known((*self._key, "combined", inputs), make)
