@@ -1,4 +1,4 @@
-"""Where kernels stand in for steps of a plan: which convolutions, and what is joined with them."""
+"""The steps of a plan, some of which kernels stand in for: for which, and what they join."""
 
 from __future__ import annotations
 
@@ -51,7 +51,48 @@ def worth_trying(nodes: Sequence[Node], boxes: Mapping[int, Box]) -> list[Subjec
     return subjects
 
 
-def joined(
+def pulled(
+    nodes: Sequence[Node],
+    seeds: torch.Tensor,
+    steps: Sequence[Step],
+    slopes: Mapping[int, Kept],
+) -> dict[int, torch.Tensor]:
+    """Take cotangents of the output back through steps, by kernels where layers have them.
+
+    Parameters
+    ----------
+    nodes
+        Of the network.
+    seeds
+        (R, classes, x, y, z); they may be overwritten.
+    steps
+        The layers that they are taken through, the last one first.
+    slopes
+        Of the activations, by node.
+
+    Returns
+    -------
+    What is left, by the node whose output it is of; -1 is the input.
+    """
+    waiting, scaled = {len(nodes) - 1: seeds}, -1
+    for step, after in zip(steps, (*steps[1:], None), strict=True):
+        node, values = nodes[step.node], waiting.pop(step.node)
+        both = _joined(step, after, nodes, waiting, slopes)
+        if both is not None:
+            (scaled,) = node.inputs
+            waiting[scaled] = both(values)
+            continue
+        if step.node == scaled:  # by the kernel of the step before
+            parts = [values]
+        else:
+            parts = node.layer.pull(values, step.moves, slopes.get(step.node))
+        del values
+        for source, part, join in zip(node.inputs, parts, step.joins, strict=True):
+            waiting[source] = part if join is None else join.add(waiting[source], part)
+    return waiting
+
+
+def _joined(
     step: Step,
     after: Step | None,
     nodes: Sequence[Node],
@@ -61,18 +102,8 @@ def joined(
     """Return a convolution's kernel with the next step in it, None if it cannot take that.
 
     That is where the convolution's input is an activation's output that no other layer has yet
-    to be taken back to: the cotangents that wait there are added, and the slopes multiplied.
-
-    Parameters
-    ----------
-    step, after
-        The convolution's, and the one behind it in the plan.
-    nodes
-        Of the network.
-    waiting
-        Cotangents by the node whose output they are of; those that are added are taken out.
-    slopes
-        Of the activations, by node.
+    to be taken back to: the cotangents that wait there are added (and taken out of those that
+    wait), and the slopes multiplied.
     """
     node = nodes[step.node]
     kernel = node.layer.kernel if isinstance(node.layer, Convolution) else None

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from napari_ies.geometry.box import Box, Triple
-from napari_ies.saliency.engines.kernel_steps import joined, worth_trying
+from napari_ies.saliency.engines.kernel_steps import pulled, worth_trying
 from napari_ies.saliency.engines.kernels.choice import PLAIN
 from napari_ies.saliency.engines.local_convolutions import Convolution
 from napari_ies.saliency.engines.local_layers import Affine, Concatenation, Pointwise, Sum
@@ -192,7 +192,7 @@ class LocalNetwork:
 
         The seeds, (R, classes, x, y, z), may be overwritten.
         """
-        rows = self._pulled(seeds, plan.steps, slopes)[-1]
+        rows = pulled(self._nodes, seeds, plan.steps, slopes)[-1]
         landing = None if plan.landing is None else plan.landing.canvases
         return Patch(rows, plan.boxes.base, landing)
 
@@ -211,31 +211,11 @@ class LocalNetwork:
         last, reduces = self._kernels.last, self._kernels.reduces
         if last is not None:
             steps = plan.steps[:-1]
-            values = self._pulled(seeds, steps, slopes)[plan.steps[-1].node]
+            values = pulled(self._nodes, seeds, steps, slopes)[plan.steps[-1].node]
             last(values, plan.start, canvases)
         elif reduces is not None:
-            reduces(self._pulled(seeds, plan.steps, slopes)[-1], plan.start, canvases)
-
-    def _pulled(
-        self, seeds: torch.Tensor, steps: tuple[Step, ...], slopes: dict[int, Kept]
-    ) -> dict[int, torch.Tensor]:
-        """Return the cotangents that steps leave, by the node whose output they are of."""
-        waiting, scaled = {len(self._nodes) - 1: seeds}, -1
-        for step, after in zip(steps, (*steps[1:], None), strict=True):
-            node, values = self._nodes[step.node], waiting.pop(step.node)
-            both = joined(step, after, self._nodes, waiting, slopes)
-            if both is not None:
-                (scaled,) = node.inputs
-                waiting[scaled] = both(values)
-                continue
-            if step.node == scaled:  # by the kernel of the step before
-                pulled = [values]
-            else:
-                pulled = node.layer.pull(values, step.moves, slopes.get(step.node))
-            del values
-            for source, part, join in zip(node.inputs, pulled, step.joins, strict=True):
-                waiting[source] = part if join is None else join.add(waiting[source], part)
-        return waiting
+            rows = pulled(self._nodes, seeds, plan.steps, slopes)[-1]
+            reduces(rows, plan.start, canvases)
 
     def _sources(self, node: Node, sizes: list[Triple], domain: Triple) -> list[Triple]:
         return [domain if source < 0 else sizes[source] for source in node.inputs]
