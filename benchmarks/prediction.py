@@ -14,7 +14,7 @@ from benchmarks.report import Result, duration
 from benchmarks.settings import overlay_target, segmentation_target
 from benchmarks.timing import interleaved, seconds
 from benchmarks.usage import used
-from napari_ies.network.inference import logit_map, network_input, probability_of
+from napari_ies.network.inference import network_input, predict
 from napari_ies.progress import finish
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def segmentation(subjects: Subjects, settings: Settings) -> Iterator[Result]:
             return logits.softmax(dim=1)[0, model.profile.explained_class].cpu()
 
     def ours() -> object:
-        return probability_of(model, case, finish(logit_map(model, case)))
+        return finish(predict(model, case)).probability
 
     difference = float(np.abs(np.asarray(ours()) - np.asarray(monai())).max())
     times = interleaved(
