@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.xdist_group("before the rebuild")  # one worker makes the images
 
-MEAN = SaliencyRequest(n_samples=4, class_index=1)
-MAXIMUM = SaliencyRequest(aggregation="max", n_samples=2, class_index=1)
+MEAN = SaliencyRequest(n_samples=4, class_index=1, noise_version=1)
+MAXIMUM = SaliencyRequest(aggregation="max", n_samples=2, class_index=1, noise_version=1)
 GRADCAM = SaliencyRequest(method="gradcam++", class_index=1, layer="model.1.submodule.2.conv")
 MAPS = {"smoothgrad_agg-mean": MEAN, "smoothgrad_agg-max": MAXIMUM, "gradcampp": GRADCAM}
 """What was asked for, by how the files of its map are named."""
@@ -142,7 +142,9 @@ def test_a_session_comes_back_without_a_window_and_grows_on(images, tmp_path):
     assert session.text.endswith(": 4 lesions, 4 maps, 1 note.")
     assert session.notes == {2: "dark rim on T1, σ of the noise to be tried"}
     assert (session.record.selected, session.record.segmentation.threshold) == (4, 0.5)
-    assert session.record.request == SaliencyRequest(aggregation="max", n_samples=2)
+    assert session.record.request == SaliencyRequest(
+        aggregation="max", n_samples=2, noise_version=1
+    )
     np.testing.assert_array_equal(
         session.segmentation.labels, values(SESSION / "sub-demo_desc-lesions_dseg.nii.gz")
     )
@@ -152,12 +154,12 @@ def test_a_session_comes_back_without_a_window_and_grows_on(images, tmp_path):
     np.testing.assert_array_equal(session.regions["beside it"], painted)
     cam = SaliencyRequest(method="gradcam++")
     expected = [
-        (2, SaliencyRequest(n_samples=4), "lesion-002_method-smoothgrad_agg-mean"),
+        (2, SaliencyRequest(n_samples=4, noise_version=1), "lesion-002_method-smoothgrad_agg-mean"),
         (4, cam, "lesion-004_method-gradcampp"),
         ("beside it", cam, "region-besideit_method-gradcampp"),
         (
             4,
-            SaliencyRequest(aggregation="max", n_samples=2),
+            SaliencyRequest(aggregation="max", n_samples=2, noise_version=1),
             "lesion-004_method-smoothgrad_agg-max",
         ),
     ]

@@ -103,7 +103,7 @@ def test_command_line_and_form_say_the_same(form, about, command, prefix, made):
         assert asked in (about.default, None)
 
 
-def test_every_setting_of_a_map_is_an_option_and_all_but_two_are_on_the_form(made):
+def test_every_setting_of_a_map_is_an_option_and_all_but_three_are_on_the_form(made):
     described = parameters_of(SaliencyRequest)
     assert list(described) == [one.name for one in dataclasses.fields(SaliencyRequest)]
     form, limited = made(SaliencyForm), []
@@ -112,10 +112,10 @@ def test_every_setting_of_a_map_is_an_option_and_all_but_two_are_on_the_form(mad
         if about.kind in (int, float) and name != "class_index":
             limited.append(name)
             assert (told.min, told.max) == about.limits
-    assert limited == ["n_samples", "noise", "seed", "tolerance"]
+    assert limited == ["n_samples", "noise", "seed", "tolerance", "noise_version"]
     assert {about.name for about in described.values()} - {
         one.objectName() for one in form.findChildren(QWidget)
-    } == {"class", "tolerance"}
+    } == {"class", "tolerance", "noise-version"}
 
 
 def test_the_settings_page_of_napari_agrees():
@@ -124,7 +124,8 @@ def test_the_settings_page_of_napari_agrees():
     for name, about in parameters_of(SaliencyRequest).items():
         entry = offered.get(about.name)
         if entry is None:
-            assert name in ("seed", "forward", "class_index", "layer", "tolerance")
+            own = ("seed", "forward", "class_index", "layer", "tolerance", "noise_version")
+            assert name in own
             continue
         if about.choices:
             assert entry.enum == list(about.choices)
@@ -142,6 +143,7 @@ requests = st.one_of(
         seed=st.integers(0, 99_999),
         forward=st.sampled_from(["sliding-window", "whole-volume"]),
         precision=st.sampled_from(["float32", "tf32", "bf16"]),
+        noise_version=st.sampled_from([1, 2]),
     ),
     st.builds(
         SaliencyRequest,
@@ -172,6 +174,20 @@ def test_what_a_form_does_not_offer_becomes_the_nearest_that_it_does(form, reque
     assert form.request() == SaliencyRequest(
         n_samples=min(request_.n_samples, 9_999), seed=min(request_.seed, 99_999)
     )
+
+
+def test_a_form_goes_on_with_the_noise_of_a_session_until_another_patient_is_read(qtbot):
+    form = SaliencyForm()
+    qtbot.addWidget(form)
+    assert form.request().noise_version == 2
+    form.set_request(SaliencyRequest(noise_version=1))
+    form.set_method("gradcam++")
+    assert form.request() == SaliencyRequest(method="gradcam++")
+    form.set_request(SaliencyRequest(method="gradcam++"))
+    form.set_method("smoothgrad")
+    assert form.request() == SaliencyRequest(noise_version=1)
+    form.begin_anew()
+    assert form.request() == SaliencyRequest()
 
 
 def test_a_layer_of_another_network_is_left_and_the_default_is_first(qtbot):

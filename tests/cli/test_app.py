@@ -251,6 +251,11 @@ def test_a_result_that_is_there_is_refused_before_anything_is_computed(
         patch.setattr("napari_ies.cli.explaining.explain_together", None)
         refused = one_line(run(*explained, "--seed", 3, "--out", tmp_path))
         assert "is there already, computed with other settings; choose" in refused
+        former = one_line(run(*explained, "--noise-version", 1, "--out", tmp_path))
+        assert (
+            "is there already, computed with the noise that --noise-version 2 gives again; choose"
+            in former
+        )
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
     again = run(*explained, "--seed", 3, "--overwrite", "--out", tmp_path)
     assert again.exit_code == 0, again.output

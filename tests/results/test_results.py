@@ -202,6 +202,18 @@ def test_a_map_of_before_precision_could_be_chosen_is_read_as_float32(tmp_path, 
     assert load_saliency(first).request.precision == "float32"
 
 
+@pytest.mark.parametrize(("make", "version"), [(smoothgrad, 1), (gradcam, 2)])
+def test_a_map_of_before_there_was_another_noise_is_of_the_first(tmp_path, case, make, version):
+    first, *_ = save_saliency(tmp_path, make(case), case=case, lesion=3)
+    sidecar = first.with_name(first.name.replace(".nii.gz", ".json"))
+    content = json.loads(sidecar.read_text())
+    assert content["Request"].pop("noise_version") == 2
+    sidecar.write_text(json.dumps(content))
+    # Grad-CAM++ adds no noise: its requests are one, whatever the noise.
+    expected = dataclasses.replace(make(case).request, noise_version=version)
+    assert load_saliency(first).request == expected
+
+
 @pytest.mark.parametrize("make", [smoothgrad, gradcam])
 def test_the_tables_hold_the_numbers_and_describe_each_column(tmp_path, case, make):
     saliency = make(case)

@@ -9,12 +9,15 @@ import torch
 from cases import ball, random_case
 from networks import small_model
 
+from napari_ies.geometry.box import Box
 from napari_ies.geometry.orientation import Reorientation
 from napari_ies.network.inference import network_input
 from napari_ies.network.windows import tiling
 from napari_ies.saliency import explain
+from napari_ies.saliency.arrivals import FromCuda
 from napari_ies.saliency.engines.certification import choose_engine
-from napari_ies.saliency.forwards import noisy_image
+from napari_ies.saliency.forwards import noisy_images
+from napari_ies.saliency.noise import Noise
 from napari_ies.saliency.problem import Problem
 from napari_ies.segmentation.segmentation import segment
 
@@ -62,9 +65,10 @@ def test_gradcam(name):
     assert_close(saliency.maps, explain(model, case, MASK, method="gradcam++").maps)
 
 
-def test_the_noise_is_that_of_the_cpu():
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_noise_is_that_of_the_cpu(version):
     model, case = small_model(), random_case(SHAPE)
-    box = tuple(slice(0, size) for size in SHAPE)
+    box = Box.whole(SHAPE)
     noisy = []
     for device in ("cpu", "cuda:0"):
         problem = Problem(
@@ -76,8 +80,17 @@ def test_the_noise_is_that_of_the_cpu():
             class_index=1,
             turn=Reorientation.identity(SHAPE),
         )
-        noisy.append(noisy_image(problem, box, seed=3, sample=2, sigma=0.5).cpu())
+        noisy.append(noisy_images(problem, box, Noise(3, 0.5, version), range(2, 4)).cpu())
     assert torch.equal(noisy[0], noisy[1])
+
+
+def test_values_come_as_they_are_and_are_here_once_they_were_waited_for():
+    sent = [torch.arange(24.0, device="cuda").view(2, 3, 4).transpose(0, 2), torch.ones(())]
+    arrival = FromCuda([sent[0], sent[1].cuda()])
+    for one, value in zip(sent, arrival.values(), strict=True):
+        assert torch.equal(value, one.cpu())
+        assert not value.is_pinned()
+    assert arrival.here
 
 
 @pytest.mark.parametrize("engine", ["loop", "windowed"])

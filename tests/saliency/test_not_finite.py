@@ -14,8 +14,10 @@ from napari_ies.errors import SaliencyError
 from napari_ies.geometry.orientation import Reorientation
 from napari_ies.network.windows import tiling
 from napari_ies.saliency import explain
+from napari_ies.saliency.arrivals import AtOnce
 from napari_ies.saliency.engines.jacobian import LoopEngine
 from napari_ies.saliency.forwards import Forwards
+from napari_ies.saliency.noise import Noise
 from napari_ies.saliency.problem import Problem
 
 SHAPE = (12, 10, 14)
@@ -124,21 +126,15 @@ def test_finite_ones_are_no_error(method):
     assert np.isfinite(result.cropped).all()
 
 
-class OnDevice:
-    """Values that say they are on a GPU: what is asked of them is answered later."""
-
-    device = torch.device("cuda")
-
-    def __init__(self, *values):
-        self.values = torch.tensor(values)
-
-    def isfinite(self):
-        return self.values.isfinite()
-
-
 def test_a_gpu_is_asked_once_for_all_that_was_watched():
     model, case = small_model(), random_case(SHAPE)
     tiles = tiling(model.profile, SHAPE, "sliding-window")
+    sent = []
+
+    def arrival(values):
+        sent.append(values)
+        return AtOnce(values)
+
     problem = Problem(
         network=model.network,
         engine=LoopEngine(model.network),
@@ -147,13 +143,20 @@ def test_a_gpu_is_asked_once_for_all_that_was_watched():
         tiles=tiles,
         class_index=1,
         turn=Reorientation.identity(SHAPE),
+        arrival=arrival,
     )
-    forwards = Forwards(problem, tiles.visible(tiles.windows[0]), 0, range(1), 0.0)
-    forwards.watch(OnDevice(1.0, 2.0), "logits", tiles.windows[0])
+    box = tiles.visible(tiles.windows[0])
+    forwards = Forwards(problem, box, Noise(0, 0.0), range(1))
+    forwards.watch(torch.tensor([1.0, 2.0]), "logits", tiles.windows[0])
     forwards.check()
-    forwards.watch(OnDevice(1.0, 2.0), "logits", tiles.windows[1])
-    forwards.watch(OnDevice(1.0, np.nan), "gradients", tiles.windows[2])
-
-    with pytest.raises(SaliencyError, match=r"gradients are not finite .* in window 3 of 8"):
-        forwards.check()
+    assert len(sent) == 1
+    forwards.watch(torch.tensor([1.0, -2e38]), "logits", tiles.windows[1])
+    forwards.watch(torch.tensor([2e38, 2e38]), "logits", tiles.windows[1])  # their sum is not
+    for spoilt in (np.nan, np.inf, -np.inf):
+        forwards.watch(torch.tensor([1.0, spoilt]), "gradients", tiles.windows[2])
+        before = len(sent)
+        with pytest.raises(SaliencyError, match=r"gradients are not finite .* in window 3 of 8"):
+            forwards.check()
+        assert len(sent) == before + 1
     forwards.check()
+    assert len(sent) == before + 1

@@ -1,5 +1,6 @@
 import naive
 import numpy as np
+import pytest
 import torch
 
 from napari_ies.saliency.reduction import RunningExtremes, RunningMoments
@@ -33,6 +34,29 @@ def test_moments_equal_mean_and_standard_error():
     np.testing.assert_allclose(moments.mean().numpy(), values.mean(axis=0), rtol=1e-12)
     error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
     np.testing.assert_allclose(moments.standard_error().numpy(), error, rtol=1e-12)
+
+
+@pytest.mark.parametrize("sizes", [[1, 24], [1, 12, 12], [1, 8, 8, 8], [25], [5, 20], [1] * 25])
+def test_moments_of_maps_taken_in_together_are_those_of_maps_one_by_one(sizes):
+    values = np.random.default_rng(0).normal(3, 2, size=(25, 6))
+    moments = RunningMoments(torch.zeros(6, dtype=torch.float64))
+    for part in np.split(values, np.cumsum(sizes)[:-1]):
+        moments.add_all(torch.from_numpy(part))
+    assert moments.count == 25
+    np.testing.assert_allclose(moments.mean().numpy(), values.mean(axis=0), rtol=1e-12)
+    error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
+    np.testing.assert_allclose(moments.standard_error().numpy(), error, rtol=1e-12)
+
+
+@pytest.mark.parametrize("sizes", [[3], [1, 2], [1, 7, 8]])
+def test_equal_maps_have_no_standard_error(sizes):
+    """Their squares are not rounded below 0, of which there is no root."""
+    value = torch.from_numpy(np.random.default_rng(0).normal(3, 2, size=1000).astype(np.float32))
+    moments = RunningMoments(torch.zeros(1000))
+    for size in sizes:
+        moments.add_all(value.expand(size, -1))
+    assert moments.standard_error().max() < 1e-6
+    assert not moments.standard_error().isnan().any()
 
 
 def test_the_standard_error_of_one_map_is_not_known():

@@ -82,6 +82,7 @@ AggregationOption = Annotated[Aggregation, _of_request("aggregation")]
 Samples = Annotated[int, _of_request("n_samples")]
 Noise = Annotated[float, _of_request("noise")]
 Seed = Annotated[int, _of_request("seed")]
+NoiseVersion = Annotated[int, _of_request("noise_version")]
 ForwardOption = Annotated[Forward, _of_request("forward")]
 Layer = Annotated[
     str | None, _of_request("layer", metavar="NAME", added=" The command inspect lists them.")

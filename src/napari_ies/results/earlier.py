@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -108,7 +109,11 @@ class EarlierMaps:
         content, _ = read_content(sidecar, SaliencyContent)
         if content.sha256 is None:
             return "by a version that recorded no hashes"
-        if content.asked != self._request:
+        asked, wanted = content.asked, self._request
+        if asked != wanted:
+            if replace(asked, noise_version=wanted.noise_version) == wanted:
+                version = asked.noise_version
+                return f"computed with the noise that --noise-version {version} gives again"
             return "computed with other settings"
         for key, why in _COMPARED.items():
             if content.provenance.get(key) != self._expected[key]:

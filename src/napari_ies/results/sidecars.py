@@ -205,7 +205,7 @@ class SaliencyContent(Described):
     def asked(self) -> SaliencyRequest:
         """What was asked for."""
         try:
-            return SaliencyRequest(**self.request)
+            return SaliencyRequest.recorded(self.request)
         except (SaliencyError, TypeError) as error:
             raise ValueError(str(error)) from error
 

@@ -9,7 +9,7 @@ from napari_ies.errors import SaliencyError
 from napari_ies.free_memory import within_memory
 from napari_ies.progress import Progress, to_its_end
 from napari_ies.saliency.case_explanations import CaseExplanations
-from napari_ies.saliency.request import SaliencyRequest
+from napari_ies.saliency.request import NOISE_VERSION, SaliencyRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -46,6 +46,7 @@ def explain_progressively(
     layer: str | None = None,
     tolerance: float | None = None,
     precision: str = "float32",
+    noise_version: int = NOISE_VERSION,
     jacobian: str = "auto",
     memory_gib: float | None = None,
 ) -> Iterator[Progress[Saliency]]:
@@ -61,6 +62,8 @@ def explain_progressively(
         Mask (X, Y, Z) of the voxels to explain, on the case's grid: a lesion, or any region.
     method, aggregation, n_samples, noise, seed, forward, class_index, layer, tolerance, precision
         See :class:`~napari_ies.saliency.request.SaliencyRequest`.
+    noise_version
+        See there.
     jacobian
         How SmoothGrad's gradients are computed, which changes the time and not the map: see
         :func:`~napari_ies.saliency.engines.certification.choose_engine`.
@@ -91,6 +94,7 @@ def explain_progressively(
         layer=layer,
         tolerance=tolerance,
         precision=precision,
+        noise_version=noise_version,
     )
     yield from explain_request(
         model, case, footprint, request, jacobian=jacobian, memory_gib=memory_gib

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 from napari_ies.errors import SaliencyError
 from napari_ies.network.finite import where_not_finite
+from napari_ies.saliency.arrivals import AtOnce, FromCuda
 from napari_ies.saliency.footprint import Piece, pieces
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     import numpy as np
     import torch
     from numpy.typing import NDArray
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from napari_ies.geometry.box import Box
     from napari_ies.geometry.orientation import Reorientation
     from napari_ies.network.windows import Tiling
+    from napari_ies.saliency.arrivals import Arrival
     from napari_ies.saliency.engines.jacobian import Engine
 
 
@@ -35,7 +39,7 @@ class Problem:
     device
         Where the network is.
     image
-        (C, X, Y, Z) on the CPU: the normalised input without noise.
+        (C, X, Y, Z): the normalised input without noise, on the CPU or the device.
     tiles
         The windows of the forward.
     class_index
@@ -48,6 +52,8 @@ class Problem:
         Bytes that may be taken beyond the network and its forward.
     samples_together
         Noise samples of a mean that run through the network at once; None for the engine's choice.
+    arrival
+        How values come from the device to the host; None for the device's own way.
     """
 
     network: nn.Module
@@ -60,12 +66,36 @@ class Problem:
     precision: str = "float32"
     memory: int = 4 * 2**30
     samples_together: int | None = None
+    arrival: Callable[[Sequence[torch.Tensor]], Arrival] | None = None
+
+    @property
+    def immediate(self) -> bool:
+        """Whether values can be looked at where they are, at no cost but the looking."""
+        return self.device.type == "cpu" and self.arrival is None
+
+    def bring(self, values: Sequence[torch.Tensor]) -> Arrival:
+        """Have values come from the device to the host."""
+        own = FromCuda if self.device.type == "cuda" else AtOnce
+        return (self.arrival or own)(values)
 
     @cached_property
     def intensity_range(self) -> float:
         """Maximum minus minimum of the first sequence."""
         first = self.image[0]
         return float(first.max()) - float(first.min())
+
+    def image_on(self, box: Box) -> torch.Tensor:
+        """Return the part of the image on a box, on the device; the last one is kept there."""
+        if self.image.device == self.device:
+            return self.image[(slice(None), *box)]
+        if self._sent.get(box) is None:
+            self._sent.clear()
+            self._sent[box] = self.image[(slice(None), *box)].to(self.device)
+        return self._sent[box]
+
+    @cached_property
+    def _sent(self) -> dict[Box, torch.Tensor]:
+        return {}
 
     def check(self, finite: bool, what: str, window: Box) -> None:
         """Refuse what came out of the network if it is not finite.

@@ -45,9 +45,10 @@ class RunningExtremes:
 
 
 class RunningMoments:
-    """Mean and standard error of a stream of maps, by Welford's recurrence.
+    """Mean and standard error of a stream of maps, by Welford's recurrence, one or several a step.
 
-    Source: Welford, *Technometrics* 4 (1962), 419-420.
+    Sources: Welford, *Technometrics* 4 (1962), 419-420; for several, Chan, Golub and LeVeque,
+    *The American Statistician* 37 (1983), 242-247.
     """
 
     def __init__(self, like: torch.Tensor) -> None:
@@ -61,6 +62,16 @@ class RunningMoments:
         change = values - self._mean
         self._mean += change / self.count
         self._squares += change * (values - self._mean)
+
+    def add_all(self, values: torch.Tensor) -> None:
+        """Take in maps, (N, ...), in a number of operations that does not grow with N."""
+        if not self.count:  # from here on the squares cannot be rounded below 0
+            self.add(values[0])
+            values = values[1:]
+        self.count += len(values)
+        change = values - self._mean
+        self._mean += change.sum(dim=0) / self.count
+        self._squares += change.mul_(values - self._mean).sum(dim=0)
 
     def mean(self) -> torch.Tensor:
         """Return a copy of the mean so far."""

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 from napari_ies.errors import SaliencyError
 from napari_ies.parameters import Parameter, take
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 METHOD_NAMES = {"smoothgrad": "SmoothGrad", "gradcam++": "Grad-CAM++"}
 METHODS = tuple(METHOD_NAMES)
 AGGREGATIONS = ("mean", "sum", "max")
 FORWARDS = ("sliding-window", "whole-volume")
 PRECISIONS = ("float32", "tf32", "bf16")
+
+NOISE_VERSION = 2
+"""The definition of the noise by which new maps are made (:mod:`napari_ies.saliency.noise`)."""
 
 ALL_SEQUENCES = "all"
 """Name of the only map of Grad-CAM++, which belongs to all sequences together."""
@@ -78,6 +84,13 @@ _TOLERANCE = Parameter(
     limits=(0, 1_000_000),
     above=True,
 )
+_NOISE_VERSION = Parameter(
+    "With SmoothGrad, the definition of the noise: 2 is made on any device at once; 1 gives again "
+    "the maps that were made before there was another.",
+    name="noise-version",
+    said="The version of the noise is {}",
+    limits=(1, NOISE_VERSION),
+)
 _PRECISION = Parameter(
     "Arithmetic of the network: float32 is exact; tf32 (CUDA only) and bf16 are faster on some "
     "graphics cards and less exact.",
@@ -117,6 +130,9 @@ class SaliencyRequest:
         Of the network's convolutions and matrix products: ``"float32"``, ``"tf32"`` (CUDA only;
         elsewhere the same as float32) or ``"bf16"`` (bfloat16). Noise, sums and maps are float32
         always. The two faster ones change the map: ``docs/performance.md`` says by how much.
+    noise_version
+        SmoothGrad only: definition of the noise, 1 or 2: other noise of the same distribution, so
+        other maps within their standard error. Maps that do not say which are of definition 1.
 
     Raises
     ------
@@ -134,6 +150,7 @@ class SaliencyRequest:
     layer: Annotated[str | None, _LAYER] = None
     tolerance: Annotated[float | None, _TOLERANCE] = None
     precision: Annotated[str, _PRECISION] = "float32"
+    noise_version: Annotated[int, _NOISE_VERSION] = NOISE_VERSION
 
     def __post_init__(self) -> None:
         take(self, SaliencyError)
@@ -141,6 +158,22 @@ class SaliencyRequest:
             raise SaliencyError(
                 f"The layer is {self.layer!r}; expected the name of one of the network's, or none."
             )
+
+    @classmethod
+    def recorded(cls, values: Mapping[str, Any]) -> SaliencyRequest:
+        """Return a record's request; the first definition of the noise where it names none.
+
+        Raises
+        ------
+        TypeError
+            If there is no setting of one of the names.
+        SaliencyError
+            If one of the values is not possible.
+        """
+        known = cls(**values)
+        if known.is_smoothgrad and "noise_version" not in values:
+            return replace(known, noise_version=1)
+        return known
 
     @property
     def is_smoothgrad(self) -> bool:

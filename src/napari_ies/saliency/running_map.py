@@ -14,10 +14,11 @@ from napari_ies.saliency.problem import Estimate, Problem, Target, too_large
 from napari_ies.saliency.reduction import RunningExtremes, RunningMoments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
+    from napari_ies.saliency.arrivals import Arrival
     from napari_ies.saliency.footprint import Piece
     from napari_ies.saliency.forwards import Forwards
 
@@ -31,10 +32,12 @@ class RunningMap(Portions):
     def __init__(self, problem: Problem, number: int, target: Target) -> None:
         super().__init__(problem, number, target)
         like = torch.zeros((), dtype=problem.image.dtype, device=problem.device)
-        self._canvases = [like.new_zeros((len(problem.image), *self.box.shape))]
+        self._canvases = like.new_zeros((1, len(problem.image), *self.box.shape))
         self._moments = RunningMoments(self._canvases[0])
         self._extremes: RunningExtremes | None = None
         self._chunks, self._next_preview = 0, 1
+        self._coming: tuple[int, Arrival] | None = None
+        self._next_shown = 2
 
     def combine(self, piece: Piece, forwards: Forwards) -> Step:
         """Add the gradient of a piece's summed or mean logits, in each sample under way."""
@@ -42,14 +45,17 @@ class RunningMap(Portions):
         gradient = forwards.of(piece).combined(piece.local, piece.weight * scale)
         forwards.watch(gradient.values, "gradients", piece.window)
         samples = len(gradient.values)
-        while len(self._canvases) < samples:
-            self._canvases.append(torch.zeros_like(self._canvases[0]))
-        for sample, canvas in enumerate(self._canvases[:samples]):
-            add_to(canvas, gradient.row(sample), self.box.within(piece.window).start)
+        if len(self._canvases) < samples:
+            self._canvases = self._canvases.new_zeros((samples, *self._canvases.shape[1:]))
+        whole = self.box.within(piece.window)
+        seen = gradient.box(0)
+        part = seen.meet(whole)
+        if part is not None:
+            target = self._canvases[:samples]
+            target[(..., *part.within(whole))] += gradient.values[(..., *part.within(seen))]
         if self._moments.count or self.steps == 1:
             return samples, None
-        forwards.check()
-        return samples, self._canvases[0].clone()
+        return samples, self._shown(self._canvases[0].clone, forwards)
 
     def reduce(self, piece: Piece, forwards: Forwards, rows: NDArray[np.int64]) -> Iterator[Step]:
         """Take in the gradients of voxels that one piece alone holds."""
@@ -93,34 +99,55 @@ class RunningMap(Portions):
             self._reduction().add(sums, at)
             yield len(chunk), self._preview(forwards)
 
-    def close_sample(self, under_way: int = 0) -> None:
-        """Take one of the samples under way into the map."""
-        canvas = self._canvases[under_way]
+    def close_samples(self, under_way: range) -> None:
+        """Take some of the samples under way into the map."""
+        canvases = self._canvases[under_way.start : under_way.stop]
         if self._extremes is not None:
-            canvas.copy_(self._extremes.result())
+            canvases[0].copy_(self._extremes.result())
             self._extremes = None
-        self._moments.add(canvas)
-        canvas.zero_()
+        if len(under_way) == 1:
+            self._moments.add(canvases[0])
+        else:
+            self._moments.add_all(canvases)
+        canvases.zero_()
 
     def drop_samples(self) -> None:
         """Forget the samples under way."""
-        del self._canvases[1:]
-        self._canvases[0].zero_()
+        self._canvases = self._canvases[:1].zero_()
         self._extremes = None
 
     def converged(self, tolerance: float | None) -> bool:
-        """Whether the standard error of the map, relative to the map, is within the tolerance."""
-        error = self._moments.standard_error()
+        """Whether the standard error of the map, relative to the map, is within the tolerance.
+
+        Waits for the device, if there is a tolerance.
+        """
+        error = None if tolerance is None else self._moments.standard_error()
         if tolerance is None or error is None:
             return False
         return bool(error.norm() <= tolerance * self._moments.mean().norm())
 
-    def estimate(self, done: int, total: int) -> Estimate:
-        """Return the map so far."""
-        mean, error = self._moments.mean(), self._moments.standard_error()
-        if not all(all_finite(values) for values in (mean, error) if values is not None):
+    def estimate(self, done: int, total: int, *, last: bool = False) -> Estimate:
+        """Return the map so far.
+
+        On a GPU the first sample's map and the last one are waited for. Of those between, a map of
+        twice the samples is sent whenever the one before has come, and is in the first estimate
+        after it has come itself; the others carry none.
+        """
+        count = self._moments.count
+        waited = last or count == 1 or self._problem.immediate
+        if waited or (self._coming is None and count >= self._next_shown):
+            error = self._moments.standard_error()
+            known = [self._moments.mean(), *([] if error is None else [error])]
+            self._coming = count, self._problem.bring(known)
+            self._next_shown = 2 * count
+        if self._coming is None or not (waited or self._coming[1].here):
+            return Estimate(done, total, count, self.box, target=self.number)
+        (n_used, arrival), self._coming = self._coming, None
+        mean, *errors = arrival.values()
+        if not all(all_finite(values) for values in (mean, *errors)):
             raise too_large()
-        return Estimate(done, total, self._moments.count, self.box, mean, error, self.number)
+        error = errors[0] if errors else None
+        return Estimate(done, total, n_used, self.box, mean, error, self.number)
 
     def _reduction(self) -> RunningExtremes:
         if self._extremes is None:
@@ -135,5 +162,24 @@ class RunningMap(Portions):
         if self._chunks < self._next_preview:
             return None
         self._next_preview *= 2
-        forwards.check()
-        return self._reduction().result()
+        return self._shown(self._reduction().result, forwards)
+
+    def _shown(self, first: Callable[[], torch.Tensor], forwards: Forwards) -> torch.Tensor | None:
+        """Have the first sample's map sent as it is, unless one is still on its way.
+
+        Returns
+        -------
+        The last one that has come.
+        """
+        come = self._arrived()
+        if self._coming is None:
+            forwards.check()  # what it is made of comes before it
+            self._coming = 0, self._problem.bring([first()])
+            come = self._arrived() or come
+        return come[0] if come else None
+
+    def _arrived(self) -> list[torch.Tensor] | None:
+        if self._coming is None or not self._coming[1].here:
+            return None
+        (_, arrival), self._coming = self._coming, None
+        return arrival.values()

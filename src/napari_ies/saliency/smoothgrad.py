@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from napari_ies.free_memory import is_out_of_memory
 from napari_ies.geometry.box import Box
 from napari_ies.saliency.expected.portions import in_order, samples_together
-from napari_ies.saliency.forwards import Forwards
+from napari_ies.saliency.forwards import Forwards, Watch
+from napari_ies.saliency.noise import Noise
 from napari_ies.saliency.problem import Estimate, Problem, Target
 from napari_ies.saliency.running_map import RunningMap, Step
 
@@ -50,11 +51,13 @@ def smoothgrad(
     ------
     An estimate after every step of work (a piece's gradient or a chunk of rows), and after each
     sample one for each target, with its running map. A single target's first sample is shown
-    as it grows: the windows so far of a mean, the rows so far of a max.
+    as it grows: the windows so far of a mean, the rows so far of a max. On a GPU only some of
+    the estimates after a sample carry a map: see :meth:`RunningMap.estimate`.
     """
     running = [RunningMap(problem, number, target) for number, target in enumerate(targets)]
-    sigma = noise_deviation(problem, request)
-    done, sample, most = 0, 0, samples_together(problem, running)
+    noise, watch = noise_of(problem, request), Watch(problem)
+    done, sample = 0, 0
+    most = samples_together(problem, running, request.n_samples)
     total = request.n_samples * sum(one.steps for one in running)
     while sample < request.n_samples:
         active = [one for one in running if not one.converged(request.tolerance)]
@@ -64,47 +67,62 @@ def smoothgrad(
         samples = range(sample, min(sample + (most if sample else 1), request.n_samples))
         begun = done
         try:
-            for estimate in _under_way(problem, active, request.seed, samples, sigma, begun, total):
+            for estimate in _under_way(problem, active, noise, samples, watch, begun, total):
                 done = estimate.done
                 shown = sample == 0 and active == running[:1] and done < total
                 yield estimate if shown else replace(estimate, mean=None)
         except (RuntimeError, MemoryError) as error:
             if len(samples) == 1 or not is_out_of_memory(error):
                 raise
-            most, done = len(samples) // 2, begun
+            most, done = (len(samples) + 1) // 2, begun
             logger.info("Out of memory: going on with %d noise samples at once.", most)
             for one in active:
                 one.drop_samples()
             continue
-        for under_way in range(len(samples)):
+        for part in closed_together(problem, len(samples), request.tolerance):
             for one in active:
-                if under_way == 0 or not one.converged(request.tolerance):
-                    one.close_sample(under_way)
-                    if samples[under_way] < request.n_samples - 1:
+                if part.start == 0 or not one.converged(request.tolerance):
+                    one.close_samples(part)
+                    if samples[part[-1]] < request.n_samples - 1:
                         # All its steps may be done while samples of the last batch are left.
-                        yield one.estimate(min(done, total - 1), total)
+                        estimate = one.estimate(min(done, total - 1), total)
+                        watch.look()
+                        yield estimate
         sample = samples.stop
+    watch.look(wait=True)
     for one in running:
-        yield one.estimate(total, total)
+        yield one.estimate(total, total, last=True)
 
 
-def noise_deviation(problem: Problem, request: SaliencyRequest) -> float:
-    """Return the standard deviation of the noise, in the unit of the network's input."""
-    return request.noise * problem.intensity_range
+def noise_of(problem: Problem, request: SaliencyRequest) -> Noise:
+    """Return the noise of a request, its deviation in the unit of the network's input."""
+    deviation = request.noise * problem.intensity_range
+    return Noise(request.seed, deviation, request.noise_version)
+
+
+def closed_together(problem: Problem, samples: int, tolerance: float | None) -> list[range]:
+    """Return which samples of a batch are taken into a map at once.
+
+    All of them on a GPU, for which each operation counts; one after another where each one's map
+    is shown, or decides whether it is the last.
+    """
+    if problem.immediate or tolerance is not None:
+        return [range(number, number + 1) for number in range(samples)]
+    return [range(samples)]
 
 
 def _under_way(
     problem: Problem,
     active: list[RunningMap],
-    seed: int,
+    noise: Noise,
     samples: range,
-    sigma: float,
+    watch: Watch,
     done: int,
     total: int,
 ) -> Iterator[Estimate]:
     """Work on noise samples; yield an estimate after every step, sometimes with a map to show."""
     box = Box.hull([one.box for one in active])
-    forwards = Forwards(problem, box, seed, samples, sigma)
+    forwards = Forwards(problem, box, noise, samples, watch)
     # In an order in which a forward is needed again as rarely as can be.
     for place, holders, rows in in_order(problem, active):
         one = active[place]

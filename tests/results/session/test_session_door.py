@@ -564,7 +564,11 @@ def test_every_setting_of_a_map_can_be_kept():
     assert set(RequestEntry.model_fields) == {
         one.name for one in dataclasses.fields(SaliencyRequest)
     }
-    assert RequestEntry().request() == SaliencyRequest()
+    # Where none is named there was but one definition of the noise.
+    assert RequestEntry().request() == SaliencyRequest(noise_version=1)
+    assert RequestEntry(noise_version=2).request() == SaliencyRequest()
+    gradcam = RequestEntry(method="gradcam++").request()
+    assert gradcam == SaliencyRequest(method="gradcam++")
     for name, words in (
         ("method", requests.METHODS),
         ("aggregation", requests.AGGREGATIONS),

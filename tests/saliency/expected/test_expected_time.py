@@ -19,7 +19,7 @@ from napari_ies.saliency.engines.jacobian import _WholeWindow, _Windowed
 from napari_ies.saliency.expected.expected_time import ExpectedTime, expected_time
 from napari_ies.saliency.expected.portions import Portions
 from napari_ies.saliency.expected.work import Work, work_of_sample
-from napari_ies.saliency.forwards import noisy_image
+from napari_ies.saliency.forwards import noisy_images
 from napari_ies.saliency.request import SaliencyRequest
 
 SHAPE = (12, 10, 14)
@@ -188,10 +188,10 @@ def test_the_voxels_of_noise_and_maps_are_counted(monkeypatch):
     drawn = []
 
     def noisy(*arguments):
-        drawn.append(noisy_image(*arguments))
+        drawn.append(noisy_images(*arguments))
         return drawn[-1]
 
-    monkeypatch.setattr("napari_ies.saliency.forwards.noisy_image", noisy)
+    monkeypatch.setattr("napari_ies.saliency.forwards.noisy_images", noisy)
     shown = {}
     masks = dict(enumerate(FOOTPRINTS["three"]))
     for key, report in explanation.explain_together(model, case, masks, request):

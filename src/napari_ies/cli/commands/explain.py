@@ -52,6 +52,7 @@ def explain(
     samples: options.Samples = SaliencyRequest.n_samples,
     noise: options.Noise = SaliencyRequest.noise,
     seed: options.Seed = SaliencyRequest.seed,
+    noise_version: options.NoiseVersion = SaliencyRequest.noise_version,
     forward: options.ForwardOption = "sliding-window",
     layer: options.Layer = None,
     tolerance: options.Tolerance = None,
@@ -99,6 +100,7 @@ def explain(
             layer=layer,
             tolerance=tolerance,
             precision=precision,
+            noise_version=noise_version,
         )
         explaining.check_place(out, case, request, mask or (), bool(lesion or all_lesions))
         wanted = [targets.region_target(file, case) for file in mask or ()]

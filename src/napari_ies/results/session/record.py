@@ -138,6 +138,8 @@ class RequestEntry(BaseModel):
     layer: Name | None = None
     tolerance: Annotated[float, Field(gt=0)] | None = None
     precision: Literal["float32", "tf32", "bf16"] = "float32"
+    noise_version: Annotated[int, Field(ge=1, le=2)] = 1
+    """The first where none is named: there was no other."""
 
     @model_validator(mode="after")
     def _can_be_asked_for(self) -> RequestEntry:
@@ -149,7 +151,7 @@ class RequestEntry(BaseModel):
 
     def request(self) -> SaliencyRequest:
         """Return it as the program knows it."""
-        return SaliencyRequest(**self.model_dump())
+        return SaliencyRequest.recorded(self.model_dump(include=self.model_fields_set))
 
 
 Request = Annotated[

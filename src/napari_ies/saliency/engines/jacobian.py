@@ -276,6 +276,7 @@ class _Windowed(Linearisation):
 
 CPU_CHUNK, GPU_CHUNK = 8, 128
 """Rows at once in the windowed engine: on the CPU few, so that a click need not wait long."""
-CPU_SAMPLES, GPU_SAMPLES = 2, 8
-"""Noise samples of a mean at once in the windowed engine: deep layers are small, and their weights
-are read once for all; more than two gained nothing on the CPU (``docs/performance.md``)."""
+CPU_SAMPLES, GPU_SAMPLES = 2, 32
+"""Noise samples of a mean at once in the windowed engine, if the memory holds them: deep layers are
+small, their weights are read once for all, and a GPU is told once what to do with all of them; more
+than two gained nothing on the CPU (``docs/performance.md``)."""

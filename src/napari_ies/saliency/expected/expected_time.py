@@ -23,7 +23,7 @@ from napari_ies.saliency.footprint import Piece, pieces
 from napari_ies.saliency.forwards import Forwards
 from napari_ies.saliency.gradcam import layer_pass, window_map
 from napari_ies.saliency.running_map import RunningMap
-from napari_ies.saliency.smoothgrad import noise_deviation
+from napari_ies.saliency.smoothgrad import closed_together, noise_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -212,7 +212,7 @@ class _Trial:
         piece = max(one.pieces, key=lambda piece: piece.seen.size)
         voxels = piece.seen.size
         shown = len(problem.image) * one.box.size
-        count = min(samples_together(problem, running), self._request.n_samples)
+        count = samples_together(problem, running, self._request.n_samples)
         try:
             noise, forward, forwards = self._forward(one, piece, count)
         except (RuntimeError, MemoryError) as error:
@@ -222,7 +222,9 @@ class _Trial:
             noise, forward, forwards = self._forward(one, piece, count)
         yield "noise_voxels", noise / (shown * count)
         yield "forward_voxels", forward / (voxels * count)
-        one.close_sample()  # a first sample is shown as it grows: not what the others take
+        # A first sample is shown as it grows, and waited for: not what the others take.
+        for _ in range(2):
+            one.close_samples(range(1))
         ways = {target.aggregation for target in self._targets}
         if ways != {"max"}:
             seconds, _ = self._timed(lambda: one.combine(piece, forwards))
@@ -232,13 +234,15 @@ class _Trial:
             seconds, (chunk, _) = self._timed(lambda: next(one.reduce(piece, forwards, rows)))
             yield "rows", seconds / chunk
 
+        part = closed_together(problem, count, self._request.tolerance)[0]
+
         def finish() -> None:
-            one.close_sample()
+            one.close_samples(part)
             one.converged(self._request.tolerance)
             one.estimate(0, 1)
 
         seconds, _ = self._timed(finish)
-        yield "map_voxels", seconds / shown
+        yield "map_voxels", seconds / (shown * len(part))
 
     def gradcam(self) -> Iterator[tuple[str, float]]:
         """Time a window's pass to the layer and back, and its map; yield their seconds."""
@@ -259,10 +263,8 @@ class _Trial:
     def _forward(self, one: RunningMap, piece: Piece, count: int) -> tuple[float, float, Forwards]:
         """Time the noise of samples and a piece's forward with it."""
         problem, request = self._problem, self._request
-        sigma = noise_deviation(problem, request)
-        noise, forwards = self._timed(
-            lambda: Forwards(problem, one.box, request.seed, range(count), sigma)
-        )
+        which = noise_of(problem, request)
+        noise, forwards = self._timed(lambda: Forwards(problem, one.box, which, range(count)))
         seconds, linearised = self._timed(lambda: forwards.linearised(piece))
         forwards.keep(piece, linearised)
         return noise, seconds, forwards

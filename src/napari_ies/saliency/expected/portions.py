@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -93,14 +94,20 @@ def in_order(
     return sorted(work, key=lambda portion: [order[problem.engine.key(p)] for p in portion[1]])
 
 
-def samples_together(problem: Problem, targets: Sequence[Portions]) -> int:
-    """Return how many noise samples run at once: rows of a maximum fill the device alone."""
+def samples_together(problem: Problem, targets: Sequence[Portions], n_samples: int) -> int:
+    """Return how many noise samples run at once after the first one, which runs alone.
+
+    As many as the memory holds, in batches that are as equal as can be: a small last one would
+    take nearly as long as a whole one. Rows of a maximum fill the device alone.
+    """
     if any(one.target.aggregation == "max" for one in targets):
         return 1
-    if problem.samples_together is not None:
-        return problem.samples_together
-    found = [piece for one in targets for piece in one.pieces]
-    return problem.engine.samples_together(found, problem.device, problem.memory // 4)
+    most = problem.samples_together
+    if most is None:
+        found = [piece for one in targets for piece in one.pieces]
+        most = problem.engine.samples_together(found, problem.device, problem.memory // 4)
+    rest = max(n_samples - 1, 1)
+    return math.ceil(rest / math.ceil(rest / most))
 
 
 def _groups(

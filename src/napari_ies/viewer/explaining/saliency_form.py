@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QLabel, QSizePolicy, QWidget
 
-from napari_ies.saliency.request import SaliencyRequest
+from napari_ies.saliency.request import NOISE_VERSION, SaliencyRequest
 from napari_ies.viewer.panel.availability import allow
 from napari_ies.viewer.panel.controls import button, grid, row
 from napari_ies.viewer.panel.parameter_form import ParameterForm
@@ -52,6 +52,7 @@ class SaliencyForm(QWidget):
             layout.addWidget(QLabel(text), number, 0)
             layout.addLayout(row((wide, 3), (narrow, 2)), number, 1)
         layout.addWidget(self.button, len(ROWS), 0, 1, 2)
+        self._noise_version = NOISE_VERSION
         self.set_layers((), "")
         self.method.currentIndexChanged.connect(self._on_method)
         self._on_method()
@@ -61,6 +62,8 @@ class SaliencyForm(QWidget):
         values = self._controls.values()
         for name in ("layer",) if values["method"] == "smoothgrad" else OF_SMOOTHGRAD:
             del values[name]
+        if values["method"] == "smoothgrad":
+            values["noise_version"] = self._noise_version
         return SaliencyRequest(**values)
 
     def set_method(self, method: str) -> None:
@@ -72,8 +75,17 @@ class SaliencyForm(QWidget):
         self._controls.widgets["aggregation"].value = aggregation
 
     def set_request(self, request: SaliencyRequest) -> None:
-        """Ask for what a request asks for; a layer that is not on offer is left at the default."""
+        """Ask for what a request asks for; a layer that is not on offer is left at the default.
+
+        So does an older session go on with the noise that it began with.
+        """
         self._controls.show(request)
+        if request.is_smoothgrad:
+            self._noise_version = request.noise_version
+
+    def begin_anew(self, _reading: object = None) -> None:
+        """Ask for the noise of new maps, as another patient is read."""
+        self._noise_version = NOISE_VERSION
 
     def set_layers(self, layers: Sequence[str], default: str) -> None:
         """Offer the layers of a network; the first choice is the `default` one."""

@@ -35,6 +35,7 @@ class SaliencySettings(Feature):
         state = self.state
         state.ask_as(form.request)
         form.explain_requested.connect(self.explaining.explain_selected)
+        state.reading_changed.connect(form.begin_anew)
         state.request_restored.connect(form.set_request)
         state.model_changed.connect(self._on_model)
         state.reading_changed.connect(self._refresh)

@@ -1,8 +1,9 @@
-"""Noise that depends on the seed, the sample and the voxel alone.
+"""Definition 1 of the noise, that of maps made before there was another; it never changes.
 
 The grid is cut into fixed blocks. Each block of each sequence has a counter-based generator of
 its own, keyed by (seed, sample, sequence, block), so a voxel's noise is the same whichever crop,
-batch, lesion or device asks for it, and a crop costs only the blocks it touches.
+batch, lesion or device asks for it, and a crop costs only the blocks it touches. It is drawn on
+the CPU, one block after another.
 """
 
 from __future__ import annotations
@@ -18,32 +19,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BLOCK = 32
-"""Edge of a block in voxels; part of the definition of the noise, so never change it."""
+"""Edge of a block in voxels."""
 
 
-def standard_noise(
-    seed: int,
-    sample: int,
-    n_sequences: int,
-    box: tuple[slice, slice, slice],
+def noise_of_blocks(
+    seed: int, sample: int, n_sequences: int, box: tuple[slice, slice, slice]
 ) -> NDArray[np.float32]:
-    """Draw standard normal noise for a box of the stored grid.
-
-    Parameters
-    ----------
-    seed
-        Seed, not negative.
-    sample
-        Number n of the noise sample, from 0.
-    n_sequences
-        Number C of sequences.
-    box
-        Part of the grid, in voxels of the stored grid.
-
-    Returns
-    -------
-    float32 (C, x, y, z), mean 0 and standard deviation 1.
-    """
+    """Draw one sample; see :func:`~napari_ies.saliency.noise.standard_noise`."""
     wanted = Box.of(box)
     noise = np.empty((n_sequences, *wanted.shape), dtype=np.float32)
     blocks = [range(axis.start // BLOCK, (axis.stop - 1) // BLOCK + 1) for axis in wanted]
