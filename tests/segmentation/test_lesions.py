@@ -3,9 +3,16 @@ import itertools
 import numpy as np
 import pytest
 from cases import OBLIQUE, random_case
+from scipy import ndimage
 
+from napari_ies.geometry.box import Box
 from napari_ies.patient.midline import Midline
-from napari_ies.segmentation.lesions import find_lesions, lesion_table, match_reference
+from napari_ies.segmentation.lesions import (
+    find_lesions,
+    lesion_boxes,
+    lesion_table,
+    match_reference,
+)
 
 
 def flood(mask):
@@ -142,3 +149,35 @@ def test_a_high_label_takes_no_memory_by_its_number():
     labels[1, 1, 1], labels[4, 5, 5:7] = 2, 2**31 - 1
     table = lesion_table(labels, np.ones(labels.shape, np.float32), case)
     assert table["voxels"].to_dict() == {2: 1, 2**31 - 1: 2}
+
+
+def test_labels_of_any_size_have_their_boxes_in_little_memory():
+    labels = np.zeros((9, 8, 7), dtype=np.int32)
+    labels[1:3, 2, 3], labels[5, 4:7, 6], labels[8, 0, 0:2] = 2**31 - 1, 5, 2**30
+    assert lesion_boxes(labels) == {
+        5: Box((5, 4, 6), (6, 7, 7)),
+        2**30: Box((8, 0, 0), (9, 1, 2)),
+        2**31 - 1: Box((1, 2, 3), (3, 3, 4)),
+    }
+    assert lesion_boxes(np.maximum(labels, 1))[1] == Box.whole(labels.shape)
+    assert lesion_boxes(np.zeros_like(labels)) == {}
+
+
+def test_the_table_looks_at_each_lesions_box_and_finds_what_the_whole_grid_gives():
+    generator = np.random.default_rng(2)
+    labels = generator.integers(0, 9, (14, 12, 10)).astype(np.int32)
+    labels[labels == 4] = 0
+    probability = generator.random(labels.shape).astype(np.float32)
+    table = lesion_table(labels, probability, random_case(labels.shape))
+    index = np.unique(labels[labels > 0])
+    assert table.index.tolist() == index.tolist()
+    assert table.voxels.tolist() == np.bincount(labels.ravel())[index].tolist()
+    np.testing.assert_allclose(
+        table.mean_probability, ndimage.mean(probability, labels, index), rtol=1e-12
+    )
+    np.testing.assert_array_equal(
+        table.max_probability, ndimage.maximum(probability, labels, index)
+    )
+    centres = np.array(ndimage.center_of_mass(labels > 0, labels, index))
+    at = random_case(labels.shape).grid.to_scanner(centres)
+    np.testing.assert_allclose(table[[f"centre_{a}_mm" for a in "xyz"]], at, rtol=1e-12)

@@ -8,6 +8,7 @@ import logging
 from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
+from weakref import ref
 
 import numpy as np
 import torch
@@ -84,7 +85,7 @@ class CaseExplanations:
         memory_gib: float | None,
     ) -> None:
         self._model, self._jacobian, self._memory_gib = model, jacobian, memory_gib
-        self._counted: tuple[BoxedMask, Target] | None = None
+        self._counted: tuple[ref[BoxedMask], Target] | None = None
         self._seen = network_case(model, case)
         self._turn = network_turn(model, self._seen)
         self._case = case
@@ -141,7 +142,7 @@ class CaseExplanations:
         """Return what is explained for a footprint; the last one is known when it is explained."""
         mask = boxed_footprint(footprint, self._case.shape)
         target = self._target(mask, aggregation)
-        self._counted = mask, target
+        self._counted = ref(mask), target
         return target
 
     def prepare(self, footprint: ArrayLike) -> Iterator[None]:
@@ -192,7 +193,7 @@ class CaseExplanations:
 
     def _target(self, mask: BoxedMask, aggregation: str) -> Target:
         counted, target = self._counted or (None, None)
-        if target is not None and counted is mask and target.aggregation == aggregation:
+        if target and counted and counted() is mask and target.aggregation == aggregation:
             return target
         if self._seen is not self._case:
             grids = self._case.grid, self._seen.grid

@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from napari_ies.geometry.box import Box
 from napari_ies.geometry.components import instances
+from napari_ies.patient.mask_values import MOST_LABELS
 from napari_ies.patient.midline import Midline, hemispheres
 
 if TYPE_CHECKING:
@@ -96,7 +97,11 @@ def lesion_boxes(labels: NDArray[np.int32]) -> dict[int, Box]:
     -------
     The box of each label that there is, in the order of the labels.
     """
-    found = enumerate(ndimage.find_objects(labels), start=1)
+    known = range(1, int(labels.max(initial=0)) + 1)
+    if len(known) > MOST_LABELS:  # a list of all up to the highest would take memory by that
+        known = np.unique(labels[labels > 0]).tolist()
+        labels = np.where(labels > 0, np.searchsorted(known, labels) + 1, 0)
+    found = zip(known, ndimage.find_objects(labels), strict=True)
     return {label: Box.of(box) for label, box in found if box is not None}
 
 
@@ -194,22 +199,27 @@ def _described(
     grid: Grid,
     midline: Midline | None,
 ) -> pd.DataFrame:
-    # By sorting: counting would take memory by the highest label.
-    index = np.unique(labels[labels > 0])
-    voxels = ndimage.sum_labels(np.ones(labels.shape, np.uint8), labels, index).astype(int)
-    centres = np.array(ndimage.center_of_mass(labels > 0, labels, index)).reshape(-1, 3)
+    boxes = lesion_boxes(labels)
+    voxels = np.zeros(len(boxes), dtype=int)
+    means, highest = np.zeros(len(boxes)), np.zeros(len(boxes))
+    centres = np.zeros((len(boxes), 3))
+    for row, (label, box) in enumerate(boxes.items()):
+        places = np.argwhere(labels[box] == label)
+        values = probability[box][tuple(places.T)].astype(np.float64)
+        voxels[row], means[row], highest[row] = len(places), values.mean(), values.max()
+        centres[row] = places.mean(axis=0) + box.start
     centres_mm = grid.to_scanner(centres)
     table = pd.DataFrame(
         {
             "voxels": voxels,
             "volume_mm3": voxels * grid.voxel_mm3,
-            "mean_probability": np.asarray(ndimage.mean(probability, labels, index), float),
-            "max_probability": np.asarray(ndimage.maximum(probability, labels, index), float),
+            "mean_probability": means,
+            "max_probability": highest,
             **{f"centre_{axis}_mm": centres_mm[:, n] for n, axis in enumerate("xyz")},
         },
-        index=pd.Index(index.astype(int), name="label"),
+        index=pd.Index(list(boxes), name="label", dtype=int),
     )
-    distances = np.full(len(index), np.nan)
+    distances = np.full(len(boxes), np.nan)
     if midline is not None:
         distances = midline.signed_distance(centres_mm)
     table["hemisphere"] = hemispheres(distances)
