@@ -17,7 +17,7 @@ from benchmarks.subjects import NOISE, noisy_volume, random_model
 from benchmarks.timing import interleaved, matrix_product_peak, seconds, synchronise, threads
 from benchmarks.work import fewest_operations, operations
 from napari_ies import explain, explain_progressively
-from napari_ies.network.inference import network_input, predict
+from napari_ies.network.inference import logit_map, network_input, probability_of
 from napari_ies.network.windows import tiling
 from napari_ies.progress import finish
 
@@ -331,7 +331,7 @@ def segmentation(subjects: Subjects, settings: Settings) -> Iterator[Result]:
             return logits.softmax(dim=1)[0, model.profile.explained_class].cpu()
 
     def ours() -> object:
-        return finish(predict(model, case)).probability
+        return probability_of(model, case, finish(logit_map(model, case)))
 
     difference = float(np.abs(np.asarray(ours()) - monai().numpy()).max())
     times = interleaved(
