@@ -13,6 +13,7 @@ from napari_ies.network.device import arithmetic
 from napari_ies.saliency import explain, explain_progressively
 from napari_ies.saliency.engines.certification import choose_engine
 from napari_ies.saliency.engines.local_network import LocalNetwork
+from napari_ies.saliency.engines.plan import Seeds
 
 SHAPE = (12, 10, 14)
 MASK = ball(SHAPE, (6, 5, 7), 1.0)
@@ -41,7 +42,7 @@ def test_windowed_convolutions_are_rounded_both_ways():
     products = image[:, 1:4, 1:4, 1:4].bfloat16().double() * weight.double()
     expected = products.sum(dim=(1, 2, 3, 4)).bfloat16().float()
     torch.testing.assert_close(linearised.logits[0, :, 0, 0, 0], expected, rtol=1e-2, atol=0)
-    row = linearised.rows(np.array([[2, 2, 2]]), torch.ones(1))
+    row = linearised.rows(Seeds(np.array([[2, 2, 2]]), torch.ones(1)))
     assert torch.equal(row.values[0], weight[0].float())
     assert not torch.equal(row.values[0], network[0].weight[0])
 

@@ -343,31 +343,44 @@ def _docked(make_napari_viewer: Any, qtbot: Any) -> Hands:
     return Hands(viewer, panel, qtbot)
 
 
-_segmented: dict[bytes, Any] = {}
-"""What the small network marks in each patient, by the bytes of the images."""
+_segmented: dict[tuple[object, ...], Any] = {}
+"""What the small network marks in each patient, by the images and all that was asked for."""
+
+
+def _segmented_once(model: Any, case: Any, **settings: Any) -> Iterator[Any]:
+    """Segment with the small network what was not segmented before; tables and labels are new."""
+    from napari_ies import segment
+    from napari_ies.progress import Progress
+
+    key = (case.data.tobytes(), case.affine.tobytes(), case.sequences, repr(settings))
+    if key not in _segmented:
+        _segmented[key] = segment(model, case, **settings)
+    once = _segmented[key]
+    own = replace(once, labels=once.labels.copy(), lesions=once.lesions.copy())
+    yield Progress("Segmenting", 1, 1, "windows", own)
 
 
 def _reading(patient: Patient) -> Any:
     """Return the patient segmented with the small network: a reading of its own each time."""
-    from napari_ies import load_case, segment
+    from napari_ies import load_case
     from napari_ies.viewer.state.reading import Reading
 
     model, case = small_model(), load_case(patient.images)
-    key = case.data.tobytes() + case.affine.tobytes()
-    if key not in _segmented:
-        _segmented[key] = segment(model, case, keep_logits=True)
-    once = _segmented[key]
-    own = replace(once, labels=once.labels.copy(), lesions=once.lesions.copy())
-    return Reading.of(model, case, own)
+    (report,) = _segmented_once(model, case, keep_logits=True)
+    return Reading.of(model, case, report.result)
 
 
 def _with_patient(hands: Hands, patient: Patient) -> Hands:
+    from napari_ies.segmentation import segmentation
+
     # Nobody looks at the steps on the way, and each of them would be drawn.
     window = hands.viewer.window._qt_window
     window.setUpdatesEnabled(False)
     hands.panel.state.take_model(loaded(small_model()))
     hands.open(patient)
-    hands.segment()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(segmentation, "segment_progressively", _segmented_once)
+        hands.segment()
     assert hands.panel.state.reading is not None, hands.panel.status.text
     hands.panel.features["explaining"].form.samples.setValue(3)
     window.setUpdatesEnabled(True)

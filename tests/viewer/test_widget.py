@@ -247,6 +247,7 @@ def test_layers_renamed_hidden_and_deleted_in_the_middle(segmented):
     segmented.wait(lambda: segmented.answered(2))
     names = {layer.name for layer in segmented.overlays()}
     assert names == {"Lesion 2 · SmoothGrad mean · FLAIR", "Lesion 2 · SmoothGrad mean · T1"}
+    segmented.settle()  # a change of the layers is heard of a moment later
     assert not segmented.control("segment").isEnabled()
     assert "T1" in segmented.control("segment").toolTip()
 

@@ -24,7 +24,7 @@ class RunningExtremes:
         self._highest = like.new_zeros(shape)
         self._lowest = like.new_zeros(shape)
 
-    def add(self, rows: torch.Tensor, at: tuple[slice, ...]) -> None:
+    def add(self, rows: torch.Tensor, at: tuple[slice, ...]) -> tuple[torch.Tensor, torch.Tensor]:
         """Take in rows.
 
         Parameters
@@ -33,11 +33,16 @@ class RunningExtremes:
             (R, ...): each row on the same part of the shape.
         at
             That part, as an index of one row.
+
+        Returns
+        -------
+        The rows' minimum and maximum there: not finite where any of them is not.
         """
         low, high = (rows[0], rows[0]) if len(rows) == 1 else rows.aminmax(dim=0)
         highest, lowest = self._highest[at], self._lowest[at]
         torch.maximum(highest, high, out=highest)
         torch.minimum(lowest, low, out=lowest)
+        return low, high
 
     def result(self) -> torch.Tensor:
         """Return the signed value of largest magnitude so far."""

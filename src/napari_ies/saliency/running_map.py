@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from napari_ies.network.finite import all_finite
-from napari_ies.saliency.engines.patches import add_to
+from napari_ies.saliency.engines.moves import landed
+from napari_ies.saliency.engines.plan import Seeds
 from napari_ies.saliency.expected.portions import Portions
 from napari_ies.saliency.problem import Estimate, Problem, Target, too_large
 from napari_ies.saliency.reduction import RunningExtremes, RunningMoments
@@ -35,17 +36,18 @@ class RunningMap(Portions):
         self._moments = RunningMoments(self._canvases[0])
         self._extremes: RunningExtremes | None = None
         self._chunks, self._next_preview = 0, 1
+        self._known_seeds: dict[tuple[tuple[Piece, ...], Piece], Seeds] = {}
 
     def combine(self, piece: Piece, forwards: Forwards) -> Step:
         """Add the gradient of a piece's summed or mean logits, in each sample under way."""
-        scale = 1 / len(self.target.voxels) if self.target.aggregation == "mean" else 1.0
-        gradient = forwards.of(piece).combined(piece.local, piece.weight * scale)
+        gradient = forwards.of(piece).combined(self._seeds((piece,), piece, piece.rows))
         forwards.watch(gradient.values, "gradients", piece.window)
         samples = len(gradient.values)
         while len(self._canvases) < samples:
             self._canvases.append(torch.zeros_like(self._canvases[0]))
-        for sample, canvas in enumerate(self._canvases[:samples]):
-            add_to(canvas, gradient.row(sample), self.box.within(piece.window).start)
+        for rows, values, at in landed(gradient, self.box.within(piece.window)):
+            for canvas, row in zip(self._canvases[rows], values, strict=True):
+                canvas[(slice(None), *at)] += row
         if self._moments.count or self.steps == 1:
             return samples, None
         forwards.check()
@@ -53,45 +55,44 @@ class RunningMap(Portions):
 
     def reduce(self, piece: Piece, forwards: Forwards, rows: NDArray[np.int64]) -> Iterator[Step]:
         """Take in the gradients of voxels that one piece alone holds."""
-        entry = np.searchsorted(piece.rows, rows)
-        local, weight = piece.local[entry], piece.weight[torch.from_numpy(entry)]
-        whole = self.box.within(piece.window)
-        for part, patch in forwards.of(piece).rows(local, weight, self.row_memory):
-            forwards.watch(patch.values, "gradients", piece.window)
-            together = (patch.base == patch.base[0]).all()
-            for row in range(1 if together else len(patch.values)):
-                box = patch.box(row)
-                shared = box.meet(whole)
-                if shared is not None:
-                    taken = patch.values if together else patch.values[row : row + 1]
-                    at = (slice(None), *shared.within(whole))
-                    self._reduction().add(taken[(..., *shared.within(box))], at)
+        seeds, whole = self._seeds((piece,), piece, rows), self.box.within(piece.window)
+        forward = forwards.of(piece)
+        for part, found in forward.chunks(seeds, slice(0, len(rows)), self.row_memory, whole):
+            for _, values, at in found:
+                for extreme in self._reduction().add(values, (slice(None), *at)):
+                    forwards.watch(extreme, "gradients", piece.window)
             yield part.stop - part.start, self._preview(forwards)
 
     def reduce_blended(
         self, found: tuple[Piece, ...], forwards: Forwards, rows: NDArray[np.int64]
     ) -> Iterator[Step]:
         """Take in the gradients of voxels that several pieces hold: summed over them first."""
-        area = self.area(found)
-        at = (slice(None), *area.within(self.box))
-        size = self._canvases[0][at].shape
-        together = self.rows_summed(found)
+        area, together = self.area(found), self.rows_summed(found)
+        here = (slice(None), *area.within(self.box))
         for start in range(0, len(rows), together):
-            chunk = rows[start : start + together]
-            sums = self._canvases[0].new_zeros((len(chunk), *size))
+            chunk = slice(start, min(start + together, len(rows)))
+            sums = self._canvases[0].new_zeros((chunk.stop - start, *self._canvases[0][here].shape))
             for piece in found:
-                entry = np.searchsorted(piece.rows, chunk)
-                weight = piece.weight[torch.from_numpy(entry)]
-                origin = area.within(piece.window).start
-                for part, patch in forwards.of(piece).rows(
-                    piece.local[entry], weight, self.row_memory
-                ):
-                    forwards.watch(patch.values, "gradients", piece.window)
-                    for row, number in enumerate(range(part.start, part.stop)):
-                        add_to(sums[number], patch.row(row), origin)
+                seeds, whole = self._seeds(found, piece, rows), area.within(piece.window)
+                forward = forwards.of(piece)
+                for part, given in forward.chunks(seeds, chunk, self.row_memory, whole):
+                    ours = sums[part.start - start : part.stop - start]
+                    for some, values, at in given:
+                        forwards.watch(values, "gradients", piece.window)
+                        ours[(some, slice(None), *at)] += values
                     yield 0, None
-            self._reduction().add(sums, at)
-            yield len(chunk), self._preview(forwards)
+            self._reduction().add(sums, here)
+            yield len(sums), self._preview(forwards)
+
+    def _seeds(self, holders: tuple[Piece, ...], piece: Piece, rows: NDArray[np.int64]) -> Seeds:
+        """Return a piece's share of voxels that these pieces hold: the same in every sample."""
+        seeds = self._known_seeds.get((holders, piece))
+        if seeds is None:
+            scale = 1 / len(self.target.voxels) if self.target.aggregation == "mean" else 1.0
+            entry = np.searchsorted(piece.rows, rows)
+            seeds = Seeds(piece.local[entry], scale * piece.weight[torch.from_numpy(entry)])
+            self._known_seeds[holders, piece] = seeds
+        return seeds
 
     def close_sample(self, under_way: int = 0) -> None:
         """Take one of the samples under way into the map."""

@@ -14,12 +14,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from napari_ies.errors import SaliencyError
 from napari_ies.geometry.box import Box
 from napari_ies.saliency import explain
-from napari_ies.saliency.engines import jacobian
+from napari_ies.saliency.engines import jacobian, local_network
 from napari_ies.saliency.engines.certification import choose_engine
 from napari_ies.saliency.engines.chunks import chunked
 from napari_ies.saliency.engines.local_network import LocalNetwork
 from napari_ies.saliency.engines.local_translation import NotLocalError
 from napari_ies.saliency.engines.patches import Patch, add_to
+from napari_ies.saliency.engines.plan import Seeds
 
 DOMAIN = (13, 12, 14)
 VOXELS = np.array([(0, 0, 0), (12, 11, 13), (6, 5, 7), (6, 6, 7), (7, 11, 0), (3, 8, 12)])
@@ -131,7 +132,7 @@ def test_local_logits_and_gradients_equal_autograd(name):
         linearised = local.linearise(seen[None], span, DOMAIN, 1)
         torch.testing.assert_close(linearised.logits[0], logits.detach()[(slice(None), *span)])
         weights = torch.arange(1.0, len(chosen) + 1, dtype=torch.float64)
-        rows = linearised.rows(chosen, weights)
+        rows = linearised.rows(Seeds(chosen, weights))
         total = torch.zeros_like(image)
         for row, voxel in enumerate(chosen):
             (expected,) = torch.autograd.grad(
@@ -139,7 +140,7 @@ def test_local_logits_and_gradients_equal_autograd(name):
             )
             torch.testing.assert_close(on_domain(rows, row), expected, rtol=1e-10, atol=1e-12)
             total += expected
-        combined = linearised.combined(chosen, weights)
+        combined = linearised.combined(Seeds(chosen, weights))
         torch.testing.assert_close(on_domain(combined, 0), total, rtol=1e-10, atol=1e-12)
 
 
@@ -151,7 +152,7 @@ def test_the_pull_is_the_adjoint_of_the_forward_derivative():
     cotangent = torch.randn(len(VOXELS), dtype=torch.float64)
     span = span_of(VOXELS)
     linearised = LocalNetwork(network).linearise(image[None], span, DOMAIN, 1)
-    pulled = on_domain(linearised.combined(VOXELS, cotangent), 0)
+    pulled = on_domain(linearised.combined(Seeds(VOXELS, cotangent)), 0)
     left = (forward[tuple(VOXELS.T)] * cotangent).sum()
     assert float(left) == pytest.approx(float((tangent * pulled).sum()), rel=1e-12)
 
@@ -174,7 +175,7 @@ def test_the_gradients_are_the_adjoint_of_the_forward_derivative(name):
     assert engine.reach(span, domain) == Box((0, 0, 0), domain)
     linearised = engine.linearise(image[None], span, domain, 1)
     pulled = torch.zeros_like(image)
-    add_to(pulled, linearised.combined(voxels, cotangent), (0, 0, 0))
+    add_to(pulled, linearised.combined(Seeds(voxels, cotangent)), (0, 0, 0))
     _, forward = torch.func.jvp(lambda x: model.network(x[None])[0, 1], (image,), (tangent,))
     left = (forward[tuple(voxels.T)] * cotangent).sum()
     assert float(left) == pytest.approx(float((tangent * pulled).sum()), rel=1e-9)
@@ -184,7 +185,7 @@ def test_a_linear_network_has_its_kernel_as_jacobian():
     network = randomised(nn.Sequential(conv(2, 2, 3, padding=1, bias=False)))
     image = torch.zeros(2, *DOMAIN, dtype=torch.float64)
     linearised = LocalNetwork(network).linearise(image[None], Box((6, 5, 7), (7, 6, 8)), DOMAIN, 0)
-    row = linearised.rows(VOXELS[2:3], torch.ones(1))
+    row = linearised.rows(Seeds(VOXELS[2:3], torch.ones(1)))
     assert row.base[0].tolist() == [5, 4, 6]
     assert torch.equal(row.values[0], network[0].weight[0])
 
@@ -228,8 +229,8 @@ def test_gradients_that_fail_their_trial_are_not_used(monkeypatch):
     model = small_model()
     real = jacobian.LocalLinearisation.combined
 
-    def wrong(self, voxels, weights):
-        patch = real(self, voxels, weights)
+    def wrong(self, seeds):
+        patch = real(self, seeds)
         return Patch(patch.values * 1.01, patch.base)
 
     monkeypatch.setattr(jacobian.LocalLinearisation, "combined", wrong)
@@ -288,13 +289,20 @@ class OutOfMemory(TorchDispatchMode):
     "settings",
     [
         *({"aggregation": "max", "jacobian": e} for e in ("loop", "batched", "windowed")),
+        *(
+            {"aggregation": "max", "jacobian": "windowed", "forward": forward, "moved": "by index"}
+            for forward in ("whole-volume", "sliding-window")
+        ),
+        {"aggregation": "max", "jacobian": "windowed", "forward": "sliding-window"},
         {"aggregation": "mean", "jacobian": "windowed"},
         {"method": "gradcam++"},
     ],
     ids=lambda s: "-".join(s.values()),
 )
-def test_out_of_memory_anywhere_is_a_smaller_chunk_or_one_sentence(settings):
-    shape = (12, 10, 14)
+def test_out_of_memory_anywhere_is_a_smaller_chunk_or_one_sentence(settings, monkeypatch):
+    settings, shape = dict(settings), (12, 10, 14)
+    if settings.pop("moved", ""):
+        monkeypatch.setattr(local_network, "by_index", lambda device: True)
     model, case, mask = small_model(), random_case(shape), ball(shape, (6, 5, 7), 1.0)
     settings = {"n_samples": 1, "forward": "whole-volume", **settings}
     expected = explain(model, case, mask, **settings).maps  # its trial is not what is tested

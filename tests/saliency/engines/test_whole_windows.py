@@ -14,6 +14,7 @@ from napari_ies.geometry.box import Box
 from napari_ies.saliency import explain
 from napari_ies.saliency.engines.certification import choose_engine
 from napari_ies.saliency.engines.norms import rows_in_few_passes
+from napari_ies.saliency.engines.plan import Seeds
 from napari_ies.saliency.engines.whole_windows import BatchedEngine, LoopEngine, graph_bytes
 
 FAMILIES = [
@@ -62,7 +63,17 @@ def some_voxels(model, count):
 
 def rows_of(linear, voxels, memory=PLENTY):
     weights = torch.linspace(0.5, 2, len(voxels), dtype=torch.float64)
-    return torch.cat([patch.values for _, patch in linear.rows(voxels, weights, memory)])
+    return chunked_rows(linear, Seeds(voxels, weights), memory)
+
+
+def chunked_rows(linear, seeds, memory=PLENTY):
+    whole = Box.whole(linear.logits.shape[1:])
+    found = []
+    for _, landed in linear.chunks(seeds, slice(0, len(seeds.voxels)), memory, whole):
+        ((_, values, at),) = landed  # all of them at once: they share the window
+        assert at == tuple(whole)
+        found.append(values)
+    return torch.cat(found)
 
 
 @pytest.mark.parametrize(
@@ -92,8 +103,8 @@ def test_rows_are_the_same_in_any_chunk_and_order():
     for memory in (1, 3 * 4 * batched.layer_bytes, PLENTY):
         torch.testing.assert_close(rows_of(batched, voxels, memory), expected)
     weights = torch.linspace(0.5, 2, 7, dtype=torch.float64).flip(0)
-    ((_, patch),) = batched.rows(voxels[::-1].copy(), weights, PLENTY)
-    torch.testing.assert_close(patch.values.flip(0), expected)
+    turned = chunked_rows(batched, Seeds(voxels[::-1].copy(), weights))
+    torch.testing.assert_close(turned.flip(0), expected)
 
 
 @pytest.mark.parametrize("affine", [True, False])

@@ -13,6 +13,7 @@ from napari_ies.geometry.box import Box
 from napari_ies.saliency.engines.jacobian import Engine, WindowedEngine
 from napari_ies.saliency.engines.local_translation import NotLocalError
 from napari_ies.saliency.engines.patches import add_to
+from napari_ies.saliency.engines.plan import Seeds
 from napari_ies.saliency.engines.whole_windows import BatchedEngine, LoopEngine, graph_bytes
 
 if TYPE_CHECKING:
@@ -97,9 +98,10 @@ def _certified(model: SegmentationModel) -> tuple[WindowedEngine | None, str]:
         span = Box(voxel, voxel + 1)
         crop = image[(..., *engine.reach(span, (x, y, z)))]
         local = engine.linearise(crop[None], span, (x, y, z), 0)
-        expected = plain.combined(voxel[None], weights[:1]).values[0]
+        seeds = Seeds(voxel[None], weights[:1])
+        expected = plain.combined(seeds).values[0]
         found = torch.zeros_like(expected)
-        add_to(found, local.combined(voxel[None], weights[:1]), (0, 0, 0))
+        add_to(found, local.combined(seeds), (0, 0, 0))
         difference = max(difference, float((found - expected).norm() / expected.norm()))
     if not difference <= CERTIFIED:
         return None, f"its windowed gradients differ from autograd's by {difference:.1e}"

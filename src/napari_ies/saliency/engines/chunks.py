@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from napari_ies.errors import SaliencyError
 from napari_ies.free_memory import is_out_of_memory, not_enough_memory
@@ -11,17 +11,18 @@ from napari_ies.free_memory import is_out_of_memory, not_enough_memory
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from napari_ies.saliency.engines.patches import Patch
+Result = TypeVar("Result")
 
 logger = logging.getLogger("napari_ies")
 
 
 def chunked(
-    compute: Callable[[slice], Patch], count: int, size: int
-) -> Iterator[tuple[slice, Patch]]:
-    """Compute rows in chunks of a size, smaller ones from where memory runs out.
+    compute: Callable[[slice], Result], count: int, size: int
+) -> Iterator[tuple[slice, Result]]:
+    """Compute rows in chunks of a size at most, smaller ones from where memory runs out.
 
-    `compute` gives the rows of a slice, of which there are so many as `count` says.
+    `compute` gives the rows of a slice, of which there are so many as `count` says. As few chunks
+    as can be, of sizes as alike as can be: memory of one shape is what a device uses again.
 
     Raises
     ------
@@ -30,9 +31,9 @@ def chunked(
     """
     start = 0
     while start < count:
-        part = slice(start, min(start + size, count))
+        part = slice(start, start + -(-(count - start) // -(-(count - start) // size)))
         try:
-            patch = compute(part)
+            result = compute(part)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -46,7 +47,7 @@ def chunked(
             size = max(size // 2, 1)
             logger.info("Out of memory: going on with %d rows at once.", size)
             continue
-        yield part, patch
+        yield part, result
         start = part.stop
 
 

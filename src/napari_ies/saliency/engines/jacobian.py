@@ -18,15 +18,15 @@ from napari_ies.geometry.box import Box, Triple
 from napari_ies.network.device import arithmetic
 from napari_ies.saliency.engines.chunks import chunked, rows_within
 from napari_ies.saliency.engines.local_network import LocalLinearisation, LocalNetwork
+from napari_ies.saliency.engines.moves import Landed, landed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import nn
 
     from napari_ies.saliency.engines.patches import Patch
+    from napari_ies.saliency.engines.plan import Seeds
     from napari_ies.saliency.footprint import Piece
 
 
@@ -37,15 +37,8 @@ class Linearisation(ABC):
     """What the windows' gradients are of: those of the network there."""
 
     @abstractmethod
-    def combined(self, voxels: NDArray[np.int64], weights: torch.Tensor) -> Patch:
+    def combined(self, seeds: Seeds) -> Patch:
         """Return the gradient of a weighted sum of the logits at voxels of the window.
-
-        Parameters
-        ----------
-        voxels
-            int64 (R, 3), in the window's indices.
-        weights
-            (R,)
 
         Returns
         -------
@@ -53,22 +46,38 @@ class Linearisation(ABC):
         """
 
     @abstractmethod
-    def rows(
-        self, voxels: NDArray[np.int64], weights: torch.Tensor, memory: int
-    ) -> Iterator[tuple[slice, Patch]]:
-        """Yield the weighted gradients of the only window's logits at single voxels, in chunks.
+    def rows(self, seeds: Seeds, part: slice) -> Patch:
+        """Return the weighted gradients of the only window's logits at some of the voxels."""
+
+    @abstractmethod
+    def rows_at_once(self, memory: int) -> int:
+        """Return how many rows a chunk may have that takes so many bytes: one at the least."""
+
+    def chunks(
+        self, seeds: Seeds, part: slice, memory: int, box: Box
+    ) -> Iterator[tuple[slice, list[Landed]]]:
+        """Compute rows in chunks; fewer at once from where memory runs out.
 
         Parameters
         ----------
-        voxels, weights
-            As for :meth:`combined`.
+        seeds, part
+            Which rows.
         memory
-            Bytes that a chunk may take while it is computed; a chunk has one row at the least.
+            Bytes that a chunk may take while it is computed.
+        box
+            Part of the window that matters.
 
         Yields
         ------
-        Which of the voxels a chunk holds, and their rows.
+        Which of the seeds' voxels a chunk holds, and its rows as they lie in the box.
         """
+
+        def compute(chunk: slice) -> list[Landed]:
+            here = slice(part.start + chunk.start, part.start + chunk.stop)
+            return list(landed(self.rows(seeds, here), box))
+
+        for chunk, rows in chunked(compute, part.stop - part.start, self.rows_at_once(memory)):
+            yield slice(part.start + chunk.start, part.start + chunk.stop), rows
 
 
 class Engine(ABC):
@@ -187,22 +196,19 @@ class _Windowed(Linearisation):
     def logits(self) -> torch.Tensor:  # type: ignore[override]
         return self.local.logits
 
-    def combined(self, voxels: NDArray[np.int64], weights: torch.Tensor) -> Patch:
+    def combined(self, seeds: Seeds) -> Patch:
         with arithmetic(self.precision):
-            return self.local.combined(voxels, weights)
+            return self.local.combined(seeds)
 
-    def rows(
-        self, voxels: NDArray[np.int64], weights: torch.Tensor, memory: int
-    ) -> Iterator[tuple[slice, Patch]]:
-        def compute(part: slice) -> Patch:
-            with arithmetic(self.precision):
-                return self.local.rows(voxels[part], weights[part])
+    def rows(self, seeds: Seeds, part: slice) -> Patch:
+        with arithmetic(self.precision):
+            return self.local.rows(seeds, part)
 
+    def rows_at_once(self, memory: int) -> int:
         logits = self.local.logits
         most = CPU_CHUNK if logits.device.type == "cpu" else GPU_CHUNK
         # Twice the cotangents: convolutions work on copies (1.6 times was measured).
-        size = rows_within(memory, 2 * self.row_values * logits.element_size(), at_most=most)
-        yield from chunked(compute, len(voxels), size)
+        return rows_within(memory, 2 * self.row_values * logits.element_size(), at_most=most)
 
 
 CPU_CHUNK, GPU_CHUNK = 8, 128

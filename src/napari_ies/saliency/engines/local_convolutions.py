@@ -12,14 +12,9 @@ from torch.nn import functional
 
 from napari_ies.geometry.box import Box, Triple
 from napari_ies.saliency.engines.local_layers import Layer, Output
-from napari_ies.saliency.engines.patches import (
-    Kept,
-    Patch,
-    ints,
-    place,
-    triple,
-    zero_outside,
-)
+from napari_ies.saliency.engines.moves import Cutting, Move, Placing
+from napari_ies.saliency.engines.patches import Boxes, Kept, ints, triple
+from napari_ies.saliency.engines.plan import Route
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -113,10 +108,15 @@ class Convolution(Layer):
         size = (ints(values.shape[2:]) - 1) * ints(self.stride) + ints(self.weight.shape[2:])
         return woven.permute(0, 4, 1, 2, 3)[(..., *Box.whole(size))]
 
-    def pull(self, patch: Patch, slopes: Kept | None, sizes: list[Triple]) -> list[Patch]:
-        values = self._transposed(patch.values.to(self.weight.dtype)).to(patch.values.dtype)
-        base = patch.base * ints(self.stride) - ints(self.padding)
-        return [zero_outside(Patch(values, base), sizes[0])]
+    def route(self, boxes: Boxes, sizes: list[Triple], slopes: Box | None) -> Route:
+        base = boxes.base * ints(self.stride) - ints(self.padding)
+        size = (ints(boxes.size) - 1) * ints(self.stride) + self._reach() + 1
+        return _cut_route(Boxes(base, triple(size)), sizes[0])
+
+    def pull(
+        self, values: torch.Tensor, moves: tuple[Move, ...], slopes: Kept | None
+    ) -> list[torch.Tensor]:
+        return [_cut(self._transposed(values.to(self.weight.dtype)).to(values.dtype), moves)]
 
     def convolving_in(self, dtype: torch.dtype) -> Convolution:
         bias = None if self.bias is None else self.bias.to(dtype)
@@ -164,16 +164,36 @@ class TransposedConvolution(Layer):
             output = output + self.bias.view(1, -1, 1, 1, 1)
         return output, None
 
-    def pull(self, patch: Patch, slopes: Kept | None, sizes: list[Triple]) -> list[Patch]:
-        first, behind = self._unclipped(patch.base, patch.base + patch.size)
+    def route(self, boxes: Boxes, sizes: list[Triple], slopes: Box | None) -> Route:
+        first, behind = self._unclipped(boxes.base, boxes.base + boxes.size)
         count = np.maximum((behind - first).max(axis=0), 1)
-        size = triple((count - 1) * ints(self.stride) + self._kernel())
+        canvas = (count - 1) * ints(self.stride) + self._kernel()
         start = first * ints(self.stride) - ints(self.padding)
-        canvas = place(patch, start, size)
-        values = functional.conv3d(
-            canvas.to(self.weight.dtype), self.weight, stride=self.stride
-        ).to(canvas.dtype)
-        return [zero_outside(Patch(values, first), sizes[0])]
+        placing = Placing(boxes.base - start, boxes.size, triple(canvas))
+        return _cut_route(Boxes(first, triple(count)), sizes[0], placing)
+
+    def pull(
+        self, values: torch.Tensor, moves: tuple[Move, ...], slopes: Kept | None
+    ) -> list[torch.Tensor]:
+        placing, *cutting = moves
+        assert isinstance(placing, Placing)  # noqa: S101 - `route` says so
+        canvas = placing.canvases(values).to(self.weight.dtype)
+        pulled = functional.conv3d(canvas, self.weight, stride=self.stride)
+        return [_cut(pulled.to(values.dtype), tuple(cutting))]
 
     def convolving_in(self, dtype: torch.dtype) -> TransposedConvolution:
         return replace(self, weight=self.weight.to(dtype))
+
+
+def _cut_route(boxes: Boxes, domain: Triple, *moves: Move) -> Route:
+    """Return a route to boxes that are cut to a domain, where any of them reaches beyond."""
+    if (boxes.base < 0).any() or (boxes.base + boxes.size > domain).any():
+        moves = *moves, Cutting(boxes.base, boxes.size, domain)
+    return Route((boxes,), moves)
+
+
+def _cut(values: torch.Tensor, moves: tuple[Move, ...]) -> torch.Tensor:
+    for cutting in moves:
+        assert isinstance(cutting, Cutting)  # noqa: S101 - `_cut_route` says so
+        cutting.cut(values)
+    return values

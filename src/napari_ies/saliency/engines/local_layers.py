@@ -9,15 +9,17 @@ alignment, and what lies outside a layer's domain is zero, as its padding says.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from napari_ies.geometry.box import Box, Triple
-from napari_ies.saliency.engines.patches import Kept, Patch
+from napari_ies.saliency.engines.moves import Move, Scaling
+from napari_ies.saliency.engines.patches import Boxes, Kept
+from napari_ies.saliency.engines.plan import Route, sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,8 +49,20 @@ class Layer(ABC):
         """Return the output on a box, and the slopes there."""
 
     @abstractmethod
-    def pull(self, patch: Patch, slopes: Kept | None, sizes: list[Triple]) -> list[Patch]:
-        """Take cotangents of the output back to each of the inputs."""
+    def route(self, boxes: Boxes, sizes: list[Triple], slopes: Box | None) -> Route:
+        """Return where cotangents on boxes of the output go in each of the inputs.
+
+        It knows no values: `sizes` are those of the inputs, `slopes` is where these are known.
+        """
+
+    @abstractmethod
+    def pull(
+        self, values: torch.Tensor, moves: tuple[Move, ...], slopes: Kept | None
+    ) -> list[torch.Tensor]:
+        """Take cotangents of the output, (R, C, x, y, z), back to each of the inputs.
+
+        `moves` are those of :meth:`route`; the cotangents may be overwritten.
+        """
 
     def convolving_in(self, dtype: torch.dtype) -> Layer:
         """Return this layer with its convolutions, if it has any, in another data type."""
@@ -64,6 +78,9 @@ class VoxelwiseLayer(Layer):
     def demand(self, span: Box, sizes: list[Triple]) -> Box:
         return span
 
+    def route(self, boxes: Boxes, sizes: list[Triple], slopes: Box | None) -> Route:
+        return Route((boxes,) * len(sizes))
+
 
 @dataclass(frozen=True)
 class Pointwise(VoxelwiseLayer):
@@ -78,17 +95,19 @@ class Pointwise(VoxelwiseLayer):
             (slopes,) = torch.autograd.grad(output, values, torch.ones_like(output))
         return output.detach(), slopes
 
-    def pull(self, patch: Patch, slopes: Kept | None, sizes: list[Triple]) -> list[Patch]:
+    def route(self, boxes: Boxes, sizes: list[Triple], slopes: Box | None) -> Route:
         assert slopes is not None  # noqa: S101 - forward has given them
-        inputs = len(slopes.values)
-        for row in range(len(patch.base)):
-            part = patch.box(row).meet(slopes.box)
-            if part is None:
-                continue
-            # Either every row is of the only input, or there is one row for each.
-            factor = slopes.part(part)[row if inputs > 1 else 0]
-            patch.values[(row, slice(None), *part.within(patch.box(row)))].mul_(factor)
-        return [patch]
+        return Route((boxes,), (Scaling(boxes.base - slopes.start, boxes.size, slopes.shape),))
+
+    def pull(
+        self, values: torch.Tensor, moves: tuple[Move, ...], slopes: Kept | None
+    ) -> list[torch.Tensor]:
+        (scaling,) = moves
+        assert isinstance(scaling, Scaling)  # noqa: S101 - `route` says so
+        assert slopes is not None  # noqa: S101 - forward has given them
+        # Either every row is of the only input, or there is one row for each.
+        scaling.scale(values, slopes)
+        return [values]
 
 
 @dataclass(frozen=True)
@@ -102,8 +121,10 @@ class Affine(VoxelwiseLayer):
         values = inputs[0].part(span)
         return values * self.scale.view(1, -1, 1, 1, 1) + self.shift.view(1, -1, 1, 1, 1), None
 
-    def pull(self, patch: Patch, slopes: Kept | None, sizes: list[Triple]) -> list[Patch]:
-        return [Patch(patch.values * self.scale.view(1, -1, 1, 1, 1), patch.base)]
+    def pull(
+        self, values: torch.Tensor, moves: tuple[Move, ...], slopes: Kept | None
+    ) -> list[torch.Tensor]:
+        return [values * self.scale.view(1, -1, 1, 1, 1)]
 
 
 @dataclass(frozen=True)
@@ -115,21 +136,26 @@ class Concatenation(VoxelwiseLayer):
     def forward(self, inputs: list[Kept], span: Box, sizes: list[Triple]) -> Output:
         return torch.cat([kept.part(span) for kept in inputs], dim=1), None
 
-    def pull(self, patch: Patch, slopes: Kept | None, sizes: list[Triple]) -> list[Patch]:
-        parts = torch.split(patch.values, list(self.channels), dim=1)
-        return [Patch(part, patch.base) for part in parts]
+    def pull(
+        self, values: torch.Tensor, moves: tuple[Move, ...], slopes: Kept | None
+    ) -> list[torch.Tensor]:
+        return list(torch.split(values, list(self.channels), dim=1))
 
 
 @dataclass(frozen=True)
 class Sum(VoxelwiseLayer):
     """Inputs added voxel by voxel."""
 
+    inputs: int
+
     def forward(self, inputs: list[Kept], span: Box, sizes: list[Triple]) -> Output:
         return torch.stack([kept.part(span) for kept in inputs]).sum(dim=0), None
 
-    def pull(self, patch: Patch, slopes: Kept | None, sizes: list[Triple]) -> list[Patch]:
+    def pull(
+        self, values: torch.Tensor, moves: tuple[Move, ...], slopes: Kept | None
+    ) -> list[torch.Tensor]:
         # Each input goes on alone, and pulling may work in place.
-        return [patch, *(Patch(patch.values.clone(), patch.base) for _ in sizes[1:])]
+        return [values, *(values.clone() for _ in range(1, self.inputs))]
 
 
 @dataclass(frozen=True)
@@ -172,19 +198,30 @@ class Upsampling(Layer):
             values = torch.tensordot(values, weights, dims=([2], [1]))  # its axis goes last
         return values, None
 
-    def pull(self, patch: Patch, slopes: Kept | None, sizes: list[Triple]) -> list[Patch]:
-        values, first = patch.values, np.empty_like(patch.base)
+    def route(self, boxes: Boxes, sizes: list[Triple], slopes: Box | None) -> Route:
+        base, tables = np.empty_like(boxes.base), []
         for axis, size in enumerate(sizes[0]):
-            weights, first[:, axis] = self._row_weights(patch, axis, size)
+            weights, base[:, axis] = self._row_weights(boxes, axis, size)
+            tables.append(torch.from_numpy(weights))
+        x, y, z = (table.shape[2] for table in tables)
+        move = Interpolating(base, boxes.size, sizes[0], weights=tuple(tables))
+        return Route((Boxes(base, (x, y, z)),), (move,))
+
+    def pull(
+        self, values: torch.Tensor, moves: tuple[Move, ...], slopes: Kept | None
+    ) -> list[torch.Tensor]:
+        (move,) = moves
+        assert isinstance(move, Interpolating)  # noqa: S101 - `route` says so
+        for weights in move.weights:
             values = torch.einsum("rcxyz,rxi->rcyzi", values, weights.to(values))
-        return [Patch(values, first)]
+        return [values]
 
     def _row_weights(
-        self, patch: Patch, axis: int, size: int
-    ) -> tuple[torch.Tensor, NDArray[np.int64]]:
+        self, boxes: Boxes, axis: int, size: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return each row's part of the matrix, (R, outputs, inputs), and its first input."""
         matrix = self._matrix(axis, size).numpy()
-        index = patch.base[:, axis, None] + np.arange(patch.values.shape[2 + axis])
+        index = boxes.base[:, axis, None] + np.arange(boxes.size[axis])
         inside = (index >= 0) & (index < len(matrix))
         rows = np.where(inside[..., None], matrix[np.clip(index, 0, len(matrix) - 1)], 0.0)
         used = np.asarray(rows.any(axis=1))
@@ -192,5 +229,19 @@ class Upsampling(Layer):
         width = int((size - used[:, ::-1].argmax(axis=1) - first).max())
         padded = np.pad(rows, ((0, 0), (0, 0), (0, width)))
         columns = first[:, None] + np.arange(width)
-        weights = np.take_along_axis(padded, columns[:, None, :], axis=2)
-        return torch.from_numpy(weights), first
+        return np.take_along_axis(padded, columns[:, None, :], axis=2), first
+
+
+@dataclass(frozen=True, eq=False)
+class Interpolating(Move):
+    """Interpolates rows, by a matrix for each of them along each axis, (R, outputs, inputs)."""
+
+    weights: tuple[torch.Tensor, ...] = ()
+
+    def by_index(self, at: torch.Tensor, like: torch.Tensor) -> Self:
+        return replace(
+            self, at=at, weights=tuple(sent(w.to(like.dtype), like.device) for w in self.weights)
+        )
+
+    def part(self, rows: slice) -> Self:
+        return replace(super().part(rows), weights=tuple(w[rows] for w in self.weights))

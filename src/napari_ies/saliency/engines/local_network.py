@@ -18,16 +18,10 @@ import torch
 
 from napari_ies.geometry.box import Box, Triple
 from napari_ies.saliency.engines.local_translation import Node, translated
-from napari_ies.saliency.engines.patches import (
-    Kept,
-    Patch,
-    add_patches,
-    ints,
-    packed,
-)
+from napari_ies.saliency.engines.patches import Boxes, Kept, Patch, ints, packed
+from napari_ies.saliency.engines.plan import Join, Plan, Seeds, Step, by_index, sent, together
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from torch import nn
 
 
@@ -117,22 +111,46 @@ class LocalNetwork:
                     if last_use[source] == index:
                         del kept[source]
         logits = kept[len(self._nodes) - 1].part(span)
-        return LocalLinearisation(self, slopes, sizes, domain, class_index, logits)
+        return LocalLinearisation(self, slopes, span, domain, class_index, logits)
 
-    def pull(
-        self, seeds: Patch, slopes: dict[int, Kept], sizes: list[Triple], domain: Triple
-    ) -> Patch:
-        """Take cotangents of the output back to the input."""
-        waiting = {len(self._nodes) - 1: seeds}
+    def plan(self, boxes: Boxes, slopes: dict[int, Kept], domain: Triple) -> Plan:
+        """Return how cotangents on boxes of the output go back to the input.
+
+        It depends on the boxes of the slopes, not on their values.
+        """
+        sizes, steps = self.sizes(domain), []
+        waiting = {len(self._nodes) - 1: boxes}
         for index in range(len(self._nodes) - 1, -1, -1):
-            node, patch = self._nodes[index], waiting.pop(index, None)
-            if patch is None:
+            node, reached = self._nodes[index], waiting.pop(index, None)
+            if reached is None:
                 continue
-            pulled = node.layer.pull(patch, slopes.get(index), self._sources(node, sizes, domain))
-            for source, part in zip(node.inputs, pulled, strict=True):
-                before = waiting.get(source)
-                waiting[source] = part if before is None else add_patches(before, part)
-        return waiting[-1]
+            known = slopes[index].box if index in slopes else None
+            route = node.layer.route(reached, self._sources(node, sizes, domain), known)
+            joins: list[Join | None] = []
+            for source, part in zip(node.inputs, route.inputs, strict=True):
+                if source in waiting:
+                    waiting[source], join = Join.of(waiting[source], part)
+                    joins.append(join)
+                else:
+                    waiting[source] = part
+                    joins.append(None)
+            steps.append(Step(index, route.moves, tuple(joins)))
+        return Plan(tuple(steps), waiting[-1])
+
+    def pull(self, seeds: torch.Tensor, plan: Plan, slopes: dict[int, Kept]) -> Patch:
+        """Take cotangents of the output back to the input, as planned.
+
+        The seeds, (R, classes, x, y, z), may be overwritten.
+        """
+        waiting = {len(self._nodes) - 1: seeds}
+        for step in plan.steps:
+            node, values = self._nodes[step.node], waiting.pop(step.node)
+            pulled = node.layer.pull(values, step.moves, slopes.get(step.node))
+            del values
+            for source, part, join in zip(node.inputs, pulled, step.joins, strict=True):
+                waiting[source] = part if join is None else join.add(waiting[source], part)
+        landing = None if plan.landing is None else plan.landing.canvases
+        return Patch(waiting[-1], plan.boxes.base, landing)
 
     def _sources(self, node: Node, sizes: list[Triple], domain: Triple) -> list[Triple]:
         return [domain if source < 0 else sizes[source] for source in node.inputs]
@@ -156,41 +174,71 @@ class LocalLinearisation:
 
     Parameters
     ----------
-    network, slopes, sizes, domain
-        The network and what its pull needs of the forward.
+    network, slopes, span, domain
+        The network, and what its pull needs of the forward, which covered this box of the output.
     class_index
         Output channel that is differentiated.
     logits
-        (N, classes, x, y, z) on the box of the output that the forward covered.
+        (N, classes, x, y, z) on that box.
     """
 
     network: LocalNetwork
     slopes: dict[int, Kept]
-    sizes: list[Triple]
+    span: Box
     domain: Triple
     class_index: int
     logits: torch.Tensor
 
-    def rows(self, voxels: NDArray[np.int64], weights: torch.Tensor) -> Patch:
+    def rows(self, seeds: Seeds, part: slice | None = None) -> Patch:
         """Return the weighted gradients of single output voxels with respect to the only input.
 
-        Each row has a box of its own; the voxels, int64 (R, 3), lie in that of the output, and
-        the weights are (R,).
+        Each row has a box of its own. The voxels lie in that of the output; `part` says which of
+        them, all by default.
         """
-        seeds = self.logits.new_zeros((len(voxels), self.logits.shape[1], 1, 1, 1))
-        seeds[:, self.class_index, 0, 0, 0] = weights.to(seeds)
-        return self._pull(Patch(seeds, np.asarray(voxels)))
+        count = len(seeds.voxels)
+        part = part or slice(0, count)
+        indexed = by_index(self.logits.device)
+        planned = together(part, count) if indexed else part
 
-    def combined(self, voxels: NDArray[np.int64], weights: torch.Tensor) -> Patch:
+        def make() -> tuple[Plan, torch.Tensor]:
+            boxes = Boxes(seeds.voxels[planned], (1, 1, 1))
+            cotangents = self._cotangents(planned.stop - planned.start, (1, 1, 1))
+            cotangents[:, self.class_index, 0, 0, 0] = seeds.weights[planned]
+            plan = self.network.plan(boxes, self.slopes, self.domain)
+            if indexed:
+                plan = plan.by_index(self.logits)
+            return plan, sent(cotangents, self.logits.device)
+
+        plan, cotangents = seeds.known((*self._key, planned.start, planned.stop), make)
+        rows = slice(part.start - planned.start, part.stop - planned.start)
+        return self._pull(cotangents[rows], plan.part(rows))
+
+    def combined(self, seeds: Seeds) -> Patch:
         """Return the gradient of the weighted sum of output voxels: a row for each input."""
-        low, high = voxels.min(axis=0), voxels.max(axis=0) + 1
-        inputs, classes = self.logits.shape[:2]
-        seeds = self.logits.new_zeros((inputs, classes, *(int(n) for n in high - low)))
-        x, y, z = torch.from_numpy(voxels - low).to(seeds.device).T
-        seeds[:, self.class_index, x, y, z] = weights.to(seeds)
-        return self._pull(Patch(seeds, np.repeat(low[None], inputs, axis=0)))
+        inputs = len(self.logits)
 
-    def _pull(self, seeds: Patch) -> Patch:
+        def make() -> tuple[Plan, torch.Tensor]:
+            box = Box.of_voxels(seeds.voxels)
+            boxes = Boxes(np.repeat(ints(box.start)[None], inputs, axis=0), box.shape)
+            cotangents = self._cotangents(1, box.shape)
+            x, y, z = (seeds.voxels - box.start).T
+            cotangents[0, self.class_index, x, y, z] = seeds.weights.to(cotangents)
+            plan = self.network.plan(boxes, self.slopes, self.domain)  # all alike: in slices
+            return plan, sent(cotangents, self.logits.device)
+
+        plan, cotangents = seeds.known((*self._key, "combined", inputs), make)
+        return self._pull(cotangents.expand(inputs, -1, -1, -1, -1), plan)
+
+    @property
+    def _key(self) -> tuple[object, ...]:
+        """What a plan depends on beside the voxels."""
+        like = self.logits
+        return self.network, self.span, self.domain, self.class_index, like.device, like.dtype
+
+    def _cotangents(self, rows: int, size: Triple) -> torch.Tensor:
+        return torch.zeros((rows, self.logits.shape[1], *size), dtype=self.logits.dtype)
+
+    def _pull(self, cotangents: torch.Tensor, plan: Plan) -> Patch:
         with torch.no_grad():
-            laid_out = Patch(packed(seeds.values), seeds.base)
-            return self.network.pull(laid_out, self.slopes, self.sizes, self.domain)
+            seeds = cotangents.clone(memory_format=torch.channels_last_3d)
+            return self.network.pull(seeds, plan, self.slopes)

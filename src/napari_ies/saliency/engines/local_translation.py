@@ -145,7 +145,7 @@ def _add_function(step: fx.Node, nodes: list[Node], places: dict[fx.Node, int]) 
         width = sum(parts)
     elif step.target in (operator.add, operator.iadd, torch.add) and not step.kwargs:
         sources = tuple(places[_tensor(tensor)] for tensor in step.args)
-        layer, width = Sum(), max(_width(nodes, source) for source in sources)
+        layer, width = Sum(len(sources)), max(_width(nodes, source) for source in sources)
         if len({_width(nodes, source) for source in sources}) > 1:
             raise NotLocalError("it adds tensors of different widths")
     else:

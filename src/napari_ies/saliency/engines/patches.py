@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from napari_ies.geometry.box import Box, Triple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -19,6 +20,26 @@ if TYPE_CHECKING:
 def ints(values: Sequence[int]) -> NDArray[np.int64]:
     """Return indices or sizes as an array to compute with, int64 (3,)."""
     return np.asarray(values, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """Boxes of one size, one for each row.
+
+    Parameters
+    ----------
+    base
+        int64 (R, 3): where each row's box starts; it may reach beyond the domain.
+    size
+        Of every box.
+    """
+
+    base: NDArray[np.int64]
+    size: Triple
+
+    def part(self, rows: slice) -> Boxes:
+        """Return the boxes of some of the rows."""
+        return Boxes(self.base[rows], self.size)
 
 
 @dataclass(frozen=True)
@@ -32,10 +53,13 @@ class Patch:
     base
         int64 (R, 3): where each row's box starts; it may reach beyond the domain, where the
         values are zero.
+    landing
+        For rows that are moved by index: puts them on canvases of one box that holds them all.
     """
 
     values: torch.Tensor
     base: NDArray[np.int64]
+    landing: Callable[[torch.Tensor], torch.Tensor] | None = None
 
     @property
     def size(self) -> NDArray[np.int64]:
@@ -46,10 +70,6 @@ class Patch:
         """Return the box of one of the rows."""
         return Box(self.base[number], self.base[number] + self.size)
 
-    def row(self, number: int) -> Patch:
-        """Return one of the rows as a patch of its own."""
-        return Patch(self.values[number : number + 1], self.base[number : number + 1])
-
 
 @dataclass(frozen=True)
 class Kept:
@@ -57,53 +77,25 @@ class Kept:
 
     values: torch.Tensor
     box: Box
+    _padded: dict[tuple[Triple, Triple], torch.Tensor] = field(default_factory=dict)
 
     def part(self, box: Box) -> torch.Tensor:
         """Return the values on a box within this one."""
         return self.values[(..., *box.within(self.box))]
 
+    def padded(self, low: Triple, high: Triple) -> torch.Tensor:
+        """Return the values with margins of zeros and the channels last, (X, Y, Z, C); kept."""
+        key = low, high
+        if key not in self._padded:
+            margins = [n for pair in zip(reversed(low), reversed(high), strict=True) for n in pair]
+            values = functional.pad(self.values, margins) if any(margins) else self.values
+            self._padded[key] = packed(values)[0].permute(1, 2, 3, 0)
+        return self._padded[key]
+
 
 def packed(values: torch.Tensor) -> torch.Tensor:
     """Lay a volume out channels last: the layout in which 3-d convolutions run fastest."""
     return values.contiguous(memory_format=torch.channels_last_3d)
-
-
-def add_patches(one: Patch, other: Patch) -> Patch:
-    """Add two patches of the same rows."""
-    base = np.minimum(one.base, other.base)
-    size = np.maximum(
-        (one.base - base).max(axis=0) + one.size, (other.base - base).max(axis=0) + other.size
-    )
-    big, small = (one, other) if one.values.numel() >= other.values.numel() else (other, one)
-    fits = (big.size == size).all() and (big.base == base).all()
-    total = big.values if fits else place(big, base, triple(size))
-    for row, shift in enumerate(small.base - base):
-        total[(row, slice(None), *Box(shift, shift + small.size))] += small.values[row]
-    return Patch(total, base)
-
-
-def zero_outside(patch: Patch, domain: Triple) -> Patch:
-    """Set what lies outside a layer's domain to zero, in place."""
-    for axis, extent in enumerate(domain):
-        index = patch.base[:, axis, None] + np.arange(patch.values.shape[2 + axis])
-        inside = (index >= 0) & (index < extent)
-        if not inside.all():
-            shape = [len(inside), 1, 1, 1, 1]
-            shape[2 + axis] = inside.shape[1]
-            patch.values.mul_(torch.from_numpy(inside).to(patch.values.device).view(shape))
-    return patch
-
-
-def place(patch: Patch, start: NDArray[np.int64], size: Triple) -> torch.Tensor:
-    """Return a patch in boxes that start elsewhere; what would lie outside them is cut off."""
-    rows, channels = patch.values.shape[:2]
-    canvas = patch.values.new_zeros((rows, channels, *size))
-    for row, shift in enumerate(patch.base - start):
-        low = np.maximum(shift, 0)
-        high = np.minimum(shift + patch.size, size)
-        target, source = Box(low, high), Box(low - shift, high - shift)
-        canvas[(row, slice(None), *target)] = patch.values[(row, slice(None), *source)]
-    return canvas
 
 
 def triple(values: NDArray[np.int64]) -> Triple:

@@ -17,19 +17,17 @@ import torch
 from napari_ies.network.device import arithmetic
 from napari_ies.network.inference import network_logits
 from napari_ies.network.layers import out_of_place, see_layers, small_size, watched
-from napari_ies.saliency.engines.chunks import chunked, rows_within
+from napari_ies.saliency.engines.chunks import rows_within
 from napari_ies.saliency.engines.jacobian import Engine, Linearisation
 from napari_ies.saliency.engines.norms import rows_in_few_passes
 from napari_ies.saliency.engines.patches import Patch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from numpy.typing import NDArray
     from torch import nn
 
     from napari_ies.geometry.box import Box, Triple
     from napari_ies.network.model import SegmentationModel
+    from napari_ies.saliency.engines.plan import Seeds
 
 
 class LoopEngine(Engine):
@@ -102,31 +100,26 @@ class _WholeWindow(Linearisation):
     layer_bytes: int
     precision: str
 
-    def combined(self, voxels: NDArray[np.int64], weights: torch.Tensor) -> Patch:
+    def combined(self, seeds: Seeds) -> Patch:
+        (x, y, z), weights = self._known(seeds)
         cotangent = torch.zeros_like(self.logits)
-        x, y, z = self._at(voxels)
-        cotangent[:, x, y, z] = weights.to(cotangent, non_blocking=True)
+        cotangent[:, x, y, z] = weights
         return self._patch(self._pulled(cotangent))
 
-    def rows(
-        self, voxels: NDArray[np.int64], weights: torch.Tensor, memory: int
-    ) -> Iterator[tuple[slice, Patch]]:
-        at, weight = self._at(voxels), weights.to(self.logits, non_blocking=True)
+    def rows(self, seeds: Seeds, part: slice) -> Patch:
+        at, weights = self._known(seeds)
+        x, y, z = at[:, part]
+        cotangents = self.logits.new_zeros((len(x), *self.logits.shape))
+        cotangents[torch.arange(len(x), device=x.device), 0, x, y, z] = weights[part]
+        if len(x) == 1:
+            return self._patch(self._pulled(cotangents[0]))
+        # Not `is_grads_batched`: it runs most layers' passes in a loop over the rows.
+        return self._patch(torch.func.vmap(self._pulled)(cotangents)[:, 0])
 
-        def compute(part: slice) -> Patch:
-            count = part.stop - part.start
-            cotangents = self.logits.new_zeros((count, *self.logits.shape))
-            x, y, z = (index[part] for index in at)
-            cotangents[torch.arange(count, device=x.device), 0, x, y, z] = weight[part]
-            if count == 1:
-                return self._patch(self._pulled(cotangents[0]))
-            # Not `is_grads_batched`: it runs most layers' passes in a loop over the rows.
-            return self._patch(torch.func.vmap(self._pulled)(cotangents)[:, 0])
-
+    def rows_at_once(self, memory: int) -> int:
         # Measured for DynUNet, U-Net, UNETR and SwinUNETR: 2.1 to 3.1 times its largest layer's
         # input or output is held at once for a row; a convolution's own workspace comes to it.
-        size = rows_within(memory, 4 * self.layer_bytes, at_most=self.chunk)
-        yield from chunked(compute, len(voxels), size)
+        return rows_within(memory, 4 * self.layer_bytes, at_most=self.chunk)
 
     def _pulled(self, cotangent: torch.Tensor) -> torch.Tensor:
         with arithmetic(self.precision):
@@ -136,8 +129,15 @@ class _WholeWindow(Linearisation):
     def _patch(self, gradients: torch.Tensor) -> Patch:
         return Patch(gradients, np.zeros((len(gradients), 3), dtype=np.int64))
 
-    def _at(self, voxels: NDArray[np.int64]) -> tuple[torch.Tensor, ...]:
-        return tuple(torch.from_numpy(voxels).to(self.logits.device, non_blocking=True).T)
+    def _known(self, seeds: Seeds) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return where the seeds are, and their weights, on the device: the same in all samples."""
+        logits = self.logits
+
+        def make() -> tuple[torch.Tensor, torch.Tensor]:
+            at = torch.from_numpy(seeds.voxels).to(logits.device)
+            return at.T, seeds.weights.to(logits)
+
+        return seeds.known(("whole window", logits.device, logits.dtype), make)
 
 
 def graph_bytes(model: SegmentationModel) -> float:
