@@ -156,6 +156,7 @@ class WindowedEngine(Engine):
     """
 
     name = "windowed"
+    kept_forwards = 16
     shares_forwards = False
 
     def __init__(self, network: nn.Module, precision: str = "float32") -> None:
@@ -165,7 +166,7 @@ class WindowedEngine(Engine):
             self._local = self._local.convolving_in(torch.bfloat16)
 
     def forwards_kept(self, window: Triple, memory: int) -> int:
-        return KEPT_FORWARDS
+        return self.kept_forwards
 
     def samples_together(self, found: Sequence[Piece], device: torch.device, memory: int) -> int:
         most = CPU_SAMPLES if device.type == "cpu" else GPU_SAMPLES
@@ -213,8 +214,6 @@ class _Windowed(Linearisation):
 
 CPU_CHUNK, GPU_CHUNK = 8, 128
 """Rows at once in the windowed engine: on the CPU few, so that a click need not wait long."""
-KEPT_FORWARDS = 16
-"""Forwards of parts of windows that are held ready."""
 CPU_SAMPLES, GPU_SAMPLES = 2, 8
 """Noise samples of a mean at once in the windowed engine: deep layers are small, and their weights
 are read once for all; more than two gained nothing on the CPU (``docs/performance.md``)."""
