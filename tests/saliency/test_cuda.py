@@ -97,3 +97,17 @@ def test_the_peak_is_that_of_the_device():
     saliency = explain(on_cuda(model), case, MASK, n_samples=10)
     assert saliency.provenance["peak_memory_gib"] >= 0
     assert saliency.provenance["peak_memory_of"].startswith("device memory")
+
+
+@pytest.mark.parametrize("forward", ["sliding-window", "whole-volume"])
+@pytest.mark.parametrize("name", ["dynunet", "unet-instance", "unet-residual"])
+def test_rows_of_whole_windows_many_at_once(name, forward):
+    """Without an operation that vmap would run once for each row."""
+    model, case = small_model(name), random_case(SHAPE)
+    settings = {"aggregation": "max", "n_samples": 2, "forward": forward}
+    torch._C._functorch._set_vmap_fallback_enabled(False)
+    try:
+        saliency = explain(on_cuda(model), case, MASK, jacobian="batched", **settings)
+    finally:
+        torch._C._functorch._set_vmap_fallback_enabled(True)
+    assert_close(saliency.maps, explain(model, case, MASK, jacobian="loop", **settings).maps)
