@@ -17,7 +17,9 @@ import numpy as np
 import torch
 
 from napari_ies.geometry.box import Box, Triple
+from napari_ies.saliency.engines.local_layers import Affine, Concatenation, Pointwise, Sum
 from napari_ies.saliency.engines.local_translation import Node, translated
+from napari_ies.saliency.engines.moves import Cutting
 from napari_ies.saliency.engines.patches import Boxes, Kept, Patch, ints, packed
 from napari_ies.saliency.engines.plan import Join, Plan, Seeds, Step, by_index, sent, together
 
@@ -113,10 +115,13 @@ class LocalNetwork:
         logits = kept[len(self._nodes) - 1].part(span)
         return LocalLinearisation(self, slopes, span, domain, class_index, logits)
 
-    def plan(self, boxes: Boxes, slopes: dict[int, Kept], domain: Triple) -> Plan:
+    def plan(
+        self, boxes: Boxes, slopes: dict[int, Kept], domain: Triple, like: torch.Tensor | None
+    ) -> Plan:
         """Return how cotangents on boxes of the output go back to the input.
 
-        It depends on the boxes of the slopes, not on their values.
+        It depends on the boxes of the slopes, not on their values. By index where there is a
+        tensor to be like.
         """
         sizes, steps = self.sizes(domain), []
         waiting = {len(self._nodes) - 1: boxes}
@@ -134,8 +139,24 @@ class LocalNetwork:
                 else:
                     waiting[source] = part
                     joins.append(None)
-            steps.append(Step(index, route.moves, tuple(joins)))
-        return Plan(tuple(steps), waiting[-1])
+            moves = route.moves
+            if like is not None and all(map(self._cuts, node.inputs)):
+                moves = tuple(move for move in moves if not isinstance(move, Cutting))
+            steps.append(Step(index, moves, tuple(joins)))
+        plan = Plan(tuple(steps), waiting[-1])
+        return plan if like is None else plan.by_index(like)
+
+    def _cuts(self, index: int) -> bool:
+        """Whether by index a node's pull leaves nothing outside the domain.
+
+        Activations do so: slopes by index are 0 there.
+        """
+        if index < 0:
+            return False
+        node = self._nodes[index]
+        if isinstance(node.layer, Concatenation | Sum | Affine):
+            return all(map(self._cuts, node.inputs))
+        return isinstance(node.layer, Pointwise)
 
     def pull(self, seeds: torch.Tensor, plan: Plan, slopes: dict[int, Kept]) -> Patch:
         """Take cotangents of the output back to the input, as planned.
@@ -204,9 +225,8 @@ class LocalLinearisation:
             boxes = Boxes(seeds.voxels[planned], (1, 1, 1))
             cotangents = self._cotangents(planned.stop - planned.start, (1, 1, 1))
             cotangents[:, self.class_index, 0, 0, 0] = seeds.weights[planned]
-            plan = self.network.plan(boxes, self.slopes, self.domain)
-            if indexed:
-                plan = plan.by_index(self.logits)
+            like = self.logits if indexed else None
+            plan = self.network.plan(boxes, self.slopes, self.domain, like)
             return plan, sent(cotangents, self.logits.device)
 
         plan, cotangents = seeds.known((*self._key, planned.start, planned.stop), make)
@@ -223,7 +243,8 @@ class LocalLinearisation:
             cotangents = self._cotangents(1, box.shape)
             x, y, z = (seeds.voxels - box.start).T
             cotangents[0, self.class_index, x, y, z] = seeds.weights.to(cotangents)
-            plan = self.network.plan(boxes, self.slopes, self.domain)  # all alike: in slices
+            # All rows lie alike: in slices.
+            plan = self.network.plan(boxes, self.slopes, self.domain, None)
             return plan, sent(cotangents, self.logits.device)
 
         plan, cotangents = seeds.known((*self._key, "combined", inputs), make)
