@@ -25,7 +25,7 @@ from benchmarks.max_maps import max_map
 from benchmarks.mean_maps import mean_map_rows
 from benchmarks.prediction import first_overlay, segmentation
 from benchmarks.report import Report, Result
-from benchmarks.rows import work_per_row
+from benchmarks.rows import host_of_rows, work_per_row
 from benchmarks.settings import Settings
 from benchmarks.subjects import (
     NETWORKS,
@@ -76,6 +76,7 @@ def parts(subjects: Subjects, settings: Settings) -> list[Part]:
         Part("mean map", partial(mean_map_rows, ends, settings)),
         Part("whole windows", partial(whole_window_networks, subjects, settings)),
         Part("sliding-window max map", partial(max_map, third, settings, "sliding-window")),
+        Part("host's time for a row", partial(host_of_rows, subjects)),
         Part("one row", partial(work_per_row, subjects, settings)),
     ]
 

@@ -7,13 +7,12 @@ what the host needs to plan and to launch it.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks.usage import Counted
 from napari_ies.geometry.box import Box
 from napari_ies.saliency.engines.local_network import LocalNetwork
 from napari_ies.saliency.engines.moves import landed
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import nn
-
-VIEWS = ("view", "permute", "slice", "select", "expand", "split", "as_strided", "detach", "alias")
-"""Operations, or beginnings of their names, that launch nothing on a device."""
 
 
 @dataclass(frozen=True)
@@ -52,25 +48,6 @@ class HostTime:
     first_seconds: float
     launches: int
     operations: int
-
-
-class Counted(TorchDispatchMode):
-    """Counts the operations that PyTorch dispatches inside this context, by name."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.operations = Counter[str]()
-
-    def __torch_dispatch__(
-        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        self.operations[function.overloadpacket.__name__] += 1
-        return function(*args, **(kwargs or {}))
-
-    @property
-    def launches(self) -> int:
-        """How many of them are no views."""
-        return sum(n for name, n in self.operations.items() if not name.startswith(VIEWS))
 
 
 def chunk_on_meta(

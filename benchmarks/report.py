@@ -139,6 +139,8 @@ class Report:
 
 def duration(value: float) -> str:
     """Write a time in seconds as a person would."""
+    if value < 1e-3:
+        return f"{1e6 * value:.3g} µs"
     if value < 1:
         return f"{1000 * value:.3g} ms"
     if value < 120:

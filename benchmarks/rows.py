@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from benchmarks.host_time import host_time
 from benchmarks.literal import KeptForward
 from benchmarks.maps import max_reports, warm_up
-from benchmarks.report import Result, duration
+from benchmarks.report import Result, Target, duration
 from benchmarks.subjects import noisy_volume
 from benchmarks.timing import interleaved, matrix_product_peak, seconds, synchronise, threads
 from benchmarks.work import fewest_operations, operations
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from benchmarks.settings import Settings
     from benchmarks.subjects import Lesion, Subjects
     from napari_ies.network.model import SegmentationModel
+
+
+HOST_ROWS = (8, 64, 128)
+"""Chunks whose time of the host is measured."""
 
 
 def work_per_row(subjects: Subjects, settings: Settings) -> Iterator[Result]:
@@ -61,6 +67,27 @@ def work_per_row(subjects: Subjects, settings: Settings) -> Iterator[Result]:
             f"({fewest / times['ours'] / peak:.0%} by the minimum); {len(lesion.voxels)} rows"
             + ("" if model.device.type == "cpu" else f"; {duration(given)} of the host for a row"),
         )
+
+
+def host_of_rows(subjects: Subjects) -> Iterator[Result]:
+    """Measure what a row takes of the host, on no device, and what chunks launch."""
+    model = subjects.model
+    network = copy.deepcopy(model.network).to("meta")
+    x, y, z = model.profile.window
+    grid = np.indices((x, y, z)).reshape(3, -1).T
+    distance = ((grid - np.array([x, y, z]) // 2) ** 2).sum(axis=1)
+    ball = grid[np.sort(np.argsort(distance, kind="stable")[: HOST_ROWS[-1]])]
+    found = {rows: host_time(network, (x, y, z), ball, rows) for rows in HOST_ROWS}
+    largest = found[HOST_ROWS[-1]]
+    counts = ", ".join(f"{one.operations:,} of {rows}" for rows, one in found.items())
+    yield Result(
+        what=f"host's time for a row, chunk of {largest.rows} rows",
+        ours=duration(largest.seconds / largest.rows),
+        value=1e6 * largest.seconds / largest.rows,
+        target=Target(20, aim=8, at_least=False, unit=" µs"),
+        note=f"on PyTorch's meta device; {duration(largest.first_seconds / largest.rows)} in the "
+        f"first noise sample; {largest.launches:,} launches; operations for chunks: {counts}",
+    )
 
 
 def row_seconds(model: SegmentationModel, lesion: Lesion, forward: str) -> tuple[float, float]:

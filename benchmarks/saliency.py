@@ -28,7 +28,7 @@ from benchmarks.mean_maps import mean_map_rows
 from benchmarks.memory import peak_memory
 from benchmarks.prediction import first_overlay, segmentation
 from benchmarks.report import Report
-from benchmarks.rows import work_per_row
+from benchmarks.rows import host_of_rows, work_per_row
 from benchmarks.settings import N, Settings
 from benchmarks.subjects import demo_lesions, real_subjects, synthetic_subjects, tiny_subjects
 from benchmarks.timing import environment
@@ -53,6 +53,7 @@ class Row(StrEnum):
     MEMORY = "memory"
     SEGMENTATION = "segmentation"
     WORK = "work"
+    HOST = "host"
     PRECISION = "precision"
     SAMPLES = "samples"
 
@@ -78,6 +79,8 @@ def measure(
             yield from peak_memory(subjects, settings, real)
         elif row is Row.SEGMENTATION:
             yield from segmentation(subjects, settings)
+        elif row is Row.HOST:
+            yield from host_of_rows(subjects)
         elif row is Row.PRECISION:
             yield from choices.precisions(subjects, settings)
         elif row is Row.SAMPLES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,10 @@ from benchmarks.timing import synchronise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+VIEWS = ("view", "permute", "slice", "select", "expand", "split", "as_strided", "detach", "alias")
+"""Operations, or beginnings of their names, that launch nothing on a device."""
 
 
 @dataclass(frozen=True)
@@ -45,26 +50,32 @@ class Usage:
         )
 
 
-class Operations(TorchDispatchMode):
-    """Counts the operations that PyTorch dispatches inside this context."""
+class Counted(TorchDispatchMode):
+    """Counts the operations that PyTorch dispatches inside this context, by name."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.count = 0
+        self.operations = Counter[str]()
 
     def __torch_dispatch__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        self.count += 1
+        self.operations[function.overloadpacket.__name__] += 1
         return function(*args, **(kwargs or {}))
+
+    @property
+    def launches(self) -> int:
+        """How many of them are no views."""
+        return sum(n for name, n in self.operations.items() if not name.startswith(VIEWS))
 
 
 def used(work: Callable[[], object], device: torch.device) -> Usage:
     """Run a piece of work once more, on a card three times, and see what it uses."""
-    with Operations() as operations:
+    with Counted() as counted:
         work()
+    total = sum(counted.operations.values())
     if device.type != "cuda":
-        return Usage(operations.count)
+        return Usage(total)
     began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     began.record()
     work()
@@ -78,6 +89,4 @@ def used(work: Callable[[], object], device: torch.device) -> Usage:
         for event in seen.events() or ()
         if event.device_type == torch.autograd.DeviceType.CUDA
     ]
-    return Usage(
-        operations.count, len(kernels), sum(kernels) / 1e6, began.elapsed_time(ended) / 1e3
-    )
+    return Usage(total, len(kernels), sum(kernels) / 1e6, began.elapsed_time(ended) / 1e3)

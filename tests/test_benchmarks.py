@@ -38,7 +38,7 @@ def test_every_measurement_ends_in_a_positive_number(tiny, tmp_path):
     from benchmarks.memory import peak_of_max_map
     from benchmarks.prediction import first_overlay, segmentation
     from benchmarks.report import BEGIN, END, Report
-    from benchmarks.rows import work_per_row
+    from benchmarks.rows import host_of_rows, work_per_row
     from benchmarks.settings import Settings
 
     settings = Settings().smoke()
@@ -49,6 +49,7 @@ def test_every_measurement_ends_in_a_positive_number(tiny, tmp_path):
         *first_overlay(tiny, settings),
         *segmentation(tiny, settings),
         *work_per_row(tiny, settings),
+        *host_of_rows(tiny),
         *choices.precisions(tiny, settings),
         *choices.samples_together(tiny, settings),
     ]

@@ -62,11 +62,18 @@ def some_voxels(model, count):
 
 
 def rows_of(linear, voxels, memory=PLENTY):
-    seeds = Seeds(voxels, torch.linspace(0.5, 2, len(voxels), dtype=torch.float64))
-    at_once = linear.rows_at_once(memory)
-    starts = range(0, len(voxels), at_once)
-    parts = [slice(start, min(start + at_once, len(voxels))) for start in starts]
-    return torch.cat([linear.rows(seeds, part).values for part in parts])
+    weights = torch.linspace(0.5, 2, len(voxels), dtype=torch.float64)
+    return chunked_rows(linear, Seeds(voxels, weights), memory)
+
+
+def chunked_rows(linear, seeds, memory=PLENTY):
+    whole = Box.whole(linear.logits.shape[1:])
+    found = []
+    for _, landed in linear.chunks(seeds, slice(0, len(seeds.voxels)), memory, whole):
+        ((_, values, at),) = landed  # all of them at once: they share the window
+        assert at == tuple(whole)
+        found.append(values)
+    return torch.cat(found)
 
 
 @pytest.mark.parametrize(
@@ -96,8 +103,8 @@ def test_rows_are_the_same_in_any_chunk_and_order():
     for memory in (1, 3 * 4 * batched.layer_bytes, PLENTY):
         torch.testing.assert_close(rows_of(batched, voxels, memory), expected)
     weights = torch.linspace(0.5, 2, 7, dtype=torch.float64).flip(0)
-    patch = batched.rows(Seeds(voxels[::-1].copy(), weights), slice(0, 7))
-    torch.testing.assert_close(patch.values.flip(0), expected)
+    turned = chunked_rows(batched, Seeds(voxels[::-1].copy(), weights))
+    torch.testing.assert_close(turned.flip(0), expected)
 
 
 @pytest.mark.parametrize("affine", [True, False])

@@ -101,18 +101,17 @@ class _WholeWindow(Linearisation):
     precision: str
 
     def combined(self, seeds: Seeds) -> Patch:
+        (x, y, z), weights = self._known(seeds)
         cotangent = torch.zeros_like(self.logits)
-        (x, y, z), weights = self._sent(seeds)
         cotangent[:, x, y, z] = weights
         return self._patch(self._pulled(cotangent))
 
     def rows(self, seeds: Seeds, part: slice) -> Patch:
-        at, weights = self._sent(seeds)
-        count = part.stop - part.start
-        cotangents = self.logits.new_zeros((count, *self.logits.shape))
-        x, y, z = (index[part] for index in at)
-        cotangents[torch.arange(count, device=x.device), 0, x, y, z] = weights[part]
-        if count == 1:
+        at, weights = self._known(seeds)
+        x, y, z = at[:, part]
+        cotangents = self.logits.new_zeros((len(x), *self.logits.shape))
+        cotangents[torch.arange(len(x), device=x.device), 0, x, y, z] = weights[part]
+        if len(x) == 1:
             return self._patch(self._pulled(cotangents[0]))
         # Not `is_grads_batched`: it runs most layers' passes in a loop over the rows.
         return self._patch(torch.func.vmap(self._pulled)(cotangents)[:, 0])
@@ -130,15 +129,15 @@ class _WholeWindow(Linearisation):
     def _patch(self, gradients: torch.Tensor) -> Patch:
         return Patch(gradients, np.zeros((len(gradients), 3), dtype=np.int64))
 
-    def _sent(self, seeds: Seeds) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
-        """Return the seeds' indices and weights where the network is, sent once."""
-        device, dtype = self.logits.device, self.logits.dtype
+    def _known(self, seeds: Seeds) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return where the seeds are, and their weights, on the device: the same in all samples."""
+        logits = self.logits
 
-        def send() -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
-            at = torch.from_numpy(seeds.voxels).to(device, non_blocking=True)
-            return tuple(at.T), seeds.weights.to(device, dtype, non_blocking=True)
+        def make() -> tuple[torch.Tensor, torch.Tensor]:
+            at = torch.from_numpy(seeds.voxels).to(logits.device)
+            return at.T, seeds.weights.to(logits)
 
-        return seeds.known(("sent", device, dtype), send)
+        return seeds.known(("whole window", logits.device, logits.dtype), make)
 
 
 def graph_bytes(model: SegmentationModel) -> float:
