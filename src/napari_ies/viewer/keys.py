@@ -16,21 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Key:
-    """A key and what it does.
-
-    Parameters
-    ----------
-    key
-        As napari writes it, such as ``"Shift-N"``.
-    action
-        Name of what it does: see ``actions`` of the features.
-    does
-        The same in plain words, for the help page.
-    """
+    """A key and what it does."""
 
     key: str
+    """As napari writes it, such as ``"Shift-N"``."""
     action: str
+    """Name of what it does: see ``actions`` of the features."""
     does: str
+    """The same in plain words, for the help page."""
 
     @property
     def shown(self) -> str:

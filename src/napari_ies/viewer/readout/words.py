@@ -21,25 +21,17 @@ NO_ANSWER = "Explain a lesion to read off the numbers of its map."
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table.
-
-    Parameters
-    ----------
-    key
-        Column of :func:`napari_ies.saliency.reading_off.measures.measure`.
-    title
-        What it is called on the screen.
-    meaning
-        What it is, in plain words.
-    kind
-        ``"peak"`` (a value with its standard error), ``"mean"`` (a value with the bound of its
-        error) or ``"fraction"``.
-    """
+    """A row of the table."""
 
     key: str
+    """Column of :func:`napari_ies.saliency.reading_off.measures.measure`."""
     title: str
+    """What it is called on the screen."""
     meaning: str
+    """What it is, in plain words."""
     kind: str
+    """``"peak"`` (a value with its standard error), ``"mean"`` (a value with the bound of its
+    error) or ``"fraction"``."""
 
 
 _SIGN = (

@@ -47,28 +47,19 @@ VISIBLE_CHANGE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class RegionChoice:
-    """A region as it was chosen.
-
-    Parameters
-    ----------
-    source
-        The Labels layer it is painted in, or None.
-    subject
-        The lesion or region of the reading it is, or None. Without source and subject it is the
-        voxel at the crosshair.
-    value
-        The label in the layer; None for all labels.
-    only_part
-        Whether it is only the connected part of it at the crosshair.
-    crosshair
-        The stored voxel that the slices meet in, or None where they meet outside the images.
-    """
+    """A region as it was chosen."""
 
     source: Source | None = None
+    """The Labels layer it is painted in, or None."""
     subject: Subject | None = None
+    """The lesion or region of the reading it is, or None. Without source and subject it is the
+    voxel at the crosshair."""
     value: int | None = None
+    """The label in the layer; None for all labels."""
     only_part: bool = False
+    """Whether it is only the connected part of it at the crosshair."""
     crosshair: Voxel | None = None
+    """The stored voxel that the slices meet in, or None where they meet outside the images."""
 
 
 @dataclass(frozen=True, eq=False)

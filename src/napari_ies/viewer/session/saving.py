@@ -25,23 +25,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """What a reading holds at one moment, taken on the GUI thread.
-
-    Parameters
-    ----------
-    answers
-        The finished maps, with the network of each; None for one that is not loaded any more.
-    regions, notes
-        Masks by name, texts by subject.
-    request, selected
-        The settings asked for last, and what is looked at.
-    """
+    """What a reading holds at one moment, taken on the GUI thread."""
 
     answers: tuple[tuple[Answer, SegmentationModel | None], ...]
+    """The finished maps, with the network of each; None for one that is not loaded any more."""
     regions: Mapping[str, NDArray]  # type: ignore[type-arg]
+    """Masks by name."""
     notes: Mapping[Subject, str]
+    """Texts by subject."""
     request: SaliencyRequest
+    """The settings asked for last."""
     selected: Subject | None
+    """What is looked at."""
 
     @property
     def holds_work(self) -> bool:
@@ -51,47 +46,31 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Found:
-    """What lies where a session is to be saved.
-
-    Parameters
-    ----------
-    earlier
-        The session of the same case and checkpoint that was saved last, if there is one.
-    unread
-        A sentence for each session that cannot be read.
-    """
+    """What lies where a session is to be saved."""
 
     earlier: SessionSummary | None
+    """The session of the same case and checkpoint that was saved last, if there is one."""
     unread: tuple[str, ...]
+    """A sentence for each session that cannot be read."""
 
 
 @dataclass(eq=False)
 class Recording:
-    """A reading and its session on disk.
-
-    Parameters
-    ----------
-    reading
-        What is saved.
-    roots
-        Where its session's folder is made: in the first of them that lets it be written.
-    device
-        Name of the device that was asked for.
-    before
-        Where the same reading was saved until now, if anywhere.
-    writer
-        Adds to the session; None until it was begun.
-    known
-        The maps in the session, in its order: what each answers, and its revision, or None for
-        one that has not been read back yet; without a key what is missing or changed on disk.
-    """
+    """A reading and its session on disk."""
 
     reading: Reading
+    """What is saved."""
     roots: tuple[Path, ...]
+    """Where its session's folder is made: in the first of them that lets it be written."""
     device: str
+    """Name of the device that was asked for."""
     before: Path | None = None
+    """Where the same reading was saved until now, if anywhere."""
     writer: SessionWriter | None = None
+    """Adds to the session; None until it was begun."""
     known: list[tuple[Key | None, int | None]] = field(default_factory=list)
+    """The maps in the session, in its order: what each answers, and its revision, or None for one
+    that has not been read back yet; without a key what is missing or changed on disk."""
 
     planned: Path | None = None
     """Where its session will lie, as far as can be told before it is begun."""

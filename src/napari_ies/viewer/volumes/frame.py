@@ -31,24 +31,17 @@ class Frame:
 
     Layers are shown axis-aligned, because napari picks wrongly on an oblique layer; an oblique
     grid keeps its true affine on the case and in the files.
-
-    Parameters
-    ----------
-    reorientation
-        Stored axes to displayed axes.
-    scale
-        Voxel size in mm along each displayed axis.
-    translate
-        Where the centre of the first displayed voxel lies, in mm.
-    units
-        In which layers are placed here, those of the images they lie on: napari draws layers
-        whose units contradict each other by their bare numbers.
     """
 
     reorientation: Reorientation
+    """Stored axes to displayed axes."""
     scale: Point
+    """Voxel size in mm along each displayed axis."""
     translate: Point = (0.0, 0.0, 0.0)
+    """Where the centre of the first displayed voxel lies, in mm."""
     units: tuple[str, str, str] = MM
+    """In which layers are placed here, those of the images they lie on: napari draws layers whose
+    units contradict each other by their bare numbers."""
 
     @classmethod
     def of_grid(cls, affine: NDArray[np.float64], shape: Voxel) -> Frame:

@@ -27,24 +27,16 @@ STRAIGHT = 1e-4
 
 @dataclass(frozen=True)
 class LayerPlace:
-    """Where the voxels of a layer lie.
-
-    Parameters
-    ----------
-    turn
-        Axes of the layer's array to the axes of the world (inferior, posterior, left).
-    scale
-        Voxel size in mm along each world axis.
-    translate
-        Where the centre of the first voxel lies once turned, in mm.
-    units
-        The layer's own units, by name.
-    """
+    """Where the voxels of a layer lie."""
 
     turn: Reorientation
+    """Axes of the layer's array to the axes of the world (inferior, posterior, left)."""
     scale: Point
+    """Voxel size in mm along each world axis."""
     translate: Point
+    """Where the centre of the first voxel lies once turned, in mm."""
     units: tuple[str, str, str] = MM
+    """The layer's own units, by name."""
 
     @property
     def has_units(self) -> bool:
