@@ -41,25 +41,17 @@ OF_OTHERS = "--labels-of-others"
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """One thing to explain.
-
-    Parameters
-    ----------
-    subject
-        The lesion, or the region.
-    footprint
-        bool (X, Y, Z) on the case's grid, or what makes it when it is asked for.
-    notes
-        How it was taken from its file: plain sentences.
-    files
-        Records of the files it comes from by what they are: ``"labels"``, ``"mask"``,
-        ``"reference"``.
-    """
+    """One thing to explain."""
 
     subject: Subject
+    """The lesion, or the region."""
     footprint: ArrayLike
+    """bool (X, Y, Z) on the case's grid, or what makes it when it is asked for."""
     notes: tuple[str, ...] = ()
+    """How it was taken from its file: plain sentences."""
     files: Mapping[str, FileRecord] = field(default_factory=dict)
+    """Records of the files it comes from by what they are: ``"labels"``, ``"mask"``,
+    ``"reference"``."""
 
     @property
     def lesion(self) -> int | None:
@@ -84,19 +76,13 @@ class Target:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The lesions that there are to explain.
-
-    Parameters
-    ----------
-    labels
-        int32 (X, Y, Z), 0 for none.
-    notes, files
-        See :class:`Target`.
-    """
+    """The lesions that there are to explain."""
 
     labels: NDArray[np.int32]
+    """int32 (X, Y, Z), 0 for none."""
     notes: tuple[str, ...] = ()
     files: Mapping[str, FileRecord] = field(default_factory=dict)
+    """See :class:`Target`."""
 
 
 def lesion_targets(found: Found, wanted: Sequence[int], everything: bool) -> list[Target]:
