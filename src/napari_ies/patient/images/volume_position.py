@@ -42,21 +42,14 @@ LEAST_UPRIGHT = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Position:
-    """Where the voxels of a file lie.
-
-    Parameters
-    ----------
-    affine
-        Voxel indices to mm (RAS+), 4 x 4.
-    space
-        NIfTI's code for what they refer to.
-    notes
-        What the header says that a reader must know: plain sentences.
-    """
+    """Where the voxels of a file lie."""
 
     affine: NDArray[np.float64]
+    """Voxel indices to mm (RAS+), 4 x 4."""
     space: int
+    """NIfTI's code for what they refer to."""
     notes: tuple[str, ...]
+    """What the header says that a reader must know: plain sentences."""
 
 
 def position_of(content: Content, what: str) -> Position:
