@@ -28,33 +28,22 @@ logger = logging.getLogger("napari_ies")
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """A saliency on disk, and what its files say about it.
-
-    Parameters
-    ----------
-    path
-        The file that was asked for.
-    saliency
-        Read back.
-    subject
-        ``"lesion 3"`` or ``"region brainstem"``.
-    images
-        What it was computed from.
-    stem
-        What the names of its files begin with, for more files of that name.
-    sources
-        Where the images were, as its sidecar says it: BIDS URIs or names.
-    notes
-        What is to be said of it with the images: short phrases.
-    """
+    """A saliency on disk, and what its files say about it."""
 
     path: Path
+    """The file that was asked for."""
     saliency: Saliency
+    """Read back."""
     subject: str
+    """``"lesion 3"`` or ``"region brainstem"``."""
     images: tuple[SaliencyImage, ...]
+    """What it was computed from."""
     stem: str
+    """What the names of its files begin with, for more files of that name."""
     sources: tuple[str, ...] = ()
+    """Where the images were, as its sidecar says it: BIDS URIs or names."""
     notes: tuple[str, ...] = ()
+    """What is to be said of it with the images: short phrases."""
 
 
 def result_of(path: str | Path) -> Path:

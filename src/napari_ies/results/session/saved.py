@@ -36,24 +36,16 @@ logger = logging.getLogger("napari_ies")
 
 @dataclass(frozen=True, eq=False)
 class SavedImage:
-    """An image of the case.
-
-    Parameters
-    ----------
-    sequence
-        What it shows.
-    sha256
-        SHA-256 of the content it had.
-    made_here
-        Whether the session wrote the file, of a layer that had none.
-    volume
-        What its file holds, which was read once; None if that is missing or changed.
-    """
+    """An image of the case."""
 
     sequence: str
+    """What it shows."""
     sha256: str
+    """SHA-256 of the content it had."""
     made_here: bool
+    """Whether the session wrote the file, of a layer that had none."""
     volume: Volume | None
+    """What its file holds, which was read once; None if that is missing or changed."""
 
     @property
     def path(self) -> Path | None:
@@ -63,24 +55,16 @@ class SavedImage:
 
 @dataclass(frozen=True)
 class SavedCheckpoint:
-    """A network that segmented or explained.
-
-    Parameters
-    ----------
-    name
-        Of the checkpoint.
-    device
-        The device that was asked for.
-    sha256
-        SHA-256 of its file; empty for a network made in memory.
-    path
-        Its file, with the content it had; None if that is missing, changed or never was.
-    """
+    """A network that segmented or explained."""
 
     name: str
+    """Of the checkpoint."""
     device: str
+    """The device that was asked for."""
     sha256: str
+    """SHA-256 of its file; empty for a network made in memory."""
     path: Path | None
+    """Its file, with the content it had; None if that is missing, changed or never was."""
 
 
 @dataclass(frozen=True, eq=False)
