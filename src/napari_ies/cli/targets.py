@@ -54,24 +54,16 @@ class Target:
     ``"reference"``."""
 
     @property
-    def lesion(self) -> int | None:
-        """The lesion's label, if it is one."""
-        return self.subject if isinstance(self.subject, Lesion) else None
-
-    @property
-    def region(self) -> str | None:
-        """The region's name, if it is one."""
-        return self.subject if isinstance(self.subject, Region) else None
-
-    @property
     def name(self) -> str:
         """What it is called in a table: ``"3"`` or ``"region brainstem"``."""
-        return str(self.lesion) if self.region is None else f"region {self.region}"
+        return f"region {self.subject}" if isinstance(self.subject, Region) else str(self.subject)
 
     @property
     def step(self) -> str:
         """What it is called while it is explained: ``"Lesion 3"`` or ``"Region brainstem"``."""
-        return f"Lesion {self.name}" if self.region is None else self.name.capitalize()
+        if isinstance(self.subject, Region):
+            return self.name.capitalize()
+        return f"Lesion {self.name}"
 
 
 @dataclass(frozen=True, eq=False)
