@@ -13,9 +13,9 @@ from napari_ies.errors import CheckpointError
 from napari_ies.geometry.grid import Grid
 from napari_ies.patient.case import Case
 from napari_ies.patient.loading import case_of_volumes
+from napari_ies.printable import counted
 from napari_ies.results.names import sidecar_name
 from napari_ies.results.saliency import load_saliency
-from napari_ies.results.session.record import SessionEntry, counted
 from napari_ies.results.storage.json_files import expected_content, read_sidecar
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.images.volume import Volume
+    from napari_ies.results.session.record import SessionEntry
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.segmentation.segmentation import Segmentation

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_ies.geometry.box import Box
 from napari_ies.network.absent import why_absent
+from napari_ies.printable import counted
 from napari_ies.viewer.volumes.frame import Frame
 
 if TYPE_CHECKING:
@@ -137,13 +138,13 @@ class Reading:
         segmentation = self.segmentation
         count = len(segmentation.lesions)
         found = (
-            f"{count} lesion{'s' if count != 1 else ''} found on {segmentation.device}."
+            f"{counted(count, 'lesion')} found on {segmentation.device}."
             if count
             else f"No lesion above the probability {segmentation.threshold:g}; a lower threshold "
             "may find some."
         )
         told = len(segmentation.notes)
-        return f"{found} {told} note{'s' if told != 1 else ''} above the table." if told else found
+        return f"{found} {counted(told, 'note')} above the table." if told else found
 
     def displayed(self, subject: Subject) -> tuple[NDArray[np.bool_], Voxel]:
         """Return a subject's voxels in a displayed box, and that box's first displayed index."""
