@@ -64,17 +64,9 @@ def result_of(path: str | Path) -> Path:
 
 
 def load_explained(path: str | Path) -> Explained:
-    """Read a saliency with what is known about it.
+    """Read a saliency with what is known about it, by any one of its files.
 
-    Parameters
-    ----------
-    path
-        Any one of its files: a map, a standard error, the footprint, or a JSON beside them.
-
-    Raises
-    ------
-    ResultsError
-        If a file of it is missing, damaged or not written by napari-ies.
+    It is read, or refused, as :func:`~napari_ies.results.saliency.load_saliency` does.
     """
     path = Path(path).expanduser()
     saliency, content = read_saliency(path)

@@ -54,13 +54,7 @@ class Numbers:
 
 
 class Measuring:
-    """Measures the newest map asked about, in the background.
-
-    Parameters
-    ----------
-    lane
-        The thread that measures.
-    """
+    """Measures the newest map asked about, in the thread of a lane."""
 
     def __init__(self, lane: Lane) -> None:
         self.measured: Event[[Numbers]] = Event()
