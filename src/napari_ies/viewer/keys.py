@@ -111,8 +111,4 @@ class Keyboard:
 
 def _binding(action: Callable[[], Any]) -> Callable[[Any], None]:
     """Return an action as napari calls what is bound: with the viewer or the layer."""
-
-    def press(_: Any) -> None:
-        action()
-
-    return press
+    return lambda _: action()

@@ -126,16 +126,10 @@ class Source:
         """What was taken for granted of the layer, or converted: plain sentences."""
         told = []
         units = sorted({str(unit) for unit in self.place.units})
-        if self.affine is None and self.beside:
-            told.append(
-                f"The layer {self.name} did not say how the patient lies in it: it was placed as "
-                f"displayed beside {self.beside}."
-            )
-        elif self.affine is None:
-            told.append(
-                f"The layer {self.name} did not say how the patient lies in it: its axes were "
-                "taken as displayed, (inferior, posterior, left)."
-            )
+        if self.affine is None:
+            how = "its axes were taken as displayed, (inferior, posterior, left)"
+            how = f"it was placed as displayed beside {self.beside}" if self.beside else how
+            told.append(f"The layer {self.name} did not say how the patient lies in it: {how}.")
         if not self.place.has_units:
             told.append(
                 f"The layer {self.name} does not say its units ({', '.join(units)}): its voxel "
