@@ -116,14 +116,8 @@ def hemispheres(distances: NDArray[np.float64]) -> list[str]:
 class _Head:
     """A head at the working voxel size, ready to be compared with its mirror images.
 
-    Parameters
-    ----------
-    volumes
-        (C, X, Y, Z) intensities, 0 outside the head.
-    mask
-        (X, Y, Z) the head.
-    affine
-        Voxel indices to RAS+ millimetres.
+    It is given by (C, X, Y, Z) intensities, 0 outside the head, the head as a mask (X, Y, Z), and
+    the affine from voxel indices to RAS+ millimetres.
     """
 
     def __init__(

@@ -14,12 +14,11 @@ import numpy as np
 
 from napari_ies.errors import CaseError
 from napari_ies.geometry.orientation import Reorientation
+from napari_ies.viewer.volumes.frame import Point, point
 from napari_ies.viewer.volumes.units import MM, mm_of_axes, mm_per
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from napari_ies.viewer.volumes.frame import Point
 
 STRAIGHT = 1e-4
 """An axis may lean by this much per step along it: what rounding leaves of a rotation."""
@@ -104,8 +103,8 @@ def place_of(layer: Any) -> LayerPlace:
             translate[axis] -= scale[axis] * (shape[source] - 1)
     return LayerPlace(
         Reorientation((i, j, k), (bool(flips[0]), bool(flips[1]), bool(flips[2])), shape),
-        (float(scale[0]), float(scale[1]), float(scale[2])),
-        (float(translate[0]), float(translate[1]), float(translate[2])),
+        point(scale),
+        point(translate),
         (units[0], units[1], units[2]),
     )
 
