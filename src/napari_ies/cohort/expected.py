@@ -53,11 +53,12 @@ def left_to_do(
 ) -> list[CohortCase]:
     """Return the cases that a run would work on, and not find done already."""
     key = settings.key(model)
-    return [
-        case
-        for case in cases
-        if not is_done(read_record(folder, case), folder, hashes(case.files), key)
-    ]
+
+    def done(case: CohortCase) -> bool:
+        record = read_record(folder, case)
+        return record is not None and is_done(record, folder, hashes(case.files), key)
+
+    return [case for case in cases if not done(case)]
 
 
 def sampled(

@@ -88,11 +88,10 @@ def written(folder: Path, paths: Iterable[Path]) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): file_sha256(path) for path in sorted({*paths})}
 
 
-def is_done(record: CaseRecord | None, folder: Path, inputs: Mapping[str, str], key: str) -> bool:
+def is_done(record: CaseRecord, folder: Path, inputs: Mapping[str, str], key: str) -> bool:
     """Whether a case was done with these inputs and settings, and all files are as they were."""
-    if record is None or record.state != "done" or not inputs:
-        return False
-    if record.inputs != inputs or record.key != key:
+    same = inputs and (record.inputs, record.key) == (inputs, key)
+    if record.state != "done" or not same:
         return False
     for place in {(folder / name).parent for name in record.files}:
         finish_leftovers(place)
