@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import weakref
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
@@ -22,6 +22,9 @@ from synthetic_cohort import HEALTHY, OTHER_GRID, PLACES, PREFIXES, TARGET, UNRE
 from napari_ies.cohort import one_case
 from napari_ies.patient.case import Case
 from napari_ies.results.segmentation import load_segmentation
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 QUICK = ("--samples", 2)
 TIMES = {"peak_memory_gib", "peak_memory_of"}

@@ -215,7 +215,8 @@ def rehearse(
         terminal.show(
             f"By {expected.case.name} with {expected.lesions} lesions: "
             f"{about(expected.seconds)} and {mebibytes:.3g} MiB a case; all that is left takes "
-            f"{about(expected.seconds * len(left))} and {mebibytes * len(left):.3g} MiB in {out}."
+            f"{about(expected.seconds * len(left))} and {mebibytes * len(left):.3g} MiB in "
+            f"{folder.absolute()}."
         )
     elif left:
         terminal.show("None of the first cases could be tried, so nothing can be said of the time.")
