@@ -62,3 +62,8 @@ def joined(names: Iterable[object]) -> str:
     """List things in words: ``"a, b and c"``."""
     *first, last = map(str, names)
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def counted(count: int, word: str) -> str:
+    """Return such as ``1 map`` or ``2 maps``."""
+    return f"{count} {word}{'s' if count != 1 else ''}"

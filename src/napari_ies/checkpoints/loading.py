@@ -127,23 +127,16 @@ def inspect_checkpoint(path: str | Path) -> Inspection:
 
 @dataclass(frozen=True)
 class _Reading:
-    """One way to read a file: which of its tensors are which network.
-
-    Parameters
-    ----------
-    family, arguments, tensors
-        The network and its weights.
-    guessed
-        What the file leaves open, a sentence each.
-    weights
-        Which of several networks in the file it is, or None.
-    """
+    """One way to read a file: which of its tensors are which network."""
 
     family: Family
     arguments: dict[str, Any]
     tensors: dict[str, torch.Tensor]
+    """The network and its weights."""
     guessed: dict[str, str]
+    """What the file leaves open, a sentence each."""
     weights: str | None = None
+    """Which of several networks in the file it is, or None."""
 
 
 def _load(path: Path, spacing: Sequence[float] | None = None) -> tuple[nn.Module, Inspection]:

@@ -64,12 +64,10 @@ def figure_files(
         files = {distinct[0]: out}
     else:
         kind = settings.layout + ("dark" if settings.theme == "dark" else "")
-        names = {
-            result: result.name.replace("_desc-footprint_mask.nii.gz", "") for result in distinct
-        }
+        ending = f"_desc-{kind}_figure.{form or 'png'}"
         files = {
-            result: out / f"{name}_desc-{kind}_figure.{form or 'png'}"
-            for result, name in names.items()
+            result: out / f"{result.name.replace('_desc-footprint_mask.nii.gz', '')}{ending}"
+            for result in distinct
         }
     if len(set(files.values())) < len(files):
         raise FigureError(

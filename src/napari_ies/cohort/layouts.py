@@ -18,6 +18,7 @@ from napari_ies.results import anat_folder, prepare
 from napari_ies.results.storage.images import image_writer
 from napari_ies.results.storage.writing import write
 from napari_ies.saliency.case_explanations import completed
+from napari_ies.segmentation.subject import Lesion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +102,7 @@ def _maps(
     """Return each map of a lesion as it lies in the results, and what the scripts call it."""
     found = []
     for request in settings.requests:
-        names = names_of(case, request, label, None)["maps"]
+        names = names_of(case, request, Lesion(label))["maps"]
         sources = [anat_folder(folder, case) / name for name in names]
         if request.is_smoothgrad:
             called = _sequences(case)

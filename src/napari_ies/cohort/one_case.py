@@ -28,6 +28,7 @@ from napari_ies.results.provenance import file_record, other_images, other_netwo
 from napari_ies.results.segmentation import read_segmentation
 from napari_ies.results.storage.staging import finish_leftovers
 from napari_ies.segmentation.segmentation import segment_progressively
+from napari_ies.segmentation.subject import Lesion
 from napari_ies.versions import __version__
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def working_on(
                 measures[key] = report.result
             yield report.with_result(None)
     for lesion, request in measures:
-        names = every_name(names_of(case, request, lesion, None))
+        names = every_name(names_of(case, request, Lesion(lesion)))
         files += [place / name for name in names]
     if settings.layout == IES:
         files += write_as_scripts(folder, model, planned, case, segmentation, chosen, settings)

@@ -19,28 +19,19 @@ NOTHING_CHANGED = "No lesion changes its volume, or its mean probability by more
 
 @dataclass(frozen=True)
 class LesionChange:
-    """One lesion before and after.
-
-    Parameters
-    ----------
-    label
-        Its label before, or None for a lesion where none was marked before.
-    mean_before, mean_after
-        Mean probability over the voxels it had before; of a new lesion, over its voxels now.
-    volume_before_mm3
-        What the network marked of it: 0 for a new lesion, and for one of the reference only (FN).
-    volume_after_mm3
-        Volume of all that is marked now and shares a voxel with it; 0 if nothing does.
-    joined
-        Labels of other lesions that are marked as one with it now and were not before.
-    """
+    """One lesion before and after."""
 
     label: int | None
+    """Its label before, or None for a lesion where none was marked before."""
     mean_before: float
     mean_after: float
+    """Mean probability over the voxels it had before; of a new lesion, over its voxels now."""
     volume_before_mm3: float
+    """What the network marked of it: 0 for a new lesion, and for one of the reference only (FN)."""
     volume_after_mm3: float
+    """Volume of all that is marked now and shares a voxel with it; 0 if nothing does."""
     joined: tuple[int, ...] = ()
+    """Labels of other lesions that are marked as one with it now and were not before."""
 
     @property
     def noticeable(self) -> bool:

@@ -20,33 +20,23 @@ FIELD_OF_VIEW_MM = ((-84.0, 84.0), (-120.0, 84.0), (-68.0, 88.0))
 
 @dataclass(frozen=True, eq=False)
 class Anatomy:
-    """One patient's tissues on one grid, before any lesion.
-
-    Parameters
-    ----------
-    csf, grey, white
-        Fractions of cerebrospinal fluid, grey and white matter in each voxel, float32 (X, Y, Z);
-        they add up to 1 inside the brain and to 0 outside.
-    brain
-        Where the brain is, bool (X, Y, Z).
-    ventricles
-        The lateral and third ventricles, bool (X, Y, Z).
-    bulk_grey
-        Grey matter that is more than partial volume: cortex and nuclei, bool (X, Y, Z).
-    depth
-        Distance in mm to the surface of the brain, 0 outside, float32 (X, Y, Z).
-    affine
-        Voxel indices to mm in MNI space, RAS, (4, 4).
-    """
+    """One patient's tissues on one grid, before any lesion."""
 
     csf: NDArray[np.float32]
     grey: NDArray[np.float32]
     white: NDArray[np.float32]
+    """Fractions of cerebrospinal fluid, grey and white matter in each voxel, float32 (X, Y, Z);
+    they add up to 1 inside the brain and to 0 outside."""
     brain: NDArray[np.bool_]
+    """Where the brain is, bool (X, Y, Z)."""
     ventricles: NDArray[np.bool_]
+    """The lateral and third ventricles, bool (X, Y, Z)."""
     bulk_grey: NDArray[np.bool_]
+    """Grey matter that is more than partial volume: cortex and nuclei, bool (X, Y, Z)."""
     depth: NDArray[np.float32]
+    """Distance in mm to the surface of the brain, 0 outside, float32 (X, Y, Z)."""
     affine: NDArray[np.float64]
+    """Voxel indices to mm in MNI space, RAS, (4, 4)."""
 
     @property
     def spacing(self) -> float:

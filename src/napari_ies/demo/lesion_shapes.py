@@ -22,21 +22,14 @@ SMALLEST_LESION = 6
 
 @dataclass(frozen=True, eq=False)
 class Lesions:
-    """The lesions of one patient.
-
-    Parameters
-    ----------
-    membership
-        How much of each voxel is lesion, from 0 to 1 with soft edges, float32 (X, Y, Z).
-    contrast
-        How strong the lesion in each voxel is on both sequences, 1 on average, float32 (X, Y, Z).
-    mask
-        Where `membership` is more than a half, bool (X, Y, Z).
-    """
+    """The lesions of one patient."""
 
     membership: NDArray[np.float32]
+    """How much of each voxel is lesion, from 0 to 1 with soft edges, float32 (X, Y, Z)."""
     contrast: NDArray[np.float32]
+    """How strong the lesion in each voxel is on both sequences, 1 on average, float32 (X, Y, Z)."""
     mask: NDArray[np.bool_]
+    """Where `membership` is more than a half, bool (X, Y, Z)."""
 
 
 @dataclass(frozen=True, eq=False)

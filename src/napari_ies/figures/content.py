@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_ies.colour_maps import window_of
 from napari_ies.errors import FigureError
-from napari_ies.printable import printable
+from napari_ies.printable import counted, printable
 from napari_ies.versions import __version__
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class FigureContent:
         if not self.signed:
             layer = request.layer or saliency.provenance.get("layer")
             return ", ".join(["Grad-CAM++", *([f"layer {layer}"] if layer else []), *how])
-        samples = f"{saliency.n_used} sample{'s' if saliency.n_used != 1 else ''}"
+        samples = counted(saliency.n_used, "sample")
         if saliency.n_used < request.n_samples and request.tolerance is None:
             samples = f"{saliency.n_used} of {request.n_samples} samples"
         noise = f"noise {100 * request.noise:g} %"

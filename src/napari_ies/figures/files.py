@@ -81,7 +81,7 @@ def save_figure(
     form = figure_format(path)
     folder = prepare(path.parent, [path.name], overwrite=overwrite)
     written = figure_bytes(content, settings, form)
-    return write(folder, {path.name: lambda staged: _put(staged, written)})[0]
+    return write(folder, {path.name: lambda staged: staged.write_bytes(written)})[0]
 
 
 def figure_bytes(content: FigureContent, settings: FigureSettings, form: str) -> bytes:
@@ -89,10 +89,8 @@ def figure_bytes(content: FigureContent, settings: FigureSettings, form: str) ->
 
     Parameters
     ----------
-    content
-        What it shows.
-    settings
-        How.
+    content, settings
+        See :func:`~napari_ies.figures.drawing.draw_figure`.
     form
         ``"png"``, ``"svg"`` or ``"pdf"``.
     """
@@ -116,10 +114,8 @@ def figure_pixels(
 
     Parameters
     ----------
-    content
-        What it shows.
-    settings
-        How.
+    content, settings
+        See :func:`~napari_ies.figures.drawing.draw_figure`.
     dpi
         Pixels per inch of the page.
     """
@@ -147,7 +143,3 @@ def _metadata(content: FigureContent, form: str) -> dict[str, Any]:
     if form == "svg":
         return {"Title": title, "Description": method, "Creator": creator, "Date": None}
     return {"Title": title, "Subject": method, "Creator": creator, "CreationDate": None}
-
-
-def _put(path: Path, written: bytes) -> None:
-    path.write_bytes(written)

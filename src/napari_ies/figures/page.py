@@ -51,45 +51,31 @@ class Rectangle:
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture.
-
-    Parameters
-    ----------
-    sequence, where
-        What it shows.
-    overlay
-        Whether with the saliency and the lesion's outline.
-    place
-        Where it goes.
-    first
-        Whether it begins a row.
-    """
+    """One picture."""
 
     sequence: str
     where: Slice
+    """What it shows."""
     overlay: bool
+    """Whether with the saliency and the lesion's outline."""
     place: Rectangle
+    """Where it goes."""
     first: bool
+    """Whether it begins a row."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What the texts of a page take.
-
-    Parameters
-    ----------
-    lines
-        How many lines the method takes.
-    unit, legend
-        Width in mm of the colour bar's unit, and of the outline's legend (0 for none).
-    bars
-        How many colour bars there are.
-    """
+    """What the texts of a page take."""
 
     lines: int
+    """How many lines the method takes."""
     unit: float
+    """Width in mm of the colour bar's unit."""
     legend: float
+    """Width in mm of the outline's legend; 0 for none."""
     bars: int = 1
+    """How many colour bars there are."""
 
 
 @dataclass(frozen=True)
@@ -105,31 +91,23 @@ class Words:
 
 @dataclass(frozen=True)
 class Page:
-    """A figure's arrangement.
-
-    Parameters
-    ----------
-    width, height
-        Of the page, in mm.
-    panels
-        The pictures.
-    headings, names
-        The slices' texts above them, and the sequences' at the left, turned by a quarter.
-    bars, legend
-        Where the colour bars go, one below the other, and beside the first the legend of the
-        outline (of no width where there is none).
-    lines
-        Where the method's first line begins.
-    """
+    """A figure's arrangement."""
 
     width: float
     height: float
+    """Of the page, in mm."""
     panels: tuple[Panel, ...]
+    """The pictures."""
     headings: tuple[Words, ...]
+    """The slices' texts above them."""
     names: tuple[Words, ...]
+    """The sequences' at the left, turned by a quarter."""
     bars: tuple[Rectangle, ...]
+    """Where the colour bars go, one below the other."""
     legend: Rectangle
+    """Beside the first bar, that of the outline; of no width where there is none."""
     lines: float
+    """Where the method's first line begins."""
 
 
 @dataclass(frozen=True)

@@ -18,27 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scale:
-    """What the colours of one or several sequences stand for.
-
-    Parameters
-    ----------
-    sequences
-        Whose maps.
-    limit
-        Magnitude at which the colours end, in the map's unit.
-    signed
-        Whether they begin at minus the limit, or at 0.
-    exceeded
-        Whether a map has values beyond the limit.
-    label
-        Of the colour bar: of which sequence, if not of all, and the unit.
-    """
+    """What the colours of one or several sequences stand for."""
 
     sequences: tuple[str, ...]
+    """Whose maps."""
     limit: float
+    """Magnitude at which the colours end, in the map's unit."""
     signed: bool
+    """Whether they begin at minus the limit, or at 0."""
     exceeded: bool
+    """Whether a map has values beyond the limit."""
     label: str
+    """Of the colour bar: of which sequence, if not of all, and the unit."""
 
     def norm(self) -> Normalize:
         """Return values to colours, as matplotlib has it."""

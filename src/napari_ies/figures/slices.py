@@ -36,24 +36,16 @@ Window = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Slice:
-    """What is shown of one slice.
-
-    Parameters
-    ----------
-    plane
-        Its direction.
-    index
-        Which one, counted along the displayed axis.
-    window
-        What is shown of it, in mm.
-    position
-        Where it lies in the scanner, in mm along `plane.coordinate`, at the figure's centre.
-    """
+    """What is shown of one slice."""
 
     plane: Plane
+    """Its direction."""
     index: int
+    """Which one, counted along the displayed axis."""
     window: Window
+    """What is shown of it, in mm."""
     position: float
+    """Where it lies in the scanner, in mm along `plane.coordinate`, at the figure's centre."""
 
     @property
     def size(self) -> tuple[float, float]:

@@ -55,17 +55,14 @@ BEHIND_BAR = 0.35
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of the page around the images.
-
-    Parameters
-    ----------
-    page, text, faint
-        Background, text, and text of less importance.
-    """
+    """Colours of the page around the images."""
 
     page: str
+    """Background."""
     text: str
+    """Of text."""
     faint: str
+    """Of text of less importance."""
 
 
 THEMES = {

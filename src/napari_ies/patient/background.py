@@ -45,28 +45,19 @@ FAR = 1.0
 
 @dataclass(frozen=True)
 class Background:
-    """The value, or the values, of what is not the patient.
-
-    Parameters
-    ----------
-    value
-        The commonest, in the image's unit.
-    tolerance
-        Values this close to it are background too: half the file's own rounding step, or how far
-        an uneven background strays. 0 where the value is met exactly.
-    share
-        Of the volume that it fills, with all its values.
-    uneven
-        Whether it is not one value but values close to it.
-    others
-        Further values, such as that with which another program filled the corners.
-    """
+    """The value, or the values, of what is not the patient."""
 
     value: float
+    """The commonest, in the image's unit."""
     tolerance: float = 0.0
+    """Values this close to it are background too: half the file's own rounding step, or how far an
+    uneven background strays. 0 where the value is met exactly."""
     share: float = 0.0
+    """Of the volume that it fills, with all its values."""
     uneven: bool = False
+    """Whether it is not one value but values close to it."""
     others: tuple[float, ...] = ()
+    """Further values, such as that with which another program filled the corners."""
 
     @property
     def is_zero(self) -> bool:

@@ -74,21 +74,14 @@ _NUMBERED = re.compile(r"(?!(?:19|20)\d\d$)[a-z]{0,3}[-_ .]?\d+", re.I)
 
 @dataclass(frozen=True)
 class Identity:
-    """Whose result it is, as file names say it.
-
-    Parameters
-    ----------
-    subject
-        Label of the patient, ASCII letters and digits.
-    visit
-        Label of the visit (the BIDS session); empty if there is none.
-    notes
-        What a reader must know of how they were found: plain sentences.
-    """
+    """Whose result it is, as file names say it."""
 
     subject: str
+    """Label of the patient, ASCII letters and digits."""
     visit: str = ""
+    """Label of the visit (the BIDS session); empty if there is none."""
     notes: tuple[str, ...] = field(default=(), compare=False)
+    """What a reader must know of how they were found: plain sentences."""
 
     @property
     def text(self) -> str:

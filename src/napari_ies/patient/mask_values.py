@@ -212,11 +212,8 @@ def _labels_said(labels: NDArray[np.int32], present: NDArray[Any], name: str) ->
 def _refuse_graded(values: NDArray[Any], mask: NDArray[np.bool_], name: str) -> None:
     """Refuse whole numbers that are degrees, such as per cent, and no labels.
 
-    Raises
-    ------
-    CaseError
-        If there are many values, and most of them lie mostly in voxels with more neighbours of
-        other values than of their own; labels, touching each other or not, are solid.
+    They are many, and most of them lie mostly in voxels with more neighbours of other values than
+    of their own; labels, touching each other or not, are solid.
     """
     marked = _whole_numbers(values[mask])
     present, order = np.unique(marked, return_inverse=True)

@@ -38,24 +38,16 @@ MOST_OF_BRAIN = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Mask:
-    """What a file or layer marks, on a case's grid.
-
-    Parameters
-    ----------
-    values
-        bool (X, Y, Z), or int32 (X, Y, Z) lesion labels with 0 for none.
-    notes
-        How it was taken: plain sentences.
-    sha256
-        Of the file, or empty.
-    name
-        Of the file, or empty.
-    """
+    """What a file or layer marks, on a case's grid."""
 
     values: NDArray[Any]
+    """bool (X, Y, Z), or int32 (X, Y, Z) lesion labels with 0 for none."""
     notes: tuple[str, ...] = ()
+    """How it was taken: plain sentences."""
     sha256: str = ""
+    """Of the file, or empty."""
     name: str = ""
+    """Of the file, or empty."""
 
 
 def load_mask(path: str | Path, case: Case) -> NDArray[np.bool_]:

@@ -47,21 +47,14 @@ ON_MIDLINE_MM = 2.0
 
 @dataclass(frozen=True)
 class Midline:
-    """A sagittal plane.
-
-    Parameters
-    ----------
-    normal
-        Unit vector in the scanner's RAS+ millimetres that points to the patient's right.
-    offset
-        Distance of the plane from the origin along the normal, in mm.
-    symmetry
-        Correlation of the head with its mirror image, at most 1.
-    """
+    """A sagittal plane."""
 
     normal: tuple[float, float, float]
+    """Unit vector in the scanner's RAS+ millimetres that points to the patient's right."""
     offset: float
+    """Distance of the plane from the origin along the normal, in mm."""
     symmetry: float
+    """Correlation of the head with its mirror image, at most 1."""
 
     def signed_distance(self, points: ArrayLike) -> NDArray[np.float64]:
         """Return how far points lie from the plane, in mm: positive on the patient's right.
@@ -123,14 +116,8 @@ def hemispheres(distances: NDArray[np.float64]) -> list[str]:
 class _Head:
     """A head at the working voxel size, ready to be compared with its mirror images.
 
-    Parameters
-    ----------
-    volumes
-        (C, X, Y, Z) intensities, 0 outside the head.
-    mask
-        (X, Y, Z) the head.
-    affine
-        Voxel indices to RAS+ millimetres.
+    It is given by (C, X, Y, Z) intensities, 0 outside the head, the head as a mask (X, Y, Z), and
+    the affine from voxel indices to RAS+ millimetres.
     """
 
     def __init__(

@@ -17,19 +17,13 @@ METHODS = ("zscore-nonzero", "zscore", "minmax", "none")
 
 @dataclass(frozen=True)
 class Scaling:
-    """A linear change of intensities: ``(value - offset) / divisor``.
-
-    Parameters
-    ----------
-    offset, divisor
-        In the unit of the intensities.
-    background_is_zero
-        Whether voxels of the background become 0 instead of being scaled.
-    """
+    """A linear change of intensities: ``(value - offset) / divisor``."""
 
     offset: float = 0.0
     divisor: float = 1.0
+    """In the unit of the intensities."""
     background_is_zero: bool = False
+    """Whether voxels of the background become 0 instead of being scaled."""
 
     def apply(
         self, volume: NDArray[np.float32], inside: NDArray[np.bool_] | None = None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.errors import ResultsError
 from napari_ies.patient.identity import Identity
-from napari_ies.results.dataset import anat_folder, identity_of
+from napari_ies.results.dataset import anat_folder
 from napari_ies.results.provenance import data_digest
 from napari_ies.results.storage.json_files import read_sidecar
 from napari_ies.results.storage.writing import disk_errors
@@ -57,9 +58,10 @@ def told_apart(folder: str | Path, case: Case) -> tuple[Case, str]:
     if not own and case.subject in free:
         return case, ""
     label = (own or free)[0]
+    given = Identity(case.subject, case.visit).text
     note = (
-        f"{folder.absolute().name} holds results of other images as {identity_of(case).text}, so "
-        f"these are named sub-{label}; give the patient another label if that is not wanted."
+        f"{folder.absolute().name} holds results of other images as {given}, so these are named "
+        f"sub-{label}; give the patient another label if that is not wanted."
     )
     return replace(case, subject=label, notes=(*case.notes, note)), note
 
@@ -70,7 +72,6 @@ class _Contents:
     def __init__(self, case: Case) -> None:
         self._case = case
         self._files = {digest for digest in case.sha256 if digest}
-        self._data: set[str] | None = None
 
     def owns(self, folder: Path, label: str) -> bool | None:
         """Whether the results under a label are of these images; None if there are none."""
@@ -81,13 +82,12 @@ class _Contents:
                 continue  # no result of ours
             if recorded is not None:
                 files, data = recorded
-                return bool(files & self._files) or bool(data and data & self._values())
+                return bool(files & self._files) or bool(data and data & self._values)
         return None
 
+    @cached_property
     def _values(self) -> set[str]:
-        if self._data is None:
-            self._data = {data_digest(values) for values in self._case.data}
-        return self._data
+        return {data_digest(values) for values in self._case.data}
 
 
 def _recorded(content: dict[str, Any]) -> tuple[set[str], set[str]] | None:

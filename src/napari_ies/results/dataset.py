@@ -51,11 +51,6 @@ IGNORE = (
 """What BIDS has no name for, in the words of ``.bidsignore``."""
 
 
-def identity_of(case: Case) -> Identity:
-    """Return the labels of a case's patient and visit."""
-    return Identity(case.subject, case.visit)
-
-
 def anat_folder(root: str | Path, whose: Case | Identity) -> Path:
     """Return where a patient's results lie in a folder of results: ``sub-07/ses-1/anat``."""
     folders = Identity(whose.subject, whose.visit).folders

@@ -28,33 +28,22 @@ logger = logging.getLogger("napari_ies")
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """A saliency on disk, and what its files say about it.
-
-    Parameters
-    ----------
-    path
-        The file that was asked for.
-    saliency
-        Read back.
-    subject
-        ``"lesion 3"`` or ``"region brainstem"``.
-    images
-        What it was computed from.
-    stem
-        What the names of its files begin with, for more files of that name.
-    sources
-        Where the images were, as its sidecar says it: BIDS URIs or names.
-    notes
-        What is to be said of it with the images: short phrases.
-    """
+    """A saliency on disk, and what its files say about it."""
 
     path: Path
+    """The file that was asked for."""
     saliency: Saliency
+    """Read back."""
     subject: str
+    """``"lesion 3"`` or ``"region brainstem"``."""
     images: tuple[SaliencyImage, ...]
+    """What it was computed from."""
     stem: str
+    """What the names of its files begin with, for more files of that name."""
     sources: tuple[str, ...] = ()
+    """Where the images were, as its sidecar says it: BIDS URIs or names."""
     notes: tuple[str, ...] = ()
+    """What is to be said of it with the images: short phrases."""
 
 
 def result_of(path: str | Path) -> Path:
@@ -75,17 +64,9 @@ def result_of(path: str | Path) -> Path:
 
 
 def load_explained(path: str | Path) -> Explained:
-    """Read a saliency with what is known about it.
+    """Read a saliency with what is known about it, by any one of its files.
 
-    Parameters
-    ----------
-    path
-        Any one of its files: a map, a standard error, the footprint, or a JSON beside them.
-
-    Raises
-    ------
-    ResultsError
-        If a file of it is missing, damaged or not written by napari-ies.
+    It is read, or refused, as :func:`~napari_ies.results.saliency.load_saliency` does.
     """
     path = Path(path).expanduser()
     saliency, content = read_saliency(path)

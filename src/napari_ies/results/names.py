@@ -8,7 +8,11 @@ from napari_ies.errors import ResultsError
 from napari_ies.patient.bids_label import bids_label
 
 if TYPE_CHECKING:
+    from typing import Any
+
+    from napari_ies.patient.case import Case
     from napari_ies.saliency.request import SaliencyRequest
+    from napari_ies.segmentation.subject import Subject
 
 METHOD_LABELS = {"smoothgrad": "smoothgrad", "gradcam++": "gradcampp"}
 EXTENSIONS = (".nii.gz", ".json", ".tsv")
@@ -52,27 +56,24 @@ def stem(suffix: str, subject: str, visit: str = "", **entities: str | int | Non
 
 
 def saliency_stem(
-    subject: str,
+    case: Case,
     request: SaliencyRequest,
     *,
-    visit: str = "",
+    suffix: str = "saliency",
     sequence: str | None = None,
     lesion: int | None = None,
     region: str | None = None,
     run: int | None = None,
     desc: str | None = None,
-    suffix: str = "saliency",
 ) -> str:
     """Name one file of a saliency, without its extension, as :func:`stem` does.
 
     Parameters
     ----------
-    subject
-        Label of the patient.
-    request
-        Gives method and, for SmoothGrad, aggregation.
-    visit
-        Label of the visit, if there is one.
+    case, request
+        Give patient and visit; and method and, for SmoothGrad, aggregation.
+    suffix
+        What kind of file it is.
     sequence
         The map's sequence; left out for Grad-CAM++, whose map belongs to all of them.
     lesion, region
@@ -81,14 +82,12 @@ def saliency_stem(
         Tells maps apart that differ in settings no other entity names, such as the seed.
     desc
         What sets the file apart from the map itself: ``"standarderror"``, ``"footprint"``.
-    suffix
-        What kind of image it is.
     """
     smoothgrad = request.is_smoothgrad
     return stem(
         suffix,
-        subject,
-        visit,
+        case.subject,
+        case.visit,
         seq=sequence if smoothgrad else None,
         lesion=None if lesion is None else f"{lesion:03d}",
         region=region,
@@ -97,6 +96,11 @@ def saliency_stem(
         run=run,
         desc=desc,
     )
+
+
+def whose(subject: Subject) -> dict[str, Any]:
+    """Return what a map is about as arguments of :func:`saliency_stem`: ``{"lesion": 3}``."""
+    return {"lesion" if isinstance(subject, int) else "region": subject}
 
 
 def sidecar_name(name: str) -> str:

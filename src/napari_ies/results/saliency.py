@@ -33,21 +33,15 @@ if TYPE_CHECKING:
 
 
 def saliency_files(
-    subject: str,
-    request: SaliencyRequest,
-    sequences: Sequence[str],
-    *,
-    visit: str = "",
-    lesion: int | None = None,
-    region: str | None = None,
-    run: int | None = None,
+    case: Case, request: SaliencyRequest, sequences: Sequence[str], **whose: Any
 ) -> dict[str, Any]:
     """Name the files of a saliency, without writing anything.
 
     Parameters
     ----------
-    subject, request, visit, lesion, region, run
-        See :func:`~napari_ies.results.names.saliency_stem`; at most one of lesion and region.
+    case, request, **whose
+        See :func:`~napari_ies.results.names.saliency_stem`, of which `whose` are `lesion`,
+        `region` and `run`; at most one of lesion and region.
     sequences
         The sequences of the maps; Grad-CAM++ has one map, whatever its name.
 
@@ -62,16 +56,14 @@ def saliency_files(
     ResultsError
         If a name cannot be formed, or two sequences would share one.
     """
+    lesion, region = whose.get("lesion"), whose.get("region")
     if lesion is not None and region is not None:
         raise ResultsError(
             f"Both lesion {lesion} and region {region} were named; a map belongs to one of them."
         )
 
     def name(extension: str = ".nii.gz", **entities: Any) -> str:
-        stem = saliency_stem(
-            subject, request, visit=visit, lesion=lesion, region=region, run=run, **entities
-        )
-        return f"{stem}{extension}"
+        return saliency_stem(case, request, **whose, **entities) + extension
 
     maps = [name(sequence=sequence) for sequence in sequences]
     if len(set(maps)) != len(maps):
@@ -152,15 +144,8 @@ def save_saliency(
     root = None if flat else Path(folder).expanduser()
     if root is not None:
         case, _ = told_apart(root, case)
-    names = saliency_files(
-        case.subject,
-        saliency.request,
-        saliency.sequences,
-        visit=case.visit,
-        lesion=lesion,
-        region=region,
-        run=run,
-    )
+    whose = {"lesion": lesion, "region": region}
+    names = saliency_files(case, saliency.request, saliency.sequences, run=run, **whose)
     errors = saliency.standard_error
     obsolete = names.pop("standard_error") if errors is None else []
     common = _description(saliency, case, model, lesion, region) | {

@@ -155,21 +155,14 @@ def load_segmentation(
 
 @dataclass(frozen=True, eq=False)
 class SavedSegmentation:
-    """A segmentation on disk, and what its files say about it.
-
-    Parameters
-    ----------
-    segmentation
-        Read back.
-    content
-        All that its sidecar says.
-    labels
-        Record of the file of its labels, see :func:`~napari_ies.results.provenance.file_record`.
-    """
+    """A segmentation on disk, and what its files say about it."""
 
     segmentation: Segmentation
+    """Read back."""
     content: Mapping[str, Any]
+    """All that its sidecar says."""
     labels: Mapping[str, str | None]
+    """Record of the file of its labels, see :func:`~napari_ies.results.provenance.file_record`."""
 
 
 def read_segmentation(

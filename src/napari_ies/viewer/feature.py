@@ -21,33 +21,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Services:
-    """What every feature shares; plain classes, so that the type check sees each use of them.
-
-    Parameters
-    ----------
-    viewer
-        The napari viewer, or the proxy that plugins get.
-    state
-        What the window knows.
-    explaining
-        Selects and explains.
-    scene
-        The only editor of layers.
-    link
-        What happens in the viewer: clicks, layers that come and go.
-    work
-        Runs what takes time.
-    tell
-        The one way to say something.
-    """
+    """What every feature shares; plain classes, so that the type check sees each use of them."""
 
     viewer: Any
+    """The napari viewer, or the proxy that plugins get."""
     state: State
+    """What the window knows."""
     explaining: Explaining
+    """Selects and explains."""
     scene: Scene
+    """The only editor of layers."""
     link: ViewerLink
+    """What happens in the viewer: clicks, layers that come and go."""
     work: Runner
+    """Runs what takes time."""
     tell: Tell
+    """The one way to say something."""
 
 
 class Place(Enum):
@@ -75,22 +64,16 @@ class Place(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """Widgets and where the panel puts them.
-
-    Parameters
-    ----------
-    place
-        Where.
-    widgets
-        What, one below the other.
-    title, tooltip
-        Of the section or tab.
-    """
+    """Widgets and where the panel puts them."""
 
     place: Place
+    """Where."""
     widgets: Sequence[QWidget]
+    """What, one below the other."""
     title: str = ""
+    """Of the section or tab."""
     tooltip: str = ""
+    """Of that, too."""
 
 
 class Feature:

@@ -16,21 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Key:
-    """A key and what it does.
-
-    Parameters
-    ----------
-    key
-        As napari writes it, such as ``"Shift-N"``.
-    action
-        Name of what it does: see ``actions`` of the features.
-    does
-        The same in plain words, for the help page.
-    """
+    """A key and what it does."""
 
     key: str
+    """As napari writes it, such as ``"Shift-N"``."""
     action: str
+    """Name of what it does: see ``actions`` of the features."""
     does: str
+    """The same in plain words, for the help page."""
 
     @property
     def shown(self) -> str:
@@ -118,8 +111,4 @@ class Keyboard:
 
 def _binding(action: Callable[[], Any]) -> Callable[[Any], None]:
     """Return an action as napari calls what is bound: with the viewer or the layer."""
-
-    def press(_: Any) -> None:
-        action()
-
-    return press
+    return lambda _: action()

@@ -96,62 +96,42 @@ class Shapes(dict[str, tuple[int, ...]]):
 
 @dataclass(frozen=True)
 class Recognition:
-    """What keys and shapes tell about a network.
-
-    Parameters
-    ----------
-    arguments
-        Keyword arguments of the network's class, as few as describe it: those that equal the
-        class's defaults are left out.
-    guessed
-        What the weights do not tell: a plain sentence for each argument's name.
-    """
+    """What keys and shapes tell about a network."""
 
     arguments: dict[str, Any]
+    """Keyword arguments of the network's class, as few as describe it: those that equal the class's
+    defaults are left out."""
     guessed: dict[str, str]
+    """What the weights do not tell: a plain sentence for each argument's name."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """A family of networks.
-
-    Parameters
-    ----------
-    architecture
-        Name of the class in `monai.networks.nets`.
-    parts
-        Names of the parts that its networks are made of: each key starts with one.
-    recognise
-        From `Shapes` to a `Recognition`, or None for another family's. Raises `CheckpointError`
-        for this family's when a tensor it needs is missing, or it is not 3-d.
-    argument_names
-        The keyword arguments that a sidecar may set.
-    divisor
-        From the arguments to the numbers, one per axis, that the input's sizes are multiples of.
-    fixed_size
-        From the arguments to the only input size in voxels, or None.
-    inert
-        From the arguments to a pattern of keys that some versions of MONAI save or leave out and
-        that no output depends on, or that repeat other keys; None where there are none.
-    required
-        Arguments without which there is no network.
-    threshold
-        Probability from which the authors of Spagnolo et al. 2026 (doi:10.1038/s41598-026-36560-9)
-        count a voxel as lesion with such a network.
-    renamed
-        From a key as earlier versions of MONAI saved it to that of today.
-    """
+    """A family of networks."""
 
     architecture: str
+    """Name of the class in `monai.networks.nets`."""
     parts: frozenset[str]
+    """Names of the parts that its networks are made of: each key starts with one."""
     recognise: Callable[[Shapes], Recognition | None]
+    """From `Shapes` to a `Recognition`, or None for another family's. Raises `CheckpointError` for
+    this family's when a tensor it needs is missing, or it is not 3-d."""
     argument_names: frozenset[str]
+    """The keyword arguments that a sidecar may set."""
     divisor: Callable[[Mapping[str, Any]], tuple[int, int, int]]
+    """From the arguments to the numbers, one per axis, that the input's sizes are multiples of."""
     required: tuple[str, ...]
+    """Arguments without which there is no network."""
     threshold: float
+    """Probability from which the authors of Spagnolo et al. 2026 (doi:10.1038/s41598-026-36560-9)
+    count a voxel as lesion with such a network."""
     fixed_size: Callable[[Mapping[str, Any]], tuple[int, int, int] | None] = lambda arguments: None
+    """From the arguments to the only input size in voxels, or None."""
     inert: Callable[[Mapping[str, Any]], re.Pattern[str] | None] = lambda arguments: None
+    """From the arguments to a pattern of keys that some versions of MONAI save or leave out and
+    that no output depends on, or that repeat other keys; None where there are none."""
     renamed: Callable[[str], str] = str
+    """From a key as earlier versions of MONAI saved it to that of today."""
 
 
 def names(text: str) -> frozenset[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_ies.checkpoints.families.family import (
     Family,
@@ -13,9 +13,6 @@ from napari_ies.checkpoints.families.family import (
     names,
     total_stride,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _LAYERS = {"norm": ".adn.N.", "act": ".adn.A."}
 _STRIDES_ARE_GUESSED = (
@@ -117,10 +114,6 @@ def _renamed(key: str) -> str:
     return re.sub(r"\.(norm|act)\.(?=[^.]+$)", lambda old: _LAYERS[old.group(1)], key)
 
 
-def _divisor(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
-    return total_stride(arguments["strides"][: len(arguments["channels"]) - 1])
-
-
 FAMILY = Family(
     architecture="UNet",
     parts=names("model"),
@@ -129,7 +122,7 @@ FAMILY = Family(
         "spatial_dims in_channels out_channels channels strides kernel_size up_kernel_size "
         "num_res_units act norm dropout bias adn_ordering"
     ),
-    divisor=_divisor,
+    divisor=lambda arguments: total_stride(arguments["strides"][: len(arguments["channels"]) - 1]),
     required=("in_channels", "out_channels", "channels", "strides"),
     threshold=0.3,
     renamed=_renamed,

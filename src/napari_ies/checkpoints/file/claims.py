@@ -41,25 +41,18 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class StorageClaim:
-    """Where numbers are said to lie.
-
-    Parameters
-    ----------
-    key
-        Name of the record that holds them.
-    kind
-        Such as ``"FloatStorage"``.
-    count
-        How many numbers there are.
-    start, view
-        First number and number of numbers of the part that is meant; `view` is None for all.
-    """
+    """Where numbers are said to lie."""
 
     key: str
+    """Name of the record that holds them."""
     kind: str
+    """Such as ``"FloatStorage"``."""
     count: int
+    """How many numbers there are."""
     start: int = 0
+    """First number of the part that is meant."""
     view: int | None = None
+    """Number of numbers of that part; None for all."""
 
 
 class AnyTensor:
@@ -68,23 +61,16 @@ class AnyTensor:
 
 @dataclass(frozen=True, eq=False)
 class TensorClaim(AnyTensor):
-    """A tensor that is numbers in a storage.
-
-    Parameters
-    ----------
-    storage
-        Where its numbers lie.
-    offset, size, stride
-        Which of them are its own.
-    stated
-        Such as ``"float8_e5m2"``; empty for the storage's own.
-    """
+    """A tensor that is numbers in a storage."""
 
     storage: StorageClaim
+    """Where its numbers lie."""
     offset: int
     size: tuple[int, ...]
     stride: tuple[int, ...]
+    """Which of them are its own."""
     stated: str = ""
+    """Such as ``"float8_e5m2"``; empty for the storage's own."""
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -39,29 +39,20 @@ _RATHER_NOT = ("ema", "swa", "averag", "shadow", "teacher", "exp_avg", "momentum
 
 @dataclass(frozen=True)
 class Group:
-    """Tensors that a family takes for a network of its own.
-
-    Parameters
-    ----------
-    table, prefix
-        Where they lie: the table, and what their keys start with in it (empty, or with a dot at
-        the end).
-    tensors
-        By their keys in the network.
-    family
-        That takes them.
-    recognition
-        What it says about them; None if it can say no more than `error`.
-    error
-        Why the family cannot use them.
-    """
+    """Tensors that a family takes for a network of its own."""
 
     table: str
+    """Where they lie."""
     prefix: str
+    """What their keys start with in it: empty, or with a dot at the end."""
     tensors: dict[str, torch.Tensor]
+    """By their keys in the network."""
     family: Family
+    """That takes them."""
     recognition: Recognition | None = None
+    """What it says about them; None if it can say no more than `error`."""
     error: CheckpointError | None = None
+    """Why the family cannot use them."""
 
     @property
     def size(self) -> int:

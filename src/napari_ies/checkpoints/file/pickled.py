@@ -40,22 +40,15 @@ class NamesObjectError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Pickled:
-    """What a pickle says.
-
-    Parameters
-    ----------
-    content
-        Dictionaries, lists, tuples, texts and numbers, and tensors as they are claimed;
-        what else there may be is left out.
-    storages
-        Where numbers are said to lie, by the key of the record.
-    tensors
-        Every tensor that it describes, whether or not it is part of the content.
-    """
+    """What a pickle says."""
 
     content: Any
+    """Dictionaries, lists, tuples, texts and numbers, and tensors as they are claimed; what else
+    there may be is left out."""
     storages: Mapping[str, StorageClaim]
+    """Where numbers are said to lie, by the key of the record."""
     tensors: tuple[AnyTensor, ...]
+    """Every tensor that it describes, whether or not it is part of the content."""
 
 
 def read_pickle(stream: BinaryIO) -> Pickled:

@@ -42,22 +42,15 @@ _RE_SAVE = "re-save it where it was trained with torch.save(network.state_dict()
 
 @dataclass(frozen=True, eq=False)
 class StateFile:
-    """What was read of a checkpoint file.
-
-    Parameters
-    ----------
-    tables
-        Each table's tensors on the CPU by key, in the file's order. They may share their numbers,
-        and are not to be written to.
-    sha256
-        SHA-256 in hexadecimal of the bytes that were read.
-    size
-        How many these are, unpacked where the file is compressed.
-    """
+    """What was read of a checkpoint file."""
 
     tables: Tables
+    """Each table's tensors on the CPU by key, in the file's order. They may share their numbers,
+    and are not to be written to."""
     sha256: str
+    """SHA-256 in hexadecimal of the bytes that were read."""
     size: int
+    """How many these are, unpacked where the file is compressed."""
 
 
 def read_state_file(path: Path) -> StateFile:

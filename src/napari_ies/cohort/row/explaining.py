@@ -17,8 +17,10 @@ from napari_ies.results import (
     save_saliency,
 )
 from napari_ies.results.earlier import EarlierMaps, read_measures
+from napari_ies.results.names import whose
 from napari_ies.results.storage.staging import finish_leftovers
 from napari_ies.saliency.explanation import explain_request, explain_together
+from napari_ies.segmentation.subject import Lesion, Region
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from napari_ies.progress import Progress
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
+    from napari_ies.segmentation.subject import Subject
 
 LONGEST_LABEL = 2**31 - 1
 """No lesion has a longer number in the names of its files."""
@@ -78,16 +81,16 @@ def check_place(
     ResultsError
         If the folder cannot be used, or a name cannot be one.
     """
-    named: list[tuple[int | None, str | None]] = [(None, label(stem_of(file))) for file in regions]
-    repeated = [region for (_, region), count in Counter(named).items() if count > 1]
+    named: list[Subject] = [Region(label(stem_of(file))) for file in regions]
+    repeated = [region for region, count in Counter(named).items() if count > 1]
     if repeated:
         raise ResultsError(
             f"Two masks would both be named region-{repeated[0]}; give their files names that "
             "differ in letters or digits."
         )
     if lesions:
-        named.append((LONGEST_LABEL, None))
-    files = [name for one in named for name in every_name(names_of(case, request, *one))]
+        named.append(Lesion(LONGEST_LABEL))
+    files = [name for one in named for name in every_name(names_of(case, request, one))]
     prepare(folder, [str(anat_folder("", case) / name) for name in files], overwrite=True)
 
 
@@ -128,7 +131,7 @@ def split_targets(
     earlier = EarlierMaps(place, model, case, request, same_device=same_device)
     todo, there, files = [], {}, []
     for target in targets:
-        names = names_of(case, request, target.lesion, target.region)
+        names = names_of(case, request, target.subject)
         measures, hindrance = earlier.find(names, target.footprint, target.files)
         if measures is not None:
             there[target.name] = measures
@@ -144,14 +147,9 @@ def split_targets(
     return todo, there
 
 
-def names_of(
-    case: Case, request: SaliencyRequest, lesion: int | None, region: str | None
-) -> dict[str, Any]:
+def names_of(case: Case, request: SaliencyRequest, subject: Subject) -> dict[str, Any]:
     """Name the files of a map, see :func:`~napari_ies.results.saliency.saliency_files`."""
-    sequences = request.maps_of(case.sequences)
-    return saliency_files(
-        case.subject, request, sequences, visit=case.visit, lesion=lesion, region=region
-    )
+    return saliency_files(case, request, request.maps_of(case.sequences), **whose(subject))
 
 
 def explain_targets(
@@ -182,9 +180,8 @@ def explain_targets(
                 _with_origin(report.result, target),
                 case=case,
                 model=model,
-                lesion=target.lesion,
-                region=target.region,
                 overwrite=overwrite,
+                **whose(target.subject),
             )
             measures = read_measures(written[-2])
         told = report.with_result(measures)

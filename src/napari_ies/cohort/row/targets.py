@@ -41,62 +41,40 @@ OF_OTHERS = "--labels-of-others"
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """One thing to explain.
-
-    Parameters
-    ----------
-    subject
-        The lesion, or the region.
-    footprint
-        bool (X, Y, Z) on the case's grid, or what makes it when it is asked for.
-    notes
-        How it was taken from its file: plain sentences.
-    files
-        Records of the files it comes from by what they are: ``"labels"``, ``"mask"``,
-        ``"reference"``.
-    """
+    """One thing to explain."""
 
     subject: Subject
+    """The lesion, or the region."""
     footprint: ArrayLike
+    """bool (X, Y, Z) on the case's grid, or what makes it when it is asked for."""
     notes: tuple[str, ...] = ()
+    """How it was taken from its file: plain sentences."""
     files: Mapping[str, FileRecord] = field(default_factory=dict)
-
-    @property
-    def lesion(self) -> int | None:
-        """The lesion's label, if it is one."""
-        return self.subject if isinstance(self.subject, Lesion) else None
-
-    @property
-    def region(self) -> str | None:
-        """The region's name, if it is one."""
-        return self.subject if isinstance(self.subject, Region) else None
+    """Records of the files it comes from by what they are: ``"labels"``, ``"mask"``,
+    ``"reference"``."""
 
     @property
     def name(self) -> str:
         """What it is called in a table: ``"3"`` or ``"region brainstem"``."""
-        return str(self.lesion) if self.region is None else f"region {self.region}"
+        return f"region {self.subject}" if isinstance(self.subject, Region) else str(self.subject)
 
     @property
     def step(self) -> str:
         """What it is called while it is explained: ``"Lesion 3"`` or ``"Region brainstem"``."""
-        return f"Lesion {self.name}" if self.region is None else self.name.capitalize()
+        if isinstance(self.subject, Region):
+            return self.name.capitalize()
+        return f"Lesion {self.name}"
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The lesions that there are to explain.
-
-    Parameters
-    ----------
-    labels
-        int32 (X, Y, Z), 0 for none.
-    notes, files
-        See :class:`Target`.
-    """
+    """The lesions that there are to explain."""
 
     labels: NDArray[np.int32]
+    """int32 (X, Y, Z), 0 for none."""
     notes: tuple[str, ...] = ()
     files: Mapping[str, FileRecord] = field(default_factory=dict)
+    """See :class:`Target`."""
 
 
 def lesion_targets(found: Found, wanted: Sequence[int], everything: bool) -> list[Target]:

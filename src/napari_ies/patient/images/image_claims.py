@@ -30,24 +30,16 @@ _MGH_VALUES_AT = 284
 
 @dataclass(frozen=True)
 class Claim:
-    """What a header says of the values.
-
-    Parameters
-    ----------
-    shape
-        All sizes, whatever they are.
-    dtype
-        Of the values.
-    start
-        Where they begin in the unpacked file.
-    notes
-        What the header says that contradicts itself: plain sentences.
-    """
+    """What a header says of the values."""
 
     shape: tuple[int, ...]
+    """All sizes, whatever they are."""
     dtype: np.dtype[Any]
+    """Of the values."""
     start: int = 0
+    """Where they begin in the unpacked file."""
     notes: tuple[str, ...] = ()
+    """What the header says that contradicts itself: plain sentences."""
 
     @property
     def volume(self) -> tuple[int, int, int]:

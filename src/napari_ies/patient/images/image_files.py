@@ -61,24 +61,16 @@ class _LenientImage(nib.Nifti1Image):  # type: ignore[misc]
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """An image file as it was read.
-
-    Parameters
-    ----------
-    image
-        nibabel's, of one 3-d volume; its values are in memory, not in the file.
-    shape
-        Its three sizes.
-    sha256
-        Of the file that holds the values, in hexadecimal.
-    notes
-        What was mended: plain sentences.
-    """
+    """An image file as it was read."""
 
     image: Any
+    """nibabel's, of one 3-d volume; its values are in memory, not in the file."""
     shape: tuple[int, int, int]
+    """Its three sizes."""
     sha256: str
+    """Of the file that holds the values, in hexadecimal."""
     notes: tuple[str, ...] = ()
+    """What was mended: plain sentences."""
 
 
 def open_image(path: Path, content: bytes = b"") -> Content:

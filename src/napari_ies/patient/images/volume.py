@@ -21,34 +21,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """One 3-d image.
-
-    Parameters
-    ----------
-    path
-        The file, or None for what came from none, such as a layer of the viewer.
-    data
-        float32 (X, Y, Z), voxels as stored, values with the file's scale and offset applied; of
-        the file's own type where that was asked for.
-    grid
-        Where they lie, in mm.
-    step
-        Difference between neighbouring values that the file can hold; 0 for floating point.
-    space
-        NIfTI's code for what the millimetres refer to: 1 the scanner, 4 the MNI template, …
-    sha256
-        Of the bytes that were read, in hexadecimal.
-    notes
-        What a reader must know about how the file was taken: plain sentences.
-    """
+    """One 3-d image."""
 
     path: Path | None
+    """The file, or None for what came from none, such as a layer of the viewer."""
     data: NDArray[Any]
+    """float32 (X, Y, Z), voxels as stored, values with the file's scale and offset applied; of the
+    file's own type where that was asked for."""
     grid: Grid
+    """Where they lie, in mm."""
     step: float = 0.0
+    """Difference between neighbouring values that the file can hold; 0 for floating point."""
     space: int = 1
+    """NIfTI's code for what the millimetres refer to: 1 the scanner, 4 the MNI template, …"""
     sha256: str = ""
+    """Of the bytes that were read, in hexadecimal."""
     notes: tuple[str, ...] = ()
+    """What a reader must know about how the file was taken: plain sentences."""
 
     @property
     def affine(self) -> NDArray[np.float64]:

@@ -42,21 +42,14 @@ LEAST_UPRIGHT = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Position:
-    """Where the voxels of a file lie.
-
-    Parameters
-    ----------
-    affine
-        Voxel indices to mm (RAS+), 4 x 4.
-    space
-        NIfTI's code for what they refer to.
-    notes
-        What the header says that a reader must know: plain sentences.
-    """
+    """Where the voxels of a file lie."""
 
     affine: NDArray[np.float64]
+    """Voxel indices to mm (RAS+), 4 x 4."""
     space: int
+    """NIfTI's code for what they refer to."""
     notes: tuple[str, ...]
+    """What the header says that a reader must know: plain sentences."""
 
 
 def position_of(content: Content, what: str) -> Position:
@@ -101,11 +94,7 @@ def _is_flat(affine: NDArray[np.float64]) -> bool:
 def _check_sane(grid: Grid, what: str) -> None:
     """Refuse voxels of no patient, and places that no window and no single precision can hold.
 
-    Raises
-    ------
-    CaseError
-        If a voxel is smaller than a micrometre or larger than a metre, or the farthest lies more
-        than a million voxels from the origin.
+    That is voxels below a micrometre or above a metre, or over a million of them from the origin.
     """
     smallest, largest = min(grid.spacing), max(grid.spacing)
     if smallest < 0.99 * SMALLEST_VOXEL_MM or largest > 1.01 * LARGEST_VOXEL_MM:

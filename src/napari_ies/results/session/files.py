@@ -12,7 +12,7 @@ import numpy as np
 from napari_ies.errors import ResultsError
 from napari_ies.patient.bids_label import bids_label
 from napari_ies.regular_files import file_sha256, sha256_of
-from napari_ies.results.names import sidecar_name, stem
+from napari_ies.results.names import sidecar_name, stem, whose
 from napari_ies.results.saliency import every_name, saliency_files, save_saliency
 from napari_ies.results.segmentation import save_segmentation
 from napari_ies.results.session.own_files import OwnFiles
@@ -78,31 +78,15 @@ class SessionFiles:
 
     def map(self, subject: Subject, saliency: Saliency, model: SegmentationModel) -> dict[str, str]:
         """Write a map; return the SHA-256 of each of its files, by name."""
-        case = self._case
-        lesion = subject if isinstance(subject, Lesion) else None
-        region = _entity(subject) if isinstance(subject, Region) else None
+        case, own = self._case, whose(subject if isinstance(subject, Lesion) else _entity(subject))
 
         def named(run: int | None) -> list[str]:
-            names = saliency_files(
-                case.subject,
-                saliency.request,
-                saliency.sequences,
-                visit=case.visit,
-                lesion=lesion,
-                region=region,
-                run=run,
-            )
+            names = saliency_files(case, saliency.request, saliency.sequences, run=run, **own)
             return [file for name in every_name(names) for file in (name, sidecar_name(name))]
 
+        run = self._free_run(named)
         paths = save_saliency(
-            self._folder,
-            saliency,
-            case=case,
-            model=model,
-            lesion=lesion,
-            region=region,
-            run=self._free_run(named),
-            flat=True,
+            self._folder, saliency, case=case, model=model, run=run, flat=True, **own
         )
         return self._noted(_with_sidecars(paths))
 
@@ -132,10 +116,8 @@ class SessionFiles:
 
     def checkpoint(self, model: SegmentationModel, device: str) -> CheckpointEntry:
         """Record a network's file, if it has one, and the device that was asked for."""
-        known = model.path is not None and bool(model.sha256)
-        file = (
-            FileEntry.of(self._folder, model.path, model.sha256) if model.path and known else None
-        )
+        path, digest = model.path, model.sha256
+        file = FileEntry.of(self._folder, path, digest) if path is not None and digest else None
         return CheckpointEntry.model_construct(name=model.profile.name, device=device, file=file)
 
     def _reference(
@@ -187,13 +169,13 @@ def _digest_of(path: Path) -> str:
         ) from error
 
 
-def _entity(name: str) -> str:
+def _entity(name: str) -> Region:
     """Return a region's name as file names know it; the full name stands in ``session.json``."""
     letters = bids_label(name) or "unnamed"
     if len(letters) <= _LONGEST_ENTITY:
-        return letters
+        return Region(letters)
     digest = sha256_of(name.encode("utf-8", "surrogatepass"))[:_DIGITS]
-    return letters[: _LONGEST_ENTITY - _DIGITS] + digest
+    return Region(letters[: _LONGEST_ENTITY - _DIGITS] + digest)
 
 
 def _with_sidecars(paths: Iterable[Path]) -> list[Path]:

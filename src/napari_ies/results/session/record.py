@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic.alias_generators import to_pascal
 
 from napari_ies.errors import SaliencyError
-from napari_ies.printable import joined
+from napari_ies.printable import counted, joined
 from napari_ies.results.session.values import (
     AnySubject,
     Digest,
@@ -283,8 +283,3 @@ class SessionSummary:
         file = self.record.checkpoints[0].file
         known = all(images.values()) and bool(checkpoint)
         return known and own == dict(images) and file is not None and file.sha256 == checkpoint
-
-
-def counted(count: int, word: str) -> str:
-    """Return such as ``1 map`` or ``2 maps``."""
-    return f"{count} {word}{'s' if count != 1 else ''}"

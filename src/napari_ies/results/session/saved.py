@@ -13,9 +13,9 @@ from napari_ies.errors import CheckpointError
 from napari_ies.geometry.grid import Grid
 from napari_ies.patient.case import Case
 from napari_ies.patient.loading import case_of_volumes
+from napari_ies.printable import counted
 from napari_ies.results.names import sidecar_name
 from napari_ies.results.saliency import load_saliency
-from napari_ies.results.session.record import SessionEntry, counted
 from napari_ies.results.storage.json_files import expected_content, read_sidecar
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.images.volume import Volume
+    from napari_ies.results.session.record import SessionEntry
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.segmentation.segmentation import Segmentation
@@ -36,24 +37,16 @@ logger = logging.getLogger("napari_ies")
 
 @dataclass(frozen=True, eq=False)
 class SavedImage:
-    """An image of the case.
-
-    Parameters
-    ----------
-    sequence
-        What it shows.
-    sha256
-        SHA-256 of the content it had.
-    made_here
-        Whether the session wrote the file, of a layer that had none.
-    volume
-        What its file holds, which was read once; None if that is missing or changed.
-    """
+    """An image of the case."""
 
     sequence: str
+    """What it shows."""
     sha256: str
+    """SHA-256 of the content it had."""
     made_here: bool
+    """Whether the session wrote the file, of a layer that had none."""
     volume: Volume | None
+    """What its file holds, which was read once; None if that is missing or changed."""
 
     @property
     def path(self) -> Path | None:
@@ -63,24 +56,16 @@ class SavedImage:
 
 @dataclass(frozen=True)
 class SavedCheckpoint:
-    """A network that segmented or explained.
-
-    Parameters
-    ----------
-    name
-        Of the checkpoint.
-    device
-        The device that was asked for.
-    sha256
-        SHA-256 of its file; empty for a network made in memory.
-    path
-        Its file, with the content it had; None if that is missing, changed or never was.
-    """
+    """A network that segmented or explained."""
 
     name: str
+    """Of the checkpoint."""
     device: str
+    """The device that was asked for."""
     sha256: str
+    """SHA-256 of its file; empty for a network made in memory."""
     path: Path | None
+    """Its file, with the content it had; None if that is missing, changed or never was."""
 
 
 @dataclass(frozen=True, eq=False)

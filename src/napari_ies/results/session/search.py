@@ -32,19 +32,14 @@ Searching = Generator[Progress[Any], None, Found]
 
 @dataclass(eq=False)
 class Search:
-    """Looks for files, and says what is not as it was.
-
-    Parameters
-    ----------
-    folder
-        Of the session.
-    problems, moved
-        Sentences about what is missing or changed, and about what lies elsewhere now; they grow.
-    """
+    """Looks for files, and says what is not as it was."""
 
     folder: Path
+    """Of the session."""
     problems: list[str] = field(default_factory=list)
+    """Sentences about what is missing or changed; they grow."""
     moved: list[str] = field(default_factory=list)
+    """Sentences about what lies elsewhere now; they grow."""
 
     def find_image(self, file: FileEntry) -> Searching[Volume | None]:
         """Return what an image file holds, if it has the content it had; else None and a problem.

@@ -17,7 +17,7 @@ from napari_ies.errors import ResultsError
 from napari_ies.results.names import LONGEST_NAME
 from napari_ies.results.storage.staging import finish_leftovers, staged
 
-Writer = Callable[[Path], None]
+Writer = Callable[[Path], object]
 """What writes one file to a path that it is given."""
 PROBE_BYTES = 1 << 16
 """Written and let go, to see that the disk is not full."""

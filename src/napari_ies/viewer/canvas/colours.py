@@ -45,16 +45,9 @@ def lesion_fill(missed: Sequence[int], selected: int | None = None) -> DirectLab
 
 @lru_cache
 def _colormap(name: str, threshold: int, *, signed: bool) -> Colormap:
-    """Return the colours of maps.
+    """Return the colours of maps, by a diverging or sequential colour map that napari knows.
 
-    Parameters
-    ----------
-    name
-        Diverging or sequential colour map that napari knows.
-    threshold
-        Magnitude up to which it is clear, in percent of the limit.
-    signed
-        Whether the maps have values below 0.
+    They are clear up to the threshold, a magnitude in percent of the limit.
     """
     from napari.utils.colormaps import Colormap, ensure_colormap
 

@@ -11,13 +11,7 @@ from napari_ies.viewer.canvas.own_context import keep_to_own_context
 
 
 def extra_view(model: Any) -> Any:
-    """Return a canvas that shows a viewer model, without sliders.
-
-    Parameters
-    ----------
-    model
-        napari's ``ViewerModel``.
-    """
+    """Return a canvas that shows a viewer model (napari's ``ViewerModel``), without sliders."""
     # A new QtViewer binds every key anew, to what it does already, and with each of them napari
     # writes the hints for an empty window anew: a quarter of the time that a new canvas takes.
     with action_manager.events.shortcut_changed.blocker():

@@ -24,21 +24,14 @@ COARSE_MM = 3.0
 
 @dataclass(frozen=True, eq=False)
 class Surfaces:
-    """The surfaces of a reading.
-
-    Parameters
-    ----------
-    head
-        Of the head or, skull-stripped, of the brain; None where there is none.
-    lesions
-        Of all lesions; None where there is none.
-    labels
-        (N,): the lesion of each vertex of `lesions`.
-    """
+    """The surfaces of a reading."""
 
     head: Mesh | None
+    """Of the head or, skull-stripped, of the brain; None where there is none."""
     lesions: Mesh | None
+    """Of all lesions; None where there is none."""
     labels: NDArray[np.int64]
+    """(N,): the lesion of each vertex of `lesions`."""
 
 
 def surfaces_of(reading: Reading, given_up: Callable[[], bool]) -> Surfaces | None:

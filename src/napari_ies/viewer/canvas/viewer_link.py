@@ -16,13 +16,7 @@ Position = tuple[float, ...]
 
 
 class ViewerLink:
-    """Clicks on the canvas, and layers that come, go or change their names.
-
-    Parameters
-    ----------
-    viewer
-        The napari viewer, or the proxy that plugins get.
-    """
+    """Clicks on the canvas, and layers that come, go or change their names."""
 
     def __init__(self, viewer: Any) -> None:
         self.clicked: Event[[Position, Position | None]] = Event()

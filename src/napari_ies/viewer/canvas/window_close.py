@@ -13,15 +13,7 @@ if TYPE_CHECKING:
 
 
 class WindowClose(QObject):
-    """Calls a function whenever a window closes, until it is released.
-
-    Parameters
-    ----------
-    window
-        The window.
-    function
-        What is called first.
-    """
+    """Calls a function before a window closes, whenever it does, until it is released."""
 
     def __init__(self, window: QMainWindow, function: Callable[[], object]) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
 from napari_ies.errors import NapariIESError
 from napari_ies.figures.content import FigureContent
 from napari_ies.figures.files import figure_format, figure_pixels, save_figure
-from napari_ies.segmentation.subject import Lesion, Region
+from napari_ies.segmentation.subject import Region
 from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.figure.figure_dialog import FigureDialog, image_of
 from napari_ies.viewer.panel import dialogs
@@ -197,19 +197,12 @@ class FigureMaking(Feature):
         return path
 
     def _suggested(self, content: FigureContent) -> str:
-        from napari_ies.results.names import saliency_stem  # PyTorch comes with results
+        from napari_ies.results.names import saliency_stem, whose  # PyTorch comes with results
 
         shown = self.state.shown
         assert shown is not None  # noqa: S101 - the content is that of the map on screen
-        return saliency_stem(
-            content.case.subject,
-            shown.request,
-            visit=content.case.visit,
-            lesion=shown.subject if isinstance(shown.subject, Lesion) else None,
-            region=shown.subject if isinstance(shown.subject, Region) else None,
-            desc=self.settings().layout,
-            suffix="figure",
-        )
+        desc, subject = self.settings().layout, whose(shown.subject)
+        return saliency_stem(content.case, shown.request, suffix="figure", desc=desc, **subject)
 
     def _on_saved(self, path: Path) -> None:
         self._say(f"Saved to {path}.")

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_ies.errors import NapariIESError
+from napari_ies.printable import counted
 from napari_ies.segmentation.subject import Lesion
 from napari_ies.viewer.panel.availability import allow
 from napari_ies.viewer.state.reading import model_key
@@ -121,7 +122,7 @@ class ExplainAll:
             if self._state.reading is reading:
                 self.start(agreed=self._state.request == request)
 
-        what = f"{request_title(request)} of {total} lesion{'s' if total != 1 else ''}"
+        what = f"{request_title(request)} of {counted(total, 'lesion')}"
         self._explaining.ask_first(what, expected, start)
 
     def _explain_next(self) -> None:
@@ -135,7 +136,8 @@ class ExplainAll:
         while self._left and self._answered(self._left[0]):
             self._left.pop(0)
         if not self._left:
-            self._finish()
+            self._forget()
+            self._tell.say(f"Explained all: {counted(self._total, 'lesion')}.")
             return
         lesion = self._begun = self._left.pop(0)
         model, request = self._asked
@@ -152,11 +154,6 @@ class ExplainAll:
             on_failed=self._forget,  # what failed for one lesion would fail for all
         )
         self._work.run(job)
-
-    def _finish(self) -> None:
-        total = self._total
-        self._forget()
-        self._tell.say(f"Explained all: {total} lesion{'s' if total != 1 else ''}.")
 
     def _forget(self) -> None:
         self.release()

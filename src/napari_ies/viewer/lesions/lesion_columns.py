@@ -18,31 +18,22 @@ Place = tuple[str, float]
 
 @dataclass(frozen=True)
 class Column:
-    """How one kind of value is shown.
-
-    Parameters
-    ----------
-    name
-        What it is in a row.
-    title, tooltip
-        Of the header.
-    width
-        In pixels; a panel of 340 pixels shows what is not hidden.
-    text
-        A value as text.
-    hidden
-        Whether it is hidden until a person asks for it.
-    left
-        Whether it is text, which is aligned left.
-    """
+    """How one kind of value is shown."""
 
     name: str
+    """What it is in a row."""
     title: str
+    """Of the header."""
     tooltip: str
+    """Of the header, too."""
     width: int
+    """In pixels; a panel of 340 pixels shows what is not hidden."""
     text: Callable[[Any], str] = str
+    """A value as text."""
     hidden: bool = False
+    """Whether it is hidden until a person asks for it."""
     left: bool = False
+    """Whether it is text, which is aligned left."""
 
 
 def place_text(place: Place) -> str:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QDoubleSpinBox,
-    QHBoxLayout,
     QLabel,
     QLineEdit,
     QMenu,
@@ -17,7 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ies.viewer.panel.availability import describe
-from napari_ies.viewer.panel.controls import button
+from napari_ies.viewer.panel.controls import button, column, row
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QAction
@@ -104,16 +103,10 @@ class LesionFilter(QWidget):
 
     def _lay_out(self) -> None:
         volume = QWidget()
-        inner = QHBoxLayout(volume)
-        inner.setContentsMargins(24, 2, 8, 2)
-        inner.addWidget(QLabel("At least"))
-        inner.addWidget(self.smallest)
+        column(volume, row(QLabel("At least"), self.smallest), margins=(24, 2, 8, 2))
         action = QWidgetAction(self)
         action.setDefaultWidget(volume)
         self.menu.menu().addAction(action)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(3)
-        row.addWidget(self.text, 1)
-        row.addWidget(self.menu)
-        row.addWidget(self.explain_all)
+        line = row((self.text, 1), self.menu, self.explain_all)
+        line.setSpacing(3)
+        column(self, line)

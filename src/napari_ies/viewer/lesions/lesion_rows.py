@@ -36,21 +36,14 @@ DISPLAY = Qt.ItemDataRole.DisplayRole
 
 @dataclass(eq=False)
 class Row:
-    """A lesion or a region.
-
-    Parameters
-    ----------
-    subject
-        Its label or name.
-    values
-        By the names of the columns; what is missing is shown empty.
-    tooltips
-        Of single cells, in place of their column's.
-    """
+    """A lesion or a region."""
 
     subject: Subject
+    """Its label or name."""
     values: dict[str, Any]
+    """By the names of the columns; what is missing is shown empty."""
     tooltips: dict[str, str] = field(default_factory=dict)
+    """Of single cells, in place of their column's."""
 
 
 class LesionRows(QAbstractTableModel):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_ies.viewer.canvas.canvases import shown_axes
+from napari_ies.viewer.volumes.frame import point
 from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
@@ -21,11 +22,6 @@ class Crosshair(QObject):
 
     Where the crosshair moves within the plane that the viewer shows, napari would slice every
     layer anew, in vain, at each step in another plane; it is told when the crosshair rests.
-
-    Parameters
-    ----------
-    viewer
-        The viewer.
     """
 
     moved = Signal()
@@ -59,7 +55,7 @@ class Crosshair(QObject):
     def _set(self, axis: int, value: float) -> None:
         new = list(self.position)
         new[axis] = value
-        self.position = (new[0], new[1], new[2])
+        self.position = point(new)
 
     def _tell(self) -> None:
         dims = self._viewer.dims
@@ -73,8 +69,7 @@ class Crosshair(QObject):
         self.moved.emit()
 
     def _point(self) -> tuple[float, float, float]:
-        a, b, c = (0.0, 0.0, 0.0, *self._viewer.dims.point)[-3:]
-        return float(a), float(b), float(c)
+        return point((0.0, 0.0, 0.0, *self._viewer.dims.point)[-3:])
 
     def _on_point(self, _: Any = None) -> None:
         point = self._point()

@@ -39,35 +39,22 @@ PAUSE_SECONDS = 1.0
 
 @dataclass(frozen=True, eq=False)
 class Numbers:
-    """What was read off a map.
-
-    Parameters
-    ----------
-    answer
-        The map.
-    measures
-        See :func:`napari_ies.saliency.reading_off.measures.measure`.
-    profile
-        See :func:`napari_ies.saliency.reading_off.distance_profile.profile`.
-    sheet, picture
-        What the profile was drawn on, and that, uint8 (rows, columns, RGBA).
-    """
+    """What was read off a map."""
 
     answer: Answer
+    """The map."""
     measures: pd.DataFrame
+    """See :func:`napari_ies.saliency.reading_off.measures.measure`."""
     profile: pd.DataFrame
+    """See :func:`napari_ies.saliency.reading_off.distance_profile.profile`."""
     sheet: Sheet
+    """What the profile was drawn on."""
     picture: NDArray[np.uint8]
+    """The profile as drawn on it, uint8 (rows, columns, RGBA)."""
 
 
 class Measuring:
-    """Measures the newest map asked about, in the background.
-
-    Parameters
-    ----------
-    lane
-        The thread that measures.
-    """
+    """Measures the newest map asked about, in the thread of a lane."""
 
     def __init__(self, lane: Lane) -> None:
         self.measured: Event[[Numbers]] = Event()

@@ -45,24 +45,19 @@ MARGINS_INCH = (0.7, 0.42, 0.08, 0.2)
 
 @dataclass(frozen=True)
 class Sheet:
-    """What a plot is drawn on.
-
-    Parameters
-    ----------
-    width, height
-        Size in the screen's units.
-    ratio
-        Pixels per unit.
-    background, text, faint
-        Colours of napari's theme: behind the plot, of its text, of its axes and zero lines.
-    """
+    """What a plot is drawn on."""
 
     width: int
+    """In the screen's units, as is the height."""
     height: int
     ratio: float
+    """Pixels per unit."""
     background: str
+    """Behind the plot; this and the next two are colours of napari's theme."""
     text: str
+    """Of its text."""
     faint: str
+    """Of its axes and zero lines."""
 
 
 class Plot(QWidget):

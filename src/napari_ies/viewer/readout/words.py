@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_ies.printable import counted
 from napari_ies.saliency.reading_off.surroundings import SHELLS_MM
 
 if TYPE_CHECKING:
@@ -21,25 +22,17 @@ NO_ANSWER = "Explain a lesion to read off the numbers of its map."
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table.
-
-    Parameters
-    ----------
-    key
-        Column of :func:`napari_ies.saliency.reading_off.measures.measure`.
-    title
-        What it is called on the screen.
-    meaning
-        What it is, in plain words.
-    kind
-        ``"peak"`` (a value with its standard error), ``"mean"`` (a value with the bound of its
-        error) or ``"fraction"``.
-    """
+    """A row of the table."""
 
     key: str
+    """Column of :func:`napari_ies.saliency.reading_off.measures.measure`."""
     title: str
+    """What it is called on the screen."""
     meaning: str
+    """What it is, in plain words."""
     kind: str
+    """``"peak"`` (a value with its standard error), ``"mean"`` (a value with the bound of its
+    error) or ``"fraction"``."""
 
 
 _SIGN = (
@@ -93,15 +86,15 @@ def method_line(answer: Answer, running: bool) -> str:
     saliency, request = answer.saliency, answer.saliency.request
     parts = [answer.title]
     if request.method == "smoothgrad":
-        used, asked = saliency.n_used, request.n_samples
-        if answer.finished and used == asked:
-            parts.append(_samples(used))
+        used, asked = saliency.n_used, counted(request.n_samples, "sample")
+        if answer.finished and used == request.n_samples:
+            parts.append(asked)
         elif answer.finished:
-            parts.append(f"{used} of {_samples(asked)}, converged")
+            parts.append(f"{used} of {asked}, converged")
         else:
             # The map shows a part of the first sample before that is complete.
             so_far = str(used) if used else "part of the first"
-            parts.append(f"{'running' if running else 'stopped'}: {so_far} of {_samples(asked)}")
+            parts.append(f"{'running' if running else 'stopped'}: {so_far} of {asked}")
     parts += [str(saliency.provenance[k]) for k in ("precision", "device") if k in _known(answer)]
     return " · ".join(parts)
 
@@ -204,10 +197,6 @@ def _known(answer: Answer) -> set[str]:
     return {key for key, value in answer.saliency.provenance.items() if value}
 
 
-def _samples(count: int) -> str:
-    return f"{count} sample{'s' if count != 1 else ''}"
-
-
 def _said(row: Row, value: float, unit: str) -> str:
     if math.isnan(value):
         return f"{NONE}."
@@ -220,8 +209,8 @@ def _error_words(error: float, unit: str, answer: Answer) -> str:
     if not math.isnan(error):
         return (
             f"± {number(error, digits=2)} {unit}: Monte-Carlo standard error at that voxel, over "
-            f"{_samples(answer.saliency.n_used)}. It says how much other noise would change the "
-            "value, not how sure the network is."
+            f"{counted(answer.saliency.n_used, 'sample')}. It says how much other noise would "
+            "change the value, not how sure the network is."
         )
     return f"No error: {_why_no_error(answer)}"
 

@@ -6,7 +6,6 @@ the worker thread. What is seen is what is taken: the layer's voxels as they are
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,8 +16,10 @@ from napari_ies.errors import CaseError
 from napari_ies.geometry.box import Box
 from napari_ies.printable import printable
 from napari_ies.progress import Progress
+from napari_ies.regular_files import sha256_of
 from napari_ies.viewer.state.reading import KnownRegion
 from napari_ies.viewer.state.seen_change import SeenChange
+from napari_ies.viewer.state.titles import capitalised
 from napari_ies.viewer.volumes.layer_mask import layer_mask
 
 if TYPE_CHECKING:
@@ -47,28 +48,19 @@ VISIBLE_CHANGE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class RegionChoice:
-    """A region as it was chosen.
-
-    Parameters
-    ----------
-    source
-        The Labels layer it is painted in, or None.
-    subject
-        The lesion or region of the reading it is, or None. Without source and subject it is the
-        voxel at the crosshair.
-    value
-        The label in the layer; None for all labels.
-    only_part
-        Whether it is only the connected part of it at the crosshair.
-    crosshair
-        The stored voxel that the slices meet in, or None where they meet outside the images.
-    """
+    """A region as it was chosen."""
 
     source: Source | None = None
+    """The Labels layer it is painted in, or None."""
     subject: Subject | None = None
+    """The lesion or region of the reading it is, or None. Without source and subject it is the
+    voxel at the crosshair."""
     value: int | None = None
+    """The label in the layer; None for all labels."""
     only_part: bool = False
+    """Whether it is only the connected part of it at the crosshair."""
     crosshair: Voxel | None = None
+    """The stored voxel that the slices meet in, or None where they meet outside the images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +119,9 @@ def chosen_region(choice: RegionChoice, reading: Reading) -> ChosenRegion:
     """
     name, mask, notes = _named_mask(choice, reading)
     if not mask.any():
-        raise CaseError(f"{_capital(name)} holds no voxel; paint at least one, or choose another.")
+        raise CaseError(
+            f"{capitalised(name)} holds no voxel; paint at least one, or choose another."
+        )
     if choice.only_part:
         mask = _part_at(mask, choice.crosshair, name)
     region = replace(KnownRegion.of_mask(name, mask, reading.case.spacing), notes=notes)
@@ -137,8 +131,8 @@ def chosen_region(choice: RegionChoice, reading: Reading) -> ChosenRegion:
     brain = reading.case.inside[:, mask].any(axis=0)
     if not brain.any():
         raise CaseError(
-            f"{_capital(name)} lies outside the brain: every sequence is background in all of it; "
-            "choose or paint a place in the brain."
+            f"{capitalised(name)} lies outside the brain: every sequence is background in all of "
+            "it; choose or paint a place in the brain."
         )
     # Those of a region of the reading were told when it was chosen.
     return ChosenRegion(region, notes if choice.subject is None else ())
@@ -210,10 +204,6 @@ def _file_safe(name: str) -> str:
     shown = printable(name, LONGEST_NAME)
     if len(name) > LONGEST_NAME:
         # Also of two names that differ only in what was cut out, each is a region of its own.
-        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+        digest = sha256_of(name.encode("utf-8", "surrogatepass"))
         shown = f"{shown} {digest[:8]}"
     return shown if any(c.isascii() and c.isalnum() for c in shown) else f"Region {shown}"
-
-
-def _capital(name: str) -> str:
-    return name[:1].upper() + name[1:]

@@ -26,27 +26,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Reopened:
-    """A session as the panel shows it.
-
-    Parameters
-    ----------
-    session
-        As it was read.
-    reading
-        What was segmented; its network computes nothing until its checkpoint is loaded.
-    images
-        A layer per sequence whose image is there.
-    reference
-        The layer of the reference mask, if there is one.
-    device
-        The device that was asked for, or ``"auto"`` where this machine has none of that name.
-    """
+    """A session as the panel shows it."""
 
     session: Session
+    """As it was read."""
     reading: Reading
+    """What was segmented; its network computes nothing until its checkpoint is loaded."""
     images: dict[str, LayerDataTuple]
+    """A layer per sequence whose image is there."""
     reference: LayerDataTuple | None
+    """The layer of the reference mask, if there is one."""
     device: str
+    """The device that was asked for, or ``"auto"`` where this machine has none of that name."""
 
 
 def open_session(folder: Path) -> Iterator[Progress[Reopened]]:

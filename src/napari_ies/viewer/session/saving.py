@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from napari_ies.network.model import SegmentationModel
     from napari_ies.results.session import Session, SessionSummary, SessionWriter
+    from napari_ies.results.session.record import SessionEntry
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.segmentation.subject import Subject
     from napari_ies.viewer.state.answers import Answer, Key
@@ -25,23 +26,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """What a reading holds at one moment, taken on the GUI thread.
-
-    Parameters
-    ----------
-    answers
-        The finished maps, with the network of each; None for one that is not loaded any more.
-    regions, notes
-        Masks by name, texts by subject.
-    request, selected
-        The settings asked for last, and what is looked at.
-    """
+    """What a reading holds at one moment, taken on the GUI thread."""
 
     answers: tuple[tuple[Answer, SegmentationModel | None], ...]
+    """The finished maps, with the network of each; None for one that is not loaded any more."""
     regions: Mapping[str, NDArray]  # type: ignore[type-arg]
+    """Masks by name."""
     notes: Mapping[Subject, str]
+    """Texts by subject."""
     request: SaliencyRequest
+    """The settings asked for last."""
     selected: Subject | None
+    """What is looked at."""
 
     @property
     def holds_work(self) -> bool:
@@ -51,47 +47,31 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Found:
-    """What lies where a session is to be saved.
-
-    Parameters
-    ----------
-    earlier
-        The session of the same case and checkpoint that was saved last, if there is one.
-    unread
-        A sentence for each session that cannot be read.
-    """
+    """What lies where a session is to be saved."""
 
     earlier: SessionSummary | None
+    """The session of the same case and checkpoint that was saved last, if there is one."""
     unread: tuple[str, ...]
+    """A sentence for each session that cannot be read."""
 
 
 @dataclass(eq=False)
 class Recording:
-    """A reading and its session on disk.
-
-    Parameters
-    ----------
-    reading
-        What is saved.
-    roots
-        Where its session's folder is made: in the first of them that lets it be written.
-    device
-        Name of the device that was asked for.
-    before
-        Where the same reading was saved until now, if anywhere.
-    writer
-        Adds to the session; None until it was begun.
-    known
-        The maps in the session, in its order: what each answers, and its revision, or None for
-        one that has not been read back yet; without a key what is missing or changed on disk.
-    """
+    """A reading and its session on disk."""
 
     reading: Reading
+    """What is saved."""
     roots: tuple[Path, ...]
+    """Where its session's folder is made: in the first of them that lets it be written."""
     device: str
+    """Name of the device that was asked for."""
     before: Path | None = None
+    """Where the same reading was saved until now, if anywhere."""
     writer: SessionWriter | None = None
+    """Adds to the session; None until it was begun."""
     known: list[tuple[Key | None, int | None]] = field(default_factory=list)
+    """The maps in the session, in its order: what each answers, and its revision, or None for one
+    that has not been read back yet; without a key what is missing or changed on disk."""
 
     planned: Path | None = None
     """Where its session will lie, as far as can be told before it is begun."""
@@ -195,13 +175,7 @@ class Recording:
         return writer.record is not before
 
     def _begin(self) -> None:
-        """Begin the session in the first root that lets it be written.
-
-        Raises
-        ------
-        ResultsError
-            If nothing can be saved in any of them.
-        """
+        """Begin the session in the first root that lets it be written; else refuse."""
         self.known = []
         *others, last = self.roots
         refused = ""
@@ -221,18 +195,12 @@ class Recording:
             )
 
     def _begin_again(self, now: Snapshot) -> None:
-        """Make a session whole again whose folder was removed.
-
-        Raises
-        ------
-        SessionGoneError
-            If that takes more than is in memory.
-        """
+        """Make a session whole again whose folder was removed, if all of it is in memory."""
         from napari_ies.results.session import SessionGoneError
 
         assert self.writer is not None  # noqa: S101 - else there was nothing to remove
         before = self.writer.folder
-        lacking = self._lacking(now)
+        lacking = self._lacking(now, self.writer.record)
         if lacking:
             raise SessionGoneError(
                 f"{before} was removed or moved away, and {lacking}, so the session cannot be made "
@@ -244,21 +212,19 @@ class Recording:
             f"The session in {before} was removed, so all of it was saved again {where}."
         )
 
-    def _lacking(self, now: Snapshot) -> str:
+    def _lacking(self, now: Snapshot, record: SessionEntry) -> str:
         """Say what of the session is not in memory, or nothing."""
         case, model = self.reading.case, self.reading.model
-        record = None if self.writer is None else self.writer.record
         held = {answer.key for answer, _ in now.answers}
         if any(key is None or (one is None and key not in held) for key, one in self.known):
             return "not all of its maps were read back"
         if any(network is None for _, network in now.answers):
             return "the network of one of its maps is not loaded any more"
-        regions = {one.name for one in record.regions} if record is not None else set()
-        if regions - set(now.regions):
+        if {one.name for one in record.regions} - set(now.regions):
             return "not all of its regions were read back"
         if case.missing:
             return f"its image of {case.missing[0]} is not there"
-        file = record.checkpoints[0].file if record is not None else None
+        file = record.checkpoints[0].file
         if file is not None and (model.path is None or model.sha256 != file.sha256):
             return f"its checkpoint {file.name} is not there"
         return ""

@@ -22,37 +22,26 @@ Key = tuple[Subject, "SaliencyRequest", str]
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """A map of a lesion or a region, running or finished, with what it answers.
-
-    Parameters
-    ----------
-    subject
-        The lesion or the region.
-    request
-        What was asked for.
-    saliency
-        The maps.
-    limit
-        Magnitude at which the colours end; in the unit of the maps.
-    model_name, model_key
-        The network that is explained: what its file is called, and what tells it from others.
-    finished
-        Whether the map is complete.
-    other_model
-        Whether it is another network than the one that found the lesions.
-    revision
-        Tells a kept map from one that took its place with the same settings; 0 if it is not kept.
-    """
+    """A map of a lesion or a region, running or finished, with what it answers."""
 
     subject: Subject
+    """The lesion or the region."""
     request: SaliencyRequest
+    """What was asked for."""
     saliency: Saliency
+    """The maps."""
     limit: float
+    """Magnitude at which the colours end; in the unit of the maps."""
     model_name: str
+    """What the file of the network that is explained is called."""
     model_key: str
+    """What tells that network from others."""
     finished: bool = True
+    """Whether the map is complete."""
     other_model: bool = False
+    """Whether it is another network than the one that found the lesions."""
     revision: int = 0
+    """Tells a kept map from one that took its place with the same settings; 0 if it is not kept."""
 
     @property
     def key(self) -> Key:

@@ -14,45 +14,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A checkpoint that was loaded, with what the forms show of it.
-
-    Parameters
-    ----------
-    model
-        Ready to compute.
-    device
-        Where it computes, in words.
-    devices
-        Names of this machine's devices.
-    layers, default_layer
-        What Grad-CAM++ can look at; empty where no layer serves.
-    """
+    """A checkpoint that was loaded, with what the forms show of it."""
 
     model: SegmentationModel
+    """Ready to compute."""
     device: str
+    """Where it computes, in words."""
     devices: tuple[str, ...]
+    """Names of this machine's devices."""
     layers: tuple[str, ...]
+    """What Grad-CAM++ can look at; empty where no layer serves."""
     default_layer: str
+    """The one that it looks at by itself; empty then, too."""
 
 
 @dataclass(frozen=True, eq=False)
 class Restored:
-    """What the forms held when a session was saved.
-
-    Parameters
-    ----------
-    sequences
-        Names of the sequences, in order.
-    images
-        A layer for each of them whose image is there.
-    reference
-        The layer of the reference mask, if there is one.
-    threshold, smallest
-        Settings of the segmentation: probability, and voxels.
-    """
+    """What the forms held when a session was saved."""
 
     sequences: Sequence[str]
+    """Names of the sequences, in order."""
     images: Mapping[str, LayerDataTuple]
+    """A layer for each of them whose image is there."""
     reference: LayerDataTuple | None
+    """The layer of the reference mask, if there is one."""
     threshold: float
+    """Of the segmentation: a probability."""
     smallest: int
+    """Lesion of the segmentation, in voxels."""

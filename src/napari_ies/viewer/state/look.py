@@ -19,32 +19,22 @@ Kind = tuple[str, str]
 
 @dataclass(frozen=True)
 class Look:
-    """How maps are coloured.
-
-    Parameters
-    ----------
-    signed, sequential
-        Colour maps for signed maps and for maps without negative values: a key of
-        :data:`~napari_ies.colour_maps.SIGNED_MAPS` and of ``SEQUENTIAL_MAPS``.
-    limits
-        One of :data:`LIMITS`.
-    fixed
-        Magnitude at which the colours end where `limits` is ``"fixed"``; in the map's unit.
-    threshold
-        Magnitude up to which the overlay is clear, in percent of the limit.
-    opacity
-        Of the overlay, from 0 to 1.
-    colour_bar
-        Whether a colour bar is shown on the canvas.
-    """
+    """How maps are coloured."""
 
     signed: str = "Blue–red"
+    """Colour map of signed maps: a key of :data:`~napari_ies.colour_maps.SIGNED_MAPS`."""
     sequential: str = "Inferno"
+    """Colour map of maps without negative values: a key of ``SEQUENTIAL_MAPS`` there."""
     limits: str = "own"
+    """One of :data:`LIMITS`."""
     fixed: float = 1.0
+    """Magnitude at which the colours end where `limits` is ``"fixed"``; in the map's unit."""
     threshold: int = 10
+    """Magnitude up to which the overlay is clear, in percent of the limit."""
     opacity: float = 1.0
+    """Of the overlay, from 0 to 1."""
     colour_bar: bool = True
+    """Whether a colour bar is shown on the canvas."""
 
 
 def kind_of(request: SaliencyRequest) -> Kind:

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_ies.geometry.box import Box
 from napari_ies.network.absent import why_absent
+from napari_ies.printable import counted
 from napari_ies.viewer.volumes.frame import Frame
 
 if TYPE_CHECKING:
@@ -26,40 +27,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """Where a lesion lies on the stored grid.
-
-    Parameters
-    ----------
-    centre
-        Its own voxel that lies nearest to its centre of mass.
-    box
-        The smallest box that holds it.
-    """
+    """Where a lesion lies on the stored grid."""
 
     centre: Voxel
+    """Its own voxel that lies nearest to its centre of mass."""
     box: Box
+    """The smallest box that holds it."""
 
 
 @dataclass(frozen=True, eq=False)
 class KnownRegion:
-    """A region that a person chose to have explained, and that is no lesion of the table.
-
-    Parameters
-    ----------
-    name
-        Tells it from other regions of the reading.
-    mask
-        bool (X, Y, Z) on the stored grid.
-    place
-        Where it lies.
-    notes
-        How it was taken from its layer: plain sentences.
-    """
+    """A region that a person chose to have explained, and that is no lesion of the table."""
 
     name: str
+    """Tells it from other regions of the reading."""
     mask: NDArray[np.bool_]
+    """bool (X, Y, Z) on the stored grid."""
     place: Place
+    """Where it lies."""
     notes: tuple[str, ...] = ()
+    """How it was taken from its layer: plain sentences."""
 
     @classmethod
     def of_mask(
@@ -71,36 +58,27 @@ class KnownRegion:
 
 @dataclass(eq=False)
 class Reading:
-    """What was segmented with what; clicks ask about this, whatever the forms say meanwhile.
-
-    Parameters
-    ----------
-    model, case, segmentation
-        The network, the patient, what it marked. The network of a reopened session computes
-        nothing until its checkpoint is loaded; it is then replaced by that.
-    frame
-        Where the case lies in the viewer.
-    places
-        Where each lesion lies.
-    resampled
-        Sequences that were resampled onto the case's grid.
-    regions
-        Other regions that were explained, by name; grows.
-    notes
-        What a person wrote about a lesion or a region; changed by `State.set_note` alone.
-    reference
-        The reference mask that the lesions were matched with: its file, or the mask, or None.
-    """
+    """What was segmented with what; clicks ask about this, whatever the forms say meanwhile."""
 
     model: SegmentationModel
+    """The network; that of a reopened session computes nothing until its checkpoint is loaded
+    and replaces it."""
     case: Case
+    """The patient."""
     segmentation: Segmentation
+    """What the network marked."""
     frame: Frame
+    """Where the case lies in the viewer."""
     places: Mapping[int, Place]
+    """Where each lesion lies."""
     resampled: tuple[str, ...] = ()
+    """Sequences that were resampled onto the case's grid."""
     regions: dict[str, KnownRegion] = field(default_factory=dict)
+    """Other regions that were explained, by name; grows."""
     notes: dict[Subject, str] = field(default_factory=dict)
+    """What a person wrote about a lesion or a region; changed by `State.set_note` alone."""
     reference: Path | NDArray[np.bool_] | None = None
+    """The reference mask that the lesions were matched with: its file, or the mask, or None."""
 
     @classmethod
     def of(
@@ -160,13 +138,13 @@ class Reading:
         segmentation = self.segmentation
         count = len(segmentation.lesions)
         found = (
-            f"{count} lesion{'s' if count != 1 else ''} found on {segmentation.device}."
+            f"{counted(count, 'lesion')} found on {segmentation.device}."
             if count
             else f"No lesion above the probability {segmentation.threshold:g}; a lower threshold "
             "may find some."
         )
         told = len(segmentation.notes)
-        return f"{found} {told} note{'s' if told != 1 else ''} above the table." if told else found
+        return f"{found} {counted(told, 'note')} above the table." if told else found
 
     def displayed(self, subject: Subject) -> tuple[NDArray[np.bool_], Voxel]:
         """Return a subject's voxels in a displayed box, and that box's first displayed index."""

@@ -16,24 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class SeenChange:
-    """A counterfactual with what is shown of it.
-
-    Parameters
-    ----------
-    counterfactual
-        What was computed.
-    region
-        The region that was asked for.
-    box
-        The part of the stored grid in which the probability changes visibly.
-    difference
-        float32: the change of probability on that box.
-    window
-        Limits of the grey values of the changed image.
-    """
+    """A counterfactual with what is shown of it."""
 
     counterfactual: Counterfactual
+    """What was computed."""
     region: KnownRegion
+    """The region that was asked for."""
     box: Box
+    """The part of the stored grid in which the probability changes visibly."""
     difference: NDArray[np.float32]
+    """float32: the change of probability on that box."""
     window: tuple[float, float]
+    """Limits of the grey values of the changed image."""

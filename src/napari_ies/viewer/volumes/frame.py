@@ -12,7 +12,7 @@ from napari_ies.geometry.orientation import Reorientation
 from napari_ies.viewer.volumes.units import MM, mm_of_axes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -31,24 +31,17 @@ class Frame:
 
     Layers are shown axis-aligned, because napari picks wrongly on an oblique layer; an oblique
     grid keeps its true affine on the case and in the files.
-
-    Parameters
-    ----------
-    reorientation
-        Stored axes to displayed axes.
-    scale
-        Voxel size in mm along each displayed axis.
-    translate
-        Where the centre of the first displayed voxel lies, in mm.
-    units
-        In which layers are placed here, those of the images they lie on: napari draws layers
-        whose units contradict each other by their bare numbers.
     """
 
     reorientation: Reorientation
+    """Stored axes to displayed axes."""
     scale: Point
+    """Voxel size in mm along each displayed axis."""
     translate: Point = (0.0, 0.0, 0.0)
+    """Where the centre of the first displayed voxel lies, in mm."""
     units: tuple[str, str, str] = MM
+    """In which layers are placed here, those of the images they lie on: napari draws layers whose
+    units contradict each other by their bare numbers."""
 
     @classmethod
     def of_grid(cls, affine: NDArray[np.float64], shape: Voxel) -> Frame:
@@ -68,7 +61,7 @@ class Frame:
         right, front, top = grid.to_scanner((np.array(shape) - 1) / 2)
         half = (np.array(reorientation.displayed_shape) - 1) / 2
         translate = np.array([-top, -front, -right]) - half * scale
-        return cls(reorientation, _point(scale), _point(translate))
+        return cls(reorientation, point(scale), point(translate))
 
     @property
     def mm(self) -> NDArray[np.float64]:
@@ -86,7 +79,7 @@ class Frame:
         """Return the position in mm of the centre of a stored voxel."""
         x, y, z = (int(index) for index in voxel)
         displayed = self.reorientation.to_displayed((x, y, z))
-        return _point(np.array(displayed) * self.scale + self.translate)
+        return point(np.array(displayed) * self.scale + self.translate)
 
     def to_stored(self, position: Sequence[float]) -> Voxel | None:
         """Return the stored voxel that holds a position in mm, or None outside the grid."""
@@ -115,13 +108,14 @@ class Frame:
             translate = translate + np.array(first) * self.scale
         mm = self.mm
         return {
-            "scale": _point(np.array(self.scale) / mm),
-            "translate": _point(translate / mm),
+            "scale": point(np.array(self.scale) / mm),
+            "translate": point(translate / mm),
             "units": self.units,
             "axis_labels": AXIS_LABELS,
         }
 
 
-def _point(values: NDArray[np.float64]) -> Point:
+def point(values: Iterable[float]) -> Point:
+    """Return three numbers as a position, or as what else there is one of along each axis."""
     a, b, c = (float(value) for value in values)
     return a, b, c

@@ -14,12 +14,11 @@ import numpy as np
 
 from napari_ies.errors import CaseError
 from napari_ies.geometry.orientation import Reorientation
+from napari_ies.viewer.volumes.frame import Point, point
 from napari_ies.viewer.volumes.units import MM, mm_of_axes, mm_per
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from napari_ies.viewer.volumes.frame import Point
 
 STRAIGHT = 1e-4
 """An axis may lean by this much per step along it: what rounding leaves of a rotation."""
@@ -27,24 +26,16 @@ STRAIGHT = 1e-4
 
 @dataclass(frozen=True)
 class LayerPlace:
-    """Where the voxels of a layer lie.
-
-    Parameters
-    ----------
-    turn
-        Axes of the layer's array to the axes of the world (inferior, posterior, left).
-    scale
-        Voxel size in mm along each world axis.
-    translate
-        Where the centre of the first voxel lies once turned, in mm.
-    units
-        The layer's own units, by name.
-    """
+    """Where the voxels of a layer lie."""
 
     turn: Reorientation
+    """Axes of the layer's array to the axes of the world (inferior, posterior, left)."""
     scale: Point
+    """Voxel size in mm along each world axis."""
     translate: Point
+    """Where the centre of the first voxel lies once turned, in mm."""
     units: tuple[str, str, str] = MM
+    """The layer's own units, by name."""
 
     @property
     def has_units(self) -> bool:
@@ -112,8 +103,8 @@ def place_of(layer: Any) -> LayerPlace:
             translate[axis] -= scale[axis] * (shape[source] - 1)
     return LayerPlace(
         Reorientation((i, j, k), (bool(flips[0]), bool(flips[1]), bool(flips[2])), shape),
-        (float(scale[0]), float(scale[1]), float(scale[2])),
-        (float(translate[0]), float(translate[1]), float(translate[2])),
+        point(scale),
+        point(translate),
         (units[0], units[1], units[2]),
     )
 

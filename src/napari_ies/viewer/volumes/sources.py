@@ -30,35 +30,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """One viewer layer as a volume.
-
-    Parameters
-    ----------
-    name
-        The layer's name, for messages.
-    data
-        The layer's array or what stands for it: three axes, or four of which the first has length
-        1.
-    place
-        Where the layer lies.
-    path
-        The file it was read from, or None.
-    affine
-        The affine of the stored array, or None for a layer that does not say.
-    world
-        The millimetres that are displayed to the patient's, 4 x 4, where the layer counts as it is
-        displayed beside another one, see :func:`placed`; None for its own.
-    beside
-        The name of that other layer.
-    """
+    """One viewer layer as a volume."""
 
     name: str
+    """The layer's name, for messages."""
     data: Any
+    """The layer's array or what stands for it: three axes, or four of which the first has length
+    1."""
     place: LayerPlace
+    """Where the layer lies."""
     path: Path | None = None
+    """The file it was read from, or None."""
     affine: NDArray[np.float64] | None = None
+    """The affine of the stored array, or None for a layer that does not say."""
     world: NDArray[np.float64] | None = None
+    """The millimetres that are displayed to the patient's, 4 x 4, where the layer counts as it is
+    displayed beside another one, see :func:`placed`; None for its own."""
     beside: str = ""
+    """The name of that other layer."""
 
     @cached_property
     def array(self) -> NDArray[Any]:
@@ -137,16 +126,10 @@ class Source:
         """What was taken for granted of the layer, or converted: plain sentences."""
         told = []
         units = sorted({str(unit) for unit in self.place.units})
-        if self.affine is None and self.beside:
-            told.append(
-                f"The layer {self.name} did not say how the patient lies in it: it was placed as "
-                f"displayed beside {self.beside}."
-            )
-        elif self.affine is None:
-            told.append(
-                f"The layer {self.name} did not say how the patient lies in it: its axes were "
-                "taken as displayed, (inferior, posterior, left)."
-            )
+        if self.affine is None:
+            how = "its axes were taken as displayed, (inferior, posterior, left)"
+            how = f"it was placed as displayed beside {self.beside}" if self.beside else how
+            told.append(f"The layer {self.name} did not say how the patient lies in it: {how}.")
         if not self.place.has_units:
             told.append(
                 f"The layer {self.name} does not say its units ({', '.join(units)}): its voxel "

@@ -27,13 +27,7 @@ def limits_text(limits: Sequence[float], unit: str) -> str:
 
 
 class ColourBar:
-    """The colour bar of one layer at a time, in the corner above the scale bar.
-
-    Parameters
-    ----------
-    stack
-        The viewer's layers.
-    """
+    """The colour bar of one layer at a time, in the corner above the scale bar."""
 
     def __init__(self, stack: LayerStack) -> None:
         self._stack = stack

@@ -19,13 +19,7 @@ MARKED_NAME = "What if: lesions marked then"
 
 
 class CounterfactualLayers:
-    """The layers of one counterfactual at a time; saliency makes way for them.
-
-    Parameters
-    ----------
-    stack
-        The viewer's layers.
-    """
+    """The layers of one counterfactual at a time; saliency makes way for them."""
 
     def __init__(self, stack: LayerStack) -> None:
         self._stack = stack

@@ -13,24 +13,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class Followed:
-    """What was set on a layer, and by whom.
-
-    Parameters
-    ----------
-    key
-        Of the layer, None while there is none.
-    applied
-        What was last set here; what differs on the layer was set there by a person.
-    by_hand
-        What a person had set on the layer when it was last removed.
-    visible
-        Whether it was on show then.
-    """
+    """What was set on a layer, and by whom."""
 
     key: str | None = None
+    """Of the layer, None while there is none."""
     applied: dict[str, Any] = field(default_factory=dict)
+    """What was last set here; what differs on the layer was set there by a person."""
     by_hand: dict[str, Any] = field(default_factory=dict)
+    """What a person had set on the layer when it was last removed."""
     visible: bool | None = None
+    """Whether it was on show then."""
 
     def apply(self, layer: Any, wanted: Mapping[str, Any]) -> None:
         """Set only what differs, since each of these repaints, and nothing set by a person."""

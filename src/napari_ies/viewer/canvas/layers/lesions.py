@@ -28,11 +28,6 @@ class LesionLayers:
     In slices the outlines say where the lesions are, so that nothing covers them; the filled
     lesions are hidden, one click away in the layer list, and shown in the 3-d view.
 
-    Parameters
-    ----------
-    stack
-        The viewer's layers.
-
     Attributes
     ----------
     outlines

@@ -46,11 +46,6 @@ class SaliencyOverlays:
     What a person sets on one of these layers stays, whichever map is shown in it: until they
     change the same thing of the look, and for limits until a map of another kind is shown, whose
     values are of another size.
-
-    Parameters
-    ----------
-    stack
-        The viewer's layers.
     """
 
     def __init__(self, stack: LayerStack) -> None:

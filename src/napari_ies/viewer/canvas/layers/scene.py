@@ -15,6 +15,7 @@ from napari_ies.viewer.canvas.layers.regions import add_region
 from napari_ies.viewer.canvas.layers.space import SpaceLayers
 from napari_ies.viewer.canvas.layers.stack import LayerStack, key_of
 from napari_ies.viewer.state.event import Event
+from napari_ies.viewer.volumes.frame import point
 from napari_ies.viewer.volumes.sources import why_unsuitable
 from napari_ies.viewer.volumes.units import MM, mm_of_world
 
@@ -128,13 +129,11 @@ class Scene:
 
     def in_mm(self, position: Sequence[float]) -> Point:
         """Return a position, or a direction, of the viewer's world in mm."""
-        a, b, c = (float(p) for p in np.asarray(position, dtype=float)[-3:] * self._mm_of_world())
-        return a, b, c
+        return point(np.asarray(position, dtype=float)[-3:] * self._mm_of_world())
 
     def in_world(self, position: Sequence[float]) -> Point:
         """Return a position, or a distance, in mm as the viewer's world counts it."""
-        a, b, c = (float(p) for p in np.asarray(position, dtype=float) / self._mm_of_world())
-        return a, b, c
+        return point(np.asarray(position, dtype=float) / self._mm_of_world())
 
     @property
     def crosshair(self) -> Point:

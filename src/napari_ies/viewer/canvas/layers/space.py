@@ -28,13 +28,7 @@ LESIONS_OPACITY = 0.55
 
 
 class SpaceLayers:
-    """The surfaces of a reading.
-
-    Parameters
-    ----------
-    stack
-        The viewer's layers.
-    """
+    """The surfaces of a reading."""
 
     def __init__(self, stack: LayerStack) -> None:
         self._stack = stack

@@ -118,8 +118,4 @@ def spare_thumbnail(layer: Any) -> None:
     It is a private method of napari's that is replaced; where it is called otherwise, thumbnails
     are drawn again and cost their time.
     """
-    layer._update_thumbnail = _no_thumbnail
-
-
-def _no_thumbnail() -> None:
-    pass
+    layer._update_thumbnail = lambda: None
