@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
+from napari_ies.cli.commands.cohort import cohort
 from napari_ies.cli.commands.demo import demo
 from napari_ies.cli.commands.explain import explain
 from napari_ies.cli.commands.figure import figure
 from napari_ies.cli.commands.inspect import inspect
 from napari_ies.cli.commands.segment import segment
 from napari_ies.cli.examples import EXAMPLES
+from napari_ies.cli.original import OriginalSpelling
 from napari_ies.cli.terminal import Terminal
 from napari_ies.cli.usage import Commands
 
@@ -53,3 +55,4 @@ def napari_ies(
 
 for command in (inspect, segment, explain, figure, demo):
     app.command(epilog=EXAMPLES[command.__name__])(command)
+app.command(cls=OriginalSpelling, epilog=EXAMPLES["cohort"])(cohort)

@@ -39,6 +39,8 @@ IGNORE = (
     "*_desc-footprint_mask.*",
     "*_figure.*",
     "/figures",
+    "/cohort",
+    "/attention_maps*",
     "# Sessions of the viewer, and files as version 0.1 laid them",
     "session.json",
     "/napari-ies",

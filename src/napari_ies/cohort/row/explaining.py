@@ -1,8 +1,9 @@
-"""What ``napari-ies explain`` does: from targets to maps on disk."""
+"""From targets to maps on disk, as ``napari-ies explain`` does it and a cohort for each case."""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_ies.errors import ResultsError, SaliencyError
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
 
     from pandas import DataFrame
 
-    from napari_ies.cli.targets import Target
-    from napari_ies.cli.terminal import Terminal
+    from napari_ies.cohort.row.targets import Target
     from napari_ies.network.model import SegmentationModel
     from napari_ies.network.profile import Profile
     from napari_ies.patient.case import Case
@@ -90,7 +90,7 @@ def check_place(
         )
     if lesions:
         named.append(Lesion(LONGEST_LABEL))
-    files = [name for one in named for name in every_name(_names(case, request, one))]
+    files = [name for one in named for name in every_name(names_of(case, request, one))]
     prepare(folder, [str(anat_folder("", case) / name) for name in files], overwrite=True)
 
 
@@ -101,6 +101,8 @@ def split_targets(
     targets: Sequence[Target],
     request: SaliencyRequest,
     overwrite: bool,
+    *,
+    same_device: bool | None = None,
 ) -> tuple[list[Target], dict[str, DataFrame]]:
     """Find out what is to be done, and what a run that was stopped has done already.
 
@@ -110,6 +112,8 @@ def split_targets(
         As for :func:`explain_targets`.
     overwrite
         Whether results of other settings or inputs are replaced.
+    same_device
+        Whether a map that another device computed is another map; by default as `overwrite`.
 
     Returns
     -------
@@ -123,10 +127,11 @@ def split_targets(
     """
     place = anat_folder(folder, case)
     finish_leftovers(place)
-    earlier = EarlierMaps(place, model, case, request, same_device=overwrite)
+    same_device = overwrite if same_device is None else same_device
+    earlier = EarlierMaps(place, model, case, request, same_device=same_device)
     todo, there, files = [], {}, []
     for target in targets:
-        names = _names(case, request, target.subject)
+        names = names_of(case, request, target.subject)
         measures, hindrance = earlier.find(names, target.footprint, target.files)
         if measures is not None:
             there[target.name] = measures
@@ -142,12 +147,12 @@ def split_targets(
     return todo, there
 
 
-def _names(case: Case, request: SaliencyRequest, subject: Subject) -> dict[str, Any]:
+def names_of(case: Case, request: SaliencyRequest, subject: Subject) -> dict[str, Any]:
+    """Name the files of a map, see :func:`~napari_ies.results.saliency.saliency_files`."""
     return saliency_files(case, request, request.maps_of(case.sequences), **whose(subject))
 
 
 def explain_targets(
-    terminal: Terminal,
     model: SegmentationModel,
     case: Case,
     targets: Sequence[Target],
@@ -155,29 +160,33 @@ def explain_targets(
     folder: Path,
     overwrite: bool,
     memory_gib: float | None = None,
-) -> dict[str, DataFrame]:
+    aggregations: Sequence[str] = (),
+) -> Iterator[tuple[tuple[Target, SaliencyRequest], Progress[DataFrame]]]:
     """Explain targets, from shared forwards where that can be, and write each when it is done.
 
-    Neither a map nor a mask of one that is done is kept.
+    Neither a map nor a mask of one that is done is kept. With SmoothGrad there may be several
+    aggregations at once; by default it is the request's.
 
-    Returns
-    -------
-    The measures by the targets' names.
+    Yields
+    ------
+    A target with the request of its map, and a report on it; the last one comes when the files
+    are there, and holds the measures.
     """
-    done: dict[str, DataFrame] = {}
-    reports = _reports(model, case, targets, request, memory_gib)
-    for target, computed in terminal.follow_each(reports, lambda target: target.step):
-        written = save_saliency(
-            folder,
-            _with_origin(computed, target),
-            case=case,
-            model=model,
-            overwrite=overwrite,
-            **whose(target.subject),
-        )
-        done[target.name] = read_measures(written[-2])
-        del computed
-    return done
+    for target, way, report in _reports(model, case, targets, request, memory_gib, aggregations):
+        measures = None
+        if report.finished and report.result is not None:
+            written = save_saliency(
+                folder,
+                _with_origin(report.result, target),
+                case=case,
+                model=model,
+                overwrite=overwrite,
+                **whose(target.subject),
+            )
+            measures = read_measures(written[-2])
+        told = report.with_result(measures)
+        del report  # or its map would live on while the next one is computed
+        yield (target, replace(request, aggregation=way)), told
 
 
 def _with_origin(saliency: Saliency, target: Target) -> Saliency:
@@ -193,16 +202,19 @@ def _reports(
     targets: Sequence[Target],
     request: SaliencyRequest,
     memory_gib: float | None,
-) -> Iterator[tuple[Target, Progress[Saliency]]]:
+    aggregations: Sequence[str],
+) -> Iterator[tuple[Target, str, Progress[Saliency]]]:
     if request.is_smoothgrad:
         footprints = {target: target.footprint for target in targets}
-        reports = explain_together(model, case, footprints, request, memory_gib=memory_gib)
-        for (target, _), report in reports:
-            yield target, report
+        reports = explain_together(
+            model, case, footprints, request, aggregations=aggregations, memory_gib=memory_gib
+        )
+        for (target, way), report in reports:
+            yield target, way, report
             del report
         return
     for target in targets:
         footprint = target.footprint
         for report in explain_request(model, case, footprint, request, memory_gib=memory_gib):
-            yield target, report
+            yield target, request.aggregation, report
             del report
