@@ -1,0 +1,1 @@
+"""Many patients: the original scripts' job, the paper's experiments, and the report on them."""

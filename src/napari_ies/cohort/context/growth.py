@@ -1,0 +1,150 @@
+"""Growth: how a lesion is grown step by step, in millimetres or by the paper's dilations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+
+from napari_ies.errors import CaseError
+from napari_ies.geometry.components import CONNECTIVITY_18
+from napari_ies.parameters import Parameter, take
+from napari_ies.saliency.reading_off.surroundings import distance_to
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_ies.geometry.box import Box
+    from napari_ies.saliency.footprint import BoxedMask
+
+PAPER_DILATIONS = 34
+"""Dilations of ``contextual_info_nets_csv.py``: its loop counts from 1 to 34."""
+PAPER_VOXELS = (91, 119)
+"""The smallest and the largest lesion that script takes: more than 90 and fewer than 120 voxels."""
+MOST_STEPS = 1000
+"""More are a slip in the step or in how far it goes."""
+
+_STEP = Parameter(
+    "How much further the region reaches from one step to the next.",
+    said="The step is {} mm",
+    name="step",
+    limits=(0.0, 1000.0),
+    above=True,
+    offered=(0.1, 10.0),
+    step=0.5,
+    decimals=1,
+    unit=" mm",
+)
+_FARTHEST = Parameter(
+    "How far around the lesion the last step reaches.",
+    said="The last step reaches {} mm",
+    name="to",
+    limits=(0.0, 1000.0),
+    offered=(1.0, 100.0),
+    decimals=1,
+    unit=" mm",
+)
+_DILATIONS = Parameter(
+    "Grow by so many dilations with the 18-connected structuring element instead, as the paper "
+    "does (34); 0 grows by millimetres.",
+    said="The number of dilations is {}",
+    name="dilations",
+    limits=(0, MOST_STEPS),
+)
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How a lesion is grown.
+
+    Parameters
+    ----------
+    step_mm, farthest_mm
+        Step k keeps all voxels whose centres lie at most k steps from the lesion's border, up to
+        the farthest distance. The border is where a viewer draws the outline, see
+        :class:`~napari_ies.saliency.reading_off.surroundings.Surroundings`; the lesion's own
+        voxels are kept at every step, and step 0 keeps nothing else.
+    dilations
+        If not 0, step k keeps what k dilations with the 18-connected structuring element reach
+        instead (voxels that share a face or an edge), as the paper's script does: k voxels along
+        each axis, whatever their size, and up to √2 times as far between the axes.
+
+    Raises
+    ------
+    CaseError
+        If a value is not possible.
+    """
+
+    step_mm: Annotated[float, _STEP] = 1.0
+    farthest_mm: Annotated[float, _FARTHEST] = 35.0
+    dilations: Annotated[int, _DILATIONS] = 0
+
+    def __post_init__(self) -> None:
+        take(self, CaseError)
+        if self.steps > MOST_STEPS:
+            raise CaseError(
+                f"Steps of {self.step_mm:g} mm up to {self.farthest_mm:g} mm would be "
+                f"{self.steps}, at most {MOST_STEPS} are possible; choose a larger step."
+            )
+
+    @property
+    def steps(self) -> int:
+        """How many steps there are beyond the lesion itself."""
+        if self.dilations:
+            return self.dilations
+        return int(np.floor(self.farthest_mm / self.step_mm + 1e-6))
+
+    def distances(self, spacing: tuple[float, float, float]) -> NDArray[np.float64]:
+        """Return how far around the lesion each step reaches, from step 0 on, in mm.
+
+        Of a dilation it is the least distance: that along the axis with the smallest voxels.
+        """
+        size = min(spacing) if self.dilations else self.step_mm
+        return np.arange(self.steps + 1, dtype=np.float64) * size
+
+    def order(
+        self, lesion: BoxedMask, spacing: tuple[float, float, float]
+    ) -> tuple[Box, NDArray[np.int16]]:
+        """Return at which step each voxel is reached.
+
+        Parameters
+        ----------
+        lesion
+            The lesion's voxels.
+        spacing
+            Voxel size in mm.
+
+        Returns
+        -------
+        box, order
+            The part of the volume that the last step lies in, and int16 (x, y, z) on it: 0 in the
+            lesion, k where step k is the first that keeps the voxel, `steps` + 1 beyond. All that
+            lies outside the box is beyond.
+        """
+        if self.dilations:
+            return self._dilated(lesion)
+        reach = self.steps * self.step_mm
+        margins = [int(np.ceil(reach / size + 0.5)) for size in spacing]
+        box = lesion.box.grow(margins).clip(lesion.shape)
+        mask = lesion.within(box)
+        distance = distance_to(mask, spacing, reach).astype(np.float64)
+        # Distances are rounded to a micrometre: a hair's breadth more keeps ends where they are.
+        order = np.ceil(np.minimum(distance / self.step_mm - 1e-6, self.steps + 1))
+        return box, np.where(mask, 0, np.maximum(order, 1)).astype(np.int16)
+
+    def _dilated(self, lesion: BoxedMask) -> tuple[Box, NDArray[np.int16]]:
+        from scipy.ndimage import binary_dilation  # only where it is needed
+
+        box = lesion.box.grow(self.dilations).clip(lesion.shape)
+        grown = lesion.within(box)
+        order = np.where(grown, 0, self.steps + 1).astype(np.int16)
+        for step in range(1, self.steps + 1):
+            larger = binary_dilation(grown, CONNECTIVITY_18)
+            order[larger & ~grown] = step
+            grown = larger
+        return box, order
+
+
+PAPER = Growth(dilations=PAPER_DILATIONS)
+"""As the paper grows them."""
