@@ -16,7 +16,7 @@ from networks import small_model
 from nibabel.affines import from_matvec
 from scipy import ndimage
 
-from napari_ies.cli.targets import labels_from
+from napari_ies.cohort.row.targets import labels_from
 from napari_ies.errors import CaseError, ResultsError
 from napari_ies.network.assumptions import notes_on
 from napari_ies.patient.loading import load_case

@@ -42,3 +42,7 @@ class ResultsError(NapariIESError):
 
 class FigureError(NapariIESError):
     """A figure cannot be drawn as asked."""
+
+
+class CohortError(NapariIESError):
+    """Many patients cannot be found, or worked through, as asked."""

@@ -28,8 +28,8 @@ from napari_ies import (
     with_geometry,
 )
 from napari_ies.cli import app, expecting, options
-from napari_ies.cli.images import assign
-from napari_ies.cli.targets import labels_from
+from napari_ies.cohort.row.images import assign
+from napari_ies.cohort.row.targets import labels_from
 from napari_ies.errors import CaseError, ResultsError, SaliencyError
 from napari_ies.patient.masks import load_mask
 from napari_ies.results import load_segmentation
@@ -159,7 +159,7 @@ def test_each_of_several_is_the_same_as_alone_and_written_when_it_is_done(
                 raise SaliencyError("It failed.")
             yield (target, way), report
 
-    monkeypatch.setattr("napari_ies.cli.explaining.explain_together", failing)
+    monkeypatch.setattr("napari_ies.cohort.row.explaining.explain_together", failing)
     result = run(
         *("explain", *small.arguments, "--lesion", 2, "--lesion", 4, "--mask", small.reference),
         *("--samples", 2, "--memory-gib", 1, "--precision", "tf32", "--out", tmp_path),
@@ -248,7 +248,7 @@ def test_a_result_that_is_there_is_refused_before_anything_is_computed(
     assert run(*explained, "--out", tmp_path).exit_code == 0
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
     with monkeypatch.context() as patch:
-        patch.setattr("napari_ies.cli.explaining.explain_together", None)
+        patch.setattr("napari_ies.cohort.row.explaining.explain_together", None)
         refused = one_line(run(*explained, "--seed", 3, "--out", tmp_path))
         assert "is there already, computed with other settings; choose" in refused
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before

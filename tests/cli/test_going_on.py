@@ -18,7 +18,7 @@ import pytest
 from command_line import one_line, run
 
 from napari_ies import explain_together, load_saliency, segment
-from napari_ies.cli import explaining
+from napari_ies.cohort.row import explaining
 from napari_ies.results import load_segmentation
 from napari_ies.saliency.footprint import LabelledVoxels
 from napari_ies.saliency.request import SaliencyRequest
@@ -304,7 +304,7 @@ def test_names_in_any_script_work_and_too_long_ones_are_refused_first(small, tmp
     assert load_saliency(maps[0]).sequences == ("ФЛЕР", "T1")
 
     monkeypatch.setattr("napari_ies.cli.segmenting.segmented", None)
-    monkeypatch.setattr("napari_ies.cli.explaining.explain_together", None)
+    monkeypatch.setattr("napari_ies.cohort.row.explaining.explain_together", None)
     named_long = shutil.copy(mask, tmp_path / f"{'m' * 240}.nii.gz")
     for long in (["--subject", "p" * 300], ["--mask", named_long]):
         refused = one_line(

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from napari_ies.checkpoints import device_label, load_checkpoint, profile_path
-from napari_ies.cli.images import open_case
+from napari_ies.cohort.row.images import open_case
 from napari_ies.network.assumptions import notes_on
 from napari_ies.patient.identity import Identity
 from napari_ies.patient.masks import read_mask

@@ -77,12 +77,13 @@ def explain(
     if labels_of_others and labels is None:
         raise typer.BadParameter("--labels-of-others is about the file of --labels; give that too.")
     with reporting(debug) as terminal:
-        from napari_ies.cli.images import check_given
+        from napari_ies.cohort.row.images import check_given
 
         check_given(reference, labels, *(mask or ()))
-        from napari_ies.cli import explaining, segmenting, targets
+        from napari_ies.cli import segmenting
         from napari_ies.cli.expecting import announce
         from napari_ies.cli.tables import measures_table, zones_table
+        from napari_ies.cohort.row import explaining, targets
         from napari_ies.results import anat_folder
 
         model, case = segmenting.opened(
@@ -118,9 +119,9 @@ def explain(
                 terminal.note(f"{target.step}: there already")
         masks = (target.footprint for target in todo)
         announce(terminal, model, case, masks, request, memory_gib, agreed=yes)
-        measures |= explaining.explain_targets(
-            terminal, model, case, todo, request, out, overwrite, memory_gib
-        )
+        reports = explaining.explain_targets(model, case, todo, request, out, overwrite, memory_gib)
+        for (target, _), measured in terminal.follow_each(reports, lambda key: key[0].step):
+            measures[target.name] = measured
         measures = {target.name: measures[target.name] for target in wanted}
         unit = request.unit
         terminal.show(measures_table(measures, unit))

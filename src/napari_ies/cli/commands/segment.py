@@ -25,7 +25,7 @@ def segment(
     """Segment a patient: lesion labels, probabilities and the table of lesions."""
     images = options.parse_images(image)
     with reporting(debug) as terminal:
-        from napari_ies.cli.images import check_given
+        from napari_ies.cohort.row.images import check_given
 
         check_given(reference)
         from napari_ies.cli.segmenting import opened, reference_of, segmented

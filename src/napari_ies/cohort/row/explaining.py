@@ -1,8 +1,9 @@
-"""What ``napari-ies explain`` does: from targets to maps on disk."""
+"""From targets to maps on disk, as ``napari-ies explain`` does it and a cohort for each case."""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_ies.errors import ResultsError, SaliencyError
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 
     from pandas import DataFrame
 
-    from napari_ies.cli.targets import Target
-    from napari_ies.cli.terminal import Terminal
+    from napari_ies.cohort.row.targets import Target
     from napari_ies.network.model import SegmentationModel
     from napari_ies.network.profile import Profile
     from napari_ies.patient.case import Case
@@ -149,7 +149,6 @@ def _names(
 
 
 def explain_targets(
-    terminal: Terminal,
     model: SegmentationModel,
     case: Case,
     targets: Sequence[Target],
@@ -157,30 +156,34 @@ def explain_targets(
     folder: Path,
     overwrite: bool,
     memory_gib: float | None = None,
-) -> dict[str, DataFrame]:
+    aggregations: Sequence[str] = (),
+) -> Iterator[tuple[tuple[Target, SaliencyRequest], Progress[DataFrame]]]:
     """Explain targets, from shared forwards where that can be, and write each when it is done.
 
-    Neither a map nor a mask of one that is done is kept.
+    Neither a map nor a mask of one that is done is kept. With SmoothGrad there may be several
+    aggregations at once; by default it is the request's.
 
-    Returns
-    -------
-    The measures by the targets' names.
+    Yields
+    ------
+    A target with the request of its map, and a report on it; the last one comes when the files
+    are there, and holds the measures.
     """
-    done: dict[str, DataFrame] = {}
-    reports = _reports(model, case, targets, request, memory_gib)
-    for target, computed in terminal.follow_each(reports, lambda target: target.step):
-        written = save_saliency(
-            folder,
-            _with_origin(computed, target),
-            case=case,
-            model=model,
-            lesion=target.lesion,
-            region=target.region,
-            overwrite=overwrite,
-        )
-        done[target.name] = read_measures(written[-2])
-        del computed
-    return done
+    for target, way, report in _reports(model, case, targets, request, memory_gib, aggregations):
+        measures = None
+        if report.finished and report.result is not None:
+            written = save_saliency(
+                folder,
+                _with_origin(report.result, target),
+                case=case,
+                model=model,
+                lesion=target.lesion,
+                region=target.region,
+                overwrite=overwrite,
+            )
+            measures = read_measures(written[-2])
+        told = report.with_result(measures)
+        del report  # or its map would live on while the next one is computed
+        yield (target, replace(request, aggregation=way)), told
 
 
 def _with_origin(saliency: Saliency, target: Target) -> Saliency:
@@ -196,16 +199,19 @@ def _reports(
     targets: Sequence[Target],
     request: SaliencyRequest,
     memory_gib: float | None,
-) -> Iterator[tuple[Target, Progress[Saliency]]]:
+    aggregations: Sequence[str],
+) -> Iterator[tuple[Target, str, Progress[Saliency]]]:
     if request.is_smoothgrad:
         footprints = {target: target.footprint for target in targets}
-        reports = explain_together(model, case, footprints, request, memory_gib=memory_gib)
-        for (target, _), report in reports:
-            yield target, report
+        reports = explain_together(
+            model, case, footprints, request, aggregations=aggregations, memory_gib=memory_gib
+        )
+        for (target, way), report in reports:
+            yield target, way, report
             del report
         return
     for target in targets:
         footprint = target.footprint
         for report in explain_request(model, case, footprint, request, memory_gib=memory_gib):
-            yield target, report
+            yield target, request.aggregation, report
             del report

@@ -1,0 +1,1 @@
+"""Which cases there are: folders of the original scripts, BIDS, nnU-Net, or a table."""

@@ -1,0 +1,87 @@
+"""What is said where no case was found, or where cases lack files."""
+
+from __future__ import annotations
+
+import os
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_ies.errors import CohortError
+from napari_ies.printable import joined
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+SHOWN = 5
+"""As many names are shown."""
+_DEPTH = 3
+
+
+def none_found(searched: str, folder: Path) -> CohortError:
+    """Return the error that nothing was found: what was searched, and what lies there instead."""
+    return CohortError(f"No case was found: searched for {searched}; {what_lies(folder)}.")
+
+
+def what_lies(folder: Path) -> str:
+    """Say in a clause what lies in a folder: some of its files, or that it is not there."""
+    if not folder.is_dir():
+        above = next((one for one in folder.parents if one.is_dir()), Path(folder.anchor))
+        there = "is not a folder" if folder.exists() else "is not there"
+        return f"{folder} {there}, and {above} holds {_some(_entries(above))}"
+    names = [str(path.relative_to(folder)) for path in islice(_files(folder, _DEPTH), SHOWN + 1)]
+    return f"{folder} holds {_some(names or _entries(folder))}"
+
+
+def check_complete(found: Mapping[str, Mapping[str, object]]) -> None:
+    """Refuse a cohort of which some cases lack a file.
+
+    Parameters
+    ----------
+    found
+        For each kind of file, by what it is called, the cases that have one.
+
+    Raises
+    ------
+    CohortError
+        If they are not the same cases, in one sentence: how many have which, and who lacks what.
+    """
+    every = list(dict.fromkeys(case for cases in found.values() for case in cases))
+    lacking = {kind: [case for case in every if case not in cases] for kind, cases in found.items()}
+    if not any(lacking.values()):
+        return
+    counts = ", ".join(f"{len(cases):,} of {kind}" for kind, cases in found.items())
+    missing = joined(
+        [f"{kind} is missing in {_some(names)}" for kind, names in lacking.items() if names]
+    )
+    raise CohortError(
+        f"Not every case has all its files (there are {counts}): {missing}; add what is missing, "
+        "or move these cases away."
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    if not names:
+        return "nothing"
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (" and more" if more > 0 else "")
+
+
+def _entries(folder: Path) -> list[str]:
+    try:
+        return [entry.name for entry in islice(os.scandir(folder), SHOWN + 1)]
+    except OSError:
+        return []
+
+
+def _files(folder: Path, depth: int) -> Iterable[Path]:
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:
+        return
+    for path in entries:
+        if path.is_dir():
+            if depth > 1:
+                yield from _files(path, depth - 1)
+        else:
+            yield path

@@ -1,0 +1,1 @@
+"""One case, from its files to results on disk: what ``segment`` and ``explain`` do alone."""
