@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from napari_ies.cli.commands.context import context
 from napari_ies.cli.commands.demo import demo
 from napari_ies.cli.commands.explain import explain
 from napari_ies.cli.commands.figure import figure
@@ -51,5 +52,5 @@ def napari_ies(
     """See why a segmentation network marked a lesion: instance-level explanation saliency."""
 
 
-for command in (inspect, segment, explain, figure, demo):
+for command in (inspect, segment, explain, context, figure, demo):
     app.command(epilog=EXAMPLES[command.__name__])(command)

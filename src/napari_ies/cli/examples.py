@@ -25,6 +25,18 @@ EXAMPLES = {
   napari-ies explain unet.pth --image FLAIR=flair.nii.gz \
       --image T1=t1.nii.gz --mask brainstem.nii.gz \
       --method gradcam++ --out results""",
+    "context": r"""[bold]Examples[/bold]
+
+  napari-ies context unet.pth --image FLAIR=flair.nii.gz \
+      --image T1=t1.nii.gz --lesion 3 --out results
+
+  napari-ies context unet.pth nnunet.pth --image FLAIR=flair.nii.gz \
+      --image T1=t1.nii.gz --reference lesions.nii.gz --paper \
+      --out results
+
+  napari-ies context unet.pth --image FLAIR=flair.nii.gz \
+      --image T1=t1.nii.gz --all --sequence FLAIR --sequence T1 \
+      --step 0.5 --to 20 --out results""",
     "figure": r"""[bold]Examples[/bold]
 
   napari-ies figure results/sub-07/anat/*_lesion-003_*_mask.nii.gz \

@@ -95,13 +95,23 @@ class Growth:
             return self.dilations
         return int(np.floor(self.farthest_mm / self.step_mm + 1e-6))
 
+    @property
+    def label(self) -> str:
+        """How it is called in names of files, letters and digits only."""
+        if self.dilations:
+            return f"{self.dilations}dilations"
+        ends = (self.step_mm, self.farthest_mm)
+        step, farthest = (f"{value:g}".replace(".", "p") for value in ends)
+        return f"{step}mmto{farthest}mm"
+
     def distances(self, spacing: tuple[float, float, float]) -> NDArray[np.float64]:
         """Return how far around the lesion each step reaches, from step 0 on, in mm.
 
         Of a dilation it is the least distance: that along the axis with the smallest voxels.
         """
         size = min(spacing) if self.dilations else self.step_mm
-        return np.arange(self.steps + 1, dtype=np.float64) * size
+        # Voxel sizes come through single precision.
+        return np.round(np.arange(self.steps + 1, dtype=np.float64) * size, 5)
 
     def order(
         self, lesion: BoxedMask, spacing: tuple[float, float, float]
