@@ -12,6 +12,7 @@ from napari_ies.cli.commands.explain import explain
 from napari_ies.cli.commands.figure import figure
 from napari_ies.cli.commands.inspect import inspect
 from napari_ies.cli.commands.segment import segment
+from napari_ies.cli.commands.statistics import statistics
 from napari_ies.cli.examples import EXAMPLES
 from napari_ies.cli.terminal import Terminal
 from napari_ies.cli.usage import Commands
@@ -52,5 +53,5 @@ def napari_ies(
     """See why a segmentation network marked a lesion: instance-level explanation saliency."""
 
 
-for command in (inspect, segment, explain, context, figure, demo):
+for command in (inspect, segment, explain, context, statistics, figure, demo):
     app.command(epilog=EXAMPLES[command.__name__])(command)

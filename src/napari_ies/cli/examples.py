@@ -37,6 +37,11 @@ EXAMPLES = {
   napari-ies context unet.pth --image FLAIR=flair.nii.gz \
       --image T1=t1.nii.gz --all --sequence FLAIR --sequence T1 \
       --step 0.5 --to 20 --out results""",
+    "statistics": """[bold]Examples[/bold]
+
+  napari-ies statistics results
+
+  napari-ies statistics results --draws 10000 --out tables""",
     "figure": r"""[bold]Examples[/bold]
 
   napari-ies figure results/sub-07/anat/*_lesion-003_*_mask.nii.gz \

@@ -41,6 +41,7 @@ IGNORE = (
     "*_figure.*",
     "/context",
     "/figures",
+    "/statistics",
     "# Sessions of the viewer, and files as version 0.1 laid them",
     "session.json",
     "/napari-ies",

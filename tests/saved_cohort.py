@@ -1,0 +1,77 @@
+"""A folder of results of several patients, written without a network: random maps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from cases import random_case
+
+from napari_ies.results import save_saliency, save_segmentation
+from napari_ies.saliency.request import SaliencyRequest
+from napari_ies.saliency.saliency import Saliency
+from napari_ies.segmentation.lesions import lesion_table
+from napari_ies.segmentation.segmentation import Segmentation
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_ies.network.model import SegmentationModel
+
+SHAPE = (14, 13, 12)
+CORNERS = ((4, 3, 3), (9, 3, 4), (4, 9, 8))
+"""Where the lesions, two voxels wide, begin: the first TP, the second FP, the third FN."""
+MATCH = {1: "TP", 2: "FP", 3: "FN"}
+
+
+def write_cohort(
+    folder: Path,
+    model: SegmentationModel,
+    patients: int = 3,
+    requests: tuple[SaliencyRequest, ...] = (SaliencyRequest(n_samples=3, aggregation="max"),),
+    affine: np.ndarray | None = None,
+) -> dict[tuple[str, int, str, str], Saliency]:
+    """Write patients P0, P1, …; return the maps by patient, lesion, method and aggregation."""
+    written = {}
+    for patient in range(patients):
+        matrix = np.diag([-1.0, 1, 1, 1]) if affine is None else affine
+        case = random_case(SHAPE, seed=patient, affine=matrix)
+        object.__setattr__(case, "subject", f"P{patient}")
+        generator = np.random.default_rng(patient)
+        labels = np.zeros(SHAPE, dtype=np.int32)
+        for label, corner in enumerate(CORNERS, 1):
+            labels[tuple(slice(at, at + 2) for at in corner)] = label
+        probability = generator.random(SHAPE, dtype=np.float32)
+        segmentation = Segmentation(
+            probability=probability,
+            labels=labels,
+            lesions=lesion_table(labels, probability, case, MATCH),
+            threshold=0.5,
+            forward="sliding-window",
+            device="CPU",
+            smallest=1,
+        )
+        save_segmentation(folder, segmentation, case=case, model=model)
+        for label in MATCH:
+            for request in requests:
+                saliency = _map(case, labels == label, request, generator)
+                save_saliency(folder, saliency, case=case, model=model, lesion=label)
+                key = (case.subject, label, request.method, request.aggregation)
+                written[key] = saliency
+    return written
+
+
+def _map(case, mask, request, generator) -> Saliency:
+    sequences = request.maps_of(case.sequences)
+    values = generator.normal(mask.sum() / 8, 1, (len(sequences), *SHAPE)).astype(np.float32)
+    return Saliency(
+        request=request,
+        sequences=sequences,
+        shape=case.shape,
+        affine=case.affine,
+        box=tuple(slice(0, size) for size in SHAPE),
+        cropped=values,
+        cropped_standard_error=np.abs(values) / 10 if request.is_smoothgrad else None,
+        footprint=mask,
+        n_used=request.n_samples,
+    )
