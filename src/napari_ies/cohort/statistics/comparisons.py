@@ -53,8 +53,9 @@ def summarise(rows: pd.DataFrame, draws: Draws) -> pd.DataFrame:
     found: list[dict[str, Any]] = []
     for kind, its in _maps(rows):
         for measure in _measures(kind):
-            for match, group in its.groupby("match"):
-                values, patients = _values(group, measure)
+            groups = {str(match): group for match, group in its.groupby("match")}
+            for match in sorted(groups, key=_rank):
+                values, patients = _values(groups[match], measure)
                 if not values.size:
                     continue
                 bounds = interval(medians(values, draws.number(patients), draws), len({*patients}))
@@ -187,6 +188,10 @@ def _effects(sides: Sequence[tuple[Any, list[str]]], draws: Draws) -> dict[str, 
         low, high = interval(drawn, number)
         effects |= {name: value, f"{name}_low": low, f"{name}_high": high}
     return effects
+
+
+def _rank(match: str) -> int:
+    return GROUPS.index(match) if match in GROUPS else len(GROUPS)
 
 
 def _maps(rows: pd.DataFrame) -> list[tuple[dict[str, str], pd.DataFrame]]:
