@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from cases import random_case
@@ -14,9 +15,11 @@ from napari_ies.segmentation.lesions import lesion_table
 from napari_ies.segmentation.segmentation import Segmentation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from napari_ies.network.model import SegmentationModel
+    from napari_ies.patient.case import Case
 
 SHAPE = (14, 13, 12)
 CORNERS = ((4, 3, 3), (9, 3, 4), (4, 9, 8))
@@ -29,14 +32,18 @@ def write_cohort(
     model: SegmentationModel,
     patients: int = 3,
     requests: tuple[SaliencyRequest, ...] = (SaliencyRequest(n_samples=3, aggregation="max"),),
-    affine: np.ndarray | None = None,
+    *,
+    with_files: Callable[[Case], dict[str, Any]] = lambda _: {},
 ) -> dict[tuple[str, int, str, str], Saliency]:
-    """Write patients P0, P1, …; return the maps by patient, lesion, method and aggregation."""
+    """Write patients P0, P1, …; return the maps by patient, lesion, method and aggregation.
+
+    `with_files` may write a case's images, and gives its fields that say where they are.
+    """
     written = {}
     for patient in range(patients):
-        matrix = np.diag([-1.0, 1, 1, 1]) if affine is None else affine
-        case = random_case(SHAPE, seed=patient, affine=matrix)
-        object.__setattr__(case, "subject", f"P{patient}")
+        case = random_case(SHAPE, seed=patient, affine=np.diag([-1.0, 1, 1, 1]))
+        case = replace(case, subject=f"P{patient}")
+        case = replace(case, **with_files(case))
         generator = np.random.default_rng(patient)
         labels = np.zeros(SHAPE, dtype=np.int32)
         for label, corner in enumerate(CORNERS, 1):
@@ -74,4 +81,10 @@ def _map(case, mask, request, generator) -> Saliency:
         cropped_standard_error=np.abs(values) / 10 if request.is_smoothgrad else None,
         footprint=mask,
         n_used=request.n_samples,
+        provenance={
+            "images": [
+                {"sequence": name, "file": "" if path is None else path.name, "sha256": digest}
+                for name, path, digest in zip(case.sequences, case.paths, case.sha256, strict=True)
+            ]
+        },
     )

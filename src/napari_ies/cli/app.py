@@ -11,6 +11,7 @@ from napari_ies.cli.commands.demo import demo
 from napari_ies.cli.commands.explain import explain
 from napari_ies.cli.commands.figure import figure
 from napari_ies.cli.commands.inspect import inspect
+from napari_ies.cli.commands.report import report
 from napari_ies.cli.commands.segment import segment
 from napari_ies.cli.commands.statistics import statistics
 from napari_ies.cli.examples import EXAMPLES
@@ -53,5 +54,5 @@ def napari_ies(
     """See why a segmentation network marked a lesion: instance-level explanation saliency."""
 
 
-for command in (inspect, segment, explain, context, statistics, figure, demo):
+for command in (inspect, segment, explain, context, statistics, report, figure, demo):
     app.command(epilog=EXAMPLES[command.__name__])(command)

@@ -42,6 +42,11 @@ EXAMPLES = {
   napari-ies statistics results
 
   napari-ies statistics results --draws 10000 --out tables""",
+    "report": """[bold]Examples[/bold]
+
+  napari-ies report results
+
+  napari-ies report results --images data --out checks/report.html""",
     "figure": r"""[bold]Examples[/bold]
 
   napari-ies figure results/sub-07/anat/*_lesion-003_*_mask.nii.gz \

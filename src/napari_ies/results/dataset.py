@@ -42,6 +42,7 @@ IGNORE = (
     "/context",
     "/figures",
     "/statistics",
+    "/report.html",
     "# Sessions of the viewer, and files as version 0.1 laid them",
     "session.json",
     "/napari-ies",
