@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from napari_ies.cli.commands.cohort import cohort
 from napari_ies.cli.commands.context import context
 from napari_ies.cli.commands.demo import demo
 from napari_ies.cli.commands.explain import explain
@@ -15,6 +16,7 @@ from napari_ies.cli.commands.report import report
 from napari_ies.cli.commands.segment import segment
 from napari_ies.cli.commands.statistics import statistics
 from napari_ies.cli.examples import EXAMPLES
+from napari_ies.cli.original import OriginalSpelling
 from napari_ies.cli.terminal import Terminal
 from napari_ies.cli.usage import Commands
 
@@ -56,3 +58,4 @@ def napari_ies(
 
 for command in (inspect, segment, explain, context, statistics, report, figure, demo):
     app.command(epilog=EXAMPLES[command.__name__])(command)
+app.command(cls=OriginalSpelling, epilog=EXAMPLES["cohort"])(cohort)

@@ -60,6 +60,18 @@ EXAMPLES = {
 
   napari-ies figure results/sub-07/anat/*lesion-003*agg-mean*_saliency.nii.gz \
       --at -24.5 12 30 --limits own --out figures""",
+    "cohort": r"""[bold]Examples[/bold]
+
+  napari-ies cohort --model_checkpoint unet_epoch_31.pth \
+      --input_val_paths data data --input_prefixes flair.nii.gz t1.nii.gz \
+      --target_val_path data --target_prefix lesions.nii.gz --threshold 0.3
+
+  napari-ies cohort --model-checkpoint unet.pth --bids dataset \
+      --reference '*_label-lesion_mask.nii.gz' --lesions TP FP \
+      --method smoothgrad --aggregation mean max --out results --dry-run
+
+  napari-ies cohort --model-checkpoint unet.pth --table cases.tsv \
+      --largest 5 --layout ies --out results""",
     "demo": """[bold]Examples[/bold]
 
   napari-ies demo

@@ -105,7 +105,7 @@ class Terminal:
         Key and finished result.
         """
         started: dict[K, float] = {}
-        with self._bar() as show:
+        with self.bar() as show:
             for key, report in reports:
                 started.setdefault(key, time.monotonic())
                 show(step(key), report)
@@ -115,7 +115,7 @@ class Terminal:
                 del report  # or its result would live on while the next one is computed
 
     @contextmanager
-    def _bar(self) -> Iterator[Callable[[str, Progress[Any]], None]]:
+    def bar(self) -> Iterator[Callable[[str, Progress[Any]], None]]:
         """Give what shows a step and its report on a bar, if there is a terminal."""
         if not self.err.is_terminal:
             yield lambda _step, _report: None

@@ -43,6 +43,8 @@ IGNORE = (
     "/figures",
     "/statistics",
     "/report.html",
+    "/cohort",
+    "/attention_maps*",
     "# Sessions of the viewer, and files as version 0.1 laid them",
     "session.json",
     "/napari-ies",

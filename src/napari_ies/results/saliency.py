@@ -181,7 +181,7 @@ def save_saliency(
     sidecars[footprint] = {"Description": _WORDS["footprint"], "Type": "ROI"} | common
     around = surroundings(saliency)
     for group, table, columns in (
-        ("measures", measure(saliency, around), describe_measures(saliency)),
+        ("measures", measure(saliency, around), describe_measures(saliency.unit)),
         ("profile", profile(saliency, around), describe_profile(saliency)),
     ):
         files[names[group]] = table_writer(table)

@@ -49,9 +49,9 @@ def find_cases(file: Path, sequences: Sequence[str]) -> list[CohortCase]:
         ) from error
     head, *rows = [row for row in rows if any(cell.strip() for cell in row)] or [[]]
     head = [name.strip() for name in head]
-    repeated = joined(sorted({name for name in head if head.count(name) > 1}))
+    repeated = sorted({name for name in head if head.count(name) > 1})
     if repeated:
-        raise CohortError(f"{file.name} has more than one column {repeated}; rename one.")
+        raise CohortError(f"{file.name} has more than one column {joined(repeated)}; rename one.")
     special = {
         kind: next((name for name in head if name.casefold() in known), "")
         for kind, known in COLUMNS.items()

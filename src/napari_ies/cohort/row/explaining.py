@@ -87,7 +87,7 @@ def check_place(
         )
     if lesions:
         named.append((LONGEST_LABEL, None))
-    files = [name for one in named for name in every_name(_names(case, request, *one))]
+    files = [name for one in named for name in every_name(names_of(case, request, *one))]
     prepare(folder, [str(anat_folder("", case) / name) for name in files], overwrite=True)
 
 
@@ -98,6 +98,8 @@ def split_targets(
     targets: Sequence[Target],
     request: SaliencyRequest,
     overwrite: bool,
+    *,
+    same_device: bool | None = None,
 ) -> tuple[list[Target], dict[str, DataFrame]]:
     """Find out what is to be done, and what a run that was stopped has done already.
 
@@ -107,6 +109,8 @@ def split_targets(
         As for :func:`explain_targets`.
     overwrite
         Whether results of other settings or inputs are replaced.
+    same_device
+        Whether a map that another device computed is another map; by default as `overwrite`.
 
     Returns
     -------
@@ -120,10 +124,11 @@ def split_targets(
     """
     place = anat_folder(folder, case)
     finish_leftovers(place)
-    earlier = EarlierMaps(place, model, case, request, same_device=overwrite)
+    same_device = overwrite if same_device is None else same_device
+    earlier = EarlierMaps(place, model, case, request, same_device=same_device)
     todo, there, files = [], {}, []
     for target in targets:
-        names = _names(case, request, target.lesion, target.region)
+        names = names_of(case, request, target.lesion, target.region)
         measures, hindrance = earlier.find(names, target.footprint, target.files)
         if measures is not None:
             there[target.name] = measures
@@ -139,9 +144,10 @@ def split_targets(
     return todo, there
 
 
-def _names(
+def names_of(
     case: Case, request: SaliencyRequest, lesion: int | None, region: str | None
 ) -> dict[str, Any]:
+    """Name the files of a map, see :func:`~napari_ies.results.saliency.saliency_files`."""
     sequences = request.maps_of(case.sequences)
     return saliency_files(
         case.subject, request, sequences, visit=case.visit, lesion=lesion, region=region

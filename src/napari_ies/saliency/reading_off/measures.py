@@ -96,9 +96,8 @@ def measure(saliency: BoxedMaps, around: Surroundings | None = None) -> pd.DataF
     return pd.DataFrame(rows).set_index("sequence")
 
 
-def describe_measures(saliency: BoxedMaps) -> dict[str, dict[str, str]]:
-    """Describe the columns of :func:`measure` as a BIDS sidecar does."""
-    unit = saliency.unit
+def describe_measures(unit: str) -> dict[str, dict[str, str]]:
+    """Describe the columns of :func:`measure`, of maps in a unit, as a BIDS sidecar does."""
     columns = {
         "sequence": {"Description": "Image sequence the map belongs to"},
         "peak_positive": column("Largest value of the map, 0 if none is positive", unit),

@@ -1,0 +1,301 @@
+"""What ``napari-ies cohort`` does: from its options to cases and settings, and a run to follow."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from napari_ies.cli.terminal import Terminal
+    from napari_ies.cohort.cases import CohortCase
+    from napari_ies.cohort.run import CohortReport
+    from napari_ies.cohort.selection import Selection
+    from napari_ies.cohort.settings import CohortSettings
+    from napari_ies.network.model import SegmentationModel
+
+logger = logging.getLogger("napari_ies")
+
+WHY_NO_EFFECT = {
+    "--data": "the original scripts do not use it either",
+    "--num_workers": "one case is loaded at a time, while no other waits",
+    "--cache_rate": "no case is kept once it is done",
+}
+MEBI = 1 << 20
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """Where the cases are looked for."""
+
+    paths: Sequence[str]
+    prefixes: Sequence[str]
+    target_path: str | None
+    target_prefix: str | None
+    bids: Path | None
+    derivatives: Sequence[Path]
+    patterns: Mapping[str, Path]
+    reference: str | None
+    table: Path | None
+    nnunet: Path | None
+    lesions_from: str | None
+
+
+def check_one_layout(where: Discovery) -> None:
+    """Refuse cases that are laid out in no way, or in several at once."""
+    scripts = bool(where.paths or where.prefixes or where.target_path or where.target_prefix)
+    given = {
+        "--input_val_paths": scripts,
+        "--bids": where.bids is not None,
+        "--table": where.table is not None,
+        "--nnunet": where.nnunet is not None,
+    }
+    chosen = [name for name, there in given.items() if there]
+    if not chosen:
+        raise typer.BadParameter(
+            "say where the cases are: --input_val_paths with --input_prefixes, --bids, --table or "
+            "--nnunet."
+        )
+    if len(chosen) > 1:
+        raise typer.BadParameter(f"{' and '.join(chosen)} exclude each other; give one of them.")
+    if scripts and not (where.paths and where.prefixes):
+        raise typer.BadParameter("--input_val_paths and --input_prefixes belong together.")
+    if where.bids is None and (where.derivatives or where.patterns or where.reference):
+        raise typer.BadParameter("--derivatives, --image and --reference are about --bids.")
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turn what is wrong with what was asked for into wrong usage."""
+    from napari_ies.errors import CohortError, ResultsError, SaliencyError
+
+    try:
+        yield
+    except (CohortError, ResultsError, SaliencyError) as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def network_of(
+    terminal: Terminal,
+    checkpoint: Path,
+    device: str,
+    orientation: str | None,
+    spacing: tuple[float, float, float] | None,
+    claimed: str | None,
+    input_size: float | None,
+) -> SegmentationModel:
+    """Load the network, say where it runs and what was assumed, and check what is said of it."""
+    from napari_ies.checkpoints import device_label, load_checkpoint, profile_path
+    from napari_ies.cohort.claims import check_claims
+
+    model = load_checkpoint(checkpoint, device=device, orientation=orientation, spacing=spacing)
+    with refusing():
+        notes = check_claims(model, claimed, input_size)
+    terminal.note(f"{model.profile.architecture} on {device_label(model.device)}")
+    if model.profile.guessed:
+        beside = profile_path(checkpoint).name
+        terminal.note(f"Not told by {checkpoint.name} and assumed ({beside} can state it):")
+        notes = [*(f"- {text}" for text in model.profile.guessed), *notes]
+    for note in notes:
+        terminal.note(note)
+    return model
+
+
+def use_less_memory(terminal: Terminal, model: SegmentationModel) -> None:
+    """Have activations recomputed, or say that this network's layers cannot."""
+    from napari_ies.cohort.claims import recompute_activations
+
+    if not recompute_activations(model):
+        terminal.note(
+            f"--use_checkpoint has no effect: the layers of a {model.profile.architecture} cannot "
+            "compute their activations again; --memory-gib bounds what is taken."
+        )
+
+
+def scripts_forward(model: SegmentationModel) -> str:
+    """Return how the original scripts explain such a network."""
+    return "whole-volume" if model.profile.architecture == "UNet" else "sliding-window"
+
+
+def settings_of(
+    model: SegmentationModel,
+    selection: Selection,
+    *,
+    methods: Sequence[str],
+    aggregations: Sequence[str],
+    shared: Mapping[str, Any],
+    class_name: str | None,
+    claimed: str | None,
+    **more: Any,
+) -> CohortSettings:
+    """Make the settings of a run from options."""
+    from napari_ies.cohort.row.explaining import class_index
+    from napari_ies.cohort.settings import CohortSettings
+    from napari_ies.saliency.request import SaliencyRequest
+
+    with refusing():
+        shared = {**shared, "class_index": class_index(class_name, model.profile)}
+        requests = [
+            SaliencyRequest(method=method, aggregation=way, **shared)
+            for method in methods
+            for way in (aggregations if method == "smoothgrad" else ("mean",))
+        ]
+        suffix = "" if claimed in (None, "unet-") else f"_{claimed}"
+        return CohortSettings(
+            requests=tuple(requests),
+            selection=selection,
+            scripts_folder=f"attention_maps{suffix}",
+            **more,
+        )
+
+
+def cases_of(where: Discovery, model: SegmentationModel) -> list[CohortCase]:
+    """Find the cases."""
+    from napari_ies.cohort.cases import with_lesions_from
+    from napari_ies.cohort.discovery import bids, nnunet, scripts, table
+    from napari_ies.patient.images.volume import expanded
+
+    sequences = model.profile.sequences
+    with refusing():
+        if where.bids is not None:
+            cases = bids.find_cases(
+                expanded(where.bids),
+                sequences,
+                derivatives=[expanded(folder) for folder in where.derivatives],
+                patterns={name: str(pattern) for name, pattern in where.patterns.items()},
+                reference=where.reference,
+            )
+        elif where.table is not None:
+            cases = table.find_cases(expanded(where.table), sequences)
+        elif where.nnunet is not None:
+            cases = nnunet.find_cases(expanded(where.nnunet), sequences)
+        else:
+            cases = scripts.find_cases(
+                where.paths, where.prefixes, sequences, where.target_path, where.target_prefix
+            )
+        if where.lesions_from is not None:
+            cases = with_lesions_from(cases, where.lesions_from, expanded)
+    return cases
+
+
+def rehearse(
+    terminal: Terminal,
+    model: SegmentationModel,
+    cases: Sequence[CohortCase],
+    settings: CohortSettings,
+    out: Path,
+) -> None:
+    """Say what a run would do, how long it would take, and how much it would write."""
+    from napari_ies.cohort.expected import left_to_do, sampled
+    from napari_ies.duration import about
+
+    folder = out.expanduser()
+    left = left_to_do(model, cases, settings, folder)
+    todo = {case.name for case in left}
+    for case in cases:
+        state = "to do" if case.name in todo else "there already"
+        mask = "" if case.reference is None else ", with a reference"
+        what = case.trouble or f"{', '.join(case.images)}{mask}"
+        terminal.show(f"{case.name} ({case.place}): {state}; {what}")
+    maps = ", ".join(
+        f"{one.method} {one.aggregation}" if one.is_smoothgrad else one.method
+        for one in settings.requests
+    )
+    terminal.show(f"{len(cases)} cases, {len(left)} to do; maps of each lesion: {maps}")
+    expected = sampled(model, left, settings) if left else None
+    if expected is not None:
+        mebibytes = expected.disk_bytes / MEBI
+        terminal.show(
+            f"By {expected.case.name} with {expected.lesions} lesions: "
+            f"{about(expected.seconds)} and {mebibytes:.3g} MiB a case; all that is left takes "
+            f"{about(expected.seconds * len(left))} and {mebibytes * len(left):.3g} MiB in {out}."
+        )
+    elif left:
+        terminal.show("None of the first cases could be tried, so nothing can be said of the time.")
+
+
+def work_through(
+    terminal: Terminal,
+    model: SegmentationModel,
+    cases: Sequence[CohortCase],
+    settings: CohortSettings,
+    out: Path,
+) -> int:
+    """Work through the cases; return how many failed."""
+    from napari_ies.cli.failures import sentence_of
+    from napari_ies.cohort.record import FOLDER
+    from napari_ies.cohort.run import LOG, check_place, running
+    from napari_ies.cohort.tables import CASES, LESIONS
+
+    folder = out.expanduser()
+    with refusing():
+        check_place(folder)
+    counts = {"done": 0, "there already": 0, "failed": 0}
+    lesions = 0
+    with _logging_to(folder / FOLDER / LOG):
+        reports = running(model, cases, settings, folder, sentence_of)
+        for report in _followed(terminal, reports):
+            counts[report.outcome] += 1
+            lesions += report.lesions
+            said = f": {report.sentence}" if report.sentence else f", {report.lesions} lesions"
+            line = f"{report.number}/{report.total} {report.case.name} {report.outcome}{said}"
+            logger.info(line)
+            terminal.note(line)
+    told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    terminal.show(
+        f"{len(cases)} cases ({told}), {lesions} lesions explained; tables: "
+        f"{folder / FOLDER / CASES} and {folder / FOLDER / LESIONS}"
+    )
+    return counts["failed"]
+
+
+def _followed(terminal: Terminal, reports: Iterator[CohortReport]) -> Iterator[CohortReport]:
+    """Show where a run stands, on a bar where there is a terminal; give each case's last report."""
+    from napari_ies.duration import about
+    from napari_ies.progress import Progress
+
+    started, fresh, lesions = time.monotonic(), 0, 0
+    with terminal.bar() as show:
+        for report in reports:
+            done = report.number - 1
+            step, left = "", ""
+            if report.step is not None:
+                share = report.step.done / max(report.step.total, 1)
+                step = f", {report.step.step.lower()} {share:.0%}"
+            if fresh:
+                pace = (time.monotonic() - started) / fresh
+                left = f", {about(pace * (report.total - done))} left"
+            words = f"{report.case.name}{step}; {lesions} lesions{left}"
+            show(words, Progress("Cohort", done, report.total, "cases"))
+            if report.outcome:
+                fresh += report.outcome != "there already"
+                lesions += report.lesions
+                yield report
+
+
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    """Write the core's log to a file, and not between the lines of the terminal."""
+    file = _QuietFile(path, encoding="utf-8", delay=True)
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    others = logger.handlers[:]
+    logger.handlers = [file]
+    try:
+        yield
+    finally:
+        logger.handlers = others
+        file.close()
+
+
+class _QuietFile(logging.FileHandler):
+    """A log whose own failure, such as a full disk, stops nothing: results say it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Go on without this line."""

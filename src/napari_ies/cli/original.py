@@ -1,0 +1,55 @@
+"""The original scripts' way to write options: ``--input_val_paths P1 P2`` and underscores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from typer.core import TyperCommand
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class OriginalSpelling(TyperCommand):
+    """A command without arguments whose options may be written as the original scripts take them.
+
+    Hyphens and underscores mean the same, and an option that can be given more than once takes all
+    words up to the next option, as argparse does with ``nargs="+"``.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Rewrite the words as this program spells them, and read them."""
+        many = {
+            name
+            for param in self.params
+            if getattr(param, "multiple", False)
+            for name in param.opts
+        }
+        return super().parse_args(ctx, rewritten(args, many))
+
+
+def rewritten(words: Iterable[str], many: set[str]) -> list[str]:
+    """Return the words of a command with options as this program spells them.
+
+    Parameters
+    ----------
+    words
+        As typed.
+    many
+        The options that can be given more than once, spelled with hyphens.
+    """
+    result: list[str] = []
+    current = ""
+    given = 0
+    for word in words:
+        if word.startswith("--"):
+            name, equals, value = word.partition("=")
+            name = name.replace("_", "-")
+            current, given = ("" if equals else name), 0
+            result.append(f"{name}{equals}{value}")
+            continue
+        if current in many and given and not word.startswith("-"):
+            result.append(current)
+        result.append(word)
+        given += 1
+    return result

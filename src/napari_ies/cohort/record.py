@@ -1,0 +1,118 @@
+"""What was done with a case, on disk: by it a run knows what is left to do."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from napari_ies.regular_files import file_sha256, read_json
+from napari_ies.results.storage.staging import finish_leftovers
+from napari_ies.results.storage.writing import json_writer, prepare, write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from napari_ies.cohort.cases import CohortCase
+
+FOLDER = "cohort"
+"""In the folder of results: what belongs to no case alone."""
+_CASES = "cases"
+
+
+class CaseRecord(BaseModel):
+    """What was done with a case."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    state: Literal["running", "done", "failed"]
+    inputs: dict[str, str]
+    """SHA-256 of each of the case's files, by what it is; empty where one could not be read."""
+    segmentation: str
+    """:meth:`~napari_ies.cohort.settings.CohortSettings.segmentation_key`"""
+    key: str
+    """:meth:`~napari_ies.cohort.settings.CohortSettings.key`"""
+    files: dict[str, str] = {}
+    """SHA-256 of each file that was written, by its path in the folder of results."""
+    row: dict[str, Any] = {}
+    """Of the table of cases."""
+    lesions: list[dict[str, Any]] = []
+    """Rows of the table of lesions and sequences."""
+
+    @property
+    def sentence(self) -> str:
+        """What went wrong; empty if nothing did."""
+        return str(self.row.get("problem") or "")
+
+
+def records_folder(folder: Path) -> Path:
+    """Return where the records of a folder of results lie."""
+    return folder / FOLDER / _CASES
+
+
+def read_record(folder: Path, case: CohortCase) -> CaseRecord | None:
+    """Read the record of a case; None where there is none, or none that can be believed."""
+    try:
+        content = read_json(records_folder(folder) / f"{case.name}.json")
+        return CaseRecord.model_validate(content)
+    except (OSError, ValueError, ValidationError, RecursionError):
+        return None
+
+
+def write_record(folder: Path, case: CohortCase, record: CaseRecord) -> None:
+    """Write the record of a case, whole or not at all.
+
+    Raises
+    ------
+    ResultsError
+        If the disk refuses.
+    """
+    name = f"{case.name}.json"
+    place = prepare(records_folder(folder), [name], overwrite=True)
+    write(place, {name: json_writer(record.model_dump())})
+
+
+def hashes(files: Mapping[str, Path]) -> dict[str, str]:
+    """Return the SHA-256 of files by what they are; empty if one cannot be read."""
+    try:
+        return {what: file_sha256(path.expanduser()) for what, path in files.items()}
+    except (OSError, RuntimeError):
+        return {}
+
+
+def written(folder: Path, paths: Iterable[Path]) -> dict[str, str]:
+    """Return the SHA-256 of files by their paths in a folder of results."""
+    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in sorted({*paths})}
+
+
+def is_done(record: CaseRecord, folder: Path, inputs: Mapping[str, str], key: str) -> bool:
+    """Whether a case was done with these inputs and settings, and all files are as they were."""
+    same = inputs and (record.inputs, record.key) == (inputs, key)
+    if record.state != "done" or not same:
+        return False
+    for place in {(folder / name).parent for name in record.files}:
+        finish_leftovers(place)
+    try:
+        return all(file_sha256(folder / name) == sha for name, sha in record.files.items())
+    except OSError:
+        return False
+
+
+def remove_outdated(
+    record: CaseRecord | None, folder: Path, inputs: Mapping[str, str], segmentation: str
+) -> None:
+    """Remove what was written for other images, or for lesions of other numbers.
+
+    A file that somebody changed since stays as it is.
+    """
+    if record is None or not inputs:
+        return
+    if record.inputs == inputs and record.segmentation == segmentation:
+        return
+    for name, sha in record.files.items():
+        with contextlib.suppress(OSError):
+            if file_sha256(folder / name) == sha:
+                (folder / name).unlink()

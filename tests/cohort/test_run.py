@@ -1,0 +1,313 @@
+"""A cohort is done as `segment` and `explain` do its cases, and goes on wherever it was stopped."""
+
+from __future__ import annotations
+
+import csv
+import gc
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from command_line import one_line, run
+from synthetic_cohort import HEALTHY, OTHER_GRID, PLACES, PREFIXES, TARGET, UNREADABLE
+
+from napari_ies.cohort import one_case
+from napari_ies.patient.case import Case
+from napari_ies.results.segmentation import load_segmentation
+
+QUICK = ("--samples", 2)
+TIMES = {"peak_memory_gib", "peak_memory_of"}
+
+
+def contents(folder: Path) -> dict[str, object]:
+    """Return what files say, but for what depends on the moment: memory taken, and the log."""
+    found: dict[str, object] = {}
+    for path in sorted(folder.rglob("*.*")):
+        name = path.relative_to(folder).as_posix()
+        if path.suffix == ".json":
+            content = json.loads(path.read_text())
+            for key in TIMES:
+                content.get("Provenance", {}).pop(key, None)
+            if name.startswith("cohort/cases/"):
+                jsons = [file for file in content["files"] if file.endswith(".json")]
+                content["files"] = {**content["files"], **dict.fromkeys(jsons, "")}
+            found[name] = content
+        elif path.is_file():
+            found[name] = path.read_bytes()
+    for name in ("cohort/log.txt", "cohort/run.json"):
+        found.pop(name, None)
+    return found
+
+
+def rows(folder: Path, table="cases") -> list[dict[str, str]]:
+    with (folder / "cohort" / f"{table}.tsv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+@pytest.fixture(scope="module")
+def done(twelve, tmp_path_factory):
+    """Run the cohort once; not to be changed."""
+    folder = tmp_path_factory.mktemp("done") / "out"
+    result = run("cohort", *twelve.arguments(), *QUICK, "--layout", "ies", "--out", folder)
+    return folder, result
+
+
+@pytest.fixture
+def copy(done, tmp_path):
+    return shutil.copytree(done[0], tmp_path / "out")
+
+
+def names():
+    return [f"sub-{place[:3]}_ses-{place[-1]}" for place in PLACES]
+
+
+def few(twelve, folder, *patients):
+    """Return the arguments for some patients, copied to a folder."""
+    for name in patients:
+        shutil.copytree(twelve.data / name, folder / "data" / name)
+    there, here = str(twelve.data), str(folder / "data")
+    return [word.replace(there, here) for word in twelve.arguments()]
+
+
+def test_a_bad_case_is_a_row_with_its_sentence_and_the_rest_goes_on(done):
+    folder, result = done
+    assert result.exit_code == 1
+    assert "12 cases (11 done, 1 failed)" in result.stdout
+    table = rows(folder)
+    assert [f"sub-{row['subject']}_ses-{row['visit']}" for row in table] == names()
+    by_place = dict(zip(PLACES, table, strict=True))
+    assert by_place[UNREADABLE]["status"] == "failed"
+    assert by_place[UNREADABLE]["problem"].startswith("flair.nii.gz is damaged or cut short")
+    assert (by_place[HEALTHY]["status"], by_place[HEALTHY]["lesions"]) == ("no lesions", "0")
+    assert "lay on another grid" in by_place[OTHER_GRID]["notes"]
+    rest = [row for place, row in by_place.items() if place not in (UNREADABLE, HEALTHY)]
+    assert {row["status"] for row in rest} == {"done"}
+    lines = [line for line in result.stderr.splitlines() if "sub-" in line]
+    assert len(lines) == 12
+    assert "4/12 sub-P03_ses-1 failed: flair.nii.gz is damaged" in result.stderr
+    log = (folder / "cohort" / "log.txt").read_text()
+    assert all(name in log for name in names())
+
+
+@pytest.mark.slow
+def test_every_file_is_what_segment_and_explain_write(twelve, done, tmp_path):
+    folder, _ = done
+    for place in PLACES:
+        if place == UNREADABLE:
+            continue
+        data = twelve.data / place
+        named = zip(("FLAIR", "T1"), PREFIXES, strict=True)
+        images = [f"--image={name}={data / prefix}" for name, prefix in named]
+        common = (twelve.checkpoint, *images, "--out", tmp_path)
+        segmented = run("segment", *common, "--reference", data / TARGET)
+        assert segmented.exit_code == 0, segmented.output
+        if place == HEALTHY:
+            continue
+        labels = tmp_path / f"sub-{place[:3]}/ses-{place[-1]}/anat" / (
+            f"sub-{place[:3]}_ses-{place[-1]}_desc-lesions_dseg.nii.gz"
+        )  # fmt: skip
+        for method in ("smoothgrad", "gradcam++"):
+            explained = run(
+                *("explain", *common, "--labels", labels, "--all", "--method", method),
+                *("--forward", "whole-volume", *QUICK),
+            )
+            assert explained.exit_code == 0, explained.output
+    alone = contents(tmp_path)
+    together = {name: content for name, content in contents(folder).items() if name in alone}
+    assert together.keys() == alone.keys()
+    assert sum(name.endswith("_saliency.nii.gz") for name in alone) > 50
+    for name, content in alone.items():
+        assert together[name] == content, name
+    beside = contents(folder).keys() - alone.keys()
+    assert {name.partition("/")[0] for name in beside} == {"cohort", "attention_maps"}
+
+
+def test_what_is_done_is_not_done_again_but_what_failed_is(twelve, copy, monkeypatch):
+    before = contents(copy)
+    stamps = {path: path.stat().st_mtime_ns for path in copy.rglob("*_saliency.nii.gz")}
+    worked = []
+    work = one_case.working_on
+
+    def counted(model, planned, *more):
+        worked.append(planned.name)
+        return work(model, planned, *more)
+
+    monkeypatch.setattr("napari_ies.cohort.run.working_on", counted)
+    result = run("cohort", *twelve.arguments(), *QUICK, "--layout", "ies", "--out", copy)
+    assert worked == ["sub-P03_ses-1"]
+    assert "11 there already, 1 failed" in result.stdout
+    assert contents(copy) == before
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+
+
+@pytest.mark.slow
+def test_only_what_is_missing_or_changed_is_done_again(twelve, copy, tmp_path, monkeypatch):
+    before = contents(copy)
+    data = shutil.copytree(twelve.root, tmp_path / "twelve")
+    missing = next(copy.rglob("sub-P02_ses-1_seq-FLAIR_lesion-001_*saliency.nii.gz"))
+    missing.unlink()
+    changed = data / "data" / "P06/ses1"
+    shutil.copy(data / "data" / "P08/ses1" / PREFIXES[0], changed / PREFIXES[0])
+    saved, save = [], one_case.save_segmentation
+
+    def counted(folder, segmentation, *, case, **more):
+        saved.append(case.subject)
+        return save(folder, segmentation, case=case, **more)
+
+    monkeypatch.setattr(one_case, "save_segmentation", counted)
+    arguments = [word.replace(str(twelve.root), str(data)) for word in twelve.arguments()]
+    result = run("cohort", *arguments, *QUICK, "--layout", "ies", "--out", copy)
+    assert "2 done, 9 there already, 1 failed" in result.stdout, result.output
+    assert saved == ["P06"]  # the other's was there
+    after = contents(copy)
+    different = {name for name in before if after.get(name) != before[name]}
+    assert {name.split("/")[0] for name in different if "P06" not in name} <= {"cohort"}
+    name = missing.relative_to(copy).as_posix()
+    assert after[name] == before[name]
+    flair = next(name for name in different if "P06" in name and name.endswith("dseg.json"))
+    assert after[flair]["Images"][0]["SHA256"] != before[flair]["Images"][0]["SHA256"]
+
+
+@pytest.mark.slow
+def test_other_settings_are_done_again_and_other_lesions_leave_no_old_maps(twelve, tmp_path):
+    out = tmp_path / "out"
+    asked = (
+        "cohort",
+        *few(twelve, tmp_path, "P04"),
+        "--method",
+        "smoothgrad",
+        *QUICK,
+        "--out",
+        out,
+    )
+    assert "1 done" in run(*asked).stdout
+    assert "1 there already" in run(*asked).stdout
+    assert "1 done" in run(*asked, "--aggregation", "mean", "max").stdout
+    maps = list(out.rglob("*agg-m*[nx]_saliency.nii.gz"))
+    assert len(maps) == 8
+    high = run(*asked, "--aggregation", "mean", "max", "--threshold", 0.9999)
+    assert "1 done" in high.stdout
+    labels = load_segmentation(next(out.rglob("*dseg.nii.gz"))).labels
+    left = list(out.rglob("*agg-m*[nx]_saliency.nii.gz"))
+    assert len(left) == 4 * int(labels.max())
+    for footprint in out.rglob("*footprint_mask.nii.gz"):
+        label = int(footprint.name.partition("lesion-")[2][:3])
+        mask = np.asarray(nib.load(footprint).dataobj) > 0
+        np.testing.assert_array_equal(mask, labels == label)
+
+
+DYING = """
+import os, sys
+from pathlib import Path
+from napari_ies.cli import app
+replace, left = Path.replace, int(sys.argv.pop(1))
+def dies(*args):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), 9)
+    return replace(*args)
+Path.replace = dies
+app()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moves", [5, 40])
+def test_killed_for_good_it_goes_on_and_ends_as_an_undisturbed_run(twelve, tmp_path, moves):
+    """The program really dies, while files come to their places."""
+    arguments = few(twelve, tmp_path, "P01", "P03")
+    asked = [*arguments, *map(str, QUICK), "--layout", "ies", "--out"]
+    assert "2 done, 1 failed" in run("cohort", *asked, tmp_path / "whole").stdout
+    whole, out = contents(tmp_path / "whole"), tmp_path / "out"
+    command = [sys.executable, "-c", DYING, str(moves), "cohort", *asked, str(out)]
+    killed = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert len(contents(out)) < len(whole)
+    result = run("cohort", *asked, out)
+    assert result.exit_code == 1, result.output
+    assert contents(out) == whole
+    assert not list(out.rglob(".napari-ies-*"))
+
+
+def test_two_runs_into_one_folder_refuse_each_other(twelve, copy):
+    from filelock import FileLock
+
+    with FileLock(copy / "cohort" / "lock"):
+        refused = one_line(run("cohort", *twelve.arguments(), *QUICK, "--out", copy))
+    assert f"Another run writes to {copy} (process {os.getpid()} on " in refused
+    assert run("cohort", *twelve.arguments(), *QUICK, "--layout=ies", "--out", copy).exit_code == 1
+
+
+def test_a_full_disk_ends_the_run_and_no_half_file_is_left(twelve, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    save = one_case.save_segmentation
+    written = []
+
+    def full(folder, *arguments, **more):
+        if len(written) == 2:
+            monkeypatch.setattr("napari_ies.results.storage.writing._flush", refuse)
+        written.append(save(folder, *arguments, **more))
+        return written[-1]
+
+    def refuse(path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(one_case, "save_segmentation", full)
+    asked = ("cohort", *twelve.arguments(), *QUICK, "--method", "gradcam++", "--out", out)
+    refused = one_line(run(*asked))
+    assert "No space left on device" in refused
+    assert not list(out.rglob("sub-P02*_dseg.*"))
+    assert not list(out.rglob(".napari-ies-*"))
+    monkeypatch.undo()
+    assert "2 there already, 1 failed" in run(*asked).stdout.replace("9 done, ", "")
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_cases(twelve, tmp_path, monkeypatch):
+    gc.collect()
+    alive: list[weakref.ref] = []
+    most = []
+    begin = Case.__post_init__
+
+    def counted(case):
+        begin(case)
+        alive.append(weakref.ref(case.data))
+        gc.collect()
+        most.append(len({id(one()) for one in alive if one() is not None}))
+
+    monkeypatch.setattr(Case, "__post_init__", counted)
+    run("cohort", *twelve.arguments(), "--method", "gradcam++", "--out", tmp_path)
+    assert len(alive) >= 11
+    assert max(most) <= 2
+
+
+def test_the_tables_are_described_and_the_lesions_have_all_measures(done):
+    folder, _ = done
+    for table in ("cases", "lesions"):
+        described = json.loads((folder / "cohort" / f"{table}.json").read_text())
+        assert list(described) == list(rows(folder, table)[0])
+    lesions = rows(folder, "lesions")
+    for row in lesions:
+        measures = next(
+            folder.rglob(
+                f"sub-{row['subject']}_ses-{row['visit']}_lesion-{int(row['lesion']):03d}_*"
+                f"{'agg-mean' if row['method'] == 'smoothgrad' else 'gradcampp'}_measures.tsv"
+            )
+        )
+        with measures.open(newline="") as file:
+            own = {one["sequence"]: one for one in csv.DictReader(file, delimiter="\t")}
+        assert {name: row[name] for name in own[row["sequence"]]} == own[row["sequence"]]
+    found = {row["subject"]: row for row in rows(folder)}["P02"]
+    assert (found["TP"], found["FP"], found["FN"]) == ("0", "2", "1")
+    kinds = [row["match"] for row in lesions if row["subject"] == "P02"]
+    assert sorted(set(kinds)) == ["FN", "FP"]
+    assert len(kinds) == 3 * 3  # Grad-CAM++ has one map, SmoothGrad two
