@@ -16,7 +16,7 @@ from napari_ies.cli.commands.report import report
 from napari_ies.cli.commands.segment import segment
 from napari_ies.cli.commands.statistics import statistics
 from napari_ies.cli.examples import EXAMPLES
-from napari_ies.cli.original import OriginalSpelling
+from napari_ies.cli.original import OneCaseOrOriginal, OriginalSpelling
 from napari_ies.cli.terminal import Terminal
 from napari_ies.cli.usage import Commands
 
@@ -56,6 +56,7 @@ def napari_ies(
     """See why a segmentation network marked a lesion: instance-level explanation saliency."""
 
 
-for command in (inspect, segment, explain, context, statistics, report, figure, demo):
+for command in (inspect, segment, explain, statistics, report, figure, demo):
     app.command(epilog=EXAMPLES[command.__name__])(command)
 app.command(cls=OriginalSpelling, epilog=EXAMPLES["cohort"])(cohort)
+app.command(cls=OneCaseOrOriginal, epilog=EXAMPLES["context"])(context)

@@ -146,8 +146,10 @@ Opacity = Annotated[float, _of_figure("opacity", metavar="FRACTION")]
 Plain = Annotated[bool, _of_figure("plain", "--plain/--no-plain")]
 Outline = Annotated[bool, _of_figure("outline", "--outline/--no-outline")]
 InterpolationOption = Annotated[FigureInterpolation, _of_figure("interpolation")]
-GrowthStep = Annotated[float, _of_growth("step_mm", metavar="MM")]
-GrowthFarthest = Annotated[float, _of_growth("farthest_mm", metavar="MM")]
+GrowthStep = Annotated[float | None, _of_growth("step_mm", metavar="MM", added=" Default: 1.")]
+GrowthFarthest = Annotated[
+    float | None, _of_growth("farthest_mm", metavar="MM", added=" Default: 35.")
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Start, even if it will take more than an hour.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback if something fails.")]
 

@@ -149,7 +149,13 @@ def test_the_paper_takes_true_positives_of_its_sizes(small, tmp_path):
         f"--out={tmp_path}",
     )
     assert "0 lesions are true positives of 91 to 119 voxels" in done.stderr
-    assert "There is no context in" in one_line(done)
+    assert "has a lesion of the kind that was asked for" in one_line(done)
+    again = run(
+        *("context", *small.arguments, f"--reference={small.reference}", "--paper"),
+        f"--out={tmp_path}",
+    )
+    assert "there already" in again.stderr
+    assert "Segmentation" not in again.stderr
 
 
 @pytest.mark.parametrize(
@@ -158,6 +164,7 @@ def test_the_paper_takes_true_positives_of_its_sizes(small, tmp_path):
         ([], "say which lesions"),
         (["--lesion=1", "--all"], "exclude each other"),
         (["--all", "--labels=x.nii.gz", "--reference=y.nii.gz"], "leave out --reference"),
+        (["--lesion=1", "--bids=data"], "are about one patient"),
     ],
 )
 def test_wrong_usage_is_told(small, tmp_path, options, said):
@@ -170,3 +177,58 @@ def test_wrong_usage_is_told(small, tmp_path, options, said):
 def test_a_sequence_that_is_not_there_is_told_before_anything_runs(small, tmp_path):
     options = ("--all", "--sequence=T2", f"--out={tmp_path}")
     assert "no sequence T2" in one_line(run("context", *small.arguments, *options))
+
+
+@pytest.fixture
+def patients(small, tmp_path, monkeypatch):
+    """Two patients as the scripts expect them, the second of which cannot be read."""
+    monkeypatch.setattr("napari_ies.cohort.context.lesions.PAPER_VOXELS", (1, 10_000))
+    names = {"flair.nii.gz": small.images["FLAIR"], "mprage.nii.gz": small.images["T1"]}
+    for patient in ("P1", "P2"):
+        place = tmp_path / "data" / patient / "ses1"
+        place.mkdir(parents=True)
+        for name, file in {**names, "lesions.nii.gz": small.reference}.items():
+            shutil.copy(file, place / name)
+    (tmp_path / "data" / "P2" / "ses1" / "flair.nii.gz").write_bytes(b"nothing")
+    return tmp_path / "data"
+
+
+README = (
+    "--model_checkpoint {checkpoint.pth} --input_val_paths {PATH_TO_INPUT1} {PATH_TO_INPUT2} "
+    "--target_val_path {TARGET_PATH} --input_prefixes {INPUT1_FILENAME} {INPUT2_FILENAME} "
+    "--target_prefix {TARGET_FILENAME} --num_workers 0 --cache_rate 0.01 "
+    "--threshold {0.3 for unet, 0.4 else} --model {network}"
+)
+"""The line of the original's README for contextual_info_nets_csv.py, but for the name of the
+reference's file, where it says the path a second time."""
+
+
+def test_the_originals_readme_line_runs_word_for_word(small, patients, tmp_path):
+    threshold = small.model().profile.threshold
+    line = README
+    for name, value in {
+        "{checkpoint.pth}": small.checkpoint,
+        "{PATH_TO_INPUT1}": patients,
+        "{PATH_TO_INPUT2}": patients,
+        "{TARGET_PATH}": patients,
+        "{INPUT1_FILENAME}": "flair.nii.gz",
+        "{INPUT2_FILENAME}": "mprage.nii.gz",
+        "{TARGET_FILENAME}": "lesions.nii.gz",
+        "{0.3 for unet, 0.4 else}": f"{threshold:.17g}",
+        "{network}": "unet-",
+    }.items():
+        line = line.replace(name, str(value))
+    out = tmp_path / "out"
+    done = run("context", *line.split(), f"--out={out}")
+    assert done.exit_code == 1, done.output
+    assert "2/2 sub-P2_ses-1 failed: " in done.stderr
+    assert "--num_workers 0 has no effect" in done.stderr
+    table = pd.read_csv(out / "context" / "plots_unet" / "contextual_info_data.csv")
+    assert table["distance_mm"].tolist() == list(range(1, 35))
+    alone = run(
+        *("context", *small.arguments, f"--reference={small.reference}", "--paper"),
+        f"--out={tmp_path / 'alone'}",
+    )
+    assert alone.exit_code == 0, alone.output
+    path = tmp_path / "alone" / "context" / "plots_unet" / "contextual_info_data.csv"
+    pd.testing.assert_frame_equal(table, pd.read_csv(path))

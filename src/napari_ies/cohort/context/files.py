@@ -27,6 +27,7 @@ from napari_ies.saliency.footprint import BoxedMask
 from napari_ies.versions import versions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from napari_ies.cohort.context.perilesional import Context, ContextRequest
@@ -88,6 +89,7 @@ class CaseContexts:
         )
         self._rows: dict[tuple[str, str], pd.DataFrame] = {}
         self._lesions: dict[str, Any] = {}
+        self._finished: list[dict[str, Any]] = []
         why = self._read(model)
         if why and not overwrite:
             raise ResultsError(
@@ -113,10 +115,31 @@ class CaseContexts:
         self._lesions[target.name] = record
         rows = context_rows(context, target.name, match, self._case.grid.voxel_mm3)
         self._rows[target.name, context.request.title] = rows
-        notes = [*self._content["Notes"], *(n for n in context.notes)]
+        notes = [*self._content["Notes"], *context.notes]
         self._content["Notes"] = list(dict.fromkeys(notes))
-        table = pd.concat(self._rows.values()).set_index("lesion")
-        content = COLUMNS | self._content | {"Lesions": self._lesions}
+        self._write()
+
+    def is_finished(self, asked: Mapping[str, Any]) -> bool:
+        """Whether all that was asked for in these words was computed."""
+        return plain(asked) in self._finished
+
+    def finish(self, asked: Mapping[str, Any]) -> None:
+        """Say that all that was asked for was computed, even if there was no such lesion."""
+        if not self.is_finished(asked):
+            self._finished.append(plain(asked))
+            self._write()
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """All that is stored, with the columns of a table of contexts."""
+        if not self._rows:
+            return pd.DataFrame(columns=list(COLUMNS))
+        return pd.concat(self._rows.values(), ignore_index=True)
+
+    def _write(self) -> None:
+        table = self.rows.set_index("lesion")
+        content = COLUMNS | self._content
+        content |= {"Lesions": self._lesions, "Finished": self._finished}
         write_result(
             self._folder,
             self._case,
@@ -142,6 +165,7 @@ class CaseContexts:
         if other_network(model, content):
             return "of another network"
         self._lesions = dict(content.get("Lesions") or {})
+        self._finished = list(content.get("Finished") or ())
         for (lesion, background), rows in table.groupby(list(KEYS), sort=False):
             self._rows[str(lesion), str(background)] = rows
         return ""
@@ -185,15 +209,22 @@ def collected(folder: Path) -> pd.DataFrame:
     ResultsError
         If a table cannot be read.
     """
-    tables = []
+    tables, empty = [], False
     for path in sorted(folder.glob(f"sub-*/**/*_{SUFFIX}.tsv")):
         content, table = read_contexts(path)
+        if table.empty:
+            empty = True
+            continue
         entities = dict(part.partition("-")[::2] for part in path.name.split("_")[:-1])
         growth = entities.get("desc", "")
         front = [entities.get("sub"), entities.get("ses", ""), content.get("Network"), growth]
         for at, name in enumerate(("subject", "visit", "network", "growth")):
             table.insert(at, name, front[at])
         tables.append(table)
+    if not tables and empty:
+        raise ResultsError(
+            f"No case in {folder} has a lesion of the kind that was asked for; choose others."
+        )
     if not tables:
         raise ResultsError(
             f"There is no context in {folder}; expected tables that napari-ies context wrote."
