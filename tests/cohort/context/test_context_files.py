@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -67,21 +68,22 @@ def test_the_plots_show_means_bands_and_counts():
     assert curve(rows["unet"])["lesions"].tolist() == [2, 2, 2]
 
 
+@pytest.mark.slow
 def test_the_command_writes_csv_and_plots_and_goes_on(small, tmp_path):
-    chosen = ("--lesion=1", "--lesion=2", "--to=4", "--step=2")
+    chosen = ("--lesion=1", "--lesion=2", "--to=2", "--step=1")
     arguments = ("context", *small.arguments, *chosen, f"--out={tmp_path}")
     first = run(*arguments, f"--reference={small.reference}")
     assert first.exit_code == 0, first.output
     table = pd.read_csv(tmp_path / "context" / "context.csv")
     assert set(table["network"]) == {"unet"}
     assert set(table["match"]) <= {"TP", "FP", "FN"}
-    assert sorted(set(table["distance_mm"])) == [0, 2, 4]
+    assert sorted(set(table["distance_mm"])) == [0, 1, 2]
     model, case = small.model(), small.case()
     from napari_ies.segmentation.segmentation import segment
 
     reference = np.asarray(_mask(small.reference))
     labels = segment(model, case, reference=reference).labels
-    request = ContextRequest((), Growth(2.0, 4.0), model.profile.threshold)
+    request = ContextRequest((), Growth(1.0, 2.0), model.profile.threshold)
     for lesion in set(table["lesion"]):
         own = table[table["lesion"] == lesion]
         expected = perilesional(model, case, labels == lesion, request)
@@ -91,7 +93,7 @@ def test_the_command_writes_csv_and_plots_and_goes_on(small, tmp_path):
     assert drawn == {
         "context.csv",
         *(
-            f"2mmto4mm_all_{kind}.{ending}"
+            f"1mmto2mm_all_{kind}.{ending}"
             for kind in ("probability", "detected")
             for ending in ("png", "pdf")
         ),
@@ -108,24 +110,33 @@ def test_the_command_writes_csv_and_plots_and_goes_on(small, tmp_path):
     assert "computed with other settings; choose another folder" in one_line(other)
 
 
-def _mask(path):
-    import nibabel as nib
+def _write_corner(reference, path):
+    """Write a region that few windows hold."""
+    image = nib.load(reference)
+    values = np.zeros(image.shape, dtype=np.uint8)
+    values[7, 9:11, 7] = 1
+    nib.save(nib.Nifti1Image(values, image.affine), path)
 
+
+def _mask(path):
     return nib.load(path).get_fdata() > 0
 
 
+@pytest.mark.slow
 def test_the_papers_lesions_dilations_and_two_networks_in_one(small, tmp_path):
     second = tmp_path / "second.pth"
     shutil.copy(small.checkpoint, second)
     beside = small.checkpoint.with_suffix(".profile.json")
     second.with_suffix(".profile.json").write_text(beside.read_text())
     out = tmp_path / "out"
+    mask = tmp_path / "corner.nii.gz"
+    _write_corner(small.reference, mask)
     done = run(
         "context",
         small.arguments[0],
         second,
         *small.arguments[1:],
-        f"--mask={small.reference}",
+        f"--mask={mask}",
         "--paper",
         f"--out={out}",
     )
@@ -182,7 +193,7 @@ def test_a_sequence_that_is_not_there_is_told_before_anything_runs(small, tmp_pa
 @pytest.fixture
 def patients(small, tmp_path, monkeypatch):
     """Two patients as the scripts expect them, the second of which cannot be read."""
-    monkeypatch.setattr("napari_ies.cohort.context.lesions.PAPER_VOXELS", (1, 10_000))
+    monkeypatch.setattr("napari_ies.cohort.context.lesions.PAPER_VOXELS", (120, 135))
     names = {"flair.nii.gz": small.images["FLAIR"], "mprage.nii.gz": small.images["T1"]}
     for patient in ("P1", "P2"):
         place = tmp_path / "data" / patient / "ses1"
@@ -203,6 +214,7 @@ README = (
 reference's file, where it says the path a second time."""
 
 
+@pytest.mark.slow
 def test_the_originals_readme_line_runs_word_for_word(small, patients, tmp_path):
     threshold = small.model().profile.threshold
     line = README
