@@ -18,6 +18,7 @@ from napari_ies.cohort.context.perilesional import (
     perilesional,
     perilesional_progressively,
 )
+from napari_ies.cohort.context.reached import reached
 from napari_ies.cohort.context.step_logits import masked_case
 from napari_ies.errors import CaseError, SegmentationError
 from napari_ies.network.inference import logit_map, probability_of
@@ -146,7 +147,7 @@ def test_only_windows_that_hold_the_lesion_run_and_none_twice_on_the_same_input(
 def test_as_the_paper_grows_them():
     assert PAPER.steps == 34
     assert PAPER.distances((1.0, 1.0, 1.0)).tolist() == list(range(35))
-    box, order = PAPER.order(boxed(LESION), (1.0, 1.0, 1.0))
+    box, order = reached(PAPER, boxed(LESION), (1.0, 1.0, 1.0))
     whole = np.full(SHAPE, 35)
     whole[box] = order
     for step, kept in enumerate(kept_at(PAPER, LESION, (1.0, 1.0, 1.0))):
@@ -163,7 +164,7 @@ def boxed(mask):
 @pytest.mark.parametrize("step", [0.3, 1.0, 2.5])
 def test_millimetres_are_true_on_any_grid(spacing, step):
     growth = Growth(step, 6.0)
-    box, order = growth.order(boxed(LESION), spacing)
+    box, order = reached(growth, boxed(LESION), spacing)
     whole = np.full(SHAPE, growth.steps + 1)
     whole[box] = order
     distance = naive_distance(LESION, np.array(spacing))

@@ -1,4 +1,4 @@
-"""Growth: how a lesion is grown step by step, in millimetres or by the paper's dilations."""
+"""Growth: how a lesion is to be grown, in millimetres or by the paper's dilations."""
 
 from __future__ import annotations
 
@@ -8,15 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from napari_ies.errors import CaseError
-from napari_ies.geometry.components import CONNECTIVITY_18
 from napari_ies.parameters import Parameter, take
-from napari_ies.saliency.reading_off.surroundings import distance_to
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from napari_ies.geometry.box import Box
-    from napari_ies.saliency.footprint import BoxedMask
 
 PAPER_DILATIONS = 34
 """Dilations of ``contextual_info_nets_csv.py``: its loop counts from 1 to 34."""
@@ -112,48 +107,6 @@ class Growth:
         size = min(spacing) if self.dilations else self.step_mm
         # Voxel sizes come through single precision.
         return np.round(np.arange(self.steps + 1, dtype=np.float64) * size, 5)
-
-    def order(
-        self, lesion: BoxedMask, spacing: tuple[float, float, float]
-    ) -> tuple[Box, NDArray[np.int16]]:
-        """Return at which step each voxel is reached.
-
-        Parameters
-        ----------
-        lesion
-            The lesion's voxels.
-        spacing
-            Voxel size in mm.
-
-        Returns
-        -------
-        box, order
-            The part of the volume that the last step lies in, and int16 (x, y, z) on it: 0 in the
-            lesion, k where step k is the first that keeps the voxel, `steps` + 1 beyond. All that
-            lies outside the box is beyond.
-        """
-        if self.dilations:
-            return self._dilated(lesion)
-        reach = self.steps * self.step_mm
-        margins = [int(np.ceil(reach / size + 0.5)) for size in spacing]
-        box = lesion.box.grow(margins).clip(lesion.shape)
-        mask = lesion.within(box)
-        distance = distance_to(mask, spacing, reach).astype(np.float64)
-        # Distances are rounded to a micrometre: a hair's breadth more keeps ends where they are.
-        order = np.ceil(np.minimum(distance / self.step_mm - 1e-6, self.steps + 1))
-        return box, np.where(mask, 0, np.maximum(order, 1)).astype(np.int16)
-
-    def _dilated(self, lesion: BoxedMask) -> tuple[Box, NDArray[np.int16]]:
-        from scipy.ndimage import binary_dilation  # only where it is needed
-
-        box = lesion.box.grow(self.dilations).clip(lesion.shape)
-        grown = lesion.within(box)
-        order = np.where(grown, 0, self.steps + 1).astype(np.int16)
-        for step in range(1, self.steps + 1):
-            larger = binary_dilation(grown, CONNECTIVITY_18)
-            order[larger & ~grown] = step
-            grown = larger
-        return box, order
 
 
 PAPER = Growth(dilations=PAPER_DILATIONS)

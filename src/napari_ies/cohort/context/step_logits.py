@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from nibabel.affines import apply_affine
 
+from napari_ies.cohort.context.reached import reached
 from napari_ies.cohort.context.window_steps import Forwards, WindowSteps
 from napari_ies.geometry.box import Box
 from napari_ies.geometry.resampling import onto
@@ -54,7 +55,7 @@ class Masking:
     @classmethod
     def of(cls, case: Case, mask: BoxedMask, changed: tuple[str, ...], growth: Growth) -> Masking:
         """Grow a lesion of a case."""
-        box, part = growth.order(mask, case.spacing)
+        box, part = reached(growth, mask, case.spacing)
         order = np.full(case.shape, growth.steps + 1, dtype=np.int16)
         order[box] = part
         return cls(mask, changed, order, growth.steps + 2)
