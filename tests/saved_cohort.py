@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import nibabel as nib
 import numpy as np
 from cases import random_case
 
+from napari_ies.regular_files import file_sha256
 from napari_ies.results import save_saliency, save_segmentation
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.saliency.saliency import Saliency
@@ -25,6 +27,21 @@ SHAPE = (14, 13, 12)
 CORNERS = ((4, 3, 3), (9, 3, 4), (4, 9, 8))
 """Where the lesions, two voxels wide, begin: the first TP, the second FP, the third FN."""
 MATCH = {1: "TP", 2: "FP", 3: "FN"}
+
+
+def image_files(data: Path) -> Callable[[Case], dict[str, Any]]:
+    """Return what writes a case's images below a folder, for `write_cohort`."""
+
+    def with_files(case):
+        paths = []
+        for name, values in zip(case.sequences, case.data, strict=True):
+            path = data / case.subject / f"{name}.nii.gz"
+            path.parent.mkdir(exist_ok=True)
+            nib.save(nib.Nifti1Image(values, case.affine), path)
+            paths.append(path)
+        return {"paths": tuple(paths), "sha256": tuple(map(file_sha256, paths))}
+
+    return with_files
 
 
 def write_cohort(

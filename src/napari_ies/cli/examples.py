@@ -47,6 +47,11 @@ EXAMPLES = {
   napari-ies report results
 
   napari-ies report results --images data --out checks/report.html""",
+    "open": """[bold]Examples[/bold]
+
+  napari-ies open results --case sub-07_ses-1 --lesion 3
+
+  napari-ies open results --case sub-07 --images data --checkpoint unet.pth""",
     "figure": r"""[bold]Examples[/bold]
 
   napari-ies figure results/sub-07/anat/*_lesion-003_*_mask.nii.gz \

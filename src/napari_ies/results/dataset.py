@@ -43,6 +43,7 @@ IGNORE = (
     "/figures",
     "/statistics",
     "/report.html",
+    "/sessions",
     "/cohort",
     "/attention_maps*",
     "# Sessions of the viewer, and files as version 0.1 laid them",

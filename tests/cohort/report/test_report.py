@@ -16,13 +16,13 @@ import pytest
 from command_line import one_line, run
 from networks import small_model
 from PIL import Image
-from saved_cohort import MATCH, SHAPE, write_cohort
+from saved_cohort import MATCH, SHAPE, image_files, write_cohort
 
+from napari_ies.cohort.images import Images
 from napari_ies.cohort.report.content import Report, ReportLesion, report_of
 from napari_ies.cohort.report.page import rendered, write_report
-from napari_ies.cohort.report.pictures import LARGEST_PAGE, Images, budget_for, jpeg
+from napari_ies.cohort.report.pictures import LARGEST_PAGE, budget_for, jpeg
 from napari_ies.cohort.report.suspicion import Suspicion, suspicion_of, usual_of
-from napari_ies.regular_files import file_sha256
 from napari_ies.saliency.reading_off.measures import measure
 from napari_ies.saliency.request import SaliencyRequest
 
@@ -111,21 +111,15 @@ def cohort(tmp_path_factory):
     """Results with the images that their sidecars name, and the maps."""
     folder = tmp_path_factory.mktemp("results")
     data = tmp_path_factory.mktemp("images")
-
-    def with_files(case):
-        paths = []
-        for name, values in zip(case.sequences, case.data, strict=True):
-            path = data / case.subject / f"{name}.nii.gz"
-            path.parent.mkdir(exist_ok=True)
-            nib.save(nib.Nifti1Image(values, case.affine), path)
-            paths.append(path)
-        return {"paths": tuple(paths), "sha256": tuple(map(file_sha256, paths))}
-
     requests = (
         SaliencyRequest(n_samples=3, aggregation="max"),
         SaliencyRequest(n_samples=3, aggregation="mean"),
     )
-    return folder, data, write_cohort(folder, small_model(), 2, requests, with_files=with_files)
+    return (
+        folder,
+        data,
+        write_cohort(folder, small_model(), 2, requests, with_files=image_files(data)),
+    )
 
 
 def test_the_page_holds_each_lesion_its_numbers_its_picture_and_how_to_open_it(cohort, tmp_path):

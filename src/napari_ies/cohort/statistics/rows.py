@@ -71,14 +71,14 @@ class SavedMap:
 def saved_maps(folder: Path) -> Iterator[SavedMap]:
     """Yield the maps of all lesions in a folder of results, in the order of their names.
 
-    Regions that are no lesions are left out.
+    A part of such a folder serves, too. Regions that are no lesions are left out.
 
     Raises
     ------
     ResultsError
         If one is not as it was written.
     """
-    for path in sorted(folder.glob("sub-*/**/*_measures.tsv")):
+    for path in sorted(folder.rglob("sub-*_measures.tsv")):
         content, _ = read_content(path.with_name(sidecar_name(path.name)), SaliencyContent)
         if content.lesion is not None:
             yield SavedMap(path, content)
