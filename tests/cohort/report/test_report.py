@@ -137,7 +137,8 @@ def test_the_page_holds_each_lesion_its_numbers_its_picture_and_how_to_open_it(c
             for sequence, row in expected.iterrows():
                 cells = f"<td>{sequence}</td><td>{row['peak_positive']:.3g}</td>"
                 assert cells in article
-            assert f"open {folder} --case sub-{subject} --lesion {lesion}" in article
+            command = f"open {folder} --case sub-{subject} --lesion {lesion} --images {data}"
+            assert command in article
             encoded = re.search(r"base64,([\w+/=]+)", article).group(1)
             picture = np.asarray(Image.open(BytesIO(base64.b64decode(encoded))))
             assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 500

@@ -47,11 +47,11 @@ class ReportLesion:
         """Its patient and visit, as the names of files have them."""
         return Identity(self.subject, self.visit).stem
 
-    def command(self, folder: Path) -> str:
-        """Return what opens it in napari."""
-        return (
-            f"napari-ies open {shlex.quote(str(folder))} --case {self.case} --lesion {self.lesion}"
-        )
+    def command(self, folder: Path, images: Sequence[Path] = ()) -> str:
+        """Return what opens it in napari, where the images are found in some folders."""
+        words = ["napari-ies", "open", str(folder), "--case", self.case, "--lesion"]
+        words += [str(self.lesion), *(w for one in images for w in ("--images", str(one)))]
+        return shlex.join(words)
 
 
 @dataclass(frozen=True)

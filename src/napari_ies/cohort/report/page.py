@@ -83,7 +83,7 @@ def write_report_progressively(
             size = Image.open(BytesIO(drawn)).size
             pictures[lesion.file] = (base64.b64encode(drawn).decode("ascii"), *size)
         yield Progress("Drawing", number + 1, len(order) + 1, "lesions")
-    text = rendered(report, folder, pictures, missing)
+    text = rendered(report, folder, pictures, missing, images)
     (written,) = write(page.parent, {page.name: text_writer(text)})
     yield Progress("Drawing", len(order) + 1, len(order) + 1, "lesions", written)
 
@@ -96,6 +96,7 @@ def rendered(
     folder: Path,
     pictures: Mapping[str, tuple[str, int, int]],
     missing: Sequence[str] = (),
+    images: Sequence[Path] = (),
 ) -> str:
     """Return the page as HTML.
 
@@ -109,6 +110,8 @@ def rendered(
         Of each lesion, by its file: a JPEG as base64, with width and height.
     missing
         Why lesions have none.
+    images
+        Folders in which the patients' images are looked for.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
     template = files("napari_ies.cohort.report").joinpath("page.html.j2").read_text("utf-8")
@@ -117,7 +120,9 @@ def rendered(
         title="Lesion saliency of a cohort",
         report=report,
         folder=folder.absolute(),
+        images=[place.absolute() for place in images],
         pictures=pictures,
+        counted=_counted,
         notes=list(missing),
         more=[name for name in MORE if name in shown],
         matches=_matches(report.lesions),
@@ -131,6 +136,10 @@ def rendered(
 
 def _matches(lesions: Sequence[ReportLesion]) -> list[str]:
     return sorted({one.match for one in lesions}, key="TP FP FN".find)
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def _number(value: Any, form: str) -> str:

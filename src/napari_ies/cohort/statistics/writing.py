@@ -96,10 +96,11 @@ def _markdown(
     lesions = rows.drop_duplicates(["subject", "visit", "lesion"])
     counts = lesions["match"].value_counts()
     kinds = ", ".join(f"{counts[name]} {name}" for name in counts.index if name != NO_MATCH)
+    patients = rows["subject"].nunique()
     parts = [
         "# Saliency of true positive, false positive and missed lesions",
         f"{len(lesions)} lesions{f' ({kinds})' if kinds else ''} of "
-        f"{rows['subject'].nunique()} patients, {len(rows)} maps.",
+        f"{patients} patient{'' if patients == 1 else 's'}, {len(rows)} maps.",
         method,
     ]
     if compared.empty:
