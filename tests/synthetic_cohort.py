@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SHAPE = (24, 24, 24)
 AFFINE = np.diag([-1.0, 1.2, 1.5, 1.0])

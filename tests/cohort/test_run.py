@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import weakref
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
@@ -22,6 +22,9 @@ from synthetic_cohort import HEALTHY, OTHER_GRID, PLACES, PREFIXES, TARGET, UNRE
 from napari_ies.cohort import one_case
 from napari_ies.patient.case import Case
 from napari_ies.results.segmentation import load_segmentation
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 QUICK = ("--samples", 2)
 TIMES = {"peak_memory_gib", "peak_memory_of"}
@@ -93,6 +96,7 @@ def test_a_bad_case_is_a_row_with_its_sentence_and_the_rest_goes_on(done):
     lines = [line for line in result.stderr.splitlines() if "sub-" in line]
     assert len(lines) == 12
     assert "4/12 sub-P03_ses-1 failed: flair.nii.gz is damaged" in result.stderr
+    assert [line.rpartition("; ")[2] for line in lines[:-1]] == ["less than a minute left"] * 11
     log = (folder / "cohort" / "log.txt").read_text()
     assert all(name in log for name in names())
 
@@ -269,6 +273,26 @@ def test_a_full_disk_ends_the_run_and_no_half_file_is_left(twelve, tmp_path, mon
     assert not list(out.rglob(".napari-ies-*"))
     monkeypatch.undo()
     assert "2 there already, 1 failed" in run(*asked).stdout.replace("9 done, ", "")
+
+
+def test_a_lost_graphics_card_ends_the_run_and_the_next_one_goes_on(twelve, tmp_path, monkeypatch):
+    work = one_case.working_on
+
+    def lost(model, planned, *more):
+        if planned.visit == "2":
+            raise RuntimeError("CUDA error: unspecified launch failure\nCompile with …")
+        return work(model, planned, *more)
+
+    asked = ("cohort", *few(twelve, tmp_path, "P01"), "--method", "gradcam++", "--out")
+    with monkeypatch.context() as patch:
+        patch.setattr("napari_ies.cohort.run.working_on", lost)
+        refused = one_line(run(*asked, tmp_path / "out"))
+    assert refused.endswith(
+        "The graphics card failed (CUDA error: unspecified launch failure); give the same command "
+        "again, and the run goes on where it was."
+    )
+    result = run(*asked, tmp_path / "out")
+    assert "1 done, 1 there already" in result.stdout
 
 
 @pytest.mark.slow

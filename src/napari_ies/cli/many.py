@@ -215,7 +215,8 @@ def rehearse(
         terminal.show(
             f"By {expected.case.name} with {expected.lesions} lesions: "
             f"{about(expected.seconds)} and {mebibytes:.3g} MiB a case; all that is left takes "
-            f"{about(expected.seconds * len(left))} and {mebibytes * len(left):.3g} MiB in {out}."
+            f"{about(expected.seconds * len(left))} and {mebibytes * len(left):.3g} MiB in "
+            f"{folder.absolute()}."
         )
     elif left:
         terminal.show("None of the first cases could be tried, so nothing can be said of the time.")
@@ -241,11 +242,11 @@ def work_through(
     lesions = 0
     with _logging_to(folder / FOLDER / LOG):
         reports = running(model, cases, settings, folder, sentence_of)
-        for report in _followed(terminal, reports):
+        for report, left in _followed(terminal, reports):
             counts[report.outcome] += 1
             lesions += report.lesions
             said = f": {report.sentence}" if report.sentence else f", {report.lesions} lesions"
-            line = f"{report.number}/{report.total} {report.case.name} {report.outcome}{said}"
+            line = f"{report.number}/{report.total} {report.case.name} {report.outcome}{said}{left}"
             logger.info(line)
             terminal.note(line)
     told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
@@ -256,28 +257,40 @@ def work_through(
     return counts["failed"]
 
 
-def _followed(terminal: Terminal, reports: Iterator[CohortReport]) -> Iterator[CohortReport]:
-    """Show where a run stands, on a bar where there is a terminal; give each case's last report."""
-    from napari_ies.duration import about
+def _followed(
+    terminal: Terminal, reports: Iterator[CohortReport]
+) -> Iterator[tuple[CohortReport, str]]:
+    """Show where a run stands, on a bar where there is a terminal.
+
+    Yields
+    ------
+    Each case's last report, and how long the other cases will take, in a clause.
+    """
     from napari_ies.progress import Progress
 
-    started, fresh, lesions = time.monotonic(), 0, 0
+    started, worked, lesions, left = time.monotonic(), 0, 0, ""
     with terminal.bar() as show:
         for report in reports:
-            done = report.number - 1
-            step, left = "", ""
+            step = ""
             if report.step is not None:
                 share = report.step.done / max(report.step.total, 1)
                 step = f", {report.step.step.lower()} {share:.0%}"
-            if fresh:
-                pace = (time.monotonic() - started) / fresh
-                left = f", {about(pace * (report.total - done))} left"
+            if report.outcome:
+                worked += report.outcome != "there already"
+                lesions += report.lesions
+                left = _left(time.monotonic() - started, worked, report.total - report.number)
+            done = report.number - (not report.outcome)
             words = f"{report.case.name}{step}; {lesions} lesions{left}"
             show(words, Progress("Cohort", done, report.total, "cases"))
             if report.outcome:
-                fresh += report.outcome != "there already"
-                lesions += report.lesions
-                yield report
+                yield report, left
+
+
+def _left(seconds: float, worked: int, cases: int) -> str:
+    """Say in a clause how long cases will take as long as those that were worked on."""
+    from napari_ies.duration import about
+
+    return f"; {about(seconds / worked * cases)} left" if worked and cases else ""
 
 
 @contextmanager

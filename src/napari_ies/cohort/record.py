@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from napari_ies.regular_files import file_sha256, read_json
-from napari_ies.results.storage.staging import finish_leftovers
 from napari_ies.results.storage.writing import json_writer, prepare, write
 
 if TYPE_CHECKING:
@@ -93,8 +92,6 @@ def is_done(record: CaseRecord, folder: Path, inputs: Mapping[str, str], key: st
     same = inputs and (record.inputs, record.key) == (inputs, key)
     if record.state != "done" or not same:
         return False
-    for place in {(folder / name).parent for name in record.files}:
-        finish_leftovers(place)
     try:
         return all(file_sha256(folder / name) == sha for name, sha in record.files.items())
     except OSError:

@@ -12,7 +12,7 @@ import logging
 import os
 import platform
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -104,15 +104,8 @@ def running(
     check_place(folder)
     with locked(folder):
         for number, case in enumerate(cases, start=1):
-            for step in _case(model, case, settings, folder, sentence_of):
-                report = step if isinstance(step, _End) else None
-                yield CohortReport(
-                    case,
-                    number,
-                    len(cases),
-                    None if isinstance(step, _End) else step,
-                    *(() if report is None else (report.outcome, report.sentence, report.lesions)),
-                )
+            begun = CohortReport(case, number, len(cases))
+            yield from _case(model, begun, settings, folder, sentence_of)
         write_tables(folder, cases)
 
 
@@ -127,26 +120,22 @@ def check_place(folder: Path) -> None:
     prepare(folder, [f"{FOLDER}/{_RUN}"], overwrite=True)
 
 
-@dataclass(frozen=True)
-class _End:
-    outcome: Literal["done", "there already", "failed"]
-    sentence: str = ""
-    lesions: int = 0
-
-
 def _case(
     model: SegmentationModel,
-    case: CohortCase,
+    report: CohortReport,
     settings: CohortSettings,
     folder: Path,
     sentence_of: Callable[[BaseException], str],
-) -> Iterator[Progress[Any] | _End]:
-    earlier = read_record(folder, case)
-    inputs = hashes(case.files)
+) -> Iterator[CohortReport]:
+    """Do what is left to do of a report's case; yield the report as the work goes on."""
+    case = report.case
+    earlier, inputs = read_record(folder, case), hashes(case.files)
     segmentation, key = settings.segmentation_key(model), settings.key(model)
     if earlier is not None and is_done(earlier, folder, inputs, key):
-        yield _End("there already", lesions=int(earlier.row.get("explained", 0)))
+        lesions = int(earlier.row.get("explained", 0))
+        yield replace(report, outcome="there already", lesions=lesions)
         return
+    logger.info("%s (%s) begins", case.name, case.place)
     remove_outdated(earlier, folder, inputs, segmentation)
     begun = CaseRecord(
         state="running",
@@ -158,28 +147,25 @@ def _case(
     write_record(folder, case, begun)
     try:
         result = None
-        for report in working_on(model, case, settings, folder):
-            result = report.result
-            yield report.with_result(None)
+        for step in working_on(model, case, settings, folder):
+            result = step.result
+            yield replace(report, step=step.with_result(None))
         assert result is not None  # noqa: S101 - the last report has it
-        record = begun.model_copy(
-            update={
-                "state": "done",
-                "files": written(folder, result.files),
-                "row": dict(result.row),
-                "lesions": result.lesions,
-            }
-        )
-        end = _End("done", lesions=int(result.row["explained"]))
+        update = {
+            "state": "done",
+            "files": written(folder, result.files),
+            "row": dict(result.row),
+            "lesions": result.lesions,
+        }
+        end = replace(report, outcome="done", lesions=int(result.row["explained"]))
     except Exception as error:
         if _ends_all(error):
             raise
         sentence = sentence_of(error)
-        logger.error("%s: %s", case.name, sentence)
         row = {"subject": case.subject, "visit": case.visit, "status": "failed"}
         update = {"state": "failed", "row": row | {"problem": sentence}}
-        record, end = begun.model_copy(update=update), _End("failed", sentence)
-    write_record(folder, case, record)
+        end = replace(report, outcome="failed", sentence=sentence)
+    write_record(folder, case, begun.model_copy(update=update))
     yield end
 
 

@@ -73,7 +73,7 @@ def test_derivatives_come_before_the_raw_images_and_bring_references(dataset):
 
 def test_no_case_says_what_was_searched_and_what_lies_there(tmp_path):
     touch(tmp_path, "data/P1/flair.nii.gz")
-    with pytest.raises(CohortError, match="holds data/P1/flair.nii.gz"):
+    with pytest.raises(CohortError, match=r"holds data/P1/flair\.nii\.gz"):
         find_cases(tmp_path, SEQUENCES)
     with pytest.raises(CohortError, match="no input T2; it takes FLAIR, T1"):
         find_cases(tmp_path, SEQUENCES, patterns={"T2": "*"})

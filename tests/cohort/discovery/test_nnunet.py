@@ -56,5 +56,5 @@ def test_what_does_not_fit_is_refused(dataset):
         find_cases(dataset / "imagesTs", SEQUENCES)
     with pytest.raises(CohortError, match="numbered 0000, 0001, and the network takes FLAIR"):
         find_cases(dataset / "imagesTs", ("FLAIR",))
-    with pytest.raises(CohortError, match=r"labelsTs holds MS_001.nii.gz"):
+    with pytest.raises(CohortError, match=r"labelsTs holds MS_001\.nii\.gz"):
         find_cases(dataset / "labelsTs", SEQUENCES)
