@@ -106,6 +106,15 @@ def test_few_true_positives_and_few_lesions_are_said():
     assert suspicion_of(lesions(1), None) == Suspicion()
 
 
+def test_only_the_first_lesions_are_on_the_page_and_all_are_counted():
+    rows = changed(lesions(), "P7", peak_positive_error=2.0)
+    found = report_of(rows, most=3)
+    assert [one.subject for one in found.lesions] == ["P7", "P0", "P1"]
+    assert "Of 20 lesions these are the 3 to look at first" in found.notes[0]
+    assert len(found.cases) == 20
+    assert [case.suspicious for case in found.cases if case.name == "sub-P7"] == [1]
+
+
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
     """Results with the images that their sidecars name, and the maps."""

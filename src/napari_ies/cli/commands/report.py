@@ -28,6 +28,10 @@ def report(
             "not lead to them; repeat for more. Only the very images are taken (SHA-256).",
         ),
     ] = None,
+    most: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, help="How many lesions, those to look at first."),
+    ] = 500,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a page of that name.")
     ] = False,
@@ -46,5 +50,5 @@ def report(
             raise ResultsError(
                 f"{page} is there already; choose another name, or replace it with --overwrite."
             )
-        reports = write_report_progressively(folder, page, images=images or ())
+        reports = write_report_progressively(folder, page, images=images or (), most=most)
         terminal.show(str(terminal.follow(reports, "Report")))

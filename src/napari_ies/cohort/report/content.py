@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+MOST_LESIONS = 500
+"""More than that nobody looks at, and no page holds."""
 PREFERRED = ("max", "mean", "sum", NO_MATCH)
 """Which map of a lesion is shown, by its aggregation: Grad-CAM++, which has none, comes last."""
 SHOWN = ("peak_positive", "peak_negative", "mean_inside", "mean_0_3_mm", "share")
@@ -77,7 +79,9 @@ class Report:
     notes: tuple[str, ...]
 
 
-def report_of(rows: pd.DataFrame, cases: pd.DataFrame | None = None) -> Report:
+def report_of(
+    rows: pd.DataFrame, cases: pd.DataFrame | None = None, most: int = MOST_LESIONS
+) -> Report:
     """Make a report of what was measured.
 
     Parameters
@@ -86,6 +90,8 @@ def report_of(rows: pd.DataFrame, cases: pd.DataFrame | None = None) -> Report:
         See :func:`~napari_ies.cohort.statistics.rows.lesion_rows`.
     cases
         The cohort's table of cases, if there is one: cases without a map are taken from it, too.
+    most
+        How many lesions are on the page, the most suspicious ones; cases are all there.
     """
     usual = {
         (str(kind[0]), str(kind[1])): usual_of(its)
@@ -93,7 +99,13 @@ def report_of(rows: pd.DataFrame, cases: pd.DataFrame | None = None) -> Report:
     }
     lesions = [_lesion(preferred_map(its), usual) for _, its in rows.groupby(list(WHO), sort=False)]
     lesions.sort(key=lambda one: (-one.suspicion.weight, one.subject, one.visit, one.lesion))
-    return Report(tuple(_cases(lesions, cases)), tuple(lesions), _notes(rows, usual))
+    notes = _notes(rows, usual)
+    if len(lesions) > most:
+        notes += (
+            f"Of {len(lesions):,} lesions these are the {most:,} to look at first; the others are "
+            "counted with their cases.",
+        )
+    return Report(tuple(_cases(lesions, cases)), tuple(lesions[:most]), notes)
 
 
 def preferred_map(rows: pd.DataFrame) -> pd.DataFrame:
@@ -132,10 +144,11 @@ def _cases(lesions: Sequence[ReportLesion], table: pd.DataFrame | None) -> list[
             visit = row.get("visit")
             name = Identity(str(row["subject"]), "" if visit != visit else str(visit)).stem
             more[name] = {str(key): _cell(value) for key, value in row.items()}
-    names = sorted({lesion.case for lesion in lesions} | more.keys())
+    by_case: dict[str, list[ReportLesion]] = {name: [] for name in more}
+    for lesion in lesions:
+        by_case.setdefault(lesion.case, []).append(lesion)
     found = []
-    for name in names:
-        own = [lesion for lesion in lesions if lesion.case == name]
+    for name, own in sorted(by_case.items()):
         matches: dict[str, int] = {}
         for lesion in own:
             matches[lesion.match] = matches.get(lesion.match, 0) + 1

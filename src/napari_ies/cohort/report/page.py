@@ -11,7 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
 from napari_ies.cohort.images import Images
-from napari_ies.cohort.report.content import HEADINGS, ReportLesion, report_of
+from napari_ies.cohort.report.content import HEADINGS, MOST_LESIONS, ReportLesion, report_of
 from napari_ies.cohort.report.pictures import budget_for, picture_of
 from napari_ies.cohort.report.suspicion import FAR, UNCERTAIN
 from napari_ies.cohort.statistics.rows import lesion_rows
@@ -43,7 +43,11 @@ METHOD = (
 
 
 def write_report_progressively(
-    folder: Path, out: Path | None = None, *, images: Sequence[Path] = ()
+    folder: Path,
+    out: Path | None = None,
+    *,
+    images: Sequence[Path] = (),
+    most: int = MOST_LESIONS,
 ) -> Iterator[Progress[Path]]:
     """Write the report on a folder of results.
 
@@ -56,6 +60,8 @@ def write_report_progressively(
     images
         Folders in which the patients' images are looked for, besides the places that the results
         name.
+    most
+        How many lesions are on the page, the most suspicious ones.
 
     Yields
     ------
@@ -68,7 +74,7 @@ def write_report_progressively(
     """
     page = folder / NAME if out is None else out
     yield Progress("Reading the maps' tables", 0, 0, "")
-    report = report_of(lesion_rows(folder), _cases(folder))
+    report = report_of(lesion_rows(folder), _cases(folder), most)
     prepare(page.parent, [page.name], overwrite=True)
     # In the order of the cases, so that the images of each are read once.
     order = sorted(report.lesions, key=lambda one: one.file)
