@@ -6,11 +6,13 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from command_line import one_line, run
 from networks import small_model
 from saved_cohort import MATCH, image_files, write_cohort
 
+from napari_ies.cohort.statistics.rows import lesion_rows
 from napari_ies.results.session import load_session
 from napari_ies.saliency.request import SaliencyRequest
 
@@ -50,6 +52,13 @@ def test_the_session_holds_the_lesions_the_images_and_every_map(cohort):
     for saved in session.maps:
         own = maps["P1", int(saved.subject), saved.request.method, saved.request.aggregation]
         np.testing.assert_array_equal(saved.load().maps, own.maps)
+
+
+def test_its_copies_of_the_maps_do_not_count_in_the_cohort(cohort):
+    folder, data, _ = cohort
+    before = lesion_rows(folder)
+    opened(folder, data)
+    pd.testing.assert_frame_equal(lesion_rows(folder), before)
 
 
 def test_opened_again_it_is_the_same_session_at_another_lesion(cohort):

@@ -260,7 +260,9 @@ def test_filters_work_in_chromium_without_a_network(cohort, tmp_path):
     assert (pixels[..., :3].max(axis=-1) < 40).mean() > 0.02
     printed = tmp_path / "page.pdf"
     browse(page, f"--print-to-pdf={printed}")
-    assert printed.read_bytes().startswith(b"%PDF")
+    raw = printed.read_bytes()
+    assert raw.startswith(b"%PDF")
+    assert len(re.findall(rb"/Subtype\s*/Image", raw)) >= 6
 
 
 @in_browser

@@ -71,14 +71,16 @@ class SavedMap:
 def saved_maps(folder: Path) -> Iterator[SavedMap]:
     """Yield the maps of all lesions in a folder of results, in the order of their names.
 
-    A part of such a folder serves, too. Regions that are no lesions are left out.
+    One case's own folder serves, too. Regions that are no lesions are left out, and so are the maps
+    of sessions, which are copies.
 
     Raises
     ------
     ResultsError
         If one is not as it was written.
     """
-    for path in sorted(folder.rglob("sub-*_measures.tsv")):
+    patterns = ("sub-*_measures.tsv", "sub-*/**/*_measures.tsv")
+    for path in sorted(path for pattern in patterns for path in folder.glob(pattern)):
         content, _ = read_content(path.with_name(sidecar_name(path.name)), SaliencyContent)
         if content.lesion is not None:
             yield SavedMap(path, content)

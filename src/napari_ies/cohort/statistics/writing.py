@@ -39,7 +39,7 @@ METHOD = (
     "percentile bootstrap intervals over {draws} draws of patients (seed {seed}), each with all "
     "lesions and visits. Cliff's delta is the share of pairs in which the first group's lesion has "
     "the larger value, less the share in which it has the smaller one. An interval needs two "
-    "patients of each group."
+    "patients of each group; of fewer than some twenty it is too narrow."
 )
 _DRAWN = ("peak_positive", "peak_negative", "share")
 
