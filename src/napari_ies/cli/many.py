@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from napari_ies.cli.terminal import Terminal
     from napari_ies.cohort.cases import CohortCase
+    from napari_ies.cohort.cluster import NetworkSource
     from napari_ies.cohort.run import CohortReport
     from napari_ies.cohort.selection import Selection
     from napari_ies.cohort.settings import CohortSettings
@@ -228,9 +229,13 @@ def work_through(
     cases: Sequence[CohortCase],
     settings: CohortSettings,
     out: Path,
+    source: NetworkSource,
+    workers: int,
+    scheduler: str | None,
 ) -> int:
-    """Work through the cases; return how many failed."""
+    """Work through the cases, here or with several workers; return how many failed."""
     from napari_ies.cli.failures import sentence_of
+    from napari_ies.cohort.cluster import running_on, threads_of, workers_of
     from napari_ies.cohort.record import FOLDER
     from napari_ies.cohort.run import LOG, check_place, running
     from napari_ies.cohort.tables import CASES, LESIONS
@@ -240,8 +245,15 @@ def work_through(
         check_place(folder)
     counts = {"done": 0, "there already": 0, "failed": 0}
     lesions = 0
-    with _logging_to(folder / FOLDER / LOG):
-        reports = running(model, cases, settings, folder, sentence_of)
+    with ExitStack() as stack:
+        stack.enter_context(_logging_to(folder / FOLDER / LOG))
+        if workers == 1 and scheduler is None:
+            reports = running(model, cases, settings, folder, sentence_of)
+        else:
+            client = stack.enter_context(workers_of(workers, scheduler))
+            if scheduler is None:
+                source = replace(source, threads=threads_of(workers))
+            reports = running_on(client, source, cases, settings, folder, sentence_of)
         for report, left in _followed(terminal, reports):
             counts[report.outcome] += 1
             lesions += report.lesions
@@ -268,7 +280,7 @@ def _followed(
     """
     from napari_ies.progress import Progress
 
-    started, worked, lesions, left = time.monotonic(), 0, 0, ""
+    started, ended, worked, lesions, left = time.monotonic(), 0, 0, 0, ""
     with terminal.bar() as show:
         for report in reports:
             step = ""
@@ -276,12 +288,12 @@ def _followed(
                 share = report.step.done / max(report.step.total, 1)
                 step = f", {report.step.step.lower()} {share:.0%}"
             if report.outcome:
+                ended += 1
                 worked += report.outcome != "there already"
                 lesions += report.lesions
-                left = _left(time.monotonic() - started, worked, report.total - report.number)
-            done = report.number - (not report.outcome)
+                left = _left(time.monotonic() - started, worked, report.total - ended)
             words = f"{report.case.name}{step}; {lesions} lesions{left}"
-            show(words, Progress("Cohort", done, report.total, "cases"))
+            show(words, Progress("Cohort", ended, report.total, "cases"))
             if report.outcome:
                 yield report, left
 

@@ -105,7 +105,7 @@ def running(
     with locked(folder):
         for number, case in enumerate(cases, start=1):
             begun = CohortReport(case, number, len(cases))
-            yield from _case(model, begun, settings, folder, sentence_of)
+            yield from working_through(model, begun, settings, folder, sentence_of)
         write_tables(folder, cases)
 
 
@@ -120,14 +120,19 @@ def check_place(folder: Path) -> None:
     prepare(folder, [f"{FOLDER}/{_RUN}"], overwrite=True)
 
 
-def _case(
+def working_through(
     model: SegmentationModel,
     report: CohortReport,
     settings: CohortSettings,
     folder: Path,
     sentence_of: Callable[[BaseException], str],
 ) -> Iterator[CohortReport]:
-    """Do what is left to do of a report's case; yield the report as the work goes on."""
+    """Do what is left to do of a report's case, and record it; see :func:`running`.
+
+    Yields
+    ------
+    The report as the work goes on; the last one has an outcome.
+    """
     case = report.case
     earlier, inputs = read_record(folder, case), hashes(case.files)
     segmentation, key = settings.segmentation_key(model), settings.key(model)

@@ -243,6 +243,21 @@ def cohort(
             "scripts gave, in attention_maps in the folder of results.",
         ),
     ] = "bids",
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Processes on this machine, with a graphics card each where there are several; "
+            "CPU threads are divided.",
+        ),
+    ] = 1,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="A running dask.distributed cluster, whose workers see the same paths.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Say what would be done, how long, and how much disk."),
@@ -273,6 +288,7 @@ def cohort(
     check_one_layout(where)
     with reporting(debug) as terminal:
         from napari_ies.cli import many
+        from napari_ies.cohort.cluster import NetworkSource
         from napari_ies.cohort.selection import Selection
 
         no_effect = {"--data": data, "--num_workers": num_workers, "--cache_rate": cache_rate}
@@ -316,5 +332,8 @@ def cohort(
         cases = many.cases_of(where, network)
         if dry_run:
             many.rehearse(terminal, network, cases, settings, out)
-        elif many.work_through(terminal, network, cases, settings, out):
+            return
+        source = NetworkSource(model_checkpoint, device, orientation, spacing, use_checkpoint)
+        run = (terminal, network, cases, settings, out)
+        if many.work_through(*run, source, workers, scheduler):
             raise typer.Exit(1)
