@@ -18,8 +18,8 @@ from networks import small_model
 from PIL import Image
 from saved_cohort import MATCH, SHAPE, image_files, write_cohort
 
-from napari_ies.cohort.images import Images
 from napari_ies.cohort.report.content import Report, ReportLesion, report_of
+from napari_ies.cohort.report.images import Images
 from napari_ies.cohort.report.page import rendered, write_report
 from napari_ies.cohort.report.pictures import LARGEST_PAGE, budget_for, jpeg
 from napari_ies.cohort.report.suspicion import Suspicion, suspicion_of, usual_of

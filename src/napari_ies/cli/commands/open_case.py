@@ -53,8 +53,8 @@ def open_case(
     napari opens it by dropping that folder.
     """
     with reporting(debug) as terminal:
-        from napari_ies.cohort.as_session import session_of_case
-        from napari_ies.cohort.images import Images
+        from napari_ies.cohort.report.as_session import session_of_case
+        from napari_ies.cohort.report.images import Images
         from napari_ies.errors import NapariIESError
 
         place = session_of_case(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
-from napari_ies.cohort.images import Images
 from napari_ies.cohort.report.content import HEADINGS, MOST_LESIONS, ReportLesion, report_of
+from napari_ies.cohort.report.images import Images
 from napari_ies.cohort.report.pictures import budget_for, picture_of
 from napari_ies.cohort.report.suspicion import FAR, UNCERTAIN
 from napari_ies.cohort.statistics.rows import lesion_rows

@@ -17,7 +17,7 @@ from napari_ies.results.explained import load_explained
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_ies.cohort.images import Images
+    from napari_ies.cohort.report.images import Images
 
 SETTINGS = FigureSettings(layout="planes", width=150.0, plain=False)
 DOTS_PER_INCH = 100.0

@@ -22,7 +22,7 @@ from napari_ies.results.session import (
 from napari_ies.results.storage.json_files import expected_content, sidecar_of
 
 if TYPE_CHECKING:
-    from napari_ies.cohort.images import Images
+    from napari_ies.cohort.report.images import Images
     from napari_ies.cohort.statistics.rows import SavedMap
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
