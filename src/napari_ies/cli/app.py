@@ -7,13 +7,17 @@ from typing import Annotated
 import typer
 
 from napari_ies.cli.commands.cohort import cohort
+from napari_ies.cli.commands.context import context
 from napari_ies.cli.commands.demo import demo
 from napari_ies.cli.commands.explain import explain
 from napari_ies.cli.commands.figure import figure
 from napari_ies.cli.commands.inspect import inspect
+from napari_ies.cli.commands.open_case import open_case
+from napari_ies.cli.commands.report import report
 from napari_ies.cli.commands.segment import segment
+from napari_ies.cli.commands.statistics import statistics
 from napari_ies.cli.examples import EXAMPLES
-from napari_ies.cli.original import OriginalSpelling
+from napari_ies.cli.original import OneCaseOrOriginal, OriginalSpelling
 from napari_ies.cli.terminal import Terminal
 from napari_ies.cli.usage import Commands
 
@@ -53,6 +57,8 @@ def napari_ies(
     """See why a segmentation network marked a lesion: instance-level explanation saliency."""
 
 
-for command in (inspect, segment, explain, figure, demo):
+for command in (inspect, segment, explain, statistics, report, figure, demo):
     app.command(epilog=EXAMPLES[command.__name__])(command)
 app.command(cls=OriginalSpelling, epilog=EXAMPLES["cohort"])(cohort)
+app.command(cls=OneCaseOrOriginal, epilog=EXAMPLES["context"])(context)
+app.command("open", epilog=EXAMPLES["open"])(open_case)

@@ -25,6 +25,33 @@ EXAMPLES = {
   napari-ies explain unet.pth --image FLAIR=flair.nii.gz \
       --image T1=t1.nii.gz --mask brainstem.nii.gz \
       --method gradcam++ --out results""",
+    "context": r"""[bold]Examples[/bold]
+
+  napari-ies context unet.pth --image FLAIR=flair.nii.gz \
+      --image T1=t1.nii.gz --lesion 3 --out results
+
+  napari-ies context unet.pth nnunet.pth --image FLAIR=flair.nii.gz \
+      --image T1=t1.nii.gz --reference lesions.nii.gz --paper \
+      --out results
+
+  napari-ies context unet.pth --image FLAIR=flair.nii.gz \
+      --image T1=t1.nii.gz --all --sequence FLAIR --sequence T1 \
+      --step 0.5 --to 20 --out results""",
+    "statistics": """[bold]Examples[/bold]
+
+  napari-ies statistics results
+
+  napari-ies statistics results --draws 10000 --out tables""",
+    "report": """[bold]Examples[/bold]
+
+  napari-ies report results
+
+  napari-ies report results --images data --out checks/report.html""",
+    "open": """[bold]Examples[/bold]
+
+  napari-ies open results --case sub-07_ses-1 --lesion 3
+
+  napari-ies open results --case sub-07 --images data --checkpoint unet.pth""",
     "figure": r"""[bold]Examples[/bold]
 
   napari-ies figure results/sub-07/anat/*_lesion-003_*_mask.nii.gz \

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from napari_ies.cohort.context.growth import Growth
 from napari_ies.figures.settings import FigureSettings
 from napari_ies.network.profile import Profile
 from napari_ies.parameters import parameters_of
@@ -34,6 +35,7 @@ def _option(
 
 _of_request = partial(_option, SaliencyRequest)
 _of_network = partial(_option, Profile)
+_of_growth = partial(_option, Growth, limited=False)
 # What is out of their limits the settings themselves refuse, and say why.
 _of_figure = partial(_option, FigureSettings, limited=False)
 
@@ -141,6 +143,10 @@ Opacity = Annotated[float, _of_figure("opacity", metavar="FRACTION")]
 Plain = Annotated[bool, _of_figure("plain", "--plain/--no-plain")]
 Outline = Annotated[bool, _of_figure("outline", "--outline/--no-outline")]
 InterpolationOption = Annotated[Literal["linear", "nearest"], _of_figure("interpolation")]
+GrowthStep = Annotated[float | None, _of_growth("step_mm", metavar="MM", added=" Default: 1.")]
+GrowthFarthest = Annotated[
+    float | None, _of_growth("farthest_mm", metavar="MM", added=" Default: 35.")
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Start, even if it will take more than an hour.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback if something fails.")]
 

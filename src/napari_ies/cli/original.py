@@ -53,3 +53,17 @@ def rewritten(words: Iterable[str], many: set[str]) -> list[str]:
         result.append(word)
         given += 1
     return result
+
+
+class OneCaseOrOriginal(OriginalSpelling):
+    """A command with arguments that takes the original scripts' options, too.
+
+    Words are read in the scripts' way only where one of them is of the scripts': in the other way a
+    word after an option's value may be an argument.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Read the words in the way that they are written in."""
+        if any(word.replace("_", "-").startswith("--input-val-paths") for word in args):
+            return super().parse_args(ctx, args)
+        return TyperCommand.parse_args(self, ctx, args)

@@ -93,11 +93,11 @@ def surroundings(saliency: BoxedMaps) -> Surroundings:
     margins = [int(np.ceil(REACH_MM / size + 0.5)) for size in spacing]
     box = inner.grow(margins).clip(saliency.shape)
     mask = saliency.box.lay(saliency.footprint, box)
-    distance = _distance_to(mask, spacing, REACH_MM)
+    distance = distance_to(mask, spacing, REACH_MM)
     distance[distance > REACH_MM] = np.inf
     # The nearest voxel outside touches the footprint, so one more voxel on each side is enough.
     close = inner.grow(1).clip(saliency.shape)
-    depth = _distance_to(~saliency.box.lay(saliency.footprint, close), spacing, np.inf)
+    depth = distance_to(~saliency.box.lay(saliency.footprint, close), spacing, np.inf)
     part = close.within(box)
     distance[part] = np.where(mask[part], -depth, distance[part])
     return Surroundings(box, distance, spacing)
@@ -144,7 +144,7 @@ def column(description: str, unit: str) -> dict[str, str]:
     return {"Description": description, "Units": unit}
 
 
-def _distance_to(
+def distance_to(
     mask: NDArray[np.bool_], spacing: tuple[float, float, float], reach: float
 ) -> NDArray[np.float32]:
     """Return each voxel centre's distance to the nearest box of a mask's voxels; 0 in the mask.

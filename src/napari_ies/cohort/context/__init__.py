@@ -1,0 +1,1 @@
+"""How much of a lesion's surroundings a network needs to find it."""

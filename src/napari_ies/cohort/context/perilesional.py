@@ -1,0 +1,171 @@
+"""Perilesional context: does the network still find a lesion when it sees less around it?
+
+Outside the lesion, grown step by step, sequences become background, and the network runs on what is
+left: the experiment of the paper (Spagnolo et al., *Scientific Reports* 2026,
+doi:10.1038/s41598-026-36560-9; ``contextual_info_nets_csv.py`` of github.com/federicospagnolo/IES).
+Only the lesion's own voxels are read off, so only the windows that hold one of them run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from napari_ies.cohort.context.growth import Growth
+from napari_ies.cohort.context.step_logits import Masking, step_logits
+from napari_ies.errors import SegmentationError
+from napari_ies.free_memory import within_memory
+from napari_ies.network.inference import SMALLER, class_probability
+from napari_ies.parameters import parameters_of
+from napari_ies.progress import Progress, to_its_end
+from napari_ies.saliency.footprint import boxed_footprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.patient.case import Case
+
+ALL = ()
+"""All sequences become background."""
+
+
+@dataclass(frozen=True)
+class ContextRequest:
+    """What is to be found out about a lesion.
+
+    Parameters
+    ----------
+    sequences
+        The sequences that become background outside; the others stay whole. :data:`ALL` for all.
+    growth
+        The steps.
+    threshold
+        Probability above which a voxel is marked.
+    forward
+        ``"sliding-window"`` or ``"whole-volume"``.
+    """
+
+    sequences: tuple[str, ...] = ALL
+    growth: Growth = field(default_factory=Growth)
+    threshold: float = 0.5
+    forward: str = "sliding-window"
+
+    def __post_init__(self) -> None:
+        from napari_ies.network.profile import Profile
+
+        known = parameters_of(Profile)["threshold"].taken(self.threshold, SegmentationError)
+        object.__setattr__(self, "threshold", known)
+
+    @property
+    def title(self) -> str:
+        """What becomes background, such as ``"FLAIR"``, ``"FLAIR+T1"`` or ``"all"``."""
+        return "+".join(self.sequences) or "all"
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What the network makes of a lesion at each step.
+
+    Parameters
+    ----------
+    request
+        What was asked.
+    distance_mm
+        float64 (K + 1,): how far around the lesion each step reaches, see
+        :meth:`~napari_ies.cohort.context.growth.Growth.distances`; step 0 is the lesion alone.
+    kept_voxels
+        int64 (K + 1,): voxels that are kept at each step, those of the lesion included.
+    mean_probability
+        float64 (K + 1,): mean of the probability over the lesion's voxels.
+    voxels_above
+        int64 (K + 1,): how many of them are above the threshold.
+    voxels
+        How many the lesion has.
+    whole_probability, whole_above
+        The same two of the images as they are.
+    notes
+        What a reader must know, such as a change of device.
+    """
+
+    request: ContextRequest
+    distance_mm: NDArray[np.float64]
+    kept_voxels: NDArray[np.int64]
+    mean_probability: NDArray[np.float64]
+    voxels_above: NDArray[np.int64]
+    voxels: int
+    whole_probability: float
+    whole_above: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def detected(self) -> NDArray[np.bool_]:
+        """Whether any voxel of the lesion is marked at each step, as the paper counts it."""
+        return self.voxels_above > 0
+
+    @property
+    def needed_mm(self) -> float:
+        """From which distance on the lesion is detected at every step; NaN if not at the last."""
+        missed = np.flatnonzero(~self.detected)
+        first = 0 if not missed.size else int(missed[-1]) + 1
+        return float(self.distance_mm[first]) if first < len(self.distance_mm) else float("nan")
+
+
+def perilesional_progressively(
+    model: SegmentationModel, case: Case, lesion: ArrayLike, request: ContextRequest
+) -> Iterator[Progress[Context]]:
+    """Find out how much of its surroundings the network needs to find a lesion.
+
+    Parameters
+    ----------
+    model, case
+        The network and the patient.
+    lesion
+        Mask (X, Y, Z) on the case's grid.
+    request
+        What becomes background, the steps, the threshold.
+
+    Yields
+    ------
+    A report per batch of steps of a window; the last one holds the :class:`Context`. It equals a
+    segmentation of each changed case up to the rounding of float32: outside the grown lesion the
+    chosen sequences have the value of their background, and all is normalised by the statistics of
+    the images as they are. Equal inputs of a window run once.
+
+    Raises
+    ------
+    CaseError
+        If the lesion is no mask on the case's grid, or a sequence is not there.
+    SegmentationError
+        If the network cannot run on the volume.
+    """
+    mask = boxed_footprint(lesion, case.shape)
+    yield Progress("Growing the lesion", 0, 0, "")
+    with within_memory(SegmentationError, "run the network on the changed images", SMALLER):
+        changed = case.select(request.sequences or case.sequences).sequences
+        masking = Masking.of(case, mask, changed, request.growth)
+        logits, notes = yield from step_logits(model, case, masking, request.forward)
+        by_class = torch.from_numpy(logits).movedim(1, 0)
+        probability = class_probability(model.profile, by_class).numpy()
+        means = probability.mean(axis=1)
+        above = np.count_nonzero(probability > request.threshold, axis=1)
+        result = Context(
+            request=request,
+            distance_mm=request.growth.distances(case.spacing),
+            kept_voxels=np.bincount(masking.order.ravel(), minlength=masking.count).cumsum()[:-1],
+            mean_probability=means[:-1],
+            voxels_above=above[:-1],
+            voxels=int(np.count_nonzero(mask.values)),
+            whole_probability=float(means[-1]),
+            whole_above=int(above[-1]),
+            notes=notes,
+        )
+        yield Progress("Running the network", 1, 1, "windows", result)
+
+
+perilesional = to_its_end("perilesional", perilesional_progressively)

@@ -1,0 +1,67 @@
+"""The images that a cohort's maps were computed from, found again by their content."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_ies.regular_files import file_sha256
+from napari_ies.results.explained import load_images
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from napari_ies.patient.case import Case
+    from napari_ies.results.explained import Explained
+    from napari_ies.results.sidecars import SaliencyImage
+
+
+class Images:
+    """Finds the images that maps were computed from, and keeps those of the case at hand.
+
+    Parameters
+    ----------
+    folders
+        Where images may lie besides the places that the results name, with all below them. Only
+        files with the content that was explained (SHA-256) are taken.
+    """
+
+    def __init__(self, folders: Sequence[Path] = ()) -> None:
+        self._folders = tuple(folders)
+        self._places: dict[str, list[Path]] | None = None
+        self._digests: dict[Path, str] = {}
+        self._case: tuple[tuple[object, ...], Case] | None = None
+
+    def case_of(self, explained: Explained) -> Case:
+        """Load the images of a map.
+
+        Raises
+        ------
+        NapariIESError
+            If they are not to be found, or cannot be read.
+        """
+        grid = explained.saliency.affine.tobytes(), explained.saliency.shape
+        key = (*((image.sequence, image.sha256) for image in explained.images), *grid)
+        if self._case is None or self._case[0] != key:
+            given = {image.sequence: self._found(image) for image in explained.images}
+            known = {name: path for name, path in given.items() if path is not None}
+            self._case = key, load_images(explained, known)[0]
+        return self._case[1]
+
+    def _found(self, image: SaliencyImage) -> Path | None:
+        if not (image.file and image.sha256 and self._folders):
+            return None
+        if self._places is None:
+            self._places = {}
+            for folder in self._folders:
+                for path in sorted(folder.rglob("*.*")):
+                    self._places.setdefault(path.name, []).append(path)
+        for path in self._places.get(image.file, ()):
+            if path not in self._digests:
+                try:
+                    self._digests[path] = file_sha256(path)
+                except (OSError, ValueError):
+                    self._digests[path] = ""
+            if self._digests[path] == image.sha256:
+                return path
+        return None

@@ -1,0 +1,149 @@
+"""Which lesions are worth a look: maps that are not as those of the true positives are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_ies.cohort.statistics.comparisons import MEASURES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FAR = 3.5
+"""From this modified z on, a value is an outlier (Iglewicz & Hoaglin, *How to Detect and Handle
+Outliers*, 1993)."""
+FEWEST = 8
+"""Fewer lesions say nothing about what is usual."""
+UNCERTAIN = 0.2
+"""From this relative standard error of its peak on, a map is unstable under noise."""
+MOST = 5.0
+"""How much one reason may weigh."""
+COMPARED = ("peak_positive", "mean_inside", "positive_fraction_inside", "share")
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """Why a lesion is worth a look."""
+
+    reasons: tuple[str, ...] = ()
+    """In plain sentences, for a person."""
+    kinds: tuple[str, ...] = ()
+    """What each of them is: ``"unlike"``, ``"outside"``, ``"unstable"``."""
+    weight: float = 0.0
+    """How much they weigh together; 0 without any."""
+
+
+@dataclass(frozen=True, eq=False)
+class Usual:
+    """What is usual in the maps of one method and aggregation."""
+
+    middles: dict[tuple[str, str], tuple[float, float]]
+    """Median, and median absolute deviation from it, by sequence and measure."""
+    whose: str
+    """``"true positives"`` or ``"lesions"``."""
+
+
+def usual_of(rows: pd.DataFrame) -> Usual | None:
+    """Return what is usual, or None for too few lesions.
+
+    Parameters
+    ----------
+    rows
+        Of one method and aggregation, see
+        :func:`~napari_ies.cohort.statistics.rows.lesion_rows`. The true positives count, or all
+        lesions where there are too few.
+    """
+    positives, whose = rows[rows["match"] == "TP"], "true positives"
+    if _lesions(positives) < FEWEST:
+        positives, whose = rows, "lesions"
+    if _lesions(positives) < FEWEST:
+        return None
+    middles = {}
+    for sequence, its in positives.groupby("sequence"):
+        for name in COMPARED:
+            values = its[name].dropna().to_numpy(dtype=float)
+            if values.size:
+                middle = float(np.median(values))
+                apart = float(np.median(np.abs(values - middle)))
+                middles[str(sequence), name] = middle, apart
+    return Usual(middles, whose)
+
+
+def suspicion_of(rows: pd.DataFrame, usual: Usual | None) -> Suspicion:
+    """Return what is suspicious in a lesion's map.
+
+    Parameters
+    ----------
+    rows
+        A row per sequence.
+    usual
+        What is usual in such maps; None to leave that out.
+    """
+    found = [
+        *([] if usual is None else _unlike(rows, usual)),
+        *_outside(rows),
+        *_unstable(rows),
+    ]
+    found.sort(key=lambda one: -one[2])
+    return Suspicion(
+        tuple(sentence for sentence, _, _ in found),
+        tuple(dict.fromkeys(kind for _, kind, _ in found)),
+        float(sum(min(weight, MOST) for _, _, weight in found)),
+    )
+
+
+def _unlike(rows: pd.DataFrame, usual: Usual) -> list[tuple[str, str, float]]:
+    found = []
+    for row in rows.to_dict("records"):
+        sequence = str(row["sequence"])
+        for name in COMPARED:
+            middle, spread = usual.middles.get((sequence, name), (0.0, 0.0))
+            apart = float(row[name]) - middle
+            z = 0.6745 * apart / spread if spread > 0 else 0.0
+            if abs(z) > FAR:
+                word = "above" if apart > 0 else "below"
+                sentence = (
+                    f"{sequence}: the {MEASURES[name]} is {row[name]:.3g}, far {word} the median "
+                    f"of the {usual.whose}, {middle:.3g} (modified z {z:.1f})."
+                )
+                found.append((sentence, "unlike", abs(z) / FAR))
+    return found
+
+
+def _lesions(rows: pd.DataFrame) -> int:
+    return len(rows.drop_duplicates(["subject", "visit", "lesion"]))
+
+
+def _outside(rows: pd.DataFrame) -> list[tuple[str, str, float]]:
+    """Find little support inside: the map is no larger in the lesion than just around it."""
+    strongest = _strongest(rows)
+    inside, around = float(strongest["mean_inside"]), float(strongest["mean_0_3_mm"])
+    if not np.isfinite([inside, around]).all() or inside > max(around, 0.0):
+        return []
+    weight = 1.0 if inside > 0 else 2.0
+    sentence = (
+        f"{strongest['sequence']}: little support inside: the map's mean is {inside:.3g} in the "
+        f"lesion and {around:.3g} within 3 mm around it."
+    )
+    return [(sentence, "outside", weight)]
+
+
+def _unstable(rows: pd.DataFrame) -> list[tuple[str, str, float]]:
+    strongest = _strongest(rows)
+    peak, error = float(strongest["peak_positive"]), float(strongest["peak_positive_error"])
+    if not (np.isfinite(error) and peak > 0 and error / peak > UNCERTAIN):
+        return []
+    sentence = (
+        f"{strongest['sequence']}: unstable under noise: the peak of {peak:.3g} has a standard "
+        f"error of {error:.2g} ({100 * error / peak:.0f} %)."
+    )
+    return [(sentence, "unstable", error / peak / UNCERTAIN)]
+
+
+def _strongest(rows: pd.DataFrame) -> dict[str, Any]:
+    """Return the row of the sequence with the largest share; the only one of Grad-CAM++."""
+    best = int(rows["share"].fillna(0.0).to_numpy().argmax())
+    return {str(name): value for name, value in rows.to_dict("records")[best].items()}

@@ -1,0 +1,1 @@
+"""Whether maps of true positive, false positive and missed lesions differ."""
