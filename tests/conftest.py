@@ -19,6 +19,8 @@ from nibabel.eulerangles import euler2mat
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from synthetic_cohort import SyntheticCohort
+
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
 
@@ -119,6 +121,14 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> SmallCase:
     folder = tmp_path_factory.mktemp("sub-small")
     images, reference = _write_images(folder)
     return SmallCase(_write_network(folder / "unet.pth", images), images, reference)
+
+
+@pytest.fixture(scope="session")
+def twelve(tmp_path_factory: pytest.TempPathFactory) -> SyntheticCohort:
+    """Write the cohort of twelve cases; not to be changed."""
+    from synthetic_cohort import write_cohort
+
+    return write_cohort(tmp_path_factory.mktemp("cohort"))
 
 
 def _write_images(folder: Path) -> tuple[dict[str, Path], Path]:

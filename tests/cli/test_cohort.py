@@ -11,7 +11,7 @@ import pytest
 import torch
 from command_line import run
 from networks import build
-from synthetic_cohort import PREFIXES, TARGET, SyntheticCohort, write_cohort
+from synthetic_cohort import PREFIXES, TARGET
 
 from napari_ies.cli import options
 from napari_ies.cli.commands import cohort
@@ -40,11 +40,6 @@ FILLED_IN = {
     "TARGET_FILENAME": TARGET,
     "FILENAME": "ies",
 }
-
-
-@pytest.fixture(scope="module")
-def twelve(tmp_path_factory: pytest.TempPathFactory) -> SyntheticCohort:
-    return write_cohort(tmp_path_factory.mktemp("cohort"))
 
 
 @pytest.fixture

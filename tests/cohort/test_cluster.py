@@ -2,59 +2,70 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import signal
+import sys
 
 import pytest
 from command_line import run
 
-pytest.importorskip("distributed")
-
-from napari_ies.cohort.cluster import NetworkSource, running_on, workers_of
-from napari_ies.cohort.discovery.scripts import find_cases
-from napari_ies.cohort.settings import CohortSettings
-from napari_ies.saliency.request import SaliencyRequest
+from napari_ies.cli import many
+from napari_ies.cohort.cluster import workers_of
+from napari_ies.errors import CohortError
 
 TABLES = ("cases.tsv", "lesions.tsv", "cases.json", "lesions.json")
 
 
+def forked():
+    """Give dask.distributed, whose workers are forks of one process that has loaded all."""
+    method = "DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(method, "forkserver")
+        distributed = pytest.importorskip("distributed", reason="there is no dask.distributed")
+    multiprocessing.set_forkserver_preload(["distributed", "napari_ies.cohort.cluster"])
+    return distributed
+
+
 @pytest.mark.slow
 def test_a_lost_worker_costs_nothing_but_time(twelve, tmp_path, monkeypatch):
+    distributed = forked()
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     for name in ("P01", "P03", "P04", "P06"):
         shutil.copytree(twelve.data / name, tmp_path / "data" / name)
-    data = str(tmp_path / "data")
-    cases = find_cases([data, data], ["flair.nii.gz", "t1.nii.gz"], ("FLAIR", "T1"))
-    settings = CohortSettings((SaliencyRequest(n_samples=2, forward="whole-volume"),))
-    out, lost = tmp_path / "cluster", []
-    with workers_of(2, None) as client:
-        source = NetworkSource(twelve.checkpoint, "cpu", threads=1)
-        for report in running_on(client, source, cases, settings, out):
-            assert report.outcome in ("done", "failed")
-            if not lost:
-                processes = client.run(os.getpid)
-                lost.append(next(iter(processes.values())))
-                os.kill(lost[0], signal.SIGKILL)
-    serial = run(
+    data = tmp_path / "data"
+    asked = (
         *("cohort", "--checkpoint", twelve.checkpoint, "--input-val-paths", data, data),
         *("--input-prefixes", "flair.nii.gz", "t1.nii.gz", "--method", "smoothgrad"),
-        *("--samples", 2, "--out", tmp_path / "serial"),
+        *("--device", "cpu", "--samples", 2, "--out"),
     )
+    follow, lost = many._followed, []
+
+    def losing(terminal, reports):
+        for followed in follow(terminal, reports):
+            if not lost:
+                processes = distributed.get_client().run(os.getpid)
+                assert len({os.getpid(), *processes.values()}) == 3
+                lost.append(next(iter(processes.values())))
+                os.kill(lost[0], signal.SIGKILL)
+            yield followed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(many, "_followed", losing)
+        clustered = run(*asked, tmp_path / "cluster", "--workers", 2)
+    assert lost
+    assert "5 cases (4 done, 1 failed)" in clustered.stdout, clustered.output
+    serial = run(*asked, tmp_path / "serial")
     assert "5 cases (4 done, 1 failed)" in serial.stdout
     for name in TABLES:
         one, other = (tmp_path / folder / "cohort" / name for folder in ("serial", "cluster"))
         assert one.read_text() == other.read_text()
+    # What workers have done, a run without them finds done.
+    assert "4 there already, 1 failed" in run(*asked, tmp_path / "cluster").stdout
 
 
-@pytest.mark.slow
-def test_workers_of_the_command_find_what_is_done(twelve, tmp_path):
-    shutil.copytree(twelve.data / "P01", tmp_path / "data" / "P01")
-    data = tmp_path / "data"
-    asked = (
-        *("cohort", "--checkpoint", twelve.checkpoint, "--input-val-paths", data, data),
-        *("--input-prefixes", "flair.nii.gz", "t1.nii.gz", "--method", "gradcam++"),
-        *("--out", tmp_path / "out"),
-    )
-    assert "2 done" in run(*asked, "--workers", 2).stdout
-    assert "2 there already" in run(*asked).stdout
+def test_without_dask_distributed_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(CohortError, match="pip install"), workers_of(2, None):
+        pass

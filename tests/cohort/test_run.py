@@ -55,7 +55,7 @@ def rows(folder: Path, table="cases") -> list[dict[str, str]]:
         return list(csv.DictReader(file, delimiter="\t"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def done(twelve, tmp_path_factory):
     """Run the cohort once; not to be changed."""
     folder = tmp_path_factory.mktemp("done") / "out"
@@ -208,20 +208,51 @@ def test_other_settings_are_done_again_and_other_lesions_leave_no_old_maps(twelv
         np.testing.assert_array_equal(mask, labels == label)
 
 
+def test_maps_of_other_noise_are_not_taken_for_done_and_that_is_said(twelve, tmp_path):
+    out, data = tmp_path / "out", few(twelve, tmp_path, "P04")
+    asked = ("cohort", *data, *QUICK, "--largest", 1, "--out")
+    assert "in place of" not in run(*asked, out, "--noise-version", 1).stderr
+    first = contents(out)
+    assert first["cohort/cases/sub-P04_ses-1.json"]["noise_version"] == 1
+    again = run(*asked, out)
+    assert "1 done" in again.stdout
+    assert (
+        "1/1 sub-P04_ses-1 done, 1 lesions; in place of maps with the noise that --noise-version 1 "
+        "gives again"
+    ) in again.stderr
+    run(*asked, tmp_path / "new")
+    second = contents(out)
+    assert second == contents(tmp_path / "new")
+    assert {name for name in first if "_saliency.nii" in name and first[name] != second[name]} == {
+        name for name in first if "_saliency.nii" in name and "smoothgrad" in name
+    }
+    assert "1 there already" in run(*asked, out).stdout
+
+
 DYING = """
-import os, sys
+import os, shutil, sys
 from pathlib import Path
+from napari_ies.checkpoints import load_checkpoint
 from napari_ies.cli import app
-replace, left = Path.replace, int(sys.argv.pop(1))
+from napari_ies.cohort.run import running
+moves, out = sys.argv.pop(1), sys.argv[-1]
+replace = Path.replace
 def dies(*args):
     global left
     left -= 1
     if left < 0:
         os.kill(os.getpid(), 9)
     return replace(*args)
-Path.replace = dies
-app()
+for number, left in enumerate(map(int, moves.split(",")), start=1):
+    child = os.fork()
+    if not child:
+        Path.replace = dies
+        app()
+    _, status = os.waitpid(child, 0)
+    shutil.copytree(out, f"{out}-{number}")
+    print(os.waitstatus_to_exitcode(status), flush=True)
 """
+"""The program, dying after so many moves of files and then after so many: all is loaded once."""
 
 
 @pytest.mark.slow
@@ -231,13 +262,11 @@ def test_killed_for_good_it_goes_on_and_ends_as_an_undisturbed_run(twelve, tmp_p
     asked = [*arguments, *map(str, QUICK), "--layout", "ies", "--out"]
     assert "2 done, 1 failed" in run("cohort", *asked, tmp_path / "whole").stdout
     whole, out = contents(tmp_path / "whole"), tmp_path / "out"
-    there = 0
-    for moves in (5, 50):
-        command = [sys.executable, "-c", DYING, str(moves), "cohort", *asked, str(out)]
-        killed = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
-        assert there < len(contents(out)) < len(whole)
-        there = len(contents(out))
+    command = [sys.executable, "-c", DYING, "5,50", "cohort", *asked, str(out)]
+    killed = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    assert killed.stdout.split()[-2:] == [str(-signal.SIGKILL)] * 2, killed.stderr
+    there = [len(contents(tmp_path / f"out-{number}")) for number in (1, 2)]
+    assert 0 < there[0] < there[1] < len(whole)
     result = run("cohort", *asked, out)
     assert result.exit_code == 1, result.output
     assert contents(out) == whole
@@ -300,6 +329,7 @@ def test_a_lost_graphics_card_ends_the_run_and_the_next_one_goes_on(twelve, tmp_
 @pytest.mark.slow
 def test_memory_does_not_grow_with_cases(twelve, tmp_path, monkeypatch):
     gc.collect()
+    gc.freeze()  # what is there already need not be looked through each time
     alive: list[weakref.ref] = []
     most = []
     begin = Case.__post_init__
@@ -312,7 +342,10 @@ def test_memory_does_not_grow_with_cases(twelve, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Case, "__post_init__", counted)
     some = few(twelve, tmp_path, "P01", "P04", "P06", "P07")
-    run("cohort", *some, "--method", "gradcam++", "--out", tmp_path / "out")
+    try:
+        run("cohort", *some, "--method", "gradcam++", "--out", tmp_path / "out")
+    finally:
+        gc.unfreeze()
     assert len(alive) >= 5
     assert max(most) <= 2
 

@@ -132,6 +132,7 @@ def settings_of(
     methods: Sequence[str],
     aggregations: Sequence[str],
     shared: Mapping[str, Any],
+    noise_version: int,
     class_name: str | None,
     claimed: str | None,
     **more: Any,
@@ -143,8 +144,10 @@ def settings_of(
 
     with refusing():
         shared = {**shared, "class_index": class_index(class_name, model.profile)}
+        # Grad-CAM++ adds no noise: its maps stay what they are, whatever the noise of others.
+        own: dict[str, dict[str, Any]] = {"smoothgrad": {"noise_version": noise_version}}
         requests = [
-            SaliencyRequest(method=method, aggregation=way, **shared)
+            SaliencyRequest(method=method, aggregation=way, **shared, **own.get(method, {}))
             for method in methods
             for way in (aggregations if method == "smoothgrad" else ("mean",))
         ]
@@ -258,6 +261,7 @@ def work_through(
             counts[report.outcome] += 1
             lesions += report.lesions
             said = f": {report.sentence}" if report.sentence else f", {report.lesions} lesions"
+            said += f"; {report.replaced}" if report.replaced else ""
             line = f"{report.number}/{report.total} {report.case.name} {report.outcome}{said}{left}"
             logger.info(line)
             terminal.note(line)

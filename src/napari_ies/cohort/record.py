@@ -34,6 +34,8 @@ class CaseRecord(BaseModel):
     """:meth:`~napari_ies.cohort.settings.CohortSettings.segmentation_key`"""
     key: str
     """:meth:`~napari_ies.cohort.settings.CohortSettings.key`"""
+    noise_version: int | None = None
+    """:attr:`~napari_ies.cohort.settings.CohortSettings.noise_version`"""
     files: dict[str, str] = {}
     """SHA-256 of each file that was written, by its path in the folder of results."""
     row: dict[str, Any] = {}
@@ -85,6 +87,18 @@ def hashes(files: Mapping[str, Path]) -> dict[str, str]:
 def written(folder: Path, paths: Iterable[Path]) -> dict[str, str]:
     """Return the SHA-256 of files by their paths in a folder of results."""
     return {path.relative_to(folder).as_posix(): file_sha256(path) for path in sorted({*paths})}
+
+
+def replaced_maps(record: CaseRecord | None, noise_version: int | None) -> str:
+    """Say in a clause which maps of a case give way to those of another definition of the noise.
+
+    They belong to the settings, so a case of the other noise is not taken for done; but their
+    numbers differ from the new ones for no reason that the command's options show.
+    """
+    there = None if record is None or record.state != "done" else record.noise_version
+    if None in (there, noise_version) or there == noise_version:
+        return ""
+    return f"in place of maps with the noise that --noise-version {there} gives again"
 
 
 def is_done(record: CaseRecord, folder: Path, inputs: Mapping[str, str], key: str) -> bool:

@@ -27,6 +27,7 @@ from napari_ies.cohort.record import (
     read_record,
     records_folder,
     remove_outdated,
+    replaced_maps,
     write_record,
     written,
 )
@@ -68,6 +69,8 @@ class CohortReport:
     """Why it failed."""
     lesions: int = 0
     """How many lesions were explained."""
+    replaced: str = ""
+    """What gave way to other noise, see :func:`~napari_ies.cohort.record.replaced_maps`."""
 
 
 def running(
@@ -147,6 +150,7 @@ def working_through(
         inputs=inputs,
         segmentation=segmentation,
         key=key,
+        noise_version=settings.noise_version,
         files={} if earlier is None else earlier.files,
     )
     write_record(folder, case, begun)
@@ -162,7 +166,12 @@ def working_through(
             "row": dict(result.row),
             "lesions": result.lesions,
         }
-        end = replace(report, outcome="done", lesions=int(result.row["explained"]))
+        end = replace(
+            report,
+            outcome="done",
+            lesions=int(result.row["explained"]),
+            replaced=replaced_maps(earlier, settings.noise_version),
+        )
     except Exception as error:
         if _ends_all(error):
             raise

@@ -58,6 +58,12 @@ class CohortSettings:
             found.setdefault(alike, []).append(request.aggregation)
         return [(replace(one, aggregation=ways[0]), tuple(ways)) for one, ways in found.items()]
 
+    @property
+    def noise_version(self) -> int | None:
+        """Which definition of the noise the maps of SmoothGrad have; None if there are none."""
+        versions = {one.noise_version for one in self.requests if one.is_smoothgrad}
+        return max(versions, default=None)
+
     def segmentation_key(self, model: SegmentationModel) -> str:
         """Return the hash of all that decides, with the images, which lesions there are."""
         return _digest(self._of_segmentation(model))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +23,21 @@ REQUESTS = (
 )
 
 
-@pytest.fixture
-def cohort(tmp_path):
-    folder, data = tmp_path / "results", tmp_path / "images"
+@pytest.fixture(scope="session")
+def written(tmp_path_factory):
+    """Write results of two patients once; not to be changed."""
+    root = tmp_path_factory.mktemp("as_session")
+    folder, data = root / "results", root / "images"
     data.mkdir()
     model = dataclasses.replace(small_model(), path=Path("unet.pth"), sha256="0123456789abcdef" * 4)
     maps = write_cohort(folder, model, 2, REQUESTS, with_files=image_files(data))
     return folder, data, maps
+
+
+@pytest.fixture
+def cohort(written, tmp_path):
+    folder, data, maps = written
+    return shutil.copytree(folder, tmp_path / "results"), data, maps
 
 
 def opened(folder, data, *options):

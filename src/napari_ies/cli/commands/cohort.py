@@ -191,6 +191,7 @@ def cohort(
     samples: options.Samples = SaliencyRequest.n_samples,
     noise: options.Noise = SaliencyRequest.noise,
     seed: options.Seed = SaliencyRequest.seed,
+    noise_version: options.NoiseVersion = SaliencyRequest.noise_version,
     forward: Annotated[
         options.Forward | None,
         typer.Option(
@@ -321,6 +322,7 @@ def cohort(
                 "tolerance": tolerance,
                 "precision": precision,
             },
+            noise_version=noise_version,
             class_name=class_name,
             threshold=threshold,
             smallest=smallest,
