@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 import signal
@@ -18,19 +17,9 @@ from napari_ies.errors import CohortError
 TABLES = ("cases.tsv", "lesions.tsv", "cases.json", "lesions.json")
 
 
-def forked():
-    """Give dask.distributed, whose workers are forks of one process that has loaded all."""
-    method = "DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(method, "forkserver")
-        distributed = pytest.importorskip("distributed", reason="there is no dask.distributed")
-    multiprocessing.set_forkserver_preload(["distributed", "napari_ies.cohort.cluster"])
-    return distributed
-
-
 @pytest.mark.slow
-def test_a_lost_worker_costs_nothing_but_time(twelve, tmp_path, monkeypatch):
-    distributed = forked()
+def test_a_lost_worker_costs_nothing_but_time(twelve, tmp_path, monkeypatch, forks):
+    distributed = pytest.importorskip("distributed", reason="there is no dask.distributed")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     for name in ("P01", "P03", "P04", "P06"):
         shutil.copytree(twelve.data / name, tmp_path / "data" / name)

@@ -8,8 +8,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import weakref
 from typing import TYPE_CHECKING
 
@@ -17,6 +15,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from command_line import one_line, run
+from dying import program_dying
 from synthetic_cohort import HEALTHY, OTHER_GRID, PLACES, PREFIXES, TARGET, UNREADABLE
 
 from napari_ies.cohort import one_case
@@ -229,44 +228,21 @@ def test_maps_of_other_noise_are_not_taken_for_done_and_that_is_said(twelve, tmp
     assert "1 there already" in run(*asked, out).stdout
 
 
-DYING = """
-import os, shutil, sys
-from pathlib import Path
-from napari_ies.checkpoints import load_checkpoint
-from napari_ies.cli import app
-from napari_ies.cohort.run import running
-moves, out = sys.argv.pop(1), sys.argv[-1]
-replace = Path.replace
-def dies(*args):
-    global left
-    left -= 1
-    if left < 0:
-        os.kill(os.getpid(), 9)
-    return replace(*args)
-for number, left in enumerate(map(int, moves.split(",")), start=1):
-    child = os.fork()
-    if not child:
-        Path.replace = dies
-        app()
-    _, status = os.waitpid(child, 0)
-    shutil.copytree(out, f"{out}-{number}")
-    print(os.waitstatus_to_exitcode(status), flush=True)
-"""
-"""The program, dying after so many moves of files and then after so many: all is loaded once."""
-
-
 @pytest.mark.slow
-def test_killed_for_good_it_goes_on_and_ends_as_an_undisturbed_run(twelve, tmp_path):
+def test_killed_for_good_it_goes_on_and_ends_as_an_undisturbed_run(twelve, tmp_path, forks):
     """The program really dies, while files come to their places, again and again."""
     arguments = few(twelve, tmp_path, "P01", "P03")
     asked = [*arguments, *map(str, QUICK), "--layout", "ies", "--out"]
     assert "2 done, 1 failed" in run("cohort", *asked, tmp_path / "whole").stdout
     whole, out = contents(tmp_path / "whole"), tmp_path / "out"
-    command = [sys.executable, "-c", DYING, "5,50", "cohort", *asked, str(out)]
-    killed = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
-    assert killed.stdout.split()[-2:] == [str(-signal.SIGKILL)] * 2, killed.stderr
-    there = [len(contents(tmp_path / f"out-{number}")) for number in (1, 2)]
-    assert 0 < there[0] < there[1] < len(whole)
+    there = 0
+    for moves in (5, 50):
+        dying = forks.Process(target=program_dying, args=(moves, ["cohort", *asked, str(out)]))
+        dying.start()
+        dying.join(timeout=300)
+        assert dying.exitcode == -signal.SIGKILL
+        assert there < len(contents(out)) < len(whole)
+        there = len(contents(out))
     result = run("cohort", *asked, out)
     assert result.exit_code == 1, result.output
     assert contents(out) == whole
