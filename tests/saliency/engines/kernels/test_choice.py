@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -200,3 +202,34 @@ def test_on_a_card(precision):
             found = way(values).double()
             tolerance = {"float32": 1e-5, "tf32": 3e-3, "bf16": 3e-2}[precision]
             assert (found - expected).abs().max() <= tolerance * expected.abs().max()
+
+
+AT_THE_END = """
+import torch
+from napari_ies.saliency.engines.kernels.choice import PLAIN, Choosing
+from napari_ies.saliency.engines.kernels.trial import Candidate, Trial
+torch.set_num_threads(1)
+values = torch.ones(300, 300)
+def multiply(_):
+    begun.set()
+    for _ in range(5):
+        values @ values
+    return values
+def choose():
+    candidates = [Candidate("one", lambda: None)] * 100_000
+    trial = Trial("rows", values.double(), multiply, multiply, 1.0, lambda run: run() is None)
+    trial.fastest(candidates)
+    return PLAIN
+import threading
+begun = threading.Event()
+choosing = Choosing(choose)
+begun.wait()
+"""
+
+
+def test_the_program_ends_in_the_middle_of_a_trial():
+    """A thread that is in PyTorch while Python ends would end the program with an abort."""
+    ran = subprocess.run(
+        [sys.executable, "-c", AT_THE_END], capture_output=True, text=True, check=False, timeout=100
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")

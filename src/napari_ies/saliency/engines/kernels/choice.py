@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import math
 import threading
@@ -19,7 +20,7 @@ from napari_ies.saliency.engines.kernels.candidates import (
 )
 from napari_ies.saliency.engines.kernels.plain import library_rows, reduced
 from napari_ies.saliency.engines.kernels.strided import Canvases
-from napari_ies.saliency.engines.kernels.trial import TOLERATED, Trial, device_clock
+from napari_ies.saliency.engines.kernels.trial import ENDING, TOLERATED, Ended, Trial, device_clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +39,8 @@ them are compared in float64."""
 APART = 4
 """So many voxels of a layer's output the rows of a trial lie apart along each axis, at most."""
 EXTREMES = "rows into extremes"
+LAST_TRIAL_SECONDS = 20.0
+"""The end of the program waits so long for what is being tried: a second or two, as a rule."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +102,9 @@ class Choosing:
 
     def __init__(self, choose: Callable[[], Kernels]) -> None:
         self._choose, self._chosen = choose, PLAIN
-        # Ends with the program, however long a compiler takes.
+        # Ends with the program, however long a compiler takes; see `_end`.
         self._thread = threading.Thread(target=self._run, name="kernels", daemon=True)
+        atexit.register(self._end)
         self._thread.start()
 
     def now(self) -> Kernels:
@@ -115,8 +119,20 @@ class Choosing:
     def _run(self) -> None:
         try:
             self._chosen = self._choose()
+        except Ended:
+            pass
         except Exception:  # without kernels everything works as well
             logger.warning("Kernels could not be tried; none is used.", exc_info=True)
+        atexit.unregister(self._end)
+
+    def _end(self) -> None:
+        """Wait for what is being tried, and have nothing more tried.
+
+        A thread inside PyTorch or a compiler while Python ends takes the whole program down with
+        it: "terminate called without an active exception".
+        """
+        ENDING.set()
+        self._thread.join(LAST_TRIAL_SECONDS)
 
 
 def choose_kernels(
