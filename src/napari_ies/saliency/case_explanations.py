@@ -131,10 +131,10 @@ class CaseExplanations:
         """
         if request.is_smoothgrad:
             _ = self.problem.intensity_range  # found once: what is known of the image is copied
-        twin, problem = copy.copy(self), copy.copy(self.problem)
+        twin = copy.copy(self)
         memory = memory_limit(self._model.device, self._memory_gib)
-        object.__setattr__(problem, "memory", memory)
-        twin.problem, twin.request = problem, completed(request, self._model)
+        twin.problem = self.problem.changed(memory=memory)
+        twin.request = completed(request, self._model)
         twin._provenance, twin._peak = dict(self._provenance), PeakMemory(self._model.device)
         return twin
 
@@ -177,7 +177,7 @@ class CaseExplanations:
             targets.append(self._target(masks[-1], aggregation))
             del footprint
         if self.request.is_smoothgrad:
-            problem = dataclasses.replace(self.problem, engine=self.problem.engine.settled())
+            problem = self.problem.settled()
             self._provenance["jacobian"] = problem.engine.name
             self._provenance["noise"] = DEFINITIONS[self.request.noise_version]
             if problem.engine.kernels:
