@@ -5,8 +5,11 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 AVAILABLE = find_spec("triton") is not None
 
@@ -31,9 +34,14 @@ def jit(*fixed: str) -> Callable[[Callable[..., None]], Any]:
     return compiled
 
 
+def on_device_of(values: torch.Tensor) -> AbstractContextManager[object]:
+    """Launch kernels on the device of these values: Triton asks for none but the current one."""
+    return torch.cuda.device_of(values)  # type: ignore[no-untyped-call]
+
+
 if AVAILABLE:
     from triton import language as tl
 else:
     tl = None
 
-__all__ = ["AVAILABLE", "jit", "tl"]
+__all__ = ["AVAILABLE", "jit", "on_device_of", "tl"]
