@@ -33,6 +33,7 @@ from napari_ies.saliency.gradcam import default_layer, gradcam
 from napari_ies.saliency.noise import DEFINITIONS
 from napari_ies.saliency.problem import Estimate, Problem, Target
 from napari_ies.saliency.provenance import provenance
+from napari_ies.saliency.request import NOISE_VERSION
 from napari_ies.saliency.saliency import Saliency
 from napari_ies.saliency.smoothgrad import smoothgrad
 
@@ -252,7 +253,9 @@ def completed(request: SaliencyRequest, model: SegmentationModel) -> SaliencyReq
     layer = request.layer
     if layer is None and not request.is_smoothgrad:
         layer = default_layer(model)
-    return dataclasses.replace(request, class_index=index, layer=layer)
+    # A map without noise is the same by any definition of it.
+    noise = request.noise_version if request.is_smoothgrad else NOISE_VERSION
+    return dataclasses.replace(request, class_index=index, layer=layer, noise_version=noise)
 
 
 def _stored(tensor: torch.Tensor | None, turn: Reorientation) -> NDArray[np.float32]:
