@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 import numpy as np
 
+from benchmarks.maps import settle
 from benchmarks.report import Result, duration
 from benchmarks.subjects import NOISE
 from benchmarks.timing import interleaved, seconds
@@ -58,6 +59,10 @@ def _precision(
         chosen: lambda chosen=chosen: seconds(lambda: run(chosen), model.device)
         for chosen in ("float32", precision)
     }
+    if model.device.type == "cuda":
+        settle(model, precision)
+        contestants[precision]()
+    settle(model)
     contestants["float32"]()
     repetitions = settings.repetitions if model.device.type == "cuda" else 1
     times = interleaved(contestants, repetitions)
@@ -88,6 +93,7 @@ def samples_together(subjects: Subjects, settings: Settings) -> Iterator[Result]
     """Measure the mean map with several noise samples in one forward against one at a time."""
     model, lesion = subjects.model, subjects.lesions[0]
     largest = max(TOGETHER)
+    settle(model)
 
     def run(together: int) -> None:
         with patch.object(WindowedEngine, "samples_together", lambda *_: together):

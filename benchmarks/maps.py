@@ -10,6 +10,7 @@ from benchmarks import literal
 from benchmarks.subjects import NOISE, noisy_volume
 from napari_ies import explain, explain_progressively
 from napari_ies.network.windows import tiling
+from napari_ies.saliency.engines.certification import choose_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,10 +37,16 @@ def ours(
 
 
 def warm_up(model: SegmentationModel, lesion: Lesion, forward: str = "sliding-window") -> None:
-    """Let a model choose and certify its engine and PyTorch prepare its kernels."""
+    """Let a model choose and certify its engine, and kernels be tried and prepared."""
+    settle(model)
     few = lesion.thinned(4)
     for aggregation in ("mean", "max"):
         ours(model, few, aggregation, forward)
+
+
+def settle(model: SegmentationModel, precision: str = "float32") -> None:
+    """Wait until kernels are chosen: a trial would share the card with what is timed."""
+    choose_engine(model, precision=precision).settled(wait=True)
 
 
 def first_map(model: SegmentationModel, lesion: Lesion) -> None:

@@ -23,6 +23,7 @@ import psutil
 import torch
 import typer
 
+from benchmarks.maps import settle
 from benchmarks.report import Result, Target
 from benchmarks.subjects import Lesion, real_subjects, synthetic_subjects
 from napari_ies import explain_progressively
@@ -90,6 +91,7 @@ def in_own_process(rows: int, real: Path | None, device: str) -> int:
 def peak_of_max_map(model: SegmentationModel, lesion: Lesion, rows: int) -> int:
     """Return the peak of the two short runs, in bytes."""
     network_input(model, lesion.case)
+    settle(model)
     with PeakMemory(model.device) as peak:
         _run(model, lesion, rows)
         _run(model, lesion.thinned(rows), rows)

@@ -80,7 +80,8 @@ def test_the_ending_says_the_format_and_nothing_is_overwritten(results, tmp_path
     assert run(saved, *options).exit_code == 0
     first = out.read_text()
     texts = " ".join(re.findall(r"<text[^>]*>([^<]*)</text>", first))
-    assert "SmoothGrad mean, 1 sample, noise 5 %, seed 0, sliding window; network unet.pth" in texts
+    method = "SmoothGrad mean, 1 sample, noise 5 % (version 2), seed 0, sliding window"
+    assert f"{method}; network unet.pth" in texts
     assert texts.count("z = ") == 2
     assert "text-anchor: middle; fill: #ffffff" in first
     assert "--overwrite" in one_line(run(saved, "--out", out))

@@ -115,6 +115,9 @@ def test_what_is_there_of_anything_else_is_refused_and_named(small, tmp_path):
     assert refusal("--labels", labels, "--orientation", "PSR", "--labels-of-others") == (
         "of another network"
     )
+    # No noise is added: another definition of it gives the same map, which is there.
+    assert run(*asked, "--labels", labels, "--noise-version", 1).exit_code == 0
+    assert before == {path.name: path.read_bytes() for path in anat.iterdir()}
     map_ = next(anat.glob("*saliency.nii.gz"))
     map_.write_bytes(before[map_.name][:-1])
     assert refusal("--labels", labels) == "changed or damaged since"

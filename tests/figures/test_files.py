@@ -18,8 +18,8 @@ from napari_ies.saliency.request import SaliencyRequest
 
 SMALL = FigureSettings(width=88, sequences=("FLAIR",))
 METHOD = (
-    "SmoothGrad max, 50 samples, noise 5 %, seed 0, sliding window; network unet.pth; lesion 3, "
-    f"20 mm³; napari-ies {__version__}; research software, not a medical device"
+    "SmoothGrad max, 50 samples, noise 5 % (version 2), seed 0, sliding window; network unet.pth; "
+    f"lesion 3, 20 mm³; napari-ies {__version__}; research software, not a medical device"
 )
 
 
@@ -33,7 +33,9 @@ def test_the_method_line_says_how_the_map_was_made():
         saliency = dataclasses.replace(made.saliency, **changes)
         return dataclasses.replace(made, saliency=saliency, notes=("T1 differs",)).method_line
 
-    asked = SaliencyRequest(n_samples=50, noise=0.125, seed=7, forward="whole-volume")
+    asked = SaliencyRequest(
+        n_samples=50, noise=0.125, seed=7, forward="whole-volume", noise_version=1
+    )
     assert line(request=asked, n_used=1).startswith(
         "SmoothGrad mean, 1 of 50 samples, noise 12.5 %, seed 7, whole volume; network unet.pth; "
     )

@@ -321,3 +321,22 @@ def test_a_card_says_where_logits_are_not_finite(card):
     spoilt = dataclasses.replace(model, network=network, profile=profile)
     with pytest.raises(SegmentationError, match=r"in window 12 of 12 .* first in its layer 0;"):
         finish(predict(card(spoilt), case))
+
+
+def test_a_network_that_goes_on_on_the_cpu_stays_where_it_is(monkeypatch):
+    """Another thread may be using it, and there may be no memory to come back to."""
+    network = small_model().network
+
+    def moved(*_):
+        raise AssertionError("the network was moved")
+
+    monkeypatch.setattr(nn.Module, "_apply", moved)
+    held = {id(one) for one in (*network.parameters(), *network.buffers())}
+    twin = blending._on_cpu(network)
+    assert not twin.training
+    assert {id(one) for one in (*network.parameters(), *network.buffers())} == held
+    assert not held & {id(one) for one in twin.parameters()}
+    assert all(isinstance(one, nn.Parameter) for one in twin.parameters())
+    image = torch.randn((1, 2, 8, 8, 8), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        torch.testing.assert_close(twin(image), network(image), rtol=0, atol=0)

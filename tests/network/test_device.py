@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from napari_ies.checkpoints import (
 )
 from napari_ies.errors import CheckpointError
 from napari_ies.network import device as device_module
+from napari_ies.network.device import arithmetic
 
 
 def test_auto_is_the_first_device_whose_3d_layers_run(monkeypatch):
@@ -105,3 +107,33 @@ def test_importing_checkpoints_imports_neither_torch_nor_monai():
         "sys.exit(bool({'torch', 'monai', 'napari', 'qtpy'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_of_several_threads_none_gets_tf32_that_another_asks_for():
+    """The settings are those of the process, and threads leave them in any order."""
+    former = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = True
+    begun, leave = threading.Event(), threading.Event()
+
+    def other():
+        with exact_float32():
+            begun.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=other)
+    try:
+        with exact_float32():
+            thread.start()
+            assert begun.wait(10)
+        # This one came first and is gone; the other one still computes.
+        assert not torch.backends.cudnn.allow_tf32
+        with arithmetic("tf32"):
+            assert not torch.backends.cudnn.allow_tf32
+        leave.set()
+        thread.join()
+        assert torch.backends.cudnn.allow_tf32
+        with exact_float32(), arithmetic("tf32"):
+            assert torch.backends.cudnn.allow_tf32
+    finally:
+        leave.set()
+        torch.backends.cudnn.allow_tf32 = former

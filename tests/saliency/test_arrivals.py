@@ -15,7 +15,12 @@ from napari_ies.errors import SaliencyError
 from napari_ies.geometry.orientation import Reorientation
 from napari_ies.network.windows import tiling
 from napari_ies.saliency.engines.certification import choose_engine
-from napari_ies.saliency.engines.jacobian import Engine, Linearisation, WindowedEngine
+from napari_ies.saliency.engines.jacobian import (
+    Engine,
+    Linearisation,
+    WindowedEngine,
+    _Windowed,
+)
 from napari_ies.saliency.engines.patches import Patch
 from napari_ies.saliency.problem import Problem, Target
 from napari_ies.saliency.request import SaliencyRequest
@@ -45,11 +50,12 @@ class Road:
 class OnTheRoad:
     def __init__(self, road, number, values):
         self._road, self._number, self._values, self._looks = road, number, values, 0
+        self.delay = road.delay
 
     @property
     def here(self):
         self._looks += 1
-        if self._road.delay is not None and self._looks > self._road.delay:
+        if self.delay is not None and self._looks > self.delay:
             self._road.come = max(self._road.come, self._number)
         return self._number <= self._road.come
 
@@ -269,3 +275,40 @@ def shown_until(found, sentence):
     with pytest.raises(SaliencyError, match=sentence):
         used.extend(one.n_used for one in found if one.mean is not None)
     return used
+
+
+class LateLooks(Road):
+    """A map comes between the look at what it is made of and the look for itself."""
+
+    def __call__(self, values):
+        sent = super().__call__(values)
+        sent.delay = 0 if values[0].ndim == 4 else 1
+        return sent
+
+
+@pytest.mark.parametrize("road", [Road(0), Road(2), Road(None), LateLooks()])
+@pytest.mark.parametrize("aggregation", ["mean", "max"])
+def test_gradients_that_are_not_finite_are_called_so_and_never_shown(
+    aggregation, road, monkeypatch
+):
+    for name in ("combined", "rows"):
+        real = getattr(_Windowed, name)
+
+        def spoilt(self, *arguments, real=real):
+            found = real(self, *arguments)
+            found.values[:] = np.nan
+            return found
+
+        monkeypatch.setattr(_Windowed, name, spoilt)
+    problem = problem_of(small_model(), road, samples_together=2)
+    request = SaliencyRequest(aggregation=aggregation, n_samples=6)
+    found = smoothgrad(problem, [Target(np.argwhere(SEVERAL), aggregation)], request)
+    assert shown_until(found, r"gradients are not finite .* in window \d of 8") == []
+
+
+def test_what_is_known_of_an_image_is_kept_with_other_fields():
+    problem = problem_of(small_model(), None)
+    known = problem.intensity_range
+    assert vars(problem.settled())["intensity_range"] == known
+    assert problem.changed(memory=3).memory == 3
+    assert problem.memory != 3

@@ -124,3 +124,17 @@ def test_rows_of_whole_windows_many_at_once(name, forward):
     finally:
         torch._C._functorch._set_vmap_fallback_enabled(True)
     assert_close(saliency.maps, explain(model, case, MASK, jacobian="loop", **settings).maps)
+
+
+@pytest.mark.parametrize("forward", ["sliding-window", "whole-volume"])
+@pytest.mark.parametrize("aggregation", ["mean", "max"])
+def test_maps_by_the_kernels_that_are_chosen(aggregation, forward):
+    model, case = small_model(), random_case(SHAPE)
+    on_card = on_cuda(model)
+    chosen = choose_engine(on_card).settled(wait=True).kernels
+    assert chosen
+    settings = {"aggregation": aggregation, "n_samples": 2, "forward": forward}
+    saliency = explain(on_card, case, MASK, **settings)
+    assert saliency.provenance["kernels"] == dict(chosen)
+    expected = explain(model, case, MASK, jacobian="loop", **settings)
+    assert_close(saliency.maps, expected.maps)

@@ -149,6 +149,8 @@ class FigureContent:
         if saliency.n_used < request.n_samples and request.tolerance is None:
             samples = f"{saliency.n_used} of {request.n_samples} samples"
         noise = f"noise {100 * request.noise:g} %"
+        if request.noise_version > 1:  # the first, where none is said: as in the files of results
+            noise += f" (version {request.noise_version})"
         name = f"SmoothGrad {request.aggregation}"
         return ", ".join([name, samples, noise, f"seed {request.seed}", *how])
 

@@ -11,9 +11,10 @@ import copy
 import logging
 import math
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from napari_ies.errors import SegmentationError
 from napari_ies.free_memory import is_out_of_memory, not_enough_memory
@@ -25,8 +26,6 @@ from napari_ies.network.model import network_logits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-
-    from torch import nn
 
     from napari_ies.network.model import SegmentationModel
     from napari_ies.network.windows import Tiling
@@ -267,7 +266,7 @@ class Blend:
                 f"{device_label(self._device)} ran out of memory; the rest is computed on the CPU."
             )
             logger.warning(note)
-            self._network, self._device = _on_cpu(self._network, self._device), CPU
+            self._network, self._device = _on_cpu(self._network), CPU
         torch.cuda.empty_cache()
         return note
 
@@ -318,8 +317,15 @@ def _constant(crop: torch.Tensor) -> Constant:
     return tuple(first.flatten().tolist())
 
 
-def _on_cpu(network: nn.Module, device: torch.device) -> nn.Module:
-    """Return a copy of a network on the CPU; the network itself stays where it is."""
-    twin = copy.deepcopy(network.to("cpu"))
-    network.to(device)
-    return twin
+def _on_cpu(network: nn.Module) -> nn.Module:
+    """Return a copy of a network on the CPU; the network itself stays where it is.
+
+    It is not moved there and back: another thread may be using it, and there may be no memory left
+    to come back to.
+    """
+    there: dict[int, Any] = {
+        id(one): nn.Parameter(one.detach().to(CPU), requires_grad=False)
+        for one in network.parameters()
+    }
+    there |= {id(one): one.to(CPU) for one in network.buffers()}
+    return copy.deepcopy(network, there)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -106,7 +107,8 @@ def arithmetic(precision: str = "float32", device: torch.device | None = None) -
     """Compute convolutions and matrix products in a precision inside this context.
 
     cuDNN's convolutions otherwise round their input to TF32 (10 bits of mantissa), which moves
-    gradients by up to a part in a thousand. The former settings come back on leaving.
+    gradients by up to a part in a thousand. The former settings come back on leaving. They are
+    those of the whole process: of threads that compute at once all do so exactly if one is to.
 
     Parameters
     ----------
@@ -119,17 +121,46 @@ def arithmetic(precision: str = "float32", device: torch.device | None = None) -
     """
     import torch
 
-    matmul, convolution = torch.backends.cuda.matmul, torch.backends.cudnn
-    former = matmul.allow_tf32, convolution.allow_tf32
-    matmul.allow_tf32 = convolution.allow_tf32 = precision == "tf32"
     forward: AbstractContextManager[object] = nullcontext()
     if precision == "bf16" and device is not None:
         forward = torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)
+    own = threading.get_ident()
+    with _settings:
+        if not _asked:
+            _former[:] = _tf32()
+        _asked.setdefault(own, []).append(precision)
+        _set_tf32()
     try:
         with forward:
             yield
     finally:
-        matmul.allow_tf32, convolution.allow_tf32 = former
+        with _settings:
+            _asked[own].pop()
+            if not _asked[own]:
+                del _asked[own]
+            _set_tf32()
+
+
+_settings = threading.Lock()
+_asked: dict[int, list[str]] = {}
+"""What each thread asks for, the innermost last: the settings are those of the whole process."""
+_former: list[bool] = []
+
+
+def _tf32() -> tuple[bool, bool]:
+    import torch
+
+    return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+
+def _set_tf32() -> None:
+    """Allow TF32 if every thread does that asks for something; as before where none asks."""
+    import torch
+
+    every = all(wanted[-1] == "tf32" for wanted in _asked.values())
+    matmul, convolution = (every, every) if _asked else _former
+    torch.backends.cuda.matmul.allow_tf32 = matmul
+    torch.backends.cudnn.allow_tf32 = convolution
 
 
 def exact_float32() -> AbstractContextManager[None]:

@@ -33,6 +33,7 @@ from napari_ies.saliency.gradcam import default_layer, gradcam
 from napari_ies.saliency.noise import DEFINITIONS
 from napari_ies.saliency.problem import Estimate, Problem, Target
 from napari_ies.saliency.provenance import provenance
+from napari_ies.saliency.request import NOISE_VERSION
 from napari_ies.saliency.saliency import Saliency
 from napari_ies.saliency.smoothgrad import smoothgrad
 
@@ -131,10 +132,10 @@ class CaseExplanations:
         """
         if request.is_smoothgrad:
             _ = self.problem.intensity_range  # found once: what is known of the image is copied
-        twin, problem = copy.copy(self), copy.copy(self.problem)
+        twin = copy.copy(self)
         memory = memory_limit(self._model.device, self._memory_gib)
-        object.__setattr__(problem, "memory", memory)
-        twin.problem, twin.request = problem, completed(request, self._model)
+        twin.problem = self.problem.changed(memory=memory)
+        twin.request = completed(request, self._model)
         twin._provenance, twin._peak = dict(self._provenance), PeakMemory(self._model.device)
         return twin
 
@@ -177,7 +178,7 @@ class CaseExplanations:
             targets.append(self._target(masks[-1], aggregation))
             del footprint
         if self.request.is_smoothgrad:
-            problem = dataclasses.replace(self.problem, engine=self.problem.engine.settled())
+            problem = self.problem.settled()
             self._provenance["jacobian"] = problem.engine.name
             self._provenance["noise"] = DEFINITIONS[self.request.noise_version]
             if problem.engine.kernels:
@@ -252,7 +253,9 @@ def completed(request: SaliencyRequest, model: SegmentationModel) -> SaliencyReq
     layer = request.layer
     if layer is None and not request.is_smoothgrad:
         layer = default_layer(model)
-    return dataclasses.replace(request, class_index=index, layer=layer)
+    # A map without noise is the same by any definition of it.
+    noise = request.noise_version if request.is_smoothgrad else NOISE_VERSION
+    return dataclasses.replace(request, class_index=index, layer=layer, noise_version=noise)
 
 
 def _stored(tensor: torch.Tensor | None, turn: Reorientation) -> NDArray[np.float32]:

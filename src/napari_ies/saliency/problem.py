@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -72,6 +73,17 @@ class Problem:
     def immediate(self) -> bool:
         """Whether values can be looked at where they are, at no cost but the looking."""
         return self.device.type == "cpu" and self.arrival is None
+
+    def settled(self) -> Problem:
+        """Return this with what has been found out about its engine by now."""
+        return self.changed(engine=self.engine.settled())
+
+    def changed(self, **fields: object) -> Problem:
+        """Return this with other fields; what is known of the image is kept."""
+        twin = copy.copy(self)
+        for name, value in fields.items():
+            object.__setattr__(twin, name, value)
+        return twin
 
     def bring(self, values: Sequence[torch.Tensor]) -> Arrival:
         """Have values come from the device to the host."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from napari_ies.saliency.arrivals import Arrival
     from napari_ies.saliency.footprint import Piece
-    from napari_ies.saliency.forwards import Forwards
+    from napari_ies.saliency.forwards import Forwards, Watch
 
 Step = tuple[int, torch.Tensor | None]
 """How many steps of work were done, and a map to show, now and then."""
@@ -124,7 +124,8 @@ class RunningMap(Portions):
 
     def drop_samples(self) -> None:
         """Forget the samples under way."""
-        self._canvases = self._canvases[:1].zero_()
+        # Nothing is allocated here: what filled the memory is not yet gone. `combine` does.
+        self._canvases = self._canvases.new_empty((0, *self._canvases.shape[1:]))
         self._extremes = None
 
     def converged(self, tolerance: float | None) -> bool:
@@ -137,8 +138,8 @@ class RunningMap(Portions):
             return False
         return bool(error.norm() <= tolerance * self._moments.mean().norm())
 
-    def estimate(self, done: int, total: int, *, last: bool = False) -> Estimate:
-        """Return the map so far.
+    def estimate(self, done: int, total: int, watch: Watch, *, last: bool = False) -> Estimate:
+        """Return the map so far, once what it is made of was looked at.
 
         On a GPU the first sample's map and the last one are waited for. Of those between, a map of
         twice the samples is sent whenever the one before has come, and is in the first estimate
@@ -155,6 +156,7 @@ class RunningMap(Portions):
             return Estimate(done, total, count, self.box, target=self.number)
         (n_used, arrival), self._coming = self._coming, None
         mean, *errors = arrival.values()
+        watch.look()  # what was sent before has come too, and says more than the map does
         if not all(all_finite(values) for values in (mean, *errors)):
             raise too_large()
         error = errors[0] if errors else None
@@ -186,7 +188,9 @@ class RunningMap(Portions):
         if self._coming is None:
             forwards.check()  # what it is made of comes before it
             self._coming = 0, self._problem.bring([first()])
-            come = self._arrived() or come
+            if (at_once := self._arrived()) is not None:
+                forwards.check()  # it came at once, and so did what was watched before
+                come = at_once
         return come[0] if come else None
 
     def _arrived(self) -> list[torch.Tensor] | None:

@@ -85,13 +85,11 @@ def smoothgrad(
                     one.close_samples(part)
                     if samples[part[-1]] < request.n_samples - 1:
                         # All its steps may be done while samples of the last batch are left.
-                        estimate = one.estimate(min(done, total - 1), total)
-                        watch.look()
-                        yield estimate
+                        yield one.estimate(min(done, total - 1), total, watch)
         sample = samples.stop
     watch.look(wait=True)
     for one in running:
-        yield one.estimate(total, total, last=True)
+        yield one.estimate(total, total, watch, last=True)
 
 
 def noise_of(problem: Problem, request: SaliencyRequest) -> Noise:

@@ -329,3 +329,15 @@ def test_maps_by_index_are_those_of_slices_in_any_chunk_and_order(footprint, for
         monkeypatch.setattr(jacobian, "CPU_CHUNK", chunk)
         maps = explain(model, case, mask, **settings).maps
         np.testing.assert_allclose(maps, expected, atol=1e-6 * np.abs(expected).max())
+
+
+def test_rows_move_in_slices_where_algorithms_have_to_be_deterministic():
+    """CUDA's deterministic way to write boxes copies them all, over each other."""
+    meta = torch.device("meta")
+    assert plan.by_index(meta)
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert not plan.by_index(meta)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert plan.by_index(meta)

@@ -6,8 +6,10 @@ import dataclasses
 import shutil
 
 import numpy as np
+from without_a_window import Twin
 
 from napari_ies.results.session import load_session
+from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.viewer.session.words import problems
 
 
@@ -85,3 +87,17 @@ def test_former_files_that_somebody_changed_are_named_when_the_session_is_reopen
     told = "\n".join(problems(opened[0], ""))
     assert f"{len(former)} files of former maps or regions" in told
     assert f"{edited.name} was changed by hand" in told
+
+
+def test_a_session_goes_on_with_its_noise_whatever_was_asked_last(twin, own_sessions):
+    twin.state.request = SaliencyRequest(n_samples=2, noise_version=1)
+    twin.explain(1)
+    twin.state.request = last = SaliencyRequest(method="gradcam++")
+    twin.explain(1)
+    again, asked = Twin(own_sessions), []
+    again.state.request_restored.connect(asked.append)
+    again.reopening.open(twin.session.folder)
+    again.work.wait()
+    assert again.tell.failures == []
+    assert [one.noise_version for one in asked if one.is_smoothgrad] == [1]
+    assert asked[-1] == last

@@ -9,6 +9,7 @@ from napari_ies.checkpoints.families import dynunet, swin_unetr, unet, unetr
 from napari_ies.errors import CheckpointError
 from napari_ies.free_memory import lacking
 from napari_ies.network.finite import all_finite
+from napari_ies.own_symbols import own_symbols
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -182,7 +183,8 @@ def _without_numbers(family: Family, arguments: Mapping[str, Any]) -> nn.Module:
                 kwargs["device"] = "cpu"
             return func(*args, **kwargs)
 
-    with torch.device("meta"), Linspace():
+    # Some operations without memory go by PyTorch's compiler, which imports Triton.
+    with own_symbols(), torch.device("meta"), Linspace():
         return build_network(family, arguments)
 
 

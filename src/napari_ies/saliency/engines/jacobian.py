@@ -118,8 +118,11 @@ class Engine(ABC):
     def __init__(self, network: nn.Module, precision: str = "float32") -> None:
         self._network, self._precision = network, precision
 
-    def settled(self) -> Engine:
-        """Return this engine with what has been found out about it by now, for an explanation."""
+    def settled(self, *, wait: bool = False) -> Engine:
+        """Return this engine with what has been found out about it by now, for an explanation.
+
+        With `wait`, with all that is still being found out.
+        """
         return self
 
     def forwards_kept(self, window: Triple, memory: int) -> int:
@@ -198,8 +201,11 @@ class WindowedEngine(Engine):
         subjects, precision = self._local.subjects(domain), self._precision
         self._choosing = Choosing(lambda: choose_kernels(subjects, device, precision))
 
-    def settled(self) -> WindowedEngine:
-        kernels = PLAIN if self._choosing is None else self._choosing.now()
+    def settled(self, *, wait: bool = False) -> WindowedEngine:
+        choosing = self._choosing
+        kernels = PLAIN
+        if choosing is not None:
+            kernels = choosing.wait() if wait else choosing.now()
         if kernels is PLAIN:
             return self
         if self._with_kernels is None:

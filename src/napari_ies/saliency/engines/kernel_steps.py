@@ -40,7 +40,9 @@ def worth_trying(nodes: Sequence[Node], boxes: Mapping[int, Box]) -> list[Subjec
     work: dict[int, int] = {}
     for index, node in enumerate(nodes):
         layer = node.layer
-        if isinstance(layer, Convolution) and layer.groups == 1 and layer.dilation == (1, 1, 1):
+        if not isinstance(layer, Convolution) or layer.weight.dtype == torch.float64:
+            continue  # kernels compute rows of float32
+        if layer.groups == 1 and layer.dilation == (1, 1, 1):
             work[index] = layer.weight.numel() * boxes[index].size
     subjects = []
     for index, part in work.items():

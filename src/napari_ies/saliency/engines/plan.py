@@ -201,9 +201,10 @@ def by_index(device: torch.device) -> bool:
     """Whether rows are moved by index on a device, and not in slices.
 
     On the CPU slices cost less (``docs/architecture.md``). Apple's MPS copies a strided view whole,
-    and that of all boxes is many times the volume.
+    and that of all boxes is many times the volume. So does CUDA where PyTorch was told to use
+    deterministic algorithms alone, and then it writes boxes over each other.
     """
-    return device.type in ("cuda", "meta")
+    return device.type in ("cuda", "meta") and not torch.are_deterministic_algorithms_enabled()
 
 
 def together(part: slice, count: int) -> slice:

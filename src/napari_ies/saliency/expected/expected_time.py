@@ -20,7 +20,7 @@ from napari_ies.saliency.case_explanations import CaseExplanations
 from napari_ies.saliency.expected.portions import Portions, samples_together
 from napari_ies.saliency.expected.work import Work, work_of_gradcam, work_of_sample
 from napari_ies.saliency.footprint import Piece, pieces
-from napari_ies.saliency.forwards import Forwards
+from napari_ies.saliency.forwards import Forwards, Watch
 from napari_ies.saliency.gradcam import layer_pass, window_map
 from napari_ies.saliency.running_map import RunningMap
 from napari_ies.saliency.smoothgrad import closed_together, noise_of
@@ -136,7 +136,7 @@ def expecting(
     with within_memory(SaliencyError, "explain this region", "choose a smaller region"):
         if explained is None:
             explained = CaseExplanations(model, case, request, jacobian, memory_gib)
-        problem, done = explained.problem, explained.request
+        problem, done = explained.problem.settled(), explained.request
         ways = tuple(aggregations) or (request.aggregation,)
         together = (
             1 if one_by_one or not done.is_smoothgrad else explained.footprints_together(len(ways))
@@ -158,7 +158,8 @@ def expecting(
         window = problem.tiles.windows[0].shape
         largest = max((p.seen.size for one in tried for p in one.pieces), default=0)
         # Small parts of a window take longer by voxel than large ones: each size has its rates.
-        key = problem.engine.name, done.precision, done.layer, window, largest.bit_length()
+        engine = problem.engine.name, bool(problem.engine.kernels)
+        key = *engine, done.precision, done.layer, window, largest.bit_length()
         every = model.derive("seconds of a step", dict[object, dict[str, float]])
         rates = every.setdefault(key, {})
         parts = {name: count for name, count in asdict(work).items() if count and name in TIMED}
@@ -239,7 +240,7 @@ class _Trial:
         def finish() -> None:
             one.close_samples(part)
             one.converged(self._request.tolerance)
-            one.estimate(0, 1)
+            one.estimate(0, 1, Watch(problem))
 
         seconds, _ = self._timed(finish)
         yield "map_voxels", seconds / (shown * len(part))

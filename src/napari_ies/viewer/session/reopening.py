@@ -103,8 +103,11 @@ class Reopening:
         state.answers.await_saved(maps)
         self._waiting = list(maps.values())
         self.shown.emit(reopened)
-        if record.request is not None:
-            state.request_restored.emit(record.request)
+        # The last one without noise does not say with which noise the others go on.
+        noisy = [saved.request for saved in maps.values() if saved.request.is_smoothgrad]
+        for request in (*noisy[-1:], record.request):
+            if request is not None:
+                state.request_restored.emit(request)
         if record.selected is not None:
             self._explaining.reopen(record.selected)
         self._read_next(reopened)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import threading
 
 import pytest
 import torch
 from naive_rows import naive_rows
+from networks import small_model
 
+from napari_ies.saliency.engines.certification import choose_engine
 from napari_ies.saliency.engines.kernels import candidates, choice
 from napari_ies.saliency.engines.kernels.choice import (
     EXTREMES,
@@ -200,3 +204,61 @@ def test_on_a_card(precision):
             found = way(values).double()
             tolerance = {"float32": 1e-5, "tf32": 3e-3, "bf16": 3e-2}[precision]
             assert (found - expected).abs().max() <= tolerance * expected.abs().max()
+
+
+AT_THE_END = """
+import torch
+from napari_ies.saliency.engines.kernels.choice import PLAIN, Choosing
+from napari_ies.saliency.engines.kernels.trial import Candidate, Trial
+torch.set_num_threads(1)
+values = torch.ones(300, 300)
+def multiply(_):
+    begun.set()
+    for _ in range(5):
+        values @ values
+    return values
+def choose():
+    candidates = [Candidate("one", lambda: None)] * 100_000
+    trial = Trial("rows", values.double(), multiply, multiply, 1.0, lambda run: run() is None)
+    trial.fastest(candidates)
+    return PLAIN
+import threading
+begun = threading.Event()
+choosing = Choosing(choose)
+begun.wait()
+"""
+
+
+def test_the_program_ends_in_the_middle_of_a_trial():
+    """A thread that is in PyTorch while Python ends would end the program with an abort."""
+    ran = subprocess.run(
+        [sys.executable, "-c", AT_THE_END], capture_output=True, text=True, check=False, timeout=100
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_what_a_kernel_does_behind_the_convolution_is_tried_too(right, monkeypatch, no_kernels):
+    class Joining:
+        takes_behind = True
+
+        def __init__(self, convolution):
+            self.convolution = convolution
+
+        def __call__(self, values, behind=None):
+            rows = library_rows(self.convolution, values)
+            if behind is None:
+                return rows
+            return (rows + behind.added) * (behind.slopes if right else behind.slopes.abs())
+
+    monkeypatch.setattr(
+        choice, "row_candidates", lambda *_: [Candidate("joining", lambda: Joining(strided()))]
+    )
+    kernels = tried([Subject(0, strided(), (3, 2, 2), first=False)], "float32", in_turn(1.0))
+    assert list(kernels.rows) == ([0] if right else [])
+
+
+def test_networks_in_float64_have_no_kernels():
+    engine = choose_engine(small_model())
+    assert engine._local.subjects((8, 8, 8))
+    assert not engine._local.convolving_in(torch.float64).subjects((8, 8, 8))

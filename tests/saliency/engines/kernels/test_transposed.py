@@ -9,7 +9,14 @@ import torch
 from naive_rows import naive_rows, placed
 
 from napari_ies.saliency.engines.kernels.plain import ProductRows, library_rows
-from napari_ies.saliency.engines.kernels.strided import Behind, Places, Strided, Tile
+from napari_ies.saliency.engines.kernels.strided import (
+    Behind,
+    Brick,
+    Canvases,
+    Places,
+    Strided,
+    Tile,
+)
 
 CASES = {
     # rows, channels, kernel, stride, size: nothing a multiple of what a program takes
@@ -115,3 +122,21 @@ def test_a_value_that_is_not_finite_stays_so(device):
     rows = TransposedRows(on(device, convolution), "tf32x3", Tile(16, 16))(values.to(device))
     assert rows[..., 4, 4, 4].isnan()
     assert rows[..., 0, 0, 0] == 1
+
+
+def test_kernels_are_launched_where_their_values_are(device, monkeypatch):
+    """Triton launches on the current device, whichever the values lie on."""
+    from napari_ies.saliency.engines.kernels.extremes import LastLayer, ReduceRows
+    from napari_ies.saliency.engines.kernels.transposed import TransposedRows
+
+    asked, plain = [], torch.cuda.device_of
+    monkeypatch.setattr(torch.cuda, "device_of", lambda one: asked.append(one) or plain(one))
+    convolution = on(device, Strided(torch.randn(4, 3, 3, 3, 3), (2, 2, 2), (1, 1, 1)))
+    values = torch.randn((2, 4, 2, 2, 2), device=device)
+    rows = TransposedRows(convolution, "ieee", Tile(64, 16))(values)
+    highest, lowest = torch.zeros((2, 3, 6, 6, 6), device=device)
+    canvases = Canvases(highest, lowest, (0, 0, 0), (6, 6, 6))
+    base = [torch.ones(2, dtype=torch.int64, device=device)] * 3
+    LastLayer(convolution, "ieee", Brick())(values, base, canvases)
+    ReduceRows()(rows, base, canvases)
+    assert [one.shape for one in asked] == [values.shape, values.shape, rows.shape]

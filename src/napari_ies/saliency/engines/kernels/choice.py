@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import math
 import threading
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
@@ -18,14 +19,14 @@ from napari_ies.saliency.engines.kernels.candidates import (
     row_candidates,
 )
 from napari_ies.saliency.engines.kernels.plain import library_rows, reduced
-from napari_ies.saliency.engines.kernels.strided import Canvases
-from napari_ies.saliency.engines.kernels.trial import TOLERATED, Trial, device_clock
+from napari_ies.saliency.engines.kernels.strided import Behind, Canvases, Places
+from napari_ies.saliency.engines.kernels.trial import ENDING, TOLERATED, Ended, Trial, device_clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from napari_ies.geometry.box import Triple
-    from napari_ies.saliency.engines.kernels.candidates import Into, Rows
+    from napari_ies.saliency.engines.kernels.candidates import Into, JoiningRows, Rows
     from napari_ies.saliency.engines.kernels.strided import Base, Strided
 
     Clock = Callable[[Callable[[], object]], float]
@@ -38,6 +39,8 @@ them are compared in float64."""
 APART = 4
 """So many voxels of a layer's output the rows of a trial lie apart along each axis, at most."""
 EXTREMES = "rows into extremes"
+LAST_TRIAL_SECONDS = 20.0
+"""The end of the program waits so long for what is being tried: a second or two, as a rule."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +102,9 @@ class Choosing:
 
     def __init__(self, choose: Callable[[], Kernels]) -> None:
         self._choose, self._chosen = choose, PLAIN
-        # Ends with the program, however long a compiler takes.
+        # Ends with the program, however long a compiler takes; see `_end`.
         self._thread = threading.Thread(target=self._run, name="kernels", daemon=True)
+        atexit.register(self._end)
         self._thread.start()
 
     def now(self) -> Kernels:
@@ -115,8 +119,20 @@ class Choosing:
     def _run(self) -> None:
         try:
             self._chosen = self._choose()
+        except Ended:
+            pass
         except Exception:  # without kernels everything works as well
             logger.warning("Kernels could not be tried; none is used.", exc_info=True)
+        atexit.unregister(self._end)
+
+    def _end(self) -> None:
+        """Wait for what is being tried, and have nothing more tried.
+
+        A thread inside PyTorch or a compiler while Python ends takes the whole program down with
+        it: "terminate called without an active exception".
+        """
+        ENDING.set()
+        self._thread.join(LAST_TRIAL_SECONDS)
 
 
 def choose_kernels(
@@ -192,13 +208,40 @@ class _RowsTrial:
         """Return what takes rows through the convolution fastest, and what it is called."""
         trial: Trial[Rows] = Trial(
             self._convolution.name,
-            self._expected,
-            lambda way: way(self._checked),
+            torch.cat([self._expected, self._joined(self._expected.double())]),
+            self._both,
             lambda way: way(self._values),
             TOLERATED[self._precision],
             self._clock,
         )
         return trial.fastest(row_candidates(self._convolution, self._precision))
+
+    def _both(self, way: Rows) -> torch.Tensor:
+        """Return the rows that are compared, as they are and joined with what is behind them."""
+        rows = way(self._checked)
+        if not way.takes_behind:
+            return torch.cat([rows, self._joined(rows)])
+        return torch.cat([rows, cast("JoiningRows", way)(self._checked, self._behind)])
+
+    def _joined(self, rows: torch.Tensor) -> torch.Tensor:
+        behind = self._behind
+        assert behind.added is not None  # noqa: S101 - these are made here
+        assert behind.slopes is not None  # noqa: S101 - as above
+        return (rows + behind.added) * behind.slopes
+
+    @cached_property
+    def _behind(self) -> Behind:
+        """Cotangents that wait behind the convolution, and slopes, both where the rows lie."""
+        count, channels, x, y, z = self._expected.shape
+        generator = torch.Generator(self._values.device).manual_seed(1)
+        values = torch.randn(
+            (count + 1, channels, x, y, z), generator=generator, device=self._values.device
+        )
+        values = values.contiguous(memory_format=torch.channels_last_3d)
+        at = torch.arange(count, device=values.device)
+        size = (x, y, z)
+        added = Places(at * math.prod(size), size, own=True)
+        return Behind(values[:count], added, values[count:], Places(at * 0, size))
 
     def reducing(self) -> tuple[str, Into] | None:
         """Return what takes rows that are there into the extremes, and what it is called."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from napari_ies.saliency.engines.kernels.language import jit, tl
+from napari_ies.saliency.engines.kernels.language import jit, on_device_of, tl
 from napari_ies.saliency.engines.kernels.strided import Brick, filled
 
 if TYPE_CHECKING:
@@ -66,33 +66,34 @@ class LastLayer:
         if min(bricks) < 1 or not len(values):
             return
         values = values.contiguous(memory_format=torch.channels_last_3d)
-        _last_layer[(math.prod(bricks),)](
-            values,
-            self._weight,
-            *(axis.contiguous() for axis in base),
-            canvases.highest,
-            canvases.lowest,
-            len(values),
-            *values.shape[2:],
-            *first,
-            *bricks[1:],
-            *low,
-            *high,
-            *canvases.start,
-            *canvases.highest.stride(),
-            *padding,
-            before,
-            behind,
-            filled(before),
-            self._weight.shape[3],
-            *convolution.taps,
-            *stride,
-            self._precision,
-            *brick.size,
-            min(filled(before) & -filled(before), brick.terms),
-            num_warps=brick.warps,
-            num_stages=brick.stages,
-        )
+        with on_device_of(values):
+            _last_layer[(math.prod(bricks),)](
+                values,
+                self._weight,
+                *(axis.contiguous() for axis in base),
+                canvases.highest,
+                canvases.lowest,
+                len(values),
+                *values.shape[2:],
+                *first,
+                *bricks[1:],
+                *low,
+                *high,
+                *canvases.start,
+                *canvases.highest.stride(),
+                *padding,
+                before,
+                behind,
+                filled(before),
+                self._weight.shape[3],
+                *convolution.taps,
+                *stride,
+                self._precision,
+                *brick.size,
+                min(filled(before) & -filled(before), brick.terms),
+                num_warps=brick.warps,
+                num_stages=brick.stages,
+            )
 
 
 class ReduceRows:
@@ -108,25 +109,26 @@ class ReduceRows:
         bricks = _each(lambda a, b, size: -(-(b - a) // size), low, high, brick.size)
         if min(bricks) < 1 or not len(values):
             return
-        _reduced[(math.prod(bricks),)](
-            values,
-            *(axis.contiguous() for axis in base),
-            canvases.highest,
-            canvases.lowest,
-            len(values),
-            *values.shape[2:],
-            *low,
-            *bricks[1:],
-            *low,
-            *high,
-            *canvases.start,
-            *canvases.highest.stride(),
-            *values.stride(),
-            width,
-            1 << (width - 1).bit_length(),
-            *brick.size,
-            num_warps=brick.warps,
-        )
+        with on_device_of(values):
+            _reduced[(math.prod(bricks),)](
+                values,
+                *(axis.contiguous() for axis in base),
+                canvases.highest,
+                canvases.lowest,
+                len(values),
+                *values.shape[2:],
+                *low,
+                *bricks[1:],
+                *low,
+                *high,
+                *canvases.start,
+                *canvases.highest.stride(),
+                *values.stride(),
+                width,
+                1 << (width - 1).bit_length(),
+                *brick.size,
+                num_warps=brick.warps,
+            )
 
 
 def _each(rule: Any, *triples: Triple) -> Triple:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from napari_ies.saliency.engines.kernels.language import jit, tl
+from napari_ies.saliency.engines.kernels.language import jit, on_device_of, tl
 from napari_ies.saliency.engines.kernels.strided import Behind, Places, filled
 
 if TYPE_CHECKING:
@@ -74,29 +74,30 @@ class TransposedRows:
         for extent, step in zip(size, convolution.stride, strict=True):
             places *= -(-extent // step)
         grid = (-(-places // tile.places), convolution.phases, filled(width) // channels)
-        _transposed_rows[grid](
-            values,
-            self._weight,
-            output,
-            *self._arguments(values, behind),
-            len(values),
-            x,
-            y,
-            z,
-            *size,
-            before,
-            width,
-            filled(before),
-            filled(width),
-            *convolution.kernel,
-            *convolution.stride,
-            self._precision,
-            tile.places,
-            channels,
-            terms,
-            num_warps=tile.warps,
-            num_stages=tile.stages,
-        )
+        with on_device_of(values):
+            _transposed_rows[grid](
+                values,
+                self._weight,
+                output,
+                *self._arguments(values, behind),
+                len(values),
+                x,
+                y,
+                z,
+                *size,
+                before,
+                width,
+                filled(before),
+                filled(width),
+                *convolution.kernel,
+                *convolution.stride,
+                self._precision,
+                tile.places,
+                channels,
+                terms,
+                num_warps=tile.warps,
+                num_stages=tile.stages,
+            )
         return output
 
     def _arguments(self, values: torch.Tensor, behind: Behind) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -18,6 +19,12 @@ T = TypeVar("T")
 TOLERATED = {"float32": 1e-5, "tf32": 3e-3, "bf16": 3e-2}
 """Largest difference from float64, relative to the largest value, by the precision asked for."""
 REPETITIONS = 5
+ENDING = threading.Event()
+"""Set when the program ends: nothing more is tried."""
+
+
+class Ended(Exception):  # noqa: N818 - nothing went wrong
+    """The program ends in the middle of a trial."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,8 @@ class Trial(Generic[T]):
         """
         best: tuple[float, str, T] | None = None
         for candidate in candidates:
+            if ENDING.is_set():
+                raise Ended
             try:
                 took, way = self._took(candidate)
             except Exception as error:
