@@ -110,7 +110,6 @@ def write_network(checkpoint):
             spatial_dims=3, in_channels=2, out_channels=2,
             channels=(4, 8), strides=(2,), norm="batch", num_res_units=0,
         )  # fmt: skip
-        optimiser = torch.optim.Adam(network.parameters(), 0.03)
         batches = []
         for number in range(2):
             flair, t1, lesions = patient(50 + number, blobs_of(number))
@@ -121,11 +120,18 @@ def write_network(checkpoint):
             batches.append((torch.from_numpy(image), torch.from_numpy(lesions).long()))
         images, targets = (torch.stack(parts) for parts in zip(*batches, strict=True))
         weights = torch.tensor([1.0, 10.0])
-        for _ in range(40):
-            optimiser.zero_grad()
+        # Adam by hand: torch.optim loads Triton, which a window that is open may not survive.
+        weighed = list(network.parameters())
+        first, second = ([torch.zeros_like(one) for one in weighed] for _ in range(2))
+        for step in range(1, 41):
             loss = torch.nn.functional.cross_entropy(network(images), targets, weights)
-            loss.backward()
-            optimiser.step()
+            slopes = torch.autograd.grad(loss, weighed)
+            with torch.no_grad():
+                for one, slope, m, v in zip(weighed, slopes, first, second, strict=True):
+                    m.lerp_(slope, 0.1)
+                    v.lerp_(slope**2, 0.001)
+                    scale = (v / (1 - 0.999**step)).sqrt() + 1e-8
+                    one -= 0.03 * m / (1 - 0.9**step) / scale
     torch.save(network.state_dict(), checkpoint)
     profile = {"sequences": ["FLAIR", "T1"], "window": 16, "threshold": 0.5}
     checkpoint.with_suffix(".profile.json").write_text(json.dumps(profile))

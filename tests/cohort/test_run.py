@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 QUICK = ("--samples", 2)
+OF_EACH_KIND = ("P01/ses1", "P01/ses2", "P02/ses1", "P04/ses1", HEALTHY, OTHER_GRID)
+"""Cases that differ in more than their noise: visits, kinds of lesions, none, another grid."""
 TIMES = {"peak_memory_gib", "peak_memory_of"}
 
 
@@ -103,9 +105,7 @@ def test_a_bad_case_is_a_row_with_its_sentence_and_the_rest_goes_on(done):
 @pytest.mark.slow
 def test_every_file_is_what_segment_and_explain_write(twelve, done, tmp_path):
     folder, _ = done
-    for place in PLACES:
-        if place == UNREADABLE:
-            continue
+    for place in OF_EACH_KIND:
         data = twelve.data / place
         named = zip(("FLAIR", "T1"), PREFIXES, strict=True)
         images = [f"--image={name}={data / prefix}" for name, prefix in named]
@@ -126,11 +126,13 @@ def test_every_file_is_what_segment_and_explain_write(twelve, done, tmp_path):
     alone = contents(tmp_path)
     together = {name: content for name, content in contents(folder).items() if name in alone}
     assert together.keys() == alone.keys()
-    assert sum(name.endswith("_saliency.nii.gz") for name in alone) > 50
+    assert sum(name.endswith("_saliency.nii.gz") for name in alone) > 30
     for name, content in alone.items():
         assert together[name] == content, name
-    beside = contents(folder).keys() - alone.keys()
-    assert {name.partition("/")[0] for name in beside} == {"cohort", "attention_maps"}
+    compared = {name.partition("/")[0] for name in alone if name.startswith("sub-")}
+    beside = {name.partition("/")[0] for name in contents(folder).keys() - alone.keys()}
+    assert beside & compared == set()
+    assert {name for name in beside if not name.startswith("sub-")} == {"cohort", "attention_maps"}
 
 
 def test_what_is_done_is_not_done_again_but_what_failed_is(twelve, copy, monkeypatch):
