@@ -56,7 +56,8 @@ _NOISE = Parameter(
     percent=True,
 )
 _SEED = Parameter(
-    "With SmoothGrad, the seed of the noise: the same seed gives the same map.",
+    "With SmoothGrad, the seed of the noise: the same seed gives the same map, up to rounding on a "
+    "graphics card.",
     why="which takes 64 bits",
     limits=(0, 2**63 - 1),
     offered=(0, 99_999),
