@@ -57,3 +57,15 @@ def test_triton_is_loaded_beside_what_paints_and_only_where_it_is_needed(work, s
     )
     assert run.returncode == 0, run.stderr
     assert run.stdout.splitlines() == ["Triton: True"] * seen
+
+
+@deep
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
+def test_what_pytorch_loads_later_finds_triton_there():
+    work = "from napari_ies.own_symbols import load_triton; load_triton(); import torch.optim"
+    run = subprocess.run(
+        [sys.executable, "-c", LOADED + work], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines() == ["Triton: True"]

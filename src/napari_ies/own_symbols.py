@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,3 +30,10 @@ def own_symbols() -> Iterator[None]:
         yield
     finally:
         sys.setdlopenflags(flags)
+
+
+def load_triton() -> None:
+    """Load Triton, if it is installed, before PyTorch does so in its own way."""
+    if find_spec("triton") is not None:
+        with own_symbols():
+            import_module("triton")

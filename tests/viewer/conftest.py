@@ -50,6 +50,9 @@ def seen_once() -> Iterator[None]:
     from napari import viewer  # noqa: F401
     from npe2 import PluginManifest
 
+    from napari_ies.own_symbols import load_triton
+
+    load_triton()  # what a test trains loads it too, after a window has painted
     _freeze()
     discover = PluginManifest.discover
     found = list(discover())

@@ -290,7 +290,12 @@ class LocalLinearisation:
             plan = self.network.plan(boxes, self.slopes, self.domain, like)
             return plan, sent(cotangents, self.logits.device)
 
-        plan, cotangents = seeds.known((*self._key, planned.start, planned.stop), make)
+        if indexed:
+            plan, cotangents = seeds.known((*self._key, planned.start, planned.stop), make)
+        else:
+            # Quickly made; small things that outlive a chunk on the CPU keep the memory of its
+            # large ones apart: half as much again was held at the peak.
+            plan, cotangents = make()
         rows = slice(part.start - planned.start, part.stop - planned.start)
         return cotangents[rows], plan.part(rows)
 

@@ -222,9 +222,11 @@ def save_answers(
 
 def _loaded(path: str, device: str) -> LoadedModel:
     from napari_ies.checkpoints import available_devices, device_label, load_checkpoint
+    from napari_ies.own_symbols import load_triton
     from napari_ies.saliency.engines.certification import choose_engine
     from napari_ies.saliency.gradcam import candidate_layers, default_layer
 
+    load_triton()  # the window has painted, and parts of PyTorch load it sooner or later
     model = load_checkpoint(path, device=device)
     choose_engine(model)  # its trial runs now, not at the first click
     layers = candidate_layers(model)
