@@ -27,6 +27,7 @@ from napari_ies.network.network_grid import (
 from napari_ies.network.windows import tiling
 from napari_ies.progress import Progress
 from napari_ies.saliency.engines.certification import choose_engine
+from napari_ies.saliency.engines.kernels.choice import EXTREMES
 from napari_ies.saliency.engines.memory import PeakMemory, memory_limit
 from napari_ies.saliency.footprint import BoxedMask, boxed_footprint
 from napari_ies.saliency.gradcam import default_layer, gradcam
@@ -38,7 +39,7 @@ from napari_ies.saliency.saliency import Saliency
 from napari_ies.saliency.smoothgrad import smoothgrad
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -103,6 +104,7 @@ class CaseExplanations:
             precision=request.precision,
             memory=memory_limit(model.device, memory_gib),
         )
+        self._chosen: Mapping[str, str] = {}
         self._provenance: dict[str, object] = provenance(model, case, request.precision)
         if self._provenance["precision"] != request.precision:
             logger.info("TF32 is there on CUDA only: computing in float32.")
@@ -181,8 +183,7 @@ class CaseExplanations:
             problem = self.problem.settled()
             self._provenance["jacobian"] = problem.engine.name
             self._provenance["noise"] = DEFINITIONS[self.request.noise_version]
-            if problem.engine.kernels:
-                self._provenance["kernels"] = dict(problem.engine.kernels)
+            self._chosen = problem.engine.kernels
             unit, estimates = "gradients", smoothgrad(problem, targets, self.request)
         else:
             unit, layer = "windows", self.request.layer or ""
@@ -227,10 +228,20 @@ class CaseExplanations:
             n_used=estimate.n_used,
             provenance={
                 **self._provenance,
+                **self._kernels(aggregation),
                 "peak_memory_gib": self._peak.gib,
                 "peak_memory_of": self._peak.of,
             },
         )
+
+    def _kernels(self, aggregation: str) -> dict[str, object]:
+        """Return which kernels an aggregation has use for, if any were chosen."""
+        used = {
+            what: way
+            for what, way in self._chosen.items()
+            if aggregation == "max" or what != EXTREMES
+        }
+        return {"kernels": used} if used else {}
 
 
 def _there(image: torch.Tensor, device: torch.device) -> torch.Tensor:

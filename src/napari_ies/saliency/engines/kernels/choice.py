@@ -39,6 +39,7 @@ them are compared in float64."""
 APART = 4
 """So many voxels of a layer's output the rows of a trial lie apart along each axis, at most."""
 EXTREMES = "rows into extremes"
+"""What a maximum alone needs, of voxels that a single window predicts."""
 LAST_TRIAL_SECONDS = 20.0
 """The end of the program waits so long for what is being tried: a second or two, as a rule."""
 
