@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.cohort.qa.features import map_features
+from napari_ies.cohort.qa.features import haralick_texture, map_features
 from napari_ies.cohort.qa.lesions import found_maps, images_key, measuring, with_matches
 from napari_ies.cohort.qa.map_kind import MapKind
 from napari_ies.cohort.qa.model import MEANING, read_model
@@ -93,6 +93,7 @@ def apply_progressively(
             f"All lesions with maps in {folder} are missed ones (FN); a model of errors is about "
             "those that the network marks."
         )
+    haralick_texture()  # said before a folder is made
     place = prepare(folder / FOLDER, [TABLE, SIDECAR], overwrite=overwrite)
     measured = None
     for report in measuring(marked):

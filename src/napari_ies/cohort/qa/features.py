@@ -115,7 +115,7 @@ def _first_order(values: NDArray[np.float64], levels: NDArray[np.int32]) -> list
 
 
 def _texture(levels: NDArray[np.int32]) -> list[float]:
-    texture = _mahotas()
+    texture = haralick_texture()
     counts = np.zeros((LEVELS + 1, LEVELS + 1), dtype=np.int64)
     one = np.empty(counts.shape, dtype=np.int32)
     for direction in range(13):
@@ -127,7 +127,14 @@ def _texture(levels: NDArray[np.int32]) -> list[float]:
     return [float(haralick[place]) for place in TEXTURE.values()]
 
 
-def _mahotas() -> Any:
+def haralick_texture() -> Any:
+    """Return mahotas' module for texture.
+
+    Raises
+    ------
+    CohortError
+        If it is not installed.
+    """
     try:
         from mahotas.features import texture
     except ImportError as error:

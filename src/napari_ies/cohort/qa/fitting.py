@@ -26,7 +26,7 @@ FEWEST_PATIENTS = 5
 choosing the penalty."""
 FEWEST_LESIONS = 10
 """Of either kind."""
-STRENGTHS = np.logspace(0, 3, 10)
+STRENGTHS = np.logspace(0, 3, 7)
 """Values of C that are tried, in the largest one with which no feature is chosen."""
 _MOST_STEPS = 10_000
 
@@ -99,7 +99,7 @@ def fitted(training: Training, seed: int = 0) -> Any:
     CohortError
         If scikit-learn is not installed, or no feature varies.
     """
-    pipeline = _pipeline(seed)
+    pipeline = unfitted(seed)
     from sklearn.model_selection import GridSearchCV, PredefinedSplit
 
     folds = patient_folds(training.errors, training.patients, seed)
@@ -149,7 +149,14 @@ def cross_validating(training: Training, seed: int = 0) -> Iterator[Progress[Out
     yield Progress("Cross-validating", count + 1, count + 1, "folds", found)
 
 
-def _pipeline(seed: int) -> Any:
+def unfitted(seed: int = 0) -> Any:
+    """Return the pipeline of a model that has learned nothing yet.
+
+    Raises
+    ------
+    CohortError
+        If scikit-learn is not installed.
+    """
     try:
         from sklearn.impute import SimpleImputer
         from sklearn.linear_model import LogisticRegression

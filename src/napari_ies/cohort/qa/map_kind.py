@@ -21,6 +21,7 @@ _OF_METHOD = {"smoothgrad": ("n_samples", "noise", "tolerance"), "gradcam++": ("
 """What changes a map. Seed and version of the noise give other maps of the same distribution."""
 _NAMES_ONLY = ("name", "sha256", "guessed")
 """What is said of a network besides what it does."""
+_CALLED = {"n_samples": "noise samples", "class_index": "class number"}
 Name = Annotated[str, Field(max_length=200)]
 
 
@@ -84,15 +85,16 @@ class MapKind(Strict):
         if self.called != other.called:
             return "method", self.called, other.called
         if self.sequences != other.sequences:
-            return "sequences", ", ".join(self.sequences), ", ".join(other.sequences)
+            return "sequences", " and ".join(self.sequences), " and ".join(other.sequences)
         if self.network != other.network:
             return "network", _short(self.network), _short(other.network)
         for own, others in ((self.settings, other.settings), (self.use, other.use)):
             for key in {**own, **others}:
                 if own.get(key) != others.get(key):
-                    return key.replace("_", " "), str(own.get(key)), str(others.get(key))
+                    called = _CALLED.get(key, key.replace("_", " "))
+                    return called, str(own.get(key)), str(others.get(key))
         return None
 
 
 def _short(digest: str) -> str:
-    return f"with SHA-256 {digest[:12]}…" if digest else "without a known SHA-256"
+    return f"SHA-256 {digest[:12]}…" if digest else "no known SHA-256"

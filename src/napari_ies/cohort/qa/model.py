@@ -115,7 +115,7 @@ class ErrorModel(Strict):
         if apart is None:
             return ""
         what, here, there = apart
-        return f"it was fitted for maps whose {what} is {here}, and these have {there}"
+        return f"it was fitted for maps with {what} {here}, and this one has {there}"
 
 
 def error_model(

@@ -10,11 +10,13 @@ import numpy as np
 from napari_ies.cohort.chart import chart_writer
 from napari_ies.cohort.qa.applying import FOLDER
 from napari_ies.cohort.qa.evaluation import evaluate
+from napari_ies.cohort.qa.features import haralick_texture
 from napari_ies.cohort.qa.fitting import (
     Training,
     check_enough,
     cross_validating,
     fitted,
+    unfitted,
 )
 from napari_ies.cohort.qa.lesions import (
     check_each_once,
@@ -103,6 +105,7 @@ def fit_progressively(
     known = [one for one in found if one.kind == kind and one.who["match"] in KINDS]
     check_each_once(known)
     check_enough(_known_kinds(known))
+    haralick_texture(), unfitted()  # said before hours of work, and before a folder is made
     prepare(place, names, overwrite=overwrite)
     measured = None
     for report in measuring(known):
