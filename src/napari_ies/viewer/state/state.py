@@ -63,6 +63,8 @@ class State:
         """A map is on screen now, running or finished."""
         self.answer_kept: Event[[Answer]] = Event()
         """A map was finished and kept."""
+        self.error_guessed: Event[[Subject, float | None, str]] = Event()
+        """How probably a lesion is a false positive, or None, and in words why."""
         self.note_changed: Event[[Subject]] = Event()
         """The note of a lesion or region in ``reading.notes`` is another one now."""
         self.renamed: Event[[Reading]] = Event()
