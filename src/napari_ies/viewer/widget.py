@@ -33,6 +33,7 @@ FEATURES = (
     "planes.part:Planes",
     "lesions.lesion_list:LesionList",
     "readout.part:Readout",
+    "context.part:ContextCurve",
     "figure.figure_making:FigureMaking",
     "regions.regions:Regions",
     "help.guidance:Guidance",
