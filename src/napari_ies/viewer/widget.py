@@ -34,6 +34,7 @@ FEATURES = (
     "lesions.lesion_list:LesionList",
     "readout.part:Readout",
     "predicting.predicting:Predicting",
+    "context.part:ContextCurve",
     "figure.figure_making:FigureMaking",
     "regions.regions:Regions",
     "help.guidance:Guidance",
