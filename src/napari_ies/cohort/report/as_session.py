@@ -23,7 +23,7 @@ from napari_ies.results.session import (
 from napari_ies.results.storage.json_files import expected_content, sidecar_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from napari_ies.cohort.report.images import Images
     from napari_ies.cohort.statistics.rows import SavedMap
@@ -44,6 +44,7 @@ def session_of_case_progressively(
     *,
     lesion: int | None = None,
     checkpoint: Path | None = None,
+    networks: Mapping[str, Path] | None = None,
 ) -> Iterator[Progress[Path]]:
     """Make a session of a case, or bring the one that is there up to date.
 
@@ -59,6 +60,8 @@ def session_of_case_progressively(
         Which lesion is looked at first.
     checkpoint
         The network's file, so that the viewer can compute more; it may be loaded there later.
+    networks
+        Files of networks that are at hand, by their SHA-256, one of which it may be.
 
     Yields
     ------
@@ -90,7 +93,7 @@ def session_of_case_progressively(
     if not maps:
         raise ResultsError(f"{name} has no map in {folder}; explain a lesion of it first.")
     case = images.case_of(load_explained(maps[0].path.with_name(maps[0].content.files.footprint)))
-    model = _model(read, labels, case, checkpoint)
+    model = _model(read, labels, case, checkpoint, networks or {})
     writer = _writer(folder / FOLDER, identity, read, case, model)
     known = {(one.subject, one.request) for one in writer.record.maps}
     for number, saved in enumerate(maps):
@@ -113,14 +116,18 @@ def _rank(saved: SavedMap) -> int:
 
 
 def _model(
-    read: SavedSegmentation, labels: Path, case: Case, checkpoint: Path | None
+    read: SavedSegmentation,
+    labels: Path,
+    case: Case,
+    checkpoint: Path | None,
+    networks: Mapping[str, Path],
 ) -> SegmentationModel:
     """Stand in for the network, which its checkpoint is found by."""
     sidecar = sidecar_of(labels)
     with expected_content(sidecar):
         recorded = read.content["Checkpoint"]
         name, digest = str(recorded["Name"]), str(recorded["SHA256"] or "")
-        path = Path(name) if checkpoint is None else checkpoint
+        path = networks.get(digest, Path(name)) if checkpoint is None else checkpoint
         return absent_model(name, name, digest, path, case.sequences, read.content)
 
 

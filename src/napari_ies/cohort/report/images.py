@@ -86,7 +86,7 @@ class Images:
 
 def _missing(explained: Explained, lacking: Sequence[SaliencyImage]) -> ImagesMissingError:
     """Name all images that are not there, so that they can be looked for at once."""
-    named = joined(f"{one.sequence} ({PurePath(one.file).name})" for one in lacking)
+    named = joined(f"{one.sequence} ({one.file or 'without a file'})" for one in lacking)
     images, them = ("images", "they lie") if len(lacking) > 1 else ("image", "it lies")
     are = "are" if len(lacking) > 1 else "is"
     return ImagesMissingError(

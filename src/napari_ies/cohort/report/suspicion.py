@@ -81,7 +81,7 @@ def usual_of(rows: pd.DataFrame) -> Usual | None:
 
 
 def suspicion_of(
-    rows: pd.DataFrame | Sequence[Mapping[str, Any]], usual: Usual | None
+    rows: pd.DataFrame | Sequence[Mapping[Any, Any]], usual: Usual | None
 ) -> Suspicion:
     """Return what is suspicious in a lesion's map.
 
@@ -93,6 +93,7 @@ def suspicion_of(
     usual
         What is usual in such maps; None to leave that out.
     """
+    records: Sequence[Mapping[Any, Any]]
     records = rows if isinstance(rows, Sequence) else rows.to_dict("records")
     found = [
         *([] if usual is None else _unlike(records, usual)),
@@ -109,7 +110,7 @@ def suspicion_of(
     )
 
 
-def _unlike(rows: Sequence[Mapping[str, Any]], usual: Usual) -> list[tuple[str, str, float]]:
+def _unlike(rows: Sequence[Mapping[Any, Any]], usual: Usual) -> list[tuple[str, str, float]]:
     found = []
     for row in rows:
         sequence = str(row["sequence"])
@@ -131,7 +132,7 @@ def _lesions(rows: pd.DataFrame) -> int:
     return len(rows.drop_duplicates(["subject", "visit", "lesion"]))
 
 
-def _outside(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, float]]:
+def _outside(rows: Sequence[Mapping[Any, Any]]) -> list[tuple[str, str, float]]:
     """Find little support inside: the map is no larger in the lesion than just around it."""
     strongest = _strongest(rows)
     inside, around = float(strongest["mean_inside"]), float(strongest["mean_0_3_mm"])
@@ -145,7 +146,7 @@ def _outside(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, float]]:
     return [(sentence, "outside", weight)]
 
 
-def _unstable(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, float]]:
+def _unstable(rows: Sequence[Mapping[Any, Any]]) -> list[tuple[str, str, float]]:
     strongest = _strongest(rows)
     peak, error = float(strongest["peak_positive"]), float(strongest["peak_positive_error"])
     if not (math.isfinite(error) and peak > 0 and error / peak > UNCERTAIN):
@@ -157,6 +158,6 @@ def _unstable(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, float]]
     return [(sentence, "unstable", error / peak / UNCERTAIN)]
 
 
-def _strongest(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+def _strongest(rows: Sequence[Mapping[Any, Any]]) -> Mapping[Any, Any]:
     """Return the row of the sequence with the largest share; the only one of Grad-CAM++."""
     return max(rows, key=lambda row: 0.0 if math.isnan(row["share"]) else float(row["share"]))

@@ -29,12 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TEXTS = ("subject", "visit", "match", "method", "aggregation", "sequence")
-NUMBERS = tuple(
-    dict.fromkeys(
-        ["volume_mm3", "mean_probability", "max_probability", *SHOWN, *COMPARED]
-        + ["peak_positive_error"]
-    )
-)
+_MEASURES = dict.fromkeys([*SHOWN, *COMPARED, "peak_positive_error"])
+NUMBERS = ("volume_mm3", "mean_probability", "max_probability", *_MEASURES)
 _TOGETHER = 500
 """Rows between two reports of progress."""
 UNFINISHED = (
@@ -207,9 +203,8 @@ def _from_records(
             cases.append(record.row)
             for row in record.lesions:
                 columns.add(row)
-    notes = (UNFINISHED,)
-    if broken:
-        notes += (UNREADABLE.format(count=len(broken), first=broken[0]),)
+    unread = [UNREADABLE.format(count=len(broken), first=broken[0])] if broken else []
+    notes = (UNFINISHED, *unread)
     table = pd.DataFrame(cases, columns=["subject", "visit"] if not cases else None)
     done = len(paths)
     yield Progress("Reading the records", done, done, "cases", (table, columns.table(), notes))
