@@ -84,6 +84,8 @@ class Reading:
     """What a person wrote about a lesion or a region; changed by `State.set_note` alone."""
     reference: Path | NDArray[np.bool_] | None = None
     """The reference mask that the lesions were matched with: its file, or the mask, or None."""
+    session: Path | None = None
+    """The folder of the saved session that it was reopened from, or None."""
 
     @classmethod
     def of(

@@ -93,6 +93,8 @@ class State:
         """A checkpoint's file is to be loaded onto a device (empty: the one that is chosen)."""
         self.session_wanted: Event[[str, bool]] = Event()
         """A saved session is to be opened; or only if it was not noticed before."""
+        self.cohort_wanted: Event[[str]] = Event()
+        """The cases and lesions of a folder of results are to be listed."""
 
     @property
     def request(self) -> SaliencyRequest:
