@@ -126,6 +126,15 @@ class Reading:
 
         return Prepared()
 
+    @cached_property
+    def reference_mask(self) -> NDArray[np.bool_] | None:
+        """The reference on the case's grid; read from its file when it is first asked for."""
+        if self.reference is None or isinstance(self.reference, np.ndarray):
+            return self.reference
+        from napari_ies.patient.masks import read_mask
+
+        return np.asarray(read_mask(self.reference, self.case, lesions=True).values)
+
     def footprint_of(self, subject: Subject | int | str) -> BoxedMask:
         """Return the voxels of a lesion or a region on its own box; the rest is not looked at."""
         from napari_ies.saliency.footprint import BoxedMask  # PyTorch comes with it
