@@ -14,6 +14,7 @@ from napari_ies.cli.commands.explain import explain
 from napari_ies.cli.commands.figure import figure
 from napari_ies.cli.commands.inspect import inspect
 from napari_ies.cli.commands.open_case import open_case
+from napari_ies.cli.commands.qa import qa
 from napari_ies.cli.commands.report import report
 from napari_ies.cli.commands.segment import segment
 from napari_ies.cli.commands.statistics import statistics
@@ -63,4 +64,5 @@ for command in (inspect, segment, explain, statistics, report, figure, demo):
 app.command(cls=OriginalSpelling, epilog=EXAMPLES["cohort"])(cohort)
 app.command("bids-app", cls=OriginalSpelling, epilog=EXAMPLES["bids-app"])(bids_app)
 app.command(cls=OneCaseOrOriginal, epilog=EXAMPLES["context"])(context)
+app.add_typer(qa, name="qa", epilog=EXAMPLES["qa"])
 app.command("open", epilog=EXAMPLES["open"])(open_case)

@@ -47,6 +47,11 @@ EXAMPLES = {
   napari-ies report results
 
   napari-ies report results --images data --out checks/report.html""",
+    "qa": """[bold]Examples[/bold]
+
+  napari-ies qa fit results --aggregation max --out checks/qa
+
+  napari-ies qa apply other-results --model checks/qa/model.json""",
     "open": """[bold]Examples[/bold]
 
   napari-ies open results --case sub-07_ses-1 --lesion 3
