@@ -238,7 +238,7 @@ def work_through(
 ) -> int:
     """Work through the cases, here or with several workers; return how many failed."""
     from napari_ies.cli.failures import sentence_of
-    from napari_ies.cohort.cluster import running_on, threads_of, workers_of
+    from napari_ies.cohort.cluster import on_this_machine, running_on, workers_of
     from napari_ies.cohort.record import FOLDER
     from napari_ies.cohort.run import LOG, check_place, running
     from napari_ies.cohort.tables import CASES, LESIONS
@@ -254,8 +254,9 @@ def work_through(
             reports = running(model, cases, settings, folder, sentence_of)
         else:
             client = stack.enter_context(workers_of(workers, scheduler))
+            source = replace(source, key=settings.key(model))
             if scheduler is None:
-                source = replace(source, threads=threads_of(workers))
+                source, settings = on_this_machine(source, settings, model.device, workers)
             reports = running_on(client, source, cases, settings, folder, sentence_of)
         for report, left in _followed(terminal, reports):
             counts[report.outcome] += 1
