@@ -173,10 +173,13 @@ def running_on(
         try:
             for future in as_completed(futures):
                 try:
-                    yield future.result()
+                    report = future.result()
                 except KilledWorker as error:
-                    sentence = _LOST.format(times=error.allowed_failures + 1)
-                    yield given_up(asked[future.key], folder, sentence)
+                    times = error.allowed_failures + 1
+                    sentence = _LOST.format(times=f"{times} time{'s' * (times > 1)}")
+                    report = given_up(asked[future.key], folder, sentence)
+                future.release()  # or it would be done again if its worker is lost later
+                yield report
         except CancelledError as error:
             raise CohortError(
                 "The cluster's scheduler was lost; start it, give the same command again, and the "
@@ -188,7 +191,7 @@ def running_on(
 
 
 _LOST = (
-    "{times} workers were lost while they worked on it, as when memory runs out; give the same "
+    "The worker that did it was lost, {times} in a row, as when memory runs out; give the same "
     "command again with fewer workers or with --memory-gib."
 )
 
