@@ -431,7 +431,7 @@ def test_a_disk_that_refuses_is_told_once_and_nothing_is_lost(segmented, tmp_pat
 
     before = len(notification_manager.records)
     with monkeypatch.context() as patched:
-        patched.setattr(images.nib, "save", refuse)
+        patched.setattr(images, "write_packed", refuse)
         for label in (1, 2):
             segmented.panel.explaining.explain(label)
             segmented.wait(lambda label=label: segmented.answered(label))

@@ -72,6 +72,7 @@ def open_session(folder: Path) -> Iterator[Progress[Reopened]]:
         },
         notes=session.notes,
         reference=session.reference,
+        session=session.folder,
     )
     reference = None
     if session.reference is not None:

@@ -84,6 +84,8 @@ class Reading:
     """What a person wrote about a lesion or a region; changed by `State.set_note` alone."""
     reference: Path | NDArray[np.bool_] | None = None
     """The reference mask that the lesions were matched with: its file, or the mask, or None."""
+    session: Path | None = None
+    """The folder of the saved session that it was reopened from, or None."""
 
     @classmethod
     def of(
@@ -123,6 +125,15 @@ class Reading:
         from napari_ies.saliency.explanation import Prepared  # PyTorch comes with it
 
         return Prepared()
+
+    @cached_property
+    def reference_mask(self) -> NDArray[np.bool_] | None:
+        """The reference on the case's grid; read from its file when it is first asked for."""
+        if self.reference is None or isinstance(self.reference, np.ndarray):
+            return self.reference
+        from napari_ies.patient.masks import read_mask
+
+        return np.asarray(read_mask(self.reference, self.case, lesions=True).values)
 
     def footprint_of(self, subject: Subject | int | str) -> BoxedMask:
         """Return the voxels of a lesion or a region on its own box; the rest is not looked at."""

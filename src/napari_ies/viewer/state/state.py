@@ -71,6 +71,8 @@ class State:
         """A map is on screen now, running or finished."""
         self.answer_kept: Event[[Answer]] = Event()
         """A map was finished and kept."""
+        self.error_guessed: Event[[Subject, float | None, str]] = Event()
+        """How probably a lesion is a false positive, or None, and in words why."""
         self.threshold_changed: Event[[float]] = Event()
         """The segmentation's form says another threshold now."""
         self.curve_kept: Event[[Curve]] = Event()
@@ -91,6 +93,8 @@ class State:
         """A checkpoint's file is to be loaded onto a device (empty: the one that is chosen)."""
         self.session_wanted: Event[[str, bool]] = Event()
         """A saved session is to be opened; or only if it was not noticed before."""
+        self.cohort_wanted: Event[[str]] = Event()
+        """The cases and lesions of a folder of results are to be listed."""
 
     @property
     def request(self) -> SaliencyRequest:
