@@ -141,13 +141,13 @@ def _work(
     sentence_of: Callable[[BaseException], str],
 ) -> CohortReport:
     """Do one case in a worker; return its last report."""
-    for step in working_through(_network(source), report, settings, folder, sentence_of):
+    for step in working_through(network_of_worker(source), report, settings, folder, sentence_of):
         report = step
     return report
 
 
 @cache
-def _network(source: NetworkSource) -> SegmentationModel:
+def network_of_worker(source: NetworkSource) -> SegmentationModel:
     """Load the network of this worker, on a graphics card of its own where there are several."""
     import torch
 

@@ -168,7 +168,7 @@ def working_through(
             replaced=replaced_maps(earlier, settings.noise_version),
         )
     except Exception as error:
-        if _ends_all(error):
+        if ends_all(error):
             raise
         sentence = sentence_of(error)
         row = {"subject": case.subject, "visit": case.visit, "status": "failed"}
@@ -178,7 +178,7 @@ def working_through(
     yield end
 
 
-def _ends_all(error: Exception) -> bool:
+def ends_all(error: Exception) -> bool:
     """Whether no other case could be done after this error: the disk or the graphics card."""
     if isinstance(error, ResultsError) and isinstance(error.__cause__, OSError):
         return True
