@@ -29,7 +29,7 @@ def test_a_lost_worker_costs_nothing_but_time(twelve, tmp_path, monkeypatch, for
         *("--input-prefixes", "flair.nii.gz", "t1.nii.gz", "--method", "smoothgrad"),
         *("--device", "cpu", "--samples", 2, "--out"),
     )
-    follow, lost = many._followed, []
+    follow, lost = many.followed, []
 
     def losing(terminal, reports):
         for followed in follow(terminal, reports):
@@ -41,7 +41,7 @@ def test_a_lost_worker_costs_nothing_but_time(twelve, tmp_path, monkeypatch, for
             yield followed
 
     with monkeypatch.context() as patch:
-        patch.setattr(many, "_followed", losing)
+        patch.setattr(many, "followed", losing)
         clustered = run(*asked, tmp_path / "cluster", "--workers", 2)
     assert lost
     assert "5 cases (4 done, 1 failed)" in clustered.stdout, clustered.output
