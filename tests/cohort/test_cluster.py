@@ -47,14 +47,14 @@ def test_a_lost_worker_costs_nothing_but_time(twelve, tmp_path, monkeypatch, for
         *("--input-prefixes", "flair.nii.gz", "t1.nii.gz", "--method", "smoothgrad"),
         *("--device", "cpu", "--samples", 2, "--out"),
     )
-    follow, divide, lost, seen = many._followed, cluster.on_this_machine, [], []
+    follow, divide, lost, seen = many.followed, cluster.on_this_machine, [], []
 
     def with_cards(source, *more):
         source, settings = divide(source, *more)
         return replace(source, cards=("3", "5")), settings
 
     def looked_at():
-        loads = cluster._network.cache_info()
+        loads = cluster.network_of_worker.cache_info()
         card = os.environ.get("CUDA_VISIBLE_DEVICES")
         return card, loads.misses, loads.hits, torch.get_num_threads()
 
@@ -70,7 +70,7 @@ def test_a_lost_worker_costs_nothing_but_time(twelve, tmp_path, monkeypatch, for
             yield followed
 
     with monkeypatch.context() as patch:
-        patch.setattr(many, "_followed", losing)
+        patch.setattr(many, "followed", losing)
         patch.setattr(cluster, "on_this_machine", with_cards)
         clustered = run(*asked, tmp_path / "cluster", "--workers", 2)
     assert lost

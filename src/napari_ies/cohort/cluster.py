@@ -217,7 +217,7 @@ def _work(
     sentence_of: Callable[[BaseException], str],
 ) -> CohortReport:
     """Do one case in a worker; return its last report."""
-    model = _network(source)
+    model = network_of_worker(source)
     if settings.key(model) != source.key:
         raise CohortError(
             f"A worker on {platform.node()} has another network or another version of napari-ies "
@@ -230,7 +230,7 @@ def _work(
 
 
 @lru_cache(maxsize=1)
-def _network(source: NetworkSource) -> SegmentationModel:
+def network_of_worker(source: NetworkSource) -> SegmentationModel:
     """Load the network of this worker, on a graphics card of its own where there are several."""
     import torch
 

@@ -168,7 +168,7 @@ def working_through(
             replaced=replaced_maps(earlier, settings.noise_version),
         )
     except Exception as error:
-        if _ends_all(error):
+        if ends_all(error):
             raise
         sentence = sentence_of(error)
         update = _failure(case, sentence)
@@ -193,7 +193,7 @@ def _failure(case: CohortCase, sentence: str) -> dict[str, Any]:
     return {"state": "failed", "row": row}
 
 
-def _ends_all(error: Exception) -> bool:
+def ends_all(error: Exception) -> bool:
     """Whether no other case could be done after this error: the disk or the graphics card."""
     if isinstance(error, ResultsError) and isinstance(error.__cause__, OSError):
         return True
