@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.cohort.report.suspicion import FEWEST, Suspicion, Usual, suspicion_of, usual_of
@@ -11,7 +11,7 @@ from napari_ies.cohort.statistics.rows import NO_MATCH, WHO
 from napari_ies.patient.identity import Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -43,6 +43,8 @@ class ReportLesion:
     suspicion: Suspicion
     file: str
     """Its table of measures, as a path in the folder of results."""
+    probability_fp: float = float("nan")
+    """That it is a false positive, by a model of errors; NaN where none was asked."""
 
     @property
     def case(self) -> str:
@@ -80,7 +82,10 @@ class Report:
 
 
 def report_of(
-    rows: pd.DataFrame, cases: pd.DataFrame | None = None, most: int = MOST_LESIONS
+    rows: pd.DataFrame,
+    cases: pd.DataFrame | None = None,
+    most: int = MOST_LESIONS,
+    errors: Mapping[str, float] | None = None,
 ) -> Report:
     """Make a report of what was measured.
 
@@ -92,12 +97,24 @@ def report_of(
         The cohort's table of cases, if there is one: cases without a map are taken from it, too.
     most
         How many lesions are on the page, the most suspicious ones; cases are all there.
+    errors
+        How probably a lesion is a false positive, by the table of measures of its map: see
+        :func:`~napari_ies.cohort.qa.applying.probabilities_in`.
     """
     usual = {
         (str(kind[0]), str(kind[1])): usual_of(its)
         for kind, its in rows.groupby(["method", "aggregation"])
     }
-    lesions = [_lesion(preferred_map(its), usual) for _, its in rows.groupby(list(WHO), sort=False)]
+    lesions = [
+        replace(
+            _lesion(preferred_map(its), usual),
+            # One of its maps is of the kind that the model is about, and not always that one.
+            probability_fp=next((errors[f] for f in its["file"] if f in errors), float("nan"))
+            if errors
+            else float("nan"),
+        )
+        for _, its in rows.groupby(list(WHO), sort=False)
+    ]
     lesions.sort(key=lambda one: (-one.suspicion.weight, one.subject, one.visit, one.lesion))
     notes = _notes(rows, usual)
     if len(lesions) > most:
