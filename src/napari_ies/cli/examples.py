@@ -82,6 +82,13 @@ EXAMPLES = {
 
   napari-ies cohort --model-checkpoint unet.pth --table cases.tsv \
       --largest 5 --layout ies --out results""",
+    "bids-app": r"""[bold]Examples[/bold]
+
+  napari-ies bids-app dataset results participant \
+      --participant-label 01 02 --model-checkpoint unet.pth \
+      --reference '*_label-lesion_mask.nii.gz'
+
+  napari-ies bids-app dataset results group""",
     "demo": """[bold]Examples[/bold]
 
   napari-ies demo

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.cohort.run import CohortReport, check_place, locked, working_through
+from napari_ies.cohort.jobs.folder_lock import locked
+from napari_ies.cohort.run import CohortReport, check_place, working_through
 from napari_ies.cohort.tables import write_tables
 from napari_ies.errors import CohortError
 
@@ -75,10 +76,13 @@ def workers_of(count: int, scheduler: str | None) -> Iterator[Any]:
         yield client
 
 
-def threads_of(workers: int) -> int:
-    """Return how many CPU threads each of so many workers on this machine has."""
+def threads_of(workers: int, threads: int | None = None) -> int:
+    """Return how many CPU threads each of so many workers on this machine has.
+
+    All have so many together, or as many as there are.
+    """
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    return max((available or os.cpu_count() or 1) // workers, 1)
+    return max((threads or available or os.cpu_count() or 1) // workers, 1)
 
 
 def running_on(
@@ -88,6 +92,8 @@ def running_on(
     settings: CohortSettings,
     folder: Path,
     sentence_of: Callable[[BaseException], str] = str,
+    *,
+    alone: bool = True,
 ) -> Iterator[CohortReport]:
     """Work through cases on a cluster; see :func:`~napari_ies.cohort.run.running`.
 
@@ -97,7 +103,7 @@ def running_on(
         Of the cluster; its workers see the files under the same paths.
     source
         The network.
-    cases, settings, folder, sentence_of
+    cases, settings, folder, sentence_of, alone
         See there.
 
     Yields
@@ -109,7 +115,7 @@ def running_on(
     check_place(folder)
     folder = folder.absolute()
     source = replace(source, checkpoint=source.checkpoint.expanduser().absolute())
-    with locked(folder):
+    with locked(folder, cases, alone=alone):
         futures = [
             client.submit(
                 *(_work, source, CohortReport(case, number, len(cases)), settings),
@@ -123,7 +129,8 @@ def running_on(
                 yield report
         finally:
             client.cancel(futures)
-        write_tables(folder, cases)
+        if alone:
+            write_tables(folder, cases)
 
 
 def _work(

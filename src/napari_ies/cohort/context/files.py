@@ -43,6 +43,23 @@ def network_label(model: SegmentationModel) -> str:
     return label(model.profile.name if model.path is None else stem_of(model.path))
 
 
+def provenance(model: SegmentationModel, case: Case, request: ContextRequest) -> dict[str, Any]:
+    """Return what contexts were made from, as a sidecar says it."""
+    content: dict[str, Any] = plain(
+        {
+            "Description": "How sure the network is of lesions of which it sees less around",
+            "Network": network_label(model),
+            "Growth": asdict(request.growth),
+            "Threshold": request.threshold,
+            "Forward": request.forward,
+            **checkpoint_provenance(model),
+            **case_provenance(case),
+            "Versions": versions(),
+        }
+    )
+    return content
+
+
 class CaseContexts:
     """The contexts of a case's lesions by one network, in a folder of results.
 
@@ -73,20 +90,11 @@ class CaseContexts:
         self._folder, self._case = folder, case
         entities = {"model": network_label(model), "desc": request.growth.label}
         self.name = f"{stem(SUFFIX, case.subject, case.visit, **entities)}.tsv"
-        self._content: dict[str, Any] = plain(
-            {
-                "Description": "How sure the network is of lesions of which it sees less around",
-                "Network": entities["model"],
-                "Growth": asdict(request.growth),
-                "Threshold": request.threshold,
-                "Forward": request.forward,
-                **checkpoint_provenance(model),
-                **case_provenance(case),
-                "Sources": source_uris(case, folder),
-                "Versions": versions(),
-                "Files": {"table": self.name},
-            }
-        )
+        self._content = {
+            **provenance(model, case, request),
+            "Sources": source_uris(case, folder),
+            "Files": {"table": self.name},
+        }
         self._rows: dict[tuple[str, str], pd.DataFrame] = {}
         self._lesions: dict[str, Any] = {}
         self._finished: list[dict[str, Any]] = []

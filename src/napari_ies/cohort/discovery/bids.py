@@ -11,11 +11,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_ies.cohort.cases import CohortCase, distinct
-from napari_ies.cohort.discovery.what_lies_there import none_found
+from napari_ies.cohort.discovery.what_lies_there import none_found, some_of, what_lies
 from napari_ies.errors import CohortError
 from napari_ies.patient.bids_label import bids_label, name_of
 from napari_ies.patient.sequence_names import guess_sequences
 from napari_ies.printable import joined
+from napari_ies.regular_files import read_json
+from napari_ies.results.dataset import DESCRIPTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +33,8 @@ def find_cases(
     derivatives: Sequence[Path] = (),
     patterns: Mapping[str, str] | None = None,
     reference: str | None = None,
+    participants: Sequence[str] = (),
+    sessions: Sequence[str] = (),
 ) -> list[CohortCase]:
     """Find the cases of a dataset, by name: a session each, or a subject without sessions.
 
@@ -47,12 +51,14 @@ def find_cases(
         suffix says the sequence.
     reference
         What the masks of an expert are called; none without it. A case may lack one.
+    participants, sessions
+        Only these, with ``sub-`` and ``ses-`` or without; all if there are none.
 
     Raises
     ------
     CohortError
-        If there is no case with an image. One that lacks an image, or has several for a sequence,
-        is a case with a trouble.
+        If there is no case with an image, or a participant or session is not there. One that
+        lacks an image, or has several for a sequence, is a case with a trouble.
     """
     roots = [*derivatives, root]
     for one in derivatives:
@@ -66,7 +72,7 @@ def find_cases(
         )
     cases = [
         _case(name, [one / name for one in roots], sequences, stated, reference)
-        for name in _sessions(roots)
+        for name in _sessions(roots, participants, sessions)
     ]
     cases = [case for case in cases if case.images or not case.trouble]
     if not cases:
@@ -75,19 +81,69 @@ def find_cases(
     return distinct(cases)
 
 
-def _sessions(roots: Sequence[Path]) -> list[str]:
+def check_dataset(root: Path, out: Path, anything: bool = False) -> None:
+    """Refuse a folder that is no BIDS dataset, or results that would lie among its raw images.
+
+    Parameters
+    ----------
+    root
+        The dataset.
+    out
+        The folder of results.
+    anything
+        Whether a folder without ``dataset_description.json`` will do.
+
+    Raises
+    ------
+    CohortError
+        In one sentence.
+    """
+    if out.exists() and root.exists() and out.samefile(root):
+        raise CohortError(
+            f"The results would lie among the raw images of {root}; choose another folder, such as "
+            f"{root / 'derivatives' / 'napari-ies'}."
+        )
+    description = root / DESCRIPTION
+    if anything or not root.is_dir():
+        return
+    try:
+        content = read_json(description)
+        version = content.get("BIDSVersion") if isinstance(content, dict) else None
+    except (OSError, ValueError, RecursionError):
+        version = None
+    if not version:
+        raise CohortError(
+            f"{root} is no BIDS dataset: searched for {DESCRIPTION} with a BIDSVersion; "
+            f"{what_lies(root)}; name the dataset's own folder, or give --skip-bids-validation."
+        )
+
+
+def _sessions(
+    roots: Sequence[Path], participants: Sequence[str], sessions: Sequence[str]
+) -> list[str]:
     """Return the folders of sessions, or of subjects without, relative to a dataset."""
+    subjects = {path.name for root in roots for path in root.glob("sub-*/")}
     found = set()
-    for root in roots:
-        for subject in root.glob("sub-*/"):
-            sessions = [f"{subject.name}/{one.name}" for one in subject.glob("ses-*/")]
-            found |= {*(sessions or [subject.name])}
-    return sorted(name for name in found if not _is_above(name, found))
+    for subject in _chosen(subjects, "sub-", participants, roots[-1]):
+        within = {
+            f"{subject}/{path.name}" for root in roots for path in (root / subject).glob("ses-*/")
+        }
+        found |= within or {subject}
+    if sessions:
+        by_session = {name: name.partition("/")[2] for name in found}
+        kept = _chosen(set(filter(None, by_session.values())), "ses-", sessions, roots[-1])
+        found = {name for name, session in by_session.items() if session in kept}
+    return sorted(found)
 
 
-def _is_above(name: str, others: set[str]) -> bool:
-    """Whether a subject has sessions in another dataset, so that it is no case itself."""
-    return any(other.startswith(f"{name}/") for other in others)
+def _chosen(there: set[str], prefix: str, asked: Sequence[str], root: Path) -> set[str]:
+    wanted = {f"{prefix}{one.removeprefix(prefix)}" for one in asked}
+    if missing := sorted(wanted - there):
+        raise CohortError(
+            f"{joined(missing)} {'is' if len(missing) == 1 else 'are'} not in {root}; there "
+            f"{'is' if len(there) == 1 else 'are'} {some_of(sorted(there))}."
+        )
+    return wanted or there
 
 
 def _case(

@@ -28,9 +28,9 @@ def what_lies(folder: Path) -> str:
     if not folder.is_dir():
         above = next((one for one in folder.parents if one.is_dir()), Path(folder.anchor))
         there = "is not a folder" if folder.exists() else "is not there"
-        return f"{folder} {there}, and {above} holds {_some(_entries(above))}"
+        return f"{folder} {there}, and {above} holds {some_of(_entries(above))}"
     names = [str(path.relative_to(folder)) for path in islice(_files(folder, _DEPTH), SHOWN + 1)]
-    return f"{folder} holds {_some(names or _entries(folder))}"
+    return f"{folder} holds {some_of(names or _entries(folder))}"
 
 
 def check_complete(found: Mapping[str, Mapping[str, object]]) -> None:
@@ -52,7 +52,7 @@ def check_complete(found: Mapping[str, Mapping[str, object]]) -> None:
         return
     counts = ", ".join(f"{len(cases):,} of {kind}" for kind, cases in found.items())
     missing = joined(
-        [f"{kind} is missing in {_some(names)}" for kind, names in lacking.items() if names]
+        [f"{kind} is missing in {some_of(names)}" for kind, names in lacking.items() if names]
     )
     raise CohortError(
         f"Not every case has all its files (there are {counts}): {missing}; add what is missing, "
@@ -60,7 +60,8 @@ def check_complete(found: Mapping[str, Mapping[str, object]]) -> None:
     )
 
 
-def _some(names: Sequence[str]) -> str:
+def some_of(names: Sequence[str]) -> str:
+    """Say the first of some names, and whether there are more."""
     if not names:
         return "nothing"
     more = len(names) - SHOWN

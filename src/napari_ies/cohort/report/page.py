@@ -15,9 +15,9 @@ from napari_ies.cohort.report.content import HEADINGS, MOST_LESIONS, ReportLesio
 from napari_ies.cohort.report.images import Images
 from napari_ies.cohort.report.pictures import budget_for, picture_of
 from napari_ies.cohort.report.suspicion import FAR, UNCERTAIN
+from napari_ies.cohort.report.tables_read import read_cases
 from napari_ies.cohort.statistics.rows import lesion_rows
 from napari_ies.progress import Progress, to_its_end
-from napari_ies.results.storage.tables import read_table
 from napari_ies.results.storage.writing import prepare, text_writer, write
 from napari_ies.versions import __version__
 
@@ -159,6 +159,6 @@ def _cases(folder: Path) -> pd.DataFrame | None:
     if not path.exists():
         return None
     try:
-        return read_table(path)
+        return read_cases(path)
     except (OSError, ValueError):
         return None  # the page is about lesions; the table is no part of what it vouches for
