@@ -96,9 +96,7 @@ class Guessing:
         done = partial(self._on_looked, model, reading, subject)
         self._lane.add(Errand(work, done, partial(self._on_failed, done), key=subject))
 
-    def _on_looked(
-        self, model: ErrorModel, reading: Reading, subject: Subject, said: Said
-    ) -> None:
+    def _on_looked(self, model: ErrorModel, reading: Reading, subject: Subject, said: Said) -> None:
         if model is self.model and reading is self._state.reading:
             self._say(subject, said)
 
