@@ -89,10 +89,11 @@ def find_cases(
         raise none_found(f"{root}/sub-*[/ses-*]/anat with {searched}", root)
     without = [case.place for case in cases if case.reference is None and not case.trouble]
     if reference is not None and all(case.reference is None for case in cases):
-        roots_ = joined([str(one) for one in roots])
+        anats = [one / cases[0].place / "anat" for one in roots]
+        shown = next((anat for anat in anats if anat.is_dir()), root)
         raise CohortError(
-            f"No reference was found: searched for {reference} in sub-*[/ses-*]/anat of {roots_}; "
-            f"{what_lies(derivatives[0] if derivatives else root)}."
+            f"No reference was found: searched for {reference} in sub-*[/ses-*]/anat of "
+            f"{joined([str(one) for one in roots])}; {what_lies(shown)}."
         )
     if reference is not None and without:
         logger.warning("Without a reference: %s.", some_of(without))

@@ -122,6 +122,8 @@ def _files(folder: Path, depth: int) -> Iterable[Path]:
     except OSError:
         return
     for path in entries:
+        if path.name.startswith("."):
+            continue
         if depth > 1 and path.is_dir():
             yield from _files(path, depth - 1)
         else:
