@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import typer
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_ies.cli.options.cohort import Asked
     from napari_ies.cli.terminal import Terminal
     from napari_ies.cohort.cases import CohortCase
+    from napari_ies.cohort.expected import Expected
     from napari_ies.cohort.run import CohortReport
     from napari_ies.cohort.settings import CohortSettings
     from napari_ies.network.model import SegmentationModel
@@ -158,22 +159,34 @@ def rehearse(
 ) -> None:
     """Say what a run would do, how long it would take, and how much it would write."""
     from napari_ies.cohort.expected import left_to_do, sampled
-    from napari_ies.duration import about
 
     folder = out.expanduser()
     left = left_to_do(model, cases, settings, folder)
+    show_cases(terminal, cases, left)
+    maps = ", ".join(
+        f"{one.method} {one.aggregation}" if one.is_smoothgrad else one.method
+        for one in settings.requests
+    )
+    terminal.show(f"{len(cases)} cases, {len(left)} to do; maps of each lesion: {maps}")
+    show_expected(terminal, sampled(model, left, settings) if left else None, left, folder)
+
+
+def show_cases(terminal: Terminal, cases: Sequence[CohortCase], left: Sequence[CohortCase]) -> None:
+    """Show which cases there are, and which of them are left to do."""
     todo = {case.name for case in left}
     for case in cases:
         state = "to do" if case.name in todo else "there already"
         mask = "" if case.reference is None else ", with a reference"
         what = case.trouble or f"{', '.join(case.images)}{mask}"
         terminal.show(f"{case.name} ({case.place}): {state}; {what}")
-    maps = ", ".join(
-        f"{one.method} {one.aggregation}" if one.is_smoothgrad else one.method
-        for one in settings.requests
-    )
-    terminal.show(f"{len(cases)} cases, {len(left)} to do; maps of each lesion: {maps}")
-    expected = sampled(model, left, settings) if left else None
+
+
+def show_expected(
+    terminal: Terminal, expected: Expected | None, left: Sequence[CohortCase], folder: Path
+) -> None:
+    """Say what the cases that are left take, by a sample of one of them."""
+    from napari_ies.duration import about
+
     if expected is not None:
         mebibytes = expected.disk_bytes / MEBI
         terminal.show(
@@ -204,7 +217,7 @@ def carried_out(
     those of the CPU for all workers together, None for all there are.
     """
     from napari_ies.cli.failures import sentence_of
-    from napari_ies.cohort.cluster import NetworkSource, running_on, threads_of, workers_of
+    from napari_ies.cohort.cluster import NetworkSource, on_this_machine, running_on, workers_of
     from napari_ies.cohort.record import FOLDER, records_folder
     from napari_ies.cohort.run import LOG, check_place, running
     from napari_ies.cohort.tables import CASES, LESIONS
@@ -221,20 +234,22 @@ def carried_out(
     counts = {"done": 0, "there already": 0, "failed": 0}
     lesions = 0
     with ExitStack() as stack:
-        stack.enter_context(_logging_to(log))
-        what = (cases, settings, folder, sentence_of)
+        stack.enter_context(logging_to(log))
         if asked.workers == 1 and asked.scheduler is None:
-            reports = running(model, *what, alone=alone)
+            reports = running(model, cases, settings, folder, sentence_of, alone=alone)
         else:
             client = stack.enter_context(workers_of(asked.workers, asked.scheduler))
             source = NetworkSource(
                 *(checkpoint, asked.device, asked.orientation, asked.spacing),
                 less_memory=asked.use_checkpoint,
+                key=settings.key(model),
             )
             if asked.scheduler is None:
-                source = replace(source, threads=threads_of(asked.workers, threads))
-            reports = running_on(client, source, *what, alone=alone)
-        for report, left in _followed(terminal, reports):
+                source, settings = on_this_machine(
+                    source, settings, model.device, asked.workers, threads
+                )
+            reports = running_on(client, source, cases, settings, folder, sentence_of, alone=alone)
+        for report, left in followed(terminal, reports):
             counts[report.outcome] += 1
             lesions += report.lesions
             said = f": {report.sentence}" if report.sentence else f", {report.lesions} lesions"
@@ -248,7 +263,7 @@ def carried_out(
     return counts["failed"]
 
 
-def _followed(
+def followed(
     terminal: Terminal, reports: Iterator[CohortReport]
 ) -> Iterator[tuple[CohortReport, str]]:
     """Show where a run stands, on a bar where there is a terminal.
@@ -285,7 +300,7 @@ def _left(seconds: float, worked: int, cases: int) -> str:
 
 
 @contextmanager
-def _logging_to(path: Path) -> Iterator[None]:
+def logging_to(path: Path) -> Iterator[None]:
     """Write the core's log to a file, and not between the lines of the terminal."""
     file = _QuietFile(path, encoding="utf-8", delay=True)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from napari_ies.cohort.row.targets import Target
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
+    from napari_ies.patient.identity import Identity
 
 SUFFIX = "context"
 
@@ -58,6 +59,15 @@ def provenance(model: SegmentationModel, case: Case, request: ContextRequest) ->
         }
     )
     return content
+
+
+def table_path(
+    folder: Path, whose: Case | Identity, model: SegmentationModel, request: ContextRequest
+) -> Path:
+    """Return where the contexts of a case by a network, of one growth, are kept."""
+    entities = {"model": network_label(model), "desc": request.growth.label}
+    name = f"{stem(SUFFIX, whose.subject, whose.visit, **entities)}.tsv"
+    return anat_folder(folder, whose) / name
 
 
 class CaseContexts:
@@ -88,8 +98,7 @@ class CaseContexts:
         overwrite: bool = False,
     ) -> None:
         self._folder, self._case = folder, case
-        entities = {"model": network_label(model), "desc": request.growth.label}
-        self.name = f"{stem(SUFFIX, case.subject, case.visit, **entities)}.tsv"
+        self.name = table_path(folder, case, model, request).name
         self._content = {
             **provenance(model, case, request),
             "Sources": source_uris(case, folder),

@@ -116,7 +116,9 @@ def draw_context(axes: Axes, context: Context, ink: Ink | None = None, marked: i
     ink = ink or Ink()
     words: dict[str, Any] = {"fontsize": TEXT_PT, "color": ink.text}
     distance, mean, detected = context.distance_mm, context.mean_probability, context.detected
-    axes.axhline(context.whole_probability, color=ink.faint, linestyle="--", linewidth=1)
+    whole = context.whole_probability
+    said = f"images as they are: {whole:.2f}"
+    axes.axhline(whole, color=ink.faint, linestyle="--", linewidth=1, label=said)
     axes.plot(distance, mean, color=ink.line, linewidth=1.5)
     size = 4.5 if len(distance) <= 60 else 2.5
     style: dict[str, Any] = {"linestyle": "none", "color": ink.line, "markersize": size}
@@ -129,26 +131,9 @@ def draw_context(axes: Axes, context: Context, ink: Ink | None = None, marked: i
     label_axes(axes, ACROSS, UP)
     axes.set_xlim(*ends(context))
     axes.set_ylim(-0.03, 1.03)
-    _write_whole(axes, context, words)
     _write_detected(axes, context, ink, words)
     _colour(axes, ink)
     legend(axes, loc="best", labelcolor=ink.text, handletextpad=0.2)
-
-
-def _write_whole(axes: Axes, context: Context, words: dict[str, Any]) -> None:
-    """Write beside the dashed line what it is, where it hides nothing."""
-    value = context.whole_probability
-    high = value > 0.5
-    axes.annotate(
-        f"images as they are: {value:.2f}",
-        xy=(1.0, value),
-        xycoords=("axes fraction", "data"),
-        xytext=(-BESIDE_PT, -BESIDE_PT if high else BESIDE_PT),
-        textcoords="offset points",
-        ha="right",
-        va="top" if high else "bottom",
-        **words,
-    )
 
 
 def _write_detected(axes: Axes, context: Context, ink: Ink, words: dict[str, Any]) -> None:

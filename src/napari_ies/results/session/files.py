@@ -107,7 +107,8 @@ class SessionFiles:
 
     def context(self, subject: Subject, written: TableWithSidecar) -> dict[str, str]:
         """Write a curve of context; return the SHA-256 of each of its files, by name."""
-        case, own = self._case, whose(subject if isinstance(subject, Lesion) else _entity(subject))
+        case, lesion = self._case, isinstance(subject, Lesion)
+        own = {"lesion": f"{subject:03d}"} if lesion else {"region": _entity(str(subject))}
 
         def named(run: int | None) -> list[str]:
             name = f"{stem('context', case.subject, case.visit, **own, run=run)}.tsv"

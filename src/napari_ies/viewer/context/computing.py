@@ -111,7 +111,7 @@ class CurveComputing:
             self._work.run(
                 Job(
                     KIND,
-                    f"Context of {subject.called}",
+                    f"Computing the context of {subject.called}",
                     partial(compute_curve, reading, model, subject, request),
                     partial(self._on_finished, reading),
                     partial(self._on_running, reading),

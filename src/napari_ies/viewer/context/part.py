@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtGui import QGuiApplication
 
+from napari_ies.segmentation.subject import Region
 from napari_ies.viewer.context.computing import CurveComputing
 from napari_ies.viewer.context.export import copied_text, export_curve, files_of, picture
 from napari_ies.viewer.context.view import ContextView
@@ -217,8 +218,9 @@ class ContextCurve(Feature):
 
 def export_name(curve: Curve, reading: Reading) -> str:
     """Return the name that is proposed for a curve's file."""
-    from napari_ies.results.names import stem, whose
+    from napari_ies.results.names import stem
 
-    case, request = reading.case, curve.context.request
-    of = {**whose(curve.subject), "seq": request.title, "desc": request.growth.label}
+    case, request, subject = reading.case, curve.context.request, curve.subject
+    of = {"region": subject} if isinstance(subject, Region) else {"lesion": f"{subject:03d}"}
+    of |= {"seq": request.title, "desc": request.growth.label}
     return f"{stem('context', case.subject, case.visit, **of)}.csv"

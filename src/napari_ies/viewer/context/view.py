@@ -85,11 +85,10 @@ class ContextView(QWidget):
         form = QWidget()
         layout = grid(form, 0, 1)
         layout.addWidget(QLabel("Background"), 0, 0)
-        layout.addWidget(self.sequence, 0, 1)
+        layout.addLayout(row((self.sequence, 1), self.compute), 0, 1)
         layout.addWidget(QLabel("Steps of"), 1, 0)
         step, farthest = self._growth["step_mm"], self._growth["farthest_mm"]
         layout.addLayout(row((step, 1), QLabel("up to"), (farthest, 1)), 1, 1)
-        layout.addWidget(self.compute, 2, 0, 1, 2)
         self._line = words("context_line", "Which curve is shown.", selectable=True)
         self._outdated = words("context_outdated", "In what the curve is not of now.")
         self.plot, self.values = CurvePlot(), ValuesTable()

@@ -65,7 +65,7 @@ def outdated(curve: Curve, asked: CurveKey | None, threshold: float | None) -> s
         said.append(f"another network is loaded now than {curve.model_name}")
     if asked is not None and (own.sequences, own.growth) != (asked[1].sequences, asked[1].growth):
         said.append("the form asks for other steps or sequences")
-    told = f"Not of now: {joined(said)}; compute it again for that." if said else ""
+    told = f"Outdated: {joined(said)}; compute it again for that." if said else ""
     # A form shows two digits.
     if threshold is not None and abs(threshold - own.threshold) > 0.006:
         told += (
