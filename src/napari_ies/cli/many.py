@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import typer
@@ -217,7 +217,7 @@ def carried_out(
     those of the CPU for all workers together, None for all there are.
     """
     from napari_ies.cli.failures import sentence_of
-    from napari_ies.cohort.cluster import NetworkSource, running_on, threads_of, workers_of
+    from napari_ies.cohort.cluster import NetworkSource, on_this_machine, running_on, workers_of
     from napari_ies.cohort.record import FOLDER, records_folder
     from napari_ies.cohort.run import LOG, check_place, running
     from napari_ies.cohort.tables import CASES, LESIONS
@@ -235,18 +235,20 @@ def carried_out(
     lesions = 0
     with ExitStack() as stack:
         stack.enter_context(logging_to(log))
-        what = (cases, settings, folder, sentence_of)
         if asked.workers == 1 and asked.scheduler is None:
-            reports = running(model, *what, alone=alone)
+            reports = running(model, cases, settings, folder, sentence_of, alone=alone)
         else:
             client = stack.enter_context(workers_of(asked.workers, asked.scheduler))
             source = NetworkSource(
                 *(checkpoint, asked.device, asked.orientation, asked.spacing),
                 less_memory=asked.use_checkpoint,
+                key=settings.key(model),
             )
             if asked.scheduler is None:
-                source = replace(source, threads=threads_of(asked.workers, threads))
-            reports = running_on(client, source, *what, alone=alone)
+                source, settings = on_this_machine(
+                    source, settings, model.device, asked.workers, threads
+                )
+            reports = running_on(client, source, cases, settings, folder, sentence_of, alone=alone)
         for report, left in followed(terminal, reports):
             counts[report.outcome] += 1
             lesions += report.lesions

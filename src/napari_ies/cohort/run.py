@@ -171,11 +171,26 @@ def working_through(
         if ends_all(error):
             raise
         sentence = sentence_of(error)
-        row = {"subject": case.subject, "visit": case.visit, "status": "failed"}
-        update = {"state": "failed", "row": row | {"problem": sentence}}
+        update = _failure(case, sentence)
         end = replace(report, outcome="failed", sentence=sentence)
     write_record(folder, case, begun.model_copy(update=update))
     yield end
+
+
+def given_up(report: CohortReport, folder: Path, sentence: str) -> CohortReport:
+    """Record that a report's case was given up by others, and why; return its last report."""
+    case = report.case
+    record = read_record(folder, case) or CaseRecord(
+        state="running", inputs={}, segmentation="", key=""
+    )
+    write_record(folder, case, record.model_copy(update=_failure(case, sentence)))
+    return replace(report, outcome="failed", sentence=sentence)
+
+
+def _failure(case: CohortCase, sentence: str) -> dict[str, Any]:
+    """Return what the record of a case says that could not be done."""
+    row = {"subject": case.subject, "visit": case.visit, "status": "failed", "problem": sentence}
+    return {"state": "failed", "row": row}
 
 
 def ends_all(error: Exception) -> bool:

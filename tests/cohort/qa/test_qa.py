@@ -16,6 +16,9 @@ from command_line import run
 from napari_ies.cohort.qa.applying import probabilities_in
 from napari_ies.cohort.qa.features import feature_names, map_features
 from napari_ies.cohort.qa.fitting import Training, fitted
+from napari_ies.cohort.report.content import report_of
+from napari_ies.cohort.report.page import rendered
+from napari_ies.cohort.statistics.rows import lesion_rows
 from napari_ies.results import load_saliency
 
 NAMES = feature_names(("FLAIR", "T1"))
@@ -168,3 +171,22 @@ def test_without_the_extra_a_sentence_says_how_to_install_it(
     sentence = refused("fit", results, "--out", tmp_path / "qa")
     assert "pip install 'napari-ies[qa]'" in sentence
     assert not (tmp_path / "qa").exists()
+
+
+def test_the_report_shows_the_probabilities_if_there_are_some(applied, results):
+    assert "of a false positive" not in page_of(results)
+    text = page_of(applied)
+    for row in rows_of(applied):
+        start = text.index(f'id="sub-{row["subject"]}_lesion-{row["lesion"]}"')
+        article = text[start : text.index("</article>", start)]
+        said = f"probability of a false positive {float(row['probability_fp']):.2f}<"
+        assert said in article
+        assert f'data-error="{row["probability_fp"]}"' in article
+    missed = text[text.index('id="sub-P0_lesion-3"') :]
+    assert "of a false positive" not in missed[: missed.index("</article>")]
+    assert "most probable false positives first" in text
+
+
+def page_of(folder):
+    report = report_of(lesion_rows(folder), errors=probabilities_in(folder))
+    return rendered(report, folder, {})

@@ -6,22 +6,30 @@ Entities and folders are read as `patient.identity` reads them everywhere; an in
 
 from __future__ import annotations
 
+import logging
 from fnmatch import fnmatch
 from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_ies.cohort.cases import CohortCase, distinct
-from napari_ies.cohort.discovery.what_lies_there import none_found, some_of, what_lies
+from napari_ies.cohort.discovery.what_lies_there import (
+    files_in,
+    none_found,
+    some_of,
+    what_lies,
+)
 from napari_ies.errors import CohortError
-from napari_ies.patient.bids_label import bids_label, name_of
+from napari_ies.patient.bids_label import bids_label, entity_of, name_of
 from napari_ies.patient.sequence_names import guess_sequences
 from napari_ies.printable import joined
 from napari_ies.regular_files import read_json
 from napari_ies.results.dataset import DESCRIPTION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+
+logger = logging.getLogger("napari_ies")
 
 _ENDINGS = (".nii.gz", ".nii")
 
@@ -78,6 +86,15 @@ def find_cases(
     if not cases:
         searched = ", ".join(f"{name} as {stated.get(name, f'*_{name}')}" for name in sequences)
         raise none_found(f"{root}/sub-*[/ses-*]/anat with {searched}", root)
+    without = [case.place for case in cases if case.reference is None and not case.trouble]
+    if reference is not None and all(case.reference is None for case in cases):
+        roots_ = joined([str(one) for one in roots])
+        raise CohortError(
+            f"No reference was found: searched for {reference} in sub-*[/ses-*]/anat of {roots_}; "
+            f"{what_lies(derivatives[0] if derivatives else root)}."
+        )
+    if reference is not None and without:
+        logger.warning("Without a reference: %s.", some_of(without))
     return distinct(cases)
 
 
@@ -125,6 +142,11 @@ def _sessions(
     subjects = {path.name for root in roots for path in root.glob("sub-*/")}
     found = set()
     for subject in _chosen(subjects, "sub-", participants, roots[-1]):
+        if not bids_label(subject.removeprefix("sub-")):
+            raise CohortError(
+                f"{roots[-1] / subject} has no letter or digit by which the patient could be "
+                "named; rename it."
+            )
         within = {
             f"{subject}/{path.name}" for root in roots for path in (root / subject).glob("ses-*/")
         }
@@ -166,6 +188,8 @@ def _case(
             )
         else:
             troubles.append(f"{name} has no image for {sequence}.")
+    if not troubles and len(patterns) < len(sequences):
+        troubles += filter(None, [_apart(name, images)])
     masks = []
     if reference is not None:
         masks = _first(folders, lambda file: fnmatch(file.name, reference))
@@ -201,8 +225,22 @@ def _first(folders: Sequence[Path], wanted: Callable[[Path], bool]) -> list[Path
     return []
 
 
-def _images(folder: Path) -> Iterator[Path]:
-    anat = folder / "anat"
-    for file in sorted(anat.iterdir()) if anat.is_dir() else ():
-        if file.name.endswith(_ENDINGS):
-            yield file
+def _images(folder: Path) -> list[Path]:
+    return [file for file in files_in(folder / "anat") if file.name.lower().endswith(_ENDINGS)]
+
+
+def _apart(name: str, images: Mapping[str, Path]) -> str:
+    """Say in a sentence that images lie in different spaces by their names; empty if they do not.
+
+    One in the space of another's suffix (``space-T1w`` beside a raw ``T1w``) lies with it.
+    """
+    spaces = {sequence: entity_of(file, "space-") for sequence, file in images.items()}
+    suffixes = {
+        bids_label(name_of(file).rpartition("_")[2]).casefold()
+        for sequence, file in images.items()
+        if not spaces[sequence]
+    }
+    if len({space for space in spaces.values() if space.casefold() not in suffixes}) < 2:
+        return ""
+    said = joined([f"{images[one].name} in {space or 'its own'}" for one, space in spaces.items()])
+    return f"{name} has images in different spaces ({said}); say which with --image NAME=PATTERN."
