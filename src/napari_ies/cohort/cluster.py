@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import platform
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from napari_ies.cohort.record import read_record
 from napari_ies.cohort.run import CohortReport, check_place, given_up, locked, working_through
 from napari_ies.cohort.tables import write_tables
 from napari_ies.errors import CohortError
@@ -163,21 +165,30 @@ def running_on(
     check_place(folder)
     folder = folder.absolute()
     source = replace(source, checkpoint=source.checkpoint.expanduser().absolute())
+    begun = [CohortReport(case, number, len(cases)) for number, case in enumerate(cases, 1)]
+    asked: dict[str, tuple[Any, CohortReport]] = {}
+    losses: Counter[str] = Counter()
+
+    def submitted(report: CohortReport) -> Any:
+        job = (_work, source, report, settings, folder, sentence_of)
+        future = client.submit(*job, pure=False)
+        asked[future.key] = (future, report)
+        return future
+
     with locked(folder):
-        begun = [CohortReport(case, number, len(cases)) for number, case in enumerate(cases, 1)]
-        futures = [
-            client.submit(_work, source, report, settings, folder, sentence_of, pure=False)
-            for report in begun
-        ]
-        asked = {future.key: report for future, report in zip(futures, begun, strict=True)}
         try:
-            for future in as_completed(futures):
+            ended = as_completed([submitted(report) for report in begun])
+            for future in ended:
+                _, report = asked.pop(future.key)
                 try:
                     report = future.result()
-                except KilledWorker as error:
-                    times = error.allowed_failures + 1
-                    sentence = _LOST.format(times=f"{times} time{'s' * (times > 1)}")
-                    report = given_up(asked[future.key], folder, sentence)
+                except KilledWorker:
+                    losses[report.case.name] += 1
+                    # Those that only waited for the lost worker's turn are given up with its own.
+                    if not _was_begun(folder, report.case) and losses[report.case.name] <= _AGAIN:
+                        ended.add(submitted(report))
+                        continue
+                    report = given_up(report, folder, _LOST)
                 future.release()  # or it would be done again if its worker is lost later
                 yield report
         except CancelledError as error:
@@ -186,14 +197,21 @@ def running_on(
                 "run goes on where it was."
             ) from error
         finally:
-            client.cancel(futures)
+            client.cancel([future for future, _ in asked.values()])
         write_tables(folder, cases)
 
 
+_AGAIN = 3
+"""How often a case is tried again that was given up without having been begun."""
 _LOST = (
-    "The worker that did it was lost, {times} in a row, as when memory runs out; give the same "
+    "The workers that did it were lost, one after another, as when memory runs out; give the same "
     "command again with fewer workers or with --memory-gib."
 )
+
+
+def _was_begun(folder: Path, case: CohortCase) -> bool:
+    record = read_record(folder, case)
+    return record is not None and record.state == "running"
 
 
 def _work(
