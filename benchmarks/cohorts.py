@@ -191,9 +191,9 @@ def rates(
 
 
 def _loaded(source: NetworkSource) -> None:
-    from napari_ies.cohort.cluster import _network
+    from napari_ies.cohort.cluster import network_of_worker
 
-    _network(source)
+    network_of_worker(source)
 
 
 def _keyed(

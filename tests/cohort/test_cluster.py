@@ -47,14 +47,14 @@ def test_a_lost_worker_costs_nothing_but_time(twelve, tmp_path, monkeypatch, for
         *("--input-prefixes", "flair.nii.gz", "t1.nii.gz", "--method", "smoothgrad"),
         *("--device", "cpu", "--samples", 2, "--out"),
     )
-    follow, divide, lost, seen = many._followed, cluster.on_this_machine, [], []
+    follow, divide, lost, seen = many.followed, cluster.on_this_machine, [], []
 
     def with_cards(source, *more):
         source, settings = divide(source, *more)
         return replace(source, cards=("3", "5")), settings
 
     def looked_at():
-        loads = cluster._network.cache_info()
+        loads = cluster.network_of_worker.cache_info()
         card = os.environ.get("CUDA_VISIBLE_DEVICES")
         return card, loads.misses, loads.hits, torch.get_num_threads()
 
@@ -70,7 +70,7 @@ def test_a_lost_worker_costs_nothing_but_time(twelve, tmp_path, monkeypatch, for
             yield followed
 
     with monkeypatch.context() as patch:
-        patch.setattr(many, "_followed", losing)
+        patch.setattr(many, "followed", losing)
         patch.setattr(cluster, "on_this_machine", with_cards)
         clustered = run(*asked, tmp_path / "cluster", "--workers", 2)
     assert lost
@@ -139,11 +139,14 @@ def test_a_worker_knows_a_network_that_is_not_the_one_that_is_meant(twelve, tmp_
     copy = shutil.copy(twelve.checkpoint, tmp_path)
     shutil.copy(twelve.checkpoint.with_suffix(".profile.json"), tmp_path)
     here = replace(source, checkpoint=tmp_path / twelve.checkpoint.name)
-    assert cluster._work(here, report, settings, tmp_path, str).sentence == "it is not looked at"
+    assert (
+        cluster._work(here, report, settings, tmp_path, str, locking=False).sentence
+        == "it is not looked at"
+    )
     torch.save(torch.load(copy, weights_only=True) | {"more": torch.zeros(1)}, copy)
     other = replace(here, key="that of another checkpoint")
     with pytest.raises(CohortError, match="another network or another version"):
-        cluster._work(other, report, settings, tmp_path, str)
+        cluster._work(other, report, settings, tmp_path, str, locking=False)
 
 
 def test_threads_cards_and_memory_are_divided(monkeypatch):

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 import platform
+import threading
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from napari_ies.cohort.jobs.folder_lock import case_locked, locked
 from napari_ies.cohort.record import read_record
-from napari_ies.cohort.run import CohortReport, check_place, given_up, locked, working_through
+from napari_ies.cohort.run import CohortReport, check_place, given_up, working_through
 from napari_ies.cohort.tables import write_tables
 from napari_ies.errors import CohortError
 from napari_ies.free_memory import GIB
@@ -93,7 +95,11 @@ def workers_of(count: int, scheduler: str | None) -> Iterator[Any]:
 
 
 def on_this_machine(
-    source: NetworkSource, settings: CohortSettings, device: torch.device, workers: int
+    source: NetworkSource,
+    settings: CohortSettings,
+    device: torch.device,
+    workers: int,
+    threads: int | None = None,
 ) -> tuple[NetworkSource, CohortSettings]:
     """Divide CPU threads, graphics cards and memory among so many workers on this machine.
 
@@ -105,18 +111,23 @@ def on_this_machine(
         Where the network was loaded here.
     workers
         Their number.
+    threads
+        Of the CPU for all workers together; None for all there are.
     """
     cards = visible_cards() if source.device in ("auto", "cuda") and device.type == "cuda" else ()
     if settings.memory_gib is None:
         sharing = -(-workers // max(len(cards), 1))
         settings = replace(settings, memory_gib=memory_limit(device) / GIB / sharing)
-    return replace(source, threads=threads_of(workers), cards=cards), settings
+    return replace(source, threads=threads_of(workers, threads), cards=cards), settings
 
 
-def threads_of(workers: int) -> int:
-    """Return how many CPU threads each of so many workers on this machine has."""
+def threads_of(workers: int, threads: int | None = None) -> int:
+    """Return how many CPU threads each of so many workers on this machine has.
+
+    All have so many together, or as many as there are.
+    """
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    return max((available or os.cpu_count() or 1) // workers, 1)
+    return max((threads or available or os.cpu_count() or 1) // workers, 1)
 
 
 def visible_cards() -> tuple[str, ...]:
@@ -144,6 +155,8 @@ def running_on(
     settings: CohortSettings,
     folder: Path,
     sentence_of: Callable[[BaseException], str] = str,
+    *,
+    alone: bool = True,
 ) -> Iterator[CohortReport]:
     """Work through cases on a cluster; see :func:`~napari_ies.cohort.run.running`.
 
@@ -153,7 +166,7 @@ def running_on(
         Of the cluster; its workers see the files under the same paths.
     source
         The network.
-    cases, settings, folder, sentence_of
+    cases, settings, folder, sentence_of, alone
         See there.
 
     Yields
@@ -171,11 +184,11 @@ def running_on(
 
     def submitted(report: CohortReport) -> Any:
         job = (_work, source, report, settings, folder, sentence_of)
-        future = client.submit(*job, pure=False)
+        future = client.submit(*job, locking=alone, pure=False)
         asked[future.key] = (future, report)
         return future
 
-    with locked(folder):
+    with locked(folder, cases, alone=alone):
         try:
             ended = as_completed([submitted(report) for report in begun])
             for future in ended:
@@ -198,7 +211,8 @@ def running_on(
             ) from error
         finally:
             client.cancel([future for future, _ in asked.values()])
-        write_tables(folder, cases)
+        if alone:
+            write_tables(folder, cases)
 
 
 _AGAIN = 3
@@ -220,22 +234,29 @@ def _work(
     settings: CohortSettings,
     folder: Path,
     sentence_of: Callable[[BaseException], str],
+    *,
+    locking: bool,
 ) -> CohortReport:
     """Do one case in a worker; return its last report."""
-    model = _network(source)
-    if settings.key(model) != source.key:
-        raise CohortError(
-            f"A worker on {platform.node()} has another network or another version of napari-ies "
-            "than this command; the checkpoint, what lies beside it and the installation must be "
-            "the same for all."
-        )
-    for step in working_through(model, report, settings, folder, sentence_of):
-        report = step
+    # A worker that was started with several threads would share one network among them.
+    with _ONE_CASE, case_locked(folder, report.case) if locking else nullcontext():
+        model = network_of_worker(source)
+        if settings.key(model) != source.key:
+            raise CohortError(
+                f"A worker on {platform.node()} has another network or another version of "
+                "napari-ies than this command; the checkpoint, what lies beside it and the "
+                "installation must be the same for all."
+            )
+        for step in working_through(model, report, settings, folder, sentence_of):
+            report = step
     return report
 
 
+_ONE_CASE = threading.Lock()
+
+
 @lru_cache(maxsize=1)
-def _network(source: NetworkSource) -> SegmentationModel:
+def network_of_worker(source: NetworkSource) -> SegmentationModel:
     """Load the network of this worker, on a graphics card of its own where there are several."""
     import torch
 
