@@ -79,6 +79,37 @@ def frozen_once_more() -> list[bool]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def napari_repeats_less() -> Iterator[None]:
+    """What napari does again and again for each window and layer, and no test looks at.
+
+    It writes all its own settings to disk at each change of one, fills its welcome screen, which
+    is hidden, for each of a few hundred shortcuts, and reads the signature of every callback that
+    it connects or disconnects. That was a tenth of a window's time.
+    """
+    from napari._qt.widgets.qt_welcome import QtWelcomeWidget
+    from napari.settings import NapariSettings
+    from napari.utils.events.event import EventEmitter
+
+    check, known = EventEmitter._check_signature, {}
+
+    def takes_an_event(callback: Any) -> bool:
+        function = getattr(callback, "__func__", callback)
+        code = getattr(function, "__code__", None)
+        if code is None or hasattr(function, "__wrapped__"):
+            return check(callback)
+        key = code, function is callback
+        if key not in known:
+            known[key] = check(callback)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(NapariSettings, "_maybe_save", lambda _: None)
+        patched.setattr(QtWelcomeWidget, "refresh", lambda *_: None, raising=False)
+        patched.setattr(EventEmitter, "_check_signature", staticmethod(takes_an_event))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def nobody_is_watching() -> Iterator[None]:
     """Computations make no way for a window that nobody uses, and are asked often if done.
 
