@@ -101,7 +101,9 @@ class RowsView(QTableView):
             self.opened.emit(int(self._rows.listing.listed[place]))
 
     def _on_current(self) -> None:
-        self._current = self.selected_number or self._current
+        number = self.selected_number
+        if number is not None:
+            self._current = number
 
     def _on_reset(self) -> None:
         """Keep the row that was selected, wherever it is listed now."""

@@ -61,6 +61,8 @@ class Preparing(Feature):
         self._segmented: ref[Reading] | None = None
         self._chosen: dict[str, str] = {}
         self._restored: Restored | None = None
+        self._brought: set[str] = set()
+        """The keys of the images that the session opened last brought here."""
         self.images.file_chosen.connect(self.open_image)
         self.images.changed.connect(self.refresh)
         self.checkpoint.chosen.connect(self.load_checkpoint)
@@ -231,10 +233,17 @@ class Preparing(Feature):
         return key
 
     def _on_restored(self, restored: Restored) -> None:
-        """Show what a saved session had open, each file once, and set the forms as they were."""
+        """Show what a saved session had open, each file once, and set the forms as they were.
+
+        The images that the session before it brought go: who reads one case after another would
+        have all of them in memory.
+        """
         self._restored = restored
+        before, there = self._brought, {key_of(layer) for layer in self.scene.images()}
         self.images.set_sequences(restored.sequences)
         keys = {s: self._shown(layer) for s, layer in reversed([*restored.images.items()])}
+        self._brought = {key for key in keys.values() if key in before or key not in there}
+        self.scene.remove(*(before - self._brought))
         reference = None if restored.reference is None else self._shown(restored.reference)
         self.offer_layers()
         for sequence, key in keys.items():
