@@ -91,12 +91,15 @@ def test_the_selected_lesion_stays_selected_and_enter_opens_it(qtbot):
     assert opened == [5, int(listed.lesions.listed[3])]
 
 
-def test_tooltips_give_every_reason_and_text_is_shown_letter_by_letter(qtbot):
+def test_tooltips_give_every_reason_letter_by_letter(qtbot):
     found = report()
-    lesions = (replace(found.lesions[0], subject="<b>x</b>"), *found.lesions[1:])
+    suspicion = replace(found.lesions[0].suspicion, reasons=("<b>much</b>", "more"))
+    lesions = (replace(found.lesions[0], suspicion=suspicion), *found.lesions[1:])
     model = ListedRows()
     model.show(cohort(replace(found, lesions=lesions)).lesions)
-    reason = found.lesions[0].suspicion.reasons[0]
-    assert model.index(0, 0).data(Qt.ItemDataRole.ToolTipRole) == reason
-    assert model.index(0, 1).data() == "sub-<b>x</b>_ses-1"
-    assert "High" in model.index(0, 5).data(Qt.ItemDataRole.ToolTipRole)
+    tip = model.index(0, 0).data(Qt.ItemDataRole.ToolTipRole)
+    assert "&lt;b&gt;much&lt;/b&gt;\nmore" in tip
+    assert model.index(0, 0).data() == {"outside": "little inside"}.get(
+        suspicion.kinds[0], suspicion.kinds[0]
+    )
+    assert "Highest" in model.index(0, 5).data(Qt.ItemDataRole.ToolTipRole)

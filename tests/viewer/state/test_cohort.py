@@ -25,8 +25,9 @@ ASKED = [
 def test_what_is_asked_for_is_listed_the_suspicious_first(wanted, fits):
     listed = cohort()
     listed.ask_for(wanted)
-    expected = [one for one in report().lesions if fits(one)]
-    assert [listed.lesions.row(place) for place in range(len(listed.lesions))] == expected
+    expected = [(one.case, one.lesion) for one in report().lesions if fits(one)]
+    rows = [listed.lesions.row(place) for place in range(len(listed.lesions))]
+    assert [(one.case, one.lesion) for one in rows] == expected
 
 
 def test_what_is_known_of_all_of_it():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -51,7 +52,7 @@ def test_sorted_as_by_hand_with_what_has_no_value_last(column, descending):
     listed = listing.listed[: len(known)].tolist()
     assert all(
         one < other
-        for one, other in zip(listed, listed[1:], strict=False)
+        for one, other in itertools.pairwise(listed)
         if every[one][column] == every[other][column]
     )
 

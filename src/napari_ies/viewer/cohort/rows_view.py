@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 from napari_ies.viewer.panel.availability import describe
 
 if TYPE_CHECKING:
+    from qtpy.QtCore import QModelIndex
     from qtpy.QtGui import QKeyEvent
 
     from napari_ies.viewer.cohort.rows import ListedRows
@@ -100,10 +101,9 @@ class RowsView(QTableView):
         if self._rows.listing is not None:
             self.opened.emit(int(self._rows.listing.listed[place]))
 
-    def _on_current(self) -> None:
-        number = self.selected_number
-        if number is not None:
-            self._current = number
+    def _on_current(self, current: QModelIndex) -> None:
+        if current.isValid() and self._rows.listing is not None:
+            self._current = int(self._rows.listing.listed[current.row()])
 
     def _on_reset(self) -> None:
         """Keep the row that was selected, wherever it is listed now."""

@@ -239,11 +239,11 @@ class Preparing(Feature):
         have all of them in memory.
         """
         self._restored = restored
+        self._let_go(restored)
         before, there = self._brought, {key_of(layer) for layer in self.scene.images()}
         self.images.set_sequences(restored.sequences)
         keys = {s: self._shown(layer) for s, layer in reversed([*restored.images.items()])}
         self._brought = {key for key in keys.values() if key in before or key not in there}
-        self.scene.remove(*(before - self._brought))
         reference = None if restored.reference is None else self._shown(restored.reference)
         self.offer_layers()
         for sequence, key in keys.items():
@@ -252,10 +252,18 @@ class Preparing(Feature):
             self.segmentation.choose_mask(reference)
         self._restore_settings(restored)
 
+    def _let_go(self, restored: Restored) -> None:
+        """Remove what the session before brought, before others of the same names come."""
+        paths = [_path_of(layer) for layer in restored.images.values()]
+        find = self.scene.find
+        self.scene.remove(
+            *(key for key in self._brought if not any(_shows(find(key), path) for path in paths))
+        )
+
     def _shown(self, layer_data: LayerDataTuple) -> str:
         """Return the key of a layer that shows the same file, added if there is none."""
-        scene, (_, arguments, kind) = self.scene, layer_data
-        path = Path(arguments["metadata"][METADATA_KEY]["path"])
+        scene, (_, _, kind) = self.scene, layer_data
+        path = _path_of(layer_data)
         for layer in scene.images() if kind == "image" else scene.masks():
             if _shows(layer, path):
                 return key_of(layer)
@@ -314,6 +322,11 @@ class Preparing(Feature):
         if self._is_lacking(loaded):
             self._give_network()
         self.refresh()
+
+
+def _path_of(layer_data: LayerDataTuple) -> Path:
+    """Return the file that a layer was read from."""
+    return Path(layer_data[1]["metadata"][METADATA_KEY]["path"])
 
 
 def _shows(layer: Any, path: Path) -> bool:
