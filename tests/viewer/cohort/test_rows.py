@@ -81,6 +81,9 @@ def test_the_selected_lesion_stays_selected_and_enter_opens_it(qtbot):
     assert model.index(place, 1).data() == listed.lesions.rows[5].case
     listed.ask_for(Wanted(text="nothing of the kind"))
     assert view.selected_number is None
+    other = next(one.case for one in listed.lesions.rows if one.case != listed.lesions.rows[5].case)
+    listed.ask_for(Wanted(case=other))
+    assert view.selected_number == int(listed.lesions.listed[0]) != 5
     listed.ask_for(Wanted())
     assert view.selected_number == 5
     qtbot.keyClick(view, Qt.Key.Key_Enter)

@@ -106,8 +106,12 @@ class RowsView(QTableView):
             self._current = int(self._rows.listing.listed[current.row()])
 
     def _on_reset(self) -> None:
-        """Keep the row that was selected, wherever it is listed now."""
-        self.select_number(self._current)
+        """Keep the row that was selected, wherever it is listed now; else offer the first."""
+        kept, listing = self._current, self._rows.listing
+        self.select_number(kept)
+        if kept is not None and listing is not None and self.selected_number is None:
+            self.select_number(int(listing.listed[0]) if len(listing) else None)
+            self._current = kept  # selected again once it is listed again
 
     def _style(self) -> None:
         # napari's theme pads headers so widely that titles would not fit.
