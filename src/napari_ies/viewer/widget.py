@@ -34,6 +34,8 @@ FEATURES = (
     "planes.part:Planes",
     "lesions.lesion_list:LesionList",
     "readout.part:Readout",
+    "predicting.predicting:Predicting",
+    "context.part:ContextCurve",
     "figure.figure_making:FigureMaking",
     "regions.regions:Regions",
     "help.guidance:Guidance",

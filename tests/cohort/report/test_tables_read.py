@@ -76,7 +76,10 @@ def results(maps, tmp_path):
 def said(lesions):
     """What is said of each lesion; the file is known where maps are read only."""
     return [
-        (one.case, one.lesion, one.match, one.volume_mm3, one.title, one.values, one.suspicion)
+        (
+            *(one.case, one.lesion, one.match, one.volume_mm3, one.max_probability),
+            *(one.title, one.values, one.suspicion),
+        )
         for one in lesions
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.cohort.report.suspicion import FEWEST, Suspicion, Usual, suspicion_of, usual_of
@@ -12,7 +12,7 @@ from napari_ies.patient.identity import Identity
 from napari_ies.progress import Progress, to_its_end
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -46,6 +46,8 @@ class ReportLesion:
     suspicion: Suspicion
     file: str
     """Its table of measures, as a path in the folder of results."""
+    probability_fp: float = float("nan")
+    """That it is a false positive, by a model of errors; NaN where none was asked."""
 
     @property
     def case(self) -> str:
@@ -83,7 +85,10 @@ class Report:
 
 
 def report_of_progressively(
-    rows: pd.DataFrame, cases: pd.DataFrame | None = None, most: int = MOST_LESIONS
+    rows: pd.DataFrame,
+    cases: pd.DataFrame | None = None,
+    most: int = MOST_LESIONS,
+    errors: Mapping[str, float] | None = None,
 ) -> Iterator[Progress[Report]]:
     """Make a report of what was measured.
 
@@ -95,6 +100,9 @@ def report_of_progressively(
         The cohort's table of cases, if there is one: cases without a map are taken from it, too.
     most
         How many lesions are on the page, the most suspicious ones; cases are all there.
+    errors
+        How probably a lesion is a false positive, by the table of measures of its map: see
+        :func:`~napari_ies.cohort.qa.applying.probabilities_in`.
 
     Yields
     ------
@@ -110,7 +118,10 @@ def report_of_progressively(
         own.setdefault(tuple(record[name] for name in WHO), []).append(record)
     lesions = []
     for number, its in enumerate(own.values()):
-        lesions.append(_lesion(preferred_map(its), usual))
+        # One of its maps is of the kind that a model is about, and not always the one shown.
+        guesses = [errors[one["file"]] for one in its if one["file"] in errors] if errors else []
+        guess = guesses[0] if guesses else float("nan")
+        lesions.append(replace(_lesion(preferred_map(its), usual), probability_fp=guess))
         if number % _TOGETHER == 0:
             yield Progress("Comparing the maps", number, len(own), "lesions")
     lesions.sort(key=lambda one: (-one.suspicion.weight, one.subject, one.visit, one.lesion))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
+from napari_ies.cohort.qa.applying import probabilities_in
 from napari_ies.cohort.report.content import HEADINGS, MOST_LESIONS, ReportLesion, report_of
 from napari_ies.cohort.report.images import Images
 from napari_ies.cohort.report.pictures import budget_for, picture_of
@@ -74,7 +75,7 @@ def write_report_progressively(
     """
     page = folder / NAME if out is None else out
     yield Progress("Reading the maps' tables", 0, 0, "")
-    report = report_of(lesion_rows(folder), _cases(folder), most)
+    report = report_of(lesion_rows(folder), _cases(folder), most, probabilities_in(folder))
     prepare(page.parent, [page.name], overwrite=True)
     # In the order of the cases, so that the images of each are read once.
     order = sorted(report.lesions, key=lambda one: one.file)
@@ -130,6 +131,7 @@ def rendered(
         pictures=pictures,
         counted=_counted,
         notes=list(missing),
+        guessed=any(one.probability_fp == one.probability_fp for one in report.lesions),
         more=[name for name in MORE if name in shown],
         matches=_matches(report.lesions),
         suspicious=sum(1 for one in report.lesions if one.suspicion.reasons),
