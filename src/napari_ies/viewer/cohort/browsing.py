@@ -90,7 +90,7 @@ class CohortBrowsing(Feature):
         if self._images is None:
             from napari_ies.cohort.report.images import Images
 
-            self._images = Images(cohort.image_folders)
+            self._images = Images(cohort.image_folders, cohort.folder)
         loaded = self.state.model
         path = None if loaded is None else loaded.model.path
         networks = {} if loaded is None or path is None else {loaded.model.sha256: path}
