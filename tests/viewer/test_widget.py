@@ -470,7 +470,7 @@ def every_control_is_named_explained_seen_and_in_its_place(hands):
     # Tabs and buttons stand in the order of the features.
     tabs = hands.panel.tabs
     names = [tabs.tabText(number) for number in range(tabs.count())]
-    assert names == ["Saliency", "Readout", "Regions", "Compare", "View"]
+    assert names == ["Saliency", "Readout", "Context", "Regions", "Compare", "View"]
     buttons = {button.text(): button for button in hands.panel.findChildren(QPushButton)}
     for row in (["Session…", "Figure…", "Help", "Save…"], ["3 planes", "Crosshair", "3-D"]):
         places = [buttons[text].mapTo(hands.panel, buttons[text].rect().center()) for text in row]

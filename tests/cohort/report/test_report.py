@@ -170,7 +170,7 @@ def test_images_that_are_not_there_leave_the_numbers(cohort, tmp_path):
     text = write_report(folder, tmp_path / "page.html").read_text(encoding="utf-8")
     assert text.count("<article ") == 2 * len(MATCH)
     assert "6 lesions without a picture" in text
-    assert "say where it is" in text
+    assert "say in which folder they lie now" in text
 
 
 def test_images_of_another_content_are_not_taken(cohort, tmp_path):
