@@ -82,7 +82,7 @@ def step_words(context: Context, step: int) -> str:
 def ends(context: Context) -> tuple[float, float]:
     """Return where the axis of distances ends, in mm, with room for the first and last point."""
     growth, known = context.request.growth, context.distance_mm
-    reach = growth.steps * growth.step_mm
+    reach = growth.steps * growth.step_mm or growth.step_mm
     if growth.dilations:
         size = float(known[1]) if len(known) > 1 else 1.0
         reach = growth.dilations * size
