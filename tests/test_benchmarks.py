@@ -225,3 +225,10 @@ def test_what_many_scans_cost_is_reckoned_as_by_hand():
         "210 days",
     ]
     assert len(table().splitlines()) == 5
+
+
+def test_the_page_has_the_table_that_is_reckoned(request):
+    from benchmarks.reckoned import table
+
+    page = (request.config.rootpath / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert table() in page
