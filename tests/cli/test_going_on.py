@@ -170,7 +170,7 @@ def test_killed_for_good_it_goes_on_and_leaves_nothing_behind(small, tmp_path):
 def test_neither_masks_nor_maps_of_lesions_are_kept(
     small, tmp_path, monkeypatch, settings, at_most
 ):
-    """Those of one lesion are there at a time and those that are written, however many there are."""
+    """Those of one lesion are there at a time, and those being written, however many there are."""
     run("segment", *small.arguments, "--out", tmp_path)
     labels = next(tmp_path.rglob("*dseg.nii.gz"))
     lesions = int(load_segmentation(labels).labels.max())
