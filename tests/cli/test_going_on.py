@@ -149,13 +149,14 @@ def test_killed_for_good_it_goes_on_and_leaves_nothing_behind(small, tmp_path, f
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "at_most"),
-    # Of SmoothGrad there is also the running map that the finished one follows.
-    [(("--method", "gradcam++"), 1), (("--samples", 1, "--memory-gib", 1e-6), 2)],
+    # One is written while the next one is made; of SmoothGrad there is also the running map that
+    # the finished one follows.
+    [(("--method", "gradcam++"), 2), (("--samples", 1, "--memory-gib", 1e-6), 3)],
 )
 def test_neither_masks_nor_maps_of_lesions_are_kept(
     small, tmp_path, monkeypatch, settings, at_most
 ):
-    """Those of one lesion are there at a time, however many are explained."""
+    """Those of one lesion are there at a time, and those being written, however many there are."""
     run("segment", *small.arguments, "--out", tmp_path)
     labels = next(tmp_path.rglob("*dseg.nii.gz"))
     lesions = int(load_segmentation(labels).labels.max())
