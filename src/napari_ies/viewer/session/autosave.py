@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from napari_ies.viewer.session.opening import known_curves, known_maps
 from napari_ies.viewer.session.saving import Found, Recording, Snapshot
 from napari_ies.viewer.state.event import Event
-from napari_ies.viewer.state.reading import model_key
 from napari_ies.viewer.work.lane import Errand
 
 if TYPE_CHECKING:
@@ -146,12 +145,9 @@ class Autosave:
 
     def _snapshot(self, reading: Reading) -> Snapshot:
         state = self._state
-        models = {model_key(reading.model): reading.model}
-        if state.model is not None:
-            models[model_key(state.model.model)] = state.model.model
         return Snapshot(
-            answers=tuple((answer, models.get(answer.model_key)) for answer in state.answers),
-            curves=tuple((curve, models.get(curve.model_key)) for curve in state.curves),
+            answers=tuple((answer, state.network(answer.model_key)) for answer in state.answers),
+            curves=tuple((curve, state.network(curve.model_key)) for curve in state.curves),
             regions={name: region.mask for name, region in reading.regions.items()},
             notes=dict(reading.notes),
             request=state.request,
