@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 FOLDER = "cohort"
 """In the folder of results: what belongs to no case alone."""
 _CASES = "cases"
+NETWORK = "network"
+"""What the checkpoint is called among the places of a record."""
 
 
 class CaseRecord(BaseModel):
@@ -31,7 +33,7 @@ class CaseRecord(BaseModel):
     inputs: dict[str, str]
     """SHA-256 of each of the case's files, by what it is; empty where one could not be read."""
     places: dict[str, str] = {}
-    """Where each of them was: its images are looked for there, and known by their content."""
+    """Where they were, and the checkpoint: looked for there later, and known by their content."""
     segmentation: str
     """:meth:`~napari_ies.cohort.settings.CohortSettings.segmentation_key`"""
     key: str

@@ -14,6 +14,7 @@ from napari_ies.cohort.jobs.folder_lock import RUN, locked
 from napari_ies.cohort.one_case import working_on
 from napari_ies.cohort.record import (
     FOLDER,
+    NETWORK,
     CaseRecord,
     hashes,
     is_done,
@@ -143,7 +144,7 @@ def working_through(
     begun = CaseRecord(
         state="running",
         inputs=inputs,
-        places={what: str(path.absolute()) for what, path in case.files.items()},
+        places=_places(case, model),
         segmentation=segmentation,
         key=key,
         noise_version=settings.noise_version,
@@ -176,6 +177,12 @@ def working_through(
         end = replace(report, outcome="failed", sentence=sentence)
     write_record(folder, case, begun.model_copy(update=update))
     yield end
+
+
+def _places(case: CohortCase, model: SegmentationModel) -> dict[str, str]:
+    """Return where a case's files and the network's lie, by what they are."""
+    network = {} if model.path is None else {NETWORK: model.path}
+    return {what: str(path.absolute()) for what, path in {**case.files, **network}.items()}
 
 
 def given_up(report: CohortReport, folder: Path, sentence: str) -> CohortReport:
