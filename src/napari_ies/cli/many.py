@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from napari_ies.printable import counted
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
@@ -140,10 +142,13 @@ def settings_of(
     """Make the settings of a run from options."""
     from napari_ies.cohort.row.explaining import class_index
     from napari_ies.cohort.settings import CohortSettings
+    from napari_ies.saliency.gradcam import layer_named
     from napari_ies.saliency.request import SaliencyRequest
 
     with refusing():
         shared = {**shared, "class_index": class_index(class_name, model.profile)}
+        if shared["layer"] is not None:
+            layer_named(model.network, shared["layer"])
         # Grad-CAM++ adds no noise: its maps stay what they are, whatever the noise of others.
         own: dict[str, dict[str, Any]] = {"smoothgrad": {"noise_version": noise_version}}
         requests = [
@@ -151,7 +156,7 @@ def settings_of(
             for method in methods
             for way in (aggregations if method == "smoothgrad" else ("mean",))
         ]
-        suffix = "" if claimed in (None, "unet-") else f"_{claimed}"
+        suffix = "" if claimed is None else f"_{claimed}"  # as ies_maxpool_nets.py
         return CohortSettings(
             requests=tuple(requests),
             selection=selection,
@@ -201,6 +206,8 @@ def rehearse(
     from napari_ies.duration import about
 
     folder = out.expanduser()
+    with refusing():
+        _check_possible(folder, cases, settings)
     left = left_to_do(model, cases, settings, folder)
     todo = {case.name for case in left}
     for case in cases:
@@ -212,7 +219,7 @@ def rehearse(
         f"{one.method} {one.aggregation}" if one.is_smoothgrad else one.method
         for one in settings.requests
     )
-    terminal.show(f"{len(cases)} cases, {len(left)} to do; maps of each lesion: {maps}")
+    terminal.show(f"{counted(len(cases), 'case')}, {len(left)} to do; maps of each lesion: {maps}")
     expected = sampled(model, left, settings) if left else None
     if expected is not None:
         mebibytes = expected.disk_bytes / MEBI
@@ -243,8 +250,8 @@ def work_through(
     from napari_ies.cohort.run import LOG, check_place, running
     from napari_ies.cohort.tables import CASES, LESIONS
 
-    folder = out.expanduser()
     with refusing():
+        _check_possible(folder := out.expanduser(), cases, settings)
         check_place(folder)
     counts = {"done": 0, "there already": 0, "failed": 0}
     lesions = 0
@@ -267,10 +274,23 @@ def work_through(
             terminal.note(line)
     told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
     terminal.show(
-        f"{len(cases)} cases ({told}), {lesions} lesions explained; tables: "
+        f"{counted(len(cases), 'case')} ({told}), {lesions} lesions explained; tables: "
         f"{folder / FOLDER / CASES} and {folder / FOLDER / LESIONS}"
     )
     return counts["failed"]
+
+
+def _check_possible(folder: Path, cases: Sequence[CohortCase], settings: CohortSettings) -> None:
+    """Refuse what no case can do, and a folder that cannot be used; nothing is written."""
+    from napari_ies.cohort.record import refuse_other_noise
+    from napari_ies.errors import ResultsError
+
+    settings.selection.check_references(case.reference is not None for case in cases)
+    above = next((one for one in (folder, *folder.absolute().parents) if one.exists()), folder)
+    if not above.is_dir():
+        raise ResultsError(f"{folder} cannot be a folder: {above} is a file; choose another one.")
+    if not settings.overwrite:
+        refuse_other_noise(folder, cases, settings.noise_version)
 
 
 def _followed(

@@ -156,7 +156,7 @@ def working_through(
     write_record(folder, case, begun)
     try:
         result = None
-        for step in working_on(model, case, settings, folder):
+        for step in working_on(model, case, settings, folder, earlier):
             result = step.result
             yield replace(report, step=step.with_result(None))
         assert result is not None  # noqa: S101 - the last report has it

@@ -263,6 +263,14 @@ def cohort(
         bool,
         typer.Option("--dry-run", help="Say what would be done, how long, and how much disk."),
     ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Replace also what other commands wrote, what was changed since, and maps of "
+            "other noise (--noise-version).",
+        ),
+    ] = False,
     debug: options.Debug = False,
 ) -> None:
     """Segment and explain many patients, and put all that is measured into two tables.
@@ -330,6 +338,7 @@ def cohort(
             memory_gib=memory_gib,
             layout=layout,
             claimed=model,
+            overwrite=overwrite,
         )
         cases = many.cases_of(where, network)
         if dry_run:

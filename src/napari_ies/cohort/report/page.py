@@ -15,6 +15,7 @@ from napari_ies.cohort.report.images import Images
 from napari_ies.cohort.report.pictures import budget_for, picture_of
 from napari_ies.cohort.report.suspicion import FAR, UNCERTAIN
 from napari_ies.cohort.statistics.rows import lesion_rows
+from napari_ies.printable import counted
 from napari_ies.progress import Progress, to_its_end
 from napari_ies.results.storage.tables import read_table
 from napari_ies.results.storage.writing import prepare, text_writer, write
@@ -128,7 +129,7 @@ def rendered(
         folder=folder.absolute(),
         images=[place.absolute() for place in images],
         pictures=pictures,
-        counted=_counted,
+        counted=counted,
         notes=list(missing),
         more=[name for name in MORE if name in shown],
         matches=_matches(report.lesions),
@@ -142,10 +143,6 @@ def rendered(
 
 def _matches(lesions: Sequence[ReportLesion]) -> list[str]:
     return sorted({one.match for one in lesions}, key="TP FP FN".find)
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def _number(value: Any, form: str) -> str:
