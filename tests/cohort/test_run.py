@@ -250,7 +250,8 @@ def test_what_others_wrote_or_changed_is_replaced_only_where_that_is_meant(twelv
     out, data = tmp_path / "out", few(twelve, tmp_path, "P04")
     folder = tmp_path / "data" / "P04/ses1"
     images = (f"--image=FLAIR={folder / PREFIXES[0]}", f"--image=T1={folder / PREFIXES[1]}")
-    assert run("segment", twelve.checkpoint, *images, "--threshold", 0.7, "--out", out).exit_code == 0
+    segmented = run("segment", twelve.checkpoint, *images, "--threshold", 0.7, "--out", out)
+    assert segmented.exit_code == 0
     asked = ("cohort", *data, "--method", "gradcam++", "--out", out)
     others = {name: what for name, what in contents(out).items() if name.startswith("sub-")}
 
