@@ -53,6 +53,7 @@ def render() -> None:
     panel.explaining.explain(label)
     wait_until(panel, lambda: panel.state.answers.of(label))
     read_out(viewer, panel)
+    see_context(viewer, panel, label)
     show_planes(viewer, panel)
     compare(viewer, panel, label)
     change(viewer, panel)
@@ -63,6 +64,14 @@ def read_out(viewer: Any, panel: LesionSaliencyWidget) -> None:
     choose_tab(panel, "Readout")
     wait(panel, 3)
     save_picture(viewer, IMAGES / "explained.png")
+
+
+def see_context(viewer: Any, panel: LesionSaliencyWidget, label: int) -> None:
+    choose_tab(panel, "Context")
+    press(panel, "context_compute")
+    wait_until(panel, lambda: panel.state.curves.of(label))
+    wait(panel, 3)
+    save_picture(viewer, IMAGES / "context.png")
 
 
 def show_planes(viewer: Any, panel: LesionSaliencyWidget) -> None:

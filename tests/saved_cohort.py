@@ -17,7 +17,7 @@ from napari_ies.segmentation.lesions import lesion_table
 from napari_ies.segmentation.segmentation import Segmentation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from napari_ies.network.model import SegmentationModel
@@ -51,10 +51,12 @@ def write_cohort(
     requests: tuple[SaliencyRequest, ...] = (SaliencyRequest(n_samples=3, aggregation="max"),),
     *,
     with_files: Callable[[Case], dict[str, Any]] = lambda _: {},
+    lifted: Mapping[int, float] = {},
 ) -> dict[tuple[str, int, str, str], Saliency]:
     """Write patients P0, P1, …; return the maps by patient, lesion, method and aggregation.
 
-    `with_files` may write a case's images, and gives its fields that say where they are.
+    `with_files` may write a case's images, and gives its fields that say where they are; `lifted`
+    is added to the map inside the lesion of a label.
     """
     written = {}
     for patient in range(patients):
@@ -79,6 +81,7 @@ def write_cohort(
         for label in MATCH:
             for request in requests:
                 saliency = _map(case, labels == label, request, generator)
+                saliency.cropped[:, labels == label] += lifted.get(label, 0)
                 save_saliency(folder, saliency, case=case, model=model, lesion=label)
                 key = (case.subject, label, request.method, request.aggregation)
                 written[key] = saliency

@@ -37,6 +37,11 @@ def free_memory() -> int:
     return min(_free_of_system(), _free_of_group())
 
 
+def resident_memory() -> int | None:
+    """Return how many bytes this process holds; None where the system does not say."""
+    return dict(numbers_of(Path("/proc/self/status"))).get("VmRSS")
+
+
 def lacking(needed: float) -> str:
     """Say that so many bytes of memory, which something would take, cannot be had, or nothing.
 

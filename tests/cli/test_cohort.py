@@ -14,7 +14,7 @@ from networks import build
 from synthetic_cohort import PREFIXES, TARGET
 
 from napari_ies.cli import options
-from napari_ies.cli.commands import cohort
+from napari_ies.cli.options import cohort
 
 README = {
     "ies.py": "python {FILENAME}.py --model_checkpoint unet_epoch_31.pth --input_val_paths "

@@ -15,6 +15,7 @@ MANY = {"--input-val-paths", "--method"}
         ("--input_val_paths=a_b --method x y", "--input-val-paths=a_b --method x --method y"),
         ("--num_workers 0 --use_checkpoint", "--num-workers 0 --use-checkpoint"),
         ("--spacing 1 1 2 -h", "--spacing 1 1 2 -h"),
+        ("in --method x y -w b c", "in --method x --method y -w b c"),
         ("--method x --input_val_paths a", "--method x --input-val-paths a"),
     ],
 )

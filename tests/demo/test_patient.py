@@ -35,11 +35,8 @@ def instances(patient):
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_patient_and_another_seed_another():
-    first, again = (synthetic_patient(5, spacing=2.0) for _ in range(2))
-    other = synthetic_patient(6, spacing=2.0)
-    for name in ("flair", "t1", "lesions", "affine"):
-        np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
+def test_another_seed_gives_another_patient():
+    first, other = (synthetic_patient(seed, spacing=2.0) for seed in (5, 6))
     assert (first.lesions & other.lesions).sum() < 0.5 * first.lesions.sum()
     assert ((first.flair > 0) != (other.flair > 0)).sum() > 1000
 
@@ -102,7 +99,8 @@ def test_its_midline_is_found_where_the_template_has_it(patient):
 
 
 @pytest.mark.slow
-def test_files_hold_the_patient(tmp_path, patient):
+def test_files_hold_the_patient_who_is_the_same_for_the_same_seed(tmp_path, patient):
+    """Made anew here, and not the one of the fixture."""
     folder = tmp_path / "new" / "patient"
     files = write_synthetic_patient(folder, seed=0)
     expected = {"FLAIR": patient.flair, "T1": patient.t1, "lesions": patient.lesions}

@@ -10,10 +10,11 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def layers():
-    return {
-        options["name"]: (data, options, kind) for data, options, kind in synthetic_patient_layers()
-    }
+def layers(patient):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("napari_ies.demo.patient.synthetic_patient", lambda: patient)
+        made = synthetic_patient_layers()
+    return {options["name"]: (data, options, kind) for data, options, kind in made}
 
 
 def test_voxels_are_shown_from_head_to_foot_front_to_back_and_right_to_left(layers, patient):

@@ -30,7 +30,9 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from napari_ies.errors import FigureError
 from napari_ies.figures.content import FigureContent
 from napari_ies.figures.drawing import draw_figure
+from napari_ies.figures.scales import scales_of
 from napari_ies.figures.settings import FigureSettings
+from napari_ies.figures.slices import Slicing
 
 # Displayed axes (across, down, along) of each plane.
 PLANES = {"Axial": (0, 1, 2), "Coronal": (1, 0, 2), "Sagittal": (2, 0, 1)}
@@ -219,7 +221,8 @@ def test_the_outline_runs_along_the_edges_of_exactly_the_lesions_voxels():
         drawn = [patch for patch in axes.patches if isinstance(patch, PathPatch)]
         assert drawn
         for patch in drawn:
-            ends = patch.get_path().vertices.reshape(-1, 2, 2)
+            lines = patch.get_path().to_polygons(closed_only=False)
+            ends = np.concatenate([np.stack([one[:-1], one[1:]], axis=1) for one in lines])
             steps = np.array([DISPLAYED_SPACING[along], DISPLAYED_SPACING[down]])
             np.testing.assert_allclose(np.abs(np.diff(ends / steps, axis=1)).sum(axis=2), 1)
             middles = np.rint(2 * (ends / steps).mean(axis=1)).astype(int)
@@ -228,6 +231,81 @@ def test_the_outline_runs_along_the_edges_of_exactly_the_lesions_voxels():
         assert not any(
             isinstance(patch, PathPatch) for patch in picture.axes[plane, "FLAIR", False].patches
         )
+
+
+def test_a_reference_is_dashed_and_outlines_are_as_thin_as_asked():
+    reference = np.zeros(SHAPE, dtype=bool)
+    reference[CENTRE] = True
+    made = dataclasses.replace(content(), reference=reference)
+    settings = dataclasses.replace(WHOLE, outline=True, outline_width=0.35, sequences=("FLAIR",))
+    picture = Picture(made, settings)
+    for plane, (_, down, along) in PLANES.items():
+        patches = picture.axes[plane, "FLAIR", True].patches
+        *_, casing, line = [one for one in patches if isinstance(one, PathPatch)]
+        assert line.get_linewidth() == pytest.approx(0.35)
+        assert (casing.get_linestyle(), line.get_linestyle()) == ("solid", (0, (4.0, 2.5)))
+        (around,) = line.get_path().to_polygons(closed_only=False)
+        row, column = displayed(CENTRE)[down], displayed(CENTRE)[along]
+        corners = {(column + a, row + b) for a in (-0.5, 0.5) for b in (-0.5, 0.5)}
+        steps = (DISPLAYED_SPACING[along], DISPLAYED_SPACING[down])
+        assert {tuple(corner) for corner in np.round(around / steps, 6).tolist()} == corners
+    words = [text.get_text() for axes in picture.figure.axes for text in axes.texts]
+    assert "Reference" in words
+    without = Picture(made, dataclasses.replace(settings, outline_reference=False))
+    assert "Reference" not in [t.get_text() for axes in without.figure.axes for t in axes.texts]
+    with pytest.raises(FigureError, match="reference"):
+        dataclasses.replace(made, reference=reference[1:])
+
+
+def test_a_faint_sequence_has_a_limit_of_its_own_unless_one_is_asked_for():
+    strong, faint = (np.full((2, 16, 8, 20), value, np.float32) for value in (1.0, 1.0))
+    faint[1] *= 0.05  # below a tenth of the limit, where the overlay is clear
+    for cropped, bars in ((strong, 1), (faint, 2)):
+        saliency = dataclasses.replace(content().saliency, cropped=cropped)
+        made = dataclasses.replace(content(), saliency=saliency)
+        for settings, expected in (
+            (WHOLE, 1),
+            (dataclasses.replace(WHOLE, limit=None), bars),
+            (dataclasses.replace(WHOLE, limit=None, limits="shared"), 1),
+        ):
+            scales = scales_of(made, settings, Slicing(made, settings))
+            assert len(scales) == expected
+    assert [
+        scale.limit for scale in scales_of(made, FigureSettings(), Slicing(made, settings))
+    ] == [
+        pytest.approx(1.0),
+        pytest.approx(0.05),
+    ]
+
+
+def test_the_colour_bar_shows_each_colour_over_black_to_white():
+    picture = Picture(content(), WHOLE)
+    bar = picture.figure.axes[len(picture.axes)]
+    (image,) = bar.images
+    assert tuple(image.get_extent()) == (-2, 2, 0, 1)
+    shown = np.asarray(image.get_array())
+    for value in (-1.5, -0.4, 0.0, 0.1, 0.6, 2.0):
+        part = value / 2
+        opacity = 0.9 * np.clip((abs(part) - 0.1) / (0.61 * 0.9), 0, 1)
+        colour = np.array(mpl.colormaps["RdBu_r"](0.5 + 0.5 * 0.88 * part)[:3])
+        column = shown[:, round((value + 2) / 4 * (shown.shape[1] - 1))]
+        np.testing.assert_allclose(column[0], opacity * colour + 1 - opacity, atol=0.03)
+        np.testing.assert_allclose(column[-1], opacity * colour, atol=0.03)
+
+
+def test_letters_name_the_panels_row_by_row():
+    settings = dataclasses.replace(WHOLE, letters=True)
+    picture = Picture(content(), settings)
+    order = sorted(
+        picture.axes.values(), key=lambda one: (-one.get_position().y1, one.get_position().x0)
+    )
+    named = [next(t.get_text() for t in axes.texts if t.get_weight() == "bold") for axes in order]
+    assert named == [*"abcdefghijkl"]
+    assert not any(
+        text.get_weight() == "bold"
+        for axes in Picture(content(), WHOLE).axes.values()
+        for text in axes.texts
+    )
 
 
 @pytest.mark.parametrize(("margin", "length"), [(4.0, 10), (60.0, 20)])

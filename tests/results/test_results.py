@@ -248,13 +248,13 @@ def test_overwriting_leaves_nothing_of_the_former_result(tmp_path, case):
 def test_a_disk_that_fills_up_leaves_no_file(tmp_path, case, monkeypatch):
     written = []
 
-    def save(image, path):
+    def save(path, *content):
         written.append(path)
         Path(path).write_bytes(b"half")
         if len(written) == 3:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("napari_ies.results.storage.images.nib.save", save)
+    monkeypatch.setattr("napari_ies.results.storage.images.write_packed", save)
     with pytest.raises(ResultsError, match="No space left on device"):
         save_saliency(tmp_path, smoothgrad(case), case=case, lesion=3)
     assert len(written) == 3
@@ -262,11 +262,11 @@ def test_a_disk_that_fills_up_leaves_no_file(tmp_path, case, monkeypatch):
 
 
 def test_an_interruption_while_writing_leaves_no_file(tmp_path, case, monkeypatch):
-    def save(image, path):
+    def save(path, *content):
         Path(path).write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("napari_ies.results.storage.images.nib.save", save)
+    monkeypatch.setattr("napari_ies.results.storage.images.write_packed", save)
     with pytest.raises(KeyboardInterrupt):
         save_saliency(tmp_path, smoothgrad(case), case=case, lesion=3)
     assert all_files(tmp_path) == {}

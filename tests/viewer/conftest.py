@@ -237,6 +237,16 @@ class Hands:
         self.wait(lambda: not self.panel.services.work.busy)
         self.settle()
 
+    def afresh(self) -> None:
+        """Show the patient as just segmented, for a next act in the same window: without maps.
+
+        A window takes seconds to make and to fill. Tests that look at different things from the
+        same beginning are acts of one; what an act leaves otherwise, it puts back itself.
+        """
+        self.panel.state.show_reading(self.panel.state.reading)
+        self.panel.features["explaining"].form.samples.setValue(3)
+        self.settle()
+
     def settle(self) -> None:
         """Let happen what was begun, here and on the screen, and what follows from that."""
         from qtpy.QtGui import QGuiApplication

@@ -1,4 +1,8 @@
-"""The panel, driven by mouse and keyboard on a real canvas."""
+"""The panel, driven by mouse and keyboard on a real canvas.
+
+A window takes longer to make than most of what is seen in it: the functions are acts of a few
+tests, each with one window, in an order in which every act finds what it begins with.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,14 @@ both_grids = pytest.mark.parametrize("patient", ["anisotropic", "oblique"], indi
 
 
 @both_grids
-def test_a_click_lands_on_the_lesion_that_is_seen(segmented, patient):
+def test_all_is_seen_where_it_is(segmented, patient, request):
+    a_click_lands_on_the_lesion_that_is_seen(segmented, patient)
+    the_overlay_shows_what_explain_computes_at_the_right_place(segmented, patient)
+    if request.node.callspec.params["patient"] == "oblique":
+        a_click_lands_on_the_lesion_that_is_seen_in_3d(segmented, patient)
+
+
+def a_click_lands_on_the_lesion_that_is_seen(segmented, patient):
     flair = segmented.layer("sub-01_FLAIR")
     for label, centre in patient.centres.items():
         world = segmented.world_of(patient.volumes["FLAIR"], flair, centre)
@@ -30,8 +41,7 @@ def test_a_click_lands_on_the_lesion_that_is_seen(segmented, patient):
     segmented.finish()
 
 
-@pytest.mark.parametrize("patient", ["oblique"], indirect=True)
-def test_a_click_lands_on_the_lesion_that_is_seen_in_3d(segmented, patient):
+def a_click_lands_on_the_lesion_that_is_seen_in_3d(segmented, patient):
     flair = segmented.layer("sub-01_FLAIR")
     segmented.into_space()
     segmented.viewer.scene.camera.angles = (12, 25, 70)
@@ -42,7 +52,25 @@ def test_a_click_lands_on_the_lesion_that_is_seen_in_3d(segmented, patient):
     segmented.finish()
 
 
-def test_a_click_explains_and_selects_everywhere(segmented, patient):
+def test_lesions_and_their_maps_in_one_sitting(hands, segmented, patient, qtbot, monkeypatch):
+    form = segmented.panel.features["explaining"].form
+    background_drags_and_painting_explain_nothing(segmented, patient)
+    cancel_leaves_nothing_half_finished_behind_and_the_newest_click_wins(segmented)
+    form.samples.setValue(3)
+    a_click_explains_and_selects_everywhere(segmented, patient)
+    the_overlay_is_seen_on_the_canvas(segmented, patient)
+    a_computed_map_comes_back_at_once(segmented, monkeypatch)
+    twenty_clicks_leave_no_clutter(segmented)
+    a_row_selects_and_the_slices_move_there(segmented, patient)
+    gradcam_replaces_the_signed_overlays_by_one_that_is_not(segmented)
+    form.set_method("smoothgrad")
+    segmented.afresh()
+    limits_stay_while_the_map_refines(segmented, monkeypatch)
+    open_layers_serve_as_sequences(segmented, hands, patient)
+    closing_the_viewer_in_the_middle_stops_the_work(segmented, qtbot)
+
+
+def a_click_explains_and_selects_everywhere(segmented, patient):
     flair = segmented.layer("sub-01_FLAIR")
     world = segmented.world_of(patient.volumes["FLAIR"], flair, patient.centres[2])
     segmented.go(world)
@@ -60,8 +88,7 @@ def test_a_click_explains_and_selects_everywhere(segmented, patient):
     assert "mean" in cells, " / ".join(map(str, cells))
 
 
-@both_grids
-def test_the_overlay_shows_what_explain_computes_at_the_right_place(segmented, patient):
+def the_overlay_shows_what_explain_computes_at_the_right_place(segmented, patient):
     segmented.panel.explaining.explain(2)
     segmented.wait(lambda: segmented.answered(2))
     reading = segmented.panel.state.reading
@@ -81,7 +108,7 @@ def test_the_overlay_shows_what_explain_computes_at_the_right_place(segmented, p
     assert abs(expected[(0, x, y, z)]) > 0
 
 
-def test_the_overlay_is_seen_on_the_canvas(segmented, patient):
+def the_overlay_is_seen_on_the_canvas(segmented, patient):
     flair = segmented.layer("sub-01_FLAIR")
     world = segmented.world_of(patient.volumes["FLAIR"], flair, patient.centres[2])
     segmented.go(world)
@@ -105,9 +132,11 @@ def test_the_overlay_is_seen_on_the_canvas(segmented, patient):
     segmented.layer("Lesion 2 · SmoothGrad mean · T1").visible = True
     red, green, blue = colour()
     assert blue > red + 40
+    segmented.layer("Lesion 2 · SmoothGrad mean · FLAIR").visible = True
+    segmented.layer("Lesion 2 · SmoothGrad mean · T1").visible = False
 
 
-def test_background_drags_and_painting_explain_nothing(segmented, patient):
+def background_drags_and_painting_explain_nothing(segmented, patient):
     flair = segmented.layer("sub-01_FLAIR")
     background = segmented.world_of(patient.volumes["FLAIR"], flair, patient.background)
     segmented.go(background)
@@ -129,9 +158,10 @@ def test_background_drags_and_painting_explain_nothing(segmented, patient):
     own.mode = "paint"
     segmented.click(world)
     assert segmented.panel.state.selected is None
+    segmented.viewer.layers.remove(own)
 
 
-def test_cancel_leaves_nothing_half_finished_behind_and_the_newest_click_wins(segmented):
+def cancel_leaves_nothing_half_finished_behind_and_the_newest_click_wins(segmented):
     segmented.panel.features["explaining"].form.samples.setValue(5000)
     assert not segmented.control("cancel").isEnabled()
     segmented.panel.explaining.explain(1)
@@ -158,19 +188,20 @@ def test_cancel_leaves_nothing_half_finished_behind_and_the_newest_click_wins(se
     assert all(layer.name.startswith("Lesion 2 ") for layer in segmented.overlays())
 
 
-def test_a_computed_map_comes_back_at_once(segmented, monkeypatch):
+def a_computed_map_comes_back_at_once(segmented, monkeypatch):
     for label in (1, 2):
         segmented.panel.explaining.explain(label)
         segmented.wait(lambda label=label: segmented.answered(label))
     segmented.finish()
     before = {layer.name: layer.data.copy() for layer in segmented.overlays()}
     limits = [layer.contrast_limits for layer in segmented.overlays()]
-    monkeypatch.setattr(
-        segmented.panel.services.work, "run", lambda _: pytest.fail("computed again")
-    )
-    segmented.panel.explaining.explain(1)
-    assert all(layer.name.startswith("Lesion 1 ") for layer in segmented.overlays())
-    segmented.panel.explaining.explain(2)
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            segmented.panel.services.work, "run", lambda _: pytest.fail("computed again")
+        )
+        segmented.panel.explaining.explain(1)
+        assert all(layer.name.startswith("Lesion 1 ") for layer in segmented.overlays())
+        segmented.panel.explaining.explain(2)
     after = {layer.name: layer.data for layer in segmented.overlays()}
     assert before.keys() == after.keys()
     for name, data in before.items():
@@ -178,7 +209,7 @@ def test_a_computed_map_comes_back_at_once(segmented, monkeypatch):
     assert [layer.contrast_limits for layer in segmented.overlays()] == limits
 
 
-def test_twenty_clicks_leave_no_clutter(segmented):
+def twenty_clicks_leave_no_clutter(segmented):
     for round_ in range(20):
         segmented.panel.explaining.explain(1 + round_ % 2)
     segmented.finish()
@@ -186,7 +217,7 @@ def test_twenty_clicks_leave_no_clutter(segmented):
     assert len(segmented.viewer.layers) == 2 + 2 + 2  # images, segmentation, overlays
 
 
-def test_a_row_selects_and_the_slices_move_there(segmented, patient):
+def a_row_selects_and_the_slices_move_there(segmented, patient):
     table = segmented.control("lesions")
     row = next(i for i in range(2) if table.model().index(i, 0).data() == "1")
     at = table.visualRect(table.model().index(row, 0)).center()
@@ -202,24 +233,26 @@ def test_a_row_selects_and_the_slices_move_there(segmented, patient):
     segmented.finish()
 
 
-def test_limits_stay_while_the_map_refines(segmented):
+def limits_stay_while_the_map_refines(segmented, monkeypatch):
     seen = []
-    show = segmented.panel.services.scene.overlays.show
+    overlays = segmented.panel.services.scene.overlays
+    show = overlays.show
 
     def watched(saliency, frame, title, limit):
         show(saliency, frame, title, limit)
         seen.append(limit)
 
-    segmented.panel.services.scene.overlays.show = watched
-    segmented.panel.features["explaining"].form.samples.setValue(40)
-    segmented.panel.explaining.explain(1)
-    segmented.wait(lambda: segmented.answered(1))
+    with monkeypatch.context() as patched:
+        patched.setattr(overlays, "show", watched)
+        segmented.panel.features["explaining"].form.samples.setValue(40)
+        segmented.panel.explaining.explain(1)
+        segmented.wait(lambda: segmented.answered(1))
     running = seen[:-1]
     assert running == sorted(running)
     assert len(set(running)) <= 4
 
 
-def test_gradcam_replaces_the_signed_overlays_by_one_that_is_not(segmented):
+def gradcam_replaces_the_signed_overlays_by_one_that_is_not(segmented):
     segmented.panel.explaining.explain(1)
     segmented.wait(lambda: segmented.answered(1))
     segmented.control("method").setCurrentText("Grad-CAM++")
@@ -235,7 +268,13 @@ def test_gradcam_replaces_the_signed_overlays_by_one_that_is_not(segmented):
     assert overlay.data.min() >= 0
 
 
-def test_layers_renamed_hidden_and_deleted_in_the_middle(segmented):
+def test_layers_and_the_panel_come_and_go(segmented, patient, tmp_path):
+    the_reference_adds_matches_and_is_saved_with_what_was_computed(segmented, patient, tmp_path)
+    layers_renamed_hidden_and_deleted_in_the_middle(segmented)
+    closing_and_reopening_leaves_no_callback(segmented, patient)
+
+
+def layers_renamed_hidden_and_deleted_in_the_middle(segmented):
     segmented.panel.explaining.explain(1)
     segmented.wait(lambda: segmented.answered(1))
     first, second = segmented.overlays()
@@ -252,7 +291,14 @@ def test_layers_renamed_hidden_and_deleted_in_the_middle(segmented):
     assert "T1" in segmented.control("segment").toolTip()
 
 
-def test_layers_of_the_user_are_never_changed(hands, patient):
+def test_a_panel_that_is_empty_and_what_is_opened_in_it(hands, patient, small, tmp_path):
+    every_control_is_named_explained_seen_and_in_its_place(hands)
+    errors_are_one_sentence(hands, tmp_path)
+    a_checkpoint_is_loaded_and_described(hands, small)
+    layers_of_the_user_are_never_changed(hands, patient)
+
+
+def layers_of_the_user_are_never_changed(hands, patient):
     from napari.layers import Labels
 
     own = hands.viewer.add_image(
@@ -286,7 +332,7 @@ def _loaded():
     return LoadedModel(model, "CPU", ("cpu",), (), "")
 
 
-def test_open_layers_serve_as_sequences(segmented, hands, patient):
+def open_layers_serve_as_sequences(segmented, hands, patient):
     """The same arrays as plain layers, without any metadata, give the same lesions."""
     files = segmented.panel.state.reading
     expected = files.segmentation.lesions["voxels"].tolist()
@@ -306,9 +352,7 @@ def test_open_layers_serve_as_sequences(segmented, hands, patient):
     assert "taken as displayed" in hands.panel.features["preparing"].notes.view.sentences.text
 
 
-def test_the_reference_adds_matches_and_is_saved_with_what_was_computed(
-    segmented, patient, tmp_path
-):
+def the_reference_adds_matches_and_is_saved_with_what_was_computed(segmented, patient, tmp_path):
     segmented.panel.features["preparing"].open_reference(str(patient.reference))
     segmented.finish()
     assert segmented.control("reference").currentText() == "reference"
@@ -333,7 +377,7 @@ def test_the_reference_adds_matches_and_is_saved_with_what_was_computed(
     assert str(folder) in segmented.control("status").text()
 
 
-def test_errors_are_one_sentence(hands, tmp_path):
+def errors_are_one_sentence(hands, tmp_path):
     for name, content in {"empty": b"", "broken": b"this is no image"}.items():
         path = tmp_path / f"{name}.nii.gz"
         path.write_bytes(content)
@@ -346,7 +390,7 @@ def test_errors_are_one_sentence(hands, tmp_path):
         assert [r.message for r in notification_manager.records[before:]] == [text]
 
 
-def test_a_checkpoint_is_loaded_and_described(hands, small):
+def a_checkpoint_is_loaded_and_described(hands, small):
     hands.control("checkpoint").setText(str(small.checkpoint))
     hands.qtbot.keyClick(hands.control("checkpoint"), Qt.Key.Key_Return)
     hands.finish()
@@ -364,7 +408,7 @@ def test_a_checkpoint_is_loaded_and_described(hands, small):
     np.testing.assert_array_equal(hands.panel.state.reading.case.affine, expected)
 
 
-def test_closing_and_reopening_leaves_no_callback(segmented, patient):
+def closing_and_reopening_leaves_no_callback(segmented, patient):
     viewer, panel = segmented.viewer, segmented.panel
     callbacks = len(viewer.mouse_drag_callbacks)
     emitters = [
@@ -375,7 +419,7 @@ def test_closing_and_reopening_leaves_no_callback(segmented, patient):
     connected = [len(emitter.callbacks) for emitter in emitters]
     panel.features["explaining"].form.samples.setValue(5000)
     panel.explaining.explain(1)
-    segmented.wait(segmented.overlays)
+    segmented.wait(lambda: panel.state.shown is not None and not panel.state.shown.finished)
     for _ in range(3):
         dock = next(iter(viewer.window._wrapped_dock_widgets.values()))
         dock.destroyOnClose()
@@ -389,18 +433,18 @@ def test_closing_and_reopening_leaves_no_callback(segmented, patient):
     segmented.wait(lambda: not panel.services.work.busy)
 
 
-def test_closing_the_viewer_in_the_middle_stops_the_work(segmented, qtbot):
+def closing_the_viewer_in_the_middle_stops_the_work(segmented, qtbot):
     panel = segmented.panel
     panel.features["explaining"].form.samples.setValue(5000)
     panel.explaining.explain(1)
-    segmented.wait(segmented.overlays)
+    segmented.wait(lambda: panel.state.shown is not None and not panel.state.shown.finished)
     run = panel.services.work._run
     segmented.viewer.close()
     qtbot.waitUntil(lambda: run.done, timeout=20_000)
     assert run.cancelled.is_set()
 
 
-def test_every_control_is_named_explained_seen_and_in_its_place(hands):
+def every_control_is_named_explained_seen_and_in_its_place(hands):
     from qtpy.QtWidgets import QPushButton
 
     names = (
@@ -426,7 +470,7 @@ def test_every_control_is_named_explained_seen_and_in_its_place(hands):
     # Tabs and buttons stand in the order of the features.
     tabs = hands.panel.tabs
     names = [tabs.tabText(number) for number in range(tabs.count())]
-    assert names == ["Saliency", "Readout", "Regions", "Compare", "View"]
+    assert names == ["Saliency", "Readout", "Context", "Regions", "Compare", "View"]
     buttons = {button.text(): button for button in hands.panel.findChildren(QPushButton)}
     for row in (["Session…", "Figure…", "Help", "Save…"], ["3 planes", "Crosshair", "3-D"]):
         places = [buttons[text].mapTo(hands.panel, buttons[text].rect().center()) for text in row]

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from napari_ies.cli.commands.bids_app import bids_app
 from napari_ies.cli.commands.cohort import cohort
 from napari_ies.cli.commands.context import context
 from napari_ies.cli.commands.demo import demo
@@ -13,6 +14,7 @@ from napari_ies.cli.commands.explain import explain
 from napari_ies.cli.commands.figure import figure
 from napari_ies.cli.commands.inspect import inspect
 from napari_ies.cli.commands.open_case import open_case
+from napari_ies.cli.commands.qa import qa
 from napari_ies.cli.commands.report import report
 from napari_ies.cli.commands.segment import segment
 from napari_ies.cli.commands.statistics import statistics
@@ -60,5 +62,7 @@ def napari_ies(
 for command in (inspect, segment, explain, statistics, report, figure, demo):
     app.command(epilog=EXAMPLES[command.__name__])(command)
 app.command(cls=OriginalSpelling, epilog=EXAMPLES["cohort"])(cohort)
+app.command("bids-app", cls=OriginalSpelling, epilog=EXAMPLES["bids-app"])(bids_app)
 app.command(cls=OneCaseOrOriginal, epilog=EXAMPLES["context"])(context)
+app.add_typer(qa, name="qa", epilog=EXAMPLES["qa"])
 app.command("open", epilog=EXAMPLES["open"])(open_case)

@@ -59,6 +59,25 @@ InputSize = Annotated[
     float | None,
     _about_cases(help="Size of the images that a UNETR takes: checked against the weights."),
 ]
+Workers = Annotated[
+    int,
+    _about_cases(
+        min=1,
+        help="Processes on this machine, with a graphics card each where there are several; CPU "
+        "threads are divided.",
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    _about_cases(
+        metavar="ADDRESS",
+        help="A running dask.distributed cluster, whose workers see the same paths.",
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Say what would be done, how long, and how much disk."),
+]
 Data = Annotated[str | None, _about_cases(help="Has no effect.")]
 NumWorkers = Annotated[int | None, _about_cases(help="Has no effect.")]
 CacheRate = Annotated[float | None, _about_cases(help="Has no effect.")]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_ies.errors import FigureError, ResultsError
+from napari_ies.figures.caption import caption
 from napari_ies.figures.content import FigureContent
 from napari_ies.figures.files import figure_format, save_figure
 from napari_ies.figures.settings import FORMATS
+from napari_ies.patient.masks import read_mask
 from napari_ies.progress import Progress
 from napari_ies.results.explained import load_explained, load_images, result_of
 from napari_ies.results.storage.writing import disk_errors
@@ -17,6 +20,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_ies.figures.settings import FigureSettings
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure that was written."""
+
+    path: Path
+    caption: str
+    """What may stand below it."""
 
 
 def figure_files(
@@ -89,7 +101,8 @@ def draw_figures(
     images: Mapping[str, Path],
     settings: FigureSettings,
     overwrite: bool,
-) -> Iterator[Progress[list[Path]]]:
+    reference: Path | None = None,
+) -> Iterator[Progress[list[Drawn]]]:
     """Draw one figure after the other.
 
     Parameters
@@ -102,19 +115,28 @@ def draw_figures(
         How the figures look.
     overwrite
         Whether files are replaced.
+    reference
+        A mask to outline too.
 
     Yields
     ------
-    A report per figure; the last one holds the files written.
+    A report per figure; the last one holds the figures written.
     """
-    written: list[Path] = []
+    written: list[Drawn] = []
     yield Progress("Drawing", 0, len(files), "figures")
     for result, file in files.items():
         explained = load_explained(result)
         case, notes = load_images(explained, images, settings.sequences)
         notes = (*explained.notes, *notes)
-        content = FigureContent(case, explained.saliency, explained.subject, notes=notes)
-        written.append(save_figure(file, content, settings, overwrite=overwrite))
+        known = None
+        if reference is not None:
+            mask = read_mask(reference, case, lesions=True)
+            known, notes = mask.values, (*notes, *mask.notes)
+        content = FigureContent(
+            case, explained.saliency, explained.subject, notes=notes, reference=known
+        )
+        path = save_figure(file, content, settings, overwrite=overwrite)
+        written.append(Drawn(path, caption(content, settings)))
         done = len(written)
         yield Progress(
             "Drawing", done, len(files), "figures", written if done == len(files) else None

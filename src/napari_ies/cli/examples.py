@@ -47,6 +47,11 @@ EXAMPLES = {
   napari-ies report results
 
   napari-ies report results --images data --out checks/report.html""",
+    "qa": """[bold]Examples[/bold]
+
+  napari-ies qa fit results --aggregation max --out checks/qa
+
+  napari-ies qa apply other-results --model checks/qa/model.json""",
     "open": """[bold]Examples[/bold]
 
   napari-ies open results --case sub-07_ses-1 --lesion 3
@@ -77,6 +82,13 @@ EXAMPLES = {
 
   napari-ies cohort --model-checkpoint unet.pth --table cases.tsv \
       --largest 5 --layout ies --out results""",
+    "bids-app": r"""[bold]Examples[/bold]
+
+  napari-ies bids-app dataset results participant \
+      --participant-label 01 02 --model-checkpoint unet.pth \
+      --reference '*_label-lesion_mask.nii.gz'
+
+  napari-ies bids-app dataset results group""",
     "demo": """[bold]Examples[/bold]
 
   napari-ies demo

@@ -5,22 +5,23 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import typer
 
+from napari_ies.cli.usage import refusing
 from napari_ies.printable import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from napari_ies.cli.options.cohort import Asked
     from napari_ies.cli.terminal import Terminal
     from napari_ies.cohort.cases import CohortCase
-    from napari_ies.cohort.cluster import NetworkSource
+    from napari_ies.cohort.expected import Expected
     from napari_ies.cohort.run import CohortReport
-    from napari_ies.cohort.selection import Selection
     from napari_ies.cohort.settings import CohortSettings
     from napari_ies.network.model import SegmentationModel
 
@@ -49,6 +50,10 @@ class Discovery:
     table: Path | None
     nnunet: Path | None
     lesions_from: str | None
+    participants: Sequence[str] = ()
+    """Of a BIDS dataset, only these,"""
+    sessions: Sequence[str] = ()
+    """and of them only these sessions."""
 
 
 def check_one_layout(where: Discovery) -> None:
@@ -72,17 +77,6 @@ def check_one_layout(where: Discovery) -> None:
         raise typer.BadParameter("--input_val_paths and --input_prefixes belong together.")
     if where.bids is None and (where.derivatives or where.patterns or where.reference):
         raise typer.BadParameter("--derivatives, --image and --reference are about --bids.")
-
-
-@contextmanager
-def refusing() -> Iterator[None]:
-    """Turn what is wrong with what was asked for into wrong usage."""
-    from napari_ies.errors import CohortError, ResultsError, SaliencyError
-
-    try:
-        yield
-    except (CohortError, ResultsError, SaliencyError) as error:
-        raise typer.BadParameter(str(error)) from error
 
 
 def network_of(
@@ -122,56 +116,17 @@ def use_less_memory(terminal: Terminal, model: SegmentationModel) -> None:
         )
 
 
-def scripts_forward(model: SegmentationModel) -> str:
-    """Return how the original scripts explain such a network."""
-    return "whole-volume" if model.profile.architecture == "UNet" else "sliding-window"
-
-
-def settings_of(
-    model: SegmentationModel,
-    selection: Selection,
-    *,
-    methods: Sequence[str],
-    aggregations: Sequence[str],
-    shared: Mapping[str, Any],
-    noise_version: int,
-    class_name: str | None,
-    claimed: str | None,
-    **more: Any,
-) -> CohortSettings:
-    """Make the settings of a run from options."""
-    from napari_ies.cohort.row.explaining import class_index
-    from napari_ies.cohort.settings import CohortSettings
-    from napari_ies.saliency.gradcam import layer_named
-    from napari_ies.saliency.request import SaliencyRequest
-
-    with refusing():
-        shared = {**shared, "class_index": class_index(class_name, model.profile)}
-        if shared["layer"] is not None:
-            layer_named(model.network, shared["layer"])
-        # Grad-CAM++ adds no noise: its maps stay what they are, whatever the noise of others.
-        own: dict[str, dict[str, Any]] = {"smoothgrad": {"noise_version": noise_version}}
-        requests = [
-            SaliencyRequest(method=method, aggregation=way, **shared, **own.get(method, {}))
-            for method in methods
-            for way in (aggregations if method == "smoothgrad" else ("mean",))
-        ]
-        suffix = "" if claimed is None else f"_{claimed}"  # as ies_maxpool_nets.py
-        return CohortSettings(
-            requests=tuple(requests),
-            selection=selection,
-            scripts_folder=f"attention_maps{suffix}",
-            **more,
-        )
-
-
 def cases_of(where: Discovery, model: SegmentationModel) -> list[CohortCase]:
-    """Find the cases."""
+    """Find the cases that a network can take."""
+    return cases_with(where, model.profile.sequences)
+
+
+def cases_with(where: Discovery, sequences: Sequence[str]) -> list[CohortCase]:
+    """Find the cases with these inputs."""
     from napari_ies.cohort.cases import with_lesions_from
     from napari_ies.cohort.discovery import bids, nnunet, scripts, table
     from napari_ies.patient.images.volume import expanded
 
-    sequences = model.profile.sequences
     with refusing():
         if where.bids is not None:
             cases = bids.find_cases(
@@ -180,6 +135,8 @@ def cases_of(where: Discovery, model: SegmentationModel) -> list[CohortCase]:
                 derivatives=[expanded(folder) for folder in where.derivatives],
                 patterns={name: str(pattern) for name, pattern in where.patterns.items()},
                 reference=where.reference,
+                participants=where.participants,
+                sessions=where.sessions,
             )
         elif where.table is not None:
             cases = table.find_cases(expanded(where.table), sequences)
@@ -199,28 +156,37 @@ def rehearse(
     model: SegmentationModel,
     cases: Sequence[CohortCase],
     settings: CohortSettings,
-    out: Path,
+    folder: Path,
 ) -> None:
     """Say what a run would do, how long it would take, and how much it would write."""
     from napari_ies.cohort.expected import left_to_do, sampled
-    from napari_ies.duration import about
 
-    folder = out.expanduser()
-    with refusing():
-        _check_possible(folder, cases, settings)
     left = left_to_do(model, cases, settings, folder)
+    show_cases(terminal, cases, left)
+    maps = ", ".join(
+        f"{one.method} {one.aggregation}" if one.is_smoothgrad else one.method
+        for one in settings.requests
+    )
+    terminal.show(f"{counted(len(cases), 'case')}, {len(left)} to do; maps of each lesion: {maps}")
+    show_expected(terminal, sampled(model, left, settings) if left else None, left, folder)
+
+
+def show_cases(terminal: Terminal, cases: Sequence[CohortCase], left: Sequence[CohortCase]) -> None:
+    """Show which cases there are, and which of them are left to do."""
     todo = {case.name for case in left}
     for case in cases:
         state = "to do" if case.name in todo else "there already"
         mask = "" if case.reference is None else ", with a reference"
         what = case.trouble or f"{', '.join(case.images)}{mask}"
         terminal.show(f"{case.name} ({case.place}): {state}; {what}")
-    maps = ", ".join(
-        f"{one.method} {one.aggregation}" if one.is_smoothgrad else one.method
-        for one in settings.requests
-    )
-    terminal.show(f"{counted(len(cases), 'case')}, {len(left)} to do; maps of each lesion: {maps}")
-    expected = sampled(model, left, settings) if left else None
+
+
+def show_expected(
+    terminal: Terminal, expected: Expected | None, left: Sequence[CohortCase], folder: Path
+) -> None:
+    """Say what the cases that are left take, by a sample of one of them."""
+    from napari_ies.duration import about
+
     if expected is not None:
         mebibytes = expected.disk_bytes / MEBI
         terminal.show(
@@ -233,38 +199,59 @@ def rehearse(
         terminal.show("None of the first cases could be tried, so nothing can be said of the time.")
 
 
-def work_through(
+def carried_out(
     terminal: Terminal,
     model: SegmentationModel,
+    checkpoint: Path,
     cases: Sequence[CohortCase],
     settings: CohortSettings,
     out: Path,
-    source: NetworkSource,
-    workers: int,
-    scheduler: str | None,
+    asked: Asked,
+    *,
+    alone: bool = True,
+    threads: int | None = None,
 ) -> int:
-    """Work through the cases, here or with several workers; return how many failed."""
+    """Work through the cases, here or with several workers; return how many failed.
+
+    A rehearsal does nothing. `alone` is whether nobody else may write to the folder; `threads` are
+    those of the CPU for all workers together, None for all there are.
+    """
     from napari_ies.cli.failures import sentence_of
-    from napari_ies.cohort.cluster import running_on, threads_of, workers_of
-    from napari_ies.cohort.record import FOLDER
+    from napari_ies.cohort.cluster import NetworkSource, on_this_machine, running_on, workers_of
+    from napari_ies.cohort.record import FOLDER, records_folder
     from napari_ies.cohort.run import LOG, check_place, running
     from napari_ies.cohort.tables import CASES, LESIONS
 
+    if asked.use_checkpoint:
+        use_less_memory(terminal, model)
+    folder = out.expanduser()
     with refusing():
-        _check_possible(folder := out.expanduser(), cases, settings)
-        check_place(folder)
+        _check_possible(folder, cases, settings, alone)
+        if not asked.dry_run:
+            check_place(folder)
+    if asked.dry_run:
+        rehearse(terminal, model, cases, settings, folder)
+        return 0
+    log = folder / FOLDER / LOG if alone else records_folder(folder) / f"{cases[0].name}.{LOG}"
     counts = {"done": 0, "there already": 0, "failed": 0}
     lesions = 0
     with ExitStack() as stack:
-        stack.enter_context(_logging_to(folder / FOLDER / LOG))
-        if workers == 1 and scheduler is None:
-            reports = running(model, cases, settings, folder, sentence_of)
+        stack.enter_context(logging_to(log))
+        if asked.workers == 1 and asked.scheduler is None:
+            reports = running(model, cases, settings, folder, sentence_of, alone=alone)
         else:
-            client = stack.enter_context(workers_of(workers, scheduler))
-            if scheduler is None:
-                source = replace(source, threads=threads_of(workers))
-            reports = running_on(client, source, cases, settings, folder, sentence_of)
-        for report, left in _followed(terminal, reports):
+            client = stack.enter_context(workers_of(asked.workers, asked.scheduler))
+            source = NetworkSource(
+                *(checkpoint, asked.device, asked.orientation, asked.spacing),
+                less_memory=asked.use_checkpoint,
+                key=settings.key(model),
+            )
+            if asked.scheduler is None:
+                source, settings = on_this_machine(
+                    source, settings, model.device, asked.workers, threads
+                )
+            reports = running_on(client, source, cases, settings, folder, sentence_of, alone=alone)
+        for report, left in followed(terminal, reports):
             counts[report.outcome] += 1
             lesions += report.lesions
             said = f": {report.sentence}" if report.sentence else f", {report.lesions} lesions"
@@ -273,19 +260,20 @@ def work_through(
             logger.info(line)
             terminal.note(line)
     told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    terminal.show(
-        f"{counted(len(cases), 'case')} ({told}), {lesions} lesions explained; tables: "
-        f"{folder / FOLDER / CASES} and {folder / FOLDER / LESIONS}"
-    )
+    tables = f"; tables: {folder / FOLDER / CASES} and {folder / FOLDER / LESIONS}" if alone else ""
+    terminal.show(f"{counted(len(cases), 'case')} ({told}), {lesions} lesions explained{tables}")
     return counts["failed"]
 
 
-def _check_possible(folder: Path, cases: Sequence[CohortCase], settings: CohortSettings) -> None:
+def _check_possible(
+    folder: Path, cases: Sequence[CohortCase], settings: CohortSettings, alone: bool
+) -> None:
     """Refuse what no case can do, and a folder that cannot be used; nothing is written."""
     from napari_ies.cohort.record import refuse_other_noise
     from napari_ies.errors import ResultsError
 
-    settings.selection.check_references(case.reference is not None for case in cases)
+    if alone:  # else others may have references
+        settings.selection.check_references(case.reference is not None for case in cases)
     above = next((one for one in (folder, *folder.absolute().parents) if one.exists()), folder)
     if not above.is_dir():
         raise ResultsError(f"{folder} cannot be a folder: {above} is a file; choose another one.")
@@ -293,7 +281,7 @@ def _check_possible(folder: Path, cases: Sequence[CohortCase], settings: CohortS
         refuse_other_noise(folder, cases, settings.noise_version)
 
 
-def _followed(
+def followed(
     terminal: Terminal, reports: Iterator[CohortReport]
 ) -> Iterator[tuple[CohortReport, str]]:
     """Show where a run stands, on a bar where there is a terminal.
@@ -330,7 +318,7 @@ def _left(seconds: float, worked: int, cases: int) -> str:
 
 
 @contextmanager
-def _logging_to(path: Path) -> Iterator[None]:
+def logging_to(path: Path) -> Iterator[None]:
     """Write the core's log to a file, and not between the lines of the terminal."""
     file = _QuietFile(path, encoding="utf-8", delay=True)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperCommand
@@ -10,11 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class OriginalSpelling(TyperCommand):
-    """A command without arguments whose options may be written as the original scripts take them.
+_SHORT = re.compile(r"-[a-zA-Z]")
 
-    Hyphens and underscores mean the same, and an option that can be given more than once takes all
-    words up to the next option, as argparse does with ``nargs="+"``.
+
+class OriginalSpelling(TyperCommand):
+    """A command whose options may be written as the original scripts take them.
+
+    Its arguments come first. Hyphens and underscores mean the same, and an option that can be given
+    more than once takes all words up to the next option, as argparse does with ``nargs="+"``.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
@@ -47,6 +51,10 @@ def rewritten(words: Iterable[str], many: set[str]) -> list[str]:
             name = name.replace("_", "-")
             current, given = ("" if equals else name), 0
             result.append(f"{name}{equals}{value}")
+            continue
+        if _SHORT.fullmatch(word):
+            current, given = word, 0
+            result.append(word)
             continue
         if current in many and given and not word.startswith("-"):
             result.append(current)

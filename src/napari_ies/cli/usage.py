@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import typer
 from typer.core import TyperGroup
 
 from napari_ies.printable import printable
@@ -39,3 +40,14 @@ def _shown_printable() -> Iterator[None]:
         if hasattr(error, "format_message") and isinstance(getattr(error, "message", None), str):
             error.message = printable(error.message, LONGEST_USAGE)  # type: ignore[attr-defined]
         raise
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turn what is wrong with what was asked for into wrong usage."""
+    from napari_ies.errors import CohortError, ResultsError, SaliencyError
+
+    try:
+        yield
+    except (CohortError, ResultsError, SaliencyError) as error:
+        raise typer.BadParameter(str(error)) from error

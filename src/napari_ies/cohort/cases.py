@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from napari_ies.cohort.discovery.what_lies_there import is_there, what_lies
 from napari_ies.errors import CohortError
 from napari_ies.patient.identity import Identity
 from napari_ies.printable import joined
@@ -70,7 +71,8 @@ def distinct(cases: Sequence[CohortCase]) -> list[CohortCase]:
         if len(shared) > 1:
             raise CohortError(
                 f"{joined(shared[:5])} would all be {case.identity.text} in the results, in whose "
-                "names only letters and digits count; rename a folder or state other labels."
+                "names only letters and digits count, large or small alike; rename a folder or "
+                "state other labels."
             )
     return list(cases)
 
@@ -94,7 +96,7 @@ def with_lesions_from(
     Raises
     ------
     CohortError
-        If the pattern holds other names.
+        If the pattern holds other names, or no case has such a map.
     """
     found = []
     for case in cases:
@@ -115,4 +117,11 @@ def with_lesions_from(
                 "{case} and {folder}, each in braces."
             ) from error
         found.append(replace(case, lesions=path))
+    maps = [case.lesions for case in found if case.lesions is not None]
+    if maps and not any(map(is_there, maps)):
+        first = maps[0]
+        raise CohortError(
+            f"No label map of lesions was found: searched for {first} and its like for "
+            f"{len(found)} cases; {what_lies(first.parent)}."
+        )
     return found

@@ -1,24 +1,30 @@
 """A run over many cases in several processes, here or on a cluster, by ``dask.distributed``.
 
-Cases move by the paths of their files. Each worker loads the network once; the scheduler gives a
-lost worker's case to another one, which goes on where the lost one was.
+Cases move by the paths of their files. Each worker loads the network once and keeps it; the
+scheduler gives a lost worker's case to another one, which goes on where the lost one was.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.cohort.run import CohortReport, check_place, locked, working_through
+from napari_ies.cohort.jobs.folder_lock import locked
+from napari_ies.cohort.run import CohortReport, check_place, given_up, working_through
 from napari_ies.cohort.tables import write_tables
 from napari_ies.errors import CohortError
+from napari_ies.free_memory import GIB
+from napari_ies.saliency.engines.memory import memory_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    import torch
 
     from napari_ies.cohort.cases import CohortCase
     from napari_ies.cohort.settings import CohortSettings
@@ -37,6 +43,12 @@ class NetworkSource:
     """Whether activations are computed again and not kept."""
     threads: int | None = None
     """CPU threads of a worker; None leaves them as they are."""
+    cards: tuple[str, ...] = ()
+    """Graphics cards as ``CUDA_VISIBLE_DEVICES`` names them, of which each worker gets one; none
+    where workers are told by others."""
+    key: str = ""
+    """:meth:`~napari_ies.cohort.settings.CohortSettings.key` with the network that is meant: by
+    it a worker knows a checkpoint that was replaced under its name, and another napari-ies."""
 
 
 @contextmanager
@@ -68,17 +80,69 @@ def workers_of(count: int, scheduler: str | None) -> Iterator[Any]:
         return
     with (
         LocalCluster(
-            n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=count,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            memory_limit=None,  # what is computed knows its share, see `on_this_machine`
         ) as cluster,
         Client(cluster) as client,
     ):
         yield client
 
 
-def threads_of(workers: int) -> int:
-    """Return how many CPU threads each of so many workers on this machine has."""
+def on_this_machine(
+    source: NetworkSource,
+    settings: CohortSettings,
+    device: torch.device,
+    workers: int,
+    threads: int | None = None,
+) -> tuple[NetworkSource, CohortSettings]:
+    """Divide CPU threads, graphics cards and memory among so many workers on this machine.
+
+    Parameters
+    ----------
+    source, settings
+        As for one worker.
+    device
+        Where the network was loaded here.
+    workers
+        Their number.
+    threads
+        Of the CPU for all workers together; None for all there are.
+    """
+    cards = visible_cards() if source.device in ("auto", "cuda") and device.type == "cuda" else ()
+    if settings.memory_gib is None:
+        sharing = -(-workers // max(len(cards), 1))
+        settings = replace(settings, memory_gib=memory_limit(device) / GIB / sharing)
+    return replace(source, threads=threads_of(workers, threads), cards=cards), settings
+
+
+def threads_of(workers: int, threads: int | None = None) -> int:
+    """Return how many CPU threads each of so many workers on this machine has.
+
+    All have so many together, or as many as there are.
+    """
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    return max((available or os.cpu_count() or 1) // workers, 1)
+    return max((threads or available or os.cpu_count() or 1) // workers, 1)
+
+
+def visible_cards() -> tuple[str, ...]:
+    """Return the graphics cards that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them.
+
+    That variable itself may leave out some, or put them in another order.
+    """
+    import torch
+
+    count = torch.cuda.device_count()
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    names = [name.strip() for name in named.split(",") if name.strip()]
+    return tuple(names[:count]) if names else tuple(map(str, range(count)))
+
+
+def card_of(worker: object, cards: Sequence[str]) -> str | None:
+    """Return the graphics card of a worker by its name, which is its number here, from 0."""
+    return cards[int(str(worker)) % len(cards)] if cards and str(worker).isdecimal() else None
 
 
 def running_on(
@@ -88,6 +152,8 @@ def running_on(
     settings: CohortSettings,
     folder: Path,
     sentence_of: Callable[[BaseException], str] = str,
+    *,
+    alone: bool = True,
 ) -> Iterator[CohortReport]:
     """Work through cases on a cluster; see :func:`~napari_ies.cohort.run.running`.
 
@@ -97,33 +163,50 @@ def running_on(
         Of the cluster; its workers see the files under the same paths.
     source
         The network.
-    cases, settings, folder, sentence_of
+    cases, settings, folder, sentence_of, alone
         See there.
 
     Yields
     ------
     A report at the end of each case, in the order in which they end.
     """
-    from distributed import as_completed
+    from distributed import CancelledError, KilledWorker, as_completed
 
     check_place(folder)
     folder = folder.absolute()
     source = replace(source, checkpoint=source.checkpoint.expanduser().absolute())
-    with locked(folder):
+    with locked(folder, cases, alone=alone):
+        begun = [CohortReport(case, number, len(cases)) for number, case in enumerate(cases, 1)]
         futures = [
-            client.submit(
-                *(_work, source, CohortReport(case, number, len(cases)), settings),
-                *(folder, sentence_of),
-                pure=False,
-            )
-            for number, case in enumerate(cases, start=1)
+            client.submit(_work, source, report, settings, folder, sentence_of, pure=False)
+            for report in begun
         ]
+        asked = {future.key: report for future, report in zip(futures, begun, strict=True)}
         try:
-            for _, report in as_completed(futures, with_results=True):
+            for future in as_completed(futures):
+                try:
+                    report = future.result()
+                except KilledWorker as error:
+                    times = error.allowed_failures + 1
+                    sentence = _LOST.format(times=f"{times} time{'s' * (times > 1)}")
+                    report = given_up(asked[future.key], folder, sentence)
+                future.release()  # or it would be done again if its worker is lost later
                 yield report
+        except CancelledError as error:
+            raise CohortError(
+                "The cluster's scheduler was lost; start it, give the same command again, and the "
+                "run goes on where it was."
+            ) from error
         finally:
             client.cancel(futures)
-        write_tables(folder, cases)
+        if alone:
+            write_tables(folder, cases)
+
+
+_LOST = (
+    "The worker that did it was lost, {times} in a row, as when memory runs out; give the same "
+    "command again with fewer workers or with --memory-gib."
+)
 
 
 def _work(
@@ -134,29 +217,39 @@ def _work(
     sentence_of: Callable[[BaseException], str],
 ) -> CohortReport:
     """Do one case in a worker; return its last report."""
-    for step in working_through(_network(source), report, settings, folder, sentence_of):
+    model = network_of_worker(source)
+    if settings.key(model) != source.key:
+        raise CohortError(
+            f"A worker on {platform.node()} has another network or another version of napari-ies "
+            "than this command; the checkpoint, what lies beside it and the installation must be "
+            "the same for all."
+        )
+    for step in working_through(model, report, settings, folder, sentence_of):
         report = step
     return report
 
 
-@cache
-def _network(source: NetworkSource) -> SegmentationModel:
+@lru_cache(maxsize=1)
+def network_of_worker(source: NetworkSource) -> SegmentationModel:
     """Load the network of this worker, on a graphics card of its own where there are several."""
     import torch
 
     from napari_ies.checkpoints import load_checkpoint
     from napari_ies.cohort.claims import recompute_activations
 
-    if source.threads is not None:
-        torch.set_num_threads(source.threads)
-    device = source.device
-    if device == "auto" and (cards := torch.cuda.device_count()) > 1:
+    if source.cards:
         from distributed import get_worker
 
-        name = str(get_worker().name)
-        device = f"cuda:{int(name) % cards}" if name.isdecimal() else device
+        card = card_of(get_worker().name, source.cards)
+        if card is not None:  # before CUDA looks for it, and then never again
+            os.environ["CUDA_VISIBLE_DEVICES"] = card
+    if source.threads is not None:
+        torch.set_num_threads(source.threads)
     model = load_checkpoint(
-        source.checkpoint, device=device, orientation=source.orientation, spacing=source.spacing
+        source.checkpoint,
+        device=source.device,
+        orientation=source.orientation,
+        spacing=source.spacing,
     )
     if source.less_memory:
         recompute_activations(model)

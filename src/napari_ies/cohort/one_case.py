@@ -12,11 +12,12 @@ from napari_ies.cohort.metrics import match_metrics
 from napari_ies.cohort.record import refuse_others
 from napari_ies.cohort.row.explaining import explain_targets, names_of, split_targets
 from napari_ies.cohort.row.images import open_case
-from napari_ies.cohort.row.targets import labels_from, lesion_targets
+from napari_ies.cohort.row.targets import Found, lesion_targets
 from napari_ies.cohort.settings import IES
 from napari_ies.errors import CohortError, ResultsError
 from napari_ies.patient.masks import read_lesions, read_mask
 from napari_ies.progress import Progress
+from napari_ies.regular_files import file_sha256
 from napari_ies.results import (
     anat_folder,
     every_name,
@@ -123,8 +124,7 @@ def working_on(
     chosen = settings.selection.chosen(table)
     measures: dict[tuple[int, SaliencyRequest], pd.DataFrame] = {}
     if chosen:
-        found = labels_from(labels, case, model)
-        targets = lesion_targets(found, chosen, everything=False)
+        targets = lesion_targets(_found(segmentation, labels, known), chosen, everything=False)
         explained = _explaining(model, case, targets, settings, folder, earlier)
         for key, report in explained:
             if report.finished and report.result is not None:
@@ -185,6 +185,14 @@ def _check_replaced(
 
 def _reference(planned: CohortCase, case: Case) -> Mask | None:
     return None if planned.reference is None else read_mask(planned.reference, case, lesions=True)
+
+
+def _found(segmentation: Segmentation, labels: Path, known: Mask | None) -> Found:
+    """Return the lesions as they are read from their file, which was just written or read."""
+    files = {"labels": file_record(labels.name, file_sha256(labels))}
+    if known is not None:
+        files["reference"] = file_record(known.name, known.sha256)
+    return Found(segmentation.labels, tuple(segmentation.notes), files)
 
 
 def _earlier(

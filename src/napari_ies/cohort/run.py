@@ -1,23 +1,16 @@
 """A run over many cases: what is left to do is done, and whatever stops it, the next one goes on.
 
 A case's record says by hashes what it was made from and what was written, and is written last: a
-case without one that fits is done again, but for maps that are there whole and still right. Two
-runs into one folder refuse each other.
+case without one that fits is done again, but for maps that are there whole and still right.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import platform
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from filelock import FileLock, Timeout
-
+from napari_ies.cohort.jobs.folder_lock import RUN, locked
 from napari_ies.cohort.one_case import working_on
 from napari_ies.cohort.record import (
     FOLDER,
@@ -25,7 +18,6 @@ from napari_ies.cohort.record import (
     hashes,
     is_done,
     read_record,
-    records_folder,
     remove_outdated,
     replaced_maps,
     write_record,
@@ -33,9 +25,7 @@ from napari_ies.cohort.record import (
 )
 from napari_ies.cohort.tables import write_tables
 from napari_ies.errors import CohortError, ResultsError
-from napari_ies.regular_files import read_json
 from napari_ies.results import prepare
-from napari_ies.results.storage.writing import disk_errors, json_writer, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -48,7 +38,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("napari_ies")
 
-_LOCK, _RUN = "lock", "run.json"
 LOG = "log.txt"
 """In the cohort's folder: what was said of each case."""
 
@@ -79,6 +68,8 @@ def running(
     settings: CohortSettings,
     folder: Path,
     sentence_of: Callable[[BaseException], str] = str,
+    *,
+    alone: bool = True,
 ) -> Iterator[CohortReport]:
     """Work through cases, and write their results, records and tables.
 
@@ -92,6 +83,9 @@ def running(
         For the results; made if it is not there.
     sentence_of
         Says what went wrong with a case.
+    alone
+        Whether it is a run of its own; else one of several jobs that have their own cases each, and
+        whoever puts them together writes the tables.
 
     Yields
     ------
@@ -100,16 +94,17 @@ def running(
     Raises
     ------
     CohortError
-        If another run writes to the folder, or the graphics card fails.
+        If another run writes to the folder or works on a case, or the graphics card fails.
     ResultsError
         If the disk refuses: nothing that comes after could be written either.
     """
     check_place(folder)
-    with locked(folder):
+    with locked(folder, cases, alone=alone):
         for number, case in enumerate(cases, start=1):
             begun = CohortReport(case, number, len(cases))
             yield from working_through(model, begun, settings, folder, sentence_of)
-        write_tables(folder, cases)
+        if alone:
+            write_tables(folder, cases)
 
 
 def check_place(folder: Path) -> None:
@@ -120,7 +115,7 @@ def check_place(folder: Path) -> None:
     ResultsError
         If they cannot.
     """
-    prepare(folder, [f"{FOLDER}/{_RUN}"], overwrite=True)
+    prepare(folder, [f"{FOLDER}/{RUN}"], overwrite=True)
 
 
 def working_through(
@@ -173,17 +168,32 @@ def working_through(
             replaced=replaced_maps(earlier, settings.noise_version),
         )
     except Exception as error:
-        if _ends_all(error):
+        if ends_all(error):
             raise
         sentence = sentence_of(error)
-        row = {"subject": case.subject, "visit": case.visit, "status": "failed"}
-        update = {"state": "failed", "row": row | {"problem": sentence}}
+        update = _failure(case, sentence)
         end = replace(report, outcome="failed", sentence=sentence)
     write_record(folder, case, begun.model_copy(update=update))
     yield end
 
 
-def _ends_all(error: Exception) -> bool:
+def given_up(report: CohortReport, folder: Path, sentence: str) -> CohortReport:
+    """Record that a report's case was given up by others, and why; return its last report."""
+    case = report.case
+    record = read_record(folder, case) or CaseRecord(
+        state="running", inputs={}, segmentation="", key=""
+    )
+    write_record(folder, case, record.model_copy(update=_failure(case, sentence)))
+    return replace(report, outcome="failed", sentence=sentence)
+
+
+def _failure(case: CohortCase, sentence: str) -> dict[str, Any]:
+    """Return what the record of a case says that could not be done."""
+    row = {"subject": case.subject, "visit": case.visit, "status": "failed", "problem": sentence}
+    return {"state": "failed", "row": row}
+
+
+def ends_all(error: Exception) -> bool:
     """Whether no other case could be done after this error: the disk or the graphics card."""
     if isinstance(error, ResultsError) and isinstance(error.__cause__, OSError):
         return True
@@ -193,42 +203,3 @@ def _ends_all(error: Exception) -> bool:
             "again, and the run goes on where it was."
         ) from error
     return False
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other runs out of a folder of results.
-
-    Raises
-    ------
-    CohortError
-        If there is one.
-    """
-    place = folder / FOLDER
-    with disk_errors(place):
-        place.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(place / _LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise CohortError(
-                f"Another run writes to {folder}{_who(place)}; wait for it, or choose another "
-                "folder."
-            ) from error
-    try:
-        now = datetime.now().astimezone().isoformat(timespec="seconds")
-        who = {"Host": platform.node(), "Process": os.getpid(), "Started": now}
-        write(place, {_RUN: json_writer(who)})
-        records_folder(folder).mkdir(parents=True, exist_ok=True)
-        yield
-    finally:
-        lock.release()
-
-
-def _who(place: Path) -> str:
-    """Say in a clause whose run it is, as far as it told."""
-    try:
-        said = read_json(place / _RUN)
-        return f" (process {said['Process']} on {said['Host']}, since {said['Started']})"
-    except (OSError, ValueError, LookupError, TypeError, json.JSONDecodeError):
-        return ""

@@ -42,6 +42,8 @@ class FigureContent:
         Name of the checkpoint; empty to take it from the saliency, if that knows.
     notes
         What a reader of the figure must know besides: short phrases for the method line.
+    reference
+        Mask of the reference on the images' grid (X, Y, Z), bool; None without one.
 
     Raises
     ------
@@ -54,12 +56,18 @@ class FigureContent:
     subject: str
     network: str = ""
     notes: tuple[str, ...] = ()
+    reference: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         if not self.case.grid.same_as(self.saliency.grid):
             raise FigureError(
                 f"The images (size {self.case.shape}) do not lie on the grid of the saliency "
                 f"(size {self.saliency.shape}); give the images that it was computed from."
+            )
+        if self.reference is not None and self.reference.shape != self.case.shape:
+            raise FigureError(
+                f"The reference (size {self.reference.shape}) does not lie on the images' grid "
+                f"(size {self.case.shape}); give it on that grid."
             )
         unknown = [name for name in self.case.sequences if name not in self.saliency.sequences]
         if self.signed and unknown:

@@ -10,35 +10,51 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_ies.colour_maps import OUTLINE_SELECTED, overlay_colours
+from napari_ies.colour_maps import overlay_colours
 from napari_ies.figures.marks import (
+    draw_letter,
     draw_marks,
+    draw_outline,
     draw_scale_bar,
+    letters,
     number_text,
     shortened,
     text_width,
     wrapped,
 )
-from napari_ies.figures.page import EDGE, LINE, Page, Panel, Rectangle, Sizes, Words, lay_out
+from napari_ies.figures.page import (
+    EDGE,
+    LEGENDS_GAP,
+    LINE,
+    Page,
+    Panel,
+    Rectangle,
+    Sizes,
+    Words,
+    lay_out,
+)
 from napari_ies.figures.scales import Scale, scales_of
 from napari_ies.figures.slices import Slicing
 from napari_ies.figures.style import (
+    BAR_GREYS,
     BEHIND_BAR,
-    CASING,
     DPI,
     HEADING_PT,
+    LESION_LINE,
     MM_PER_INCH,
     NAME_PT,
     OUTLINE_PER_VOXEL,
-    OUTLINE_PT,
     POINTS_PER_MM,
+    REFERENCE_LINE,
     SMALL_PT,
     SWATCH_MM,
     THEMES,
     THINNEST_PT,
     UNIT_PT,
+    Line,
     drawing_settings,
 )
+from napari_ies.geometry.outline import chained
 from napari_ies.printable import printable
 
 if TYPE_CHECKING:
@@ -113,17 +129,20 @@ class _Drawing:
         self.theme = THEMES[settings.theme]
         self.slicing = Slicing(content, settings)
         self.windows = {name: content.window(name) for name in sequences}
-        self.scales = scales_of(content, settings)
+        self.scales = scales_of(content, settings, self.slicing)
         self.colours = saliency_colours(content, settings)
-        self.shows_footprint = any(map(np.any, map(self.slicing.footprint, self.slicing.slices)))
-        self.outlined = settings.outline and self.shows_footprint
+        shown = self.slicing.slices
+        self.shows_footprint = any(map(np.any, map(self.slicing.footprint, shown)))
+        self.outlines: dict[Line, str] = {}
+        if settings.outline and self.shows_footprint:
+            self.outlines[LESION_LINE] = shortened(content.subject_title)
+        if settings.outline_reference and any(map(np.any, map(self.slicing.reference, shown))):
+            self.outlines[REFERENCE_LINE] = "Reference"
         self.lines = wrapped(self._words(), SMALL_PT, settings.width - 2 * EDGE - 1.5)
-        self.legend = shortened(content.subject_title)
-        swatch = SWATCH_MM + 1 + text_width(self.legend, UNIT_PT)
         sizes = Sizes(
             lines=len(self.lines),
             unit=max(text_width(scale.label, UNIT_PT) for scale in self.scales),
-            legend=swatch if self.outlined else 0.0,
+            legend=sum(map(self._swatch, self.outlines.values())),
             bars=len(self.scales),
         )
         self.page: Page = lay_out(self.slicing.slices, sequences, settings, sizes)
@@ -135,8 +154,11 @@ class _Drawing:
         )
 
     def draw(self) -> Figure:
+        named = letters(self.page.panels) if self.settings.letters else {}
         for panel in self.page.panels:
-            self._draw_panel(panel)
+            axes = self._draw_panel(panel)
+            if panel in named:
+                draw_letter(axes, named[panel])
         headings, size = fitting(self.page.headings)
         for words in headings:
             self._write(words, size)
@@ -159,7 +181,7 @@ class _Drawing:
             )
         return " ".join([*words, self.content.method_line])
 
-    def _draw_panel(self, panel: Panel) -> None:
+    def _draw_panel(self, panel: Panel) -> Axes:
         where = panel.where
         axes = self._axes(panel.place, facecolor="black")
         axes.set(xticks=[], yticks=[])
@@ -179,37 +201,33 @@ class _Drawing:
             saliency = self.slicing.saliency(panel.sequence, where)
             (scale,) = (scale for scale in self.scales if panel.sequence in scale.sequences)
             axes.imshow(saliency, cmap=self.colours, norm=scale.norm(), **options)
-            if self.settings.outline:
-                self._draw_outline(axes, panel)
+            self._draw_outlines(axes, panel)
         left, right, top, bottom = where.window
         axes.set(xlim=(left, right), ylim=(bottom, top))
         if panel.first or self.settings.layout == "planes":
             draw_marks(axes, where.plane.marks)
         if panel.first:  # all panels have one scale
             draw_scale_bar(axes, where.size[0], POINTS_PER_MM * panel.place.width)
+        return axes
 
-    def _draw_outline(self, axes: Axes, panel: Panel) -> None:
-        from matplotlib.patches import PathPatch
-        from matplotlib.path import Path
-
-        edges = self.slicing.outline(panel.where)
-        if not len(edges):
-            return
-        codes = [Path.MOVETO, Path.LINETO] * len(edges)
-        path = Path(edges.reshape(-1, 2), codes)
+    def _draw_outlines(self, axes: Axes, panel: Panel) -> None:
         # Thinner where voxels are small, or the outline would hide what it surrounds.
         voxel = POINTS_PER_MM * min(self.slicing.spacing) * panel.place.width / panel.where.size[0]
-        thin = min(max(OUTLINE_PER_VOXEL * voxel, THINNEST_PT), OUTLINE_PT)
-        for colour, width in ((CASING, 2.2 * thin), (OUTLINE_SELECTED, thin)):
-            line = PathPatch(path, fill=False, edgecolor=colour, linewidth=width)
-            line.set_capstyle("projecting")
-            axes.add_patch(line)
+        asked = self.settings.outline_width
+        thin = min(max(OUTLINE_PER_VOXEL * voxel, THINNEST_PT), asked)
+        masks = {LESION_LINE: self.slicing.footprint, REFERENCE_LINE: self.slicing.reference}
+        for line in self.outlines:
+            edges = self.slicing.outline(masks[line](panel.where), panel.where)
+            draw_outline(axes, chained(edges), line, thin)
 
     def _draw_colour_bar(self, scale: Scale, place: Rectangle) -> None:
         from matplotlib.cm import ScalarMappable
         from matplotlib.colors import ListedColormap
 
         table = np.asarray(self.colours.colors, dtype=float)
+        # As over the image: over grey from black, at the bar's foot, to white.
+        behind = np.linspace(1.0, 0.0, BAR_GREYS)[:, None, None]
+        blended = table[:, :3] * table[:, 3:] + behind * (1 - table[:, 3:])
         opaque = table[:, :3] * table[:, 3:] + BEHIND_BAR * (1 - table[:, 3:])
         axes = self._axes(place)
         extend = ("both" if scale.signed else "max") if scale.exceeded else "neither"
@@ -221,35 +239,46 @@ class _Drawing:
             extendfrac=0.04,
         )
         if bar.solids is not None:
-            bar.solids.set_rasterized(True)
+            bar.solids.remove()
+        ends = axes.get_xlim()
+        left = -scale.limit if scale.signed else 0.0
+        axes.imshow(
+            blended, extent=(left, scale.limit, 0, 1), aspect="auto", interpolation="nearest"
+        )
+        axes.set_xlim(ends)
         bar.outline.set_visible(False)
-        ends = [-scale.limit, 0.0, scale.limit] if scale.signed else [0.0, scale.limit]
-        bar.set_ticks(ends, labels=[number_text(value) for value in ends])
+        ticks = [-scale.limit, 0.0, scale.limit] if scale.signed else [0.0, scale.limit]
+        bar.set_ticks(ticks, labels=[number_text(value) for value in ticks])
         axes.tick_params(
             labelsize=SMALL_PT, length=1.5, width=0.5, pad=1, colors=self.theme.text, which="both"
         )
         bar.set_label(scale.label, size=UNIT_PT, color=self.theme.text, labelpad=1.5)
 
     def _draw_legend(self) -> None:
-        from matplotlib.patches import Rectangle as Swatch
-
         place = self.page.legend
         if not place.width:
             return
         axes = self._axes(place)
         axes.set_axis_off()
         axes.set(xlim=(0, place.width), ylim=(0, place.height))
-        for colour, width in ((CASING, 2.2 * OUTLINE_PT), (OUTLINE_SELECTED, OUTLINE_PT)):
-            swatch = Swatch((0, 0), SWATCH_MM, place.height, fill=False, ec=colour, lw=width)
-            axes.add_patch(swatch).set_clip_on(False)
-        axes.text(
-            SWATCH_MM + 1,
-            place.height / 2,
-            self.legend,
-            size=UNIT_PT,
-            color=self.theme.text,
-            va="center_baseline",
-        )
+        left, high = 0.0, place.height
+        for line, words in self.outlines.items():
+            right = left + SWATCH_MM
+            around = [(left, 0), (right, 0), (right, high), (left, high), (left, 0)]
+            draw_outline(axes, [np.array(around)], line, self.settings.outline_width, clip=False)
+            axes.text(
+                right + 1,
+                high / 2,
+                words,
+                size=UNIT_PT,
+                color=self.theme.text,
+                va="center_baseline",
+            )
+            left += self._swatch(words)
+
+    def _swatch(self, words: str) -> float:
+        """Return how wide an outline's sample and its words are, in mm, with what parts them."""
+        return SWATCH_MM + 1 + text_width(words, UNIT_PT) + LEGENDS_GAP
 
     def _axes(self, place: Rectangle, **options: Any) -> Axes:
         width, height = self.page.width, self.page.height

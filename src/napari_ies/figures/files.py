@@ -95,6 +95,9 @@ def figure_bytes(content: FigureContent, settings: FigureSettings, form: str) ->
         ``"png"``, ``"svg"`` or ``"pdf"``.
     """
     buffer = BytesIO()
+    if form == "png":
+        _save_pixels(buffer, figure_pixels(content, settings), _metadata(content, form))
+        return buffer.getvalue()
     with within_memory(FigureError, *SMALLER), drawing_settings():
         figure = draw_figure(content, settings)
         figure.savefig(
@@ -133,6 +136,18 @@ def figure_pixels(
         with drawing_settings():
             canvas.draw()
         return np.array(canvas.buffer_rgba(), dtype=np.uint8)
+
+
+def _save_pixels(buffer: BytesIO, pixels: NDArray[np.uint8], words: dict[str, Any]) -> None:
+    """Write pixels as PNG without transparency, which many journals refuse."""
+    from PIL.Image import fromarray
+    from PIL.PngImagePlugin import PngInfo
+
+    said = PngInfo()
+    for name, text in words.items():
+        said.add_itxt(name, text)
+    opaque = np.ascontiguousarray(pixels[..., :3])
+    fromarray(opaque).save(buffer, "png", dpi=(DPI, DPI), pnginfo=said)
 
 
 def _metadata(content: FigureContent, form: str) -> dict[str, Any]:

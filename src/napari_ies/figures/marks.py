@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.figures.style import MM_PER_POINT, SMALL_PT
+from napari_ies.figures.style import (
+    CASING,
+    MM_PER_POINT,
+    NAME_PT,
+    SMALL_PT,
+    Line,
+    font_family,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import numpy as np
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from napari_ies.figures.page import Panel
 
 LONG_BAR_FROM_MM = 80.0
 """From this width of what a panel shows, its scale bar is 20 mm long instead of 10."""
@@ -34,6 +47,67 @@ def draw_marks(axes: Axes, marks: tuple[str, str, str, str]) -> None:
             va=down,
             bbox={**_BEHIND, "pad": 0.6},
         )
+
+
+def letters(panels: Iterable[Panel]) -> dict[Panel, str]:
+    """Name panels a, b, c, …, aa, ab, …: row by row, from left to right."""
+    order = sorted(panels, key=lambda panel: (panel.place.top, panel.place.left))
+    alphabet = "abcdefghijklmnopqrstuvwxyz"
+    named = {}
+    for number, panel in enumerate(order):
+        more, last = divmod(number, len(alphabet))
+        named[panel] = (alphabet[more - 1] if more else "") + alphabet[last]
+    return named
+
+
+def draw_letter(axes: Axes, letter: str) -> None:
+    """Write a panel's letter into its upper left corner."""
+    axes.annotate(
+        letter,
+        (0, 1),
+        xycoords="axes fraction",
+        xytext=(2, -2),
+        textcoords="offset points",
+        size=NAME_PT,
+        weight="bold",
+        color="white",
+        ha="left",
+        va="top",
+        bbox={**_BEHIND, "pad": 0.8},
+    )
+
+
+def draw_outline(
+    axes: Axes, lines: Sequence[NDArray[np.float64]], line: Line, width: float, clip: bool = True
+) -> None:
+    """Draw lines of an outline, over a darker and broader one.
+
+    Parameters
+    ----------
+    axes
+        Where.
+    lines
+        Each (N, 2): the points that it runs through, in the axes' data.
+    line
+        How it looks.
+    width
+        In points.
+    clip
+        Whether what lies outside the axes is left out.
+    """
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    if not lines:
+        return
+    path = Path.make_compound_path(*(Path(points) for points in lines))
+    for colour, points in ((CASING, 2.2 * width), (line.colour, width)):
+        drawn = PathPatch(path, fill=False, edgecolor=colour, linewidth=points)
+        drawn.set_capstyle("projecting" if line.dashes is None else "butt")
+        drawn.set_joinstyle("miter")
+        if line.dashes is not None and colour != CASING:
+            drawn.set_linestyle((0, line.dashes))
+        axes.add_patch(drawn).set_clip_on(clip)
 
 
 def draw_scale_bar(axes: Axes, width: float, points: float) -> None:
@@ -63,7 +137,7 @@ def draw_scale_bar(axes: Axes, width: float, points: float) -> None:
         color="white",
         size_vertical=1.1 * width / points,
         fill_bar=True,
-        fontproperties=FontProperties(family=["DejaVu Sans"], size=SMALL_PT),
+        fontproperties=FontProperties(family=[font_family()], size=SMALL_PT),
     )
     bar.patch.set(**_BEHIND)
     axes.add_artist(bar)
@@ -74,7 +148,7 @@ def text_width(text: str, size: float) -> float:
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
-    font = FontProperties(family=["DejaVu Sans"], size=size)
+    font = FontProperties(family=[font_family()], size=size)
     width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
     return float(width) * MM_PER_POINT
 

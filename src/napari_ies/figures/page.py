@@ -28,6 +28,8 @@ BARS_GAP = 1.4
 SHORTEST_BAR, LONGEST_BAR = 28.0, 64.0
 LEGEND_GAP, LEGEND = 6.0, 3.6
 """Between the colour bar and the legend of the outline beside it, and its height below it."""
+LEGENDS_GAP = 3.0
+"""After each sample of an outline and its words."""
 LINE, LINE_GAP = 2.9, 1.6
 """A line of the method, and the space above the first."""
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from napari_ies.figures.content import FigureContent
     from napari_ies.figures.settings import FigureSettings
+    from napari_ies.figures.slices import Slicing
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,19 @@ class Scale:
         return Normalize(-self.limit if self.signed else 0.0, self.limit)
 
 
-def scales_of(content: FigureContent, settings: FigureSettings) -> tuple[Scale, ...]:
+def scales_of(
+    content: FigureContent, settings: FigureSettings, slicing: Slicing
+) -> tuple[Scale, ...]:
     """Return one scale for all sequences shown, or one for each.
 
     A map that belongs to all sequences, as Grad-CAM++'s, has one scale anyway.
+
+    Parameters
+    ----------
+    content, settings
+        The maps, and which limits they have.
+    slicing
+        What is shown of them: limits that are chosen hang on it.
 
     Raises
     ------
@@ -50,13 +60,25 @@ def scales_of(content: FigureContent, settings: FigureSettings) -> tuple[Scale, 
     """
     sequences, saliency = content.sequences(settings), content.saliency
     label = f"aliency ({saliency.unit})"
-    if settings.limits == "shared" or not content.signed:
-        limit = settings.limit or colour_limit(saliency)
-        exceeded = bool(np.abs(saliency.cropped).max(initial=0.0) > limit)
-        return (Scale(sequences, limit, content.signed, exceeded, f"S{label}"),)
-    scales = []
+    limit = settings.limit or colour_limit(saliency)
+    exceeded = bool(np.abs(saliency.cropped).max(initial=0.0) > limit)
+    shared = Scale(sequences, limit, content.signed, exceeded, f"S{label}")
+    if settings.limits == "shared" or settings.limit is not None or not content.signed:
+        return (shared,)
+    own = []
     for name in sequences:
         limit = colour_limit(saliency, saliency.sequences.index(name))
         exceeded = bool(np.abs(content.cropped_map(name)).max(initial=0.0) > limit)
-        scales.append(Scale((name,), limit, True, exceeded, f"{name}: s{label}"))
-    return tuple(scales)
+        own.append(Scale((name,), limit, True, exceeded, f"{name}: s{label}"))
+    if settings.limits == "own":
+        return tuple(own)
+    strongest = [
+        max(float(np.abs(slicing.saliency(name, where)).max()) for where in slicing.slices)
+        for name in sequences
+    ]
+    clear = settings.threshold
+    emptied = any(
+        clear * each.limit < value <= clear * shared.limit
+        for each, value in zip(own, strongest, strict=True)
+    )
+    return tuple(own) if emptied else (shared,)

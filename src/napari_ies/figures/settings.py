@@ -58,13 +58,18 @@ _SLICES = Parameter(
 )
 _LIMITS = Parameter(
     "Where the colours end: at one magnitude, so that sequences can be compared by eye, or at one "
-    "for each sequence, with a colour bar each, so that faint maps show too.",
+    "for each sequence, with a colour bar each, so that faint maps show too; auto shares one "
+    "unless a sequence would show nothing then.",
     said="There is no kind of limits {}",
     label="Colour limits",
-    choices={"shared": "Shared by the sequences", "own": "Each sequence its own"},
+    choices={
+        "auto": "Shared, if every sequence shows",
+        "shared": "Shared by the sequences",
+        "own": "Each sequence its own",
+    },
 )
 _LIMIT = Parameter(
-    "Magnitude at which the colours end (default: the map's own limit).",
+    "Magnitude at which the colours of all sequences end (default: the map's own limit).",
     said="The colour limit is {}",
     limits=(0.0, 1e30),
     above=True,
@@ -78,6 +83,23 @@ _THRESHOLD = Parameter(
 )
 _OPACITY = Parameter("Opacity of the overlay, up to 1.", why="a fraction", limits=(0.0, 1.0))
 _OUTLINE = Parameter("Outline the lesion over its saliency.", label="outline of the lesion")
+_OUTLINE_WIDTH = Parameter(
+    "Width of the outlines in points; where voxels are small they are thinner.",
+    name="outline-width",
+    said="The outline's width is {} points",
+    why="more hides what it surrounds",
+    label="Width of outlines",
+    limits=(0.1, 3.0),
+    step=0.1,
+    decimals=1,
+    unit=" pt",
+)
+_REFERENCE = Parameter(
+    "Outline the reference too, dashed, where there is one.",
+    name="outline-reference",
+    label="outline of the reference",
+)
+_LETTERS = Parameter("Name the panels a, b, c, …", label="letters on the panels")
 _INTERPOLATION = Parameter(
     "Between voxels; nearest shows each as a box.",
     choices={"linear": "linear", "nearest": "nearest"},
@@ -111,7 +133,8 @@ class FigureSettings:
         Montage only: number of slices.
     limits
         ``"shared"``: the colours of all sequences end at one magnitude and can be compared;
-        ``"own"``: each sequence has a limit and a colour bar of its own.
+        ``"own"``: each sequence has a limit and a colour bar of its own; ``"auto"``: shared, unless
+        that leaves a sequence's pictures without colour where a limit of its own would not.
     limit
         Magnitude at which the colours of all sequences end, in the map's unit; None for what the
         map itself gives, see :func:`~napari_ies.colour_maps.colour_limit`.
@@ -121,6 +144,12 @@ class FigureSettings:
         Of the overlay, as a fraction of the viewer's.
     outline
         Whether the lesion is outlined, over the overlay.
+    outline_width
+        Of the outlines, in points; at most a share of a voxel, where those are small.
+    outline_reference
+        Whether the reference is outlined too, dashed, if the content has one.
+    letters
+        Whether each panel is named by a letter, row by row.
     interpolation
         Between voxels: ``"linear"``, or ``"nearest"`` to show each as the box that it is.
     signed_map, sequential_map
@@ -141,11 +170,14 @@ class FigureSettings:
     sequences: Annotated[tuple[str, ...] | None, _SEQUENCES] = None
     plain: Annotated[bool, _PLAIN] = True
     slices: Annotated[int, _SLICES] = 6
-    limits: Annotated[str, _LIMITS] = "shared"
+    limits: Annotated[str, _LIMITS] = "auto"
     limit: Annotated[float | None, _LIMIT] = None
     threshold: Annotated[float, _THRESHOLD] = 0.1
     opacity: Annotated[float, _OPACITY] = 1.0
     outline: Annotated[bool, _OUTLINE] = True
+    outline_width: Annotated[float, _OUTLINE_WIDTH] = 0.7
+    outline_reference: Annotated[bool, _REFERENCE] = True
+    letters: Annotated[bool, _LETTERS] = False
     interpolation: Annotated[str, _INTERPOLATION] = "linear"
     signed_map: str = "RdBu_r"
     sequential_map: str = "inferno"

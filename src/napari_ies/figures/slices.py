@@ -112,14 +112,28 @@ class Slicing:
         width, height = self.spacing[plane.along], self.spacing[plane.down]
         return -0.5 * width, (wide - 0.5) * width, -0.5 * height, (high - 0.5) * height
 
-    def outline(self, where: Slice) -> NDArray[np.float64]:
-        """Return the lesion's border on a slice, along voxel edges.
+    def reference(self, where: Slice) -> NDArray[np.bool_]:
+        """Return the reference on a slice, rows x columns, the whole slice; empty without one."""
+        whole = self._content.reference
+        if whole is None:
+            return np.zeros_like(self.footprint(where))
+        displayed = self._turn.apply(whole)
+        return np.ascontiguousarray(_at(displayed, where.plane.across, where.index))
+
+    def outline(self, mask: NDArray[np.bool_], where: Slice) -> NDArray[np.float64]:
+        """Return a mask's border on a slice, along voxel edges.
+
+        Parameters
+        ----------
+        mask
+            Rows x columns of the whole slice.
+        where
+            The slice.
 
         Returns
         -------
         (N, 2, 2): the ends of each edge as (across the image, down the image) in mm.
         """
-        mask = self.footprint(where)
         ends = outline_segments(mask[None], (1, 2)).astype(float)[:, :, 1:]
         steps = self.spacing[where.plane.down], self.spacing[where.plane.along]
         return np.asarray((ends * steps)[..., ::-1])

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from napari_ies.colour_maps import OUTLINE_SELECTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,9 +19,12 @@ MM_PER_POINT = MM_PER_INCH / 72
 DPI = 300
 """Resolution of pixel images, and of the images inside vector files."""
 
+FONTS = ("Arial", "Helvetica", "Liberation Sans", "DejaVu Sans")
+"""What journals ask for, and what has the same letters or comes with matplotlib: the first that
+is installed is taken."""
+
 RC: dict[Any, Any] = {
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica"],
     "font.weight": "normal",
     "text.usetex": False,
     # Letters are as wide at any resolution, so that lines break where they were measured to.
@@ -42,15 +48,30 @@ NAME_PT, HEADING_PT, UNIT_PT = 7.5, 7.0, 6.5
 SMALL_PT = 6.0
 """Of marks on the images, numbers and the method line: the least that stays readable."""
 
-THINNEST_PT, OUTLINE_PT, OUTLINE_PER_VOXEL = 0.3, 0.7, 0.35
-"""Width of the lesion's outline: a share of a voxel, within these."""
+THINNEST_PT, OUTLINE_PER_VOXEL = 0.3, 0.35
+"""Width of an outline: a share of a voxel, from the thinnest to what is set."""
 CASING = (0.0, 0.0, 0.0, 0.6)
-"""The dark line under the outline that sets it off from a bright image."""
+"""The dark line under an outline that sets it off from a bright image."""
 SWATCH_MM = 4.0
 """Width of the outline's sample in the legend."""
 
 BEHIND_BAR = 0.35
-"""Grey behind the colour bar, for the image that the overlay lets through."""
+"""Grey behind the tips of a colour bar, for the image that the overlay lets through."""
+BAR_GREYS = 16
+"""Steps of grey behind a colour bar, from black to white."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """How an outline looks."""
+
+    colour: tuple[float, float, float, float]
+    dashes: tuple[float, float] | None = None
+    """Of how many times its width a dash and a gap are; None for a whole line."""
+
+
+LESION_LINE = Line(OUTLINE_SELECTED)
+REFERENCE_LINE = Line((1.0, 1.0, 1.0, 1.0), (4.0, 2.5))
 
 
 @dataclass(frozen=True)
@@ -71,10 +92,24 @@ THEMES = {
 }
 
 
+@cache
+def font_family() -> str:
+    """Return the first of :data:`FONTS` that is installed."""
+    from matplotlib.font_manager import FontProperties, fontManager
+
+    for family in FONTS:
+        try:
+            fontManager.findfont(FontProperties(family=[family]), fallback_to_default=False)
+        except ValueError:
+            continue
+        return family
+    return FONTS[-1]
+
+
 @contextmanager
 def drawing_settings() -> Iterator[None]:
     """Draw and write as :data:`RC` says; matplotlib's settings are as before afterwards."""
     import matplotlib as mpl
 
-    with mpl.rc_context(RC):
+    with mpl.rc_context(RC | {"font.sans-serif": list(dict.fromkeys((font_family(), FONTS[-1])))}):
         yield

@@ -47,3 +47,32 @@ def outline_segments(
         end[:, along] += 1.0
         segments.append(np.stack([start, end], axis=1))
     return np.concatenate(segments)
+
+
+def chained(edges: NDArray[np.floating[Any]]) -> list[NDArray[np.float64]]:
+    """Join edges that share an end to lines, each edge in one of them.
+
+    Parameters
+    ----------
+    edges
+        (N, 2, D): the ends of each edge; shared ends are equal numbers.
+
+    Returns
+    -------
+    Lines (M, D): the points that each runs through; a closed one ends where it began.
+    """
+    points, ends = np.unique(edges.reshape(-1, edges.shape[-1]), axis=0, return_inverse=True)
+    beside: dict[int, list[int]] = {}
+    for start, end in ends.reshape(-1, 2).tolist():
+        beside.setdefault(start, []).append(end)
+        beside.setdefault(end, []).append(start)
+    lines = []
+    for first, others in beside.items():
+        while others:
+            line = [first]
+            while beside[line[-1]]:
+                here = line[-1]
+                line.append(beside[here].pop())
+                beside[line[-1]].remove(here)
+            lines.append(np.asarray(points[line], dtype=float))
+    return lines

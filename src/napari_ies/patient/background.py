@@ -206,8 +206,9 @@ def _at_border(
 
 def _border(volume: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the values of a volume's outermost voxels."""
-    faces = [np.take(volume, at, axis=axis).ravel() for axis in range(3) for at in (0, -1)]
-    return np.concatenate(faces)
+    # By index: numpy's take copies a volume first that is stored with its first axis the fastest.
+    turned = [np.moveaxis(volume, axis, 0) for axis in range(3)]
+    return np.concatenate([one[at].ravel() for one in turned for at in (0, -1)])
 
 
 def _is_solid(volume: NDArray[np.float32], value: float, tolerance: float) -> bool:

@@ -69,12 +69,12 @@ def dataset_root(path: str | Path) -> Path | None:
     return next((folder for folder in folders if (folder / DESCRIPTION).is_file()), None)
 
 
-def describe_dataset(root: Path, case: Case) -> None:
+def describe_dataset(root: Path, images: Sequence[Path | None]) -> None:
     """Write what makes a folder of results, which is there, a BIDS derivative.
 
     ``dataset_description.json`` and ``.bidsignore`` are written where they are not there; those
     that napari-ies wrote are brought up to date, those of others are left alone. The datasets that
-    the images of the case, whose results come to it, lie in are linked.
+    the images lie in, whose results come to it, are linked.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def describe_dataset(root: Path, case: Case) -> None:
         }
     elif not _is_ours(description):
         return
-    links = _links(root, case, description)
+    links = _links(root, images, description)
     described = description | ({"DatasetLinks": links} if links else {})
     files = {}
     if described != _description(root):
@@ -163,7 +163,7 @@ def write_result(
         obsolete=[stale for name in obsolete for stale in (name, sidecar_name(name))],
     )
     if not flat:
-        describe_dataset(Path(folder).expanduser(), case)
+        describe_dataset(Path(folder).expanduser(), case.paths)
     return written[: len(files)]
 
 
@@ -183,7 +183,7 @@ def source_uris(case: Case, root: Path | None) -> list[str]:
     or another that the results can name; else the file's name alone: folders tend to hold what
     identifies a patient.
     """
-    known = {} if root is None else _links(root, case, _description(root) or {})
+    known = {} if root is None else _links(root, case.paths, _description(root) or {})
     return [_uri(path, root, known) for path in case.paths if path is not None]
 
 
@@ -220,14 +220,16 @@ def _uri(path: Path, root: Path | None, links: dict[str, str]) -> str:
     return path.name
 
 
-def _links(root: Path, case: Case, description: dict[str, Any]) -> dict[str, str]:
-    """Return the datasets that a description links, and those of a case's images."""
+def _links(
+    root: Path, images: Sequence[Path | None], description: dict[str, Any]
+) -> dict[str, str]:
+    """Return the datasets that a description links, and those of images."""
     given = description.get("DatasetLinks")
     links = {str(k): str(v) for k, v in given.items()} if isinstance(given, dict) else {}
     if description and not _is_ours(description):
         return links  # it will not be changed
     own = _absolute(root)
-    for path in case.paths:
+    for path in images:
         there = None if path is None else dataset_root(path)
         if there is None or there == own or _absolute(path or "").is_relative_to(own):
             continue

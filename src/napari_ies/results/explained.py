@@ -170,6 +170,14 @@ def _places(explained: Explained, image: SaliencyImage) -> list[Path]:
     return places
 
 
+def image_file(explained: Explained, image: SaliencyImage) -> Path | None:
+    """Return where an image lies with the content it had; None where the result leads to none."""
+    try:
+        return _found(explained, image)
+    except ResultsError:
+        return None
+
+
 def _found(explained: Explained, image: SaliencyImage) -> Path:
     """Return where an image lies with the content it had."""
     option = f"--image {image.sequence}=FILE"

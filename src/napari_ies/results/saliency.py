@@ -146,7 +146,7 @@ def save_saliency(
         case, _ = told_apart(root, case)
     whose = {"lesion": lesion, "region": region}
     names = saliency_files(case, saliency.request, saliency.sequences, run=run, **whose)
-    errors = saliency.standard_error
+    errors = saliency.cropped_standard_error
     obsolete = names.pop("standard_error") if errors is None else []
     common = _description(saliency, case, model, lesion, region) | {
         "Sources": source_uris(case, root),
@@ -154,15 +154,15 @@ def save_saliency(
     }
     files: dict[str, Writer] = {}
     sidecars: dict[str, dict[str, Any]] = {}
-    groups = {"maps": saliency.maps} | ({} if errors is None else {"standard_error": errors})
+    groups = {"maps": saliency.cropped} | ({} if errors is None else {"standard_error": errors})
     for group, arrays in groups.items():
         for sequence, name, array in zip(saliency.sequences, names[group], arrays, strict=True):
-            files[name] = image_writer(array, case)
+            files[name] = image_writer(array, case, saliency.box)
             described = _WORDS[group].format(sequence=sequence)
             own = {"Description": described, "Sequence": sequence, "Units": saliency.unit}
             sidecars[name] = own | common
     footprint = names["footprint"]
-    files[footprint] = image_writer(saliency.mask.astype(np.uint8), case)
+    files[footprint] = image_writer(saliency.footprint.astype(np.uint8), case, saliency.box)
     sidecars[footprint] = {"Description": _WORDS["footprint"], "Type": "ROI"} | common
     around = surroundings(saliency)
     for group, table, columns in (

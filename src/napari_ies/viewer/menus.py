@@ -46,6 +46,11 @@ def save() -> None:
     _press(panel, panel.features["saving"].button)
 
 
+def open_cohort() -> None:
+    """Choose a folder of results and list its cases and lesions, as "Open cohort…" does."""
+    _panel().features["cohort"].choose()
+
+
 def _panel() -> Any:
     """Return the panel of the viewer in front, docked there if it is not."""
     viewer: Any = napari.current_viewer()

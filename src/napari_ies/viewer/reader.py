@@ -6,7 +6,7 @@ napari calls :func:`napari_get_reader`; the widget calls :func:`read_image` in t
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_ies.viewer.volumes.layer_data import METADATA_KEY, LayerDataTuple, layer_of, read_image
 
@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 OWN = (".nii", ".nii.gz", ".mgz", ".mgh", ".mgh.gz")
 """Endings that no other kind of file has."""
+NOTHING: list[LayerDataTuple] = [(None,)]  # type: ignore[list-item]
+"""napari's word for "nothing to add"."""
 
 
 def napari_get_reader(
     path: str | Sequence[str],
 ) -> Callable[[str | Sequence[str]], list[LayerDataTuple]] | None:
-    """Return a function that reads images or a session as layers, or None for other files.
+    """Return a function that reads images, a session or a cohort, or None for other files.
 
     Endings that other programs use for files of their own (``.img``, ``.hdr``, ``.rec`` …) are
     ours only where the content is an image that nibabel knows.
@@ -28,6 +30,8 @@ def napari_get_reader(
     paths = [path] if isinstance(path, str) else list(path)
     if len(paths) == 1 and may_be_session(str(paths[0])):
         return read_session
+    if len(paths) == 1 and may_be_cohort(str(paths[0])):
+        return read_cohort
     if paths and all(_is_image(str(one)) for one in paths):
         return read_images
     return None
@@ -63,11 +67,20 @@ def may_be_session(path: str) -> bool:
     napari asks for every folder that is opened, so for others this looks for one file only.
     """
     named = Path(path)
-    if not (named if named.name == "session.json" else named / "session.json").is_file():
+    if (
+        not path
+        or not (named if named.name == "session.json" else named / "session.json").is_file()
+    ):
         return False
     from napari_ies.results.session import is_session
 
     return is_session(path)
+
+
+def may_be_cohort(path: str) -> bool:
+    """Whether a path is a folder of results that ``napari-ies cohort`` wrote."""
+    place = Path(path) / "cohort"
+    return bool(path) and ((place / "cases.tsv").is_file() or (place / "cases").is_dir())
 
 
 def read_session(path: str | Sequence[str]) -> list[LayerDataTuple]:
@@ -85,10 +98,8 @@ def read_session(path: str | Sequence[str]) -> list[LayerDataTuple]:
     from napari_ies.results.session import find_images, read_summary
 
     folder = read_summary(path if isinstance(path, str) else path[0]).folder.absolute()
-    # napari's word for "nothing to add".
-    nothing: list[LayerDataTuple] = [(None,)]  # type: ignore[list-item]
-    if _open_panel_soon(folder):
-        return nothing
+    if _open_panel_soon(lambda panel: panel.open_session(str(folder), anyway=False)):
+        return NOTHING
     layers = []
     # The first sequence lies on top.
     for image in reversed(find_images(folder)):
@@ -96,11 +107,33 @@ def read_session(path: str | Sequence[str]) -> list[LayerDataTuple]:
             layer = layer_of(image.volume, image.sequence if image.made_here else None)
             layer[1]["metadata"][METADATA_KEY]["session"] = str(folder)
             layers.append(layer)
-    return layers or nothing  # all images may be missing
+    return layers or NOTHING  # all images may be missing
 
 
-def _open_panel_soon(folder: Path) -> bool:
-    """Open the panel with a session by and by; return whether it will show the images, too.
+def read_cohort(path: str | Sequence[str]) -> list[LayerDataTuple]:
+    """Let the panel list the cases and lesions of a folder of results; nothing is a layer.
+
+    Raises
+    ------
+    ResultsError
+        If there is no window to list them in.
+    """
+    folder = Path(path if isinstance(path, str) else path[0]).absolute()
+    import napari
+
+    if getattr(napari.current_viewer(), "window", None) is None:
+        from napari_ies.errors import ResultsError
+
+        raise ResultsError(
+            f"{folder} holds the results of a cohort, which are listed in a window only; open one "
+            "lesion with napari-ies open, or a file of the results."
+        )
+    _open_panel_soon(lambda panel: panel.open_cohort(str(folder)))
+    return NOTHING
+
+
+def _open_panel_soon(show: Callable[[Any], None]) -> bool:
+    """Open the panel by and by, to show something; return whether the one window is there.
 
     Of several windows the current one need not be the one that asks (a file may be dropped on
     any): the layers then go where they were asked for, and a panel there finds the session.
@@ -118,7 +151,7 @@ def _open_panel_soon(folder: Path) -> bool:
             _, panel = viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
         except RuntimeError:  # the window was closed meanwhile
             return
-        panel.open_session(str(folder), anyway=False)
+        show(panel)
 
     QTimer.singleShot(0, open_panel)
     kind = type(viewer.window._qt_window)

@@ -30,9 +30,12 @@ FEATURES = (
     "explaining.settings:SaliencySettings",
     "preparing.preparing:Preparing",
     "session.keeping:SessionKeeping",
+    "cohort.browsing:CohortBrowsing",
     "planes.part:Planes",
     "lesions.lesion_list:LesionList",
     "readout.part:Readout",
+    "predicting.predicting:Predicting",
+    "context.part:ContextCurve",
     "figure.figure_making:FigureMaking",
     "regions.regions:Regions",
     "help.guidance:Guidance",
@@ -86,6 +89,7 @@ class LesionSaliencyWidget(Panel):
         work.failed.connect(tell.fail)
         state.reading_changed.connect(self._on_reading)
         self.session_dropped.connect(self.open_session)
+        self.cohort_dropped.connect(self.open_cohort)
         self._attached: list[Callable[[], object]] = []
         # Not a bound method: when this fires, the Qt side of this widget is gone already.
         self.destroyed.connect(partial(_let_go, self._attached))
@@ -105,6 +109,10 @@ class LesionSaliencyWidget(Panel):
     def open_session(self, folder: str, *, anyway: bool = True) -> None:
         """Open a saved session, or only if it was not noticed before."""
         self.services.state.session_wanted.emit(str(folder), anyway)
+
+    def open_cohort(self, folder: str) -> None:
+        """List the cases and lesions of a folder of results."""
+        self.services.state.cohort_wanted.emit(str(folder))
 
     def event(self, event: QEvent) -> bool:
         """Let go of the viewer when the dock is closed, and take hold when docked again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import contextmanager
 
 import nibabel as nib
 import numpy as np
@@ -11,10 +12,13 @@ import pandas as pd
 import pytest
 from command_line import one_line, run
 
+from napari_ies.cli import contexts
 from napari_ies.cohort.context.growth import Growth
 from napari_ies.cohort.context.perilesional import ContextRequest, perilesional
 from napari_ies.cohort.context.plots import detected_figure, probability_figure
 from napari_ies.cohort.context.table import curve, paper_table
+from napari_ies.cohort.jobs.folder_lock import locked
+from napari_ies.segmentation.segmentation import segment
 
 PAPER_COLUMNS = ["distance_mm", "average_score", "std_dev", "n_predictions"]
 """Of ``contextual_info_nets_csv.py``, before score_0, score_1, …"""
@@ -85,8 +89,6 @@ def test_the_command_writes_csv_and_plots_and_goes_on(small, tmp_path, no_charts
     assert set(table["match"]) <= {"TP", "FP", "FN"}
     assert sorted(set(table["distance_mm"])) == [0, 1, 2]
     model, case = small.model(), small.case()
-    from napari_ies.segmentation.segmentation import segment
-
     reference = np.asarray(_mask(small.reference))
     labels = segment(model, case, reference=reference).labels
     request = ContextRequest((), Growth(1.0, 2.0), model.profile.threshold)
@@ -183,6 +185,7 @@ def test_the_paper_takes_true_positives_of_its_sizes(small, tmp_path):
         (["--lesion=1", "--all"], "exclude each other"),
         (["--all", "--labels=x.nii.gz", "--reference=y.nii.gz"], "leave out --reference"),
         (["--lesion=1", "--bids=data"], "are about one patient"),
+        (["--lesion=1", "--workers=2"], "--workers and --scheduler are about many cases"),
     ],
 )
 def test_wrong_usage_is_told(small, tmp_path, options, said):
@@ -252,3 +255,86 @@ def test_the_originals_readme_line_runs_word_for_word(small, patients, tmp_path,
     assert alone.exit_code == 0, alone.output
     path = tmp_path / "alone" / "context" / "plots_unet" / "contextual_info_data.csv"
     pd.testing.assert_frame_equal(table, pd.read_csv(path))
+
+
+@pytest.fixture
+def asked(small, patients):
+    """Every lesion of both patients and a third one, in few steps."""
+    shutil.copytree(patients / "P1", patients / "P3")
+    return (
+        *("context", "--model-checkpoint", small.checkpoint, "--all", "--to=2", "--step=1"),
+        *("--input-val-paths", patients, patients, "--device=cpu"),
+        *("--input-prefixes", "flair.nii.gz", "mprage.nii.gz"),
+    )
+
+
+@pytest.fixture
+def threads_as_workers(monkeypatch):
+    """Two workers of dask.distributed in this process; test_cluster.py has real ones."""
+    distributed = pytest.importorskip("distributed", reason="there is no dask.distributed")
+
+    @contextmanager
+    def workers_of(count, scheduler):
+        assert (count, scheduler) == (2, None)
+        with (
+            distributed.LocalCluster(
+                n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+            ) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            yield client
+
+    monkeypatch.setattr(contexts, "workers_of", workers_of)
+    monkeypatch.setattr(contexts, "threads_of", lambda _: None)
+
+
+@pytest.mark.slow
+def test_workers_write_what_one_process_writes(
+    small, asked, tmp_path, threads_as_workers, no_charts
+):
+    no_charts()
+    rehearsed = run(*asked, "--dry-run", f"--out={tmp_path / 'serial'}")
+    assert rehearsed.exit_code == 0, rehearsed.output
+    assert not (tmp_path / "serial").exists()
+    told = rehearsed.stdout
+    assert "3 cases, 3 to do with unet; curves of each lesion: all, 3 steps each" in told
+    model, case = small.model(), small.case()
+    count = len(segment(model, case).lesions)
+    assert f"By sub-P1_ses-1 with {count} lesions: " in told
+    for name, options in {"serial": (), "several": ("--workers=2",)}.items():
+        done = run(*asked, *options, f"--out={tmp_path / name}")
+        assert done.exit_code == 1, done.output
+        assert "2/3 sub-P2_ses-1 failed: " in done.stderr
+        cases = pd.read_csv(tmp_path / name / "context" / "cases.tsv", sep="\t")
+        assert cases["status"].tolist() == ["done", "failed", "done"]
+        assert cases["problem"].notna().tolist() == [False, True, False]
+        assert cases["lesions"].tolist() == [count, 0, count]
+        assert "sub-P2_ses-1" in (tmp_path / name / "cohort" / "log.txt").read_text()
+    one, other = (
+        (tmp_path / name / "context" / "context.csv").read_text() for name in ("serial", "several")
+    )
+    assert one == other
+    assert len(one.splitlines()) == 1 + 2 * count * 3
+    # Another run finds all of it, and a rehearsal says so.
+    again = run(*asked, f"--out={tmp_path / 'several'}")
+    assert again.stderr.count(f" there already, {count} lesions") == 2
+    rehearsed = run(*asked, "--dry-run", f"--out={tmp_path / 'several'}")
+    assert "3 cases, 1 to do" in rehearsed.stdout
+    assert "sub-P1_ses-1 (P1/ses1): there already" in rehearsed.stdout
+    # Changed images are told apart, and not taken for done.
+    lost = tmp_path / "several" / "sub-P1" / "ses-1" / "anat"
+    (table,) = lost.glob("*_context.tsv")
+    table.write_text(table.read_text().replace("0.", "0.1", 1))
+    rehearsed = run(*asked, "--dry-run", f"--out={tmp_path / 'several'}")
+    assert "3 cases, 2 to do" in rehearsed.stdout
+
+
+def test_two_runs_into_one_folder_refuse_each_other(small, tmp_path):
+    asked = ("context", *small.arguments, "--lesion=1", "--to=1", f"--out={tmp_path}")
+    with locked(tmp_path, []):
+        assert "Another run writes to" in one_line(run(*asked))
+    assert not list(tmp_path.glob("sub-*"))
+    (tmp_path / "file").write_text("mine")
+    done = run(*asked[:-1], f"--out={tmp_path / 'file'}")
+    assert done.exit_code == 2
+    assert (tmp_path / "file").read_text() == "mine"

@@ -20,6 +20,7 @@ from napari_ies.cohort.context.perilesional import (
 )
 from napari_ies.cohort.context.reached import reached
 from napari_ies.cohort.context.step_logits import masked_case
+from napari_ies.cohort.context.window_steps import Forwards
 from napari_ies.errors import CaseError, SegmentationError
 from napari_ies.network.inference import logit_map, probability_of
 from napari_ies.progress import finish
@@ -196,7 +197,34 @@ def test_what_cannot_be_is_refused_in_a_sentence():
         perilesional(model, case, LESION, ContextRequest(("T2",)))
 
 
-def test_it_can_be_left_at_any_report():
-    model, case = small_model(), random_case(SHAPE)
-    reports = list(perilesional_progressively(model, case, LESION, ContextRequest((), GROWTH)))
+@pytest.mark.parametrize("at_once", [1, 3])
+@pytest.mark.parametrize("resampled", [False, True])
+def test_the_curve_grows_step_by_step_and_what_is_known_stays(monkeypatch, at_once, resampled):
+    """Whatever runs in one pass; the images as they are come first, for all to be compared with."""
+    grid = {"spacing": (1.1, 1.3, 1.2), "resample": True} if resampled else {}
+    model, case = small_model(window=(8, 8, 8), **grid), random_case(SHAPE)
+    begin = Forwards.__init__
+
+    def with_room(self, network):
+        begin(self, network)
+        self.size = at_once
+
+    monkeypatch.setattr(Forwards, "__init__", with_room)
+    request = ContextRequest((), Growth(1.0, 4.0))
+    reports = list(perilesional_progressively(model, case, LESION, request))
     assert [report.finished for report in reports] == [False] * (len(reports) - 1) + [True]
+    found = [report.result for report in reports if report.result is not None]
+    lengths = [len(one.distance_mm) for one in found]
+    at_a_time = 1 if resampled else at_once
+    assert lengths == [0, *range(at_a_time, 5, at_a_time), 5, 5]
+    assert [one.finished for one in found] == [length == 5 for length in lengths]
+    last = found[-1]
+    for one, known in zip(found, lengths, strict=True):
+        for values in ("distance_mm", "kept_voxels", "mean_probability", "voxels_above"):
+            np.testing.assert_array_equal(getattr(one, values), getattr(last, values)[:known])
+        assert (one.whole_probability, one.whole_above, one.voxels) == (
+            *(last.whole_probability, last.whole_above),
+            np.count_nonzero(LESION),
+        )
+    whole = run_whole(model, case)[LESION]
+    assert last.whole_probability == pytest.approx(whole.mean(dtype=np.float64), abs=1e-5)

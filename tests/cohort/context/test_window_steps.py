@@ -23,7 +23,7 @@ VOXELS = np.array([[0, 0, 0], [3, 2, 1]])
 def forwards(size, device="cpu"):
     model = small_model(window=(8, 8, 8))
     made = Forwards(model)
-    made._size = size
+    made.size = size
     if device != "cpu":
         made._device = SimpleNamespace(type=device)
     return model, made
@@ -66,7 +66,7 @@ def test_batches_are_halved_where_a_card_runs_out_of_memory():
     out_of_memory_above(model, 2)
     found, notes = run(made, windows)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
-    assert (made._size, notes) == (2, [])
+    assert (made.size, notes) == (2, [])
 
 
 def test_where_one_window_is_too_much_the_cpu_goes_on_and_it_is_said(monkeypatch, caplog):
@@ -111,7 +111,7 @@ def test_a_window_differs_only_at_steps_that_show_something_new():
     window = WindowSteps(crop, order, torch.tensor([0.0, float("nan")]))
     # Step 1 shows a voxel that is background anyway; the second sequence stays whole.
     assert window.levels.tolist() == [0, 3]
-    assert window.level_of(5).tolist() == [0, 0, 0, 1, 1]
-    made = window.make(slice(0, 2), torch.device("cpu"))
+    assert window.level_of(range(1, 5)).tolist() == [0, 0, 1, 1]
+    made = window.make(np.array([0, 1]), torch.device("cpu"))
     assert made[:, 0, :, 0, 0].tolist() == [[0, 0, 0], [0, 0, 5]]
     assert made[:, 1, :, 0, 0].tolist() == [[0, 0, 5], [0, 0, 5]]

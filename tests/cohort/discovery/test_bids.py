@@ -79,3 +79,91 @@ def test_no_case_says_what_was_searched_and_what_lies_there(tmp_path):
         find_cases(tmp_path, SEQUENCES, patterns={"T2": "*"})
     with pytest.raises(CohortError, match="reg is not there"):
         find_cases(tmp_path, SEQUENCES, derivatives=[tmp_path / "reg"])
+
+
+def test_participants_and_sessions_are_chosen_with_their_prefix_or_without(dataset):
+    def names(participants=(), sessions=()):
+        found = find_cases(dataset, SEQUENCES, participants=participants, sessions=sessions)
+        return [case.name for case in found]
+
+    assert names(["sub-02", "01"]) == ["sub-01_ses-a", "sub-01_ses-b", "sub-02"]
+    assert names(["01"], ["ses-b"]) == ["sub-01_ses-b"]
+    assert names(sessions=["a"]) == ["sub-01_ses-a"]
+    with pytest.raises(
+        CohortError, match=r"sub-1 and sub-9 are not in .*; there are sub-01, sub-02"
+    ):
+        names(["1", "02", "9"])
+    with pytest.raises(CohortError, match=r"ses-c is not in .*; there are ses-a, ses-b\.$"):
+        names(["01"], ["c"])
+
+
+def test_names_as_other_systems_and_newcomers_write_them(tmp_path):
+    touch(
+        tmp_path,
+        *("sub-A b/anat/sub-Ab_FLAIR.NII.GZ", "sub-A b/anat/sub-Ab_T1w.nii"),
+        *("sub-A b/anat/._sub-Ab_FLAIR.nii.gz", "sub-A b/anat/sub-Ab_T1w.json"),
+        "sub-A b/anat/sub-Ab_T1w.nii.gz/IMG_0001.dcm",
+        "real/sub-Jürgen_FLAIR.nii.gz",
+        "real/sub-Jürgen_T1w.nii.gz",
+    )
+    (tmp_path / "sub-Jürgen").mkdir()
+    (tmp_path / "sub-Jürgen" / "anat").symlink_to(tmp_path / "real")
+    (tmp_path / "sub-gone").mkdir()
+    (tmp_path / "sub-gone" / "anat").symlink_to(tmp_path / "nowhere")
+    first, second = find_cases(tmp_path, SEQUENCES)
+    assert (first.subject, second.subject) == ("Ab", "Jurgen")
+    assert [path.name for path in first.images.values()] == [
+        "sub-Ab_FLAIR.NII.GZ",
+        "sub-Ab_T1w.nii",
+    ]
+    assert not first.trouble + second.trouble
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (("sub-a/anat/x_FLAIR.nii", "sub-A/anat/x_FLAIR.nii"), "large or small alike; rename"),
+        (("sub-/anat/x_FLAIR.nii",), "sub- has no letter or digit by which"),
+        (("ds/sub-01/ses-1/anat/sub-01_FLAIR.nii.gz", "README"), "holds README, ds/sub-01/ses-1/"),
+        (
+            ("sub-01/FLAIR.nii.gz",),
+            r"anat with FLAIR as \*_FLAIR, T1 as \*_T1; .* holds sub-01/FLA",
+        ),
+        ((), "holds nothing"),
+    ],
+)
+def test_what_is_no_dataset_with_cases_of_their_own_is_refused(tmp_path, files, words):
+    touch(tmp_path, *files)
+    with pytest.raises(CohortError, match=words):
+        find_cases(tmp_path, SEQUENCES)
+
+
+def test_references_that_no_file_fits_are_not_left_out_in_silence(dataset, caplog):
+    roots = {"derivatives": [dataset / "derivatives/reg"]}
+    searched = r"searched for \*_mask\.nii in sub-\*\[/ses-\*\]/anat of "
+    instead = r".*; .*reg holds sub-02/anat/sub-02_label-lesion_mask\.nii\.gz"
+    with pytest.raises(CohortError, match=searched + instead):
+        find_cases(dataset, SEQUENCES, **roots, reference="*_mask.nii")
+    find_cases(dataset, SEQUENCES, **roots, reference="*_mask.nii.gz")
+    assert "Without a reference: sub-01/ses-a, sub-01/ses-b." in caplog.text
+
+
+def test_images_in_different_spaces_are_not_taken_together_unless_named(tmp_path):
+    touch(
+        tmp_path,
+        *("raw/sub-01/anat/sub-01_T1w.nii.gz", "raw/sub-01/anat/sub-01_FLAIR.nii.gz"),
+        "mni/sub-01/anat/sub-01_space-MNI152_FLAIR.nii.gz",
+        "reg/sub-01/anat/sub-01_space-T1w_FLAIR.nii.gz",
+    )
+
+    def trouble(derivative, **patterns):
+        roots = [tmp_path / derivative]
+        (case,) = find_cases(tmp_path / "raw", SEQUENCES, derivatives=roots, patterns=patterns)
+        return case.trouble
+
+    assert trouble("mni") == (
+        "sub-01 has images in different spaces (sub-01_space-MNI152_FLAIR.nii.gz in MNI152 and "
+        "sub-01_T1w.nii.gz in its own); say which with --image NAME=PATTERN."
+    )
+    assert trouble("reg") == ""
+    assert trouble("mni", FLAIR="*MNI152_FLAIR*", T1="*_T1w*") == ""

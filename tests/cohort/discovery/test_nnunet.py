@@ -58,3 +58,50 @@ def test_what_does_not_fit_is_refused(dataset):
         find_cases(dataset / "imagesTs", ("FLAIR",))
     with pytest.raises(CohortError, match=r"labelsTs holds MS_001\.nii\.gz"):
         find_cases(dataset / "labelsTs", SEQUENCES)
+
+
+def test_names_as_other_systems_and_newcomers_write_them(dataset):
+    images, labels = dataset / "imagesTs", dataset / "labelsTs"
+    (images / "MS_001_0001.nii.gz").rename(images / "MS_001_0001.NII.GZ")
+    (images / "._MS_001_0000.nii.gz").touch()  # macOS writes these
+    (images / "MS_003_0000.nii.gz").mkdir()
+    (images / "MS_002_0007.nii.gz.json").touch()
+    (labels / "MS_002.nii").touch()
+    first, second = find_cases(images, SEQUENCES)
+    assert first.images["T1"].name == "MS_001_0001.NII.GZ"
+    assert second.reference.name == "MS_002.nii"
+
+
+def test_two_files_for_one_image_or_labels_of_no_case_are_refused(dataset):
+    images, labels = dataset / "imagesTs", dataset / "labelsTs"
+    (labels / "MS_001.nii.gz").rename(labels / "MS_001_0000.nii.gz")
+    with pytest.raises(CohortError, match=r"labelsTs/CASE\.nii\.gz; .* holds MS_001_0000\.nii\.gz"):
+        find_cases(images, SEQUENCES)
+    (images / "MS_001_0000.nii").touch()
+    with pytest.raises(CohortError, match=r"MS_001_0000\.nii and MS_001_0000\.nii\.gz, both"):
+        find_cases(images, SEQUENCES)
+
+
+def test_a_description_of_images_that_are_not_there_is_refused(dataset):
+    names = {"channel_names": {"0": "FLAIR", "2": "T1"}}
+    (dataset / "dataset.json").write_text(json.dumps(names))
+    with pytest.raises(CohortError, match=r"T1 is number 2, .* numbered 0000, 0001 alone"):
+        find_cases(dataset / "imagesTs", SEQUENCES)
+
+
+def test_what_the_network_does_not_take_may_be_missing(dataset):
+    names = {"channel_names": {"0": "FLAIR", "1": "T1", "2": "T2"}}
+    (dataset / "dataset.json").write_text(json.dumps(names))
+    (dataset / "imagesTs" / "MS_001_0002.nii.gz").touch()
+    assert [case.name for case in find_cases(dataset / "imagesTs", SEQUENCES)] == [
+        "sub-MS001",
+        "sub-MS002",
+    ]
+
+
+def test_the_folder_above_is_refused_with_what_lies_in_it(dataset):
+    with pytest.raises(CohortError, match=r"holds imagesTs/MS_001_0000\.nii\.gz, imagesTs/MS_001"):
+        find_cases(dataset, SEQUENCES)
+    (dataset / "empty").mkdir()
+    with pytest.raises(CohortError, match=r"CASE_0000\.nii\.gz; .*empty holds nothing"):
+        find_cases(dataset / "empty", SEQUENCES)

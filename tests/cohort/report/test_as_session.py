@@ -85,7 +85,7 @@ def test_opened_again_it_is_the_same_session_at_another_lesion(cohort):
         (("--case=sub-P9",), "There is no case sub-P9 with lesions in"),
         (("--case=nobody",), "There is no case nobody"),
         (("--case=sub-P1", "--lesion=7"), "sub-P1 has no lesion 7; it has the lesions 1, 2, 3"),
-        (("--case=sub-P1",), "say where it is"),
+        (("--case=sub-P1",), "say in which folder they lie now"),
     ],
 )
 def test_what_cannot_be_opened_is_told(cohort, options, said):

@@ -518,7 +518,7 @@ class _Stops:
 
     def __init__(self, folder: Path, copies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder, self.copies, self.count = folder, copies, 0
-        for owner, name in ((image_files.nib, "save"), (writing, "_flush")):
+        for owner, name in ((image_files, "write_packed"), (writing, "_flush")):
             monkeypatch.setattr(owner, name, self._before_and_halfway(getattr(owner, name)))
         for name in ("replace", "unlink", "write_text", "mkdir", "rmdir"):
             monkeypatch.setattr(Path, name, self._before(getattr(Path, name)))
@@ -540,7 +540,7 @@ class _Stops:
         def stopping(*args):
             self._copy()
             function(*args)
-            path = Path(args[-1])
+            path = Path(args[0])
             content = path.read_bytes()
             path.write_bytes(content[: len(content) // 2])
             self._copy()
@@ -591,7 +591,7 @@ def test_killed_at_any_moment_of_its_beginning_there_is_a_whole_session_or_none(
     assert load_session(tmp_path / "s").complete
 
 
-@pytest.mark.parametrize("stage", ["save", "_flush", "replace"])
+@pytest.mark.parametrize("stage", ["write_packed", "_flush", "replace"])
 def test_a_disk_that_refuses_leaves_the_session_as_it_was(begun, images, model, monkeypatch, stage):
     case = load_case(images)
     begun.add_map(1, a_map(case, 1), model)
@@ -600,7 +600,7 @@ def test_a_disk_that_refuses_leaves_the_session_as_it_was(begun, images, model, 
     def refuse(*_):
         raise OSError(28, "No space left on device")
 
-    owner = {"save": image_files.nib, "_flush": writing, "replace": Path}[stage]
+    owner = {"write_packed": image_files, "_flush": writing, "replace": Path}[stage]
     with monkeypatch.context() as patched:
         patched.setattr(owner, stage, refuse)
         with pytest.raises(ResultsError, match="No space left"):

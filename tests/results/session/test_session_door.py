@@ -10,10 +10,12 @@ import math
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pydantic
 import pytest
 from hypothesis import given, settings
@@ -82,6 +84,8 @@ def kept(small, tmp_path_factory):
     writer.set_regions({"rim": region})
     writer.add_map(1, a_map(case, 1), model)
     writer.add_map("rim", a_map(case, 2), model)
+    steps = pd.DataFrame({"step": [0, 1]}, index=pd.Index(["1", "1"], name="lesion"))
+    writer.add_context(1, SimpleNamespace(table=steps, content={"Threshold": 0.5}), model)
     writer.set_notes({1: "dark rim", "rim": "pale"})
     writer.set_view(SaliencyRequest(), 1)
     return home

@@ -24,7 +24,14 @@ def tidied(monkeypatch):
     return found
 
 
-def test_three_planes_and_space_are_announced_and_let_napari_tidy_up_once(
+def test_canvases_and_surfaces(segmented, tidied, monkeypatch):
+    with monkeypatch.context() as patched:
+        surfaces_that_cannot_be_made_are_said_to_be(segmented, patched)
+    segmented.settle()
+    three_planes_and_space_are_announced_and_let_napari_tidy_up_once(segmented, tidied, monkeypatch)
+
+
+def three_planes_and_space_are_announced_and_let_napari_tidy_up_once(
     segmented, tidied, monkeypatch
 ):
     panel, said, shortcuts, threads = segmented.panel, [], [], []
@@ -67,7 +74,7 @@ def test_three_planes_and_space_are_announced_and_let_napari_tidy_up_once(
     assert surfaces.surfaces_of(panel.state.reading, lambda: True) is None
 
 
-def test_surfaces_that_cannot_be_made_are_said_to_be(segmented, monkeypatch):
+def surfaces_that_cannot_be_made_are_said_to_be(segmented, monkeypatch):
     def fail(*_):
         raise MemoryError
 

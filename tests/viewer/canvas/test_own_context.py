@@ -24,7 +24,14 @@ def pictures(hands):
     return [view.screenshot(flash=False)[..., :3] for view in views]
 
 
-def test_layers_that_go_while_another_canvas_was_drawn_last(strays, segmented):
+def test_layers_and_canvases_go(strays, segmented):
+    layers_that_go_while_another_canvas_was_drawn_last(strays, segmented)
+    segmented.press("three_planes_button")
+    segmented.settle()
+    canvases_that_are_not_on_the_screen_yet_and_those_that_were(strays, segmented)
+
+
+def layers_that_go_while_another_canvas_was_drawn_last(strays, segmented):
     panel, layers = segmented.panel, segmented.viewer.layers
     segmented.press("three_planes_button")
     three = panel.features["planes"].three
@@ -46,7 +53,7 @@ def test_layers_that_go_while_another_canvas_was_drawn_last(strays, segmented):
     assert strays == []
 
 
-def test_canvases_that_are_not_on_the_screen_yet_and_those_that_were(strays, segmented):
+def canvases_that_are_not_on_the_screen_yet_and_those_that_were(strays, segmented):
     """A new canvas brings a context that is current at once; it has none of its own until shown."""
     panel, layers = segmented.panel, segmented.viewer.layers
     extra = segmented.viewer.add_image(np.ones((9, 9, 9), np.float32), name="extra")

@@ -45,7 +45,15 @@ def answer(hands, word):
     hands.wait(lambda: question(hands) is None)
 
 
-def test_a_long_explanation_is_asked_for(segmented, slow):
+def test_what_takes_long_is_asked_for(segmented, slow):
+    another_wish_takes_the_question_back(segmented)
+    segmented.afresh()
+    a_long_explanation_is_asked_for(segmented)
+    segmented.afresh()
+    explaining_all_is_asked_for_once(segmented)
+
+
+def a_long_explanation_is_asked_for(segmented):
     panel = segmented.panel
     many_samples(panel)
     for word, started in (("Not now", False), ("Start", True)):
@@ -63,7 +71,7 @@ def test_a_long_explanation_is_asked_for(segmented, slow):
         assert segmented.answered(1) == started
 
 
-def test_another_wish_takes_the_question_back(segmented, slow):
+def another_wish_takes_the_question_back(segmented):
     panel = segmented.panel
     many_samples(panel)
     panel.explaining.explain(1)
@@ -83,7 +91,7 @@ def test_another_wish_takes_the_question_back(segmented, slow):
     assert len(panel.state.answers) == 0
 
 
-def test_explaining_all_is_asked_for_once(segmented, slow):
+def explaining_all_is_asked_for_once(segmented):
     many_samples(segmented.panel)
     for word, started in (("Not now", False), ("Start", True)):
         segmented.press("explain_all")

@@ -61,7 +61,7 @@ def test_a_figure_is_previewed_saved_and_copied(segmented, patient, tmp_path, mo
     assert dark.shape[1] < first.shape[1]
     settings = part.settings()
     assert (settings.theme, settings.width, settings.sequences) == ("dark", 88, ("FLAIR",))
-    assert settings.limit == panel.state.shown.limit
+    assert (settings.limits, settings.limit) == ("auto", None)
     assert settings.signed_map == "RdBu_r"
     press("figure_FLAIR")
     assert part.settings().sequences == ("FLAIR",), "one sequence stays chosen"
@@ -71,6 +71,8 @@ def test_a_figure_is_previewed_saved_and_copied(segmented, patient, tmp_path, mo
     segmented.go(segmented.world_of(patient.volumes["FLAIR"], flair, patient.background))
     about_lesion = drawn()
     assert part.settings().at is None
+    segmented.qtbot.keyClick(part.dialog.findChild(QWidget, "figure_limits"), Qt.Key.Key_Down)
+    assert part.settings().limit == panel.state.shown.limit
     for name in ("figure_centre", "figure_limits"):
         segmented.qtbot.keyClick(part.dialog.findChild(QWidget, name), Qt.Key.Key_Down)
     assert np.abs(drawn() - about_lesion).max() > 50

@@ -32,7 +32,24 @@ def gates(monkeypatch):
         gate.set()
 
 
-def test_a_click_goes_first_and_all_are_explained_in_the_end(segmented, patient, gates):
+def test_all_are_explained_clicked_into_and_stopped(segmented, patient, gates):
+    acts = (
+        cancel_stops_the_queue_and_so_does_the_button,
+        a_click_on_the_lesion_that_is_just_explained_shows_it,
+        lambda hands, gates: a_click_goes_first_and_all_are_explained_in_the_end(
+            hands, patient, gates
+        ),
+    )
+    for act in acts:
+        segmented.afresh()
+        gate, begun = gates
+        begun.clear()
+        for each in gate.values():
+            each.clear()
+        act(segmented, gates)
+
+
+def a_click_goes_first_and_all_are_explained_in_the_end(segmented, patient, gates):
     gate, begun = gates
     panel, kept = segmented.panel, []
     panel.state.answer_kept.connect(lambda answer: kept.append(answer.subject))
@@ -73,7 +90,7 @@ def test_a_click_goes_first_and_all_are_explained_in_the_end(segmented, patient,
     assert "already" in segmented.control("status").text()
 
 
-def test_a_click_on_the_lesion_that_is_just_explained_shows_it(segmented, gates):
+def a_click_on_the_lesion_that_is_just_explained_shows_it(segmented, gates):
     gate, begun = gates
     panel = segmented.panel
     segmented.press("explain_all")
@@ -88,7 +105,7 @@ def test_a_click_on_the_lesion_that_is_just_explained_shows_it(segmented, gates)
     assert panel.state.shown.subject == 1
 
 
-def test_cancel_stops_the_queue_and_so_does_the_button(segmented, gates):
+def cancel_stops_the_queue_and_so_does_the_button(segmented, gates):
     gate, begun = gates
     for stop in ("cancel", "explain_all"):
         begun.clear()

@@ -31,7 +31,15 @@ def text_of(hands, name):
     return hands.panel.findChild(QLabel, name)
 
 
-def test_notes_stand_above_the_table_though_the_preparation_is_folded(noted):
+def test_notes_hold_still_and_are_seen(noted):
+    nothing_moves_while_a_map_refines_and_says_more(noted)
+    noted.panel.preparation.collapse(animate=False)
+    noted.panel.state.show_reading(noted.panel.state.reading)
+    noted.settle()
+    notes_stand_above_the_table_though_the_preparation_is_folded(noted)
+
+
+def notes_stand_above_the_table_though_the_preparation_is_folded(noted):
     panel = noted.panel
     assert not panel.preparation.isExpanded()
     title, text = noted.control("result_notes"), text_of(noted, "result_notes_text")
@@ -57,7 +65,7 @@ def test_notes_stand_above_the_table_though_the_preparation_is_folded(noted):
     assert "note" not in panel.status.text
 
 
-def test_nothing_moves_while_a_map_refines_and_says_more(noted):
+def nothing_moves_while_a_map_refines_and_says_more(noted):
     panel, table = noted.panel, noted.control("lesions")
     before = table.mapTo(panel, table.rect().topLeft())
     seen = []
@@ -80,7 +88,14 @@ def test_nothing_moves_while_a_map_refines_and_says_more(noted):
     assert text.count(NOTES[0]) == 1
 
 
-def test_guesses_are_counted_beside_the_checkpoint(hands):
+def test_what_a_checkpoint_leaves_open_is_seen_and_chosen(hands, patient):
+    guesses_are_counted_beside_the_checkpoint(hands)
+    orientation_and_voxel_size_are_typed_and_apply_to_the_loaded_network(hands)
+    as_stored_can_be_chosen_where_the_checkpoint_states_its_own(hands)
+    the_offer_knows_layers_without_files(hands, patient)
+
+
+def guesses_are_counted_beside_the_checkpoint(hands):
     from napari_ies.viewer.work.tasks import LoadedModel
 
     model = small_model()
@@ -111,7 +126,7 @@ def type_into(hands, name, text):
     hands.settle()
 
 
-def test_orientation_and_voxel_size_are_typed_and_apply_to_the_loaded_network(hands):
+def orientation_and_voxel_size_are_typed_and_apply_to_the_loaded_network(hands):
     from napari_ies.viewer.work.tasks import LoadedModel
 
     panel = hands.panel
@@ -139,7 +154,12 @@ def test_orientation_and_voxel_size_are_typed_and_apply_to_the_loaded_network(ha
     assert panel.features["preparing"].segmentation.threshold.value() == 0.5
 
 
-def test_one_click_segments_again_in_the_orientation_the_network_agrees_with(segmented):
+def test_a_geometry_is_chosen_after_segmenting_and_offered(segmented):
+    a_geometry_chosen_after_segmenting_says_that_it_counts_next_time(segmented)
+    one_click_segments_again_in_the_orientation_the_network_agrees_with(segmented)
+
+
+def one_click_segments_again_in_the_orientation_the_network_agrees_with(segmented):
     panel = segmented.panel
     offer = segmented.control("offer")
     assert not offer.isVisible()
@@ -166,7 +186,7 @@ def test_one_click_segments_again_in_the_orientation_the_network_agrees_with(seg
     np.testing.assert_array_equal(panel.state.reading.case.data, reading.case.data)
 
 
-def test_a_geometry_chosen_after_segmenting_says_that_it_counts_next_time(segmented):
+def a_geometry_chosen_after_segmenting_says_that_it_counts_next_time(segmented):
     panel = segmented.panel
     type_into(segmented, "orientation", "LAS")
     assert panel.status.text == (
@@ -192,7 +212,7 @@ def test_a_geometry_chosen_after_segmenting_says_that_it_counts_next_time(segmen
     assert panel.status.text == "Voxels as stored, as in the result on screen."
 
 
-def test_as_stored_can_be_chosen_where_the_checkpoint_states_its_own(hands):
+def as_stored_can_be_chosen_where_the_checkpoint_states_its_own(hands):
     from napari_ies.viewer.work.tasks import LoadedModel
 
     panel, model = hands.panel, small_model()
@@ -248,7 +268,7 @@ def test_the_offer_is_for_the_images_of_the_result_alone(segmented, patient, tmp
     assert not panel.services.work.busy
 
 
-def test_the_offer_knows_layers_without_files(hands, patient):
+def the_offer_knows_layers_without_files(hands, patient):
     from napari_ies.viewer.work.tasks import LoadedModel
 
     panel = hands.panel

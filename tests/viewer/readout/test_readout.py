@@ -15,7 +15,8 @@ from qtpy.QtGui import QGuiApplication
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.saliency.saliency import Saliency
 from napari_ies.segmentation.subject import Lesion
-from napari_ies.viewer.readout.plot import STYLES, Sheet, profile_figure
+from napari_ies.viewer.panel.plot import Sheet
+from napari_ies.viewer.readout.plot import STYLES, profile_figure
 from napari_ies.viewer.readout.words import (
     ROWS,
     cell_text,

@@ -431,7 +431,7 @@ def test_a_disk_that_refuses_is_told_once_and_nothing_is_lost(segmented, tmp_pat
 
     before = len(notification_manager.records)
     with monkeypatch.context() as patched:
-        patched.setattr(images.nib, "save", refuse)
+        patched.setattr(images, "write_packed", refuse)
         for label in (1, 2):
             segmented.panel.explaining.explain(label)
             segmented.wait(lambda label=label: segmented.answered(label))
@@ -451,7 +451,8 @@ def test_the_session_button_is_named_and_says_where_it_is_saved(segmented):
     button, line = segmented.control("session"), segmented.control("session_place")
     assert line.isVisible()
     assert line.text().startswith("Nothing is saved yet, later in ")
-    assert button.toolTip().startswith("Nothing is saved yet: the first map, note or region begins")
+    said = "Nothing is saved yet: the first map, curve, note or region begins"
+    assert button.toolTip().startswith(said)
     place = segmented.panel.features["session"].autosave.recording.planned
     assert place.name == "sub-01"
     assert not place.parent.exists()

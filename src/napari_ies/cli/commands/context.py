@@ -98,6 +98,9 @@ def context(
     data: many.Data = None,
     num_workers: many.NumWorkers = None,
     cache_rate: many.CacheRate = None,
+    workers: many.Workers = 1,
+    scheduler: many.Scheduler = None,
+    dry_run: many.DryRun = False,
     device: options.Device = "auto",
     subject: options.Subject = None,
     visit: options.Visit = None,
@@ -108,7 +111,8 @@ def context(
 
     Outside the lesion, grown step by step, the images become background; the mean probability in
     the lesion, and whether it is still detected, are written for each step as CSV and two plots.
-    A run that was stopped goes on where it was; all that one folder holds is drawn together.
+    A run that was stopped goes on where it was; all that one folder holds is drawn together. Of
+    many cases, one that cannot be done is a row of context/cases.tsv that says why.
 
     Takes the options of the original contextual_info_nets_csv.py as they are, and then does what
     that does: --paper, for every case.
@@ -133,6 +137,8 @@ def context(
     files = [*(checkpoint or ()), *([] if model_checkpoint is None else [model_checkpoint])]
     papers = paper or scripts
     _check(files, image, several, lesion, all_lesions, mask, labels, reference, papers)
+    if not several and (workers > 1 or scheduler is not None):
+        raise typer.BadParameter("--workers and --scheduler are about many cases.")
     images = {} if several else options.parse_images(image or [])
     with reporting(debug) as terminal:
         from napari_ies.cohort.row.images import check_given
@@ -141,14 +147,19 @@ def context(
             check_given(reference, labels, *(mask or ()))
         from napari_ies.cli import many as cohorts
         from napari_ies.cli import segmenting
-        from napari_ies.cli.contexts import Asked, contexts_table, run_contexts, run_many
-        from napari_ies.cohort.context.together import write_together
+        from napari_ies.cli.contexts import contexts_table, rehearse, run_contexts, run_many
+        from napari_ies.cli.usage import refusing
+        from napari_ies.cohort.cases import CohortCase
+        from napari_ies.cohort.cluster import NetworkSource
+        from napari_ies.cohort.context.one_case import ContextSettings
+        from napari_ies.cohort.context.together import write_cases, write_together
+        from napari_ies.cohort.run import check_place
 
         own = Growth(
             step_mm=Growth.step_mm if step is None else step,
             farthest_mm=Growth.farthest_mm if to is None else to,
         )
-        asked = Asked(
+        settings = ContextSettings(
             growth=PAPER if papers else own,
             sequences=tuple(sequence or ("all",)),
             threshold=threshold,
@@ -160,28 +171,44 @@ def context(
             labels=labels,
             of_others=labels_of_others,
             reference=reference,
+            overwrite=overwrite,
         )
+        folder = out.expanduser()
         no_effect = {"--data": data, "--num_workers": num_workers, "--cache_rate": cache_rate}
         for name, value in no_effect.items():
             if value is not None:
                 terminal.note(f"{name} {value} has no effect: {cohorts.WHY_NO_EFFECT[name]}.")
-        failed = 0
+        ended = []
         for file in files:
             if several:
                 network = cohorts.network_of(
                     terminal, file, device, orientation, spacing, model, input_size
                 )
                 cases = cohorts.cases_of(where, network)
-                failed += run_many(terminal, network, cases, out, asked, overwrite)
+            else:
+                network, case = segmenting.opened(
+                    terminal, file, images, folder, device, subject, visit, orientation, spacing
+                )
+                cases = [CohortCase(case.subject, case.visit, images, reference, labels)]
+            if dry_run:
+                rehearse(terminal, network, cases, folder, settings)
                 continue
-            network, case = segmenting.opened(
-                terminal, file, images, out, device, subject, visit, orientation, spacing
-            )
-            rows = run_contexts(terminal, network, case, out, asked, overwrite)
+            with refusing():
+                check_place(folder)
+            if several:
+                source = NetworkSource(file, device, orientation, spacing)
+                run = (terminal, network, cases, folder, settings, source, workers, scheduler)
+                ended += [(file, report) for report in run_many(*run)]
+                continue
+            rows = run_contexts(terminal, network, case, folder, settings)
             terminal.show(contexts_table(rows))
-        written = write_together(out)
+        if dry_run:
+            return
+        if several:
+            write_cases(folder, ended)
+        written = write_together(folder)
         terminal.show(f"Written to {written[0].parent}")
-        if failed:
+        if any(report.outcome == "failed" for _, report in ended):
             raise typer.Exit(1)
 
 

@@ -51,13 +51,24 @@ def figure(
     at: options.At = None,
     sequence: options.Sequences = None,
     slices: options.Slices = FigureSettings.slices,
-    limits: options.LimitsOption = "shared",
+    limits: options.LimitsOption = "auto",
     limit: options.Limit = None,
     threshold: options.ClearBelow = FigureSettings.threshold,
     opacity: options.Opacity = FigureSettings.opacity,
     plain: options.Plain = True,
     outline: options.Outline = True,
+    outline_width: options.OutlineWidth = FigureSettings.outline_width,
+    reference: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Mask of the reference, on the images' grid or near it."),
+    ] = None,
+    outline_reference: options.OutlineReference = True,
+    letters: options.Letters = False,
     interpolation: options.InterpolationOption = "linear",
+    captions: Annotated[
+        bool,
+        typer.Option("--caption", help="Print a caption to paste after each figure's path."),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace figures of the same name.")
     ] = False,
@@ -82,9 +93,14 @@ def figure(
             threshold=threshold,
             opacity=opacity,
             outline=outline,
+            outline_width=outline_width,
+            outline_reference=outline_reference,
+            letters=letters,
             interpolation=interpolation,
         )
         files = drawing.figure_files(result, out, form, settings, overwrite)
-        reports = drawing.draw_figures(files, images, settings, overwrite)
-        for path in terminal.follow(reports, "Figures"):
-            terminal.show(str(path))
+        reports = drawing.draw_figures(files, images, settings, overwrite, reference)
+        for drawn in terminal.follow(reports, "Figures"):
+            terminal.show(str(drawn.path))
+            if captions:
+                terminal.show(drawn.caption)

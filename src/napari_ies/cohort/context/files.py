@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from napari_ies.cohort.row.targets import Target
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
+    from napari_ies.patient.identity import Identity
 
 SUFFIX = "context"
 
@@ -41,6 +42,32 @@ SUFFIX = "context"
 def network_label(model: SegmentationModel) -> str:
     """Return how a network is called in names of files: its checkpoint's name."""
     return label(model.profile.name if model.path is None else stem_of(model.path))
+
+
+def provenance(model: SegmentationModel, case: Case, request: ContextRequest) -> dict[str, Any]:
+    """Return what contexts were made from, as a sidecar says it."""
+    content: dict[str, Any] = plain(
+        {
+            "Description": "How sure the network is of lesions of which it sees less around",
+            "Network": network_label(model),
+            "Growth": asdict(request.growth),
+            "Threshold": request.threshold,
+            "Forward": request.forward,
+            **checkpoint_provenance(model),
+            **case_provenance(case),
+            "Versions": versions(),
+        }
+    )
+    return content
+
+
+def table_path(
+    folder: Path, whose: Case | Identity, model: SegmentationModel, request: ContextRequest
+) -> Path:
+    """Return where the contexts of a case by a network, of one growth, are kept."""
+    entities = {"model": network_label(model), "desc": request.growth.label}
+    name = f"{stem(SUFFIX, whose.subject, whose.visit, **entities)}.tsv"
+    return anat_folder(folder, whose) / name
 
 
 class CaseContexts:
@@ -71,22 +98,12 @@ class CaseContexts:
         overwrite: bool = False,
     ) -> None:
         self._folder, self._case = folder, case
-        entities = {"model": network_label(model), "desc": request.growth.label}
-        self.name = f"{stem(SUFFIX, case.subject, case.visit, **entities)}.tsv"
-        self._content: dict[str, Any] = plain(
-            {
-                "Description": "How sure the network is of lesions of which it sees less around",
-                "Network": entities["model"],
-                "Growth": asdict(request.growth),
-                "Threshold": request.threshold,
-                "Forward": request.forward,
-                **checkpoint_provenance(model),
-                **case_provenance(case),
-                "Sources": source_uris(case, folder),
-                "Versions": versions(),
-                "Files": {"table": self.name},
-            }
-        )
+        self.name = table_path(folder, case, model, request).name
+        self._content = {
+            **provenance(model, case, request),
+            "Sources": source_uris(case, folder),
+            "Files": {"table": self.name},
+        }
         self._rows: dict[tuple[str, str], pd.DataFrame] = {}
         self._lesions: dict[str, Any] = {}
         self._finished: list[dict[str, Any]] = []

@@ -73,6 +73,6 @@ def contexts_of(
             if store.known(target, asked.title):
                 continue
             for report in perilesional_progressively(model, case, target.footprint, asked):
-                if report.result is not None:
+                if report.finished and report.result is not None:
                     store.add(target, report.result, match.get(target.name))
                 yield (target, asked), report

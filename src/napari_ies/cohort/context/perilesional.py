@@ -70,7 +70,7 @@ class ContextRequest:
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What the network makes of a lesion at each step.
+    """What the network makes of a lesion at each step, or at the first steps while it is computed.
 
     Parameters
     ----------
@@ -109,6 +109,11 @@ class Context:
         return self.voxels_above > 0
 
     @property
+    def finished(self) -> bool:
+        """Whether every step is known; else there are fewer than ``K + 1`` of them."""
+        return len(self.distance_mm) > self.request.growth.steps
+
+    @property
     def needed_mm(self) -> float:
         """From which distance on the lesion is detected at every step; NaN if not at the last."""
         missed = np.flatnonzero(~self.detected)
@@ -132,10 +137,11 @@ def perilesional_progressively(
 
     Yields
     ------
-    A report per batch of steps of a window; the last one holds the :class:`Context`. It equals a
-    segmentation of each changed case up to the rounding of float32: outside the grown lesion the
-    chosen sequences have the value of their background, and all is normalised by the statistics of
-    the images as they are. Equal inputs of a window run once.
+    A report per batch of steps of a window, with the :class:`Context` as far as it is known where
+    steps became known; the last one holds all of it. It equals a segmentation of each changed case
+    up to the rounding of float32: outside the grown lesion the chosen sequences have the value of
+    their background, and all is normalised by the statistics of the images as they are. Equal
+    inputs of a window run once.
 
     Raises
     ------
@@ -149,22 +155,36 @@ def perilesional_progressively(
     with within_memory(SegmentationError, "run the network on the changed images", SMALLER):
         changed = case.select(request.sequences or case.sequences).sequences
         masking = Masking.of(case, mask, changed, request.growth)
-        logits, notes = yield from step_logits(model, case, masking, request.forward)
-        by_class = torch.from_numpy(logits).movedim(1, 0)
-        probability = class_probability(model.profile, by_class).numpy()
-        means = probability.mean(axis=1)
-        above = np.count_nonzero(probability > request.threshold, axis=1)
-        result = Context(
-            request=request,
-            distance_mm=request.growth.distances(case.spacing),
-            kept_voxels=np.bincount(masking.order.ravel(), minlength=masking.count).cumsum()[:-1],
-            mean_probability=means[:-1],
-            voxels_above=above[:-1],
-            voxels=int(np.count_nonzero(mask.values)),
-            whole_probability=float(means[-1]),
-            whole_above=int(above[-1]),
-            notes=notes,
-        )
+        counts = np.bincount(masking.order.ravel(), minlength=masking.count)
+        kept, distance = counts.cumsum(), request.growth.distances(case.spacing)
+        means = np.empty(masking.count)
+        above = np.empty(masking.count, dtype=np.int64)
+        notes: list[str] = []
+        for report in step_logits(model, case, masking, request.forward):
+            notes += [report.note] if report.note else []
+            known = report.result
+            if known is None:
+                yield report.with_result(None)
+                continue
+            by_class = torch.from_numpy(known.logits).movedim(1, 0)
+            probability = class_probability(model.profile, by_class).numpy()
+            of = slice(known.steps.start, known.steps.stop)
+            means[of] = probability.mean(axis=1)
+            above[of] = np.count_nonzero(probability > request.threshold, axis=1)
+            # The last of the steps, the images as they are, comes first.
+            until = 0 if of.stop == masking.count else of.stop
+            result = Context(
+                request=request,
+                distance_mm=distance[:until],
+                kept_voxels=kept[:until],
+                mean_probability=means[:until].copy(),
+                voxels_above=above[:until].copy(),
+                voxels=int(np.count_nonzero(mask.values)),
+                whole_probability=float(means[-1]),
+                whole_above=int(above[-1]),
+                notes=tuple(notes),
+            )
+            yield report.with_result(result)
         yield Progress("Running the network", 1, 1, "windows", result)
 
 

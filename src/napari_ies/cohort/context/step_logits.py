@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from napari_ies.progress import Progress
 from napari_ies.saliency.footprint import pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -61,9 +62,25 @@ class Masking:
         return cls(mask, changed, order, growth.steps + 2)
 
 
+@dataclass(frozen=True, eq=False)
+class StepLogits:
+    """The logits of a lesion's voxels at some steps.
+
+    Parameters
+    ----------
+    steps
+        Which.
+    logits
+        float64 (n, classes, V), the lesion's voxels in the same order at each step.
+    """
+
+    steps: range
+    logits: NDArray[np.float64]
+
+
 def step_logits(
     model: SegmentationModel, case: Case, masking: Masking, forward: str
-) -> Generator[Progress[Any], None, tuple[NDArray[np.float64], tuple[str, ...]]]:
+) -> Iterator[Progress[StepLogits]]:
     """Compute the logits of a lesion's voxels at each step.
 
     Parameters
@@ -75,18 +92,13 @@ def step_logits(
 
     Yields
     ------
-    A report per batch of windows.
-
-    Returns
-    -------
-    logits, notes
-        float64 (steps, classes, V), the lesion's voxels in the same order at each step, and what a
-        reader must know.
+    A report per batch of windows; with it the steps that became known, each once: the last one,
+    the images as they are, first, and then from the lesion alone on.
     """
     seen = network_case(model, case)
     if seen is case:
-        return (yield from _stored(model, case, masking, forward))
-    return (yield from _resampled(model, case, seen, masking, forward))
+        return _stored(model, case, masking, forward)
+    return _resampled(model, case, seen, masking, forward)
 
 
 def masked_case(case: Case, sequences: tuple[str, ...], kept: NDArray[np.bool_]) -> Case:
@@ -110,7 +122,7 @@ def masked_case(case: Case, sequences: tuple[str, ...], kept: NDArray[np.bool_])
 
 def _stored(
     model: SegmentationModel, case: Case, masking: Masking, forward: str
-) -> Generator[Progress[Any], None, tuple[NDArray[np.float64], tuple[str, ...]]]:
+) -> Iterator[Progress[StepLogits]]:
     """Compute the logits where the network runs on the stored voxels."""
     turn, image = network_turn(model, case), network_input(model, case)
     tiles = tiling(model.profile, turn.displayed_shape, forward)
@@ -123,29 +135,51 @@ def _stored(
         ],
         dtype=torch.float32,
     )
-    found = pieces(voxels, tiles)
+    found, passes = pieces(voxels, tiles), Forwards(model)
     windows = [
         WindowSteps(tiles.crop(image, one.window), tiles.crop(order, one.window), background)
         for one in found
     ]
     total, done = sum(len(one.levels) for one in windows), 0
-    logits = np.zeros((masking.count, len(model.profile.classes), len(voxels)))
-    passes, notes = Forwards(model), list[str]()
-    for piece, window in zip(found, windows, strict=True):
-        outputs = np.empty((len(window.levels), logits.shape[1], len(piece.rows)))
-        for batch, picked, note in passes.run(len(window.levels), window.make, piece.local):
-            outputs[batch] = picked.numpy()
-            notes += [note] if note else []
-            done += batch.stop - batch.start
-            yield Progress("Running the network", done, total + 1, "windows", note=note)
-        part = outputs[window.level_of(masking.count)] * piece.weight.numpy()
-        logits[:, :, piece.rows] += part
-    return logits, tuple(notes)
+    classes = len(model.profile.classes)
+    outputs = [
+        np.full((len(window.levels), classes, len(piece.rows)), np.nan, dtype=np.float32)
+        for piece, window in zip(found, windows, strict=True)
+    ]
+    for steps in _in_turn(masking.count, passes):
+        logits = np.zeros((len(steps), classes, len(voxels)))
+        for piece, window, known in zip(found, windows, outputs, strict=True):
+            levels = window.level_of(steps)
+            new = np.unique(levels[np.isnan(known[levels, 0, 0])])
+            make = partial(_at, window, new)
+            for batch, picked, note in passes.run(len(new), make, piece.local):
+                known[new[batch]] = picked.numpy()
+                done += batch.stop - batch.start
+                yield Progress("Running the network", done, total + 1, "windows", note=note)
+            logits[:, :, piece.rows] += known[levels] * piece.weight.numpy()
+        known_now = StepLogits(steps, logits)
+        yield Progress("Running the network", done, total + 1, "windows", known_now)
+
+
+def _in_turn(count: int, passes: Forwards) -> Iterator[range]:
+    """Give the steps in the order in which they are run: as many as fit into one pass at a time."""
+    yield range(count - 1, count)
+    first = 0
+    while first < count - 1:
+        steps = range(first, min(first + passes.size, count - 1))
+        yield steps
+        first = steps.stop
+
+
+def _at(
+    window: WindowSteps, levels: NDArray[np.int64], batch: slice, device: torch.device
+) -> torch.Tensor:
+    return window.make(levels[batch], device)
 
 
 def _resampled(
     model: SegmentationModel, case: Case, seen: Case, masking: Masking, forward: str
-) -> Generator[Progress[Any], None, tuple[NDArray[np.float64], tuple[str, ...]]]:
+) -> Iterator[Progress[StepLogits]]:
     """Compute the logits where the network runs on voxels of its own size.
 
     The changed images are brought there as the images are, and the logits come back linearly.
@@ -157,31 +191,33 @@ def _resampled(
     wide = Box(np.floor(there.min(axis=0)), np.ceil(there.max(axis=0)) + 1).clip(seen.shape)
     turned = turn.box_to_displayed(wide)
     voxels = np.argwhere(np.ones(turned.shape, dtype=bool)) + turned.start
-    found, passes, notes = pieces(voxels, tiles), Forwards(model), list[str]()
-    marked = masking.mask.values
-    logits = np.empty((masking.count, len(model.profile.classes), np.count_nonzero(marked)))
-    before: list[tuple[torch.Tensor, torch.Tensor] | None] = [None] * len(found)
-    total = masking.count * len(found) + 1
-    for step in range(masking.count):
+    found, passes = pieces(voxels, tiles), Forwards(model)
+    marked, classes = masking.mask.values, len(model.profile.classes)
+    # Of each window, as it is and as it was at the step before.
+    known: list[list[tuple[torch.Tensor, torch.Tensor]]] = [[] for _ in found]
+    total, done = masking.count * len(found) + 1, 0
+    for step in (masking.count - 1, *range(masking.count - 1)):
         masked = masked_case(case, masking.changed, masking.order <= step)
         image = network_input(model, network_case(model, masked))
-        blend = np.zeros((logits.shape[1], len(voxels)))
-        for number, piece in enumerate(found):
-            crop, known = tiles.crop(image, piece.window), before[number]
-            if known is None or not torch.equal(known[0], crop):
-                for _, picked, note in passes.run(1, _only(crop), piece.local):
-                    known = crop, picked[0]
-                    notes += [note] if note else []
-            assert known is not None  # noqa: S101 - one window was run
-            before[number] = known
-            blend[:, piece.rows] += known[1].numpy() * piece.weight.numpy()
-            yield Progress("Running the network", step * len(found) + number + 1, total, "windows")
+        blend = np.zeros((classes, len(voxels)))
+        for piece, earlier in zip(found, known, strict=True):
+            crop, note = tiles.crop(image, piece.window), ""
+            output = next((one for input_, one in earlier if torch.equal(input_, crop)), None)
+            if output is None:
+                ((_, picked, note),) = passes.run(1, _only(crop), piece.local)
+                output = picked[0]
+                earlier[1:] = [(crop, output)]
+            blend[:, piece.rows] += output.numpy() * piece.weight.numpy()
+            done += 1
+            yield Progress("Running the network", done, total, "windows", note=note)
         whole = blend.reshape(-1, *turned.shape).astype(np.float32)
         part = replace(turn, shape=wide.shape).invert(whole)
+        logits = np.empty((1, classes, np.count_nonzero(marked)))
         for channel, values in enumerate(part):
             moved = onto(np.ascontiguousarray(values), seen.grid.part(wide), case.grid.part(inner))
-            logits[step, channel] = moved.data[marked]
-    return logits, tuple(notes)
+            logits[0, channel] = moved.data[marked]
+        known_now = StepLogits(range(step, step + 1), logits)
+        yield Progress("Running the network", done, total, "windows", known_now)
 
 
 def _only(crop: torch.Tensor) -> Callable[[slice, torch.device], torch.Tensor]:

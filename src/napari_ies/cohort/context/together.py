@@ -5,26 +5,61 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from napari_ies.cohort.chart import chart_writer
 from napari_ies.cohort.context.files import collected
 from napari_ies.cohort.context.growth import PAPER
 from napari_ies.cohort.context.plots import detected_figure, probability_figure
 from napari_ies.cohort.context.table import paper_table
 from napari_ies.results.names import label
+from napari_ies.results.storage.tables import table_writer
 from napari_ies.results.storage.writing import prepare, text_writer, write
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    import pandas as pd
-
+    from napari_ies.cohort.run import CohortReport
     from napari_ies.results.storage.writing import Writer
 
+CASES = "cases.tsv"
 FOLDER = "context"
 """In the folder of results."""
 PAPER_FOLDER = "plots_{network}"
 """As the paper's script calls its own."""
 PAPER_TABLE = "contextual_info_data.csv"
+
+
+def write_cases(folder: Path, ended: Sequence[tuple[Path, CohortReport]]) -> Path:
+    """Write what came of each case of a run, a row each, with the sentence of one that failed.
+
+    Parameters
+    ----------
+    folder
+        Of the results.
+    ended
+        The file of the network and the last report of each case.
+
+    Returns
+    -------
+    ``context/cases.tsv``.
+    """
+    rows = [
+        {
+            "subject": report.case.subject,
+            "visit": report.case.visit,
+            "checkpoint": file.name,
+            "status": report.outcome,
+            "lesions": report.lesions,
+            "problem": report.sentence,
+        }
+        for file, report in sorted(ended, key=lambda one: (one[0].name, one[1].number))
+    ]
+    table = pd.DataFrame(rows).set_index("subject")
+    files: dict[str, Writer] = {CASES: table_writer(table)}
+    (path,) = write(prepare(folder / FOLDER, files, overwrite=True), files)
+    return path
 
 
 def write_together(folder: Path) -> list[Path]:

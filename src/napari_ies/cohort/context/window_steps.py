@@ -39,7 +39,8 @@ class Forwards:
 
     def __init__(self, model: SegmentationModel) -> None:
         self._network, self._device = model.network, model.device
-        self._size = 1 if model.device.type == "cpu" else GPU_BATCH
+        self.size = 1 if model.device.type == "cpu" else GPU_BATCH
+        """How many windows run in one pass now."""
 
     def run(
         self,
@@ -71,7 +72,7 @@ class Forwards:
         x, y, z = (torch.from_numpy(axis) for axis in voxels.T)
         done, note = 0, ""
         while done < count:
-            batch = slice(done, min(done + self._size, count))
+            batch = slice(done, min(done + self.size, count))
             try:
                 with torch.inference_mode(), exact_float32():
                     logits = network_logits(self._network, make(batch, self._device))
@@ -97,8 +98,8 @@ class Forwards:
             said = not_enough_memory("run the network on this volume", SMALLER)
             raise SegmentationError(said) from error
         torch.cuda.empty_cache()
-        if self._size > 1:
-            self._size //= 2
+        if self.size > 1:
+            self.size //= 2
             return ""
         note = f"{device_label(self._device)} ran out of memory; the rest is computed on the CPU."
         logger.warning(note)
@@ -129,17 +130,17 @@ class WindowSteps:
         self.levels = torch.unique(torch.cat([steps, steps.new_zeros(1)]))
         """int16 (L,): the steps at which the window differs from the step before, and step 0."""
 
-    def make(self, batch: slice, device: torch.device) -> torch.Tensor:
-        """Return the window at some of its levels, float32 (n, C, x, y, z), on a device."""
+    def make(self, numbers: NDArray[np.int64], device: torch.device) -> torch.Tensor:
+        """Return the window at some of its levels, by their numbers, float32 (n, C, x, y, z)."""
         if self._parts[0].device != device:
             self._parts = tuple(part.to(device) for part in self._parts)  # type: ignore[assignment]
         crop, order, background = self._parts
-        levels = self.levels[batch].to(device)
+        levels = self.levels[torch.from_numpy(numbers)].to(device)
         value = background[:, None, None, None]
         kept = order <= levels[:, None, None, None]
         return torch.where(kept[:, None] | value.isnan(), crop, value)
 
-    def level_of(self, steps: int) -> NDArray[np.int64]:
-        """Return which level each of so many steps, counted from 0, has, int64 (steps,)."""
-        found = np.searchsorted(self.levels.numpy(), np.arange(steps), side="right") - 1
+    def level_of(self, steps: range) -> NDArray[np.int64]:
+        """Return the number of the level that each of some steps has, int64 (steps,)."""
+        found = np.searchsorted(self.levels.numpy(), np.array(steps), side="right") - 1
         return np.asarray(found, dtype=np.int64)

@@ -7,7 +7,12 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from napari_ies.cohort.cases import CohortCase, distinct
-from napari_ies.cohort.discovery.what_lies_there import check_complete, none_found
+from napari_ies.cohort.discovery.what_lies_there import (
+    check_complete,
+    files_in,
+    none_found,
+    what_lies,
+)
 from napari_ies.errors import CohortError
 from napari_ies.patient.identity import identify
 from napari_ies.patient.sequence_names import guess_sequences
@@ -17,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-_FILE = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})(?P<ending>\.nii(\.gz)?|\.nrrd|\.mha)$")
+_ENDING = re.compile(r"\.nii(\.gz)?$|\.nrrd$|\.mha$", re.I)
+_FILE = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
 
 
 def find_cases(folder: Path, sequences: Sequence[str]) -> list[CohortCase]:
@@ -33,27 +39,41 @@ def find_cases(folder: Path, sequences: Sequence[str]) -> list[CohortCase]:
         If there is none, cases lack files, or the numbers are not as many as the inputs.
     """
     channels: dict[int, dict[str, Path]] = defaultdict(dict)
-    endings: dict[str, str] = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if named := _FILE.match(path.name):
-            channels[int(named["channel"])][named["case"]] = path
-            endings[named["case"]] = named["ending"]
+    for path in files_in(folder):
+        stem = _ENDING.sub("", path.name)
+        named = None if stem == path.name else _FILE.fullmatch(stem)
+        if named:
+            there = channels[int(named["channel"])].setdefault(named["case"], path)
+            if there != path:
+                raise CohortError(
+                    f"{folder} holds {there.name} and {path.name}, both image {named['channel']} "
+                    f"of {named['case']}; move one away."
+                )
     if not channels:
         raise none_found(str(folder / "CASE_0000.nii.gz"), folder)
     numbers = _numbers(folder, sorted(channels), sequences)
-    check_complete({f"CASE_{channel:04d}": channels[channel] for channel in sorted(channels)})
+    used = sorted({*numbers.values()})
+    check_complete({f"CASE_{number:04d}": channels[number] for number in used})
     labels = folder.with_name(folder.name.replace("images", "labels", 1))
+    masks: dict[str, Path] = {}
+    if labels != folder:
+        masks = {_ENDING.sub("", path.name): path for path in files_in(labels)}
+    names = sorted(channels[used[0]])
+    if masks and not masks.keys() & {*names}:
+        raise CohortError(
+            f"No case of {folder} has a reference: searched for {labels / 'CASE.nii.gz'}; "
+            f"{what_lies(labels)}; name them as the cases, or move the folder away."
+        )
     cases = []
-    for name, ending in sorted(endings.items()):
+    for name in names:
         images = {sequence: channels[number][name] for sequence, number in numbers.items()}
         identity = identify(list(images.values())[:1])
-        reference = labels / f"{name}{ending}"
         cases.append(
             CohortCase(
                 subject=identity.subject,
                 visit=identity.visit,
                 images=images,
-                reference=reference if labels != folder and reference.exists() else None,
+                reference=masks.get(name),
                 place=name,
             )
         )
@@ -76,7 +96,15 @@ def _numbers(folder: Path, channels: list[int], sequences: Sequence[str]) -> dic
             ) from error
     guess = guess_sequences(sequences, names)
     if len(guess) == len(sequences):
-        return {sequence: int(guess[sequence]) for sequence in sequences}
+        numbers = {sequence: int(guess[sequence]) for sequence in sequences}
+        for sequence, number in numbers.items():
+            if number not in channels:
+                raise CohortError(
+                    f"{description} says that {sequence} is number {number}, and {folder} holds "
+                    f"images numbered {', '.join(f'{one:04d}' for one in channels)} alone; "
+                    f"expected CASE_{number:04d}.nii.gz."
+                )
+        return numbers
     if len(channels) != len(sequences):
         raise CohortError(
             f"{folder} holds images numbered {', '.join(f'{one:04d}' for one in channels)}, and "

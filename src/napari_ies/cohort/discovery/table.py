@@ -8,8 +8,10 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from napari_ies.cohort.cases import CohortCase, distinct
+from napari_ies.cohort.discovery.what_lies_there import is_there, none_found
 from napari_ies.errors import CohortError
 from napari_ies.patient.identity import identify
+from napari_ies.patient.images.volume import expanded
 from napari_ies.patient.sequence_names import guess_sequences
 from napari_ies.printable import joined
 from napari_ies.regular_files import read_text
@@ -38,8 +40,11 @@ def find_cases(file: Path, sequences: Sequence[str]) -> list[CohortCase]:
     Raises
     ------
     CohortError
-        If it is no such table, has no row, or two rows name the same case.
+        If it is no such table, has no row, no image that it names is there, or two rows name the
+        same case.
     """
+    if not file.exists():
+        raise none_found(str(file), file.parent)
     try:
         rows = list(csv.reader(StringIO(read_text(file).lstrip("\ufeff")), delimiter="\t"))
     except (OSError, ValueError, csv.Error) as error:
@@ -49,6 +54,8 @@ def find_cases(file: Path, sequences: Sequence[str]) -> list[CohortCase]:
         ) from error
     head, *rows = [row for row in rows if any(cell.strip() for cell in row)] or [[]]
     head = [name.strip() for name in head]
+    while head and not head[-1]:  # spreadsheets write empty columns behind the last one
+        head.pop()
     repeated = sorted({name for name in head if head.count(name) > 1})
     if repeated:
         raise CohortError(f"{file.name} has more than one column {joined(repeated)}; rename one.")
@@ -72,9 +79,19 @@ def find_cases(file: Path, sequences: Sequence[str]) -> list[CohortCase]:
         raise CohortError(f"{file.name} has no row besides its first; add a row for each case.")
     cases = []
     for number, row in enumerate(rows, start=1):
+        beyond = [cell for cell in row[len(head) :] if cell.strip()]
+        if beyond:
+            raise CohortError(
+                f"Row {number} of {file.name} has {len(head) + len(beyond)} cells under "
+                f"{len(head)} columns; look for a tab too many."
+            )
         cells = dict(zip(head, (cell.strip() for cell in row), strict=False))
         cases.append(_case(file.parent, number, cells, columns, special, sequences))
-    return distinct(cases)
+    cases = distinct(cases)
+    named = [path for case in cases for path in case.images.values()]
+    if named and not any(map(is_there, named)):
+        raise none_found(f"{named[0]} and the other images of {file.name}", named[0].parent)
+    return cases
 
 
 def _case(
@@ -91,11 +108,14 @@ def _case(
 
     def path(column: str) -> Path | None:
         text = cell(column)
-        return folder / text if text else None
+        return folder / expanded(text) if text else None
 
     found = {sequence: path(columns[sequence]) for sequence in sequences}
     images = {sequence: one for sequence, one in found.items() if one is not None}
     lacks = [sequence for sequence in sequences if sequence not in images]
+    trouble = f"Row {number} of the table names no image for {joined(lacks)}." if lacks else ""
+    if len({*images.values()}) < len(images):
+        trouble = f"Row {number} of the table names one image for several sequences."
     subject, visit = cell(special["subject"]), cell(special["visit"])
     identity = identify(images.values(), subject=subject or None, visit=visit or None)
     return CohortCase(
@@ -105,5 +125,5 @@ def _case(
         reference=path(special["reference"]),
         lesions=path(special["lesions"]),
         place=f"row {number}",
-        trouble=f"Row {number} of the table names no image for {joined(lacks)}." if lacks else "",
+        trouble=trouble,
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SHOWN = 5
 """As many names are shown."""
-_DEPTH = 3
+_DEPTH = 4
 
 
 def none_found(searched: str, folder: Path) -> CohortError:
@@ -28,9 +28,37 @@ def what_lies(folder: Path) -> str:
     if not folder.is_dir():
         above = next((one for one in folder.parents if one.is_dir()), Path(folder.anchor))
         there = "is not a folder" if folder.exists() else "is not there"
-        return f"{folder} {there}, and {above} holds {_some(_entries(above))}"
-    names = [str(path.relative_to(folder)) for path in islice(_files(folder, _DEPTH), SHOWN + 1)]
-    return f"{folder} holds {_some(names or _entries(folder))}"
+        return f"{folder} {there}, and {above} holds {some_of(_entries(above))}"
+    files = islice(_files(folder, _DEPTH), SHOWN + 1)
+    names = [f"{path.relative_to(folder).as_posix()}{'/' * path.is_dir()}" for path in files]
+    return f"{folder} holds {some_of(names or _entries(folder))}"
+
+
+def is_there(path: Path) -> bool:
+    """Whether a path leads to something that may be looked at."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Return the files of a folder, by name; none of a folder that is not there.
+
+    Hidden ones are left out: macOS writes ``._NAME`` beside a NAME on disks of others.
+
+    Raises
+    ------
+    CohortError
+        If it may not be read.
+    """
+    try:
+        entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        raise CohortError(
+            f"{folder} cannot be read ({error.strerror}); ask for the right to, or check the disk."
+        ) from error
+    return [path for path in entries if not path.name.startswith(".") and not path.is_dir()]
 
 
 def check_complete(found: Mapping[str, Mapping[str, object]]) -> None:
@@ -52,7 +80,7 @@ def check_complete(found: Mapping[str, Mapping[str, object]]) -> None:
         return
     counts = ", ".join(f"{len(cases):,} of {kind}" for kind, cases in found.items())
     missing = joined(
-        [f"{kind} is missing in {_some(names)}" for kind, names in lacking.items() if names]
+        [f"{kind} is missing in {some_of(names)}" for kind, names in lacking.items() if names]
     )
     raise CohortError(
         f"Not every case has all its files (there are {counts}): {missing}; add what is missing, "
@@ -60,7 +88,8 @@ def check_complete(found: Mapping[str, Mapping[str, object]]) -> None:
     )
 
 
-def _some(names: Sequence[str]) -> str:
+def some_of(names: Sequence[str]) -> str:
+    """Say the first of some names, and whether there are more."""
     if not names:
         return "nothing"
     more = len(names) - SHOWN
@@ -69,19 +98,19 @@ def _some(names: Sequence[str]) -> str:
 
 def _entries(folder: Path) -> list[str]:
     try:
-        return [entry.name for entry in islice(os.scandir(folder), SHOWN + 1)]
+        return sorted(f"{entry.name}{'/' * entry.is_dir()}" for entry in os.scandir(folder))
     except OSError:
         return []
 
 
 def _files(folder: Path, depth: int) -> Iterable[Path]:
+    """Yield the files of a folder and of those in it; of the deepest ones only themselves."""
     try:
         entries = sorted(folder.iterdir())
     except OSError:
         return
     for path in entries:
-        if path.is_dir():
-            if depth > 1:
-                yield from _files(path, depth - 1)
+        if depth > 1 and path.is_dir():
+            yield from _files(path, depth - 1)
         else:
             yield path

@@ -10,6 +10,7 @@ from napari_ies.errors import ResultsError
 from napari_ies.network.absent import absent_model
 from napari_ies.patient.bids_label import entity_of
 from napari_ies.patient.identity import Identity
+from napari_ies.progress import Progress, to_its_end
 from napari_ies.results.dataset import anat_folder
 from napari_ies.results.explained import load_explained
 from napari_ies.results.segmentation import read_segmentation
@@ -22,6 +23,8 @@ from napari_ies.results.session import (
 from napari_ies.results.storage.json_files import expected_content, sidecar_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from napari_ies.cohort.report.images import Images
     from napari_ies.cohort.statistics.rows import SavedMap
     from napari_ies.network.model import SegmentationModel
@@ -34,14 +37,15 @@ _PREFERRED = ("max", "mean", "sum", "n/a")
 """Which map of the lesion is shown first, by its aggregation."""
 
 
-def session_of_case(
+def session_of_case_progressively(
     folder: Path,
     name: str,
     images: Images,
     *,
     lesion: int | None = None,
     checkpoint: Path | None = None,
-) -> Path:
+    networks: Mapping[str, Path] | None = None,
+) -> Iterator[Progress[Path]]:
     """Make a session of a case, or bring the one that is there up to date.
 
     Parameters
@@ -56,16 +60,20 @@ def session_of_case(
         Which lesion is looked at first.
     checkpoint
         The network's file, so that the viewer can compute more; it may be loaded there later.
+    networks
+        Files of networks that are at hand, by their SHA-256, one of which it may be.
 
-    Returns
-    -------
-    The folder of the session: one in ``sessions`` in the folder of results.
+    Yields
+    ------
+    A report per map; the last one holds the folder of the session, in ``sessions`` in the folder
+    of results.
 
     Raises
     ------
     ResultsError
         If there is no such case or lesion, an image is not to be found, or the disk refuses.
     """
+    yield Progress("Reading the case", 0, 0, "")
     identity = Identity(entity_of(PurePath(name), "sub-"), entity_of(PurePath(name), "ses-"))
     place = anat_folder(folder, identity)
     found = sorted(place.glob("*_desc-lesions_dseg.nii.gz")) if identity.subject else []
@@ -85,10 +93,11 @@ def session_of_case(
     if not maps:
         raise ResultsError(f"{name} has no map in {folder}; explain a lesion of it first.")
     case = images.case_of(load_explained(maps[0].path.with_name(maps[0].content.files.footprint)))
-    model = _model(read, labels, case, checkpoint)
+    model = _model(read, labels, case, checkpoint, networks or {})
     writer = _writer(folder / FOLDER, identity, read, case, model)
     known = {(one.subject, one.request) for one in writer.record.maps}
-    for saved in maps:
+    for number, saved in enumerate(maps):
+        yield Progress("Bringing the maps together", number, len(maps), "maps")
         if (saved.content.lesion, saved.content.asked) not in known:
             explained = load_explained(saved.path.with_name(saved.content.files.footprint))
             writer.add_map(saved.content.lesion or 0, explained.saliency, model)
@@ -96,7 +105,10 @@ def session_of_case(
     if own:
         best = min(own, key=_rank)
         writer.set_view(best.content.asked, lesion)
-    return writer.folder
+    yield Progress("Bringing the maps together", len(maps), len(maps), "maps", writer.folder)
+
+
+session_of_case = to_its_end("session_of_case", session_of_case_progressively)
 
 
 def _rank(saved: SavedMap) -> int:
@@ -104,14 +116,18 @@ def _rank(saved: SavedMap) -> int:
 
 
 def _model(
-    read: SavedSegmentation, labels: Path, case: Case, checkpoint: Path | None
+    read: SavedSegmentation,
+    labels: Path,
+    case: Case,
+    checkpoint: Path | None,
+    networks: Mapping[str, Path],
 ) -> SegmentationModel:
     """Stand in for the network, which its checkpoint is found by."""
     sidecar = sidecar_of(labels)
     with expected_content(sidecar):
         recorded = read.content["Checkpoint"]
         name, digest = str(recorded["Name"]), str(recorded["SHA256"] or "")
-        path = Path(name) if checkpoint is None else checkpoint
+        path = networks.get(digest, Path(name)) if checkpoint is None else checkpoint
         return absent_model(name, name, digest, path, case.sequences, read.content)
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.cohort.report.suspicion import FEWEST, Suspicion, Usual, suspicion_of, usual_of
 from napari_ies.cohort.statistics.rows import NO_MATCH, WHO
 from napari_ies.patient.identity import Identity
+from napari_ies.progress import Progress, to_its_end
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -22,10 +23,12 @@ PREFERRED = ("max", "mean", "sum", NO_MATCH)
 """Which map of a lesion is shown, by its aggregation: Grad-CAM++, which has none, comes last."""
 SHOWN = ("peak_positive", "peak_negative", "mean_inside", "mean_0_3_mm", "share")
 """Measures that are shown of each sequence."""
+_TOGETHER = 200
+"""Lesions between two reports of progress."""
 HEADINGS = ("largest", "smallest", "mean inside", "mean 0–3 mm", "share")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ReportLesion:
     """A lesion on the page."""
 
@@ -43,6 +46,8 @@ class ReportLesion:
     suspicion: Suspicion
     file: str
     """Its table of measures, as a path in the folder of results."""
+    probability_fp: float = float("nan")
+    """That it is a false positive, by a model of errors; NaN where none was asked."""
 
     @property
     def case(self) -> str:
@@ -79,9 +84,12 @@ class Report:
     notes: tuple[str, ...]
 
 
-def report_of(
-    rows: pd.DataFrame, cases: pd.DataFrame | None = None, most: int = MOST_LESIONS
-) -> Report:
+def report_of_progressively(
+    rows: pd.DataFrame,
+    cases: pd.DataFrame | None = None,
+    most: int = MOST_LESIONS,
+    errors: Mapping[str, float] | None = None,
+) -> Iterator[Progress[Report]]:
     """Make a report of what was measured.
 
     Parameters
@@ -92,12 +100,30 @@ def report_of(
         The cohort's table of cases, if there is one: cases without a map are taken from it, too.
     most
         How many lesions are on the page, the most suspicious ones; cases are all there.
+    errors
+        How probably a lesion is a false positive, by the table of measures of its map: see
+        :func:`~napari_ies.cohort.qa.applying.probabilities_in`.
+
+    Yields
+    ------
+    A report of progress after some lesions each; the last one holds the report on the cohort.
     """
     usual = {
         (str(kind[0]), str(kind[1])): usual_of(its)
         for kind, its in rows.groupby(["method", "aggregation"])
     }
-    lesions = [_lesion(preferred_map(its), usual) for _, its in rows.groupby(list(WHO), sort=False)]
+    own: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows.to_dict("records"):
+        record = {str(name): value for name, value in row.items()}
+        own.setdefault(tuple(record[name] for name in WHO), []).append(record)
+    lesions = []
+    for number, its in enumerate(own.values()):
+        # One of its maps is of the kind that a model is about, and not always the one shown.
+        guesses = [errors[one["file"]] for one in its if one["file"] in errors] if errors else []
+        guess = guesses[0] if guesses else float("nan")
+        lesions.append(replace(_lesion(preferred_map(its), usual), probability_fp=guess))
+        if number % _TOGETHER == 0:
+            yield Progress("Comparing the maps", number, len(own), "lesions")
     lesions.sort(key=lambda one: (-one.suspicion.weight, one.subject, one.visit, one.lesion))
     notes = _notes(rows, usual)
     if len(lesions) > most:
@@ -105,18 +131,24 @@ def report_of(
             f"Of {len(lesions):,} lesions these are the {most:,} to look at first; the others are "
             "counted with their cases.",
         )
-    return Report(tuple(_cases(lesions, cases)), tuple(lesions[:most]), notes)
+    report = Report(tuple(_cases(lesions, cases)), tuple(lesions[:most]), notes)
+    yield Progress("Comparing the maps", len(own), len(own), "lesions", report)
 
 
-def preferred_map(rows: pd.DataFrame) -> pd.DataFrame:
+report_of = to_its_end("report_of", report_of_progressively)
+
+
+def preferred_map(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows of the map that stands for a lesion, of all that it has."""
-    present = set(rows["aggregation"])
-    best = next((name for name in PREFERRED if name in present), rows["aggregation"].iloc[0])
-    return rows[rows["aggregation"] == best]
+    present = {row["aggregation"] for row in rows}
+    best = next((name for name in PREFERRED if name in present), rows[0]["aggregation"])
+    return [row for row in rows if row["aggregation"] == best]
 
 
-def _lesion(rows: pd.DataFrame, usual: dict[tuple[str, str], Usual | None]) -> ReportLesion:
-    first = rows.iloc[0]
+def _lesion(
+    rows: Sequence[dict[str, Any]], usual: dict[tuple[str, str], Usual | None]
+) -> ReportLesion:
+    first = rows[0]
     method, aggregation = str(first["method"]), str(first["aggregation"])
     smooth = method == "smoothgrad"
     return ReportLesion(
@@ -129,8 +161,7 @@ def _lesion(rows: pd.DataFrame, usual: dict[tuple[str, str], Usual | None]) -> R
         max_probability=float(first.get("max_probability", float("nan"))),
         title=f"SmoothGrad {aggregation}" if smooth else "Grad-CAM++",
         values=tuple(
-            (str(row["sequence"]), tuple(float(row[name]) for name in SHOWN))
-            for _, row in rows.iterrows()
+            (str(row["sequence"]), tuple(float(row[name]) for name in SHOWN)) for row in rows
         ),
         suspicion=suspicion_of(rows, usual[method, aggregation]),
         file=str(first["file"]),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from napari_ies.errors import ResultsError
+from napari_ies.patient.bids_label import entity_of
+from napari_ies.patient.identity import Identity
+from napari_ies.printable import joined
 from napari_ies.regular_files import file_sha256
-from napari_ies.results.explained import load_images
+from napari_ies.results.explained import image_file, load_images
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,6 +19,10 @@ if TYPE_CHECKING:
     from napari_ies.patient.case import Case
     from napari_ies.results.explained import Explained
     from napari_ies.results.sidecars import SaliencyImage
+
+
+class ImagesMissingError(ResultsError):
+    """Images of a case are neither where its results lead to, nor in the folders searched."""
 
 
 class Images:
@@ -37,16 +46,24 @@ class Images:
 
         Raises
         ------
+        ImagesMissingError
+            If some are not to be found: it names them all.
         NapariIESError
-            If they are not to be found, or cannot be read.
+            If they cannot be read.
         """
         grid = explained.saliency.affine.tobytes(), explained.saliency.shape
         key = (*((image.sequence, image.sha256) for image in explained.images), *grid)
         if self._case is None or self._case[0] != key:
-            given = {image.sequence: self._found(image) for image in explained.images}
-            known = {name: path for name, path in given.items() if path is not None}
+            found = {one.sequence: self._place_of(one, explained) for one in explained.images}
+            known = {name: path for name, path in found.items() if path is not None}
+            lacking = [one for one in explained.images if one.sequence not in known]
+            if lacking:
+                raise _missing(explained, lacking)
             self._case = key, load_images(explained, known)[0]
         return self._case[1]
+
+    def _place_of(self, image: SaliencyImage, explained: Explained) -> Path | None:
+        return self._found(image) or image_file(explained, image)
 
     def _found(self, image: SaliencyImage) -> Path | None:
         if not (image.file and image.sha256 and self._folders):
@@ -65,3 +82,19 @@ class Images:
             if self._digests[path] == image.sha256:
                 return path
         return None
+
+
+def _missing(explained: Explained, lacking: Sequence[SaliencyImage]) -> ImagesMissingError:
+    """Name all images that are not there, so that they can be looked for at once."""
+    named = joined(f"{one.sequence} ({one.file or 'without a file'})" for one in lacking)
+    images, them = ("images", "they lie") if len(lacking) > 1 else ("image", "it lies")
+    are = "are" if len(lacking) > 1 else "is"
+    return ImagesMissingError(
+        f"The {images} {named} of {_case(explained)} {are} not where the results lead to, or "
+        f"changed since; say in which folder {them} now."
+    )
+
+
+def _case(explained: Explained) -> str:
+    stem = PurePath(explained.stem)
+    return Identity(entity_of(stem, "sub-"), entity_of(stem, "ses-")).stem

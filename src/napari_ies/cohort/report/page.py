@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
+from napari_ies.cohort.qa.applying import probabilities_in
 from napari_ies.cohort.report.content import HEADINGS, MOST_LESIONS, ReportLesion, report_of
 from napari_ies.cohort.report.images import Images
 from napari_ies.cohort.report.pictures import budget_for, picture_of
 from napari_ies.cohort.report.suspicion import FAR, UNCERTAIN
+from napari_ies.cohort.report.tables_read import read_cases
 from napari_ies.cohort.statistics.rows import lesion_rows
 from napari_ies.printable import counted
 from napari_ies.progress import Progress, to_its_end
-from napari_ies.results.storage.tables import read_table
 from napari_ies.results.storage.writing import prepare, text_writer, write
 from napari_ies.versions import __version__
 
@@ -75,7 +76,7 @@ def write_report_progressively(
     """
     page = folder / NAME if out is None else out
     yield Progress("Reading the maps' tables", 0, 0, "")
-    report = report_of(lesion_rows(folder), _cases(folder), most)
+    report = report_of(lesion_rows(folder), _cases(folder), most, probabilities_in(folder))
     prepare(page.parent, [page.name], overwrite=True)
     # In the order of the cases, so that the images of each are read once.
     order = sorted(report.lesions, key=lambda one: one.file)
@@ -131,6 +132,7 @@ def rendered(
         pictures=pictures,
         counted=counted,
         notes=list(missing),
+        guessed=any(one.probability_fp == one.probability_fp for one in report.lesions),
         more=[name for name in MORE if name in shown],
         matches=_matches(report.lesions),
         suspicious=sum(1 for one in report.lesions if one.suspicion.reasons),
@@ -154,6 +156,6 @@ def _cases(folder: Path) -> pd.DataFrame | None:
     if not path.exists():
         return None
     try:
-        return read_table(path)
+        return read_cases(path)
     except (OSError, ValueError):
         return None  # the page is about lesions; the table is no part of what it vouches for

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,8 @@ import numpy as np
 from napari_ies.cohort.statistics.comparisons import MEASURES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
 FAR = 3.5
@@ -24,7 +28,7 @@ MOST = 5.0
 COMPARED = ("peak_positive", "mean_inside", "positive_fraction_inside", "share")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Suspicion:
     """Why a lesion is worth a look."""
 
@@ -34,6 +38,10 @@ class Suspicion:
     """What each of them is: ``"unlike"``, ``"outside"``, ``"unstable"``."""
     weight: float = 0.0
     """How much they weigh together; 0 without any."""
+
+
+QUIET = Suspicion()
+"""Nothing is suspicious."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,21 +80,28 @@ def usual_of(rows: pd.DataFrame) -> Usual | None:
     return Usual(middles, whose)
 
 
-def suspicion_of(rows: pd.DataFrame, usual: Usual | None) -> Suspicion:
+def suspicion_of(
+    rows: pd.DataFrame | Sequence[Mapping[Any, Any]], usual: Usual | None
+) -> Suspicion:
     """Return what is suspicious in a lesion's map.
 
     Parameters
     ----------
     rows
-        A row per sequence.
+        A row per sequence: a table, or what it gives as records (of thousands of lesions that
+        takes a hundredth of the time).
     usual
         What is usual in such maps; None to leave that out.
     """
+    records: Sequence[Mapping[Any, Any]]
+    records = rows if isinstance(rows, Sequence) else rows.to_dict("records")
     found = [
-        *([] if usual is None else _unlike(rows, usual)),
-        *_outside(rows),
-        *_unstable(rows),
+        *([] if usual is None else _unlike(records, usual)),
+        *_outside(records),
+        *_unstable(records),
     ]
+    if not found:
+        return QUIET
     found.sort(key=lambda one: -one[2])
     return Suspicion(
         tuple(sentence for sentence, _, _ in found),
@@ -95,9 +110,9 @@ def suspicion_of(rows: pd.DataFrame, usual: Usual | None) -> Suspicion:
     )
 
 
-def _unlike(rows: pd.DataFrame, usual: Usual) -> list[tuple[str, str, float]]:
+def _unlike(rows: Sequence[Mapping[Any, Any]], usual: Usual) -> list[tuple[str, str, float]]:
     found = []
-    for row in rows.to_dict("records"):
+    for row in rows:
         sequence = str(row["sequence"])
         for name in COMPARED:
             middle, spread = usual.middles.get((sequence, name), (0.0, 0.0))
@@ -117,11 +132,11 @@ def _lesions(rows: pd.DataFrame) -> int:
     return len(rows.drop_duplicates(["subject", "visit", "lesion"]))
 
 
-def _outside(rows: pd.DataFrame) -> list[tuple[str, str, float]]:
+def _outside(rows: Sequence[Mapping[Any, Any]]) -> list[tuple[str, str, float]]:
     """Find little support inside: the map is no larger in the lesion than just around it."""
     strongest = _strongest(rows)
     inside, around = float(strongest["mean_inside"]), float(strongest["mean_0_3_mm"])
-    if not np.isfinite([inside, around]).all() or inside > max(around, 0.0):
+    if not (math.isfinite(inside) and math.isfinite(around)) or inside > max(around, 0.0):
         return []
     weight = 1.0 if inside > 0 else 2.0
     sentence = (
@@ -131,10 +146,10 @@ def _outside(rows: pd.DataFrame) -> list[tuple[str, str, float]]:
     return [(sentence, "outside", weight)]
 
 
-def _unstable(rows: pd.DataFrame) -> list[tuple[str, str, float]]:
+def _unstable(rows: Sequence[Mapping[Any, Any]]) -> list[tuple[str, str, float]]:
     strongest = _strongest(rows)
     peak, error = float(strongest["peak_positive"]), float(strongest["peak_positive_error"])
-    if not (np.isfinite(error) and peak > 0 and error / peak > UNCERTAIN):
+    if not (math.isfinite(error) and peak > 0 and error / peak > UNCERTAIN):
         return []
     sentence = (
         f"{strongest['sequence']}: unstable under noise: the peak of {peak:.3g} has a standard "
@@ -143,7 +158,6 @@ def _unstable(rows: pd.DataFrame) -> list[tuple[str, str, float]]:
     return [(sentence, "unstable", error / peak / UNCERTAIN)]
 
 
-def _strongest(rows: pd.DataFrame) -> dict[str, Any]:
+def _strongest(rows: Sequence[Mapping[Any, Any]]) -> Mapping[Any, Any]:
     """Return the row of the sequence with the largest share; the only one of Grad-CAM++."""
-    best = int(rows["share"].fillna(0.0).to_numpy().argmax())
-    return {str(name): value for name, value in rows.to_dict("records")[best].items()}
+    return max(rows, key=lambda row: 0.0 if math.isnan(row["share"]) else float(row["share"]))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from napari_ies.cohort.row.writing import WritingBeside
 from napari_ies.errors import ResultsError, SaliencyError
 from napari_ies.patient.images.volume import stem_of
 from napari_ies.results import (
@@ -164,29 +166,46 @@ def explain_targets(
 ) -> Iterator[tuple[tuple[Target, SaliencyRequest], Progress[DataFrame]]]:
     """Explain targets, from shared forwards where that can be, and write each when it is done.
 
-    Neither a map nor a mask of one that is done is kept. With SmoothGrad there may be several
-    aggregations at once; by default it is the request's.
+    A map is written while the next one is computed; neither it nor a mask of one that is done is
+    kept. With SmoothGrad there may be several aggregations at once; by default it is the request's.
 
     Yields
     ------
     A target with the request of its map, and a report on it; the last one comes when the files
-    are there, and holds the measures.
+    are there, which may be when the next one has begun, and holds the measures.
     """
-    for target, way, report in _reports(model, case, targets, request, memory_gib, aggregations):
-        measures = None
-        if report.finished and report.result is not None:
-            written = save_saliency(
-                folder,
-                _with_origin(report.result, target),
-                case=case,
-                model=model,
-                overwrite=overwrite,
-                **whose(target.subject),
-            )
-            measures = read_measures(written[-2])
-        told = report.with_result(measures)
-        del report  # or its map would live on while the next one is computed
-        yield (target, replace(request, aggregation=way)), told
+    writing: WritingBeside[tuple[tuple[Target, SaliencyRequest], Progress[DataFrame]]]
+    writing = WritingBeside()
+    reports = _reports(model, case, targets, request, memory_gib, aggregations)
+    with writing:
+        for target, way, report in reports:
+            of = (target, replace(request, aggregation=way))
+            if report.finished and report.result is not None:
+                yield from writing.taken(waiting=True)
+                saliency = _with_origin(report.result, target)
+                told: Progress[None] = report.with_result(None)
+                writing.begin(partial(_saved, of, told, saliency, case, model, folder, overwrite))
+                del saliency
+            else:
+                yield of, report.with_result(None)
+            del report  # or its map would live on while the next one is computed
+            yield from writing.taken(waiting=False)
+        yield from writing.taken(waiting=True)
+
+
+def _saved(
+    of: tuple[Target, SaliencyRequest],
+    report: Progress[None],
+    saliency: Saliency,
+    case: Case,
+    model: SegmentationModel,
+    folder: Path,
+    overwrite: bool,
+) -> tuple[tuple[Target, SaliencyRequest], Progress[DataFrame]]:
+    """Write a map; return its last report, with the measures as they were written."""
+    mine = whose(of[0].subject)
+    written = save_saliency(folder, saliency, case=case, model=model, overwrite=overwrite, **mine)
+    return of, report.with_result(read_measures(written[-2]))
 
 
 def _with_origin(saliency: Saliency, target: Target) -> Saliency:

@@ -12,11 +12,12 @@ from napari_ies.results.session.place import (
     sessions_in,
 )
 from napari_ies.results.session.record import SESSION_FILE, SessionSummary
-from napari_ies.results.session.saved import SavedMap, Session
+from napari_ies.results.session.saved import SavedContext, SavedMap, Session
 from napari_ies.results.session.writing import SessionGoneError, SessionWriter
 
 __all__ = [
     "SESSION_FILE",
+    "SavedContext",
     "SavedMap",
     "Session",
     "SessionGoneError",

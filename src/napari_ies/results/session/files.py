@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from napari_ies.errors import ResultsError
 from napari_ies.patient.bids_label import bids_label
 from napari_ies.regular_files import file_sha256, sha256_of
+from napari_ies.results.dataset import write_result
 from napari_ies.results.names import sidecar_name, stem, whose
 from napari_ies.results.saliency import every_name, saliency_files, save_saliency
 from napari_ies.results.segmentation import save_segmentation
@@ -24,12 +25,14 @@ from napari_ies.results.session.record import (
     SegmentationEntry,
 )
 from napari_ies.results.storage.images import image_writer
+from napari_ies.results.storage.tables import table_writer
 from napari_ies.results.storage.writing import write
 from napari_ies.segmentation.subject import Lesion, Region, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from napari_ies.network.model import SegmentationModel
@@ -41,6 +44,18 @@ _LONGEST_ENTITY = 48
 """Letters of a region's name in the names of its files, of which file systems allow some 200."""
 _DIGITS = 8
 """Hexadecimal digits at the end of a name that was cut."""
+
+
+class TableWithSidecar(Protocol):
+    """A result that is a table, and what the JSON beside it says."""
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The table; its index, which has a name, is the first column."""
+
+    @property
+    def content(self) -> Mapping[str, Any]:
+        """Of the JSON."""
 
 
 class SessionFiles:
@@ -87,6 +102,26 @@ class SessionFiles:
         run = self._free_run(named)
         paths = save_saliency(
             self._folder, saliency, case=case, model=model, run=run, flat=True, **own
+        )
+        return self._noted(_with_sidecars(paths))
+
+    def context(self, subject: Subject, written: TableWithSidecar) -> dict[str, str]:
+        """Write a curve of context; return the SHA-256 of each of its files, by name."""
+        case, lesion = self._case, isinstance(subject, Lesion)
+        own = {"lesion": f"{subject:03d}"} if lesion else {"region": _entity(str(subject))}
+
+        def named(run: int | None) -> list[str]:
+            name = f"{stem('context', case.subject, case.visit, **own, run=run)}.tsv"
+            return [name, sidecar_name(name)]
+
+        name, _ = named(self._free_run(named))
+        paths = write_result(
+            self._folder,
+            case,
+            {name: table_writer(written.table)},
+            {name: written.content},
+            overwrite=False,
+            flat=True,
         )
         return self._noted(_with_sidecars(paths))
 

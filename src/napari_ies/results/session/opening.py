@@ -12,7 +12,13 @@ from napari_ies.progress import Progress, finish
 from napari_ies.results.segmentation import read_segmentation
 from napari_ies.results.session.document import read_summary
 from napari_ies.results.session.own_files import is_as_written
-from napari_ies.results.session.saved import SavedCheckpoint, SavedImage, SavedMap, Session
+from napari_ies.results.session.saved import (
+    SavedCheckpoint,
+    SavedContext,
+    SavedImage,
+    SavedMap,
+    Session,
+)
 from napari_ies.results.session.search import Search, Searching
 from napari_ies.results.storage.images import read_image
 from napari_ies.segmentation.subject import Lesion
@@ -23,7 +29,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_ies.results.session.record import SessionEntry, SessionSummary
+    from napari_ies.results.session.record import (
+        ContextEntry,
+        MapEntry,
+        SessionEntry,
+        SessionSummary,
+    )
     from napari_ies.segmentation.segmentation import Segmentation
 
 
@@ -81,6 +92,7 @@ def load_session_progressively(path: str | Path) -> Iterator[Progress[Session]]:
     regions = yield from _regions(record, segmentation.labels.shape, search)
     subjects: set[int | str] = {*(int(label) for label in segmentation.lesions.index), *regions}
     maps = yield from _maps(record, checkpoints, subjects, search)
+    contexts = yield from _contexts(record, checkpoints, subjects, search)
     unused = _unused(summary)
     session = Session(
         folder=folder,
@@ -93,6 +105,7 @@ def load_session_progressively(path: str | Path) -> Iterator[Progress[Session]]:
         reference=reference,
         regions=regions,
         maps=maps,
+        contexts=contexts,
         problems=tuple(search.problems),
         moved=tuple(search.moved),
         unused=tuple(unused),
@@ -188,10 +201,7 @@ def _maps(
 ) -> Searching[tuple[SavedMap, ...]]:
     maps = []
     for one in record.maps:
-        fault = yield from search.fault(one.files)
-        if not fault and one.subject not in subjects:
-            lesion = isinstance(one.subject, Lesion)
-            fault = f"there is no such {'lesion in the table' if lesion else 'region'}"
+        fault = yield from _fault(one, subjects, search)
         if fault:
             search.problems.append(
                 f"A map of {one.subject.called} ({one.request.method}) is left out: {fault}; "
@@ -201,3 +211,34 @@ def _maps(
         first = search.folder / next(iter(one.files))
         maps.append(SavedMap(one.subject, one.request, checkpoints[one.checkpoint], first))
     return tuple(maps)
+
+
+def _contexts(
+    record: SessionEntry,
+    checkpoints: list[SavedCheckpoint],
+    subjects: set[int | str],
+    search: Search,
+) -> Searching[tuple[SavedContext, ...]]:
+    contexts = []
+    for one in record.contexts:
+        fault = yield from _fault(one, subjects, search)
+        if fault:
+            search.problems.append(
+                f"A curve of the context of {one.subject.called} is left out: {fault}; compute it "
+                "again."
+            )
+            continue
+        first = search.folder / next(iter(one.files))
+        contexts.append(SavedContext(one.subject, checkpoints[one.checkpoint], first))
+    return tuple(contexts)
+
+
+def _fault(
+    one: MapEntry | ContextEntry, subjects: set[int | str], search: Search
+) -> Searching[str]:
+    """Say in a clause what is wrong with a result's files or what it is about, or nothing."""
+    fault = yield from search.fault(one.files)
+    if not fault and one.subject not in subjects:
+        lesion = isinstance(one.subject, Lesion)
+        fault = f"there is no such {'lesion in the table' if lesion else 'region'}"
+    return fault

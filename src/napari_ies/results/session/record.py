@@ -38,7 +38,7 @@ from napari_ies.results.session.values import (
 from napari_ies.saliency.request import SaliencyRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 SESSION_FILE = "session.json"
 FORMAT = "napari-ies session"
@@ -186,6 +186,15 @@ class MapEntry(_Entry):
     files: Files
 
 
+class ContextEntry(_Entry):
+    """A curve of perilesional context: whose, by which of the checkpoints, and its files."""
+
+    subject: AnySubject
+    checkpoint: Annotated[int, Field(ge=0)]
+    files: Files
+    """The first one is the table; its JSON states the settings."""
+
+
 class SessionEntry(_Entry):
     """A case as far as it was read, as ``session.json`` holds it."""
 
@@ -206,6 +215,8 @@ class SessionEntry(_Entry):
     regions: list[RegionEntry]
     maps: list[MapEntry]
     """In the order in which they were finished."""
+    contexts: list[ContextEntry] = Field(default_factory=list)
+    """Likewise; none in a session of before there were any."""
     obsolete: dict[OwnName, Digest] = Field(default_factory=dict)
     """What was the session's, is not used any more and was left."""
     versions: dict[str, str]
@@ -219,18 +230,23 @@ class SessionEntry(_Entry):
         ):
             if len(set(names)) < len(names):
                 raise fault(f"{what} holds the same name twice")
-        for number, one in enumerate(self.maps, 1):
-            if one.checkpoint >= len(self.checkpoints):
-                raise fault(
-                    f"Maps, entry {number}, Checkpoint is {one.checkpoint}, but there are "
-                    f"{len(self.checkpoints)} checkpoints, counted from 0"
-                )
+        for what, entries in self._results.items():
+            for number, one in enumerate(entries, 1):
+                if one.checkpoint >= len(self.checkpoints):
+                    raise fault(
+                        f"{what}, entry {number}, Checkpoint is {one.checkpoint}, but there are "
+                        f"{len(self.checkpoints)} checkpoints, counted from 0"
+                    )
         return self
+
+    @property
+    def _results(self) -> dict[str, Sequence[MapEntry | ContextEntry]]:
+        return {"Maps": self.maps, "Contexts": self.contexts}
 
     @property
     def holds_work(self) -> bool:
         """Whether it holds more than a segmentation, which could be computed again."""
-        return bool(self.maps or self.notes or self.regions)
+        return bool(self.maps or self.notes or self.regions or self.contexts)
 
     @property
     def own_files(self) -> tuple[str, ...]:
@@ -238,7 +254,7 @@ class SessionEntry(_Entry):
         kept = [*(image.file for image in self.images), self.segmentation.reference]
         names = [
             *self.segmentation.files,
-            *(name for one in self.maps for name in one.files),
+            *(name for of in self._results.values() for one in of for name in one.files),
             *(region.file for region in self.regions),
             *(file.name for file in kept if file is not None and file.made_here),
         ]
@@ -272,7 +288,12 @@ class SessionSummary:
     def text(self) -> str:
         """What it holds, such as "3 maps and 1 note, saved 2026-11-22 at 14:05"."""
         record = self.record
-        counts = ((record.maps, "map"), (record.notes, "note"), (record.regions, "region"))
+        counts = (
+            (record.maps, "map"),
+            (record.contexts, "curve"),
+            (record.notes, "note"),
+            (record.regions, "region"),
+        )
         held = [counted(len(entries), word) for entries, word in counts if entries]
         return f"{joined(held or ['no map yet'])}, saved {self.saved_at:%Y-%m-%d at %H:%M}"
 

@@ -101,6 +101,18 @@ class SavedMap:
 
 
 @dataclass(frozen=True, eq=False)
+class SavedContext:
+    """A curve of perilesional context on disk, whole and unchanged when the session was opened."""
+
+    subject: Subject
+    """The lesion's label, or the name of the region."""
+    checkpoint: SavedCheckpoint
+    """By which network."""
+    path: Path
+    """The table."""
+
+
+@dataclass(frozen=True, eq=False)
 class Session:
     """A case as far as it was read.
 
@@ -124,6 +136,8 @@ class Session:
         Mask of each region, bool (X, Y, Z), by name.
     maps
         The maps that are whole, in the order in which they were finished.
+    contexts
+        Likewise the curves of perilesional context.
     problems
         What is missing or has changed since, and is therefore not used: one sentence each.
     moved
@@ -144,6 +158,7 @@ class Session:
     reference: Path | None
     regions: Mapping[str, NDArray[np.bool_]]
     maps: tuple[SavedMap, ...]
+    contexts: tuple[SavedContext, ...] = ()
     problems: tuple[str, ...] = ()
     moved: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
@@ -160,6 +175,7 @@ class Session:
         counts = (
             (len(self.segmentation.lesions), "lesion"),
             (len(self.maps), "map"),
+            *([(len(self.contexts), "curve")] if self.contexts else []),
             (len(self.notes), "note"),
         )
         held = ", ".join(counted(count, word) for count, word in counts)

@@ -24,6 +24,7 @@ from napari_ies.results.session.record import (
     FORMAT,
     FORMAT_VERSION,
     SESSION_FILE,
+    ContextEntry,
     MapEntry,
     NoteEntry,
     SessionEntry,
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
+    from napari_ies.results.session.files import TableWithSidecar
+    from napari_ies.results.session.record import CheckpointEntry
     from napari_ies.results.session.saved import Session
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
@@ -167,17 +170,12 @@ class SessionWriter:
             If the disk refuses; the session is then as it was.
         """
         subject = as_subject(subject)
-        checkpoints = self.record.checkpoints
-        own = self._files.checkpoint(model, checkpoints[0].device)
-        known = [one.identity for one in checkpoints]
-        if own.identity not in known:
-            checkpoints = [*checkpoints, own]
-            known.append(own.identity)
+        checkpoints, number = self._with_checkpoint(model)
         files = self._files.map(subject, saliency, model)
         added = MapEntry.model_construct(
             subject=subject,
             request=request or saliency.request,
-            checkpoint=known.index(own.identity),
+            checkpoint=number,
             files=files,
         )
         try:
@@ -193,6 +191,28 @@ class SessionWriter:
         if len(kept) < len(self.record.maps):
             gone = [one.files for n, one in enumerate(self.record.maps) if n in dropped]
             self._put_without(*gone, maps=kept)
+
+    def add_context(
+        self, subject: int | str, written: TableWithSidecar, model: SegmentationModel
+    ) -> None:
+        """Add a finished curve of context, as its files are to hold it; see :meth:`add_map`."""
+        subject = as_subject(subject)
+        checkpoints, number = self._with_checkpoint(model)
+        files = self._files.context(subject, written)
+        added = ContextEntry.model_construct(subject=subject, checkpoint=number, files=files)
+        try:
+            self._put(checkpoints=checkpoints, contexts=[*self.record.contexts, added])
+        except ResultsError:
+            self._files.own.remove(files)
+            raise
+
+    def drop_contexts(self, numbers: Iterable[int]) -> None:
+        """Take curves of context out of the session; see :meth:`drop_maps`."""
+        dropped, every = set(numbers), self.record.contexts
+        if dropped:
+            kept = [one for n, one in enumerate(every) if n not in dropped]
+            gone = [one.files for n, one in enumerate(every) if n in dropped]
+            self._put_without(*gone, contexts=kept)
 
     def set_regions(self, regions: Mapping[str, NDArray[np.bool_]]) -> None:
         """Keep these regions, bool (X, Y, Z) by name, in place of those before.
@@ -238,6 +258,15 @@ class SessionWriter:
     def gone(self) -> bool:
         """Whether the session was removed or moved away since it was written."""
         return not os.path.lexists(self.folder / SESSION_FILE)
+
+    def _with_checkpoint(self, model: SegmentationModel) -> tuple[list[CheckpointEntry], int]:
+        """Return the checkpoints with that of a network, and its place among them."""
+        checkpoints = self.record.checkpoints
+        own = self._files.checkpoint(model, checkpoints[0].device)
+        known = [one.identity for one in checkpoints]
+        if own.identity in known:
+            return checkpoints, known.index(own.identity)
+        return [*checkpoints, own], len(known)
 
     def _put(self, **entries: object) -> None:
         self._refuse_foreign_changes()

@@ -9,10 +9,12 @@ import nibabel as nib
 import numpy as np
 
 from napari_ies.errors import CaseError, ResultsError
+from napari_ies.geometry.box import Box
 from napari_ies.geometry.grid import Grid
 from napari_ies.patient.images.image_files import UNREADABLE, Content, open_image
 from napari_ies.results.names import sidecar_name
 from napari_ies.results.storage.json_files import CHANGED, MISSING
+from napari_ies.results.storage.packing import write_packed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,30 +29,42 @@ SCANNER_SPACE = 1
 """NIfTI's code for coordinates of the scanner."""
 
 
-def image_writer(data: NDArray[Any], case: Case) -> Writer:
+def image_writer(values: NDArray[Any], case: Case, box: Box | None = None) -> Writer:
     """Return what writes an array as NIfTI, values and affine unchanged.
 
     Parameters
     ----------
-    data
-        (X, Y, Z), written in its own type.
+    values
+        (x, y, z), written in their own type.
     case
-        Whose grid it lies on; where that says nothing, its millimetres are those of the scanner.
+        Whose grid they lie on; where that says nothing, its millimetres are those of the scanner.
+    box
+        The part of that grid that they fill; it is 0 around them. All of it by default.
     """
-    affine, space = case.affine, case.space or SCANNER_SPACE
 
     def writer(path: Path) -> None:
-        image = nib.Nifti1Image(data, affine, dtype=data.dtype)
-        image.set_sform(affine, code=space)
-        image.set_qform(affine, code=space)
-        if not Grid.of(data.shape, image.get_qform()).same_as(Grid.of(data.shape, affine)):
-            # A sheared affine has no quaternion form; readers then take the sform alone.
-            image.set_qform(None, code=0)
-            image.set_sform(affine, code=space)
-        image.header.set_xyzt_units("mm")
-        nib.save(image, path)
+        place = Box.whole(values.shape) if box is None else box
+        header = _header(values.dtype, case)
+        # Four zeros: no extension of the header follows.
+        write_packed(path, header.binaryblock + bytes(4), values, place, case.shape)
 
     return writer
+
+
+def _header(dtype: np.dtype[Any], case: Case) -> nib.Nifti1Header:
+    affine, space = case.affine, case.space or SCANNER_SPACE
+    without_values = np.broadcast_to(np.zeros((), dtype), case.shape)
+    image = nib.Nifti1Image(without_values, affine, dtype=dtype)
+    image.set_sform(affine, code=space)
+    image.set_qform(affine, code=space)
+    if not Grid.of(case.shape, image.get_qform()).same_as(Grid.of(case.shape, affine)):
+        # A sheared affine has no quaternion form; readers then take the sform alone.
+        image.set_qform(None, code=0)
+        image.set_sform(affine, code=space)
+    image.header.set_xyzt_units("mm")
+    image.header.set_slope_inter(1, 0)
+    image.header.set_data_offset(image.header.single_vox_offset)
+    return image.header
 
 
 def read_image(

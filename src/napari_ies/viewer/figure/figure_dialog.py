@@ -42,6 +42,8 @@ class FigureDialog(QDialog):
     """The figure is to be saved in this format."""
     copy_requested = Signal()
     """The figure is to be put onto the clipboard."""
+    caption_requested = Signal()
+    """A caption is to be put onto the clipboard."""
     screenshot_requested = Signal()
     """The canvas as it is now is to be saved as a picture."""
 
@@ -123,7 +125,8 @@ class FigureDialog(QDialog):
     def _make_controls(self) -> None:
         self._controls = ParameterForm(
             FigureSettings,
-            *("layout", "slices", "margin", "limits", "width", "theme", "plain", "outline"),
+            *("layout", "slices", "margin", "limits", "width", "theme", "plain", "letters"),
+            *("outline", "outline_reference", "outline_width"),
             prefix="figure_",
         )
         self._centre = QComboBox()
@@ -162,12 +165,14 @@ class FigureDialog(QDialog):
 
     def _buttons(self) -> QHBoxLayout:
         copied = "Put the figure onto the clipboard, as pixels."
+        said = "Put a caption for the figure onto the clipboard, as text."
         taken = "Save the viewer's canvas as it is on screen, to a PNG file."
         shot = self.screenshot_requested
         return row(
             None,
             button("Save…", "figure_save", "Save the figure to a file.", self._on_save),
             button("Copy", "figure_copy", copied, self.copy_requested),
+            button("Copy caption", "figure_caption", said, self.caption_requested),
             button("Screenshot…", "figure_screenshot", taken, shot),
             button("Close", "figure_close", "Close this window.", self.close),
         )

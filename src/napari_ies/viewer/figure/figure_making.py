@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
 from napari_ies.errors import NapariIESError
+from napari_ies.figures.caption import caption
 from napari_ies.figures.content import FigureContent
 from napari_ies.figures.files import figure_format, figure_pixels, save_figure
 from napari_ies.segmentation.subject import Region
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from napari_ies.figures.settings import FigureSettings
     from napari_ies.viewer.feature import Services
     from napari_ies.viewer.state.answers import Answer
+    from napari_ies.viewer.state.reading import Reading
 
 logger = logging.getLogger("napari_ies")
 
@@ -86,10 +88,12 @@ class FigureMaking(Feature):
         overlays, shown = self.scene.overlays, self.state.shown
         look, asked = overlays.look, self.dialog.settings
         limit = overlays.limit or (None if shown is None else shown.limit)
+        # A map's own limit on screen gives way where a sequence would show nothing.
+        fits = asked.limits == "auto" and look.limits == "own"
         return replace(
             asked,
             at=self._crosshair() if self.dialog.at_crosshair else None,
-            limit=limit if asked.limits == "shared" else None,
+            limit=None if asked.limits == "own" or fits else limit,
             threshold=look.threshold / 100,
             opacity=look.opacity,
             signed_map=SIGNED_MAPS[look.signed],
@@ -116,6 +120,7 @@ class FigureMaking(Feature):
             self.dialog.changed.connect(self._draw_preview)
             self.dialog.save_requested.connect(self._on_save)
             self.dialog.copy_requested.connect(self._on_copy)
+            self.dialog.caption_requested.connect(self._on_caption)
             self.dialog.screenshot_requested.connect(self._on_screenshot)
         self.dialog.show()
         self.dialog.raise_()
@@ -149,9 +154,9 @@ class FigureMaking(Feature):
         work: Callable[[FigureContent, FigureSettings], Any],
         done: Callable[[Any], None],
     ) -> None:
-        content = self.content()
-        if content is not None:
-            self._add(kind, partial(work, content, self.settings()), done)
+        content, reading = self.content(), self.state.reading
+        if content is not None and reading is not None:
+            self._add(kind, partial(_with_reference, work, reading, content, self.settings()), done)
 
     def _add(self, kind: str, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         self.lane.add(Errand(work, done, self._on_failed, key=kind))
@@ -167,6 +172,13 @@ class FigureMaking(Feature):
     def _on_copied(self, pixels: NDArray[np.uint8]) -> None:
         QApplication.clipboard().setImage(image_of(pixels))
         self._say("The figure is on the clipboard.")
+
+    def _on_caption(self) -> None:
+        self._submit("caption", caption, self._on_captioned)
+
+    def _on_captioned(self, text: str) -> None:
+        QApplication.clipboard().setText(text)
+        self._say("The caption is on the clipboard.")
 
     def _on_save(self, form: str) -> None:
         content = self.content()
@@ -215,6 +227,18 @@ class FigureMaking(Feature):
     def _say(self, text: str) -> None:
         if self.dialog is not None:
             self.dialog.say(text)
+
+
+def _with_reference(
+    work: Callable[[FigureContent, FigureSettings], Any],
+    reading: Reading,
+    content: FigureContent,
+    settings: FigureSettings,
+) -> Any:
+    """Do some work with the content and the reading's reference, which may have to be read."""
+    if settings.outline_reference:
+        content = replace(content, reference=reading.reference_mask)
+    return work(content, settings)
 
 
 def _save(path: Path, content: FigureContent, settings: FigureSettings) -> Path:

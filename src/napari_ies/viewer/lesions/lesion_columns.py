@@ -107,6 +107,17 @@ COLUMNS = (
 )
 
 
+ERROR = Column(
+    "probability_fp",
+    "p FP",
+    "Probability that the lesion is a false positive, from 0 to 1, by the model chosen with "
+    "“Errors…”, from the lesion's map; empty without a map that the model fits.",
+    44,
+    "{:.2f}".format,
+)
+"""There from the first lesion on that a model was asked about."""
+
+
 def peak_column(sequence: str) -> Column:
     """Return the column of the strongest value of a sequence's map."""
     of = "the map" if sequence == "all" else f"the map of {sequence}"

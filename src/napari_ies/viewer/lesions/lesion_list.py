@@ -32,6 +32,7 @@ class LesionList(Feature):
         self.table.note_changed.connect(state.set_note)
         state.note_changed.connect(self._on_note)
         state.answer_kept.connect(self._on_answer)
+        state.error_guessed.connect(self.table.set_error)
         state.reading_changed.connect(self._on_reading)
         state.selection_changed.connect(self._on_selected)
         self.views = (Placed(Place.LESIONS, [self.table], "Lesions"),)

@@ -11,6 +11,7 @@ from napari_ies.printable import printable
 from napari_ies.segmentation.subject import Lesion, Region
 from napari_ies.viewer.lesions.lesion_columns import (
     COLUMNS,
+    ERROR,
     LABEL,
     MATCH,
     NOTE,
@@ -111,6 +112,12 @@ class LesionRows(QAbstractTableModel):
         for sequence, value in peaks.items():
             self._have_column(peak_column(sequence))
             self.set_value(subject, PEAK + sequence, value, tooltip)
+
+    def set_error(self, subject: Subject, probability: float | None, words: str) -> None:
+        """Show how probably a lesion is a false positive, or nothing, and in words why."""
+        if words:
+            self._have_column(ERROR)
+        self.set_value(subject, ERROR.name, probability, words)
 
     def row_of(self, subject: Subject) -> int | None:
         """Return the row of a lesion or region, or None."""

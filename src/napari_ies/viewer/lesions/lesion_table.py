@@ -89,6 +89,10 @@ class LesionTable(QWidget):
         """
         self._rows.set_peaks(subject, peaks, tooltip)
 
+    def set_error(self, subject: Subject, probability: float | None, words: str) -> None:
+        """Show how probably a lesion is a false positive, or nothing, and in words why."""
+        self._rows.set_error(subject, probability, words)
+
     def set_note(self, subject: Subject, text: str) -> None:
         """Show a note without saying that a person wrote it."""
         self._rows.set_value(subject, NOTE, text)

@@ -22,7 +22,7 @@ from napari_ies.viewer.feature import Place
 from napari_ies.viewer.panel.availability import describe
 from napari_ies.viewer.panel.controls import column, row
 from napari_ies.viewer.panel.status import StatusLine
-from napari_ies.viewer.reader import may_be_session
+from napari_ies.viewer.reader import may_be_cohort, may_be_session
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QDragEnterEvent, QDropEvent
@@ -37,6 +37,8 @@ class Panel(QWidget):
 
     session_dropped = Signal(str)
     """The folder of a saved session, or its ``session.json``, was dropped on the panel."""
+    cohort_dropped = Signal(str)
+    """The folder of a cohort's results was dropped on the panel."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -83,16 +85,19 @@ class Panel(QWidget):
         column(self, self._notices, (_Column(content), 1), *below, margins=(0, 2, 4, 4))
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
-        """Take a saved session that is dragged here; leave everything else to others."""
-        if _dragged_session(event):
+        """Take a session or a cohort that is dragged here; leave everything else to others."""
+        path = _dragged(event)
+        if may_be_session(path) or may_be_cohort(path):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
-        """Say that a saved session was dropped."""
-        session = _dragged_session(event)
-        if session:
+        """Say that a saved session or a cohort was dropped."""
+        path = _dragged(event)
+        kinds = ((may_be_session, self.session_dropped), (may_be_cohort, self.cohort_dropped))
+        dropped = next((signal for is_one, signal in kinds if is_one(path)), None)
+        if dropped is not None:
             event.acceptProposedAction()
-            self.session_dropped.emit(session)
+            dropped.emit(path)
 
     def _preparation(self) -> QCollapsible:
         """Return what is set up once for a patient; it can be folded away."""
@@ -143,11 +148,10 @@ class _Column(QScrollArea):
         return bool(super().eventFilter(watched, event))
 
 
-def _dragged_session(event: QDropEvent) -> str:
-    """Return the saved session that is dragged, or an empty text for anything else."""
+def _dragged(event: QDropEvent) -> str:
+    """Return the file or folder that is dragged alone, or an empty text for anything else."""
     urls = event.mimeData().urls()
-    path = urls[0].toLocalFile() if len(urls) == 1 else ""
-    return path if path and may_be_session(path) else ""
+    return str(urls[0].toLocalFile()) if len(urls) == 1 else ""
 
 
 def _section(title: str, *widgets: QWidget) -> QGroupBox:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_ies.viewer.readout.plot import draw, profile_figure
+from napari_ies.viewer.panel.plot import draw
+from napari_ies.viewer.readout.plot import profile_figure
 from napari_ies.viewer.state.event import Event
 from napari_ies.viewer.work.lane import Errand
 from napari_ies.viewer.work.qt_clock import Soon
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from napari_ies.saliency.reading_off.surroundings import Surroundings
     from napari_ies.saliency.saliency import Saliency
-    from napari_ies.viewer.readout.plot import Sheet
+    from napari_ies.viewer.panel.plot import Sheet
     from napari_ies.viewer.state.answers import Answer
     from napari_ies.viewer.work.lane import Lane
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari.utils.theme import get_theme
 from qtpy.QtGui import QGuiApplication
 
 from napari_ies.viewer.feature import Feature, Place, Placed
+from napari_ies.viewer.panel.plot import Sheet
 from napari_ies.viewer.readout.measuring import Measuring
-from napari_ies.viewer.readout.plot import Sheet
 from napari_ies.viewer.readout.view import ReadoutView
 from napari_ies.viewer.readout.words import NO_ANSWER, copied_text, method_line
 from napari_ies.viewer.state.titles import capitalised
@@ -91,12 +90,4 @@ class Readout(Feature):
             self.tell.say("Copied the numbers of the map; paste them into a spreadsheet.")
 
     def _sheet(self) -> Sheet:
-        theme, plot = get_theme(self.viewer.theme), self.view.plot
-        return Sheet(
-            max(plot.width(), 120),
-            max(plot.height(), 120),
-            plot.devicePixelRatioF(),
-            theme.background.as_hex(),
-            theme.text.as_hex(),
-            theme.secondary.as_hex(),
-        )
+        return Sheet.of(self.view.plot, self.viewer.theme)

@@ -9,7 +9,7 @@ from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_ies.viewer.panel.controls import button, column, row, words
-from napari_ies.viewer.readout.plot import Plot
+from napari_ies.viewer.panel.plot import Plot
 from napari_ies.viewer.readout.table import MeasuresModel, MeasuresTable
 from napari_ies.viewer.readout.words import NO_ANSWER, scaled_unit, share_sentence
 
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
 
     from napari_ies.viewer.readout.measuring import Numbers
+
+PROFILE = (
+    "How far from the lesion's border the network looks: the mean of the map over all voxels at a "
+    "distance, inside the lesion (negative) and outside, in bins of 1 mm (or of one voxel, where "
+    "that is larger). A voxel's distance is that of its centre."
+)
 
 
 class ReadoutView(QWidget):
@@ -40,7 +46,7 @@ class ReadoutView(QWidget):
         self._unit = line("readout_unit", "Unit of the peaks and means in the table.")
         self._model = MeasuresModel(self)
         self._table = MeasuresTable(self._model)
-        self.plot = Plot()
+        self.plot = Plot("profile", PROFILE)
         about = "Copy the table as text that a spreadsheet takes, with errors."
         copy = button("Copy", "copy_readout", about, self.copy_requested)
         beside = row((self._unit, 1), copy)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_ies.viewer.session.opening import known_maps
+from napari_ies.viewer.session.opening import known_curves, known_maps
 from napari_ies.viewer.session.saving import Found, Recording, Snapshot
 from napari_ies.viewer.state.event import Event
 from napari_ies.viewer.state.reading import model_key
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Autosave:
-    """Saves a reading from the first map, note or region on.
+    """Saves a reading from the first map, curve, note or region on.
 
     Parameters
     ----------
@@ -64,6 +64,7 @@ class Autosave:
         self.refused: Event[[Exception]] = Event()
         """It could not be saved."""
         state.answer_kept.connect(self._on_changed)
+        state.curve_kept.connect(self._on_changed)
         state.note_changed.connect(self._on_changed)
         state.selection_changed.connect(self._on_changed)
 
@@ -110,6 +111,7 @@ class Autosave:
         recording = Recording(reopened.reading, (root,), reopened.device)
         # As on disk, also maps of which another one followed with the same settings.
         recording.known = [(key, None) for key in known_maps(reopened)]
+        recording.known_curves = known_curves(reopened)
         self.recording = recording
         self._add(partial(recording.resume, reopened.session), partial(self._on_saved, recording))
 
@@ -137,6 +139,7 @@ class Autosave:
             models[model_key(state.model.model)] = state.model.model
         return Snapshot(
             answers=tuple((answer, models.get(answer.model_key)) for answer in state.answers),
+            curves=tuple((curve, models.get(curve.model_key)) for curve in state.curves),
             regions={name: region.mask for name, region in reading.regions.items()},
             notes=dict(reading.notes),
             request=state.request,

@@ -84,7 +84,8 @@ class SessionControls(QObject):
             )
             return
         self._say(
-            f"Nothing is saved yet: the first map, note or region begins a session in {folder}.",
+            "Nothing is saved yet: the first map, curve, note or region begins a session in "
+            f"{folder}.",
             f"Nothing is saved yet, later in {folder}",
         )
 

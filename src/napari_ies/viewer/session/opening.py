@@ -11,15 +11,17 @@ from napari_ies.geometry.grid import Grid
 from napari_ies.progress import Progress
 from napari_ies.segmentation.subject import Region
 from napari_ies.viewer.state.answers import REGION_NOTES, Answer
+from napari_ies.viewer.state.curves import Curve
 from napari_ies.viewer.state.reading import KnownRegion, Reading, model_key
 from napari_ies.viewer.volumes.layer_data import METADATA_KEY, layer_of, read_mask
 from napari_ies.viewer.volumes.sources import turned_by_reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from napari_ies.results.session import SavedMap, Session
+    from napari_ies.results.session.saved import SavedCheckpoint
     from napari_ies.viewer.state.answers import Key
     from napari_ies.viewer.volumes.layer_data import LayerDataTuple
 
@@ -36,6 +38,10 @@ class Reopened:
     """A layer per sequence whose image is there."""
     reference: LayerDataTuple | None
     """The layer of the reference mask, if there is one."""
+    curves: Mapping[str, Curve]
+    """The curves of context, by the name of their table; one that cannot be read is left out."""
+    unread: tuple[str, ...]
+    """A sentence for each that cannot be read."""
     device: str
     """The device that was asked for, or ``"auto"`` where this machine has none of that name."""
 
@@ -66,13 +72,15 @@ def open_session(folder: Path) -> Iterator[Progress[Reopened]]:
         },
         notes=session.notes,
         reference=session.reference,
+        session=session.folder,
     )
     reference = None
     if session.reference is not None:
         reference = read_mask(session.reference)
     asked = session.checkpoints[0].device
     device = asked if asked in available_devices() else "auto"
-    reopened = Reopened(session, reading, images, reference, device)
+    curves, unread = _curves(session, reading)
+    reopened = Reopened(session, reading, images, reference, curves, unread, device)
     yield Progress("Opening the session", 1, 1, "", result=reopened)
 
 
@@ -110,7 +118,7 @@ def read_map(saved: SavedMap, reopened: Reopened) -> Answer:
         request=request,
         saliency=saliency,
         limit=colour_limit(saliency),
-        model_name=checkpoint.name if checkpoint.path is None else checkpoint.path.name,
+        model_name=_file_name(checkpoint),
         model_key=network,
         other_model=checkpoint != reopened.session.checkpoints[0],
     )
@@ -130,12 +138,50 @@ def known_maps(reopened: Reopened) -> list[Key | None]:
 
 def key_of_map(saved: SavedMap, reopened: Reopened) -> Key:
     """Return what tells a saved map from the others of its reading."""
-    checkpoint = saved.checkpoint
-    if checkpoint == reopened.session.checkpoints[0]:
-        network = model_key(reopened.reading.model)
-    else:
-        network = checkpoint.sha256 or f"in memory {checkpoint.name}"
+    network = _network(saved.checkpoint, reopened.session, reopened.reading)
     return saved.subject, saved.request, network
+
+
+def known_curves(reopened: Reopened) -> list[Curve | None]:
+    """Return each curve that ``session.json`` names, None for one that is left out."""
+    names = (next(iter(one.files)) for one in reopened.session.record.contexts)
+    return [reopened.curves.get(name) for name in names]
+
+
+def _curves(session: Session, reading: Reading) -> tuple[dict[str, Curve], tuple[str, ...]]:
+    """Read the curves back: small tables."""
+    curves, unread = dict[str, Curve](), []
+    if session.contexts:
+        from napari_ies.cohort.context.alone import read_context  # PyTorch comes with it
+
+        for saved in session.contexts:
+            subject, checkpoint = saved.subject, saved.checkpoint
+            if reading.place_of(subject) is None:
+                continue
+            try:
+                context = read_context(saved.path)
+            except ResultsError as error:
+                unread.append(f"A curve of {subject.called} is left out: {error}")
+                continue
+            curves[saved.path.name] = Curve(
+                subject=subject,
+                context=context,
+                model_name=_file_name(checkpoint),
+                model_key=_network(checkpoint, session, reading),
+                other_model=checkpoint != session.checkpoints[0],
+            )
+    return curves, tuple(unread)
+
+
+def _file_name(checkpoint: SavedCheckpoint) -> str:
+    return checkpoint.name if checkpoint.path is None else checkpoint.path.name
+
+
+def _network(checkpoint: SavedCheckpoint, session: Session, reading: Reading) -> str:
+    """Return what tells the network of a checkpoint from others."""
+    if checkpoint == session.checkpoints[0]:
+        return model_key(reading.model)
+    return checkpoint.sha256 or f"in memory {checkpoint.name}"
 
 
 def _resampled(images: dict[str, LayerDataTuple], first: str) -> tuple[str, ...]:

@@ -103,6 +103,10 @@ class Reopening:
         state.answers.await_saved(maps)
         self._waiting = list(maps.values())
         self.shown.emit(reopened)
+        for curve in reopened.curves.values():
+            state.keep_curve(curve)
+        for told in reopened.unread:
+            self._tell.warn(told)
         # The last one without noise does not say with which noise the others go on.
         noisy = [saved.request for saved in maps.values() if saved.request.is_smoothgrad]
         for request in (*noisy[-1:], record.request):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.segmentation.subject import Subject
     from napari_ies.viewer.state.answers import Answer, Key
+    from napari_ies.viewer.state.curves import Curve
     from napari_ies.viewer.state.reading import Reading
 
 
@@ -30,6 +31,8 @@ class Snapshot:
 
     answers: tuple[tuple[Answer, SegmentationModel | None], ...]
     """The finished maps, with the network of each; None for one that is not loaded any more."""
+    curves: tuple[tuple[Curve, SegmentationModel | None], ...]
+    """Likewise the finished curves."""
     regions: Mapping[str, NDArray]  # type: ignore[type-arg]
     """Masks by name."""
     notes: Mapping[Subject, str]
@@ -42,7 +45,7 @@ class Snapshot:
     @property
     def holds_work(self) -> bool:
         """Whether there is more than a segmentation, which could be computed again."""
-        return bool(self.answers or self.regions or any(self.notes.values()))
+        return bool(self.answers or self.curves or self.regions or any(self.notes.values()))
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ class Recording:
     """The maps in the session, in its order: what each answers, and its revision, or None for one
     that has not been read back yet; without a key what is missing or changed on disk."""
 
+    known_curves: list[Curve | None] = field(default_factory=list)
+    """The curves in the session, in its order; None for what is missing or changed on disk."""
     planned: Path | None = None
     """Where its session will lie, as far as can be told before it is begun."""
     _reference_sha256: str = ""
@@ -143,8 +148,8 @@ class Recording:
     def save(self, now: Snapshot) -> bool:
         """Bring the session on disk up to a snapshot; return whether anything was new.
 
-        It begins with the first snapshot that holds a map, a note or a region. A session whose
-        folder was removed is made again, if all that it held is in memory.
+        It begins with the first snapshot that holds a map, a curve, a note or a region. A session
+        whose folder was removed is made again, if all that it held is in memory.
 
         Raises
         ------
@@ -171,12 +176,25 @@ class Recording:
         # Last, so that at no moment neither a map nor the one in its place is there.
         writer.drop_maps(forgotten)
         self.known = [one for number, one in enumerate(self.known) if number not in forgotten]
+        self._save_curves(writer, now)
         writer.set_view(now.request, now.selected)
         return writer.record is not before
 
+    def _save_curves(self, writer: SessionWriter, now: Snapshot) -> None:
+        """Add the curves that are new, then drop those that the panel forgot."""
+        held = {curve for curve, _ in now.curves}
+        known = {curve for curve in self.known_curves if curve is not None}
+        for curve, model in now.curves:
+            if curve not in known and model is not None:
+                writer.add_context(curve.subject, self.reading.written(curve, model), model)
+                self.known_curves.append(curve)
+        forgotten = {n for n, one in enumerate(self.known_curves) if one and one not in held}
+        writer.drop_contexts(forgotten)
+        self.known_curves = [one for n, one in enumerate(self.known_curves) if n not in forgotten]
+
     def _begin(self) -> None:
         """Begin the session in the first root that lets it be written; else refuse."""
-        self.known = []
+        self.known, self.known_curves = [], []
         *others, last = self.roots
         refused = ""
         for root in others:
@@ -218,8 +236,10 @@ class Recording:
         held = {answer.key for answer, _ in now.answers}
         if any(key is None or (one is None and key not in held) for key, one in self.known):
             return "not all of its maps were read back"
-        if any(network is None for _, network in now.answers):
-            return "the network of one of its maps is not loaded any more"
+        if None in self.known_curves:
+            return "not all of its curves were read back"
+        if any(network is None for _, network in (*now.answers, *now.curves)):
+            return "the network of one of its maps or curves is not loaded any more"
         if {one.name for one in record.regions} - set(now.regions):
             return "not all of its regions were read back"
         if case.missing:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_ies.cohort.context.alone import WrittenContext
     from napari_ies.geometry.box import Box
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from napari_ies.saliency.footprint import BoxedMask
     from napari_ies.segmentation.segmentation import Segmentation
     from napari_ies.segmentation.subject import Subject
+    from napari_ies.viewer.state.curves import Curve
     from napari_ies.viewer.volumes.frame import Voxel
 
 
@@ -82,6 +84,8 @@ class Reading:
     """What a person wrote about a lesion or a region; changed by `State.set_note` alone."""
     reference: Path | NDArray[np.bool_] | None = None
     """The reference mask that the lesions were matched with: its file, or the mask, or None."""
+    session: Path | None = None
+    """The folder of the saved session that it was reopened from, or None."""
 
     @classmethod
     def of(
@@ -122,6 +126,15 @@ class Reading:
 
         return Prepared()
 
+    @cached_property
+    def reference_mask(self) -> NDArray[np.bool_] | None:
+        """The reference on the case's grid; read from its file when it is first asked for."""
+        if self.reference is None or isinstance(self.reference, np.ndarray):
+            return self.reference
+        from napari_ies.patient.masks import read_mask
+
+        return np.asarray(read_mask(self.reference, self.case, lesions=True).values)
+
     def footprint_of(self, subject: Subject | int | str) -> BoxedMask:
         """Return the voxels of a lesion or a region on its own box; the rest is not looked at."""
         from napari_ies.saliency.footprint import BoxedMask  # PyTorch comes with it
@@ -138,6 +151,15 @@ class Reading:
         if isinstance(subject, int):
             return np.asarray(self.segmentation.labels == subject)
         return self.regions[subject].mask
+
+    def written(self, curve: Curve, model: SegmentationModel) -> WrittenContext:
+        """Return a finished curve as its files are to hold it; the network is its own."""
+        from napari_ies.cohort.context.alone import written  # PyTorch comes with it
+
+        lesions, subject = self.segmentation.lesions, curve.subject
+        known = isinstance(subject, int) and "match" in lesions
+        match = str(lesions["match"][subject]) if known else None
+        return written(curve.context, subject, match, model, self.case)
 
     def own_network(self, loaded: SegmentationModel) -> SegmentationModel:
         """Return a loaded network, turned and scaled as when it segmented if it is the same one.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.segmentation.subject import as_subject
 from napari_ies.viewer.state.answers import Answers
+from napari_ies.viewer.state.curves import Curves
 from napari_ies.viewer.state.event import Event
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from napari_ies.network.model import SegmentationModel
     from napari_ies.segmentation.subject import Subject
     from napari_ies.viewer.state.answers import Answer
+    from napari_ies.viewer.state.curves import Curve
     from napari_ies.viewer.state.loaded import LoadedModel, Restored
     from napari_ies.viewer.state.reading import KnownRegion, Reading
     from napari_ies.viewer.volumes.frame import Voxel
@@ -35,10 +37,14 @@ class State:
         What was segmented with what, or None.
     answers
         The finished maps of the reading.
+    curves
+        The finished curves of its lesions' contexts.
     selected
         The lesion or region that is selected.
     at
         The stored voxel of it that is looked at: the one that was clicked, else its centre.
+    threshold
+        What the segmentation's form says now; the reading's own may be another.
     shown
         The map on screen, running or finished.
     """
@@ -48,7 +54,9 @@ class State:
         self.device = "auto"
         self.reading: Reading | None = None
         self.answers = Answers()
+        self.curves = Curves()
         self.selected: Subject | None = None
+        self.threshold: float | None = None
         self.at: Voxel | None = None
         self.shown: Answer | None = None
         self._ask: Callable[[], SaliencyRequest] = SaliencyRequest
@@ -63,6 +71,12 @@ class State:
         """A map is on screen now, running or finished."""
         self.answer_kept: Event[[Answer]] = Event()
         """A map was finished and kept."""
+        self.error_guessed: Event[[Subject, float | None, str]] = Event()
+        """How probably a lesion is a false positive, or None, and in words why."""
+        self.threshold_changed: Event[[float]] = Event()
+        """The segmentation's form says another threshold now."""
+        self.curve_kept: Event[[Curve]] = Event()
+        """A curve was finished, or read back, and kept."""
         self.note_changed: Event[[Subject]] = Event()
         """The note of a lesion or region in ``reading.notes`` is another one now."""
         self.renamed: Event[[Reading]] = Event()
@@ -79,6 +93,8 @@ class State:
         """A checkpoint's file is to be loaded onto a device (empty: the one that is chosen)."""
         self.session_wanted: Event[[str, bool]] = Event()
         """A saved session is to be opened; or only if it was not noticed before."""
+        self.cohort_wanted: Event[[str]] = Event()
+        """The cases and lesions of a folder of results are to be listed."""
 
     @property
     def request(self) -> SaliencyRequest:
@@ -101,6 +117,7 @@ class State:
     def show_reading(self, reading: Reading) -> None:
         """Take a segmented patient in place of the one before."""
         self.reading, self.answers = reading, Answers(reading.regions)
+        self.curves = Curves()
         self.selected = self.shown = self.at = None
         self.reading_changed.emit(reading)
         self.selection_changed.emit(None)
@@ -137,13 +154,14 @@ class State:
     def add_region(self, region: KnownRegion) -> None:
         """Take a region that is no lesion of the table.
 
-        Maps kept of another region of the same name are forgotten.
+        Maps and curves kept of another region of the same name are forgotten.
         """
         if self.reading is None:
             return
         known = self.reading.regions.get(region.name)
         if known is not None and not (known.mask == region.mask).all():
             self.answers.forget(region.name)
+            self.curves.forget(region.name)
         self.reading.regions[region.name] = region
 
     def show(self, answer: Answer) -> None:
@@ -157,6 +175,16 @@ class State:
         kept = self.answers.add(answer)
         self.answer_kept.emit(kept)
         return kept
+
+    def take_threshold(self, threshold: float) -> None:
+        """Take what the segmentation's form says now."""
+        self.threshold = threshold
+        self.threshold_changed.emit(threshold)
+
+    def keep_curve(self, curve: Curve) -> None:
+        """Keep a finished curve of the reading."""
+        self.curves.add(curve)
+        self.curve_kept.emit(curve)
 
     def set_note(self, subject: Subject | int | str, text: str) -> None:
         """Keep what a person writes about a lesion or a region; an empty text removes it."""

@@ -115,9 +115,24 @@ class Explaining:
         self.explain(region.name)
 
     def reopen(self, subject: Subject) -> None:
-        """Select a lesion or region of a reopened session; its latest map is shown once read."""
-        if self._state.select(subject):
-            self._wanted = next(reversed(self._state.answers.awaited(subject)), None)
+        """Select a lesion or region of a reopened session; its map is shown once it is read.
+
+        That is the one with the settings that the form asks for, if there is one, else the latest.
+        Nothing is computed.
+        """
+        self._tell.withdraw()
+        state = self._state
+        if state.reading is None or not state.select(subject):
+            return
+        self.stop()
+        kept, awaited = state.answers.of(subject), state.answers.awaited(subject)
+        asked = [key for key in (*awaited, *(one.key for one in kept)) if key[1] == state.request]
+        latest = [*(one.key for one in kept), *awaited]
+        self._wanted = next(reversed(asked or latest), None)
+        there = None if self._wanted is None else state.answers.get(self._wanted)
+        if there is not None:
+            state.show(there)
+            self._tell.say(f"Showing {there.title}.")
 
     def keep(self, answer: Answer) -> None:
         """Keep a finished map of this reading; it is shown only if a person waits for it."""

@@ -136,12 +136,17 @@ Margin = Annotated[float, _of_figure("margin", metavar="MM")]
 At = Annotated[tuple[float, float, float] | None, _of_figure("at", metavar="X Y Z")]
 Sequences = Annotated[list[str] | None, _of_figure("sequences", metavar="NAME")]
 Slices = Annotated[int, _of_figure("slices", metavar="N")]
-LimitsOption = Annotated[Literal["shared", "own"], _of_figure("limits")]
+LimitsOption = Annotated[Literal["auto", "shared", "own"], _of_figure("limits")]
 Limit = Annotated[float | None, _of_figure("limit", metavar="VALUE")]
 ClearBelow = Annotated[float, _of_figure("threshold", metavar="FRACTION")]
 Opacity = Annotated[float, _of_figure("opacity", metavar="FRACTION")]
 Plain = Annotated[bool, _of_figure("plain", "--plain/--no-plain")]
 Outline = Annotated[bool, _of_figure("outline", "--outline/--no-outline")]
+OutlineWidth = Annotated[float, _of_figure("outline_width", metavar="PT")]
+OutlineReference = Annotated[
+    bool, _of_figure("outline_reference", "--outline-reference/--no-outline-reference")
+]
+Letters = Annotated[bool, _of_figure("letters", "--letters/--no-letters")]
 InterpolationOption = Annotated[Literal["linear", "nearest"], _of_figure("interpolation")]
 GrowthStep = Annotated[float | None, _of_growth("step_mm", metavar="MM", added=" Default: 1.")]
 GrowthFarthest = Annotated[

@@ -1,0 +1,1 @@
+"""Which lesions are errors of the network, guessed from their maps."""

@@ -1,0 +1,1 @@
+"""How probably each lesion is a false positive, by a model that a person chose."""
