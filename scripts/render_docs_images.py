@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Any
 import napari
 from qtpy.QtWidgets import QAbstractButton
 
+from napari_ies.checkpoints import load_checkpoint
+from napari_ies.cohort.cases import CohortCase
+from napari_ies.cohort.run import running
+from napari_ies.cohort.selection import Selection
+from napari_ies.cohort.settings import CohortSettings
+from napari_ies.demo import demo_checkpoint
+from napari_ies.demo.patient import write_synthetic_patient
+from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.viewer.demo import (
+    PICTURE_SIZE,
     explain_lesion,
     open_demo,
     save_picture,
@@ -30,6 +39,8 @@ if TYPE_CHECKING:
     from napari_ies.viewer.widget import LesionSaliencyWidget
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
+COHORT = 3
+"""Patients of the cohort."""
 SMALL_MM3 = 300
 """The lesion that is looked at is the largest below this, so that its maximum map takes seconds."""
 
@@ -39,6 +50,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="napari-ies-") as folder:
         os.environ[FOLDER_VARIABLE] = folder
         render()
+        render_cohort(Path(folder) / "cohort")
 
 
 def render() -> None:
@@ -57,6 +69,35 @@ def render() -> None:
     show_planes(viewer, panel)
     compare(viewer, panel, label)
     change(viewer, panel)
+    viewer.close()
+
+
+def render_cohort(folder: Path) -> None:
+    """Make results of synthetic patients, and show how they are read one lesion after another."""
+    results = folder / "results"
+    cases = []
+    for seed in range(COHORT):
+        name = f"{seed + 1:02d}"
+        files = write_synthetic_patient(folder / f"sub-{name}", seed)
+        lesions = files.pop("lesions")
+        cases.append(CohortCase(name, "", files, lesions))
+    request = SaliencyRequest(n_samples=4, aggregation="max")
+    settings = CohortSettings((request,), Selection(at_most_mm3=SMALL_MM3, largest=5))
+    for _ in running(load_checkpoint(demo_checkpoint()), cases, settings, results):
+        pass
+    viewer = napari.Viewer(title="napari-ies demo", show=True)
+    viewer.window.resize(*PICTURE_SIZE)
+    _, panel = viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
+    panel.open_cohort(str(results))
+    cohort = panel.features["cohort"]
+    wait_until(panel, lambda: cohort.cohort is not None)
+    for number in range(2):
+        cohort.step(1)
+        wait_until(panel, lambda n=number: len(cohort.cohort.seen) == n + 1 and panel.state.shown)
+        wait(panel, 3)
+    viewer.scene.camera.zoom *= 2
+    wait(panel, 2)
+    save_picture(viewer, IMAGES / "cohort.png")
     viewer.close()
 
 

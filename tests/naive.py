@@ -30,12 +30,29 @@ def logits(network, image, profile, forward):
 
 def smoothgrad(model, image, mask, *, aggregation, noises, sigma, forward, class_index=1):
     """Mean and standard error over noise samples, float64 (C, X, Y, Z), by a double loop."""
-    samples = []
-    for noise in noises:
-        noisy = image.astype(np.float64) + sigma * noise.astype(np.float64)
-        rows = jacobian(model, noisy, mask, forward=forward, class_index=class_index)
-        samples.append(aggregate(rows, aggregation))
-    samples = np.array(samples)
+    rows = noisy_rows(
+        model, image, mask, noises=noises, sigma=sigma, forward=forward, class_index=class_index
+    )
+    return over_samples(rows, aggregation)
+
+
+def noisy_rows(model, image, mask, *, noises, sigma, forward, class_index=1):
+    """The Jacobian of each noise sample, which all aggregations share."""
+    return [
+        jacobian(
+            model,
+            image.astype(np.float64) + sigma * noise.astype(np.float64),
+            mask,
+            forward=forward,
+            class_index=class_index,
+        )
+        for noise in noises
+    ]
+
+
+def over_samples(rows, aggregation):
+    """Mean and standard error over the samples' aggregated rows."""
+    samples = np.array([aggregate(one, aggregation) for one in rows])
     error = samples.std(axis=0, ddof=1) / np.sqrt(len(samples)) if len(samples) > 1 else None
     return samples.mean(axis=0), error
 

@@ -41,7 +41,7 @@ class Heard:
     def fail(self, sentence: str) -> None:
         self.failures.append(sentence)
 
-    def ask(self, question: str, start: Callable[[], None]) -> None:
+    def ask(self, question: str, start: Callable[[], None], word: str = "Start") -> None:
         self.questions.append((question, start))
 
     def withdraw(self) -> None:

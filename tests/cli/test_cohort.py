@@ -170,7 +170,12 @@ def test_the_other_layouts_of_data_are_read_and_lesions_from_elsewhere_explained
         shutil.copy(case / prefix, here / "imagesTs" / f"MS4_{number:04d}.nii.gz")
     shutil.copy(case / TARGET, here / "labelsTs" / "MS4.nii.gz")
     network_ = ("--checkpoint", "unet_epoch_31.pth", "--samples", 1, "--out")
-    result = run("cohort", *network_, "a", "--nnunet", "imagesTs", "--lesions-from", "../labelsTs")
+    nnunet = ("--nnunet", "imagesTs", "--lesions-from")
+    result = run("cohort", *network_, "a", *nnunet, "../labelsTs")
+    assert result.exit_code == 2
+    assert "No label map of lesions was found: searched for ../labelsTs" in result.stderr
+    assert not (here / "a").exists()
+    result = run("cohort", *network_, "a", *nnunet, "./labelsTs")
     assert result.exit_code == 1  # a folder is no label map
     assert "sub-MS4 failed" in result.stderr
     elsewhere = ("--lesions-from", "labelsTs/MS4.nii.gz")

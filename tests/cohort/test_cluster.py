@@ -125,11 +125,12 @@ def test_a_case_that_no_worker_survives_is_a_row(twelve, tmp_path, forks):
         reports = list(running_on(one, source, cases, settings, tmp_path, dies))
     said = {report.case.subject: report for report in reports}
     assert {report.outcome for report in reports} == {"failed"}
-    assert said["bad"].sentence.startswith("The worker that did it was lost, 1 time in")
+    assert said["bad"].sentence.startswith("The workers that did it were lost")
+    # It waited for the same worker, and is given up with it by dask; not by us.
     assert said["gone"].sentence == "it is not there"
     table = (tmp_path / "cohort" / "cases.tsv").read_text().splitlines()
     assert [line.split("\t")[2] for line in table] == ["status", "failed", "failed"]
-    assert "was lost, 1 time" in table[1]
+    assert "were lost" in table[1]
 
 
 def test_a_worker_knows_a_network_that_is_not_the_one_that_is_meant(twelve, tmp_path):
@@ -138,11 +139,14 @@ def test_a_worker_knows_a_network_that_is_not_the_one_that_is_meant(twelve, tmp_
     copy = shutil.copy(twelve.checkpoint, tmp_path)
     shutil.copy(twelve.checkpoint.with_suffix(".profile.json"), tmp_path)
     here = replace(source, checkpoint=tmp_path / twelve.checkpoint.name)
-    assert cluster._work(here, report, settings, tmp_path, str).sentence == "it is not looked at"
+    assert (
+        cluster._work(here, report, settings, tmp_path, str, locking=False).sentence
+        == "it is not looked at"
+    )
     torch.save(torch.load(copy, weights_only=True) | {"more": torch.zeros(1)}, copy)
     other = replace(here, key="that of another checkpoint")
     with pytest.raises(CohortError, match="another network or another version"):
-        cluster._work(other, report, settings, tmp_path, str)
+        cluster._work(other, report, settings, tmp_path, str, locking=False)
 
 
 def test_threads_cards_and_memory_are_divided(monkeypatch):

@@ -54,6 +54,9 @@ def seen_once() -> Iterator[None]:
 
     load_triton()  # what a test trains loads it too, after a window has painted
     _freeze()
+    # Making a window sets off 140 collections by itself, a fifth of its time; so it is five.
+    thresholds = gc.get_threshold()
+    gc.set_threshold(20_000, 20, 20)
     discover = PluginManifest.discover
     found = list(discover())
     with pytest.MonkeyPatch.context() as patched:
@@ -63,6 +66,7 @@ def seen_once() -> Iterator[None]:
             lambda paths=(): discover(paths) if paths else iter(found),
         )
         yield
+    gc.set_threshold(*thresholds)
     gc.unfreeze()
 
 
@@ -76,6 +80,37 @@ def _freeze() -> None:
 def frozen_once_more() -> list[bool]:
     """Whether what the first window made for good was frozen, too."""
     return []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def napari_repeats_less() -> Iterator[None]:
+    """What napari does again and again for each window and layer, and no test looks at.
+
+    It writes all its own settings to disk at each change of one, fills its welcome screen, which
+    is hidden, for each of a few hundred shortcuts, and reads the signature of every callback that
+    it connects or disconnects. That was a tenth of a window's time.
+    """
+    from napari._qt.widgets.qt_welcome import QtWelcomeWidget
+    from napari.settings import NapariSettings
+    from napari.utils.events.event import EventEmitter
+
+    check, known = EventEmitter._check_signature, {}
+
+    def takes_an_event(callback: Any) -> bool:
+        function = getattr(callback, "__func__", callback)
+        code = getattr(function, "__code__", None)
+        if code is None or hasattr(function, "__wrapped__"):
+            return check(callback)
+        key = code, function is callback
+        if key not in known:
+            known[key] = check(callback)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(NapariSettings, "_maybe_save", lambda _: None)
+        patched.setattr(QtWelcomeWidget, "refresh", lambda *_: None, raising=False)
+        patched.setattr(EventEmitter, "_check_signature", staticmethod(takes_an_event))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

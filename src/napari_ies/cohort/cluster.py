@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import platform
-from contextlib import contextmanager
+import threading
+from collections import Counter
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.cohort.jobs.folder_lock import locked
+from napari_ies.cohort.jobs.folder_lock import case_locked, locked
+from napari_ies.cohort.record import read_record
 from napari_ies.cohort.run import CohortReport, check_place, given_up, working_through
 from napari_ies.cohort.tables import write_tables
 from napari_ies.errors import CohortError
@@ -175,21 +178,30 @@ def running_on(
     check_place(folder)
     folder = folder.absolute()
     source = replace(source, checkpoint=source.checkpoint.expanduser().absolute())
+    begun = [CohortReport(case, number, len(cases)) for number, case in enumerate(cases, 1)]
+    asked: dict[str, tuple[Any, CohortReport]] = {}
+    losses: Counter[str] = Counter()
+
+    def submitted(report: CohortReport) -> Any:
+        job = (_work, source, report, settings, folder, sentence_of)
+        future = client.submit(*job, locking=alone, pure=False)
+        asked[future.key] = (future, report)
+        return future
+
     with locked(folder, cases, alone=alone):
-        begun = [CohortReport(case, number, len(cases)) for number, case in enumerate(cases, 1)]
-        futures = [
-            client.submit(_work, source, report, settings, folder, sentence_of, pure=False)
-            for report in begun
-        ]
-        asked = {future.key: report for future, report in zip(futures, begun, strict=True)}
         try:
-            for future in as_completed(futures):
+            ended = as_completed([submitted(report) for report in begun])
+            for future in ended:
+                _, report = asked.pop(future.key)
                 try:
                     report = future.result()
-                except KilledWorker as error:
-                    times = error.allowed_failures + 1
-                    sentence = _LOST.format(times=f"{times} time{'s' * (times > 1)}")
-                    report = given_up(asked[future.key], folder, sentence)
+                except KilledWorker:
+                    losses[report.case.name] += 1
+                    # Those that only waited for the lost worker's turn are given up with its own.
+                    if not _was_begun(folder, report.case) and losses[report.case.name] <= _AGAIN:
+                        ended.add(submitted(report))
+                        continue
+                    report = given_up(report, folder, _LOST)
                 future.release()  # or it would be done again if its worker is lost later
                 yield report
         except CancelledError as error:
@@ -198,15 +210,22 @@ def running_on(
                 "run goes on where it was."
             ) from error
         finally:
-            client.cancel(futures)
+            client.cancel([future for future, _ in asked.values()])
         if alone:
             write_tables(folder, cases)
 
 
+_AGAIN = 3
+"""How often a case is tried again that was given up without having been begun."""
 _LOST = (
-    "The worker that did it was lost, {times} in a row, as when memory runs out; give the same "
+    "The workers that did it were lost, one after another, as when memory runs out; give the same "
     "command again with fewer workers or with --memory-gib."
 )
+
+
+def _was_begun(folder: Path, case: CohortCase) -> bool:
+    record = read_record(folder, case)
+    return record is not None and record.state == "running"
 
 
 def _work(
@@ -215,18 +234,25 @@ def _work(
     settings: CohortSettings,
     folder: Path,
     sentence_of: Callable[[BaseException], str],
+    *,
+    locking: bool,
 ) -> CohortReport:
     """Do one case in a worker; return its last report."""
-    model = network_of_worker(source)
-    if settings.key(model) != source.key:
-        raise CohortError(
-            f"A worker on {platform.node()} has another network or another version of napari-ies "
-            "than this command; the checkpoint, what lies beside it and the installation must be "
-            "the same for all."
-        )
-    for step in working_through(model, report, settings, folder, sentence_of):
-        report = step
+    # A worker that was started with several threads would share one network among them.
+    with _ONE_CASE, case_locked(folder, report.case) if locking else nullcontext():
+        model = network_of_worker(source)
+        if settings.key(model) != source.key:
+            raise CohortError(
+                f"A worker on {platform.node()} has another network or another version of "
+                "napari-ies than this command; the checkpoint, what lies beside it and the "
+                "installation must be the same for all."
+            )
+        for step in working_through(model, report, settings, folder, sentence_of):
+            report = step
     return report
+
+
+_ONE_CASE = threading.Lock()
 
 
 @lru_cache(maxsize=1)

@@ -31,6 +31,8 @@ class CaseRecord(BaseModel):
     state: Literal["running", "done", "failed"]
     inputs: dict[str, str]
     """SHA-256 of each of the case's files, by what it is; empty where one could not be read."""
+    places: dict[str, str] = {}
+    """Where each of them was: its images are looked for there, and known by their content."""
     segmentation: str
     """:meth:`~napari_ies.cohort.settings.CohortSettings.segmentation_key`"""
     key: str
@@ -57,8 +59,13 @@ def records_folder(folder: Path) -> Path:
 
 def read_record(folder: Path, case: CohortCase) -> CaseRecord | None:
     """Read the record of a case; None where there is none, or none that can be believed."""
+    return record_of(folder, case.name)
+
+
+def record_of(folder: Path, name: str) -> CaseRecord | None:
+    """Read the record of a case by its name, such as ``"sub-07_ses-1"``; None as above."""
     try:
-        content = read_json(records_folder(folder) / f"{case.name}.json")
+        content = read_json(records_folder(folder) / f"{name}.json")
         return CaseRecord.model_validate(content)
     except (OSError, ValueError, ValidationError, RecursionError):
         return None

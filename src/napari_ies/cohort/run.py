@@ -143,6 +143,7 @@ def working_through(
     begun = CaseRecord(
         state="running",
         inputs=inputs,
+        places={what: str(path.absolute()) for what, path in case.files.items()},
         segmentation=segmentation,
         key=key,
         noise_version=settings.noise_version,

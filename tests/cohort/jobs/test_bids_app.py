@@ -168,7 +168,7 @@ def test_a_dataset_says_that_it_is_one_and_takes_no_results_among_its_images(
     other = run("bids-app", tmp_path / "in", tmp_path / "out", *words)
     assert other.exit_code == 2
     assert "searched for dataset_description.json with a BIDSVersion; " in said(other)
-    assert "/in holds sub-P05; name the dataset's own folder" in said(other)
+    assert "/in holds sub-P05/ses-1/anat/sub-P05_ses-1_FLAIR.nii.gz, sub-P05" in said(other)
     skipped = ("--skip_bids_validation", "--dry-run", *QUICK)
     result = run("bids-app", tmp_path / "in", tmp_path / "out", *words, *skipped)
     assert result.exit_code == 0, result.output

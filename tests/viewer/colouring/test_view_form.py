@@ -56,7 +56,14 @@ def colour_under(hands, world):
     return picture[row - 1 : row + 2, column - 1 : column + 2, :3].reshape(-1, 3).mean(axis=0)
 
 
-def test_a_look_applies_at_once_to_every_overlay_and_to_later_maps(viewing, patient, monkeypatch):
+def test_looks_by_hand_and_from_the_form(viewing, patient, monkeypatch):
+    what_is_set_on_a_layer_itself_stays(viewing)
+    viewing.panel.explaining.explain(2)
+    with monkeypatch.context() as patched:
+        a_look_applies_at_once_to_every_overlay_and_to_later_maps(viewing, patient, patched)
+
+
+def a_look_applies_at_once_to_every_overlay_and_to_later_maps(viewing, patient, monkeypatch):
     own = {label: viewing.answer(label).limit for label in (1, 2)}
     assert own[1] > 1.2 * own[2]
     monkeypatch.setattr(viewing.panel.services.work, "run", lambda _: pytest.fail("computed again"))
@@ -95,7 +102,7 @@ def test_a_look_applies_at_once_to_every_overlay_and_to_later_maps(viewing, pati
     assert limits(viewing) == {(-own[1], own[1])}
 
 
-def test_what_is_set_on_a_layer_itself_stays(viewing):
+def what_is_set_on_a_layer_itself_stays(viewing):
     flair = viewing.layer("Lesion 2 · SmoothGrad mean · FLAIR")
     other = viewing.layer("Lesion 2 · SmoothGrad mean · T1")
     flair.contrast_limits = (-0.5, 0.75)
@@ -136,7 +143,16 @@ def test_what_is_set_on_a_layer_itself_stays(viewing):
     assert not viewing.control("follow_look").isEnabled()
 
 
-def test_overlay_outlines_and_colour_bar_are_switched(viewing):
+def test_layers_are_switched_and_changed_while_a_map_is_computed(viewing):
+    overlay_outlines_and_colour_bar_are_switched(viewing)
+    viewing.control("method").setCurrentText("SmoothGrad")
+    for button in ("show_colour_bar", "show_overlay", "show_outlines"):
+        if not viewing.control(button).isChecked():
+            viewing.press(button)
+    any_layer_may_be_renamed_moved_or_deleted_while_a_map_is_computed(viewing)
+
+
+def overlay_outlines_and_colour_bar_are_switched(viewing):
     viewer, panel = viewing.viewer, viewing.panel
     flair = viewing.layer("Lesion 2 · SmoothGrad mean · FLAIR")
     other = viewing.layer("Lesion 2 · SmoothGrad mean · T1")
@@ -181,7 +197,7 @@ def test_overlay_outlines_and_colour_bar_are_switched(viewing):
     assert not viewer.canvas.overlays[OVERLAY_KEY].visible
 
 
-def test_any_layer_may_be_renamed_moved_or_deleted_while_a_map_is_computed(viewing):
+def any_layer_may_be_renamed_moved_or_deleted_while_a_map_is_computed(viewing):
     viewer, panel = viewing.viewer, viewing.panel
     panel.features["explaining"].form.samples.setValue(5000)
     panel.explaining.explain(1)
@@ -215,7 +231,12 @@ def test_any_layer_may_be_renamed_moved_or_deleted_while_a_map_is_computed(viewi
     }
 
 
-def test_two_viewers_do_not_know_of_each_other(viewing, make_napari_viewer):
+def test_another_viewer_and_closing_this_one(viewing, make_napari_viewer):
+    two_viewers_do_not_know_of_each_other(viewing, make_napari_viewer)
+    closing_in_the_middle_leaves_nothing_behind(viewing)
+
+
+def two_viewers_do_not_know_of_each_other(viewing, make_napari_viewer):
     panel = viewing.panel
     second = make_napari_viewer(show=True)
     _, other = second.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
@@ -257,7 +278,7 @@ def _origin(callback):
     return f"{getattr(owner, '__module__', '')}{type(owner).__module__}"
 
 
-def test_closing_in_the_middle_leaves_nothing_behind(viewing):
+def closing_in_the_middle_leaves_nothing_behind(viewing):
     viewer = viewing.viewer
     assert connected(viewer)
     viewing.panel.features["explaining"].form.samples.setValue(5000)

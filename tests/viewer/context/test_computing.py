@@ -8,12 +8,17 @@ import numpy as np
 import pytest
 from without_a_window import Twin
 
+from napari_ies.cohort.context.files import CaseContexts, collected
 from napari_ies.cohort.context.growth import Growth
 from napari_ies.cohort.context.perilesional import ContextRequest, perilesional
+from napari_ies.cohort.row.targets import Target
 from napari_ies.results.session import load_session
+from napari_ies.segmentation.subject import Lesion, Region
 from napari_ies.viewer.context.computing import CurveComputing
 from napari_ies.viewer.context.words import curve_line, nearest_step, outdated, rows
 from napari_ies.viewer.session.words import problems
+from napari_ies.viewer.state.answers import Answers
+from napari_ies.viewer.work import tasks
 
 GROWTH = Growth(step_mm=2.0, farthest_mm=6.0)
 
@@ -89,6 +94,31 @@ def test_a_curve_grows_is_kept_saved_and_comes_back(twin, computing, own_session
     before = {path.name for path in twin.session.folder.iterdir()}
     again.note(1, "pale")
     assert {path.name for path in twin.session.folder.iterdir()} == before
+
+
+def test_it_is_saved_to_a_folder_as_the_command_does(twin, computing, tmp_path):
+    (first,) = compute(twin, computing, 1)
+    compute(twin, computing, 2)
+    mask = paint(twin, 10)
+    compute(twin, computing, "rim")
+    state = twin.state
+    lost = dataclasses.replace(first, model_key="another", model_name="gone.pth")
+    curves = [(curve, state.network(curve.model_key)) for curve in (*state.curves, lost)]
+    reports = list(tasks.save_answers(tmp_path, state.reading, Answers(), False, curves))
+    assert [report.note for report in reports if report.note] == [
+        "The curve of lesion 1 is not saved: gone.pth is not loaded any more."
+    ]
+    saved = collected(tmp_path)
+    assert list(dict.fromkeys(saved["lesion"])) == ["1", "2", "region rim"]
+    np.testing.assert_array_equal(
+        saved["mean_probability"][saved["lesion"] == "1"], first.context.mean_probability
+    )
+    # The command goes on with what lies there.
+    reading = state.reading
+    store = CaseContexts(tmp_path, reading.model, reading.case, first.context.request)
+    assert store.known(Target(Lesion(1), reading.mask_of(1)), "all")
+    assert store.known(Target(Region("rim"), mask), "all")
+    assert not store.known(Target(Lesion(1), reading.mask_of(2)), "all")
 
 
 def test_a_damaged_curve_is_left_out_and_named_and_stays_on_disk(twin, computing, own_sessions):

@@ -66,27 +66,25 @@ def test_an_opened_label_map_keeps_its_labels(patient, tmp_path):
     assert np.unique(opened(path).data).tolist() == [0, 7, 300]
 
 
-@pytest.mark.parametrize(
-    ("values", "said"),
-    [
-        (lambda m: np.ones_like(m, np.uint8), "marks 100 % of the image"),
-        (lambda m: (~m).astype(np.uint8), "of the image, so it cannot be a mask"),
-    ],
-)
-def test_a_reference_of_all_the_image_is_refused(segmented, patient, values, said):
+def test_a_reference_of_all_the_image_is_refused(segmented, patient):
     truth = nib.load(patient.reference).get_fdata() > 0
     frame = segmented.panel.state.reading.frame
     before = segmented.panel.state.reading
-    layer = segmented.viewer.add_labels(
-        np.ascontiguousarray(frame.reorientation.apply(values(truth))),
-        name="all",
-        **frame.placement(),
-    )
-    segmented.settle()
-    segmented.panel.features["preparing"].segmentation.choose_mask(str(layer.unique_id))
-    segmented.segment()
-    assert segmented.panel.state.reading is before
-    assert said in segmented.panel.status.text
+    for values, said in (
+        (np.ones_like(truth), "marks 100 % of the image"),
+        (~truth, "of the image, so it cannot be a mask"),
+    ):
+        layer = segmented.viewer.add_labels(
+            np.ascontiguousarray(frame.reorientation.apply(values.astype(np.uint8))),
+            name="all",
+            **frame.placement(),
+        )
+        segmented.settle()
+        segmented.panel.features["preparing"].segmentation.choose_mask(str(layer.unique_id))
+        segmented.panel.services.tell.say("Before.")
+        segmented.segment()
+        assert segmented.panel.state.reading is before
+        assert said in segmented.panel.status.text
 
 
 def test_layers_on_two_grids_are_brought_onto_the_first_and_it_is_said(patient):
@@ -121,7 +119,12 @@ def test_a_sequence_that_covers_next_to_nothing_is_refused(patient):
         assemble_case({"FLAIR": source_of(flair), "T1": source_of(tiny)})
 
 
-def test_lesions_of_another_program_fill_the_table_and_are_explained(segmented, patient, tmp_path):
+def test_lesions_from_elsewhere(segmented, patient, tmp_path):
+    lesions_of_another_program_fill_the_table_and_are_explained(segmented, patient, tmp_path)
+    painted_over_lesions_are_taken_as_painted(segmented, patient)
+
+
+def lesions_of_another_program_fill_the_table_and_are_explained(segmented, patient, tmp_path):
     shape = nib.load(patient.reference).shape
     labels = np.zeros(shape, np.int16)
     labels[12:17, 24:29, 10:14], labels[20:23, 18:21, 6:9] = 4, 9
@@ -163,7 +166,7 @@ def test_lesions_of_another_program_fill_the_table_and_are_explained(segmented, 
     assert segmented.control("threshold").isEnabled()
 
 
-def test_painted_over_lesions_are_taken_as_painted(segmented, patient):
+def painted_over_lesions_are_taken_as_painted(segmented, patient):
     panel = segmented.panel
     panel.features["preparing"].open_lesions(str(patient.reference))
     segmented.finish()

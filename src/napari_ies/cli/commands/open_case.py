@@ -58,7 +58,7 @@ def open_case(
         from napari_ies.errors import NapariIESError
 
         place = session_of_case(
-            folder, case, Images(images or ()), lesion=lesion, checkpoint=checkpoint
+            folder, case, Images(images or (), folder), lesion=lesion, checkpoint=checkpoint
         )
         terminal.show(str(place))
         if no_window:

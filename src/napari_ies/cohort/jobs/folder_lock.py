@@ -79,6 +79,17 @@ def locked(folder: Path, cases: Sequence[CohortCase], *, alone: bool = True) -> 
         yield
 
 
+@contextmanager
+def case_locked(folder: Path, case: CohortCase) -> Iterator[None]:
+    """Work on a case while no other worker does, even one that the scheduler has lost.
+
+    One that lives on without its run is waited for: then the case is done. A run that comes
+    meanwhile is told that somebody works there.
+    """
+    with disk_errors(folder), FileLock(records_folder(folder) / f"{case.name}{_OF_A_CASE}"):
+        yield
+
+
 def _enter(folder: Path, cases: Sequence[CohortCase], alone: bool, held: ExitStack) -> None:
     place, records = folder / FOLDER, records_folder(folder)
     whole = FileLock(place / _ALONE)

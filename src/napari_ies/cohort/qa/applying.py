@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.cohort.qa.features import haralick_texture, map_features
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from napari_ies.cohort.qa.model import ErrorModel, Guess
     from napari_ies.saliency.saliency import Saliency
+
+logger = logging.getLogger("napari_ies")
 
 FOLDER = "qa"
 """In the folder of results."""
@@ -114,6 +117,8 @@ def apply_progressively(
     }
     files = {TABLE: text_writer("\n".join(lines) + "\n"), SIDECAR: json_writer(about)}
     paths = write(place, files)
+    for note in model.notes:
+        logger.info("%s: %s", model_file.name, note)
     yield Progress("Measuring maps", len(lines), len(lines), "maps", paths)
 
 

@@ -81,6 +81,11 @@ class ErrorModel(Strict):
             raise ValueError("its features are not those of its sequences")
         return self
 
+    @property
+    def uses_any(self) -> bool:
+        """Whether it looks at any feature; else all lesions get one probability."""
+        return any(one.coefficient for one in self.features)
+
     def guess(self, features: Mapping[str, float]) -> Guess:
         """Return what the model says of a lesion.
 

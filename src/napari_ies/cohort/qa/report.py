@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
     import pandas as pd
-    from numpy.typing import NDArray
 
     from napari_ies.cohort.qa.evaluation import Estimate, Evaluation
     from napari_ies.cohort.qa.fitting import Training
@@ -45,7 +44,7 @@ def notes_on(
     training: Training,
     features: pd.DataFrame,
     evaluation: Evaluation,
-    coefficients: NDArray[np.float64],
+    uses_any: bool,
     left_out: int,
 ) -> list[str]:
     """Return what must be known of a model, in plain sentences.
@@ -56,13 +55,13 @@ def notes_on(
         What it was fitted on.
     evaluation
         Of patients that it never saw.
-    coefficients
-        Its own.
+    uses_any
+        Whether a coefficient of it is not 0.
     left_out
         How many lesions are neither true nor false positives.
     """
     notes = []
-    if not coefficients.any():
+    if not uses_any:
         notes.append(
             "The model uses no feature: these maps do not tell false from true positives, and all "
             "lesions get one probability, the share of false positives."
@@ -162,16 +161,22 @@ def report_text(model: ErrorModel, training: Training, evaluation: Evaluation) -
         "probabilities are as they should be, below it too large, above it too small.",
         "![Calibration](calibration.png)",
         "## What the model looks at",
-        _table(
-            ("feature", "coefficient per standard deviation"),
+        *(
             [
-                (one.name, f"{one.coefficient:+.3f}")
-                for one in sorted(model.features, key=lambda one: -abs(one.coefficient))
-                if one.coefficient
-            ],
+                _table(
+                    ("feature", "coefficient per standard deviation"),
+                    [
+                        (one.name, f"{one.coefficient:+.3f}")
+                        for one in sorted(model.features, key=lambda one: -abs(one.coefficient))
+                        if one.coefficient
+                    ],
+                ),
+                "A positive coefficient makes a false positive more probable. Features go "
+                "together, so that the penalty may have taken one for another.",
+            ]
+            if model.uses_any
+            else ["At nothing."]
         ),
-        "A positive coefficient makes a false positive more probable. Features go together, so "
-        "that the penalty may have taken one for another.",
         f"napari-ies {__version__}",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

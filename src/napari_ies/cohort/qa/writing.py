@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from napari_ies.cohort.qa.lesions import FoundMap, MeasuredLesions
     from napari_ies.cohort.qa.model import ErrorModel
     from napari_ies.results.storage.writing import Writer
+
+logger = logging.getLogger("napari_ies")
 
 MODEL, TEXT = "model.json", "report.md"
 TABLES = ("lesions.csv", "coefficients.csv", "thresholds.csv", "calibration.csv")
@@ -129,9 +132,8 @@ def fit_progressively(
     network = rows["mean_probability"].to_numpy(dtype=np.float64)
     evaluation = evaluate(training, unseen.probabilities, network, drawn)
     logistic = pipeline[-1]
-    coefficients = logistic.coef_[0]
     left_out = len([one for one in found if one.kind == kind]) - len(known)
-    notes = notes_on(training, features, evaluation, coefficients, left_out)
+    notes = notes_on(training, features, evaluation, bool(logistic.coef_.any()), left_out)
     model = error_model(
         pipeline,
         kind,
@@ -167,7 +169,10 @@ def fit_progressively(
             for name, draw in zip(PLOTS, figures, strict=True)
         },
     }
-    yield Progress("Fitting", 2, 2, "steps", write(place, files))
+    paths = write(place, files)
+    for note in notes:
+        logger.info("%s", note)
+    yield Progress("Fitting", 2, 2, "steps", paths)
 
 
 fit = to_its_end("fit", fit_progressively)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from napari_ies.cohort.record import record_of
 from napari_ies.errors import ResultsError
 from napari_ies.patient.bids_label import entity_of
 from napari_ies.patient.identity import Identity
@@ -14,7 +15,6 @@ from napari_ies.results.explained import image_file, load_images
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from napari_ies.patient.case import Case
     from napari_ies.results.explained import Explained
@@ -33,10 +33,12 @@ class Images:
     folders
         Where images may lie besides the places that the results name, with all below them. Only
         files with the content that was explained (SHA-256) are taken.
+    results
+        The folder of a cohort's results, whose records say where the images were.
     """
 
-    def __init__(self, folders: Sequence[Path] = ()) -> None:
-        self._folders = tuple(folders)
+    def __init__(self, folders: Sequence[Path] = (), results: Path | None = None) -> None:
+        self._folders, self._results = tuple(folders), results
         self._places: dict[str, list[Path]] | None = None
         self._digests: dict[Path, str] = {}
         self._case: tuple[tuple[object, ...], Case] | None = None
@@ -63,7 +65,16 @@ class Images:
         return self._case[1]
 
     def _place_of(self, image: SaliencyImage, explained: Explained) -> Path | None:
-        return self._found(image) or image_file(explained, image)
+        return (
+            self._found(image) or image_file(explained, image) or self._recorded(image, explained)
+        )
+
+    def _recorded(self, image: SaliencyImage, explained: Explained) -> Path | None:
+        """Return where an image was when its case was done, if it is there still."""
+        record = None if self._results is None else record_of(self._results, _case(explained))
+        place = None if record is None else record.places.get(f"image {image.sequence}")
+        path = None if place is None else Path(place)
+        return path if path is not None and self._digest(path) == image.sha256 != "" else None
 
     def _found(self, image: SaliencyImage) -> Path | None:
         if not (image.file and image.sha256 and self._folders):
@@ -74,14 +85,18 @@ class Images:
                 for path in sorted(folder.rglob("*.*")):
                     self._places.setdefault(path.name, []).append(path)
         for path in self._places.get(image.file, ()):
-            if path not in self._digests:
-                try:
-                    self._digests[path] = file_sha256(path)
-                except (OSError, ValueError):
-                    self._digests[path] = ""
-            if self._digests[path] == image.sha256:
+            if self._digest(path) == image.sha256:
                 return path
         return None
+
+    def _digest(self, path: Path) -> str:
+        """Return the SHA-256 of a file, read once; empty where it cannot be read."""
+        if path not in self._digests:
+            try:
+                self._digests[path] = file_sha256(path)
+            except (OSError, ValueError):
+                self._digests[path] = ""
+        return self._digests[path]
 
 
 def _missing(explained: Explained, lacking: Sequence[SaliencyImage]) -> ImagesMissingError:

@@ -80,7 +80,7 @@ def write_report_progressively(
     prepare(page.parent, [page.name], overwrite=True)
     # In the order of the cases, so that the images of each are read once.
     order = sorted(report.lesions, key=lambda one: one.file)
-    found, budget = Images(images), budget_for(len(order))
+    found, budget = Images(images, folder), budget_for(len(order))
     pictures: dict[str, tuple[str, int, int]] = {}
     missing: list[str] = []
     for number, lesion in enumerate(order):

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_ies.printable import counted
 from napari_ies.segmentation.subject import Lesion
 from napari_ies.viewer.cohort.cohort_view import CohortView
 from napari_ies.viewer.cohort.tasks import CaseSession, open_cohort, open_lesion
@@ -50,7 +51,7 @@ class CohortBrowsing(Feature):
     def release(self) -> None:
         """Take the lists out of the window; they come back when asked for."""
         if self.view is not None and self.view.parent() is not None:
-            with suppress(LookupError):  # closed by hand
+            with suppress(LookupError, AttributeError):  # closed by hand, or with the window
                 self.viewer.window.remove_dock_widget(self.view)
 
     def choose(self) -> None:
@@ -89,7 +90,7 @@ class CohortBrowsing(Feature):
         if self._images is None:
             from napari_ies.cohort.report.images import Images
 
-            self._images = Images(cohort.image_folders)
+            self._images = Images(cohort.image_folders, cohort.folder)
         loaded = self.state.model
         path = None if loaded is None else loaded.model.path
         networks = {} if loaded is None or path is None else {loaded.model.sha256: path}
@@ -112,9 +113,10 @@ class CohortBrowsing(Feature):
         self.view.show_cohort(cohort)
         self.view.lesions.setFocus()
         lesions, cases = len(cohort.lesions.rows), len(cohort.cases.rows)
+        failed = f" ({cohort.failed:,} failed)" if cohort.failed else ""
         self.tell.say(
-            f"{cases:,} cases, {cohort.failed:,} of them failed; {lesions:,} lesions explained, "
-            f"{cohort.suspicious:,} to look at first."
+            f"{counted(cases, 'case')}{failed} and {counted(lesions, 'explained lesion')}, "
+            f"{cohort.suspicious:,} of them to look at first."
         )
 
     def _show(self) -> None:

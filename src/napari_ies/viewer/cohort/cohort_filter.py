@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 ALL_CASES = "All cases"
 LARGEST = 1e7
-"""Volume in mm³ that stands for any."""
+"""In mm³, more than any lesion has."""
+ANY = "any"
 ABOUT = {
     "TP": "List lesions that overlap the reference.",
     "FP": "List lesions that the network alone marks.",
@@ -44,10 +45,8 @@ class CohortFilter(QWidget):
         for one in self.matches.values():
             one.setCheckable(True)
             one.toggled.connect(self.changed)
-        self.smallest = self._volume("cohort_smallest", "Smallest volume of the lesions listed.")
-        self.largest = self._volume("cohort_largest", "Largest volume of the lesions listed.")
-        self.largest.setValue(LARGEST)
-        self.largest.setSpecialValueText("")
+        self.smallest = self._volume("cohort_smallest", "Smallest volume in mm³.")
+        self.largest = self._volume("cohort_largest", "Largest volume in mm³.")
         self.case = combo("cohort_case", "List the lesions of one case, or of all.", [ALL_CASES])
         self.case.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
@@ -63,6 +62,7 @@ class CohortFilter(QWidget):
         line = row(
             (self.text, 3),
             *self.matches.values(),
+            QLabel("mm³"),
             self.smallest,
             QLabel("to"),
             self.largest,
@@ -82,7 +82,7 @@ class CohortFilter(QWidget):
             text=self.text.text(),
             matches=frozenset(name for name, one in self.matches.items() if one.isChecked()),
             smallest=self.smallest.value(),
-            largest=largest if largest < LARGEST else float("inf"),
+            largest=largest or float("inf"),
             case=self.case.currentText() if self.case.currentIndex() > 0 else "",
             suspicious=self.suspicious.isChecked(),
         )
@@ -92,7 +92,7 @@ class CohortFilter(QWidget):
         self.blockSignals(True)
         self.text.clear()
         self.smallest.setValue(0.0)
-        self.largest.setValue(LARGEST)
+        self.largest.setValue(0.0)
         self.suspicious.setChecked(False)
         for one in self.matches.values():
             one.setChecked(False)
@@ -114,7 +114,7 @@ class CohortFilter(QWidget):
         made = QDoubleSpinBox()
         made.setRange(0.0, LARGEST)
         made.setDecimals(0)
-        made.setSuffix(" mm³")
+        made.setSpecialValueText(ANY)
         made.setKeyboardTracking(False)
         describe(made, tooltip, name)
         made.valueChanged.connect(self.changed)

@@ -95,7 +95,7 @@ def lesion_columns(report: Report) -> list[ListColumn[ReportLesion]]:
             partial(_number, "{:.2f}", lambda one: one.max_probability),
         ),
         *of_maps,
-        _words("Map", "The map that the numbers are of.", 110, lambda one: one.title),
+        _words("Map", "The map that the numbers are of.", 124, lambda one: one.title),
         _words(
             "Why",
             "The first reason to look at it; the others are in its tooltip.",

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 from napari_ies.viewer.panel.availability import describe
 
 if TYPE_CHECKING:
+    from qtpy.QtCore import QModelIndex
     from qtpy.QtGui import QKeyEvent
 
     from napari_ies.viewer.cohort.rows import ListedRows
@@ -100,12 +101,17 @@ class RowsView(QTableView):
         if self._rows.listing is not None:
             self.opened.emit(int(self._rows.listing.listed[place]))
 
-    def _on_current(self) -> None:
-        self._current = self.selected_number or self._current
+    def _on_current(self, current: QModelIndex) -> None:
+        if current.isValid() and self._rows.listing is not None:
+            self._current = int(self._rows.listing.listed[current.row()])
 
     def _on_reset(self) -> None:
-        """Keep the row that was selected, wherever it is listed now."""
-        self.select_number(self._current)
+        """Keep the row that was selected, wherever it is listed now; else offer the first."""
+        kept, listing = self._current, self._rows.listing
+        self.select_number(kept)
+        if kept is not None and listing is not None and self.selected_number is None:
+            self.select_number(int(listing.listed[0]) if len(listing) else None)
+            self._current = kept  # selected again once it is listed again
 
     def _style(self) -> None:
         # napari's theme pads headers so widely that titles would not fit.

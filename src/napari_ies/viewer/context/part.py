@@ -18,7 +18,6 @@ from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.panel import dialogs
 from napari_ies.viewer.panel.availability import allow
 from napari_ies.viewer.panel.plot import Sheet
-from napari_ies.viewer.state.reading import model_key
 from napari_ies.viewer.state.titles import capitalised
 from napari_ies.viewer.work.failures import sentence
 from napari_ies.viewer.work.lane import Errand
@@ -182,11 +181,7 @@ class ContextCurve(Feature):
 
     def _network(self, curve: Curve) -> SegmentationModel | None:
         """Return the network of a curve, if it is at hand."""
-        state = self.state
-        own = None if state.reading is None else state.reading.model
-        loaded = None if state.model is None else state.model.model
-        models = {model_key(model): model for model in (loaded, own) if model is not None}
-        return models.get(curve.model_key)
+        return self.state.network(curve.model_key)
 
     def _copy(self) -> None:
         curve, reading = self.curve, self.state.reading

@@ -46,7 +46,9 @@ def may_replace_file(parent: QWidget, path: str) -> bool:
     return _agreed(parent, "Save", f"{path} is there already. Replace it?")
 
 
-def ask_to_start(parent: QWidget, text: str, start: Callable[[], None]) -> QMessageBox:
+def ask_to_start(
+    parent: QWidget, text: str, start: Callable[[], None], word: str = "Start"
+) -> QMessageBox:
     """Ask whether work that takes long is to start; nothing waits for the answer.
 
     Parameters
@@ -57,12 +59,14 @@ def ask_to_start(parent: QWidget, text: str, start: Callable[[], None]) -> QMess
         What would start, and how long it will take.
     start
         Called if it is to.
+    word
+        Of the button that starts it.
     """
     box = QMessageBox(QMessageBox.Icon.Question, "Lesion saliency", text, parent=parent)
     box.setObjectName("ask to start")
     box.setTextFormat(Qt.TextFormat.PlainText)
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    agreed = box.addButton("Start", QMessageBox.ButtonRole.AcceptRole)
+    agreed = box.addButton(word, QMessageBox.ButtonRole.AcceptRole)
     refused = box.addButton("Not now", QMessageBox.ButtonRole.RejectRole)
     box.setDefaultButton(refused)
     box.buttonClicked.connect(lambda button: start() if button == agreed else None)

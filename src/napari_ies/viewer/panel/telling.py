@@ -52,10 +52,10 @@ class Telling:
         self.say(sentence)
         show_error(said_aloud(sentence))
 
-    def ask(self, question: str, start: Callable[[], None]) -> None:
+    def ask(self, question: str, start: Callable[[], None], word: str = "Start") -> None:
         """Ask whether work is to start, in place of the question before; nothing waits for it."""
         self.withdraw()
-        self._question = ask_to_start(self._window, question, start)
+        self._question = ask_to_start(self._window, question, start, word)
 
     def withdraw(self) -> None:
         """Take the question back: something else is wanted now."""

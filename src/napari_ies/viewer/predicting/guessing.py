@@ -133,6 +133,8 @@ def _look(model: ErrorModel, name: str, answers: Sequence[Answer]) -> Said:
             f"{request_title(answer.request)}: {guess.probability:.2f}.",
             _worth(model),
         ]
+        if not model.uses_any:
+            parts.append("The model uses no feature: all lesions get this probability.")
         if saw(model, answer.saliency):
             parts.append("The model was fitted on this patient's images, too: it knows the answer.")
         if guess.beyond:

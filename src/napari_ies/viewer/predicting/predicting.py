@@ -39,7 +39,8 @@ class Predicting(Feature):
         self._preferences = Preferences("errors", {"model": self._take})
         if not self.guessing.path:
             self._take("")
-        self.views = (Placed(Place.BUTTON, [self.button]),)
+        # In this row there is room: the one below would make the panel wider.
+        self.views = (Placed(Place.VIEW_BUTTON, [self.button]),)
 
     def attach(self) -> None:
         """Follow the preferences."""

@@ -61,6 +61,8 @@ class Preparing(Feature):
         self._segmented: ref[Reading] | None = None
         self._chosen: dict[str, str] = {}
         self._restored: Restored | None = None
+        self._brought: set[str] = set()
+        """The keys of the images that the session opened last brought here."""
         self.images.file_chosen.connect(self.open_image)
         self.images.changed.connect(self.refresh)
         self.checkpoint.chosen.connect(self.load_checkpoint)
@@ -232,10 +234,17 @@ class Preparing(Feature):
         return key
 
     def _on_restored(self, restored: Restored) -> None:
-        """Show what a saved session had open, each file once, and set the forms as they were."""
+        """Show what a saved session had open, each file once, and set the forms as they were.
+
+        The images that the session before it brought go: who reads one case after another would
+        have all of them in memory.
+        """
         self._restored = restored
+        self._let_go(restored)
+        before, there = self._brought, {key_of(layer) for layer in self.scene.images()}
         self.images.set_sequences(restored.sequences)
         keys = {s: self._shown(layer) for s, layer in reversed([*restored.images.items()])}
+        self._brought = {key for key in keys.values() if key in before or key not in there}
         reference = None if restored.reference is None else self._shown(restored.reference)
         self.offer_layers()
         for sequence, key in keys.items():
@@ -244,10 +253,18 @@ class Preparing(Feature):
             self.segmentation.choose_mask(reference)
         self._restore_settings(restored)
 
+    def _let_go(self, restored: Restored) -> None:
+        """Remove what the session before brought, before others of the same names come."""
+        paths = [_path_of(layer) for layer in restored.images.values()]
+        find = self.scene.find
+        self.scene.remove(
+            *(key for key in self._brought if not any(_shows(find(key), path) for path in paths))
+        )
+
     def _shown(self, layer_data: LayerDataTuple) -> str:
         """Return the key of a layer that shows the same file, added if there is none."""
-        scene, (_, arguments, kind) = self.scene, layer_data
-        path = Path(arguments["metadata"][METADATA_KEY]["path"])
+        scene, (_, _, kind) = self.scene, layer_data
+        path = _path_of(layer_data)
         for layer in scene.images() if kind == "image" else scene.masks():
             if _shows(layer, path):
                 return key_of(layer)
@@ -306,6 +323,11 @@ class Preparing(Feature):
         if self._is_lacking(loaded):
             self._give_network()
         self.refresh()
+
+
+def _path_of(layer_data: LayerDataTuple) -> Path:
+    """Return the file that a layer was read from."""
+    return Path(layer_data[1]["metadata"][METADATA_KEY]["path"])
 
 
 def _shows(layer: Any, path: Path) -> bool:

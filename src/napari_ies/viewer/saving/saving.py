@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class Saving(Feature):
-    """Saves the lesions and every finished map to a folder."""
+    """Saves the lesions, every finished map and every finished curve to a folder."""
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
-        about = "Save the lesions and every finished map to a folder."
+        about = "Save the lesions, every finished map and every finished curve to a folder."
         self.button = button("Save…", "save", about, self._on_button)
         self.state.reading_changed.connect(self._refresh)
         self._refresh()
@@ -32,9 +32,9 @@ class Saving(Feature):
         """Save to a folder; files that are there are replaced only if that is said."""
         state = self.state
         if state.reading is not None:
-            work = partial(
-                tasks.save_answers, Path(folder), state.reading, state.answers, overwrite
-            )
+            curves = [(curve, state.network(curve.model_key)) for curve in state.curves]
+            what = (state.reading, state.answers, overwrite, curves)
+            work = partial(tasks.save_answers, Path(folder), *what)
             self.work.run(Job("save", f"Saving to {folder}", work, self._on_saved))
 
     def _on_button(self) -> None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from napari_ies.viewer.session.opening import known_curves, known_maps
 from napari_ies.viewer.session.saving import Found, Recording, Snapshot
 from napari_ies.viewer.state.event import Event
-from napari_ies.viewer.state.reading import model_key
 from napari_ies.viewer.work.lane import Errand
 
 if TYPE_CHECKING:
@@ -63,6 +62,7 @@ class Autosave:
         """All that the state held then is saved."""
         self.refused: Event[[Exception]] = Event()
         """It could not be saved."""
+        self._was_refused = False
         state.answer_kept.connect(self._on_changed)
         state.curve_kept.connect(self._on_changed)
         state.note_changed.connect(self._on_changed)
@@ -72,6 +72,17 @@ class Autosave:
     def folder(self) -> Path | None:
         """Where the session is saved, once it is."""
         return None if self.recording is None else self.recording.folder
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether the reading holds work that is neither on disk nor on its way there."""
+        reading, recording = self._state.reading, self.recording
+        now = None if reading is None else self._snapshot(reading)
+        if now is None or not now.holds_work:
+            return False
+        if recording is None or recording.reading is not reading:
+            return True
+        return (self._was_refused or not self._automatic) and recording.lacks(now)
 
     @property
     def automatic(self) -> bool:
@@ -130,16 +141,13 @@ class Autosave:
     def _add(
         self, work: Callable[[], object], done: Callable[[object], None], key: object = None
     ) -> None:
-        self._lane.add(Errand(work, done, self.refused.emit, key=key))
+        self._lane.add(Errand(work, done, self._on_refused, key=key))
 
     def _snapshot(self, reading: Reading) -> Snapshot:
         state = self._state
-        models = {model_key(reading.model): reading.model}
-        if state.model is not None:
-            models[model_key(state.model.model)] = state.model.model
         return Snapshot(
-            answers=tuple((answer, models.get(answer.model_key)) for answer in state.answers),
-            curves=tuple((curve, models.get(curve.model_key)) for curve in state.curves),
+            answers=tuple((answer, state.network(answer.model_key)) for answer in state.answers),
+            curves=tuple((curve, state.network(curve.model_key)) for curve in state.curves),
             regions={name: region.mask for name, region in reading.regions.items()},
             notes=dict(reading.notes),
             request=state.request,
@@ -153,6 +161,11 @@ class Autosave:
         if recording is self.recording and isinstance(found, Found):
             self.looked.emit(found)
 
+    def _on_refused(self, error: Exception) -> None:
+        self._was_refused = True
+        self.refused.emit(error)
+
     def _on_saved(self, recording: Recording, _: object) -> None:
+        self._was_refused = False
         if recording is self.recording:
             self.saved.emit(recording)

@@ -86,8 +86,20 @@ class SessionKeeping(Feature):
         self._lane.release()
 
     def open(self, folder: str | Path) -> None:
-        """Open a saved session in place of what the panel shows."""
-        self.reopening.open(folder)
+        """Open a saved session in place of what the panel shows.
+
+        Where that is saved nowhere, a person is asked first.
+        """
+        reading, start = self.state.reading, partial(self.reopening.open, folder)
+        if reading is None or not self.autosave.unsaved:
+            start()
+            return
+        whose = reading.case.subject or "the patient on screen"
+        question = (
+            f"Maps, notes or regions of {whose} are saved nowhere, and are lost when another "
+            "session takes their place."
+        )
+        self.tell.ask(question, start, "Open all the same")
 
     def save_to(self, root: str | Path) -> None:
         """Go on saving in a new session below another folder, with all there is so far."""
@@ -187,7 +199,7 @@ class SessionKeeping(Feature):
                 self.reopening.open_once(folder)
 
     def _on_wanted(self, folder: str, anyway: bool) -> None:
-        (self.reopening.open if anyway else self.reopening.open_once)(folder)
+        (self.open if anyway else self.reopening.open_once)(folder)
 
     def _on_reopened(self, reopened: Reopened) -> None:
         self.autosave.resume(reopened)

@@ -145,6 +145,19 @@ class Recording:
         self._forgotten(_held(now))
         return False
 
+    def lacks(self, now: Snapshot) -> bool:
+        """Whether a snapshot holds a map, a note or a region that is not in the session."""
+        if self.writer is None:
+            return now.holds_work
+        known = {key: revision for key, revision in self.known if key is not None}
+        record = self.writer.record
+        notes = {subject: text for subject, text in now.notes.items() if text}
+        return (
+            any(known.get(key, 0) not in (None, revision) for key, revision in _held(now).items())
+            or notes != {one.subject: one.text for one in record.notes}
+            or set(now.regions) != {one.name for one in record.regions}
+        )
+
     def save(self, now: Snapshot) -> bool:
         """Bring the session on disk up to a snapshot; return whether anything was new.
 

@@ -156,10 +156,14 @@ class Reading:
         """Return a finished curve as its files are to hold it; the network is its own."""
         from napari_ies.cohort.context.alone import written  # PyTorch comes with it
 
-        lesions, subject = self.segmentation.lesions, curve.subject
+        subject = curve.subject
+        return written(curve.context, subject, self.match_of(subject), model, self.case)
+
+    def match_of(self, subject: Subject) -> str | None:
+        """Return ``"TP"``, ``"FP"`` or ``"FN"``; None of a region, or without a reference."""
+        lesions = self.segmentation.lesions
         known = isinstance(subject, int) and "match" in lesions
-        match = str(lesions["match"][subject]) if known else None
-        return written(curve.context, subject, match, model, self.case)
+        return str(lesions["match"][subject]) if known else None
 
     def own_network(self, loaded: SegmentationModel) -> SegmentationModel:
         """Return a loaded network, turned and scaled as when it segmented if it is the same one.

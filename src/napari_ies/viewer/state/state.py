@@ -10,6 +10,7 @@ from napari_ies.segmentation.subject import as_subject
 from napari_ies.viewer.state.answers import Answers
 from napari_ies.viewer.state.curves import Curves
 from napari_ies.viewer.state.event import Event
+from napari_ies.viewer.state.reading import model_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,6 +109,16 @@ class State:
     def ask_as(self, form: Callable[[], SaliencyRequest]) -> None:
         """Explain as a form asks for at that moment."""
         self._ask = form
+
+    def network(self, key: str) -> SegmentationModel | None:
+        """Return the network with a key (:func:`~napari_ies.viewer.state.reading.model_key`).
+
+        The one that is loaded or the one that segmented; None if it is neither.
+        """
+        loaded = None if self.model is None else self.model.model
+        own = None if self.reading is None else self.reading.model
+        at_hand = (model for model in (loaded, own) if model is not None)
+        return next((model for model in at_hand if model_key(model) == key), None)
 
     def take_model(self, loaded: LoadedModel | None) -> None:
         """Take a loaded checkpoint in place of the one before, or none."""

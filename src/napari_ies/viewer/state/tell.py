@@ -25,8 +25,11 @@ class Tell(Protocol):
     def fail(self, sentence: str) -> None:
         """Say what went wrong, in the status line and so that it is not missed."""
 
-    def ask(self, question: str, start: Callable[[], None]) -> None:
-        """Ask whether work is to start, in place of the question before; nothing waits for it."""
+    def ask(self, question: str, start: Callable[[], None], word: str = "Start") -> None:
+        """Ask whether work is to start, in place of the question before; nothing waits for it.
+
+        The word is that of the button that starts it.
+        """
 
     def withdraw(self) -> None:
         """Take the question back: something else is wanted now."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.segmentation.subject import Subject
     from napari_ies.viewer.state.answers import Answers
+    from napari_ies.viewer.state.curves import Curve
     from napari_ies.viewer.volumes.layer_data import LayerDataTuple
 
 LIMIT_STEP = 1.25
@@ -175,14 +176,21 @@ def explain_subject(
 
 
 def save_answers(
-    folder: Path, reading: Reading, answers: Answers, overwrite: bool
+    folder: Path,
+    reading: Reading,
+    answers: Answers,
+    overwrite: bool,
+    curves: Sequence[tuple[Curve, SegmentationModel | None]] = (),
 ) -> Iterator[Progress[Path]]:
-    """Save the segmentation and every finished map to a folder."""
+    """Save the segmentation, every finished map and every finished curve to a folder.
+
+    Curves, each with its network if that is at hand, are saved as ``napari-ies context`` does.
+    """
     from napari_ies.regular_files import file_sha256
     from napari_ies.results import save_saliency, save_segmentation
     from napari_ies.results.provenance import file_record
 
-    total = 1 + len(answers)
+    total = 1 + len(answers) + bool(curves)
     yield Progress("Saving", 0, total, "results")
     case, model = reading.case, reading.model
     reference = None
@@ -217,7 +225,24 @@ def save_answers(
             run=named[name] if named[name] > 1 else None,
             overwrite=overwrite,
         )
+    for curve, network in curves:
+        called = curve.subject.called
+        said = f"The curve of {called} is not saved: {curve.model_name} is not loaded any more."
+        if network is not None:
+            _save_curve(folder, reading, curve, network, overwrite)
+        yield Progress("Saving", total - 1, total, "results", note="" if network else said)
     yield Progress("Saving", total, total, "results", result=folder)
+
+
+def _save_curve(
+    folder: Path, reading: Reading, curve: Curve, model: SegmentationModel, overwrite: bool
+) -> None:
+    from napari_ies.cohort.context.files import CaseContexts
+    from napari_ies.cohort.row.targets import Target
+
+    context, subject = curve.context, curve.subject
+    store = CaseContexts(folder, model, reading.case, context.request, overwrite=overwrite)
+    store.add(Target(subject, reading.footprint_of(subject)), context, reading.match_of(subject))
 
 
 def _loaded(path: str, device: str) -> LoadedModel:

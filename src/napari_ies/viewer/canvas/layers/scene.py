@@ -105,6 +105,10 @@ class Scene:
             self.frame_all()
         return key
 
+    def remove(self, *keys: str) -> None:
+        """Remove layers that are still there."""
+        self._stack.remove(*keys)
+
     def add_region(self, case: Case, frame: Frame) -> str:
         """Add an empty layer to paint a region in, see :func:`add_region`; return its key."""
         return add_region(self._stack, case, frame)
