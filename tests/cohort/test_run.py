@@ -205,6 +205,9 @@ def test_other_settings_are_done_again_and_other_lesions_leave_no_old_maps(twelv
     assert "1 done" in run(*asked, "--aggregation", "mean", "max").stdout
     maps = list(out.rglob("*agg-m*[nx]_saliency.nii.gz"))
     assert len(maps) == 8
+    # Fewer lesions and more again: what lies there of the others is still the cohort's own.
+    assert "1 done" in run(*asked, "--largest", 1).stdout
+    assert "1 done" in run(*asked, "--seed", 5).stdout
     high = run(*asked, "--aggregation", "mean", "max", "--threshold", 0.9999)
     assert "1 done" in high.stdout
     labels = load_segmentation(next(out.rglob("*dseg.nii.gz"))).labels

@@ -97,6 +97,40 @@ def written(folder: Path, paths: Iterable[Path]) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): file_sha256(path) for path in sorted({*paths})}
 
 
+def still_there(record: CaseRecord | None, folder: Path) -> dict[str, str]:
+    """Return the files of a record that are as they were: those of lesions chosen before, too."""
+    found = {}
+    for name, sha in ({} if record is None else record.files).items():
+        with contextlib.suppress(OSError):
+            if file_sha256(folder / name) == sha:
+                found[name] = sha
+    return found
+
+
+def renewed(
+    record: CaseRecord | None, folder: Path, files: Mapping[str, str], numbered: str
+) -> dict[str, str]:
+    """Return what a case's record says of its files now: those of lesions chosen before stay.
+
+    Parameters
+    ----------
+    record
+        As it was before.
+    folder
+        Of the results.
+    files
+        What is of this run.
+    numbered
+        A folder whose names number the lesions of a run: what it held before is removed.
+    """
+    kept = still_there(record, folder)
+    for name in [one for one in kept if one.startswith(f"{numbered}/") and one not in files]:
+        with contextlib.suppress(OSError):
+            (folder / name).unlink()
+        del kept[name]
+    return {**kept, **files}
+
+
 def other_noise(record: CaseRecord | None, noise_version: int | None) -> int | None:
     """Return which definition of the noise a case's maps have, if it is another one.
 
@@ -190,7 +224,6 @@ def remove_outdated(
         return
     if record.inputs == inputs and record.segmentation == segmentation:
         return
-    for name, sha in record.files.items():
+    for name in still_there(record, folder):
         with contextlib.suppress(OSError):
-            if file_sha256(folder / name) == sha:
-                (folder / name).unlink()
+            (folder / name).unlink()

@@ -19,6 +19,7 @@ from napari_ies.cohort.record import (
     is_done,
     read_record,
     remove_outdated,
+    renewed,
     replaced_maps,
     write_record,
     written,
@@ -158,7 +159,9 @@ def working_through(
         assert result is not None  # noqa: S101 - the last report has it
         update = {
             "state": "done",
-            "files": written(folder, result.files),
+            "files": renewed(
+                earlier, folder, written(folder, result.files), settings.scripts_folder
+            ),
             "row": dict(result.row),
             "lesions": result.lesions,
         }
