@@ -20,6 +20,7 @@ from napari_ies.cohort.record import (
     is_done,
     read_record,
     remove_outdated,
+    renewed,
     replaced_maps,
     write_record,
     written,
@@ -153,13 +154,15 @@ def working_through(
     write_record(folder, case, begun)
     try:
         result = None
-        for step in working_on(model, case, settings, folder):
+        for step in working_on(model, case, settings, folder, earlier):
             result = step.result
             yield replace(report, step=step.with_result(None))
         assert result is not None  # noqa: S101 - the last report has it
         update = {
             "state": "done",
-            "files": written(folder, result.files),
+            "files": renewed(
+                earlier, folder, written(folder, result.files), settings.scripts_folder
+            ),
             "row": dict(result.row),
             "lesions": result.lesions,
         }
