@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from napari_ies.cohort.discovery.bids import find_cases
@@ -141,9 +143,9 @@ def test_what_is_no_dataset_with_cases_of_their_own_is_refused(tmp_path, files, 
 def test_references_that_no_file_fits_are_not_left_out_in_silence(dataset, caplog):
     roots = {"derivatives": [dataset / "derivatives/reg"]}
     searched = r"searched for \*_mask\.nii in sub-\*\[/ses-\*\]/anat of "
-    instead = r".*; .*reg holds sub-02/anat/sub-02_label-lesion_mask\.nii\.gz"
+    instead = r".*; .*sub-02/anat holds sub-02_label-lesion_mask\.nii\.gz"
     with pytest.raises(CohortError, match=searched + instead):
-        find_cases(dataset, SEQUENCES, **roots, reference="*_mask.nii")
+        find_cases(dataset, SEQUENCES, **roots, reference="*_mask.nii", participants=["02"])
     find_cases(dataset, SEQUENCES, **roots, reference="*_mask.nii.gz")
     assert "Without a reference: sub-01/ses-a, sub-01/ses-b." in caplog.text
 
@@ -167,3 +169,32 @@ def test_images_in_different_spaces_are_not_taken_together_unless_named(tmp_path
     )
     assert trouble("reg") == ""
     assert trouble("mni", FLAIR="*MNI152_FLAIR*", T1="*_T1w*") == ""
+
+
+def test_images_beside_sessions_are_not_left_out_in_silence(dataset, caplog):
+    touch(dataset, "sub-01/anat/sub-01_FLAIR.nii.gz")
+    assert [case.visit for case in find_cases(dataset, SEQUENCES, participants=["01"])] == [
+        "a",
+        "b",
+    ]
+    assert "sub-01 has sessions; its images outside them are not used." in caplog.text
+
+
+@pytest.mark.parametrize("folder", ["", "sub-02", "sub-02/anat", "sub-01"])
+def test_a_folder_that_may_not_be_read_is_one_sentence(dataset, monkeypatch, folder):
+    list_ = os.scandir
+
+    def refuses(place):
+        if dataset / folder == place:
+            raise PermissionError(13, "Permission denied", str(place))
+        return list_(place)
+
+    monkeypatch.setattr("os.scandir", refuses)
+    with pytest.raises(CohortError, match=rf"{folder} cannot be read \(Permission denied\); ask"):
+        find_cases(dataset, SEQUENCES)
+
+
+def test_no_participant_at_all_is_said_with_what_lies_there(tmp_path):
+    touch(tmp_path, "data/flair.nii.gz")
+    with pytest.raises(CohortError, match=r"holds data/flair\.nii\.gz"):
+        find_cases(tmp_path, SEQUENCES, participants=["02"])

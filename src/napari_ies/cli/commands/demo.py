@@ -24,11 +24,12 @@ def demo(
 
         try:
             from napari_ies.viewer.demo import run_demo
+
+            run_demo(screenshot)
         except ImportError as error:
             raise NapariIESError(
                 f"The viewer cannot be opened ({error}); install what it needs with: "
                 "pip install 'napari-ies[all]'."
             ) from error
-        run_demo(screenshot)
         if screenshot is not None:
             terminal.show(f"Picture written to {screenshot}")

@@ -65,9 +65,10 @@ def open_case(
             return
         try:
             from napari_ies.viewer.opening import run_session
+
+            run_session(place)
         except ImportError as error:
             raise NapariIESError(
                 f"The viewer cannot be opened ({error}); install what it needs with: "
                 "pip install 'napari-ies[all]'."
             ) from error
-        run_session(place)

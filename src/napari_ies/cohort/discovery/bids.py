@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from napari_ies.cohort.cases import CohortCase, distinct
 from napari_ies.cohort.discovery.what_lies_there import (
     files_in,
+    folders_in,
     none_found,
     some_of,
     what_lies,
@@ -88,10 +89,11 @@ def find_cases(
         raise none_found(f"{root}/sub-*[/ses-*]/anat with {searched}", root)
     without = [case.place for case in cases if case.reference is None and not case.trouble]
     if reference is not None and all(case.reference is None for case in cases):
-        roots_ = joined([str(one) for one in roots])
+        anats = [one / cases[0].place / "anat" for one in roots]
+        shown = next((anat for anat in anats if anat.is_dir()), root)
         raise CohortError(
-            f"No reference was found: searched for {reference} in sub-*[/ses-*]/anat of {roots_}; "
-            f"{what_lies(derivatives[0] if derivatives else root)}."
+            f"No reference was found: searched for {reference} in sub-*[/ses-*]/anat of "
+            f"{joined([str(one) for one in roots])}; {what_lies(shown)}."
         )
     if reference is not None and without:
         logger.warning("Without a reference: %s.", some_of(without))
@@ -139,7 +141,7 @@ def _sessions(
     roots: Sequence[Path], participants: Sequence[str], sessions: Sequence[str]
 ) -> list[str]:
     """Return the folders of sessions, or of subjects without, relative to a dataset."""
-    subjects = {path.name for root in roots for path in root.glob("sub-*/")}
+    subjects = {path.name for root in roots for path in folders_in(root, "sub-")}
     found = set()
     for subject in _chosen(subjects, "sub-", participants, roots[-1]):
         if not bids_label(subject.removeprefix("sub-")):
@@ -147,9 +149,10 @@ def _sessions(
                 f"{roots[-1] / subject} has no letter or digit by which the patient could be "
                 "named; rename it."
             )
-        within = {
-            f"{subject}/{path.name}" for root in roots for path in (root / subject).glob("ses-*/")
-        }
+        own = [root / subject for root in roots]
+        within = {f"{subject}/{path.name}" for one in own for path in folders_in(one, "ses-")}
+        if within and any((one / "anat").is_dir() for one in own):
+            logger.warning("%s has sessions; its images outside them are not used.", subject)
         found |= within or {subject}
     if sessions:
         by_session = {name: name.partition("/")[2] for name in found}
@@ -160,12 +163,13 @@ def _sessions(
 
 def _chosen(there: set[str], prefix: str, asked: Sequence[str], root: Path) -> set[str]:
     wanted = {f"{prefix}{one.removeprefix(prefix)}" for one in asked}
-    if missing := sorted(wanted - there):
+    missing = sorted(wanted - there)
+    if missing and there:
         raise CohortError(
             f"{joined(missing)} {'is' if len(missing) == 1 else 'are'} not in {root}; there "
             f"{'is' if len(there) == 1 else 'are'} {some_of(sorted(there))}."
         )
-    return wanted or there
+    return wanted & there if asked else there
 
 
 def _case(
@@ -176,8 +180,9 @@ def _case(
     reference: str | None,
 ) -> CohortCase:
     images, troubles = {}, []
+    listed = [_images(folder) for folder in folders]
     for sequence in sequences:
-        found = _first(folders, partial(_is_of, sequence=sequence, patterns=patterns))
+        found = _first(listed, partial(_is_of, sequence=sequence, patterns=patterns))
         if len(found) == 1:
             images[sequence] = found[0]
         elif found:
@@ -192,7 +197,7 @@ def _case(
         troubles += filter(None, [_apart(name, images)])
     masks = []
     if reference is not None:
-        masks = _first(folders, lambda file: fnmatch(file.name, reference))
+        masks = _first(listed, lambda file: fnmatch(file.name, reference))
     if len(masks) > 1:
         troubles.append(
             f"{name} has {len(masks)} references ({joined([file.name for file in masks[:3]])}); "
@@ -216,13 +221,9 @@ def _is_of(file: Path, sequence: str, patterns: Mapping[str, str]) -> bool:
     return bool(guess_sequences([sequence], {"": suffix}))
 
 
-def _first(folders: Sequence[Path], wanted: Callable[[Path], bool]) -> list[Path]:
+def _first(listed: Sequence[Sequence[Path]], wanted: Callable[[Path], bool]) -> list[Path]:
     """Return the files that are wanted from the first dataset that has some."""
-    for folder in folders:
-        found = [file for file in _images(folder) if wanted(file)]
-        if found:
-            return found
-    return []
+    return next((found for files in listed if (found := [*filter(wanted, files)])), [])
 
 
 def _images(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from napari_ies.errors import CohortError
 from napari_ies.printable import joined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 SHOWN = 5
 """As many names are shown."""
@@ -52,13 +52,25 @@ def files_in(folder: Path) -> list[Path]:
     CohortError
         If it may not be read.
     """
+    return _listed(folder, lambda entry: not entry.is_dir())
+
+
+def folders_in(folder: Path, prefix: str) -> list[Path]:
+    """Return the folders in a folder whose names begin so, as :func:`files_in` does files."""
+    return _listed(folder, lambda entry: entry.name.startswith(prefix) and entry.is_dir())
+
+
+def _listed(folder: Path, wanted: Callable[[os.DirEntry[str]], bool]) -> list[Path]:
     try:
-        entries = sorted(folder.iterdir()) if folder.is_dir() else []
+        with os.scandir(folder) as entries:
+            names = [one.name for one in entries if not one.name.startswith(".") and wanted(one)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
     except OSError as error:
         raise CohortError(
             f"{folder} cannot be read ({error.strerror}); ask for the right to, or check the disk."
         ) from error
-    return [path for path in entries if not path.name.startswith(".") and not path.is_dir()]
+    return [folder / name for name in sorted(names)]
 
 
 def check_complete(found: Mapping[str, Mapping[str, object]]) -> None:
@@ -110,6 +122,8 @@ def _files(folder: Path, depth: int) -> Iterable[Path]:
     except OSError:
         return
     for path in entries:
+        if path.name.startswith("."):
+            continue
         if depth > 1 and path.is_dir():
             yield from _files(path, depth - 1)
         else:
