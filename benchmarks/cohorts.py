@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from unittest.mock import patch
@@ -33,7 +33,13 @@ from benchmarks.timing import environment
 from napari_ies.checkpoints import load_checkpoint
 from napari_ies.cohort import one_case
 from napari_ies.cohort.cases import CohortCase
-from napari_ies.cohort.cluster import NetworkSource, on_this_machine, running_on, workers_of
+from napari_ies.cohort.cluster import (
+    NetworkSource,
+    network_of_worker,
+    on_this_machine,
+    running_on,
+    workers_of,
+)
 from napari_ies.cohort.row import explaining
 from napari_ies.cohort.run import running
 from napari_ies.cohort.selection import Selection
@@ -76,7 +82,6 @@ class Clock:
     """Of the thread that writes, processor time."""
     whole: float = 0.0
     processor: float = 0.0
-    parts: dict[str, float] = field(default_factory=dict)
 
     def timed(self, computing: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
         """Return an engine's generator that counts the time it is busy."""
@@ -170,7 +175,7 @@ def rates(
 ) -> Iterator[Result]:
     """Measure cases per hour with one worker and with two in turn, networks loaded."""
     seconds: dict[int, list[float]] = {1: [], 2: []}
-    source = _keyed(source, model, settings)
+    source = replace(source, key=settings.key(model))
     for _ in range(repetitions):
         for workers, times in seconds.items():
             with workers_of(workers, None) as client, tempfile.TemporaryDirectory() as folder:
@@ -191,17 +196,7 @@ def rates(
 
 
 def _loaded(source: NetworkSource) -> None:
-    from napari_ies.cohort.cluster import network_of_worker
-
     network_of_worker(source)
-
-
-def _keyed(
-    source: NetworkSource, model: SegmentationModel, settings: CohortSettings
-) -> NetworkSource:
-    from dataclasses import replace
-
-    return replace(source, key=settings.key(model))
 
 
 def _lesions(reports: Iterator[Any]) -> int:

@@ -50,7 +50,7 @@ class Times:
         Of a noise sample of a max map without its rows, and of each row: a voxel of the lesion.
     case, lesion
         Of what is no engine: reading, preparing and recording a scan; writing a lesion's maps,
-        which is done beside computing.
+        which is done beside computing. By benchmarks.cohorts on 2026-11-26, one CPU core.
     """
 
     name: str
@@ -59,8 +59,8 @@ class Times:
     mean_sample: float
     max_sample: float
     row: float
-    case: float = 4.0
-    lesion: float = 0.5
+    case: float = 2.4
+    lesion: float = 0.35
 
     def of_scan(self, scan: Scan, aggregation: str) -> float:
         """Return what a scan takes, with Grad-CAM++ and SmoothGrad of each lesion, in seconds."""
@@ -70,9 +70,9 @@ class Times:
 
 
 MACHINE_TIMES = (
-    # docs/performance.md: the table of results (2 cores, 2026-11-22 and 23); Grad-CAM++ from
-    # benchmarks.cohorts.
-    Times("two CPU cores, measured", 4.85, 5.0, 10.5 / SAMPLES, 0.25, 0.0253),
+    # docs/performance.md: the table of results (2 cores, 2026-11-22 and 23); Grad-CAM++ took
+    # 6.3 s of one core in a profile of 2026-11-26.
+    Times("two CPU cores, measured", 4.85, 3.5, 10.5 / SAMPLES, 0.25, 0.0253),
     # docs/performance.md, "What was measured, before that work" (H200, 2026-11-26): maps of 17 and
     # 606 voxels in 7.6 and 31.4 s, means in 3.9 to 5.7 s. Grad-CAM++ was not measured: as long as
     # a noise sample of a mean, twice.

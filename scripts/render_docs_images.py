@@ -50,7 +50,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="napari-ies-") as folder:
         os.environ[FOLDER_VARIABLE] = folder
         render()
-        render_cohort(Path(folder) / "cohort")
+        render_cohort(make_cohort(Path(folder)))
 
 
 def render() -> None:
@@ -72,8 +72,8 @@ def render() -> None:
     viewer.close()
 
 
-def render_cohort(folder: Path) -> None:
-    """Make results of synthetic patients, and show how they are read one lesion after another."""
+def make_cohort(folder: Path) -> Path:
+    """Explain some lesions of synthetic patients; return the folder of results."""
     results = folder / "results"
     cases = []
     for seed in range(COHORT):
@@ -85,6 +85,11 @@ def render_cohort(folder: Path) -> None:
     settings = CohortSettings((request,), Selection(at_most_mm3=SMALL_MM3, largest=5))
     for _ in running(load_checkpoint(demo_checkpoint()), cases, settings, results):
         pass
+    return results
+
+
+def render_cohort(results: Path) -> None:
+    """Show how a cohort is read one lesion after another."""
     viewer = napari.Viewer(title="napari-ies demo", show=True)
     viewer.window.resize(*PICTURE_SIZE)
     _, panel = viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
@@ -96,6 +101,7 @@ def render_cohort(folder: Path) -> None:
         wait_until(panel, lambda n=number: len(cohort.cohort.seen) == n + 1 and panel.state.shown)
         wait(panel, 3)
     viewer.scene.camera.zoom *= 2
+    viewer.scene.camera.center = panel.services.scene.crosshair
     wait(panel, 2)
     save_picture(viewer, IMAGES / "cohort.png")
     viewer.close()

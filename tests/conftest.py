@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
+import multiprocessing
 import os
 import sys
 from dataclasses import dataclass
@@ -18,7 +20,8 @@ from nibabel.affines import from_matvec
 from nibabel.eulerangles import euler2mat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
+    from multiprocessing.context import BaseContext
 
     from synthetic_cohort import SyntheticCohort
 
@@ -58,6 +61,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         window = "make_napari_viewer" in getattr(item, "fixturenames", ())
         if window or item.get_closest_marker("real_data") is not None:
             item.add_marker(pytest.mark.slow)
+        if "forks" in getattr(item, "fixturenames", ()):
+            # Of several workers, one loads all for them.
+            item.add_marker(pytest.mark.xdist_group("forks"))
     # The slow ones first: at the end no worker then waits for another one's last long test.
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
@@ -133,6 +139,24 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> SmallCase:
     folder = tmp_path_factory.mktemp("sub-small")
     images, reference = _write_images(folder)
     return SmallCase(_write_network(folder / "unet.pth", images), images, reference)
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[BaseContext]:
+    """Give processes that are forks of one that has loaded all, and so start at once.
+
+    Workers of dask.distributed are such processes then, too.
+    """
+    import dask
+
+    context = multiprocessing.get_context("forkserver")
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        with contextlib.suppress(ImportError):
+            from distributed.utils import get_mp_context
+
+            get_mp_context()  # says, the first time, what is loaded: not enough
+        context.set_forkserver_preload(["distributed", "napari_ies.cohort.cluster"])
+        yield context
 
 
 @pytest.fixture(scope="session")

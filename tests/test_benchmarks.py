@@ -172,3 +172,63 @@ def test_ours_takes_no_fewer_operations_than_the_least_and_fewer_than_the_loop(t
     literal = operations(lambda: kept.row(lesion.voxels[0]))
     assert least <= 1.1 * row_operations(tiny.model, lesion, "whole-volume")
     assert row_operations(tiny.model, lesion, "whole-volume") < literal
+
+
+@pytest.mark.slow
+def test_many_cases_are_measured_and_written_into_a_page(tiny, tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed", reason="there is no dask.distributed")
+    from benchmarks import cohorts
+
+    def threads_for_workers(count, scheduler):
+        assert scheduler is None
+        return distributed.Client(
+            processes=False, n_workers=count, threads_per_worker=1, dashboard_address=None
+        )
+
+    monkeypatch.setattr(cohorts, "workers_of", threads_for_workers)
+    cohort = cohorts.tiny_cohort(tmp_path)
+    results = list(cohorts.measure(cohort, cohorts.settings_of(2, None), 1, "cpu"))
+    assert [result.value > 0 for result in results] == [True] * 3
+    assert "2 cases, 4 lesions" in results[0].note
+    assert results[2].what == "cases per hour, two workers"
+
+
+def test_what_is_no_engine_is_a_share_of_its_time():
+    from benchmarks.cohorts import Clock
+
+    clock = Clock(engine=10, engine_processor=20, writing=0.5, whole=10.2, processor=20.3)
+    assert clock.overhead == pytest.approx(2)
+    assert clock.processor_overhead == pytest.approx(100 * (0.3 + 0.5) / 20)
+    ticks = Clock()
+    assert list(ticks.timed(lambda *numbers: iter(numbers))(3, 4)) == [3, 4]
+    assert ticks.written(lambda *numbers, last: (*numbers, last))(1, last=2) == (1, 2)
+    assert ticks.engine > 0
+
+
+def test_what_many_scans_cost_is_reckoned_as_by_hand():
+    from benchmarks.reckoned import Scan, Times, hours, in_words, table
+
+    scan = Scan(lesions=2, voxels=10)
+    times = Times("a machine", 1, 2, 0.1, 0.2, 0.01, case=3, lesion=0.5)
+    # 50 samples: a mean takes 2 + 50 · 0.1 s a lesion, a max 2 + 50 · (0.2 + 10 · 0.01) s.
+    assert times.of_scan(scan, "mean") == pytest.approx(3 + 1 + 2 * 7)
+    assert times.of_scan(scan, "max") == pytest.approx(3 + 1 + 2 * 17)
+    # 65 scans on 64 machines: one of them does two.
+    assert hours(times, scan, "mean", 64, scans=65) == pytest.approx(2 * 18 / 3600)
+    # A machine that computes faster than its maps are written waits for that.
+    quick = Times("a quick one", 1, 0.01, 0.001, 0.001, 1e-6, case=3, lesion=0.5)
+    assert quick.of_scan(scan, "mean") == pytest.approx(3 + 1 + 2 * 0.5)
+    assert [in_words(n) for n in (0.034, 7.31, 50.0, 5040)] == [
+        "0.034 h",
+        "7.3 h",
+        "2.1 days",
+        "210 days",
+    ]
+    assert len(table().splitlines()) == 5
+
+
+def test_the_page_has_the_table_that_is_reckoned(request):
+    from benchmarks.reckoned import table
+
+    page = (request.config.rootpath / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert table() in page

@@ -78,7 +78,7 @@ def real_patient(real_file, tmp_path_factory):
     """
     model = load_checkpoint(real_file("checkpoints/unet_flair_t1_epoch_31.pth"), device="cpu")
     # What is guessed about it is tested in windows, and small ones do.
-    model = model.with_profile(replace(model.profile, window=(48, 48, 48)))
+    model = model.with_profile(replace(model.profile, window=(32, 32, 32)))
     names = ("FLAIR", "T1")
     folder = tmp_path_factory.mktemp("patient07")
     images = {n: folder / f"{n}.nii" for n in names}

@@ -130,11 +130,14 @@ def test_what_has_no_effect_is_said(here):
         (["--bids", "data"], "--input_val_paths and --bids exclude each other"),
         (["--input_val_paths", "data"], "the network takes 2 images (FLAIR, T1)"),
         (["--target_prefix", "t1*"], ""),
-        (["--out", "unet_epoch_31.pth"], "cannot be written to unet_epoch_31.pth"),
+        (["--out", "unet_epoch_31.pth"], "unet_epoch_31.pth is a file"),
         (["--lesions", "TN"], "Invalid value for '--lesions'"),
         (["--smallest-volume", 9, "--largest-volume", 3], "at least 9 and at most 3 mm³"),
         (["--class", "tumour"], "There is no class tumour"),
         (["--image", "FLAIR=*"], "are about --bids"),
+        (["--layer", "model.9"], "The network has no layer 'model.9'"),
+        (["--dry-run", "--out", "unet_epoch_31.pth/x"], "cannot be a folder"),
+        (["--lesions", "TP"], "No case has a reference"),
     ],
 )
 def test_bad_input_is_one_sentence_and_nothing_is_written(here, more, words_):
@@ -145,6 +148,9 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(here, more, words_):
     if more[0] == "--input_val_paths":
         at = asked.index("--input_val_paths")
         asked[at : at + 3] = []
+    if more == ["--lesions", "TP"]:
+        at = asked.index("--target_val_path")
+        asked[at : at + 4] = []
     if more == ["--target_prefix", "t1*"]:  # a folder without one
         (here / "data/P04/ses1" / TARGET).unlink()
         more, words_ = [], f"{TARGET} (the reference) is missing in P04/ses1"
@@ -180,8 +186,8 @@ def test_the_other_layouts_of_data_are_read_and_lesions_from_elsewhere_explained
     row = dict(zip(*(line.split("\t") for line in rows), strict=True))
     assert (row["dice"], row["explained"]) == ("1.0", "2")
     (here / "cases.tsv").write_text(
-        f"subject\tFLAIR\tT1w\nA\t{case / PREFIXES[0]}\t{case / PREFIXES[1]}\n"
-        f"B\t{case / PREFIXES[0]}\tn/a\n"
+        f"subject\tFLAIR\tT1w\treference\nA\t{case / PREFIXES[0]}\t{case / PREFIXES[1]}\tn/a\n"
+        f"B\t{case / PREFIXES[0]}\tn/a\t{case / TARGET}\n"
     )
     result = run("cohort", *network_, "c", "--table", "cases.tsv", "--lesions", "TP")
     assert result.exit_code == 1

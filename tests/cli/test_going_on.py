@@ -7,8 +7,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import weakref
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from command_line import one_line, run
+from dying import program_dying
 
 from napari_ies import explain_together, load_saliency, segment
 from napari_ies.cohort.row import explaining
@@ -129,28 +128,15 @@ def test_what_is_there_of_anything_else_is_refused_and_named(small, tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_for_good_it_goes_on_and_leaves_nothing_behind(small, tmp_path):
+def test_killed_for_good_it_goes_on_and_leaves_nothing_behind(small, tmp_path, forks):
     """The program really dies, while the files of the second lesion come to their places."""
     out = tmp_path / "out"
     asked = [*map(str, small.arguments), "--labels", str(few(small, tmp_path)), "--all"]
     asked += ["--method", "gradcam++"]
-    dying = (
-        "import os, sys\n"
-        "from pathlib import Path\n"
-        "from napari_ies.cli import app\n"
-        "replace, left = Path.replace, int(sys.argv.pop(1))\n"
-        "def dies(*args):\n"
-        "    global left\n"
-        "    left -= 1\n"
-        "    if left < 0:\n"
-        "        os.kill(os.getpid(), 9)\n"
-        "    return replace(*args)\n"
-        "Path.replace = dies\n"
-        "app()\n"
-    )
-    command = [sys.executable, "-c", dying, "16", "explain", *asked, "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    dying = forks.Process(target=program_dying, args=(16, ["explain", *asked, "--out", str(out)]))
+    dying.start()
+    dying.join(timeout=300)
+    assert dying.exitcode == -signal.SIGKILL
     assert list(out.rglob(".napari-ies-*"))
     result = run("explain", *asked, "--out", out)
     assert result.exit_code == 0, result.output
@@ -163,13 +149,14 @@ def test_killed_for_good_it_goes_on_and_leaves_nothing_behind(small, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "at_most"),
-    # Of SmoothGrad there is also the running map that the finished one follows.
-    [(("--method", "gradcam++"), 1), (("--samples", 1, "--memory-gib", 1e-6), 2)],
+    # One is written while the next one is made; of SmoothGrad there is also the running map that
+    # the finished one follows.
+    [(("--method", "gradcam++"), 2), (("--samples", 1, "--memory-gib", 1e-6), 3)],
 )
 def test_neither_masks_nor_maps_of_lesions_are_kept(
     small, tmp_path, monkeypatch, settings, at_most
 ):
-    """Those of one lesion are there at a time, however many are explained."""
+    """Those of one lesion are there at a time, and those being written, however many there are."""
     run("segment", *small.arguments, "--out", tmp_path)
     labels = next(tmp_path.rglob("*dseg.nii.gz"))
     lesions = int(load_segmentation(labels).labels.max())

@@ -63,6 +63,10 @@ def test_names_and_numbers_are_those_of_ies_py(asked, tmp_path):
         name = f"sub-P04_ses-1_seq-T1_lesion-{n:03d}_method-smoothgrad_agg-mean_saliency.nii.gz"
         map_ = place / f"mprage_smooth_saliency_les_{n}_P04-ses1.nii.gz"
         assert map_.read_bytes() == (anat / name).read_bytes()
+    assert max(lesions) > 1
+    assert run("cohort", *words, "--largest", 1, "--out", tmp_path).exit_code == 0
+    assert int(values(place / "group_P04-ses1.nii.gz").max()) == 1
+    assert not [path.name for path in place.iterdir() if "_2_" in path.name or "n2_" in path.name]
 
 
 @pytest.mark.slow

@@ -15,8 +15,8 @@ pytestmark = [
 ]
 
 
-BLOCK = (slice(36, 146), slice(60, 165), slice(40, 136))
-"""A part of the brain with lesions, 110 × 105 × 96 voxels: four windows that overlap."""
+BLOCK = (slice(36, 146), slice(60, 156), slice(40, 136))
+"""A part of the brain with lesions, 110 × 96 × 96 voxels: two windows that overlap."""
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,15 @@ def test_keys_are_free_in_napari_and_explained():
     assert all(key.does.endswith(".") for key in KEYS)
 
 
-def test_lesions_and_maps_by_keyboard_with_a_layer_selected(segmented, press):
+def test_keys_while_writing_on_the_canvas_and_taken_back(segmented, press):
+    writing_a_note_or_a_filter_presses_no_key(segmented, press)
+    segmented.panel.features["lesions"].table.filter.text.clear()
+    segmented.afresh()
+    lesions_and_maps_by_keyboard_with_a_layer_selected(segmented, press)
+    everything_bound_is_taken_back(segmented)
+
+
+def lesions_and_maps_by_keyboard_with_a_layer_selected(segmented, press):
     panel, viewer = segmented.panel, segmented.viewer
     viewer.layers.selection.active = segmented.lesions_layer()
     # Through the lesions as listed, each explained after a pause.
@@ -77,7 +85,7 @@ def test_lesions_and_maps_by_keyboard_with_a_layer_selected(segmented, press):
     assert viewer.window._qt_window.findChild(QWidget, "three_planes").isVisible()
 
 
-def test_writing_a_note_or_a_filter_presses_no_key(segmented, press):
+def writing_a_note_or_a_filter_presses_no_key(segmented, press):
     panel = segmented.panel
     panel.explaining.explain(1)
     segmented.wait(lambda: segmented.answered(1))
@@ -106,7 +114,7 @@ def test_writing_a_note_or_a_filter_presses_no_key(segmented, press):
     assert [(layer.visible, layer.opacity) for layer in segmented.viewer.layers] == before
 
 
-def test_everything_bound_is_taken_back(segmented):
+def everything_bound_is_taken_back(segmented):
     viewer, panel = segmented.viewer, segmented.panel
     keymaps = {"viewer": viewer.keymap, **{x.name: x.keymap for x in viewer.layers}}
     assert all(len(keymap) == len(KEYS) for keymap in keymaps.values())

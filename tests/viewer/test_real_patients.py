@@ -33,9 +33,20 @@ def _visible_voxels(hands, label):
     return layer, found[np.argsort(np.abs(found[:, 0] - middle), kind="stable")]
 
 
-def test_patient07_from_files_to_saliency(hands, real_file):
-    folder = real_file("data/open_ms/patient07")
-    _open(hands, real_file, {name: folder / f"{name}.nii.gz" for name in ("FLAIR", "T1")})
+def _blocks(folder, files, blocks):
+    """Write a block of each file, and return where: most windows see no lesion, and take long."""
+    images = {}
+    for name, (file, block) in zip(("FLAIR", "T1"), zip(files, blocks, strict=True), strict=True):
+        images[name] = folder / f"{name}.nii"
+        nib.save(nib.load(file).slicer[block], images[name])
+    return images
+
+
+def test_patient07_from_files_to_saliency(hands, real_file, tmp_path):
+    files = [real_file(f"data/open_ms/patient07/{name}.nii.gz") for name in ("FLAIR", "T1")]
+    # Two windows wide, and some twenty lesions: all of the head takes twenty times as many.
+    images = _blocks(tmp_path, files, 2 * [np.s_[36:146, 54:150, 45:141]])
+    _open(hands, real_file, images)
     table = hands.panel.state.reading.segmentation.lesions.sort_values("voxels", ascending=False)
     first, second = (int(label) for label in table.index[:2])
     layer, voxels = _visible_voxels(hands, first)
@@ -51,7 +62,7 @@ def test_patient07_from_files_to_saliency(hands, real_file):
     expected = explain(
         reading.model, reading.case, reading.segmentation.labels == first, n_samples=2
     ).maps
-    stored = nib.load(real_file("data/open_ms/patient07/FLAIR.nii.gz"))
+    stored = nib.load(images["FLAIR"])
     flair = hands.layer("FLAIR")
     x, y, z = np.unravel_index(np.abs(expected[0]).argmax(), expected.shape[1:])
     index = tuple(np.round(flair.world_to_data(_place_of(stored, flair, (x, y, z)))).astype(int))
@@ -89,12 +100,9 @@ def _place_of(image, layer, voxel):
 
 
 def test_patient12_oblique_with_another_grid_for_t1(hands, real_file, tmp_path):
-    images = {}
-    # The middle of the head: windows over the air around it take most of the time.
-    for name, file, edge, length in (("FLAIR", "FLAIR", 70, 180), ("T1", "T1W", 45, 166)):
-        whole = nib.load(real_file(f"data/open_ms_raw/patient12/{file}.nii.gz"))
-        images[name] = tmp_path / f"{name}.nii"
-        nib.save(whole.slicer[edge : edge + length, edge : edge + length], images[name])
+    files = [real_file(f"data/open_ms_raw/patient12/{name}.nii.gz") for name in ("FLAIR", "T1W")]
+    # The middle of the head, two windows wide and deep, on either grid.
+    images = _blocks(tmp_path, files, (np.s_[76:244, 76:244], np.s_[45:211, 45:211]))
     _open(hands, real_file, images)
     assert "resampled" in hands.panel.features["preparing"].notes.view.sentences.text
     reading = hands.panel.state.reading

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from rich.table import Table
 
 from napari_ies.cli.failures import sentence_of
 from napari_ies.cli.many import followed, logging_to, show_cases, show_expected
-from napari_ies.cohort.cluster import threads_of, workers_of
+from napari_ies.cohort.cluster import shared_out, workers_of
 from napari_ies.cohort.context.files import network_label
 from napari_ies.cohort.context.one_case import computing
 from napari_ies.cohort.context.run import left_to_do, running, running_on, sampled
@@ -82,7 +81,7 @@ def run_many(
         else:
             client = stack.enter_context(workers_of(workers, scheduler))
             if scheduler is None:
-                source = replace(source, threads=threads_of(workers))
+                source = shared_out(source, model.device, workers)
             reports = running_on(client, source, *what)
         for report, left in followed(terminal, reports):
             ended.append(report)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from napari_ies.cli.usage import refusing
+from napari_ies.printable import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -155,19 +156,18 @@ def rehearse(
     model: SegmentationModel,
     cases: Sequence[CohortCase],
     settings: CohortSettings,
-    out: Path,
+    folder: Path,
 ) -> None:
     """Say what a run would do, how long it would take, and how much it would write."""
     from napari_ies.cohort.expected import left_to_do, sampled
 
-    folder = out.expanduser()
     left = left_to_do(model, cases, settings, folder)
     show_cases(terminal, cases, left)
     maps = ", ".join(
         f"{one.method} {one.aggregation}" if one.is_smoothgrad else one.method
         for one in settings.requests
     )
-    terminal.show(f"{len(cases)} cases, {len(left)} to do; maps of each lesion: {maps}")
+    terminal.show(f"{counted(len(cases), 'case')}, {len(left)} to do; maps of each lesion: {maps}")
     show_expected(terminal, sampled(model, left, settings) if left else None, left, folder)
 
 
@@ -224,12 +224,14 @@ def carried_out(
 
     if asked.use_checkpoint:
         use_less_memory(terminal, model)
-    if asked.dry_run:
-        rehearse(terminal, model, cases, settings, out)
-        return 0
     folder = out.expanduser()
     with refusing():
-        check_place(folder)
+        _check_possible(folder, cases, settings, alone)
+        if not asked.dry_run:
+            check_place(folder)
+    if asked.dry_run:
+        rehearse(terminal, model, cases, settings, folder)
+        return 0
     log = folder / FOLDER / LOG if alone else records_folder(folder) / f"{cases[0].name}.{LOG}"
     counts = {"done": 0, "there already": 0, "failed": 0}
     lesions = 0
@@ -259,8 +261,24 @@ def carried_out(
             terminal.note(line)
     told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
     tables = f"; tables: {folder / FOLDER / CASES} and {folder / FOLDER / LESIONS}" if alone else ""
-    terminal.show(f"{len(cases)} cases ({told}), {lesions} lesions explained{tables}")
+    terminal.show(f"{counted(len(cases), 'case')} ({told}), {lesions} lesions explained{tables}")
     return counts["failed"]
+
+
+def _check_possible(
+    folder: Path, cases: Sequence[CohortCase], settings: CohortSettings, alone: bool
+) -> None:
+    """Refuse what no case can do, and a folder that cannot be used; nothing is written."""
+    from napari_ies.cohort.record import refuse_other_noise
+    from napari_ies.errors import ResultsError
+
+    if alone:  # else others may have references
+        settings.selection.check_references(case.reference is not None for case in cases)
+    above = next((one for one in (folder, *folder.absolute().parents) if one.exists()), folder)
+    if not above.is_dir():
+        raise ResultsError(f"{folder} cannot be a folder: {above} is a file; choose another one.")
+    if not settings.overwrite:
+        refuse_other_noise(folder, cases, settings.noise_version)
 
 
 def followed(

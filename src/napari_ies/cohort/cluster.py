@@ -114,11 +114,19 @@ def on_this_machine(
     threads
         Of the CPU for all workers together; None for all there are.
     """
-    cards = visible_cards() if source.device in ("auto", "cuda") and device.type == "cuda" else ()
+    source = shared_out(source, device, workers, threads)
     if settings.memory_gib is None:
-        sharing = -(-workers // max(len(cards), 1))
+        sharing = -(-workers // max(len(source.cards), 1))
         settings = replace(settings, memory_gib=memory_limit(device) / GIB / sharing)
-    return replace(source, threads=threads_of(workers, threads), cards=cards), settings
+    return source, settings
+
+
+def shared_out(
+    source: NetworkSource, device: torch.device, workers: int, threads: int | None = None
+) -> NetworkSource:
+    """Divide CPU threads and graphics cards alone; see :func:`on_this_machine`."""
+    cards = visible_cards() if source.device in ("auto", "cuda") and device.type == "cuda" else ()
+    return replace(source, threads=threads_of(workers, threads), cards=cards)
 
 
 def threads_of(workers: int, threads: int | None = None) -> int:

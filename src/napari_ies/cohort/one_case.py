@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_ies.cohort.layouts import write_as_scripts
 from napari_ies.cohort.metrics import match_metrics
+from napari_ies.cohort.record import refuse_others
 from napari_ies.cohort.row.explaining import explain_targets, names_of, split_targets
 from napari_ies.cohort.row.images import open_case
 from napari_ies.cohort.row.targets import Found, lesion_targets
@@ -33,12 +34,13 @@ from napari_ies.segmentation.subject import Lesion
 from napari_ies.versions import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
 
     from napari_ies.cohort.cases import CohortCase
+    from napari_ies.cohort.record import CaseRecord
     from napari_ies.cohort.row.targets import Target
     from napari_ies.cohort.settings import CohortSettings
     from napari_ies.network.model import SegmentationModel
@@ -60,7 +62,11 @@ class CaseResult:
 
 
 def working_on(
-    model: SegmentationModel, planned: CohortCase, settings: CohortSettings, folder: Path
+    model: SegmentationModel,
+    planned: CohortCase,
+    settings: CohortSettings,
+    folder: Path,
+    earlier: CaseRecord | None = None,
 ) -> Iterator[Progress[CaseResult]]:
     """Segment and explain a case, as far as that is not done yet, and write what comes of it.
 
@@ -72,6 +78,8 @@ def working_on(
         Which case, and what is done with it.
     folder
         The folder of results.
+    earlier
+        The case's record as it was before: what is in it may be replaced.
 
     Yields
     ------
@@ -97,6 +105,8 @@ def working_on(
     labels = place / segmentation_files(case.subject, case.visit)["labels"]
     segmentation = _earlier(labels, model, case, known, planned, settings)
     if segmentation is None:
+        of_lesions = segmentation_files(case.subject, case.visit).values()
+        _check_replaced(earlier, folder, [place / name for name in of_lesions], settings)
         for segmented in segmenting(model, case, planned, known, settings):
             yield segmented.with_result(None)
             segmentation = segmented.result
@@ -115,7 +125,7 @@ def working_on(
     measures: dict[tuple[int, SaliencyRequest], pd.DataFrame] = {}
     if chosen:
         targets = lesion_targets(_found(segmentation, labels, known), chosen, everything=False)
-        explained = _explaining(model, case, targets, settings, folder)
+        explained = _explaining(model, case, targets, settings, folder, earlier)
         for key, report in explained:
             if report.finished and report.result is not None:
                 measures[key] = report.result
@@ -163,6 +173,14 @@ def segmenting(
         lesions=None if given is None else given.values,
         said=said,
     )
+
+
+def _check_replaced(
+    earlier: CaseRecord | None, folder: Path, paths: Sequence[Path], settings: CohortSettings
+) -> None:
+    """Refuse to replace files of others, where that is not allowed."""
+    if not settings.overwrite:
+        refuse_others(earlier, folder, paths)
 
 
 def _reference(planned: CohortCase, case: Case) -> Mask | None:
@@ -218,6 +236,7 @@ def _explaining(
     targets: list[Target],
     settings: CohortSettings,
     folder: Path,
+    earlier: CaseRecord | None,
 ) -> Iterator[tuple[tuple[int, SaliencyRequest], Progress[pd.DataFrame]]]:
     """Explain lesions by every request; those that differ in the aggregation share forwards."""
     for base, ways in settings.groups:
@@ -233,6 +252,9 @@ def _explaining(
                     yield (int(target.name), request), done
             for target in todo:
                 missing.setdefault(target, []).append(way)
+                names = every_name(names_of(case, request, target.subject))
+                replaced = [anat_folder(folder, case) / name for name in names]
+                _check_replaced(earlier, folder, replaced, settings)
         together: dict[tuple[str, ...], list[Target]] = {}
         for target, some_ways in missing.items():
             together.setdefault(tuple(some_ways), []).append(target)

@@ -14,11 +14,13 @@ from napari_ies.cohort.jobs.folder_lock import RUN, locked
 from napari_ies.cohort.one_case import working_on
 from napari_ies.cohort.record import (
     FOLDER,
+    NETWORK,
     CaseRecord,
     hashes,
     is_done,
     read_record,
     remove_outdated,
+    renewed,
     replaced_maps,
     write_record,
     written,
@@ -143,7 +145,7 @@ def working_through(
     begun = CaseRecord(
         state="running",
         inputs=inputs,
-        places={what: str(path.absolute()) for what, path in case.files.items()},
+        places=_places(case, model),
         segmentation=segmentation,
         key=key,
         noise_version=settings.noise_version,
@@ -152,13 +154,15 @@ def working_through(
     write_record(folder, case, begun)
     try:
         result = None
-        for step in working_on(model, case, settings, folder):
+        for step in working_on(model, case, settings, folder, earlier):
             result = step.result
             yield replace(report, step=step.with_result(None))
         assert result is not None  # noqa: S101 - the last report has it
         update = {
             "state": "done",
-            "files": written(folder, result.files),
+            "files": renewed(
+                earlier, folder, written(folder, result.files), settings.scripts_folder
+            ),
             "row": dict(result.row),
             "lesions": result.lesions,
         }
@@ -176,6 +180,12 @@ def working_through(
         end = replace(report, outcome="failed", sentence=sentence)
     write_record(folder, case, begun.model_copy(update=update))
     yield end
+
+
+def _places(case: CohortCase, model: SegmentationModel) -> dict[str, str]:
+    """Return where a case's files and the network's lie, by what they are."""
+    network = {} if model.path is None else {NETWORK: model.path}
+    return {what: str(path.absolute()) for what, path in {**case.files, **network}.items()}
 
 
 def given_up(report: CohortReport, folder: Path, sentence: str) -> CohortReport:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from napari_ies.errors import CohortError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
 
 KINDS = ("TP", "FP", "FN")
@@ -35,6 +37,20 @@ class Selection:
         if high is not None and not low <= high:
             raise CohortError(
                 f"No lesion has at least {low:g} and at most {high:g} mm³; exchange the two."
+            )
+
+    def check_references(self, there: Iterable[bool]) -> None:
+        """Refuse a cohort without any reference where kinds are asked for.
+
+        Raises
+        ------
+        CohortError
+            If there is none to tell them by.
+        """
+        if self.kinds and not any(there):
+            raise CohortError(
+                f"No case has a reference, and nothing else tells which lesions are "
+                f"{' or '.join(self.kinds)}; give references, or explain all lesions."
             )
 
     def chosen(self, lesions: pd.DataFrame) -> list[int]:

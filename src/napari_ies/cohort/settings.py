@@ -38,6 +38,8 @@ class CohortSettings:
     """Of `LAYOUTS`; whatever it says, results are written as BIDS derivatives too."""
     scripts_folder: str = "attention_maps"
     """What the folder with the original scripts' names is called."""
+    overwrite: bool = False
+    """Whether what others wrote, and maps of other noise, are replaced; it decides no value."""
 
     def __post_init__(self) -> None:
         if len(set(self.requests)) < len(self.requests):

@@ -192,13 +192,18 @@ def load_saliency(path: str | Path) -> Saliency:
     return read_saliency(path)[0]
 
 
-def read_saliency(path: str | Path) -> tuple[Saliency, SaliencyContent]:
-    """Read a saliency with what its sidecar says; see :func:`load_saliency`."""
+def read_saliency(
+    path: str | Path, *, with_errors: bool = True
+) -> tuple[Saliency, SaliencyContent]:
+    """Read a saliency with what its sidecar says; see :func:`load_saliency`.
+
+    Without its standard errors, if they are not asked for, in half the time.
+    """
     path = Path(path).expanduser()
-    return finishing(path.parent, lambda: _read(path))
+    return finishing(path.parent, lambda: _read(path, with_errors))
 
 
-def _read(path: Path) -> tuple[Saliency, SaliencyContent]:
+def _read(path: Path, with_errors: bool) -> tuple[Saliency, SaliencyContent]:
     sidecar = sidecar_of(path)
     content, _ = read_content(sidecar, SaliencyContent)
     names, grid = content.files, content.grid
@@ -221,7 +226,8 @@ def _read(path: Path) -> tuple[Saliency, SaliencyContent]:
         raise ResultsError(
             f"{path.with_name(names.footprint)} marks no voxel; compute the result again."
         )
-    errors = [cropped(name, np.float32) for name in names.standard_error]
+    wanted = names.standard_error if with_errors else []
+    errors = [cropped(name, np.float32) for name in wanted]
     saliency = Saliency(
         request=content.asked,
         sequences=tuple(content.sequences),

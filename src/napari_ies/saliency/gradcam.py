@@ -164,17 +164,28 @@ def layer_pass(
     return outputs[0].detach()[0].to(window.dtype), gradient[0].to(window.dtype)
 
 
-@contextmanager
-def _watched(network: nn.Module, layer: str) -> Iterator[list[torch.Tensor]]:
-    """Collect a layer's output as the start of the graph: nothing before it is differentiated."""
+def layer_named(network: nn.Module, layer: str) -> nn.Module:
+    """Return a layer by its name.
+
+    Raises
+    ------
+    SaliencyError
+        If the network has none of that name.
+    """
     try:
-        module = network.get_submodule(layer)
+        return network.get_submodule(layer)
     except AttributeError:
         names = [name for name, _ in network.named_modules() if name]
         near = ", ".join(get_close_matches(layer, names, cutoff=0.0))
         raise SaliencyError(
             f"The network has no layer {layer!r}; choose one that it has, such as {near}."
         ) from None
+
+
+@contextmanager
+def _watched(network: nn.Module, layer: str) -> Iterator[list[torch.Tensor]]:
+    """Collect a layer's output as the start of the graph: nothing before it is differentiated."""
+    module = layer_named(network, layer)
     outputs: list[torch.Tensor] = []
 
     def watch(_module: nn.Module, _inputs: object, output: object) -> torch.Tensor:

@@ -285,7 +285,7 @@ def threads_as_workers(monkeypatch):
             yield client
 
     monkeypatch.setattr(contexts, "workers_of", workers_of)
-    monkeypatch.setattr(contexts, "threads_of", lambda _: None)
+    monkeypatch.setattr(contexts, "shared_out", lambda source, *_: source)
 
 
 @pytest.mark.slow

@@ -89,7 +89,10 @@ def test_a_value_is_read_out_with_all_that_it_is_of():
 
 
 def test_the_axis_reaches_as_far_as_the_last_step_while_it_is_computed():
-    for growth, known, reach in ((GROWTH, 1, 8.0), (PAPER, 2, 34.0), (Growth(3.0, 8.0), 0, 6.0)):
+    none = Growth(3.0, 2.0)
+    for growth, known, reach in (
+        *((GROWTH, 1, 8.0), (PAPER, 2, 34.0), (Growth(3.0, 8.0), 0, 6.0), (none, 1, 3.0)),
+    ):
         low, high = ends(a_context(np.ones(growth.steps + 1, int), growth, known))
         assert low < 0
         assert reach < high < 1.03 * reach
@@ -111,7 +114,7 @@ def kept(tmp_path):
     return context, own, path
 
 
-def test_a_curve_comes_back_from_its_files_as_it_was(kept):
+def test_a_curve_comes_back_from_its_files_as_it_was(kept, tmp_path):
     context, own, path = kept
     back = read_context(path)
     assert back.request == context.request
@@ -126,7 +129,10 @@ def test_a_curve_comes_back_from_its_files_as_it_was(kept):
     assert content["Background"] == ["T1"]
     assert content["Checkpoint"]["Architecture"] == "UNet"
     assert [image["Sequence"] for image in content["Images"]] == ["FLAIR", "T1"]
-    region = written(context, Region("rim"), None, small_model(), random_case((6, 5, 7)))
+    model, case = small_model(), random_case((6, 5, 7))
+    nameless = dataclasses.replace(model, path=tmp_path / "___.pth")
+    assert written(context, Lesion(3), None, nameless, case).content["Network"] == "unnamed"
+    region = written(context, Region("rim"), None, model, case)
     assert list(region.table.index) == ["region rim"] * 5
 
 

@@ -11,6 +11,7 @@ from command_line import one_line, run
 from networks import small_model
 from saved_cohort import MATCH, write_cohort
 
+from napari_ies.cohort.report.content import report_of
 from napari_ies.cohort.statistics.rows import lesion_rows, profile_rows
 from napari_ies.cohort.statistics.writing import write_statistics
 from napari_ies.errors import ResultsError
@@ -87,8 +88,14 @@ def test_a_folder_without_maps_is_told(tmp_path):
     assert not (tmp_path / "empty").exists()
 
 
-def test_a_table_that_was_changed_is_named(tmp_path):
+def test_a_table_that_was_changed_is_named_and_without_one_of_lesions_numbers_are_left(tmp_path):
     write_cohort(tmp_path, small_model(), 1)
+    for table in tmp_path.rglob("*_desc-lesions_dseg.tsv"):
+        table.unlink()  # explain --labels makes none for lesions from elsewhere
+    rows = lesion_rows(tmp_path)
+    assert set(rows["match"]) == {"n/a"}
+    assert rows["volume_mm3"].isna().all()
+    assert "There was no reference" in report_of(rows).notes[0]
     path = next(tmp_path.glob("sub-*/anat/*_measures.tsv"))
     path.write_text(path.read_text().replace("FLAIR", "FLAIRS"))
     with pytest.raises(ResultsError, match=path.name):

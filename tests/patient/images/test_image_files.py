@@ -186,34 +186,55 @@ def linked_to(target):
     return lambda path: path.symlink_to(target)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has none of these in folders")
-@pytest.mark.parametrize(
-    ("make", "said"),
-    [
-        (fifo, "it is a pipe, not a regular file"),
-        (listening, "it is a socket, not a regular file"),
-        (linked_to("/dev/zero"), "it is a device, not a regular file"),
-        (linked_to("a.nii"), "too many levels of symbolic links"),
-        (linked_to("elsewhere"), "is a link to elsewhere, which is not there"),
-        (Path.mkdir, "is a folder"),
-        (Path.touch, "is empty"),
-        (lambda path: path.write_bytes(b"\0"), "cannot be read as NIfTI"),
-    ],
-)
-def test_what_is_no_regular_file_is_refused_at_once(tmp_path, make, said):
-    path = tmp_path / "a.nii"
-    make(path)
-    # A process of its own: one that waits for a pipe, or fills the memory, does not end.
-    script = (
-        "import sys; from napari_ies.patient.images.volume import read_volume; "
-        "from napari_ies.errors import CaseError\n"
-        "try: read_volume(sys.argv[1])\n"
-        "except CaseError as error: print(error)"
-    )
+NO_FILES = {
+    "pipe": (fifo, "it is a pipe, not a regular file"),
+    "socket": (listening, "it is a socket, not a regular file"),
+    "device": (linked_to("/dev/zero"), "it is a device, not a regular file"),
+    "link to itself": (linked_to("a.nii"), "too many levels of symbolic links"),
+    "link to nothing": (linked_to("elsewhere"), "is a link to elsewhere, which is not there"),
+    "folder": (Path.mkdir, "is a folder"),
+    "empty": (Path.touch, "is empty"),
+    "one byte": (lambda path: path.write_bytes(b"\0"), "cannot be read as NIfTI"),
+}
+
+READ_EACH = """
+import sys
+from napari_ies.errors import CaseError
+from napari_ies.patient.images.volume import read_volume
+
+for path in sys.argv[1:]:
+    try:
+        read_volume(path)
+        print("read", flush=True)
+    except CaseError as error:
+        print(error, flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def no_files(tmp_path_factory):
+    """Make each of them, and read all in a process of its own; what was said of each.
+
+    One that waits for a pipe, or fills the memory, does not end.
+    """
+    paths = {}
+    for name, (make, _) in NO_FILES.items():
+        paths[name] = tmp_path_factory.mktemp("none") / "a.nii"
+        make(paths[name])
     ran = subprocess.run(
-        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, timeout=120
-    )
-    assert said in ran.stdout, ran.stderr
+        [sys.executable, "-c", READ_EACH, *map(str, paths.values())],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    said = ran.stdout.splitlines()
+    assert len(said) == len(paths), ran.stderr
+    return {name: (paths[name], words) for name, words in zip(paths, said, strict=True)}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has none of these in folders")
+@pytest.mark.parametrize("name", NO_FILES)
+def test_what_is_no_regular_file_is_refused_at_once(no_files, name):
+    path, words = no_files[name]
+    assert NO_FILES[name][1] in words
     assert not is_image(path)
 
 

@@ -6,16 +6,14 @@ import dataclasses
 import hashlib
 import json
 import os
-import runpy
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from dying import explaining_without_end, sine_model
 from pandas.testing import assert_frame_equal
 from saved_maps import newest_session
 
@@ -610,53 +608,22 @@ def test_a_disk_that_refuses_leaves_the_session_as_it_was(begun, images, model, 
     assert len(load_session(begun.folder).maps) == 2
 
 
-CRASH = """
-import sys
-import torch
-from napari_ies import explain_progressively, load_case, segment
-from napari_ies.network.model import SegmentationModel
-from napari_ies.network.profile import Profile
-from napari_ies.results.session import SessionWriter
-
-def the_model():
-    network = torch.nn.Conv3d(2, 2, 3, padding=1)
-    with torch.no_grad():
-        network.weight.copy_(torch.linspace(-1, 1, 108).sin().reshape(2, 2, 3, 3, 3))
-        network.bias.zero_()
-    profile = Profile("linear", "UNet", {}, ("FLAIR", "T1"), window=(16, 16, 16), threshold=0.9)
-    return SegmentationModel(network, profile, torch.device("cpu"))
-
-if __name__ == "__main__":
-    flair, t1, out = sys.argv[1:]
-    case, model = load_case({"FLAIR": flair, "T1": t1}), the_model()
-    found = segment(model, case, smallest=3)
-    writer = SessionWriter.begin(out, found, case=case, model=model)
-    *_, last = explain_progressively(model, case, found.labels == 1, n_samples=2)
-    writer.add_map(1, last.result, model)
-    for report in explain_progressively(model, case, found.labels == 2, n_samples=10**6):
-        if report.result is not None:
-            print("running", flush=True)
-"""
-
-
 @pytest.mark.slow
-def test_killed_in_the_middle_of_a_computation_the_finished_map_is_there(small, tmp_path):
-    script, out = tmp_path / "crash.py", tmp_path / "out"
-    script.write_text(CRASH)
-    arguments = [str(path) for path in (script, *small.images.values(), out)]
-    run = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, text=True)
+def test_killed_in_the_middle_of_a_computation_the_finished_map_is_there(small, tmp_path, forks):
+    out, running = tmp_path / "out", forks.Event()
+    run = forks.Process(target=explaining_without_end, args=(small.images, out, running))
+    run.start()
     try:
-        assert run.stdout.readline() == "running\n"
+        assert running.wait(timeout=300)
     finally:
         run.kill()
-        run.communicate()
-    assert run.returncode == (-signal.SIGKILL if os.name == "posix" else 1)
+        run.join()
+    assert run.exitcode == -signal.SIGKILL
     session = load_session(out)
     assert not session.problems
     (saved,) = session.maps
-    model = runpy.run_path(str(script))["the_model"]()
     footprint = session.segmentation.labels == 1
-    expected = explain(model, session.load_case(), footprint, n_samples=2)
+    expected = explain(sine_model(), session.load_case(), footprint, n_samples=2)
     np.testing.assert_allclose(saved.load().maps, expected.maps, rtol=1e-4, atol=1e-7)
 
 

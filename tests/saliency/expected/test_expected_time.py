@@ -27,7 +27,7 @@ SHAPE = (12, 10, 14)
 FOOTPRINTS = {
     "one": [ball(SHAPE, (6, 5, 7), 1.0)],
     "three": [
-        ball(SHAPE, (6, 5, 7), 1.5),
+        ball(SHAPE, (5, 5, 7), 1.0),
         ball(SHAPE, (1, 1, 3), 1.0),
         ball(SHAPE, (1, 1, 3), 1.0) | ball(SHAPE, (10, 8, 12), 1.0),
     ],

@@ -14,6 +14,7 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QAbstractButton, QApplication
 from saved_cohort import MATCH, image_files, write_cohort
 
+from napari_ies.cohort.record import NETWORK, CaseRecord, records_folder
 from napari_ies.cohort.report.images import Images
 from napari_ies.progress import finish
 from napari_ies.results.session import load_session
@@ -61,6 +62,20 @@ def test_a_lesions_case_becomes_a_session_once_its_images_are_found(results):
         "The images FLAIR (FLAIR.nii.gz) and T1 (T1.nii.gz) of sub-P1 are not where the results "
         "lead to, or changed since; say in which folder they lie now."
     )
+    # A run's record says where they were, and the network.
+    places = {f"image {name}": str(data / "P1" / f"{name}.nii.gz") for name in ("FLAIR", "T1")}
+    known = {"inputs": {}, "segmentation": "", "key": ""}
+    record = CaseRecord(state="done", places={**places, NETWORK: str(data / "u.pth")}, **known)
+    records_folder(folder).mkdir()
+    (records_folder(folder) / "sub-P1.json").write_text(record.model_dump_json())
+    made = finish(open_lesion(cohort, number, Images((), folder), {}))
+    session = load_session(made.folder)
+    assert [str(image.path) for image in session.images] == list(places.values())
+    assert session.record.checkpoints[0].file.name == "u.pth"
+    # Known by their content: another file there is not taken.
+    (data / "P1" / "T1.nii.gz").write_bytes((data / "P0" / "T1.nii.gz").read_bytes())
+    lost = finish(open_lesion(cohort, number, Images((), folder), {}))
+    assert lost.missing.startswith("The image T1 (T1.nii.gz) of sub-P1 is not where")
     (data / "P1" / "T1.nii.gz").unlink()
     lost = finish(open_lesion(cohort, number, Images([data]), {}))
     assert lost.missing.startswith("The image T1 (T1.nii.gz) of sub-P1 is not where")

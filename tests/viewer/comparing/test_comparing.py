@@ -60,7 +60,19 @@ def state(hands):
     return looks, tuple(viewer.dims.point), camera.zoom, tuple(viewer.window.dock_widgets)
 
 
-def test_two_maps_of_a_lesion_in_numbers_and_side_by_side(comparing):
+def test_two_maps_side_by_side_and_the_panel_closed(comparing):
+    two_maps_of_a_lesion_in_numbers_and_side_by_side(comparing)
+    anything_may_be_closed_while_side_by_side(comparing, "panel")
+
+
+def test_the_second_view_makes_way_and_may_be_closed(comparing):
+    the_second_view_stays_in_the_window(comparing)
+    three_planes_and_the_second_view_make_way_for_each_other(comparing)
+    anything_may_be_closed_while_side_by_side(comparing, "dock")
+    anything_may_be_closed_while_side_by_side(comparing, "viewer")
+
+
+def two_maps_of_a_lesion_in_numbers_and_side_by_side(comparing):
     panel, viewer = comparing.panel, comparing.viewer
     assert comparing.control("compare_a").currentText() == "Lesion 2 · SmoothGrad max"
     assert comparing.control("compare_b").currentText() == "Lesion 2 · SmoothGrad mean"
@@ -186,8 +198,7 @@ def test_lesions_at_two_places_are_seen_at_their_places(comparing):
     assert comparing.control("compare_a").count() == 0
 
 
-@pytest.mark.parametrize("what", ["dock", "panel", "viewer"])
-def test_anything_may_be_closed_while_side_by_side(comparing, what):
+def anything_may_be_closed_while_side_by_side(comparing, what):
     viewer = comparing.viewer
     comparing.press("side_by_side")
     comparing.settle()
@@ -216,7 +227,7 @@ def test_anything_may_be_closed_while_side_by_side(comparing, what):
     comparing.wait(collected, seconds=20)
 
 
-def test_three_planes_and_the_second_view_make_way_for_each_other(comparing):
+def three_planes_and_the_second_view_make_way_for_each_other(comparing):
     panel = comparing.panel
     row = comparing.viewer.window._qt_window.centralWidget().layout()
     comparing.press("three_planes_button")
@@ -241,7 +252,7 @@ def test_three_planes_and_the_second_view_make_way_for_each_other(comparing):
     assert row.count() == 1
 
 
-def test_the_second_view_stays_in_the_window(comparing):
+def the_second_view_stays_in_the_window(comparing):
     """In a window of its own its canvas would lose all it shows (and once ended the program)."""
     comparing.press("side_by_side")
     comparing.settle()

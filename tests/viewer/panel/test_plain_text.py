@@ -48,7 +48,13 @@ def shown(panel):
                     yield f"{where} tool tip", str(tip or ""), True
 
 
-def test_a_hostile_name_of_a_layer_is_only_ever_shown(segmented, patient):
+def test_what_is_hostile_is_shown_and_said(segmented, monkeypatch):
+    with monkeypatch.context() as patched:
+        sentences_that_are_said_aloud(segmented, patched)
+    a_hostile_name_of_a_layer_is_only_ever_shown(segmented)
+
+
+def a_hostile_name_of_a_layer_is_only_ever_shown(segmented):
     panel = segmented.panel
     image = segmented.layer("sub-01_FLAIR")
     segmented.press("new_region")
@@ -77,7 +83,7 @@ def test_a_hostile_name_of_a_layer_is_only_ever_shown(segmented, patient):
         assert objections(layer.name, html=False) == []
 
 
-def test_sentences_that_are_said_aloud(segmented, monkeypatch):
+def sentences_that_are_said_aloud(segmented, monkeypatch):
     panel = segmented.panel
     panel.services.tell.fail(HOSTILE)
     assert objections(notification_manager.records[-1].message, html=True) == []

@@ -1,4 +1,7 @@
-"""A session is saved by itself and comes back, seen as a person sees it."""
+"""A session is saved by itself and comes back, seen as a person sees it.
+
+Some functions are acts of one test: each goes on with the session and the window of the act before.
+"""
 
 from __future__ import annotations
 
@@ -358,7 +361,12 @@ def test_where_nothing_can_be_written_beside_the_images_the_session_is_kept_in_o
     assert [path.name for path in folder.parent.iterdir()] == ["sub-07"]
 
 
-def test_layers_without_files_are_saved_with_the_session(segmented, tmp_path, monkeypatch):
+def test_a_disk_that_refuses_and_layers_without_files(segmented, tmp_path, monkeypatch):
+    a_disk_that_refuses_is_told_once_and_nothing_is_lost(segmented, monkeypatch)
+    layers_without_files_are_saved_with_the_session(segmented, tmp_path, monkeypatch)
+
+
+def layers_without_files_are_saved_with_the_session(segmented, tmp_path, monkeypatch):
     monkeypatch.delenv("NAPARI_IES_SESSIONS")
     monkeypatch.setattr(session_place, "user_data_dir", lambda *_, **__: str(tmp_path / "own"))
     frame = segmented.panel.state.reading.frame
@@ -388,7 +396,13 @@ def test_layers_without_files_are_saved_with_the_session(segmented, tmp_path, mo
     assert load_session(folder).maps
 
 
-def test_another_folder_and_no_saving_at_all(segmented, tmp_path, monkeypatch):
+def test_where_it_is_saved_from_the_first_note_on(segmented, tmp_path, monkeypatch):
+    the_session_button_is_named_and_says_where_it_is_saved(segmented)
+    another_folder_and_no_saving_at_all(segmented, tmp_path, monkeypatch)
+    a_notice_of_where_it_is_saved_goes_once_it_is_not_saved_there(segmented)
+
+
+def another_folder_and_no_saving_at_all(segmented, tmp_path, monkeypatch):
     from napari_ies.viewer.panel import dialogs
 
     segmented.panel.explaining.explain(1)
@@ -406,7 +420,7 @@ def test_another_folder_and_no_saving_at_all(segmented, tmp_path, monkeypatch):
     segmented.panel.state.set_note(1, "not kept")
     segmented.settle()
     segmented.wait(lambda: not segmented.panel.features["session"].busy)
-    assert not load_session(tmp_path / "mine" / "sub-01").notes
+    assert load_session(tmp_path / "mine" / "sub-01").notes == {1: "x"}
     actions["Save by itself"].setChecked(True)
     saved(segmented)
     assert load_session(segmented.panel.features["session"].folder).notes == {1: "not kept"}
@@ -419,7 +433,7 @@ def test_another_folder_and_no_saving_at_all(segmented, tmp_path, monkeypatch):
     assert "There is no session in" in segmented.control("status").text()
 
 
-def test_a_disk_that_refuses_is_told_once_and_nothing_is_lost(segmented, tmp_path, monkeypatch):
+def a_disk_that_refuses_is_told_once_and_nothing_is_lost(segmented, monkeypatch):
     from napari.utils.notifications import notification_manager
 
     from napari_ies.results.storage import images
@@ -446,7 +460,7 @@ def test_a_disk_that_refuses_is_told_once_and_nothing_is_lost(segmented, tmp_pat
     ] == [1, 2]
 
 
-def test_the_session_button_is_named_and_says_where_it_is_saved(segmented):
+def the_session_button_is_named_and_says_where_it_is_saved(segmented):
     idle(segmented)
     button, line = segmented.control("session"), segmented.control("session_place")
     assert line.isVisible()
@@ -467,8 +481,16 @@ def test_the_session_button_is_named_and_says_where_it_is_saved(segmented):
     segmented.qtbot.keyClick(button, Qt.Key.Key_Escape)
 
 
-def test_a_reopened_session_that_is_not_all_in_memory_is_said_to_be_gone(hands, case):
+def test_what_a_session_lacks_or_says_too_much(hands, case, tmp_path, monkeypatch):
+    monkeypatch.setenv("NAPARI_IES_SESSIONS", str(tmp_path / "<b>bold</b>"))
     folder = read_case(hands, case)
+    what_the_session_button_says_is_plain_text(hands, tmp_path / "<b>bold</b>")
+    what_a_session_says_of_lesions_and_regions_that_are_not_there_harms_nothing(hands, folder)
+    a_reopened_session_that_is_not_all_in_memory_is_said_to_be_gone(hands, case, folder)
+
+
+def a_reopened_session_that_is_not_all_in_memory_is_said_to_be_gone(hands, case, folder):
+    written = load_session(folder).notes
     close(hands)
     hands.viewer.layers.clear()
     (case / "unet.pth").unlink()
@@ -485,7 +507,7 @@ def test_a_reopened_session_that_is_not_all_in_memory_is_said_to_be_gone(hands, 
     shutil.move(folder.with_name("kept elsewhere"), folder)
     panel.state.set_note(5, "sure")
     saved(hands)
-    hands.wait(lambda: load_session(folder).notes == {3: "dark rim", 5: "sure"})
+    hands.wait(lambda: load_session(folder).notes == {**written, 5: "sure"})
 
 
 def hostile(folder, **changes):
@@ -511,8 +533,15 @@ DAMAGE = {
 }
 
 
-def test_a_session_that_cannot_be_opened_leaves_everything_as_it_was(hands, case, tmp_path):
+def test_one_session_from_what_cannot_be_opened_to_another_name(hands, case, tmp_path):
     folder = read_case(hands, case)
+    a_session_that_cannot_be_opened_leaves_everything_as_it_was(hands, folder, tmp_path)
+    switched_off_the_foot_says_so_and_switched_on_the_same_session_goes_on(hands, folder)
+    a_session_reopened_while_nothing_is_saved_goes_on_once_it_is(hands, folder)
+    under_another_name_the_same_work_is_not_offered_to_be_reopened(hands, folder)
+
+
+def a_session_that_cannot_be_opened_leaves_everything_as_it_was(hands, folder, tmp_path):
     for what, damage in DAMAGE.items():
         cannot_be_opened(hands, folder, damage, tmp_path / f"bad-{what}")
 
@@ -544,8 +573,7 @@ def cannot_be_opened(hands, folder, damage, bad):
     hands.wait(lambda: load_session(folder).notes == notes)
 
 
-def test_what_a_session_says_of_lesions_and_regions_that_are_not_there_harms_nothing(hands, case):
-    folder = read_case(hands, case)
+def what_a_session_says_of_lesions_and_regions_that_are_not_there_harms_nothing(hands, folder):
     close(hands)
     hands.viewer.layers.clear()
     content = json.loads((folder / "session.json").read_text())
@@ -587,9 +615,9 @@ def explain_rim(hands, start):
     return mask
 
 
-def test_switched_off_the_foot_says_so_and_switched_on_the_same_session_goes_on(hands, case):
-    folder = read_case(hands, case)
+def switched_off_the_foot_says_so_and_switched_on_the_same_session_goes_on(hands, folder):
     panel, foot = hands.panel, hands.control("session_place")
+    written = load_session(folder).notes
     explain_rim(hands, 9)
     idle(hands)
     automatic = entries(hands)["Save by itself"]
@@ -610,14 +638,13 @@ def test_switched_off_the_foot_says_so_and_switched_on_the_same_session_goes_on(
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
     assert panel.features["session"].notice.text == ""
     session = load_session(folder)
-    assert session.notes == {3: "dark rim", 5: "unsure"}
+    assert session.notes == {**written, 3: "dark rim", 5: "unsure"}
     np.testing.assert_array_equal(session.regions["rim"], mask)
     (one,) = [one for one in session.maps if one.subject == "rim"]
     np.testing.assert_array_equal(one.load().maps, hands.answer("rim").saliency.maps)
 
 
-def test_a_session_reopened_while_nothing_is_saved_goes_on_once_it_is(hands, case):
-    folder = read_case(hands, case)
+def a_session_reopened_while_nothing_is_saved_goes_on_once_it_is(hands, folder):
     explain_rim(hands, 9)
     saved(hands)
     panel, automatic = hands.panel, entries(hands)["Save by itself"]
@@ -645,8 +672,7 @@ def test_a_session_reopened_while_nothing_is_saved_goes_on_once_it_is(hands, cas
     np.testing.assert_array_equal(one.load().maps, hands.answer("rim").saliency.maps)
 
 
-def test_under_another_name_the_same_work_is_not_offered_to_be_reopened(hands, case):
-    folder = read_case(hands, case)
+def under_another_name_the_same_work_is_not_offered_to_be_reopened(hands, folder):
     panel = hands.panel
     panel.state.rename("08", panel.state.reading.case.visit)
     hands.wait(
@@ -656,7 +682,7 @@ def test_under_another_name_the_same_work_is_not_offered_to_be_reopened(hands, c
     assert panel.features["session"].notice.text == ""
 
 
-def test_a_notice_of_where_it_is_saved_goes_once_it_is_not_saved_there(segmented):
+def a_notice_of_where_it_is_saved_goes_once_it_is_not_saved_there(segmented):
     panel = segmented.panel
     panel.state.set_note(1, "dark rim")
     saved(segmented)
@@ -722,10 +748,7 @@ def test_a_session_that_lacks_no_map_is_said_to_be_reopened_once(hands, case):
     assert panel.status.text.count("Reopened the session") == 1
 
 
-def test_what_the_session_button_says_is_plain_text(hands, case, tmp_path, monkeypatch):
-    odd = tmp_path / "<b>bold</b>"
-    monkeypatch.setenv("NAPARI_IES_SESSIONS", str(odd))
-    read_case(hands, case)
+def what_the_session_button_says_is_plain_text(hands, odd):
     foot = hands.control("session_place")
     assert foot.textFormat() == Qt.TextFormat.PlainText
     assert "<b>bold</b>" in foot.text()

@@ -197,6 +197,14 @@ class Asked:
         bool,
         typer.Option("--dry-run", help="Say what would be done, how long, and how much disk."),
     ] = False
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Replace also what other commands wrote, what was changed since, and maps of "
+            "other noise (--noise-version).",
+        ),
+    ] = False
     debug: options.Debug = False
 
 
@@ -247,6 +255,7 @@ def settings_of(
     from napari_ies.cohort.row.explaining import class_index
     from napari_ies.cohort.selection import Selection
     from napari_ies.cohort.settings import CohortSettings
+    from napari_ies.saliency.gradcam import layer_named
 
     with refusing():
         shared: dict[str, Any] = {
@@ -259,6 +268,8 @@ def settings_of(
             "precision": asked.precision,
             "class_index": class_index(asked.class_name, model.profile),
         }
+        if asked.layer is not None:
+            layer_named(model.network, asked.layer)
         # Grad-CAM++ adds no noise: its maps stay what they are, whatever the noise of others.
         own: dict[str, dict[str, Any]] = {"smoothgrad": {"noise_version": asked.noise_version}}
         methods = [one.value for one in asked.method or ()] or ["gradcam++", "smoothgrad"]
@@ -268,7 +279,7 @@ def settings_of(
             for method in methods
             for way in (ways if method == "smoothgrad" else ("mean",))
         ]
-        suffix = "" if claimed in (None, "unet-") else f"_{claimed}"
+        suffix = "" if claimed is None else f"_{claimed}"  # as ies_maxpool_nets.py
         return CohortSettings(
             requests=tuple(requests),
             selection=Selection(
@@ -283,4 +294,5 @@ def settings_of(
             memory_gib=asked.memory_gib,
             layout=layout,
             scripts_folder=f"attention_maps{suffix}",
+            overwrite=asked.overwrite,
         )

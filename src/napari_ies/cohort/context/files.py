@@ -10,10 +10,11 @@ import pandas as pd
 
 from napari_ies.cohort.context.table import COLUMNS, KEYS, context_rows
 from napari_ies.errors import ResultsError
+from napari_ies.patient.bids_label import bids_label
 from napari_ies.patient.images.volume import stem_of
 from napari_ies.regular_files import sha256_of
 from napari_ies.results.dataset import anat_folder, source_uris, write_result
-from napari_ies.results.names import label, sidecar_name, stem
+from napari_ies.results.names import sidecar_name, stem
 from napari_ies.results.provenance import (
     case_provenance,
     checkpoint_provenance,
@@ -41,7 +42,8 @@ SUFFIX = "context"
 
 def network_label(model: SegmentationModel) -> str:
     """Return how a network is called in names of files: its checkpoint's name."""
-    return label(model.profile.name if model.path is None else stem_of(model.path))
+    name = model.profile.name if model.path is None else stem_of(model.path)
+    return bids_label(name) or "unnamed"
 
 
 def provenance(model: SegmentationModel, case: Case, request: ContextRequest) -> dict[str, Any]:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from napari_ies.cohort.context.perilesional import Context
 
 UP = "Mean probability in the lesion"
-BESIDE_PT = 3.0
-"""Between a line and the words beside it."""
+LEFT, RIGHT = 0.4, 0.6
+"""How far along the axis there is room for words on either side of a line, and not on one."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def step_words(context: Context, step: int) -> str:
 def ends(context: Context) -> tuple[float, float]:
     """Return where the axis of distances ends, in mm, with room for the first and last point."""
     growth, known = context.request.growth, context.distance_mm
-    reach = growth.steps * growth.step_mm
+    reach = growth.steps * growth.step_mm or growth.step_mm
     if growth.dilations:
         size = float(known[1]) if len(known) > 1 else 1.0
         reach = growth.dilations * size
@@ -143,25 +143,19 @@ def _write_detected(axes: Axes, context: Context, ink: Ink, words: dict[str, Any
         axes.set_title(detected_words(context), loc="left", **words)
         return
     axes.axvline(needed, color=ink.text, linestyle=":", linewidth=1)
-    share = float(axes.transAxes.inverted().transform(axes.transData.transform((needed, 0)))[0])
-    right = detected_words(context)
-    # Both beside the line where there is room; else in one, on the roomier side.
-    sides = [(right, "left"), (below, "right")]
-    if share < 0.25:
-        sides = [(f"{below} │ {right}", "left")]
-    elif share > 0.6:
-        sides = [(f"{below} │ {right}", "right")]
-    for text, side in sides:
-        axes.annotate(
-            text,
-            xy=(needed, 1.0),
-            xycoords=("data", "axes fraction"),
-            xytext=(BESIDE_PT if side == "left" else -BESIDE_PT, 2),
-            textcoords="offset points",
-            ha=side,
-            va="bottom",
-            **words,
-        )
+    low, high = axes.get_xlim()
+    share = (needed - low) / (high - low)
+    side = "left" if share < LEFT else "right" if share > RIGHT else "center"
+    axes.annotate(
+        f"{detected_words(context)}, {below} with less",
+        xy=(needed, 1.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, 2),
+        textcoords="offset points",
+        ha=side,
+        va="bottom",
+        **words,
+    )
 
 
 def _colour(axes: Axes, ink: Ink) -> None:

@@ -186,7 +186,7 @@ def measuring(found: Sequence[FoundMap]) -> Iterator[Progress[MeasuredLesions]]:
     for number, one in enumerate(ordered):
         yield Progress("Measuring maps", number, len(ordered), "maps")
         try:
-            saliency, _ = read_saliency(one.path)
+            saliency, _ = read_saliency(one.path, with_errors=False)
         except OSError as error:
             raise ResultsError(f"{one.path} cannot be read; copy or compute it again.") from error
         rows.append({**one.who, **map_features(saliency)})

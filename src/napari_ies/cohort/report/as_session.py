@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from napari_ies.cohort.record import NETWORK, record_of
 from napari_ies.cohort.statistics.rows import saved_maps
 from napari_ies.errors import ResultsError
 from napari_ies.network.absent import absent_model
@@ -93,6 +94,9 @@ def session_of_case_progressively(
     if not maps:
         raise ResultsError(f"{name} has no map in {folder}; explain a lesion of it first.")
     case = images.case_of(load_explained(maps[0].path.with_name(maps[0].content.files.footprint)))
+    record = record_of(folder, name)
+    if checkpoint is None and record is not None and NETWORK in record.places:
+        checkpoint = Path(record.places[NETWORK])
     model = _model(read, labels, case, checkpoint, networks or {})
     writer = _writer(folder / FOLDER, identity, read, case, model)
     known = {(one.subject, one.request) for one in writer.record.maps}
@@ -127,7 +131,7 @@ def _model(
     with expected_content(sidecar):
         recorded = read.content["Checkpoint"]
         name, digest = str(recorded["Name"]), str(recorded["SHA256"] or "")
-        path = networks.get(digest, Path(name)) if checkpoint is None else checkpoint
+        path = networks.get(digest) or checkpoint or Path(name)
         return absent_model(name, name, digest, path, case.sequences, read.content)
 
 

@@ -17,6 +17,7 @@ from napari_ies.cohort.report.pictures import budget_for, picture_of
 from napari_ies.cohort.report.suspicion import FAR, UNCERTAIN
 from napari_ies.cohort.report.tables_read import read_cases
 from napari_ies.cohort.statistics.rows import lesion_rows
+from napari_ies.printable import counted
 from napari_ies.progress import Progress, to_its_end
 from napari_ies.results.storage.writing import prepare, text_writer, write
 from napari_ies.versions import __version__
@@ -129,7 +130,7 @@ def rendered(
         folder=folder.absolute(),
         images=[place.absolute() for place in images],
         pictures=pictures,
-        counted=_counted,
+        counted=counted,
         notes=list(missing),
         guessed=any(one.probability_fp == one.probability_fp for one in report.lesions),
         more=[name for name in MORE if name in shown],
@@ -144,10 +145,6 @@ def rendered(
 
 def _matches(lesions: Sequence[ReportLesion]) -> list[str]:
     return sorted({one.match for one in lesions}, key="TP FP FN".find)
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def _number(value: Any, form: str) -> str:

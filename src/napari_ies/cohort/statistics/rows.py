@@ -26,6 +26,8 @@ MAP = ("method", "aggregation", "sequence")
 """Which map of it."""
 NO_MATCH = "n/a"
 """In place of TP, FP or FN where there was no reference."""
+_UNKNOWN: dict[str, Any] = dict.fromkeys(COLUMNS, np.nan) | {"match": NO_MATCH}
+"""What is said of a lesion that is in no table."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +94,8 @@ def lesion_rows(folder: Path) -> pd.DataFrame:
     Returns
     -------
     A row per lesion, method, aggregation and sequence, with ``subject``, ``visit``, ``lesion``;
-    the columns of the table of lesions (``match`` is n/a without a reference); ``method``,
+    the columns of the table of lesions (``match`` is n/a without a reference, and all else not
+    known without such a table, as of lesions from elsewhere); ``method``,
     ``aggregation``, ``sequence`` and all measures; and ``file``, the table of measures, as a path
     in the folder.
 
@@ -106,7 +109,7 @@ def lesion_rows(folder: Path) -> pd.DataFrame:
     for saved in saved_maps(folder):
         who = saved.who
         known = lesions(saved.path.parent, who["subject"], who["visit"])
-        described = known.get(who["lesion"], {})
+        described = known.get(who["lesion"], _UNKNOWN)
         file = saved.path.relative_to(folder).as_posix()
         for measured in saved.table(saved.content.files.measures).to_dict("records"):
             row = who | described | saved.kind | measured
@@ -144,7 +147,6 @@ def profile_rows(folder: Path, rows: pd.DataFrame) -> pd.DataFrame:
 
 def _lesions(place: Path, subject: str, visit: str) -> dict[int, dict[str, Any]]:
     """Return the rows of a case's table of lesions by their labels; none without a table."""
-    empty = {name: np.nan for name in COLUMNS if name != "match"} | {"match": NO_MATCH}
     path = place / segmentation_files(subject, visit)["lesions"]
     if not path.exists():
         return {}
@@ -157,6 +159,6 @@ def _lesions(place: Path, subject: str, visit: str) -> dict[int, dict[str, Any]]
         raise ResultsError(f"{path} has no column named index; segment again.")
     kept = [name for name in COLUMNS if name in table]
     return {
-        int(row[key]): empty | {name: row[name] for name in kept}
+        int(row[key]): _UNKNOWN | {name: row[name] for name in kept}
         for row in table.to_dict("records")
     }

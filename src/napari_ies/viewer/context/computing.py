@@ -133,6 +133,10 @@ class CurveComputing:
             self.asked = self.running = None
             self.changed.emit()
 
+    def release(self) -> None:
+        """Take note, without a word, that nothing is computed any more: the panel is gone."""
+        self.asked = self.running = None
+
     def _on_reading(self, _: Reading | None) -> None:
         self.stop()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtGui import QGuiApplication
 
+from napari_ies.patient.bids_label import bids_label
 from napari_ies.segmentation.subject import Region
 from napari_ies.viewer.context.computing import CurveComputing
 from napari_ies.viewer.context.export import copied_text, export_curve, files_of, picture
@@ -68,10 +69,14 @@ class ContextCurve(Feature):
         about = "How much of its surroundings the network needs to find the selected lesion."
         self.views = (Placed(Place.TAB, [view], "Context", about),)
 
+    def attach(self) -> None:
+        """Show what there is now: what was being computed ended when the panel was closed."""
+        self._refresh()
+
     def release(self) -> None:
         """Compute and draw nothing any more: the panel is closed."""
-        self.computing.forget()
         self._lane.release()
+        self.computing.release()
 
     def export(self, path: str | Path) -> None:
         """Save the curve on show as CSV, JSON, PNG and PDF of a name."""
@@ -216,6 +221,7 @@ def export_name(curve: Curve, reading: Reading) -> str:
     from napari_ies.results.names import stem
 
     case, request, subject = reading.case, curve.context.request, curve.subject
-    of = {"region": subject} if isinstance(subject, Region) else {"lesion": f"{subject:03d}"}
+    region = bids_label(subject) or "unnamed" if isinstance(subject, Region) else None
+    of = {"lesion": f"{subject:03d}"} if region is None else {"region": region}
     of |= {"seq": request.title, "desc": request.growth.label}
     return f"{stem('context', case.subject, case.visit, **of)}.csv"

@@ -85,7 +85,9 @@ class ContextView(QWidget):
         form = QWidget()
         layout = grid(form, 0, 1)
         layout.addWidget(QLabel("Background"), 0, 0)
-        layout.addLayout(row((self.sequence, 1), self.compute), 0, 1)
+        first = row((self.sequence, 1), self.compute)
+        first.setSpacing(6)
+        layout.addLayout(first, 0, 1)
         layout.addWidget(QLabel("Steps of"), 1, 0)
         step, farthest = self._growth["step_mm"], self._growth["farthest_mm"]
         layout.addLayout(row((step, 1), QLabel("up to"), (farthest, 1)), 1, 1)

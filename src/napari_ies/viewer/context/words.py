@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 NONE_SELECTED = "Select a lesion to see how much of its surroundings the network needs to find it."
 HEADINGS = {
     "Kept": "How far around the lesion's border the images are kept; the rest is background.",
-    "Mean probability": "Mean of the network's probability over the lesion's voxels.",
+    "Probability": "Mean of the network's probability over the lesion's voxels.",
     "Detected": "Whether a voxel of the lesion is above the threshold.",
     "Voxels above": "How many of the lesion's voxels are above the threshold.",
 }

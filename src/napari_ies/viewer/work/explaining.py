@@ -133,6 +133,8 @@ class Explaining:
         if there is not None:
             state.show(there)
             self._tell.say(f"Showing {there.title}.")
+        elif self._wanted is not None:
+            self._tell.say(f"Reading the map of {subject.called} from the session…")
 
     def keep(self, answer: Answer) -> None:
         """Keep a finished map of this reading; it is shown only if a person waits for it."""
