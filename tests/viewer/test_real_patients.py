@@ -101,8 +101,8 @@ def _place_of(image, layer, voxel):
 
 def test_patient12_oblique_with_another_grid_for_t1(hands, real_file, tmp_path):
     files = [real_file(f"data/open_ms_raw/patient12/{name}.nii.gz") for name in ("FLAIR", "T1W")]
-    # The middle of the head, on either grid.
-    images = _blocks(tmp_path, files, (np.s_[70:250, 70:250], np.s_[45:211, 45:211]))
+    # The middle of the head, two windows wide and deep, on either grid.
+    images = _blocks(tmp_path, files, (np.s_[76:244, 76:244], np.s_[45:211, 45:211]))
     _open(hands, real_file, images)
     assert "resampled" in hands.panel.features["preparing"].notes.view.sentences.text
     reading = hands.panel.state.reading

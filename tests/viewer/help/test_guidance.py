@@ -11,7 +11,12 @@ import napari_ies.viewer.help as help_room
 PAGES = Path(help_room.__file__).parent
 
 
-def test_an_empty_panel_offers_the_demo_and_loads_it(hands):
+def test_guidance_in_the_window(hands):
+    an_empty_panel_offers_the_demo_and_loads_it(hands)
+    help_shows_its_pages_with_their_pictures(hands)
+
+
+def an_empty_panel_offers_the_demo_and_loads_it(hands):
     assert hands.control("first_steps").isVisible()
     hands.qtbot.mouseClick(hands.control("load_demo"), Qt.MouseButton.LeftButton)
     hands.wait(
@@ -24,7 +29,7 @@ def test_an_empty_panel_offers_the_demo_and_loads_it(hands):
     assert hands.control("segment").isEnabled(), hands.control("segment").toolTip()
 
 
-def test_help_shows_its_pages_with_their_pictures(hands):
+def help_shows_its_pages_with_their_pictures(hands):
     hands.press("help")
     dialog = hands.control("help_pages")
     hands.wait(dialog.isVisible)

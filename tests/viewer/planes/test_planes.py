@@ -129,6 +129,8 @@ def same(copy, layer):
 
 @pytest.mark.parametrize("patient", ["oblique"], indirect=True)
 def test_a_click_in_any_plane_picks_the_lesion_and_the_map_refines_in_all(segmented, patient):
+    segmented.viewer.window.resize(1500, 900)  # the docks leave the planes little of 1100
+    segmented.settle()
     three = opened(segmented)
     flair = segmented.layer("sub-01_FLAIR")
     for side, label in zip(three.sides, (1, 2), strict=True):
