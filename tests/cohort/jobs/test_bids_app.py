@@ -96,7 +96,7 @@ def test_jobs_at_once_and_the_group_write_what_one_run_does(twelve, dataset, job
 def test_a_job_goes_on_where_it_was_and_says_so_in_its_own_log(twelve, dataset, jobs, tmp_path):
     out = shutil.copytree(jobs[0], tmp_path / "out")
     again = run(*participant(twelve, dataset, out, "P04"), "--session-label", "ses-1", "-w", "x")
-    assert "1 cases (1 there already)" in again.stdout
+    assert "1 case (1 there already)" in again.stdout
     assert "--work-dir x has no effect" in again.stderr
     log = (out / "cohort/cases/sub-P04_ses-1.log.txt").read_text()
     assert [line.rpartition("1/1 ")[2] for line in log.splitlines() if "1/1 " in line] == [
@@ -172,6 +172,6 @@ def test_a_dataset_says_that_it_is_one_and_takes_no_results_among_its_images(
     skipped = ("--skip_bids_validation", "--dry-run", *QUICK)
     result = run("bids-app", tmp_path / "in", tmp_path / "out", *words, *skipped)
     assert result.exit_code == 0, result.output
-    assert "1 cases, 1 to do" in result.stdout
+    assert "1 case, 1 to do" in result.stdout
     assert run("bids-app", raw, tmp_path / "out", "participant").exit_code == 2
     assert not (tmp_path / "out").exists()
