@@ -103,9 +103,9 @@ def usual_of(rows: pd.DataFrame) -> Usual | None:
     for sequence, its in positives.groupby("sequence"):
         ordered = its.sort_values("volume_mm3", kind="stable")  # without a volume at the end
         for name in COMPARED:
-            its = ordered[["volume_mm3", name]].dropna(subset=[name]).to_numpy(dtype=float)
-            if len(its):
-                known[str(sequence), name] = its[:, 0], its[:, 1]
+            pairs = ordered[["volume_mm3", name]].dropna(subset=[name]).to_numpy(dtype=float)
+            if len(pairs):
+                known[str(sequence), name] = pairs[:, 0], pairs[:, 1]
     return Usual(known, whose)
 
 
