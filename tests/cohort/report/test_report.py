@@ -126,6 +126,17 @@ def test_a_lesion_is_compared_with_those_of_about_its_volume():
     assert f"(modified z {z:.1f})" in why
 
 
+def test_where_lesions_are_dark_a_negative_map_supports_them():
+    rows = lesions()
+    dark = rows["sequence"] == "T1"
+    rows.loc[dark, ["mean_inside", "mean_0_3_mm"]] *= -1
+    rows.loc[dark, "share"], rows.loc[~dark, "share"] = 0.8, 0.2
+    assert not any("outside" in one.suspicion.kinds for one in report_of(rows).lesions)
+    changed(rows, "P4", "T1", mean_inside=0.3, mean_0_3_mm=-1.0)
+    (found,) = [one for one in report_of(rows).lesions if "outside" in one.suspicion.kinds]
+    assert found.subject == "P4"
+
+
 def test_few_true_positives_and_few_lesions_are_said():
     rows = lesions(12)
     rows["match"] = "FP"

@@ -126,7 +126,7 @@ def suspicion_of(
     records = rows if isinstance(rows, Sequence) else rows.to_dict("records")
     found = [
         *([] if usual is None else _unlike(records, usual)),
-        *_outside(records),
+        *_outside(records, usual),
         *_unstable(records),
     ]
     if not found:
@@ -163,13 +163,24 @@ def _lesions(rows: pd.DataFrame) -> int:
     return len(rows.drop_duplicates(["subject", "visit", "lesion"]))
 
 
-def _outside(rows: Sequence[Mapping[Any, Any]]) -> list[tuple[str, str, float]]:
-    """Find little support inside: the map is no larger in the lesion than just around it."""
+def _outside(
+    rows: Sequence[Mapping[Any, Any]], usual: Usual | None
+) -> list[tuple[str, str, float]]:
+    """Find little support inside: the map is no larger in the lesion than just around it.
+
+    Where lesions are dark, a map that supports them is negative: usual maps say which it is.
+    """
     strongest = _strongest(rows)
     inside, around = float(strongest["mean_inside"]), float(strongest["mean_0_3_mm"])
-    if not (math.isfinite(inside) and math.isfinite(around)) or inside > max(around, 0.0):
+    sign = 1.0
+    if usual is not None:
+        volume = float(strongest.get("volume_mm3", math.nan))
+        middle, _, _ = usual.near(str(strongest["sequence"]), "mean_inside", volume)
+        sign = -1.0 if middle < 0 else 1.0
+    known = math.isfinite(inside) and math.isfinite(around)
+    if not known or sign * inside > max(sign * around, 0.0):
         return []
-    weight = 1.0 if inside > 0 else 2.0
+    weight = 1.0 if sign * inside > 0 else 2.0
     sentence = (
         f"{strongest['sequence']}: little support inside: the map's mean is {inside:.3g} in the "
         f"lesion and {around:.3g} within 3 mm around it."
