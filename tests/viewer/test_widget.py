@@ -170,7 +170,8 @@ def cancel_leaves_nothing_half_finished_behind_and_the_newest_click_wins(segment
     segmented.press("cancel")
     segmented.finish()
     assert len(segmented.panel.state.answers) == 0
-    assert "Cancelled" in segmented.control("status").text()
+    assert segmented.control("status").text().startswith("Cancelled: Explaining lesion 1")
+    assert "A map on screen may be unfinished" in segmented.control("status").text()
     assert not segmented.control("cancel").isEnabled()
     form = segmented.panel.features["explaining"].form
     form.samples.setValue(2)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from napari_ies.errors import CohortError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_ies.network.model import SegmentationModel
 
 ARCHITECTURES = {
@@ -68,10 +71,24 @@ def check_claims(
 def recompute_activations(model: SegmentationModel) -> bool:
     """Have activations computed once more in each backward pass, not kept, where layers can.
 
-    MONAI's transformer blocks can; it takes less memory and longer and changes no value. Return
-    whether any layer can.
+    The blocks of the networks that run in whole windows can; it takes less memory and longer and
+    changes no value. Return whether any layer can.
     """
-    able = [layer for layer in model.network.modules() if hasattr(layer, "use_checkpoint")]
-    for layer in able:
-        setattr(layer, "use_checkpoint", True)  # noqa: B010 - to mypy it is no attribute
-    return bool(able)
+    from monai.networks.blocks import TransformerBlock, UnetBasicBlock, UnetResBlock
+
+    able = False
+    for layer in model.network.modules():
+        if hasattr(layer, "use_checkpoint"):  # Swin's, which know how
+            setattr(layer, "use_checkpoint", True)  # noqa: B010 - to mypy it is no attribute
+            able = True
+        elif isinstance(layer, (TransformerBlock, UnetBasicBlock, UnetResBlock)):
+            layer.forward = partial(_recomputed, layer.forward)
+            able = True
+    return able
+
+
+def _recomputed(forward: Callable[..., Any], *inputs: Any) -> Any:
+    """Go through a block, and once more when its gradient is asked for."""
+    from torch.utils.checkpoint import checkpoint
+
+    return checkpoint(forward, *inputs, use_reentrant=False)

@@ -17,9 +17,10 @@ from napari_ies.cohort.statistics.rows import lesion_rows
 from napari_ies.results.session import load_session
 from napari_ies.saliency.request import SaliencyRequest
 
+# Maps name their class, asked for or not: here the network's own, and another.
 REQUESTS = (
-    SaliencyRequest(n_samples=3, aggregation="max"),
-    SaliencyRequest(method="gradcam++", layer="model.0"),
+    SaliencyRequest(n_samples=3, aggregation="max", class_index=1),
+    SaliencyRequest(method="gradcam++", layer="model.0", class_index=0),
 )
 
 
@@ -61,6 +62,12 @@ def test_the_session_holds_the_lesions_the_images_and_every_map(cohort):
     for saved in session.maps:
         own = maps["P1", int(saved.subject), saved.request.method, saved.request.aggregation]
         np.testing.assert_array_equal(saved.load().maps, own.maps)
+    # As the viewer asks for them, which has no choice of the class: else a click computes anew.
+    assert {saved.request for saved in session.maps} == {
+        dataclasses.replace(REQUESTS[0], class_index=None),
+        REQUESTS[1],
+    }
+    assert session.record.request == dataclasses.replace(REQUESTS[0], class_index=None)
 
 
 def test_its_copies_of_the_maps_do_not_count_in_the_cohort(cohort):

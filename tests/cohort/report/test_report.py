@@ -25,6 +25,7 @@ from napari_ies.cohort.report.images import Images
 from napari_ies.cohort.report.page import rendered, write_report
 from napari_ies.cohort.report.pictures import LARGEST_PAGE, budget_for, jpeg
 from napari_ies.cohort.report.suspicion import Suspicion, suspicion_of, usual_of
+from napari_ies.cohort.statistics.comparisons import MEASURES
 from napari_ies.saliency.reading_off.measures import measure
 from napari_ies.saliency.request import SaliencyRequest
 
@@ -96,6 +97,33 @@ def test_an_outlier_little_support_and_instability_come_first_with_their_reasons
     # Outliers that are few move neither median nor median absolute deviation by much.
     assert z == pytest.approx(0.6745 * 20, rel=0.3)
     assert "far above the median of the true positives" in reason
+
+
+def test_a_lesion_is_compared_with_those_of_about_its_volume():
+    rows = lesions(200)
+    # As in a mean map: the smaller, the larger. What is usual in a small lesion is not in a large.
+    rows["volume_mm3"] = 100 * np.exp(rows["volume_mm3"] / 40)
+    small, large = rows["volume_mm3"].nsmallest(2).index[0], rows["volume_mm3"].nlargest(2).index[0]
+    rows["peak_positive"] *= 1000 / rows["volume_mm3"]
+    rows["peak_positive_error"] *= 1000 / rows["volume_mm3"]
+
+    def unlike():
+        told = (
+            (one.subject, why) for one in report_of(rows).lesions for why in one.suspicion.reasons
+        )
+        return [(subject, why) for subject, why in told if MEASURES["peak_positive"] in why]
+
+    assert unlike() == []
+    rows.loc[large, "peak_positive"] = rows.loc[small, "peak_positive"]
+    ((subject, why),) = unlike()
+    assert subject == rows.loc[large, "subject"]
+    assert "of the 30 true positives nearest in volume" in why
+    # By hand: the 30 last ones in the order of volumes.
+    its = rows[rows["sequence"] == rows.loc[large, "sequence"]].nlargest(30, "volume_mm3")
+    values = its["peak_positive"]
+    middle = values.median()
+    z = 0.6745 * (rows.loc[large, "peak_positive"] - middle) / (values - middle).abs().median()
+    assert f"(modified z {z:.1f})" in why
 
 
 def test_few_true_positives_and_few_lesions_are_said():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,13 @@ from saved_cohort import MATCH, image_files, write_cohort
 
 from napari_ies.cohort.record import NETWORK, CaseRecord, records_folder
 from napari_ies.cohort.report.images import Images
-from napari_ies.progress import finish
+from napari_ies.progress import Progress, finish
 from napari_ies.results.session import load_session
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.viewer.cohort.tasks import open_cohort, open_lesion
 from napari_ies.viewer.panel import dialogs
 from napari_ies.viewer.reader import may_be_cohort, napari_get_reader, read_cohort
+from napari_ies.viewer.work.job import Job
 
 REQUESTS = (
     SaliencyRequest(n_samples=3, aggregation="max"),
@@ -109,7 +111,20 @@ def test_a_cohort_is_read_by_keyboard(hands, results, monkeypatch):
     hands.wait(lambda: view.notice.text)
     assert f"FLAIR (FLAIR.nii.gz) and T1 (T1.nii.gz) of {order[0].case}" in view.notice.text
     assert state.reading is None
+    # A case without its images can be passed by, and come back to.
+    for place, key in (
+        (1, Qt.KeyboardModifier.NoModifier),
+        (2, Qt.KeyboardModifier.NoModifier),
+        (1, Qt.KeyboardModifier.ShiftModifier),
+        (0, Qt.KeyboardModifier.ShiftModifier),
+    ):
+        qtbot.keyClick(view.lesions, Qt.Key.Key_U, key)
+        hands.finish()
+        assert feature.cohort.lesions.rows[feature.cohort.asked] == order[place]
+        assert f"of {order[place].case} are" in view.notice.text
     monkeypatch.setattr(dialogs, "choose_folder", lambda *_: str(data))
+    # A map that is being computed is given up for it, as for a click on another lesion.
+    panel.services.work.run(Job("explain", "Explaining a lesion", for_ever, print))
     qtbot.mouseClick(
         view.notice.findChild(QAbstractButton, "cohort_notice_0"), Qt.MouseButton.LeftButton
     )
@@ -171,6 +186,13 @@ def test_a_folder_of_results_is_known_and_others_are_left_to_napari(results, tmp
         assert not may_be_cohort(str(other))
         assert napari_get_reader(str(other)) is None
     assert not may_be_cohort("")
+
+
+def for_ever():
+    """Compute until told to stop."""
+    while True:
+        time.sleep(0.001)
+        yield Progress("Explaining", 0, 1, "")
 
 
 def on_screen(hands, one, maps):

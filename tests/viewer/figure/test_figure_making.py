@@ -51,6 +51,15 @@ def test_a_figure_is_previewed_saved_and_copied(segmented, patient, tmp_path, mo
 
     segmented.qtbot.mouseClick(part.button, Qt.MouseButton.LeftButton)
     first = drawn()
+    dashed = part.dialog.findChild(QWidget, "figure_outline-reference")
+    assert not dashed.isEnabled()
+    assert "There is no reference" in dashed.toolTip()
+    with monkeypatch.context() as patched:
+        patched.setattr(panel.state.reading, "reference", patient.reference)
+        segmented.qtbot.mouseClick(part.button, Qt.MouseButton.LeftButton)
+        assert dashed.isEnabled()
+    segmented.qtbot.mouseClick(part.button, Qt.MouseButton.LeftButton)
+    assert not dashed.isEnabled()
     assert (first[0] == 255).all()
     assert np.ptp(first[..., :3], axis=-1).max() > 60  # the overlay's colours
     for name, key in (("figure_theme", Qt.Key.Key_Down), ("figure_width", Qt.Key.Key_Up)):

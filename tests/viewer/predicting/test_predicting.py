@@ -75,6 +75,7 @@ def test_each_lesion_with_a_map_of_the_models_kind_gets_its_probability(asked, t
     path = model_file(tmp_path, twin.answer(1))
     guessing.choose(str(path))
     twin.work.wait()
+    assert twin.tell.text == "model.json fills the column p FP of lesions with a map."
     probability, words = said[1]
     assert probability == pytest.approx(expected(twin.answer(1)), abs=1e-12)
     assert f"by model.json, from its map SmoothGrad mean: {probability:.2f}." in words

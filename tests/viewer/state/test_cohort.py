@@ -63,6 +63,21 @@ def test_steps_go_through_the_list_and_end_with_it():
     assert listed.step(-1) is None
 
 
+def test_steps_go_on_from_what_was_asked_for_though_it_is_not_on_screen_yet():
+    listed = cohort()
+    order = listed.lesions.listed.tolist()
+    listed.look_at(order[0])
+    for place in (1, 2, 3):
+        assert listed.step(1) == order[place]
+        listed.asked = order[place]
+    assert (listed.current, listed.seen) == (order[0], {order[0]})
+    listed.give_up()
+    assert listed.step(1) == order[1]
+    listed.asked = order[3]
+    listed.look_at(order[5])  # by a click elsewhere
+    assert listed.step(1) == order[6]
+
+
 def test_a_lesion_is_found_by_its_case_and_number():
     listed = cohort()
     number = listed.number_of("sub-0003_ses-1", 7)

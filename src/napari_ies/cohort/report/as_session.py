@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
     from napari_ies.results.segmentation import SavedSegmentation
+    from napari_ies.saliency.request import SaliencyRequest
 
 FOLDER = "sessions"
 """In the folder of results."""
@@ -102,17 +104,30 @@ def session_of_case_progressively(
     known = {(one.subject, one.request) for one in writer.record.maps}
     for number, saved in enumerate(maps):
         yield Progress("Bringing the maps together", number, len(maps), "maps")
-        if (saved.content.lesion, saved.content.asked) not in known:
+        asked = saved.content.asked
+        either = {(saved.content.lesion, one) for one in (asked, _as_asked(asked, model))}
+        if known.isdisjoint(either):
             explained = load_explained(saved.path.with_name(saved.content.files.footprint))
-            writer.add_map(saved.content.lesion or 0, explained.saliency, model)
+            saliency = explained.saliency
+            request = _as_asked(saliency.request, model)
+            writer.add_map(saved.content.lesion or 0, saliency, model, request=request)
     own = [saved for saved in maps if saved.content.lesion == lesion]
     if own:
         best = min(own, key=_rank)
-        writer.set_view(best.content.asked, lesion)
+        writer.set_view(_as_asked(best.content.asked, model), lesion)
     yield Progress("Bringing the maps together", len(maps), len(maps), "maps", writer.folder)
 
 
 session_of_case = to_its_end("session_of_case", session_of_case_progressively)
+
+
+def _as_asked(request: SaliencyRequest, model: SegmentationModel) -> SaliencyRequest:
+    """Return a map's settings as the viewer asks for them: there is no choice of the class.
+
+    With the class in it a saved map would be computed again at a click.
+    """
+    own = request.class_index == model.profile.explained_class
+    return replace(request, class_index=None) if own else request
 
 
 def _rank(saved: SavedMap) -> int:

@@ -1,10 +1,14 @@
-"""Which lesions are worth a look: maps that are not as those of the true positives are."""
+"""Which lesions are worth a look: maps that are not as those of the true positives are.
+
+The smaller a lesion, the larger is each value of its mean map: a lesion is compared with those of
+about its volume, as soon as there are enough of them.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,12 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
+    from numpy.typing import NDArray
 
 FAR = 3.5
 """From this modified z on, a value is an outlier (Iglewicz & Hoaglin, *How to Detect and Handle
 Outliers*, 1993)."""
 FEWEST = 8
 """Fewer lesions say nothing about what is usual."""
+NEAREST = 30
+"""With so many lesions, those next to it in the order of their volumes, is one compared."""
 UNCERTAIN = 0.2
 """From this relative standard error of its peak on, a map is unstable under noise."""
 MOST = 5.0
@@ -48,10 +55,33 @@ QUIET = Suspicion()
 class Usual:
     """What is usual in the maps of one method and aggregation."""
 
-    middles: dict[tuple[str, str], tuple[float, float]]
-    """Median, and median absolute deviation from it, by sequence and measure."""
+    known: dict[tuple[str, str], tuple[NDArray[np.float64], NDArray[np.float64]]]
+    """Volumes in mm³ in rising order, and the values of these lesions, by sequence and measure."""
     whose: str
     """``"true positives"`` or ``"lesions"``."""
+    _spreads: dict[tuple[str, str, int], tuple[float, float]] = field(default_factory=dict)
+
+    def near(self, sequence: str, name: str, volume: float) -> tuple[float, float, bool]:
+        """Return what is usual in a sequence and measure for a lesion of a volume in mm³.
+
+        Returns
+        -------
+        The median, the median absolute deviation from it, and whether they are those of the
+        `NEAREST` lesions alone; of all where there are no more, or the volume is not known.
+        """
+        if (sequence, name) not in self.known:
+            return 0.0, 0.0, False
+        volumes, values = self.known[sequence, name]
+        some = len(values) > NEAREST and math.isfinite(volume)
+        start = -1
+        if some:
+            at = int(np.searchsorted(volumes, volume))
+            start = min(max(at - NEAREST // 2, 0), len(values) - NEAREST)
+        if (sequence, name, start) not in self._spreads:
+            its = values[start : start + NEAREST] if some else values
+            middle = float(np.median(its))
+            self._spreads[sequence, name, start] = middle, float(np.median(np.abs(its - middle)))
+        return *self._spreads[sequence, name, start], some
 
 
 def usual_of(rows: pd.DataFrame) -> Usual | None:
@@ -69,15 +99,14 @@ def usual_of(rows: pd.DataFrame) -> Usual | None:
         positives, whose = rows, "lesions"
     if _lesions(positives) < FEWEST:
         return None
-    middles = {}
+    known = {}
     for sequence, its in positives.groupby("sequence"):
+        ordered = its.sort_values("volume_mm3", kind="stable")  # without a volume at the end
         for name in COMPARED:
-            values = its[name].dropna().to_numpy(dtype=float)
-            if values.size:
-                middle = float(np.median(values))
-                apart = float(np.median(np.abs(values - middle)))
-                middles[str(sequence), name] = middle, apart
-    return Usual(middles, whose)
+            pairs = ordered[["volume_mm3", name]].dropna(subset=[name]).to_numpy(dtype=float)
+            if len(pairs):
+                known[str(sequence), name] = pairs[:, 0], pairs[:, 1]
+    return Usual(known, whose)
 
 
 def suspicion_of(
@@ -115,14 +144,16 @@ def _unlike(rows: Sequence[Mapping[Any, Any]], usual: Usual) -> list[tuple[str, 
     for row in rows:
         sequence = str(row["sequence"])
         for name in COMPARED:
-            middle, spread = usual.middles.get((sequence, name), (0.0, 0.0))
+            volume = float(row.get("volume_mm3", math.nan))
+            middle, spread, some = usual.near(sequence, name, volume)
             apart = float(row[name]) - middle
             z = 0.6745 * apart / spread if spread > 0 else 0.0
             if abs(z) > FAR:
                 word = "above" if apart > 0 else "below"
+                whose = f"{NEAREST} {usual.whose} nearest in volume" if some else usual.whose
                 sentence = (
                     f"{sequence}: the {MEASURES[name]} is {row[name]:.3g}, far {word} the median "
-                    f"of the {usual.whose}, {middle:.3g} (modified z {z:.1f})."
+                    f"of the {whose}, {middle:.3g} (modified z {z:.1f})."
                 )
                 found.append((sentence, "unlike", abs(z) / FAR))
     return found

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_ies.printable import counted
+from napari_ies.printable import counted, joined
 from napari_ies.segmentation.subject import Lesion
 from napari_ies.viewer.cohort.cohort_view import CohortView
 from napari_ies.viewer.cohort.tasks import CaseSession, open_cohort, open_lesion
@@ -42,6 +42,7 @@ class CohortBrowsing(Feature):
         self.button = button("Cohort…", "cohort_button", about, self._on_button)
         self.state.cohort_wanted.connect(self.open)
         self.state.selection_changed.connect(self._on_selected)
+        self.work.cancelled_all.connect(self._on_cancelled)
         self.views = (Placed(Place.BUTTON, [self.button]),)
         self.actions = {
             "next_of_cohort": partial(self.step, 1),
@@ -66,7 +67,11 @@ class CohortBrowsing(Feature):
         self.work.run(Job("cohort", title, work, self._on_cohort, key=str(folder)))
 
     def step(self, by: int) -> None:
-        """Open the lesion listed next to the one on screen: 1 after it, -1 before it."""
+        """Open the lesion listed next to the one asked for last: 1 after it, -1 before it.
+
+        That is the one on screen, unless another is being opened or could not be: pressed three
+        times it goes three on, and past a case whose images are not there.
+        """
         if self.cohort is None:
             self.tell.say(NONE_OPEN)
             return
@@ -81,12 +86,15 @@ class CohortBrowsing(Feature):
         cohort = self.cohort
         if cohort is None:
             return
+        cohort.asked = number
         lesion, reading = cohort.lesions.rows[number], self.state.reading
         shown = None if reading is None or reading.session is None else reading.session
         if shown is not None and cohort.sessions.get(shown) == lesion.case:
             self.work.cancel("session")
             self.explaining.reopen(Lesion(lesion.lesion))
             return
+        # As with a click on another lesion: this one would wait for the map to its end.
+        self.explaining.stop()
         if self._images is None:
             from napari_ies.cohort.report.images import Images
 
@@ -136,12 +144,22 @@ class CohortBrowsing(Feature):
             return
         if made.folder is None:
             choose = "Choose where they lie now.", partial(self._on_images, made.number)
-            self.view.notice.say(made.missing, {"Choose the folder…": choose, **OK})
-            self.tell.say(made.missing)
+            missing, looked = made.missing, cohort.image_folders
+            if looked:
+                named = joined(str(folder) for folder in looked)
+                missing += f" They were looked for in {named}, too, by their content."
+            self.view.notice.say(missing, {"Choose the folder…": choose, **OK})
+            self.tell.say(missing)
             return
         self.view.notice.hide()
         cohort.sessions[made.folder] = cohort.lesions.rows[made.number].case
         self.state.session_wanted.emit(str(made.folder), True)
+        if not self.work.is_active("session"):  # a person is asked first, and may say no
+            cohort.give_up()
+
+    def _on_cancelled(self) -> None:
+        if self.cohort is not None:
+            self.cohort.give_up()
 
     def _on_images(self, number: int) -> None:
         folder = dialogs.choose_folder(self.button, "Where the images lie now")

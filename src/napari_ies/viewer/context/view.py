@@ -101,7 +101,8 @@ class ContextView(QWidget):
         self._content = QWidget()
         below = row(None, self.copy, self.export)
         column(self._content, self._outdated, self.plot, self.values, below, spacing=4)
-        column(self, form, self._line, self._content)
+        # The room below goes to nothing else: without a curve the form would be drawn apart.
+        column(self, form, self._line, self._content, None)
         self.set_sequences(())
         self.sequence.currentIndexChanged.connect(self.settings_changed)
         self._growth.connect(self.settings_changed.emit)

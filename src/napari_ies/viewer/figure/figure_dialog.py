@@ -97,6 +97,11 @@ class FigureDialog(QDialog):
             box.toggled.connect(self._on_sequence)
             self._sequence_row.insertWidget(self._sequence_row.count() - 1, box)
 
+    def set_reference(self, there: bool) -> None:
+        """Offer to outline the reference, if there is one."""
+        control = self._controls["outline_reference"]
+        allow(control, "" if there else "There is no reference with these lesions.")
+
     def set_preview(self, pixels: NDArray[np.uint8]) -> None:
         """Show a figure; uint8 (height, width, 4)."""
         self._pixmap = QPixmap.fromImage(image_of(pixels))

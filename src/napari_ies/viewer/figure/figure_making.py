@@ -140,6 +140,8 @@ class FigureMaking(Feature):
             self.dialog.close()
             return
         self.dialog.set_sequences(content.case.sequences)
+        reading = self.state.reading
+        self.dialog.set_reference(reading is not None and reading.reference is not None)
         self._draw_preview()
 
     def _draw_preview(self) -> None:

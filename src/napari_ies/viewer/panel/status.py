@@ -26,6 +26,9 @@ NOTHING_RUNS = "Nothing is being computed."
 PAUSE_MS = 400
 """What takes less time never sets the bar moving: each of its steps paints the window anew."""
 
+EXPLAINING, UNFINISHED = "Explaining", " A map on screen may be unfinished."
+"""What the titles of computations of maps begin with, and what is added once one is cancelled."""
+
 
 class StatusLine(QWidget):
     """A line of text, a progress bar and Cancel."""
@@ -59,7 +62,8 @@ class StatusLine(QWidget):
         self.say(f"{title}…")
 
     def _on_cancelled(self, title: str) -> None:
-        self.say(f"Cancelled: {title}. A map on screen may be unfinished.")
+        of_a_map = title.startswith(EXPLAINING)
+        self.say(f"Cancelled: {title}.{UNFINISHED if of_a_map else ''}")
 
     def say(self, text: str) -> None:
         """Show a sentence."""

@@ -68,6 +68,8 @@ class Guessing:
     def _on_read(self, path: str, model: ErrorModel) -> None:
         if path == self.path:
             self.model = model
+            if self._state.reading is not None:
+                self._tell.say(f"{Path(path).name} fills the column p FP of lesions with a map.")
             self._on_reading(self._state.reading)
 
     def _on_unreadable(self, path: str, error: Exception) -> None:

@@ -64,6 +64,8 @@ class Cohort:
         """The case of each session that was made of one."""
         self.current: int | None = None
         """Number of the lesion that was opened last, among all."""
+        self.asked: int | None = None
+        """Of the one asked for last, which may be opening still, or cannot be opened."""
         self.seen: set[int] = set()
         """Numbers of the lesions that were on screen."""
         self.moved: Event[[]] = Event()
@@ -110,17 +112,21 @@ class Cohort:
         return self._numbers.get((case, lesion))
 
     def step(self, by: int) -> int | None:
-        """Return the number of the lesion listed next to the current one; None at the end.
+        """Return the number of the lesion listed next to that asked for last; None at the end.
 
-        Where the current one is not listed, or there is none, it is the first or the last.
+        Where that one is not listed, or there is none, it is the first or the last.
         """
         listed = self.lesions.listed
-        here = None if self.current is None else self.lesions.place_of(self.current)
+        here = None if self.asked is None else self.lesions.place_of(self.asked)
         there = (0 if by > 0 else len(listed) - 1) if here is None else here + by
         return int(listed[there]) if 0 <= there < len(listed) else None
 
+    def give_up(self) -> None:
+        """Take note that what was asked for last is not wanted any more."""
+        self.asked = self.current
+
     def look_at(self, number: int) -> None:
         """Take a lesion as the current one: it is on screen."""
-        self.current = number
+        self.current = self.asked = number
         self.seen.add(number)
         self.moved.emit()
