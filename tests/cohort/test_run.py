@@ -219,6 +219,15 @@ def test_other_settings_are_done_again_and_other_lesions_leave_no_old_maps(twelv
         np.testing.assert_array_equal(mask, labels == label)
 
 
+def test_a_case_without_lesions_is_done_again_with_other_settings(twelve, tmp_path):
+    asked = ("cohort", *few(twelve, tmp_path, "P05"), *QUICK, "--out", tmp_path / "out")
+    assert "1 done" in run(*asked).stdout
+    before = rows(tmp_path / "out")
+    again = run(*asked, "--seed", 5)
+    assert "1 done" in again.stdout, again.output
+    assert rows(tmp_path / "out") == before
+
+
 def test_maps_of_other_noise_are_replaced_only_where_that_is_meant(twelve, tmp_path):
     out, data = tmp_path / "out", few(twelve, tmp_path, "P04")
     asked = ("cohort", *data, *QUICK, "--largest", 1, "--out")

@@ -35,3 +35,11 @@ def test_every_number_comes_back_bit_for_bit(tmp_path, table):
     assert_frame_equal(read, table, check_exact=True, check_dtype=False, check_index_type=False)
     kinds = {name: read[name].dtype.kind for name in ("voxels", "value", "missing")}
     assert kinds == {"voxels": "i", "value": "f", "missing": "f"}
+
+
+def test_a_column_without_rows_adds_up_to_0(tmp_path):
+    path = tmp_path / "table.tsv"
+    path.write_text("index\tname\tvolume_mm3\n")
+    table = read_table(path)
+    assert list(table) == ["index", "name", "volume_mm3"]
+    assert float(table["volume_mm3"].sum()) == 0

@@ -19,6 +19,7 @@ from napari_ies.cohort.context.run import left_to_do, running, running_on, sampl
 from napari_ies.cohort.jobs.folder_lock import locked
 from napari_ies.cohort.record import FOLDER
 from napari_ies.cohort.run import LOG, CohortReport
+from napari_ies.printable import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -104,8 +105,8 @@ def rehearse(
     show_cases(terminal, cases, left)
     steps, backgrounds = settings.growth.steps + 1, ", ".join(settings.sequences)
     terminal.show(
-        f"{len(cases)} cases, {len(left)} to do with {network_label(model)}; curves of each "
-        f"lesion: {backgrounds}, {steps} steps each"
+        f"{counted(len(cases), 'case')}, {len(left)} to do with {network_label(model)}; "
+        f"curves of each lesion: {backgrounds}, {steps} steps each"
     )
     show_expected(terminal, sampled(model, left, settings) if left else None, left, out)
 

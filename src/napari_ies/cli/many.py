@@ -178,7 +178,8 @@ def show_cases(terminal: Terminal, cases: Sequence[CohortCase], left: Sequence[C
         state = "to do" if case.name in todo else "there already"
         mask = "" if case.reference is None else ", with a reference"
         what = case.trouble or f"{', '.join(case.images)}{mask}"
-        terminal.show(f"{case.name} ({case.place}): {state}; {what}")
+        place = f" ({case.place})" if case.place else ""
+        terminal.show(f"{case.name}{place}: {state}; {what}")
 
 
 def show_expected(
@@ -190,7 +191,7 @@ def show_expected(
     if expected is not None:
         mebibytes = expected.disk_bytes / MEBI
         terminal.show(
-            f"By {expected.case.name} with {expected.lesions} lesions: "
+            f"By {expected.case.name} with {counted(expected.lesions, 'lesion')}: "
             f"{about(expected.seconds)} and {mebibytes:.3g} MiB a case; all that is left takes "
             f"{about(expected.seconds * len(left))} and {mebibytes * len(left):.3g} MiB in "
             f"{folder.absolute()}."

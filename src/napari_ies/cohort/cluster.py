@@ -6,13 +6,16 @@ scheduler gives a lost worker's case to another one, which goes on where the los
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
+import signal
 import threading
 from collections import Counter
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.cohort.jobs.folder_lock import case_locked, locked
@@ -81,17 +84,44 @@ def workers_of(count: int, scheduler: str | None) -> Iterator[Any]:
         with client:
             yield client
         return
-    with (
-        LocalCluster(
+    with _interrupts_for_us_alone():
+        cluster = LocalCluster(
             n_workers=count,
             threads_per_worker=1,
             processes=True,
             dashboard_address=None,
             memory_limit=None,  # what is computed knows its share, see `on_this_machine`
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
+        )
+    nanny = logging.getLogger("distributed.nanny")
+    told = nanny.level
+    try:
+        with cluster, Client(cluster) as client:
+            try:
+                yield client
+            finally:
+                # At the end it is no news that a worker was slow to end and had to be killed.
+                nanny.setLevel(logging.ERROR)
+    finally:
+        nanny.setLevel(told)
+
+
+@contextmanager
+def _interrupts_for_us_alone() -> Iterator[None]:
+    """Keep Ctrl-C, which a terminal sends to all, from workers that are started here or later.
+
+    Each would answer it with a traceback. They end when the command that has them does.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # Processes and threads have the mask of the thread that starts them. The tracker lifts it in
+    # the thread that needs it first.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def on_this_machine(

@@ -81,7 +81,7 @@ def test_jobs_at_once_and_the_group_write_what_one_run_does(twelve, dataset, job
     together = shutil.copytree(out, tmp_path / "together")
     group = run("bids-app", dataset / "in", together, "group")
     assert group.exit_code == 1
-    assert "1 cases are not done (sub-P03_ses-1)" in group.stderr
+    assert "Not done: 1 case (sub-P03_ses-1)" in group.stderr
     alone = tmp_path / "alone"
     run("cohort", "--bids", dataset / "in", "--out", alone, *options(twelve, dataset))
     assert len(written(alone)) > 20
@@ -112,7 +112,7 @@ def test_the_group_says_who_lacks_and_refuses_to_compare_what_is_not_alike(
     group = run("bids-app", dataset / "in", out, "group", "--participant-label", "P05")
     assert group.exit_code == 1
     assert "No lesion was explained, so there are no statistics" in group.stderr
-    assert "4 cases are not done (sub-P01_ses-1, sub-P01_ses-2, sub-P03_ses-1" in group.stderr
+    assert "Not done: 4 cases (sub-P01_ses-1, sub-P01_ses-2, sub-P03_ses-1" in group.stderr
     rows = (out / "cohort/cases.tsv").read_text().splitlines()
     assert [row.split("\t")[:3] for row in rows[1:]] == [
         ["P01", "1", "not done"],

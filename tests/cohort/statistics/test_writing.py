@@ -90,6 +90,12 @@ def test_a_folder_without_maps_is_told(tmp_path):
 
 def test_a_table_that_was_changed_is_named_and_without_one_of_lesions_numbers_are_left(tmp_path):
     write_cohort(tmp_path, small_model(), 1)
+    listed = sorted(tmp_path.rglob("*_desc-lesions_dseg.tsv"))[0]
+    whole = listed.read_bytes()
+    listed.write_bytes(whole + b"junk\n")
+    told = one_line(run("statistics", tmp_path))
+    assert "dseg.tsv was changed: index holds what is no lesion's number" in told
+    listed.write_bytes(whole)
     for table in tmp_path.rglob("*_desc-lesions_dseg.tsv"):
         table.unlink()  # explain --labels makes none for lesions from elsewhere
     rows = lesion_rows(tmp_path)

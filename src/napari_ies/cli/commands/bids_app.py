@@ -12,6 +12,7 @@ from napari_ies.cli import options
 from napari_ies.cli.options.cohort import CASES, CHECKPOINT, Asked, asking, settings_of
 from napari_ies.cli.terminal import reporting
 from napari_ies.cli.usage import refusing
+from napari_ies.printable import counted
 
 if TYPE_CHECKING:
     from napari_ies.cli.many import Discovery
@@ -212,5 +213,5 @@ def _group(terminal: Terminal, where: Discovery, folder: Path) -> int:
             terminal.note("No lesion was explained, so there are no statistics and no report.")
     if unfinished:
         some = ", ".join(unfinished[:5]) + (" and more" if len(unfinished) > 5 else "")
-        terminal.note(f"{len(unfinished)} cases are not done ({some}); cases.tsv says why.")
+        terminal.note(f"Not done: {counted(len(unfinished), 'case')} ({some}); cases.tsv says why.")
     return len(unfinished)

@@ -157,8 +157,11 @@ def _lesions(place: Path, subject: str, visit: str) -> dict[int, dict[str, Any]]
     key = "index" if "index" in table else "label"
     if key not in table:
         raise ResultsError(f"{path} has no column named index; segment again.")
+    if not all(isinstance(label, int) for label in table[key].tolist()):
+        raise ResultsError(
+            f"{path} was changed: {key} holds what is no lesion's number; segment again."
+        )
     kept = [name for name in COLUMNS if name in table]
     return {
-        int(row[key]): _UNKNOWN | {name: row[name] for name in kept}
-        for row in table.to_dict("records")
+        row[key]: _UNKNOWN | {name: row[name] for name in kept} for row in table.to_dict("records")
     }

@@ -58,7 +58,8 @@ def read_table(path: Path, sha256: str = "") -> pd.DataFrame:
     text = StringIO(raw.decode("utf-8-sig"))
     # As text first: how exactly pandas reads floats hangs on its version, Python's float does not.
     table = pd.read_csv(text, sep="\t", dtype=str, keep_default_na=False, na_values=[MISSING])
-    return table.apply(_numbers) if len(table) else table
+    # Nothing tells what a column without rows holds; as text it would add up to "" and not to 0.
+    return table.apply(_numbers) if len(table) else table.astype(object)
 
 
 def _numbers(column: pd.Series) -> pd.Series:
