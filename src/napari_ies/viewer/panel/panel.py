@@ -73,6 +73,10 @@ class Panel(QWidget):
             self._lesions.addWidget(_section(placed.title, *placed.widgets), 1)
         else:
             for widget in placed.widgets:
+                if placed.place is Place.BUTTON:
+                    # Before napari's style comes, each claims 80 pixels or more, and the dock would
+                    # stay as wide as all of them claimed together. The rest is wider than they are.
+                    widget.setMinimumWidth(1)
                 rows[placed.place].addWidget(widget)
 
     def lay_out(self) -> None:
