@@ -96,6 +96,7 @@ def workers_of(count: int, scheduler: str | None) -> Iterator[Any]:
     told = nanny.level
     try:
         with cluster, Client(cluster) as client:
+            client.register_plugin(_undisturbed(), name="napari-ies-undisturbed")
             try:
                 yield client
             finally:
@@ -122,6 +123,18 @@ def _interrupts_for_us_alone() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _undisturbed() -> Any:
+    """Make a plugin by which workers go on at a Ctrl-C, whoever started their processes."""
+    from distributed import WorkerPlugin
+
+    class Undisturbed(WorkerPlugin):  # type: ignore[misc]
+        def setup(self, worker: Any) -> None:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    return Undisturbed()
 
 
 def on_this_machine(

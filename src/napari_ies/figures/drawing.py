@@ -218,7 +218,7 @@ class _Drawing:
         masks = {LESION_LINE: self.slicing.footprint, REFERENCE_LINE: self.slicing.reference}
         for line in self.outlines:
             edges = self.slicing.outline(masks[line](panel.where), panel.where)
-            draw_outline(axes, chained(edges), line, thin)
+            draw_outline(axes, [*edges] if line.dashes is None else chained(edges), line, thin)
 
     def _draw_colour_bar(self, scale: Scale, place: Rectangle) -> None:
         from matplotlib.cm import ScalarMappable

@@ -104,7 +104,6 @@ def draw_outline(
     for colour, points in ((CASING, 2.2 * width), (line.colour, width)):
         drawn = PathPatch(path, fill=False, edgecolor=colour, linewidth=points)
         drawn.set_capstyle("projecting" if line.dashes is None else "butt")
-        drawn.set_joinstyle("miter")
         if line.dashes is not None and colour != CASING:
             drawn.set_linestyle((0, line.dashes))
         axes.add_patch(drawn).set_clip_on(clip)

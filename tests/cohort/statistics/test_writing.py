@@ -92,9 +92,15 @@ def test_a_table_that_was_changed_is_named_and_without_one_of_lesions_numbers_ar
     write_cohort(tmp_path, small_model(), 1)
     listed = sorted(tmp_path.rglob("*_desc-lesions_dseg.tsv"))[0]
     whole = listed.read_bytes()
+    listed.write_bytes(whole.replace(b"TP", b"FP"))  # a match of somebody's own
+    assert listed.read_bytes() != whole
+    assert f"{listed.name} is not the file that" in one_line(run("statistics", tmp_path))
     listed.write_bytes(whole + b"junk\n")
+    sidecar = listed.with_suffix(".json")
+    sidecar.rename(tmp_path / "sidecar")  # nothing tells that it was changed, but what it says
     told = one_line(run("statistics", tmp_path))
     assert "dseg.tsv was changed: index holds what is no lesion's number" in told
+    (tmp_path / "sidecar").rename(sidecar)
     listed.write_bytes(whole)
     for table in tmp_path.rglob("*_desc-lesions_dseg.tsv"):
         table.unlink()  # explain --labels makes none for lesions from elsewhere

@@ -77,6 +77,7 @@ def test_marks_of_each_plane():
 @both_grids
 def test_right_front_and_top_are_where_the_marks_say(hands, patient, tmp_path):
     """A bright spot in the patient's right upper front lies in that quarter of every plane."""
+    hands.viewer.window.resize(1500, 900)  # the docks leave the planes little of 1100
     shape = (24, 20, 22)
     indices = np.stack(np.indices(shape), axis=-1).reshape(-1, 3)
     inner = indices[np.all((indices >= 4) & (indices < np.array(shape) - 4), axis=1)]

@@ -178,18 +178,23 @@ def explain_targets(
     writing = WritingBeside()
     reports = _reports(model, case, targets, request, memory_gib, aggregations)
     with writing:
-        for target, way, report in reports:
-            of = (target, replace(request, aggregation=way))
-            if report.finished and report.result is not None:
-                yield from writing.taken(waiting=True)
-                saliency = _with_origin(report.result, target)
-                told: Progress[None] = report.with_result(None)
-                writing.begin(partial(_saved, of, told, saliency, case, model, folder, overwrite))
-                del saliency
-            else:
-                yield of, report.with_result(None)
-            del report  # or its map would live on while the next one is computed
-            yield from writing.taken(waiting=False)
+        try:
+            for target, way, report in reports:
+                of = (target, replace(request, aggregation=way))
+                if report.finished and report.result is not None:
+                    yield from writing.taken(waiting=True)
+                    saliency = _with_origin(report.result, target)
+                    told: Progress[None] = report.with_result(None)
+                    save = partial(_saved, of, told, saliency, case, model, folder, overwrite)
+                    writing.begin(save)
+                    del saliency, save
+                else:
+                    yield of, report.with_result(None)
+                del report  # or its map would live on while the next one is computed
+                yield from writing.taken(waiting=False)
+        except Exception:
+            yield from writing.taken(waiting=True)  # what was done before is told first
+            raise
         yield from writing.taken(waiting=True)
 
 

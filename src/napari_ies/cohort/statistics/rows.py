@@ -12,7 +12,7 @@ import pandas as pd
 from napari_ies.errors import ResultsError
 from napari_ies.results.names import sidecar_name
 from napari_ies.results.segmentation import segmentation_files
-from napari_ies.results.sidecars import SaliencyContent, read_content
+from napari_ies.results.sidecars import SaliencyContent, SegmentationContent, read_content
 from napari_ies.results.storage.tables import read_table
 from napari_ies.segmentation.lesions import COLUMNS
 
@@ -150,8 +150,12 @@ def _lesions(place: Path, subject: str, visit: str) -> dict[int, dict[str, Any]]
     path = place / segmentation_files(subject, visit)["lesions"]
     if not path.exists():
         return {}
+    sidecar, digest = path.with_name(sidecar_name(path.name)), ""
+    if sidecar.exists():
+        # A match that somebody changed would be counted as the program's.
+        digest = read_content(sidecar, SegmentationContent)[0].digest(path.name)
     try:
-        table = read_table(path)
+        table = read_table(path, digest)
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path} cannot be read as the table of lesions.") from error
     key = "index" if "index" in table else "label"
