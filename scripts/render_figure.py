@@ -25,7 +25,7 @@ def main() -> None:
     volumes = segmentation.lesions["volume_mm3"]
     label = int(volumes[volumes <= LARGE_MM3].idxmax())
     saliency = explain(model, case, segmentation.labels == label, n_samples=SAMPLES)
-    content = FigureContent(case, saliency, f"lesion {label}")
+    content = FigureContent(case, saliency, f"lesion {label}", reference=patient.lesions)
     save_figure(FIGURE, content, FigureSettings(), overwrite=True)
 
 
