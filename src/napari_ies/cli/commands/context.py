@@ -196,7 +196,7 @@ def context(
             with refusing():
                 check_place(folder)
             if several:
-                source = NetworkSource(file, device, orientation, spacing)
+                source = NetworkSource(file, device, orientation, spacing, key=network.sha256)
                 run = (terminal, network, cases, folder, settings, source, workers, scheduler)
                 ended += [(file, report) for report in run_many(*run)]
                 continue
