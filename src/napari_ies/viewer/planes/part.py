@@ -9,11 +9,11 @@ from qtpy.QtWidgets import QMainWindow
 from napari_ies.viewer.canvas.canvases import around, qt_viewer_of, shown_axes
 from napari_ies.viewer.canvas.outlines.lines import OutlineLines
 from napari_ies.viewer.canvas.own_context import keep_to_own_context
+from napari_ies.viewer.canvas.plane_overlay import PlaneOverlay
 from napari_ies.viewer.canvas.window_close import WindowClose
 from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.panel.availability import allow
 from napari_ies.viewer.panel.controls import button
-from napari_ies.viewer.planes.overlay import PlaneOverlay
 from napari_ies.viewer.planes.space import SpaceView
 from napari_ies.viewer.planes.three_planes import ThreePlanes
 from napari_ies.viewer.work.qt_clock import Soon
