@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QLineF, QObject, QPointF, QRectF, Qt
-from qtpy.QtGui import QColor, QFont, QPainter, QPainterPath, QPaintEvent, QPen
+from qtpy.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QWidget
 
 from napari_ies.geometry.planes import PLANES, Marks, marks_of
 from napari_ies.viewer.canvas.canvases import pixel_at, shown_axes
+from napari_ies.viewer.canvas.legend.writing import MARGIN, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 GAP_PIXELS = 14
 """The crosshair leaves this free around its centre, so that it hides no small lesion."""
 LINE = QColor(120, 220, 255, 170)
-LETTER = QColor(255, 255, 255)
-HALO = QColor(0, 0, 0)
-MARGIN = 6
 
 
 class PlaneOverlay(QWidget):
@@ -129,16 +127,16 @@ class PlaneOverlay(QWidget):
         inner = QRectF(self.rect()).adjusted(MARGIN, MARGIN, -MARGIN, -MARGIN)
         middle = Qt.AlignmentFlag.AlignVCenter
         centre = Qt.AlignmentFlag.AlignHCenter
-        _write(painter, inner, middle | Qt.AlignmentFlag.AlignLeft, marks.left)
-        _write(painter, inner, middle | Qt.AlignmentFlag.AlignRight, marks.right)
-        _write(painter, inner, centre | Qt.AlignmentFlag.AlignTop, marks.top)
-        _write(painter, inner, centre | Qt.AlignmentFlag.AlignBottom, marks.bottom)
+        write(painter, inner, middle | Qt.AlignmentFlag.AlignLeft, marks.left)
+        write(painter, inner, middle | Qt.AlignmentFlag.AlignRight, marks.right)
+        write(painter, inner, centre | Qt.AlignmentFlag.AlignTop, marks.top)
+        write(painter, inner, centre | Qt.AlignmentFlag.AlignBottom, marks.bottom)
         if self._named:
             corner = Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft
             font.setPixelSize(12)
             font.setBold(False)
             painter.setFont(font)
-            _write(painter, inner, corner, self.plane_name)
+            write(painter, inner, corner, self.plane_name)
 
     def _draw_lines(self, painter: QPainter, cross: QPointF) -> None:
         painter.setPen(QPen(LINE, 1))
@@ -155,25 +153,3 @@ class PlaneOverlay(QWidget):
         self.setVisible(self.marks is not None)
         self.raise_()
         self.update()
-
-
-def _write(painter: QPainter, box: QRectF, where: Qt.AlignmentFlag, text: str) -> None:
-    """Write white letters with a dark rim, legible on any image."""
-    metrics = painter.fontMetrics()
-    rect = QRectF(0, 0, metrics.horizontalAdvance(text), metrics.height())
-    if where & Qt.AlignmentFlag.AlignRight:
-        rect.moveRight(box.right())
-    elif where & Qt.AlignmentFlag.AlignHCenter:
-        rect.moveLeft(box.center().x() - rect.width() / 2)
-    else:
-        rect.moveLeft(box.left())
-    if where & Qt.AlignmentFlag.AlignBottom:
-        rect.moveBottom(box.bottom())
-    elif where & Qt.AlignmentFlag.AlignVCenter:
-        rect.moveTop(box.center().y() - rect.height() / 2)
-    else:
-        rect.moveTop(box.top())
-    path = QPainterPath()
-    path.addText(rect.left(), rect.top() + metrics.ascent(), painter.font(), text)
-    painter.strokePath(path, QPen(HALO, 3))
-    painter.fillPath(path, LETTER)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
+    from napari_ies.viewer.state.look import MapRange
     from napari_ies.viewer.state.reading import KnownRegion
 
 Key = tuple[Subject, "SaliencyRequest", str]
@@ -36,6 +37,8 @@ class Answer:
     """What the file of the network that is explained is called."""
     model_key: str
     """What tells that network from others."""
+    ranges: tuple[MapRange, ...] = ()
+    """How far the values of each map go, in the order of its sequences; empty where unknown."""
     finished: bool = True
     """Whether the map is complete."""
     other_model: bool = False
