@@ -11,11 +11,11 @@ from napari_ies.viewer.canvas.legend.caption_overlay import CaptionOverlay
 from napari_ies.viewer.canvas.legend.colour_strip import ColourStrip
 from napari_ies.viewer.canvas.outlines.lines import OutlineLines
 from napari_ies.viewer.canvas.own_context import keep_to_own_context
+from napari_ies.viewer.canvas.plane_overlay import PlaneOverlay
 from napari_ies.viewer.canvas.window_close import WindowClose
 from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.panel.availability import allow
 from napari_ies.viewer.panel.controls import button
-from napari_ies.viewer.planes.overlay import PlaneOverlay
 from napari_ies.viewer.planes.space import SpaceView
 from napari_ies.viewer.planes.three_planes import ThreePlanes
 from napari_ies.viewer.work.qt_clock import Soon

@@ -14,9 +14,9 @@ from napari_ies.viewer.canvas.extra_view import extra_view
 from napari_ies.viewer.canvas.legend.caption_overlay import CaptionOverlay
 from napari_ies.viewer.canvas.outlines.lines import OutlineLines
 from napari_ies.viewer.canvas.picking import ClickPicker
+from napari_ies.viewer.canvas.plane_overlay import PlaneOverlay
 from napari_ies.viewer.panel.controls import column
 from napari_ies.viewer.planes.mirror import LayerMirror
-from napari_ies.viewer.planes.overlay import PlaneOverlay
 from napari_ies.viewer.planes.wheel import Wheel
 from napari_ies.viewer.work.qt_clock import Soon
 

@@ -15,7 +15,7 @@ from napari_ies.viewer.planes.wheel import Wheel
 if TYPE_CHECKING:
     from napari_ies.viewer.canvas.legend.legend import Legend
     from napari_ies.viewer.canvas.outlines.outlines import Outlines
-    from napari_ies.viewer.planes.overlay import PlaneOverlay
+    from napari_ies.viewer.canvas.plane_overlay import PlaneOverlay
 
 MAIN_SHARE, SIDE_SHARE = 4, 3
 """How the width is shared between the viewer's own plane and the two beside it."""

@@ -37,14 +37,14 @@ class Answer:
     """What the file of the network that is explained is called."""
     model_key: str
     """What tells that network from others."""
-    ranges: tuple[MapRange, ...] = ()
-    """How far the values of each map go, in the order of its sequences; empty where unknown."""
     finished: bool = True
     """Whether the map is complete."""
     other_model: bool = False
     """Whether it is another network than the one that found the lesions."""
     revision: int = 0
     """Tells a kept map from one that took its place with the same settings; 0 if it is not kept."""
+    ranges: tuple[MapRange, ...] = ()
+    """How far the values of each map go, in the order of its sequences; empty where unknown."""
 
     @property
     def key(self) -> Key:

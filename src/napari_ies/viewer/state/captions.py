@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_ies.printable import counted
+from napari_ies.viewer.state.titles import capitalised, request_title
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,12 +66,14 @@ def caption_of(
     state, samples = samples_of(answer, running)
     names = " and ".join("all sequences" if name == "all" else name for name in maps)
     shown = f"{names} {'map' if len(maps) == 1 else 'maps'} on {ground}"
-    if maps == ("all",):
+    if list(maps) == ["all"]:
         shown = f"map of all sequences on {ground}"
     if not maps:
         shown = f"map hidden, {ground}"
-    parts = (answer.title, shown, f"{state}: {samples}" if state == "stopped" else samples)
-    return tuple(part for part in parts if part)
+    network = answer.model_name if answer.other_model else ""
+    done = f"{state}: {samples}" if state == "stopped" else samples
+    parts = (capitalised(answer.subject.called), request_title(answer.request), network)
+    return tuple(part for part in (*parts, shown, done) if part)
 
 
 def is_odd(maps: Sequence[str], image: str | None) -> bool:

@@ -90,12 +90,21 @@ class CaptionOverlay(QWidget):
 
 
 def wrapped(parts: Sequence[str], metrics: QFontMetrics, width: int) -> list[str]:
-    """Join parts to lines that are no wider than there is room; a wider part is shortened."""
+    """Join parts to lines no wider than there is room; a wider part is broken between its words.
+
+    A word that is wider is shortened.
+    """
     lines: list[str] = []
     for part in parts:
         joined = f"{lines[-1]} · {part}" if lines else part
-        if lines and metrics.horizontalAdvance(joined) <= width:
-            lines[-1] = joined
-        else:
-            lines.append(metrics.elidedText(part, Qt.TextElideMode.ElideMiddle, width))
+        if metrics.horizontalAdvance(joined) <= width:
+            lines[-1:] = [joined]
+            continue
+        started = len(lines)
+        for word in part.split(" "):
+            joined = " ".join([*lines[started:][-1:], word])
+            if len(lines) > started and metrics.horizontalAdvance(joined) <= width:
+                lines[-1] = joined
+            else:
+                lines.append(metrics.elidedText(word, Qt.TextElideMode.ElideMiddle, width))
     return lines
