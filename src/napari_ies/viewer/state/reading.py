@@ -84,6 +84,9 @@ class Reading:
     """What a person wrote about a lesion or a region; changed by `State.set_note` alone."""
     reference: Path | NDArray[np.bool_] | None = None
     """The reference mask that the lesions were matched with: its file, or the mask, or None."""
+    layers: Mapping[str, str] = field(default_factory=dict)
+    """The key of the viewer's layer that was segmented as each sequence; empty for those that
+    show the case's files."""
     session: Path | None = None
     """The folder of the saved session that it was reopened from, or None."""
 
