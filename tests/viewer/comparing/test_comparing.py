@@ -12,7 +12,8 @@ from qtpy.QtWidgets import QAbstractButton
 
 from napari_ies.saliency.reading_off.comparison import compare
 from napari_ies.viewer.canvas.canvases import pixel_at
-from napari_ies.viewer.canvas.caption import Caption
+from napari_ies.viewer.canvas.legend.caption_overlay import CaptionOverlay
+from napari_ies.viewer.canvas.legend.colour_strip import ColourStrip
 from napari_ies.viewer.canvas.plane_overlay import PlaneOverlay
 from napari_ies.viewer.comparing.side_by_side import is_faint
 
@@ -48,11 +49,11 @@ def second(hands):
 
 def captions(hands):
     """What is written on the viewer's own canvas and on the one beside it."""
-    main = hands.viewer.window._qt_viewer.canvas.native
-    return [
-        caption.text() if caption.isVisible() else ""
-        for caption in (main.findChild(Caption), second(hands).caption)
-    ]
+    hands.settle()
+    views = (hands.viewer.window._qt_viewer, second(hands).canvas)
+    overlays = [view.canvas.native.findChild(CaptionOverlay) for view in views]
+    assert all(one.isVisible() for one in overlays)
+    return [" ".join(one.lines).replace(" · ", " ") for one in overlays]
 
 
 def choose(hands, name, index):
@@ -141,11 +142,15 @@ def two_maps_of_a_lesion_in_numbers_and_side_by_side(comparing):
     marks = panel.features["planes"].overlay.marks
     assert there.canvas.canvas.native.findChild(PlaneOverlay).marks == marks is not None
     both = captions(comparing)
-    assert both[0].startswith("A: Lesion 2 · SmoothGrad max · FLAIR")
-    assert both[1].startswith("B: Lesion 2 · SmoothGrad mean · FLAIR")
+    assert both[0].startswith("A: Lesion 2 SmoothGrad max FLAIR map on FLAIR")
+    assert both[1].startswith("B: Lesion 2 SmoothGrad mean FLAIR map on FLAIR")
     # The mean is so much weaker than the maximum that one limit for both hides it: it says so.
     assert is_faint(before.limit, limit, 10)
-    assert "B hardly shows" in both[1]
+    assert "hardly shows: its own limit is" in both[1]
+    # Below each canvas stands what its colours mean.
+    for view in (viewer.window._qt_viewer, there.canvas):
+        (bar,) = view.findChild(ColourStrip).bars
+        assert (bar.title, bar.low, bar.high) == ("FLAIR map", -limit, limit)
     assert "B hardly shows" in comparing.control("comparison_note").text()
     assert "hardly" not in both[0]
 
@@ -169,7 +174,7 @@ def two_maps_of_a_lesion_in_numbers_and_side_by_side(comparing):
     assert [layer.visible for layer in overlays] == [True, False]
     comparing.layer("sub-01_FLAIR").contrast_limits = (10, 90)
     assert [10, 90] in [list(layer.contrast_limits) for layer in model.layers[:2]]
-    assert captions(comparing)[1].startswith("B: Lesion 2 · SmoothGrad mean · T1")
+    assert captions(comparing)[1].startswith("B: Lesion 2 SmoothGrad mean T1 map on")
     comparing.press("same_limits")
     assert {tuple(layer.contrast_limits) for layer in overlays} == {(-before.limit, before.limit)}
     assert "hardly" not in "".join(captions(comparing))
@@ -319,8 +324,9 @@ def maps_that_are_not_finished_are_compared_too(comparing):
     # The map that is computed is A: what is on screen is what is named.
     running = "Lesion 2 · SmoothGrad mean, 9999 samples"
     assert comparing.control("compare_a").currentText() == f"{running} (not finished)"
-    assert captions(comparing)[0].startswith(f"A: {running} · ")
-    assert "of 9999 samples · FLAIR" in captions(comparing)[0]
+    assert captions(comparing)[0].startswith("A: Lesion 2 SmoothGrad mean FLAIR map on FLAIR ")
+    assert captions(comparing)[0].endswith(" of 9999 samples")
+    assert "stopped" not in captions(comparing)[0]
     assert "still being computed" in comparing.control("comparison_note").text()
     before = panel.state.shown.saliency.n_used
     comparing.wait(lambda: panel.state.shown.saliency.n_used > before)
@@ -328,7 +334,7 @@ def maps_that_are_not_finished_are_compared_too(comparing):
     comparing.qtbot.mouseClick(cancel, Qt.MouseButton.LeftButton)
     comparing.finish()
     stopped = panel.state.shown
-    said = f"stopped at {stopped.saliency.n_used} of 9999 samples"
+    said = f"stopped: {stopped.saliency.n_used} of 9999 samples"
     assert said in captions(comparing)[0]
     other = panel.features["comparing"].maps[comparing.control("compare_b").currentIndex()]
     assert other.subject == 2
@@ -338,7 +344,7 @@ def maps_that_are_not_finished_are_compared_too(comparing):
     comparing.control("samples").setValue(3)
     panel.explaining.explain(2)
     comparing.finish()
-    titles = [comparing.control("compare_b").itemText(i) for i in range(4)]
+    titles = [comparing.control("compare_b").itemText(i) for i in range(5)]
     choose(comparing, "compare_b", titles.index(f"{running} (not finished)"))
     assert said in captions(comparing)[1]
     frame = panel.state.reading.frame

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_ies.printable import counted
 from napari_ies.viewer.comparing.compare_view import CompareView
-from napari_ies.viewer.comparing.side_by_side import Pair, SideBySide
+from napari_ies.viewer.comparing.side_by_side import Difference, Pair, SideBySide
 from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.state.answers import distinct_titles
 from napari_ies.viewer.work.job import Job
@@ -42,7 +42,7 @@ class Comparing(Feature):
         self._a: Answer | None = None
         self._b: Answer | None = None
         self._unfinished: dict[Key, Answer] = {}
-        self._comparison: Comparison | None = None
+        self._compared: Compared | None = None
         self._busy = False
         self.view = CompareView()
         self.side_by_side = SideBySide(self.viewer, self.scene, self.view.say_limits)
@@ -63,13 +63,14 @@ class Comparing(Feature):
 
     def attach(self) -> None:
         """Follow how the map on screen looks."""
-        changed = self.scene.overlays.changed
-        changed.disconnect(self._follow)
-        changed.connect(self._follow)
+        for watched in (self.scene.overlays, self.scene.anatomy):
+            watched.changed.disconnect(self._follow)
+            watched.changed.connect(self._follow)
 
     def release(self) -> None:
         """Close the second view and leave the viewer as it was."""
-        self.scene.overlays.changed.disconnect(self._follow)
+        for watched in (self.scene.overlays, self.scene.anatomy):
+            watched.changed.disconnect(self._follow)
         self._go_back()
 
     @property
@@ -134,9 +135,9 @@ class Comparing(Feature):
                 self.side_by_side.open(self.view, self._go_back)
                 self._show_second()
 
-    def _on_comparison(self, a: Answer, b: Answer, comparison: Comparison) -> None:
+    def _on_compared(self, a: Answer, b: Answer, compared: Compared) -> None:
         if a is self._a and b is self._b:
-            self._comparison = comparison
+            self._compared, comparison = compared, compared.comparison
             scales = a.request.aggregation != b.request.aggregation
             self.view.set_comparison(comparison, OTHER_SCALE if scales else "")
             self.tell.say(f"Compared {a.title} with {b.title}.")
@@ -161,7 +162,7 @@ class Comparing(Feature):
         return next(reversed(about or others), None)
 
     def _set_pair(self, a: Answer | None, b: Answer | None) -> None:
-        self._a, self._b, self._comparison = a, b, None
+        self._a, self._b, self._compared = a, b, None
         self._offer()
         if b is None:
             self._go_back()
@@ -186,47 +187,30 @@ class Comparing(Feature):
 
     def _compare(self) -> None:
         a, b = self._a, self._b
-        if a is None or b is None or not self.view.isVisible() or self._comparison is not None:
+        if a is None or b is None or not self.view.isVisible() or self._compared is not None:
             return
         if self._is_running(a):
             self.view.set_comparison(None, STILL_RUNNING)
             return
         self.view.set_comparison(None, "Comparing…")
         work = partial(compare_maps, a.saliency, b.saliency)
-        done = partial(self._on_comparison, a, b)
+        done = partial(self._on_compared, a, b)
         self.work.run(Job("compare", "Comparing", work, done, key=(id(a), id(b))))
 
     def _show_second(self) -> None:
         """Show B, or A − B, beside A."""
         a, b, reading = self._a, self._b, self.state.reading
         same_unit = a is not None and b is not None and a.saliency.unit == b.saliency.unit
-        difference = None if self._comparison is None else self._comparison.difference
+        difference = None if self._compared is None else self._compared.difference
         self.view.allow_beside(
             difference="" if difference is not None else "There is no difference of these two.",
             same_limits="" if same_unit else SAME_UNIT_ONLY,
         )
         if a is None or b is None or reading is None:
             return
-        same_limits = self.view.same_limits
-        titles = [self._title(one) for one in (a, b)]
-        pair = Pair(
-            a,
-            b,
-            (titles[0], titles[1]),
-            self._comparison if self.view.shows_difference else None,
-            same_limits.isEnabled() and same_limits.isChecked(),
-        )
+        same_limits = self.view.same_limits.isEnabled() and self.view.same_limits.isChecked()
+        pair = Pair(a, b, difference if self.view.shows_difference else None, same_limits)
         self.side_by_side.show(pair, reading)
-
-    def _title(self, answer: Answer) -> str:
-        """Return how a map is called on its canvas: with its settings, and how far it has come."""
-        maps = self.maps
-        called = dict(zip((one.key for one in maps), distinct_titles(maps), strict=True))
-        title = called.get(answer.key, answer.title)
-        if answer.finished:
-            return title
-        so_far = f"{answer.saliency.n_used} of {counted(answer.request.n_samples, 'sample')}"
-        return f"{title} · {'' if self._is_running(answer) else 'stopped at '}{so_far}"
 
     def _follow(self) -> None:
         self.side_by_side.follow()
@@ -237,8 +221,20 @@ class Comparing(Feature):
         self.side_by_side.close()
 
 
-def compare_maps(a: Saliency, b: Saliency) -> Iterator[Progress[Comparison]]:
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """What two maps have in common, and their difference, if there is such a thing."""
+
+    comparison: Comparison
+    difference: Difference | None
+
+
+def compare_maps(a: Saliency, b: Saliency) -> Iterator[Progress[Compared]]:
     """Compare two maps; a task for the worker thread."""
     from napari_ies.saliency.reading_off.comparison import compare
 
-    return once("Comparing", lambda: compare(a, b))
+    def work() -> Compared:
+        comparison = compare(a, b)
+        return Compared(comparison, Difference.of(a, comparison))
+
+    return once("Comparing", work)

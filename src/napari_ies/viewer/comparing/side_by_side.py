@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtWidgets import QMainWindow, QWidget
 
-from napari_ies.colour_maps import colour_limit, opacity
-from napari_ies.saliency.request import ALL_SEQUENCES
+from napari_ies.colour_maps import opacity
 from napari_ies.viewer.canvas.canvases import around, qt_viewer_of
-from napari_ies.viewer.canvas.caption import Caption
 from napari_ies.viewer.canvas.layers.second_view import SecondView
 from napari_ies.viewer.canvas.window_close import WindowClose
+from napari_ies.viewer.state.captions import caption_of, is_odd
+from napari_ies.viewer.state.look import MapRange, ranges_of
+from napari_ies.viewer.state.titles import capitalised
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from napari_ies.saliency.reading_off.comparison import Comparison
     from napari_ies.saliency.saliency import Saliency
@@ -31,23 +32,38 @@ FAINT_REST = "Without Same limits each map shows in full."
 
 
 @dataclass(frozen=True, eq=False)
+class Difference:
+    """A − B as maps that are shown like others, and how far their values go."""
+
+    saliency: Saliency
+    ranges: tuple[MapRange, ...]
+
+    @classmethod
+    def of(cls, a: Saliency, comparison: Comparison) -> Difference | None:
+        """Return the difference of two maps, or None where there is no such thing."""
+        if comparison.difference is None:
+            return None
+        saliency = replace(
+            a,
+            sequences=comparison.sequences,
+            box=comparison.box,
+            cropped=comparison.difference,
+            cropped_standard_error=None,
+            footprint=a.box.lay(a.footprint, comparison.box),
+        )
+        return cls(saliency, ranges_of(saliency))
+
+
+@dataclass(frozen=True, eq=False)
 class Pair:
-    """Two maps, how each is called, and what is shown of them."""
+    """Two maps, and what is shown of them."""
 
     a: Answer
     b: Answer
-    titles: tuple[str, str]
-    """Of A and B; they differ."""
-    difference: Comparison | None = None
-    """What A − B is taken from, if that is shown beside A and not B."""
+    difference: Difference | None = None
+    """A − B, if that is shown beside A and not B."""
     same_limits: bool = True
     """Whether the colours of both are to end at one limit."""
-
-    @property
-    def title_beside(self) -> str:
-        """What is shown beside A."""
-        title, other = self.titles
-        return f"B: {other}" if self.difference is None else f"A − B: {title} − {other}"
 
 
 class SideBySide:
@@ -65,10 +81,8 @@ class SideBySide:
         self._viewer, self._scene, self._on_faint = viewer, scene, on_faint
         self.second: SecondView | None = None
         """The second view, or None while there is none."""
-        self._caption: Caption | None = None
         self._window: WindowClose | None = None
         self._pair: Pair | None = None
-        self._beside: Saliency | None = None
         self._busy = False
 
     def open(self, panel: QWidget, gone: Callable[[], object]) -> None:
@@ -87,17 +101,19 @@ class SideBySide:
             return
         self._window = WindowClose(window, gone)
         self.second = SecondView(self._viewer, main, self._scene.images_shown())
-        self._caption = Caption(main.canvas.native)
+        self._scene.legend.set_prefix("A")
 
     def close(self) -> None:
         """Close the second view; everything else is as it was before."""
-        for part in (self._window, self._caption, self.second):
+        for part in (self._window, self.second):
             if part is not None:
                 part.release()
         if self.second is not None:
             self._scene.overlays.set_common_limit(None)
+            self._scene.legend.set_prefix("")
+            self._scene.legend.set_warning("")
             self._on_faint("")
-        self._window = self._caption = self.second = self._pair = self._beside = None
+        self._window = self.second = self._pair = None
 
     def show(self, pair: Pair, reading: Reading) -> None:
         """Show two maps, of which A is on screen."""
@@ -109,41 +125,58 @@ class SideBySide:
         second.set_offset(self._offset(a, b, reading))
         second.outlines.select(*reading.displayed(b.subject), frame)
         if pair.difference is None:
-            self._beside = b.saliency
-            second.overlays.show(b.saliency, frame, pair.title_beside, b.limit)
+            second.overlays.show(b.saliency, frame, f"B: {b.title}", b.limit, ranges=b.ranges)
         else:
-            self._beside = difference_map(a.saliency, pair.difference)
-            limit = max(a.limit, b.limit)
-            second.overlays.show(self._beside, frame, pair.title_beside, limit, signed=True)
+            title, limit = f"A − B: {a.title} − {b.title}", max(a.limit, b.limit)
+            shown = pair.difference
+            second.overlays.show(
+                shown.saliency, frame, title, limit, ranges=shown.ranges, signed=True
+            )
         self.follow()
 
     def follow(self) -> None:
         """Give the second view the look of the first: colours, limits, sequences on show."""
-        pair, second, beside = self._pair, self.second, self._beside
-        if self._busy or pair is None or second is None or beside is None:
+        pair, second = self._pair, self.second
+        if self._busy or pair is None or second is None:
             return
         self._busy = True
         try:
             here, there = self._scene.overlays, second.overlays
             there.set_look(here.look)
-            limit = here.limit or 1.0
-            if here.look.limits != "fixed":
-                limit = max(limit, pair.b.limit)
-            for overlays in (here, there):
-                overlays.set_common_limit(limit if pair.same_limits else None)
             there.set_visible_sequences(here.visible_sequences())
-            common = limit if pair.same_limits else None
-            on_a = (pair.a.saliency, here.visible_sequences(), f"A: {pair.titles[0]}")
-            on_b = (beside, there.visible_sequences(), pair.title_beside)
-            threshold = here.look.threshold
-            words_a, words_b = (_words(*one, common, threshold) for one in (on_a, on_b))
-            if self._caption is not None:
-                self._caption.setText("\n".join(filter(None, words_a)))
-            second.caption.setText("\n".join(filter(None, words_b)))
-            faint = [said for _, said in (words_a, words_b) if said]
-            self._on_faint(" ".join([*faint, FAINT_REST]) if faint else "")
+            if not here.visible_sequences():
+                there.set_on_show(False)
+            common = max(here.limit or 0.0, there.limit or 0.0) if pair.same_limits else None
+            for overlays in (here, there):
+                overlays.set_common_limit(common or None)
+            self._say(pair, second, common or None)
         finally:
             self._busy = False
+
+    def _say(self, pair: Pair, second: SecondView, common: float | None) -> None:
+        """Say on both canvases what they show, and which map can hardly be seen there."""
+        here, there = self._scene.overlays, second.overlays
+        anatomy, image = self._scene.anatomy, second.image_shown
+        ground = None if image is None else anatomy.name_of(image)
+        maps, saliency = there.visible_sequences(), pair.b.saliency
+        parts, ranges, name = caption_of(pair.b, maps, ground), pair.b.ranges, "B"
+        if pair.difference is not None:
+            saliency, ranges, name = pair.difference.saliency, pair.difference.ranges, "A − B"
+            parts = (capitalised(pair.a.subject.called), *parts[-2:-1])
+        second.legend.set_prefix(name)
+        second.legend.set_caption(parts, odd=is_odd(maps, ground))
+        threshold = here.look.threshold
+        said = []
+        for which, one, own, shown, legend in (
+            ("A", pair.a.saliency, pair.a.ranges, here, self._scene.legend),
+            (name, saliency, ranges, there, second.legend),
+        ):
+            visible = shown.visible_sequences()
+            warning = _why_faint(one, own, visible, common, threshold)
+            legend.set_warning(warning)
+            if warning:
+                said.append(f"{which} {warning}.")
+        self._on_faint(" ".join([*said, FAINT_REST]) if said else "")
 
     def _offset(self, a: Answer, b: Answer, reading: Reading) -> Point:
         """Return how far from A's place B lies, in the viewer's world."""
@@ -157,21 +190,19 @@ class SideBySide:
         return self._scene.in_world((there - here).tolist())
 
 
-def _words(
-    saliency: Saliency, visible: set[str], title: str, common: float | None, threshold: int
-) -> tuple[str, str]:
-    """Return what a canvas shows, and whether the common limit lets it hardly be seen."""
-    shown = [name for name in saliency.sequences if name in visible]
-    words = " · ".join([title, *(name for name in shown if name != ALL_SEQUENCES)])
-    if common is None or not shown:
-        return words, ""
-    reach = max(colour_limit(saliency, saliency.sequences.index(name)) for name in shown)
-    if not is_faint(reach, common, threshold):
-        return words, ""
-    which = title.partition(":")[0]
-    return words, (
-        f"{which} hardly shows: its own limit is ±{reach:.3g}, the common one ±{common:.3g}."
-    )
+def _why_faint(
+    saliency: Saliency,
+    ranges: Sequence[MapRange],
+    visible: Sequence[str],
+    common: float | None,
+    threshold: int,
+) -> str:
+    """Say that the common limit lets a map hardly be seen; empty where it does not."""
+    of = zip(saliency.sequences, ranges, strict=False)  # none where nobody measured them
+    reach = max((one.limit for name, one in of if name in visible), default=0.0)
+    if common is None or not reach or not is_faint(reach, common, threshold):
+        return ""
+    return f"hardly shows: its own limit is ±{reach:.3g}, the common one ±{common:.3g}"
 
 
 def is_faint(reach: float, limit: float, threshold: int) -> bool:
@@ -187,18 +218,3 @@ def is_faint(reach: float, limit: float, threshold: int) -> bool:
         Magnitude up to which they are clear, in percent of the limit.
     """
     return bool(opacity(np.array(reach / limit), threshold / 100) < FAINT)
-
-
-def difference_map(a: Saliency, comparison: Comparison) -> Saliency:
-    """Return the difference A − B, which there must be, as maps that can be shown like others."""
-    difference = comparison.difference
-    assert difference is not None  # noqa: S101 - A − B cannot be chosen otherwise
-    footprint = a.box.lay(a.footprint, comparison.box)
-    return replace(
-        a,
-        sequences=comparison.sequences,
-        box=comparison.box,
-        cropped=difference,
-        cropped_standard_error=None,
-        footprint=footprint,
-    )

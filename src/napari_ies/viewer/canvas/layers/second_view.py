@@ -12,10 +12,12 @@ from napari.layers import Layer
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QWidget
 
-from napari_ies.viewer.canvas.caption import Caption
 from napari_ies.viewer.canvas.extra_view import extra_view
 from napari_ies.viewer.canvas.layers.overlays import SaliencyOverlays
 from napari_ies.viewer.canvas.layers.stack import LayerStack
+from napari_ies.viewer.canvas.legend.caption_overlay import CaptionOverlay
+from napari_ies.viewer.canvas.legend.colour_strip import ColourStrip
+from napari_ies.viewer.canvas.legend.legend import Legend
 from napari_ies.viewer.canvas.outlines.lines import OutlineLines
 from napari_ies.viewer.canvas.outlines.outlines import Outlines
 from napari_ies.viewer.canvas.plane_overlay import PlaneOverlay
@@ -23,14 +25,14 @@ from napari_ies.viewer.panel.controls import column
 from napari_ies.viewer.volumes.units import share_world_units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from napari_ies.viewer.volumes.frame import Point
 
 LINKED = ("contrast_limits", "colormap", "gamma", "opacity", "visible")
-"""What an image has in common in both views."""
+"""What an image has in common in both views, unless other things are named."""
 
 
 class SecondView(QWidget):
@@ -43,8 +45,9 @@ class SecondView(QWidget):
     main
         napari's own view in its window: the two canvases stand side by side, of one size.
     images
-        Its image layers that are shown here, too; they share their data, and are visible here when
-        they are there.
+        Its image layers that are shown here, too; they share their data.
+    linked
+        What an image has in common in both views.
 
     Attributes
     ----------
@@ -52,11 +55,13 @@ class SecondView(QWidget):
         The saliency shown here.
     outlines
         What is outlined here: a lesion or a region.
-    caption
-        What is written on the canvas.
+    legend
+        What is said of it, on the canvas and below.
     """
 
-    def __init__(self, viewer: Any, main: Any, images: Iterable[Any]) -> None:
+    def __init__(
+        self, viewer: Any, main: Any, images: Iterable[Any], linked: Sequence[str] = LINKED
+    ) -> None:
         super().__init__()
         self.setObjectName("second_view")
         self._viewer, self._offset = viewer, np.zeros(3)
@@ -65,13 +70,19 @@ class SecondView(QWidget):
         self.model.canvas.overlays.scale_bar.visible = True
         self.canvas = extra_view(self.model)
         native = self.canvas.canvas.native
-        self._marks, self.caption = PlaneOverlay(self.model, native), Caption(native)
+        self.legend = Legend()
+        self._drawn = (
+            PlaneOverlay(self.model, native),
+            CaptionOverlay(native, self.legend),
+            ColourStrip(self.canvas, self.legend),
+        )
         self._below = QWidget()
         column(self, (self.canvas, 1), self._below, spacing=0)
         self._stack = LayerStack(self.model)
-        self.overlays = SaliencyOverlays(self._stack)
+        self.overlays = SaliencyOverlays(self._stack, self.legend)
         self.outlines = Outlines()
         self._lines = OutlineLines(self.model, self.canvas.canvas, self.outlines)
+        self._linked = tuple(linked)
         self._links: list[list[Any]] = []
         self._pairs: list[tuple[Any, Any]] = []
         for image in images:
@@ -86,6 +97,11 @@ class SecondView(QWidget):
         for event, follow in self._pairs:
             event.connect(follow)
         self._on_viewer()
+
+    @property
+    def image_shown(self) -> Any | None:
+        """The viewer's image whose copy lies on top here, or None."""
+        return next((image for image, copy in reversed(self._links) if copy.visible), None)
 
     def set_offset(self, offset: Point) -> None:
         """Look at another place than the viewer does.
@@ -111,12 +127,12 @@ class SecondView(QWidget):
             event.disconnect(follow)
         self._pairs = []
         for pair in self._links:
-            unlink_layers(pair, LINKED)
+            unlink_layers(pair, self._linked)
         self._links = []
         self.overlays.release()
         self._lines.release()
-        self._marks.release()
-        self.caption.release()
+        for part in self._drawn:
+            part.release()
         self.model.layers.clear()
         self._main.dims.removeEventFilter(self)
         with self._same_sight():
@@ -188,4 +204,4 @@ class SecondView(QWidget):
         copy = Layer.create(data, {**state, "metadata": {}}, kind)
         self.model.add_layer(copy)
         self._links.append([image, copy])
-        link_layers([image, copy], LINKED)
+        link_layers([image, copy], self._linked)
