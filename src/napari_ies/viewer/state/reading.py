@@ -202,15 +202,15 @@ class Reading:
         dice, sensitivity, precision = (
             "undefined" if math.isnan(value) else f"{value:.2f}" for value in values
         )
-        return (
-            f"{found} Dice {dice}; lesion-wise sensitivity {sensitivity}, precision {precision}."
-        )
+        return f"{found} Dice {dice}; lesion-wise sensitivity {sensitivity}, precision {precision}."
 
     @property
     def summary(self) -> str:
         """What was found, and how much there is to know about it."""
+        from napari_ies.segmentation.lesions import found_words
+
         segmentation = self.segmentation
-        found = self.found
+        found = f"{found_words(segmentation.lesions)}; computed on {segmentation.device}."
         if not len(segmentation.lesions):
             found = (
                 f"No lesion above the probability {segmentation.threshold:g}; a lower threshold "
