@@ -1,6 +1,7 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 from cases import OBLIQUE, random_case
 from scipy import ndimage

@@ -6,7 +6,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from conftest import small_model
 from qtpy.QtCore import Qt
 from without_a_window import Twin
 
@@ -18,6 +17,8 @@ from napari_ies.viewer.feature import Services
 from napari_ies.viewer.lesions.lesion_list import LesionList
 from napari_ies.viewer.state.reading import Reading, scores_of
 from napari_ies.viewer.work import tasks
+
+from ..conftest import small_model
 
 
 @pytest.fixture
@@ -97,10 +98,6 @@ def test_verdicts_go_to_the_session_and_to_the_table_on_disk(twin, listed, own_s
     session = load_session(twin.session.folder)
     assert session.verdicts == {1: "agree", 2: "reject"}
     assert "2 verdicts" in session.text
-    again = Twin(own_sessions)
-    again.reopening.open(twin.session.folder)
-    again.work.wait()
-    assert again.state.reading.verdicts == {1: "agree", 2: "reject"}
     # The same key takes it back, here and in the session.
     listed.actions["reject"]()
     twin.work.wait()
@@ -111,6 +108,11 @@ def test_verdicts_go_to_the_session_and_to_the_table_on_disk(twin, listed, own_s
     table = read_table(path)
     assert table["verdict"].tolist() == ["agree", "unsure"]
     assert table["note"].fillna("").tolist() == ["", "a vessel"]
+    twin.work.wait()
+    again = Twin(own_sessions)
+    again.reopening.open(twin.session.folder)
+    again.work.wait()
+    assert again.state.reading.verdicts == {1: "agree", 2: "unsure"}
     assert '"Levels"' in path.with_suffix(".json").read_text().split('"verdict"')[1]
 
 

@@ -36,7 +36,7 @@ from napari_ies.results.session.values import (
     own_name,
 )
 from napari_ies.saliency.request import SaliencyRequest
-from napari_ies.segmentation.verdicts import Verdict
+from napari_ies.segmentation.verdicts import Verdict  # noqa: TC001 - pydantic asks for it
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

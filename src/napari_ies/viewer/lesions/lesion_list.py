@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
 from napari_ies.segmentation.subject import Region
+from napari_ies.segmentation.verdicts import Verdict
 from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.lesions.chosen_lesion import NONE_CHOSEN
 from napari_ies.viewer.lesions.explain_all import ExplainAll
-from napari_ies.viewer.lesions.lesion_columns import SYMBOLS
 from napari_ies.viewer.lesions.lesion_table import LesionTable
 from napari_ies.viewer.state.answers import (
     distinct_titles,
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.segmentation.subject import Subject
     from napari_ies.viewer.feature import Services
-    from napari_ies.segmentation.verdicts import Verdict
     from napari_ies.viewer.state.answers import Answer, Key
     from napari_ies.viewer.state.reading import Reading
 
@@ -58,7 +57,7 @@ class LesionList(Feature):
             "next": lambda: self.table.step(1),
             "previous": lambda: self.table.step(-1),
             "note": self.table.view.edit_note,
-            **{verdict: partial(self.judge, verdict) for verdict in SYMBOLS},
+            **{verdict: partial(self.judge, verdict) for verdict in get_args(Verdict)},
             "explain_all": self.table.filter.explain_all.click,
         }
 

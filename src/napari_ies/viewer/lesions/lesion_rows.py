@@ -137,7 +137,7 @@ class LesionRows(QAbstractTableModel):
             row.peaks = {kind: peaks for kind, peaks in row.peaks.items() if kind in but}
             self._show_peaks(row)
 
-    def set_kinds(self, kinds: Mapping[Hashable, str]) -> None:
+    def set_kinds(self, kinds: Mapping[Any, str]) -> None:
         """Take the kinds of maps that there are; the first one is shown until one is chosen."""
         self.kinds = dict(kinds)
         if self.kind in self.kinds:

@@ -98,7 +98,7 @@ class LesionTable(QWidget):
         """Say what was explained of a lesion or region."""
         self._rows.set_value(subject, EXPLAINED, text, tooltip)
 
-    def set_kinds(self, kinds: Mapping[Hashable, str]) -> None:
+    def set_kinds(self, kinds: Mapping[Any, str]) -> None:
         """Take the titles of the kinds of maps that there are; values are compared within one."""
         self._rows.set_kinds(kinds)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QPointF, Qt
 from qtpy.QtGui import QColor, QPainter, QPen, QPixmap
@@ -50,7 +50,7 @@ class MatchLegend(QWidget):
         line.setContentsMargins(0, 0, 0, 0)
         self.hide()
 
-    def set_counts(self, counts: Mapping[str, int] | None) -> None:
+    def set_counts(self, counts: Mapping[Any, int] | None) -> None:
         """Say how many lesions there are of each kind; hide where there is no reference."""
         for match, words in self._words.items():
             words.setText(f"{(counts or {}).get(match, 0)} {WORDS[match]}")

@@ -150,7 +150,7 @@ class Recording:
         return False
 
     def lacks(self, now: Snapshot) -> bool:
-        """Whether a snapshot holds a map, a note, a verdict or a region that is not in the session."""
+        """Whether a snapshot holds a map, a note, a verdict or a region that is not saved."""
         if self.writer is None:
             return now.holds_work
         known = {key: revision for key, revision in self.known if key is not None}

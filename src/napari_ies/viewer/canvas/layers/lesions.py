@@ -57,8 +57,9 @@ class LesionLayers:
         """Show the lesions and, hidden, the probability, in place of those before."""
         self._stack.remove(self._probability, self._lesions)
         self._frame, self._shown_for_space = frame, False
-        matched = segmentation.lesions.get("match")
-        self.matches = {} if matched is None else {int(k): str(m) for k, m in matched.items()}
+        table, self.matches = segmentation.lesions, {}
+        if "match" in table:
+            self.matches = dict(zip(map(int, table.index), map(str, table["match"]), strict=True))
         labels = frame.reorientation.apply(segmentation.labels)
         placed = {"known": {"affine": case.affine}, **frame.placement()}
         self._probability = self._stack.make(

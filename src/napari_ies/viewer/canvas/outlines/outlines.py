@@ -26,6 +26,9 @@ Lines = tuple["NDArray[np.float32]", "NDArray[np.float32]"]
 NO_LINES: Lines = (np.zeros((0, 2, 2), np.float32), np.zeros((0, 4), np.float32))
 
 
+NO_MATCHES: Mapping[int, str] = {}
+
+
 class Outlines:
     """The borders of the lesions along voxel edges, and of the selected lesion or region."""
 
@@ -55,7 +58,7 @@ class Outlines:
         self.set_shown(not self.shown)
 
     def set_lesions(
-        self, labels: NDArray[np.int32], frame: Frame, matches: Mapping[int, str] | None = None
+        self, labels: NDArray[np.int32], frame: Frame, matches: Mapping[int, str] = NO_MATCHES
     ) -> None:
         """Outline these lesions and none that was selected before.
 
@@ -73,7 +76,8 @@ class Outlines:
         self._frame, self._selected = frame, None
         self._of = {
             outline: tuple(label for label, match in matches.items() if match == kind)
-            for kind, outline in (OUTLINES.items() if matches else ())
+            for kind, outline in OUTLINES.items()
+            if matches
         }
         self._labels = _Placed(labels[box], box.start)
         self.changed.emit()
