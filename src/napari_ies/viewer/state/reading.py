@@ -95,6 +95,9 @@ class Reading:
     scores: Mapping[str, float] | None = None
     """How well it agrees with the reference, see
     :func:`~napari_ies.cohort.metrics.match_metrics`; None without a reference at hand."""
+    layers: Mapping[str, str] = field(default_factory=dict)
+    """The key of the viewer's layer that was segmented as each sequence; empty for those that
+    show the case's files."""
     session: Path | None = None
     """The folder of the saved session that it was reopened from, or None."""
 
