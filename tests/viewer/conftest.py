@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import hashlib
 import os
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +112,41 @@ def napari_repeats_less() -> Iterator[None]:
         patched.setattr(NapariSettings, "_maybe_save", lambda _: None)
         patched.setattr(QtWelcomeWidget, "refresh", lambda *_: None, raising=False)
         patched.setattr(EventEmitter, "_check_signature", staticmethod(takes_an_event))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def vispy_repeats_less() -> Iterator[None]:
+    """What every canvas works out anew, the same each time: its letters and its shaders' text."""
+    from vispy.gloo.program import Program
+    from vispy.visuals.shaders.function import Function
+    from vispy.visuals.text.text import SDFRendererCPU
+
+    draw, drawn = SDFRendererCPU.render_to_texture, {}
+    read, variables = Program._parse_variables_from_code, {}
+
+    def draw_once(self: Any, data: Any, texture: Any, offset: Any, size: Any) -> None:
+        (x, y), (width, height) = offset, size
+        key = data.tobytes(), data.shape, width, height
+        if key not in drawn:
+            drawn[key] = np.zeros((height, width, 3), np.uint8)
+            draw(self, data, drawn[key], (0, 0), size)
+        texture[y : y + height, x : x + width, :] = drawn[key]
+
+    def read_once(self: Any, update_variables: bool = True) -> None:
+        key = tuple(shader.code for shader in self._shaders)
+        if key not in variables:
+            read(self, update_variables=False)
+            variables[key] = self._code_variables
+        self._code_variables = dict(variables[key])
+        if update_variables:
+            self._process_pending_variables()
+
+    clean = functools.cache(partial(Function._clean_code, None))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(SDFRendererCPU, "render_to_texture", draw_once)
+        patched.setattr(Program, "_parse_variables_from_code", read_once)
+        patched.setattr(Function, "_clean_code", lambda _, code: clean(code))
         yield
 
 

@@ -120,18 +120,17 @@ class SideBySide:
         second, frame = self.second, reading.frame
         if second is None:
             return
-        a, b = pair.a, pair.b
+        a, b, before = pair.a, pair.b, self._pair
         self._pair = pair
+        if before is None or (before.b, before.difference) != (b, pair.difference):
+            second.outlines.select(*reading.displayed(b.subject), frame)
+            if pair.difference is None:
+                second.overlays.show(b.saliency, frame, f"B: {b.title}", b.limit, ranges=b.ranges)
+            else:
+                title, limit = f"A − B: {a.title} − {b.title}", max(a.limit, b.limit)
+                shown, ranges = pair.difference.saliency, pair.difference.ranges
+                second.overlays.show(shown, frame, title, limit, ranges=ranges, signed=True)
         second.set_offset(self._offset(a, b, reading))
-        second.outlines.select(*reading.displayed(b.subject), frame)
-        if pair.difference is None:
-            second.overlays.show(b.saliency, frame, f"B: {b.title}", b.limit, ranges=b.ranges)
-        else:
-            title, limit = f"A − B: {a.title} − {b.title}", max(a.limit, b.limit)
-            shown = pair.difference
-            second.overlays.show(
-                shown.saliency, frame, title, limit, ranges=shown.ranges, signed=True
-            )
         self.follow()
 
     def follow(self) -> None:

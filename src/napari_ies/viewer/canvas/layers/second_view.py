@@ -152,6 +152,7 @@ class SecondView(QWidget):
             self._row.addWidget(self)
             for place in (0, 1):
                 self._row.setStretch(place, 1)
+            self.setMinimumWidth(self._main.minimumSizeHint().width())
             self.show()
 
     @contextmanager
