@@ -325,6 +325,7 @@ def maps_that_are_not_finished_are_compared_too(comparing):
     running = "Lesion 2 · SmoothGrad mean, 9999 samples"
     assert comparing.control("compare_a").currentText() == f"{running} (not finished)"
     assert captions(comparing)[0].startswith("A: Lesion 2 SmoothGrad mean FLAIR map on FLAIR ")
+    comparing.wait(lambda: captions(comparing)[0].endswith(" of 9999 samples"))
     assert "stopped" not in captions(comparing)[0]
     assert_same_place_and_scale(comparing)
     assert "still being computed" in comparing.control("comparison_note").text()

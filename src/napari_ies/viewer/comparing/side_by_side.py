@@ -102,6 +102,8 @@ class SideBySide:
         self._window = WindowClose(window, gone)
         self.second = SecondView(self._viewer, main, self._scene.images_shown())
         self._scene.legend.set_prefix("A")
+        self._scene.lesions.outlines.changed.connect(self._outline)
+        self._outline()
 
     def close(self) -> None:
         """Close the second view; everything else is as it was before."""
@@ -109,9 +111,10 @@ class SideBySide:
             if part is not None:
                 part.release()
         if self.second is not None:
+            self._scene.lesions.outlines.changed.disconnect(self._outline)
             self._scene.overlays.set_common_limit(None)
             self._scene.legend.set_prefix("")
-            self._scene.legend.set_warning("")
+            self._scene.legend.set_remark("limits", "")
             self._on_faint("")
         self._window = self.second = self._pair = None
 
@@ -132,6 +135,11 @@ class SideBySide:
                 second.overlays.show(shown, frame, title, limit, ranges=ranges, signed=True)
         second.set_offset(self._offset(a, b, reading))
         self.follow()
+
+    def _outline(self) -> None:
+        """Outline beside A what is outlined there, but for what is selected."""
+        if self.second is not None:
+            self.second.outlines.take_all_but_selected(self._scene.lesions.outlines)
 
     def follow(self) -> None:
         """Give the second view the look of the first: colours, limits, sequences on show."""
@@ -172,7 +180,7 @@ class SideBySide:
         ):
             visible = shown.visible_sequences()
             warning = _why_faint(one, own, visible, common, threshold)
-            legend.set_warning(warning)
+            legend.set_remark("limits", warning)
             if warning:
                 said.append(f"{which} {warning}.")
         self._on_faint(" ".join([*said, FAINT_REST]) if said else "")
