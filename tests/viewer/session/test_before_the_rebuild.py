@@ -93,7 +93,7 @@ def test_opened_in_the_window_everything_is_there(hands, folder):
         menu.deleteLater()
         found = [value for (value,) in rows(hands, title)]
         assert [v if e is not None else None for v, e in zip(found, peaks, strict=True)] == peaks
-        assert sum(bool(value) for value in found) == (2 if None in values else 1)
+        assert sum(bool(value) for value in found) == (2 if None in peaks else 1)
     affine = load_session(folder).affine
     for layer, file in (
         ("FLAIR", folder.parents[1] / "FLAIR.nii.gz"),
