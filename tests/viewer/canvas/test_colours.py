@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
+from napari_ies.colour_maps import OUTLINE_SELECTED, SEQUENTIAL_MAPS, SIGNED_MAPS
 from napari_ies.viewer.canvas import colours
 from napari_ies.viewer.state.look import HIGHEST_THRESHOLD, THRESHOLD_STEP
 
@@ -89,6 +89,17 @@ def test_levels_of_a_sign_are_told_apart(vision, name):
 def test_more_is_lighter_without_negative_values(vision, name):
     lightness = seen(colours.sequential(name, 0).map(np.linspace(0, 1, 33))[:, :3], vision)[:, 0]
     assert np.diff(lightness).min() > 0.5
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_outlines_of_matches_are_told_apart_and_from_the_one_selected(vision):
+    every = [outline.colour[:3] for outline in colours.OUTLINES.values()] + [OUTLINE_SELECTED[:3]]
+    lab = seen(np.array(every), vision)
+    for one in range(len(lab)):
+        for other in range(one):
+            assert deltaE_ciede2000(lab[one], lab[other]) > CLEARLY_DIFFERENT
+    # And not by colour alone.
+    assert len({outline.dashes for outline in colours.OUTLINES.values()}) == 3
 
 
 @pytest.mark.parametrize("threshold", range(0, HIGHEST_THRESHOLD + 1, THRESHOLD_STEP))

@@ -217,6 +217,8 @@ def save_answers(
         model=model,
         overwrite=overwrite,
         reference=reference,
+        verdicts=reading.verdicts,
+        notes=reading.notes,
     )
     named: Counter[tuple[Subject, str, str]] = Counter()
     for done, answer in enumerate(answers, start=1):
