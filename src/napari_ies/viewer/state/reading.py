@@ -95,6 +95,8 @@ class Reading:
     scores: Mapping[str, float] | None = None
     """How well it agrees with the reference, see
     :func:`~napari_ies.cohort.metrics.match_metrics`; None without a reference at hand."""
+    lineage: object = field(default_factory=object)
+    """The same for a reading and what it becomes at another threshold."""
     session: Path | None = None
     """The folder of the saved session that it was reopened from, or None."""
 
@@ -122,6 +124,11 @@ class Reading:
         frame = frame or Frame.of_grid(case.affine, (x, y, z))
         places = lesion_places(segmentation.labels, case.spacing)
         return cls(model, case, segmentation, frame, places, **more)
+
+    def take_said_of(self, before: Reading) -> None:
+        """Take the notes and verdicts of a reading for what is the same here: its number is."""
+        for own, said in ((self.notes, before.notes), (self.verdicts, before.verdicts)):
+            own.update({one: text for one, text in said.items() if self.place_of(one) is not None})
 
     def place_of(self, subject: Subject | int | str) -> Place | None:
         """Return where a lesion or a region lies, or None if there is none of that name."""
