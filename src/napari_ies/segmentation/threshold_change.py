@@ -29,6 +29,7 @@ def at_threshold(
     threshold: float,
     smallest: int,
     reference: NDArray[np.bool_] | None = None,
+    used: int = 0,
 ) -> Segmentation:
     """Find the lesions at another threshold in the probability that is known.
 
@@ -42,6 +43,8 @@ def at_threshold(
         Smallest number of voxels of a lesion.
     reference
         bool (X, Y, Z): what it was matched with.
+    used
+        The highest number that a lesion of this patient had at thresholds before.
 
     Returns
     -------
@@ -63,9 +66,8 @@ def at_threshold(
     missed = segmentation.lesions.index[segmentation.lesions["match"] == "FN"] if matched else ()
     marked = (before > 0) & ~np.isin(before, missed)
     known = segmentation.smallest or smallest
-    if (
-        (find_lesions(segmentation.probability, segmentation.threshold, known) > 0) != marked
-    ).any():
+    above = find_lesions(segmentation.probability, segmentation.threshold, known) > 0
+    if (above != marked).any():
         raise SegmentationError(
             "These lesions are not all that lies above their threshold (they were given as a file, "
             "or corrected by hand), so another threshold cannot be applied to them; press Segment "
@@ -74,7 +76,8 @@ def at_threshold(
     labels, match = find_lesions(segmentation.probability, threshold, smallest), None
     if matched and reference is not None:
         labels, match = match_reference(labels, reference)
-    numbers = _numbers(labels, before)
+    used = max(used, int(before.max(initial=0)))
+    numbers = _numbers(labels, before, used + 1)
     lookup = np.zeros(max(numbers, default=0) + 1, dtype=np.int32)
     lookup[list(numbers)] = list(numbers.values())
     labels = lookup[labels]
@@ -86,16 +89,19 @@ def at_threshold(
         lesions=lesion_table(labels, segmentation.probability, case, match),
         threshold=threshold,
         smallest=smallest,
-        notes=(*segmentation.notes, _note(segmentation, max(lesion_boxes(before), default=0))),
+        notes=(
+            *segmentation.notes,
+            f"The threshold was {segmentation.threshold:g} before: lesions that stayed the same "
+            f"voxel by voxel kept their numbers, and the others are numbered from {used + 1} on.",
+        ),
     )
 
 
-def _numbers(labels: NDArray[np.int32], before: NDArray[np.int32]) -> dict[int, int]:
-    """Return the number of each lesion: its former one, or one that none had."""
-    sizes = dict(
-        zip(*(part.tolist() for part in np.unique(before, return_counts=True)), strict=True)
-    )
-    numbers, free = {}, int(before.max(initial=0)) + 1
+def _numbers(labels: NDArray[np.int32], before: NDArray[np.int32], free: int) -> dict[int, int]:
+    """Return the number of each lesion: its former one, or one of the free ones."""
+    known, counts = np.unique(before, return_counts=True)
+    sizes = dict(zip(known.tolist(), counts.tolist(), strict=True))
+    numbers = {}
     for label, box in lesion_boxes(labels).items():
         former = before[box][labels[box] == label]
         number = int(former[0])
@@ -104,10 +110,3 @@ def _numbers(labels: NDArray[np.int32], before: NDArray[np.int32]) -> dict[int, 
         else:
             numbers[label], free = free, free + 1
     return numbers
-
-
-def _note(before: Segmentation, last: int) -> str:
-    return (
-        f"The threshold was {before.threshold:g} before: lesions that stayed the same voxel by "
-        f"voxel kept their numbers, and the others are numbered from {last + 1} on."
-    )

@@ -97,6 +97,8 @@ class Reading:
     :func:`~napari_ies.cohort.metrics.match_metrics`; None without a reference at hand."""
     lineage: object = field(default_factory=object)
     """The same for a reading and what it becomes at another threshold."""
+    used: int = 0
+    """The highest number of a lesion that it ever had at another threshold."""
     session: Path | None = None
     """The folder of the saved session that it was reopened from, or None."""
 
@@ -127,8 +129,9 @@ class Reading:
 
     def take_said_of(self, before: Reading) -> None:
         """Take the notes and verdicts of a reading for what is the same here: its number is."""
-        for own, said in ((self.notes, before.notes), (self.verdicts, before.verdicts)):
-            own.update({one: text for one, text in said.items() if self.place_of(one) is not None})
+        here = self.place_of
+        self.notes.update({one: said for one, said in before.notes.items() if here(one)})
+        self.verdicts.update({one: said for one, said in before.verdicts.items() if here(one)})
 
     def place_of(self, subject: Subject | int | str) -> Place | None:
         """Return where a lesion or a region lies, or None if there is none of that name."""

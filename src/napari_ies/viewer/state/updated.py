@@ -39,7 +39,12 @@ def carried_over(before: Reading, threshold: float, smallest: int) -> Reading:
 
     reference, case = before.reference_mask, before.case
     found = at_threshold(
-        before.segmentation, case, threshold=threshold, smallest=smallest, reference=reference
+        before.segmentation,
+        case,
+        threshold=threshold,
+        smallest=smallest,
+        reference=reference,
+        used=before.used,
     )
     after = Reading.of(
         before.model,
@@ -51,6 +56,7 @@ def carried_over(before: Reading, threshold: float, smallest: int) -> Reading:
         reference=before.reference,
         scores=scores_of(found, reference),
         lineage=before.lineage,
+        used=max(before.used, *before.places, 0),
     )
     after.take_said_of(before)
     return after
