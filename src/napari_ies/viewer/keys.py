@@ -40,6 +40,7 @@ KEYS: tuple[Key, ...] = (
     Key("Shift-H", "outline", "Hide or show the outlines of the lesions."),
     Key("K", "fainter", "Make the saliency map more transparent."),
     Key("Shift-K", "stronger", "Make the saliency map less transparent."),
+    Key("Q", "sequence", "Show the next sequence: its image, its map and the limits of that."),
     Key("G", "planes", "Show the three planes side by side, or one again."),
     Key("U", "next_of_cohort", "Open the lesion that is up next in the list of the cohort."),
     Key("Shift-U", "previous_of_cohort", "Open the lesion before it in the list of the cohort."),

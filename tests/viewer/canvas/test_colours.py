@@ -117,15 +117,3 @@ def test_clear_below_the_threshold_and_never_less_opaque_with_more(threshold):
         np.testing.assert_allclose(one, other, atol=1e-5)
         assert (one[below] == 0).all()
         assert one[-1] > 0.85
-
-
-def test_in_a_grid_no_colour_bar_is_measured_before_it_has_a_place(segmented):
-    segmented.viewer.canvas.grid.enabled = True
-    segmented.panel.explaining.explain(1)
-    segmented.finish()
-    assert segmented.panel.state.shown.finished
-    assert not any(layer.colorbar.visible for layer in segmented.overlays())
-    segmented.viewer.canvas.grid.enabled = False
-    segmented.panel.explaining.explain(2)
-    segmented.finish()
-    assert [layer.colorbar.visible for layer in segmented.overlays()].count(True) == 1

@@ -98,6 +98,7 @@ class ThresholdChange:
         lost = left_behind(before, after)
         start = partial(self._take, before, after)
         if lost:
+            self._tell.say(f"Not updated yet: {lost}")
             self._tell.ask(f"{lost} Update all the same?", start, "Update")
         else:
             start()

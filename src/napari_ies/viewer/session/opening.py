@@ -13,6 +13,7 @@ from napari_ies.progress import Progress
 from napari_ies.segmentation.subject import Region
 from napari_ies.viewer.state.answers import REGION_NOTES, Answer
 from napari_ies.viewer.state.curves import Curve
+from napari_ies.viewer.state.look import ranges_of
 from napari_ies.viewer.state.reading import KnownRegion, Reading, model_key, scores_of
 from napari_ies.viewer.volumes.layer_data import METADATA_KEY, layer_of, read_mask
 from napari_ies.viewer.volumes.sources import turned_by_reader
@@ -122,6 +123,7 @@ def read_map(saved: SavedMap, reopened: Reopened) -> Answer:
         request=request,
         saliency=saliency,
         limit=colour_limit(saliency),
+        ranges=ranges_of(saliency),
         model_name=_file_name(checkpoint),
         model_key=network,
         other_model=checkpoint != reopened.session.checkpoints[0],

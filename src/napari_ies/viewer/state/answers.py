@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from napari_ies.saliency.saliency import Saliency
+    from napari_ies.viewer.state.look import MapRange
     from napari_ies.viewer.state.reading import KnownRegion
 
 Key = tuple[Subject, SaliencyRequest, str]
@@ -42,6 +43,8 @@ class Answer:
     """Whether it is another network than the one that found the lesions."""
     revision: int = 0
     """Tells a kept map from one that took its place with the same settings; 0 if it is not kept."""
+    ranges: tuple[MapRange, ...] = ()
+    """How far the values of each map go, in the order of its sequences; empty where unknown."""
 
     @property
     def key(self) -> Key:

@@ -99,6 +99,9 @@ class Reading:
     """The same for a reading and what it becomes at another threshold."""
     used: int = 0
     """The highest number of a lesion that it ever had at another threshold."""
+    layers: Mapping[str, str] = field(default_factory=dict)
+    """The key of the viewer's layer that was segmented as each sequence; empty for those that
+    show the case's files."""
     session: Path | None = None
     """The folder of the saved session that it was reopened from, or None."""
 

@@ -55,6 +55,7 @@ def carried_over(before: Reading, threshold: float, smallest: int) -> Reading:
         regions=before.regions,
         reference=before.reference,
         scores=scores_of(found, reference),
+        layers=before.layers,
         lineage=before.lineage,
         used=max(before.used, *before.places, 0),
     )
