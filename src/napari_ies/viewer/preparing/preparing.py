@@ -70,6 +70,7 @@ class Preparing(Feature):
         self.segmentation.lesions_chosen.connect(self.open_lesions)
         self.segmentation.segment_requested.connect(self.segment)
         self.segmentation.threshold.valueChanged.connect(self.state.take_threshold)
+        self.segmentation.smallest.valueChanged.connect(self.state.take_smallest)
         self.geometry.turned.connect(self._on_turned)
         self.notes.offer_taken.connect(self._on_offer_taken)
         self.link.layers_changed.connect(self.offer_layers)

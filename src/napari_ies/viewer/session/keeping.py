@@ -135,11 +135,11 @@ class SessionKeeping(Feature):
     def _on_reading(self, reading: Reading | None) -> None:
         if reading is None or self.reopening.reopened is not None:
             return
-        self.autosave.recording = None
         self.notice.hide()
         if self.autosave.automatic:
             self._begin(reading)
         else:
+            self.autosave.recording = None
             self.controls.show_switched_off(None)
 
     def _on_automatic(self, on: bool) -> None:

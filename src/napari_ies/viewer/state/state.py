@@ -47,6 +47,8 @@ class State:
         The stored voxel of it that is looked at: the one that was clicked, else its centre.
     threshold
         What the segmentation's form says now; the reading's own may be another.
+    smallest
+        Likewise the smallest number of voxels of a lesion.
     shown
         The map on screen, running or finished.
     """
@@ -61,6 +63,7 @@ class State:
         self.threshold: float | None = None
         self.at: Voxel | None = None
         self.shown: Answer | None = None
+        self.smallest: int | None = None
         self._ask: Callable[[], SaliencyRequest] = SaliencyRequest
 
         self.model_changed: Event[[LoadedModel | None]] = Event()
@@ -76,7 +79,7 @@ class State:
         self.error_guessed: Event[[Subject, float | None, str]] = Event()
         """How probably a lesion is a false positive, or None, and in words why."""
         self.threshold_changed: Event[[float]] = Event()
-        """The segmentation's form says another threshold now."""
+        """The segmentation's form says another threshold, or smallest lesion, now."""
         self.curve_kept: Event[[Curve]] = Event()
         """A curve was finished, or read back, and kept."""
         self.note_changed: Event[[Subject]] = Event()
@@ -136,6 +139,25 @@ class State:
         self.reading_changed.emit(reading)
         self.selection_changed.emit(None)
 
+    def update_reading(self, reading: Reading) -> None:
+        """Take the same patient at another threshold, with what is known of what stays the same.
+
+        A lesion of either number is the same in both.
+        """
+        answers, curves = list(self.answers), list(self.curves)
+        selected, at, shown = self.selected, self.at, self.shown
+        self.show_reading(reading)
+        for answer in answers:
+            if reading.place_of(answer.subject) is not None:
+                self.keep(answer)
+        for curve in curves:
+            if reading.place_of(curve.subject) is not None:
+                self.keep_curve(curve)
+        if selected is not None and self.select(selected, at):
+            kept = None if shown is None else self.answers.get(shown.key)
+            if kept is not None and kept.subject == selected:
+                self.show(kept)
+
     def give_network(self, model: SegmentationModel) -> None:
         """Give a reopened reading the network that segmented it."""
         if self.reading is not None:
@@ -194,6 +216,12 @@ class State:
         """Take what the segmentation's form says now."""
         self.threshold = threshold
         self.threshold_changed.emit(threshold)
+
+    def take_smallest(self, smallest: int) -> None:
+        """Take what the segmentation's form says now."""
+        self.smallest = smallest
+        if self.threshold is not None:
+            self.threshold_changed.emit(self.threshold)
 
     def keep_curve(self, curve: Curve) -> None:
         """Keep a finished curve of the reading."""
