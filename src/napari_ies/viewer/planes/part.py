@@ -8,15 +8,17 @@ import numpy as np
 from qtpy.QtWidgets import QMainWindow
 
 from napari_ies.viewer.canvas.canvases import around, qt_viewer_of, shown_axes
+from napari_ies.viewer.canvas.legend.caption_overlay import CaptionOverlay
+from napari_ies.viewer.canvas.legend.colour_strip import ColourStrip
 from napari_ies.viewer.canvas.mouse.mouse import Mouse
 from napari_ies.viewer.canvas.outlines.lines import OutlineLines
 from napari_ies.viewer.canvas.own_context import keep_to_own_context
+from napari_ies.viewer.canvas.plane_overlay import PlaneOverlay
 from napari_ies.viewer.canvas.slices import Slices
 from napari_ies.viewer.canvas.window_close import WindowClose
 from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.panel.availability import allow
 from napari_ies.viewer.panel.controls import button
-from napari_ies.viewer.planes.overlay import PlaneOverlay
 from napari_ies.viewer.planes.space import SpaceView
 from napari_ies.viewer.planes.three_planes import ThreePlanes
 from napari_ies.viewer.planes.under_mouse import UnderMouse
@@ -42,6 +44,7 @@ class Planes(Feature):
         """The outlines on the viewer's own canvas, or None while there is no window."""
         self.three: ThreePlanes | None = None
         """The three planes, or None while one is shown."""
+        self._legend: tuple[CaptionOverlay | ColourStrip, ...] = ()
         self._window: WindowClose | None = None
         self._mouse: Mouse | None = None
         self._slices: Slices | None = None
@@ -181,8 +184,8 @@ class Planes(Feature):
             self.tell.say("The three planes cannot be shown while another axis is across or down.")
             return
         self.scene.room_taken.emit(self)
-        outlines = self.scene.lesions.outlines
-        self.three = ThreePlanes(self.viewer, window.window, self.overlay, outlines)
+        outlines, legend = self.scene.lesions.outlines, self.scene.legend
+        self.three = ThreePlanes(self.viewer, window.window, self.overlay, outlines, legend)
         self.three.set_lines(self._cross_button.isChecked())
         # As a click on the viewer's own canvas: who listens need not know of planes.
         self.three.clicked.connect(self.link.clicked.emit)
@@ -215,6 +218,8 @@ class Planes(Feature):
             keep_to_own_context(view.canvas)
             outlines = self.scene.lesions.outlines
             self.outlines = OutlineLines(self.viewer, view.canvas, outlines)
+            legend = self.scene.legend
+            self._legend = CaptionOverlay(view.canvas.native, legend), ColourStrip(view, legend)
             self._refresh()
 
     def _on_window_closes(self) -> None:
@@ -226,9 +231,10 @@ class Planes(Feature):
 
     def _leave_window(self) -> None:
         self._under_mouse.forget()
-        for part in (self._window, self.overlay, self.outlines):
+        for part in (self._window, self.overlay, self.outlines, *self._legend):
             if part is not None:
                 part.release()
+        self._legend = ()
         self._window = self.overlay = self.outlines = None
 
     def _on_ndisplay(self, _: Any = None) -> None:

@@ -13,8 +13,9 @@ from napari_ies.viewer.planes.crosshair import Crosshair
 from napari_ies.viewer.planes.side_plane import SidePlane
 
 if TYPE_CHECKING:
+    from napari_ies.viewer.canvas.legend.legend import Legend
     from napari_ies.viewer.canvas.outlines.outlines import Outlines
-    from napari_ies.viewer.planes.overlay import PlaneOverlay
+    from napari_ies.viewer.canvas.plane_overlay import PlaneOverlay
 
 MAIN_SHARE, SIDE_SHARE = 4, 3
 """How the width is shared between the viewer's own plane and the two beside it."""
@@ -31,8 +32,8 @@ class ThreePlanes(QObject):
         Its main window; the planes stand beside its canvas.
     overlay
         What is drawn over the viewer's own canvas.
-    outlines
-        What is outlined.
+    outlines, legend
+        What is outlined, and what is said of what is shown.
     """
 
     clicked = Signal(object)
@@ -41,7 +42,12 @@ class ThreePlanes(QObject):
     """The plane that the mouse is over, and the world position under it."""
 
     def __init__(
-        self, viewer: Any, window: QMainWindow, overlay: PlaneOverlay, outlines: Outlines
+        self,
+        viewer: Any,
+        window: QMainWindow,
+        overlay: PlaneOverlay,
+        outlines: Outlines,
+        legend: Legend,
     ) -> None:
         super().__init__()
         self._viewer, self._overlay = viewer, overlay
@@ -51,8 +57,8 @@ class ThreePlanes(QObject):
         self._camera = (camera.zoom, camera.center)
         first, second = self._others()
         self.sides: tuple[SidePlane, ...] = (
-            SidePlane(viewer, first, outlines),
-            SidePlane(viewer, second, outlines),
+            SidePlane(viewer, first, outlines, legend),
+            SidePlane(viewer, second, outlines, legend),
         )
         self._splitter = QSplitter(Qt.Orientation.Vertical)
         self._splitter.setObjectName("three_planes")
