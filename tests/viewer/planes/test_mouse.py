@@ -185,8 +185,9 @@ def hovering_says_what_lies_there(hands, patient, number):
     hands.settle()
     assert len(overlay.under_mouse) == 1
     panel.services.scene.overlays.toggle()
-    for _ in range(12):
-        turn_wheel(hands, native, -1)
+    (depth,) = model.dims.not_displayed
+    planes.three.crosshair.step(depth, world[depth] + 10)
+    turn_wheel(hands, native, -1)
     assert overlay.under_mouse[0].startswith("probability")
     QApplication.sendEvent(native, QEvent(QEvent.Type.Leave))
     assert overlay.under_mouse == ()
@@ -225,9 +226,14 @@ def closing_the_panel_gives_the_mouse_back(hands):
     assert not any("napari_ies" in repr(c) for c in viewer.mouse_drag_callbacks)
     assert not any("napari_ies" in repr(c) for c in viewer.mouse_move_callbacks)
     step, zoom = viewer.dims.current_step, viewer.scene.camera.zoom
-    turn_wheel(hands, viewer.window._qt_viewer.canvas.native, 1)
+    native = viewer.window._qt_viewer.canvas.native
+
+    def zooms():
+        turn_wheel(hands, native, 1)  # of no effect while the canvas takes its new size
+        return viewer.scene.camera.zoom > 1.2 * zoom
+
+    hands.wait(zooms)
     assert viewer.dims.current_step == step
-    hands.wait(lambda: viewer.scene.camera.zoom > zoom)
 
 
 def test_a_click_close_to_a_lesion_picks_it(segmented, patient):
