@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_ies.viewer.canvas.extra_view import extra_view
 from napari_ies.viewer.canvas.layers.overlays import SaliencyOverlays
-from napari_ies.viewer.canvas.layers.stack import LayerStack
+from napari_ies.viewer.canvas.layers.stack import LayerStack, key_of
 from napari_ies.viewer.canvas.legend.caption_overlay import CaptionOverlay
 from napari_ies.viewer.canvas.legend.colour_strip import ColourStrip
 from napari_ies.viewer.canvas.legend.legend import Legend
@@ -48,6 +48,8 @@ class SecondView(QWidget):
         Its image layers that are shown here, too; they share their data.
     linked
         What an image has in common in both views.
+    outlines
+        What is outlined here; None for what is set here alone.
 
     Attributes
     ----------
@@ -60,7 +62,12 @@ class SecondView(QWidget):
     """
 
     def __init__(
-        self, viewer: Any, main: Any, images: Iterable[Any], linked: Sequence[str] = LINKED
+        self,
+        viewer: Any,
+        main: Any,
+        images: Iterable[Any],
+        linked: Sequence[str] = LINKED,
+        outlines: Outlines | None = None,
     ) -> None:
         super().__init__()
         self.setObjectName("second_view")
@@ -80,7 +87,7 @@ class SecondView(QWidget):
         column(self, (self.canvas, 1), self._below, spacing=0)
         self._stack = LayerStack(self.model)
         self.overlays = SaliencyOverlays(self._stack, self.legend)
-        self.outlines = Outlines()
+        self.outlines = outlines or Outlines()
         self._lines = OutlineLines(self.model, self.canvas.canvas, self.outlines)
         self._linked = tuple(linked)
         self._links: list[list[Any]] = []
@@ -102,6 +109,11 @@ class SecondView(QWidget):
     def image_shown(self) -> Any | None:
         """The viewer's image whose copy lies on top here, or None."""
         return next((image for image, copy in reversed(self._links) if copy.visible), None)
+
+    def show_image(self, image: Any) -> None:
+        """Show the copy of one of the viewer's images alone."""
+        for one, copy in self._links:
+            copy.visible = key_of(one) == key_of(image)
 
     def set_offset(self, offset: Point) -> None:
         """Look at another place than the viewer does.
