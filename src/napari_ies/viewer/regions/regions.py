@@ -202,11 +202,13 @@ class Regions(Feature):
     def _on_seen(self, reading: Reading, seen: SeenChange) -> None:
         if reading is not self.state.reading:
             return
+        form = self.view.what_if
+        what = CHANGE if form.what == ORIGINAL else form.what  # there is something new to see
+        original = self.scene.show_sequence(seen.counterfactual.edit.sequence)
+        self.scene.counterfactual.show(seen, reading.frame, original, what=what)
         self.counterfactual = seen.counterfactual
         self._segmentation = seen.counterfactual.before
-        form = self.view.what_if
-        original = self.scene.show_sequence(seen.counterfactual.edit.sequence)
-        self.scene.counterfactual.show(seen, reading.frame, original, what=form.what)
+        form.set_what(what)
         self.scene.look_at(reading.frame.to_world(seen.region.place.centre))
         form.say((*seen.counterfactual.sentences, *seen.region.notes))
         self.tell.say(seen.counterfactual.sentences[0])

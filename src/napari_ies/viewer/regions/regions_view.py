@@ -189,7 +189,7 @@ class WhatIfForm(QWidget):
     @property
     def what(self) -> str:
         """What is to be seen of the change."""
-        return list(SHOWS)[self.shows.currentIndex()]
+        return tuple(SHOWS)[int(self.shows.currentIndex())]
 
     def set_what(self, what: str) -> None:
         """Say what is seen of the change."""

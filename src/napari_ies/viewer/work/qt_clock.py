@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 POLL_MS = 25
 """How often the GUI thread looks whether something is done, in milliseconds."""
 
-AT_ONCE_MS = 1
-"""The shortest wait of a timer that comes in its turn."""
-
 
 class QtClock:
     """Calls a function again and again while it runs.
@@ -67,11 +64,9 @@ class Soon:
 
     def ask(self, milliseconds: int = 0) -> None:
         """Call it after a wait, counted from now, however often it was asked before."""
-        # Without a wait Qt would call it when there is nothing else to do, which may be never while
-        # a map refines; nor does it come if it is begun anew each time that the clock asks.
-        milliseconds = max(milliseconds, AT_ONCE_MS)
-        if not (milliseconds == self._timer.interval() == AT_ONCE_MS and self.waiting):
-            self._timer.start(milliseconds)
+        if milliseconds == self._timer.interval() == 0 and self.waiting:
+            return  # begun anew, it would never come where the clock is always due before it
+        self._timer.start(milliseconds)
 
     def stop(self) -> None:
         """Call it no more, unless it is asked again."""

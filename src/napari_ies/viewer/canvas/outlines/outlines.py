@@ -153,11 +153,11 @@ class Outlines:
                 found.append(_drawn(part.where(np.isin(part.values, labels)), plane, outline))
         for values, colour_of in self._regions:
             part = _Placed(values, (0, 0, 0)).slice(depth, index)
-            labels = [int(label) for label in np.unique(part.values) if label]
-            groups = [[label] for label in labels] if len(labels) < MANY else [labels]
+            painted = [int(label) for label in np.unique(part.values) if label]
+            groups = [[label] for label in painted] if len(painted) < MANY else [painted]
             for group in groups:
-                drawn_as = Outline(_rgba(colour_of(group[0])))
-                found.append(_drawn(part.where(np.isin(part.values, group)), plane, drawn_as))
+                its_own = part.where(np.isin(part.values, group))
+                found.append(_drawn(its_own, plane, Outline(_rgba(colour_of(group[0])))))
         if self._selected is not None:
             found.append(_drawn(self._selected.slice(depth, index), plane, self._drawn_as))
         if not found:
