@@ -22,6 +22,7 @@ class Sequences(Feature):
     def __init__(self, services: Services) -> None:
         super().__init__(services)
         self._anatomy, self._overlays = self.scene.anatomy, self.scene.overlays
+        self._names: tuple[str, ...] = ()
         self._wanted: str | None = None
         self.switch = SequenceSwitch()
         self.beside = Beside(self.viewer, self.scene, self.state)
@@ -60,10 +61,14 @@ class Sequences(Feature):
         self._say()
 
     def show_next(self) -> None:
-        """Show the next sequence."""
-        names = self._anatomy.sequences
-        if names:
-            self.show(next_of(names, self._anatomy.shown))
+        """Show the next sequence; or the same again, if another image lies over it."""
+        names, wanted, shown = self._names, self._wanted, self._anatomy.shown
+        if wanted is None:
+            return
+        if self._anatomy.layer_of(wanted) is None:
+            self.show(next_of(names, wanted))
+        else:
+            self.show(next_of(names, shown) if shown in names else wanted)
 
     def toggle_beside(self) -> None:
         """Show another sequence beside the one on show, or that one alone again."""
@@ -94,10 +99,10 @@ class Sequences(Feature):
     def _on_reading(self, reading: Reading | None) -> None:
         """Show the sequence that was on show, if there is one, else the first."""
         self._go_back()
-        names = self._anatomy.sequences
-        self.switch.set_sequences(names)
-        if reading is not None and names:
-            self.show(self._wanted if self._wanted in names else names[0])
+        self._names = () if reading is None else reading.case.sequences
+        self.switch.set_sequences(self._names)
+        if self._names:
+            self.show(self._wanted if self._wanted in self._names else self._names[0])
 
     def _ask(self, _: object = None) -> None:
         self._soon.ask()
