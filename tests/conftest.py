@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 
 SHARED = Path(__file__).parents[2] / "shared"
 
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    # Every worker, and each of some thirty processes that tests start, would compile the package,
+    # and the assertions of the tests and of all of napari, anew.
+    sys.dont_write_bytecode = False
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     # There is a worker for each core: further threads would wait for one another.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
