@@ -32,6 +32,7 @@ FEATURES = (
     "session.keeping:SessionKeeping",
     "cohort.browsing:CohortBrowsing",
     "planes.part:Planes",
+    "sequences.part:Sequences",
     "lesions.lesion_list:LesionList",
     "readout.part:Readout",
     "predicting.predicting:Predicting",

@@ -51,8 +51,8 @@ class Showing:
     def _on_answer(self, answer: Answer) -> None:
         reading = self._state.reading
         if reading is not None:
-            overlays = self._scene.overlays
-            overlays.show(answer.saliency, reading.frame, answer.title, answer.limit)
+            frame, show = reading.frame, self._scene.overlays.show
+            show(answer.saliency, frame, answer.title, answer.limit, ranges=answer.ranges)
 
     def _on_clicked(self, position: Position, direction: Position | None) -> None:
         reading = self._state.reading

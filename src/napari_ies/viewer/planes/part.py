@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtWidgets import QMainWindow
 
 from napari_ies.viewer.canvas.canvases import around, qt_viewer_of, shown_axes
+from napari_ies.viewer.canvas.legend.caption_overlay import CaptionOverlay
+from napari_ies.viewer.canvas.legend.colour_strip import ColourStrip
 from napari_ies.viewer.canvas.outlines.lines import OutlineLines
 from napari_ies.viewer.canvas.own_context import keep_to_own_context
+from napari_ies.viewer.canvas.plane_overlay import PlaneOverlay
 from napari_ies.viewer.canvas.window_close import WindowClose
 from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.panel.availability import allow
 from napari_ies.viewer.panel.controls import button
-from napari_ies.viewer.planes.overlay import PlaneOverlay
 from napari_ies.viewer.planes.space import SpaceView
 from napari_ies.viewer.planes.three_planes import ThreePlanes
 from napari_ies.viewer.work.qt_clock import Soon
@@ -33,6 +35,7 @@ class Planes(Feature):
         """The outlines on the viewer's own canvas, or None while there is no window."""
         self.three: ThreePlanes | None = None
         """The three planes, or None while one is shown."""
+        self._legend: tuple[CaptionOverlay | ColourStrip, ...] = ()
         self._window: WindowClose | None = None
         self._attached = False
         self._reopen = False
@@ -125,8 +128,8 @@ class Planes(Feature):
             self.tell.say("The three planes cannot be shown while another axis is across or down.")
             return
         self.scene.room_taken.emit(self)
-        outlines = self.scene.lesions.outlines
-        self.three = ThreePlanes(self.viewer, window.window, self.overlay, outlines)
+        outlines, legend = self.scene.lesions.outlines, self.scene.legend
+        self.three = ThreePlanes(self.viewer, window.window, self.overlay, outlines, legend)
         self.three.set_lines(self._cross_button.isChecked())
         self.three.clicked.connect(self._on_side_clicked)
 
@@ -155,6 +158,8 @@ class Planes(Feature):
             keep_to_own_context(view.canvas)
             outlines = self.scene.lesions.outlines
             self.outlines = OutlineLines(self.viewer, view.canvas, outlines)
+            legend = self.scene.legend
+            self._legend = CaptionOverlay(view.canvas.native, legend), ColourStrip(view, legend)
             self._refresh()
 
     def _on_window_closes(self) -> None:
@@ -165,9 +170,10 @@ class Planes(Feature):
         self._soon.ask()
 
     def _leave_window(self) -> None:
-        for part in (self._window, self.overlay, self.outlines):
+        for part in (self._window, self.overlay, self.outlines, *self._legend):
             if part is not None:
                 part.release()
+        self._legend = ()
         self._window = self.overlay = self.outlines = None
 
     def _on_ndisplay(self, _: Any = None) -> None:

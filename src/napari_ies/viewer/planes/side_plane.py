@@ -11,17 +11,19 @@ from qtpy.QtWidgets import QWidget
 from napari_ies.geometry.planes import PLANES
 from napari_ies.viewer.canvas.canvases import pixel_at, shown_axes
 from napari_ies.viewer.canvas.extra_view import extra_view
+from napari_ies.viewer.canvas.legend.caption_overlay import CaptionOverlay
 from napari_ies.viewer.canvas.outlines.lines import OutlineLines
 from napari_ies.viewer.canvas.picking import ClickPicker
+from napari_ies.viewer.canvas.plane_overlay import PlaneOverlay
 from napari_ies.viewer.panel.controls import column
 from napari_ies.viewer.planes.mirror import LayerMirror
-from napari_ies.viewer.planes.overlay import PlaneOverlay
 from napari_ies.viewer.planes.wheel import Wheel
 from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    from napari_ies.viewer.canvas.legend.legend import Legend
     from napari_ies.viewer.canvas.outlines.outlines import Outlines
 
 
@@ -34,8 +36,8 @@ class SidePlane(QWidget):
         The viewer whose layers are shown.
     plane
         Which: 0 axial, 1 coronal, 2 sagittal.
-    outlines
-        What is outlined.
+    outlines, legend
+        What is outlined, and what is said of what is shown.
     """
 
     clicked = Signal(object)
@@ -44,7 +46,12 @@ class SidePlane(QWidget):
     """The plane shows another slice: its axis (0 to 2) and where on it, in mm."""
 
     def __init__(
-        self, viewer: Any, plane: int, outlines: Outlines, parent: QWidget | None = None
+        self,
+        viewer: Any,
+        plane: int,
+        outlines: Outlines,
+        legend: Legend,
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self.plane = plane
@@ -56,6 +63,7 @@ class SidePlane(QWidget):
         self.view = extra_view(self.model)
         self.overlay = PlaneOverlay(self.model, self.canvas)
         self.overlay.set_named(True)
+        self.caption = CaptionOverlay(self.canvas, legend)
         self.outlines = OutlineLines(self.model, self.view.canvas, outlines)
         self.mirror = LayerMirror(viewer, self.model)
         self.mirror.changed.connect(self._on_layers)
@@ -104,6 +112,7 @@ class SidePlane(QWidget):
         self._wheel.release()
         self.outlines.release()
         self.overlay.release()
+        self.caption.release()
         self.mirror.release()
         self.view.close()
 

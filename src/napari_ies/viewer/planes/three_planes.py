@@ -13,8 +13,9 @@ from napari_ies.viewer.planes.side_plane import SidePlane
 from napari_ies.viewer.planes.wheel import Wheel
 
 if TYPE_CHECKING:
+    from napari_ies.viewer.canvas.legend.legend import Legend
     from napari_ies.viewer.canvas.outlines.outlines import Outlines
-    from napari_ies.viewer.planes.overlay import PlaneOverlay
+    from napari_ies.viewer.canvas.plane_overlay import PlaneOverlay
 
 MAIN_SHARE, SIDE_SHARE = 4, 3
 """How the width is shared between the viewer's own plane and the two beside it."""
@@ -31,15 +32,20 @@ class ThreePlanes(QObject):
         Its main window; the planes stand beside its canvas.
     overlay
         What is drawn over the viewer's own canvas.
-    outlines
-        What is outlined.
+    outlines, legend
+        What is outlined, and what is said of what is shown.
     """
 
     clicked = Signal(object)
     """A click in one of the two planes: world position in mm."""
 
     def __init__(
-        self, viewer: Any, window: QMainWindow, overlay: PlaneOverlay, outlines: Outlines
+        self,
+        viewer: Any,
+        window: QMainWindow,
+        overlay: PlaneOverlay,
+        outlines: Outlines,
+        legend: Legend,
     ) -> None:
         super().__init__()
         self._viewer, self._overlay = viewer, overlay
@@ -50,8 +56,8 @@ class ThreePlanes(QObject):
         self._wheel = Wheel(viewer)
         first, second = self._others()
         self.sides: tuple[SidePlane, ...] = (
-            SidePlane(viewer, first, outlines),
-            SidePlane(viewer, second, outlines),
+            SidePlane(viewer, first, outlines, legend),
+            SidePlane(viewer, second, outlines, legend),
         )
         self._splitter = QSplitter(Qt.Orientation.Vertical)
         self._splitter.setObjectName("three_planes")

@@ -208,7 +208,7 @@ class Preparing(Feature):
 
     def _on_segmented(self, chosen: dict[str, str], reading: Reading) -> None:
         """Show what was segmented, named as a person typed meanwhile."""
-        reading.case = self.naming.named(reading.case)
+        reading.case, reading.layers = self.naming.named(reading.case), chosen
         self._segmented, self._chosen, self._restored = ref(reading), chosen, None
         self.state.show_reading(reading)
 

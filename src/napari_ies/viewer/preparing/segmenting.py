@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_ies.progress import Progress
 from napari_ies.viewer.preparing.assembling import NOBODY_TYPED, Whose, assemble_case
-from napari_ies.viewer.state.reading import Reading
+from napari_ies.viewer.state.reading import Reading, scores_of
 from napari_ies.viewer.volumes.layer_mask import layer_lesions, reference_mask
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def segment_sources(
                         if not source.grid.same_as(first.grid)
                     ),
                     reference=reference,
+                    scores=scores_of(report.result, mask),
                 )
             yield report.with_result(reading)
     finally:

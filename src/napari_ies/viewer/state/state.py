@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from napari_ies.network.model import SegmentationModel
     from napari_ies.segmentation.subject import Subject
+    from napari_ies.segmentation.verdicts import Verdict
     from napari_ies.viewer.state.answers import Answer
     from napari_ies.viewer.state.curves import Curve
     from napari_ies.viewer.state.loaded import LoadedModel, Restored
@@ -80,6 +81,8 @@ class State:
         """A curve was finished, or read back, and kept."""
         self.note_changed: Event[[Subject]] = Event()
         """The note of a lesion or region in ``reading.notes`` is another one now."""
+        self.verdict_changed: Event[[Subject]] = Event()
+        """The verdict on a lesion or region in ``reading.verdicts`` is another one now."""
         self.renamed: Event[[Reading]] = Event()
         """The patient or the visit of the reading is called otherwise now."""
         self.network_given: Event[[Reading]] = Event()
@@ -207,3 +210,14 @@ class State:
         else:
             del self.reading.notes[subject]
         self.note_changed.emit(subject)
+
+    def set_verdict(self, subject: Subject | int | str, verdict: Verdict | None) -> None:
+        """Keep what a person says of a lesion or a region; None removes it."""
+        subject, reading = as_subject(subject), self.reading
+        if reading is None or reading.verdicts.get(subject) == verdict:
+            return
+        if verdict is None:
+            del reading.verdicts[subject]
+        else:
+            reading.verdicts[subject] = verdict
+        self.verdict_changed.emit(subject)

@@ -1,4 +1,4 @@
-"""PlaneOverlay: letters at the borders of a plane, its name, and the crosshair, over the canvas.
+"""PlaneOverlay: letters for the sides of the patient, a plane's name and crosshair over a canvas.
 
 It is a Qt widget and not part of the scene: moving the crosshair then repaints a few lines and not
 every layer, and neither changes the layers nor napari's own overlays.
@@ -9,21 +9,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QLineF, QObject, QPointF, QRectF, Qt
-from qtpy.QtGui import QColor, QFont, QPainter, QPainterPath, QPaintEvent, QPen
+from qtpy.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QWidget
 
-from napari_ies.geometry.planes import PLANES, Marks, marks_of
+from napari_ies.geometry.planes import PLANES, Marks, marks_in_space, marks_of
 from napari_ies.viewer.canvas.canvases import pixel_at, shown_axes
+from napari_ies.viewer.canvas.legend.writing import MARGIN, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+REACH = 0.9
+"""Where the letters of the 3-d view lie, as a part of the way from the middle to the border."""
 GAP_PIXELS = 14
 """The crosshair leaves this free around its centre, so that it hides no small lesion."""
 LINE = QColor(120, 220, 255, 170)
-LETTER = QColor(255, 255, 255)
-HALO = QColor(0, 0, 0)
-MARGIN = 6
 
 
 class PlaneOverlay(QWidget):
@@ -51,6 +51,7 @@ class PlaneOverlay(QWidget):
             viewer.scene.camera.events.zoom,
             viewer.scene.camera.events.center,
             viewer.scene.camera.events.orientation,
+            viewer.scene.camera.events.angles,
             viewer.layers.events.inserted,
             viewer.layers.events.removed,
         )
@@ -70,6 +71,20 @@ class PlaneOverlay(QWidget):
             return None
         orientation = [str(way) for way in self._viewer.scene.camera.orientation2d]
         return marks_of(shown, orientation)
+
+    @property
+    def marks_in_space(self) -> dict[str, QPointF]:
+        """The letters on show in 3-d, and the pixel at which each is written; none in slices."""
+        dims, camera = self._viewer.dims, self._viewer.scene.camera
+        if dims.ndisplay != 3 or dims.ndim < 3 or not len(self._viewer.layers):
+            return {}
+        axes = [axis - (dims.ndim - 3) for axis in dims.displayed]
+        if min(axes) < 0:
+            return {}
+        mirrored = str(camera.handedness) == "left"
+        sides = marks_in_space(camera.view_direction, camera.up_direction, axes, mirrored=mirrored)
+        middle, reach = QRectF(self.rect()).center(), REACH * min(self.width(), self.height()) / 2
+        return {one: middle + QPointF(*place) * reach for one, place in sides.items()}
 
     @property
     def plane_name(self) -> str:
@@ -114,9 +129,6 @@ class PlaneOverlay(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
         """Draw the crosshair, the letters and the name."""
-        marks = self.marks
-        if marks is None:
-            return
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         cross = self.crosshair
@@ -126,19 +138,24 @@ class PlaneOverlay(QWidget):
         font.setPixelSize(15)
         font.setBold(True)
         painter.setFont(font)
+        marks = self.marks
+        for letter, at in self.marks_in_space.items():
+            write(painter, QRectF(at, at), Qt.AlignmentFlag.AlignCenter, letter)
+        if marks is None:
+            return
         inner = QRectF(self.rect()).adjusted(MARGIN, MARGIN, -MARGIN, -MARGIN)
         middle = Qt.AlignmentFlag.AlignVCenter
         centre = Qt.AlignmentFlag.AlignHCenter
-        _write(painter, inner, middle | Qt.AlignmentFlag.AlignLeft, marks.left)
-        _write(painter, inner, middle | Qt.AlignmentFlag.AlignRight, marks.right)
-        _write(painter, inner, centre | Qt.AlignmentFlag.AlignTop, marks.top)
-        _write(painter, inner, centre | Qt.AlignmentFlag.AlignBottom, marks.bottom)
+        write(painter, inner, middle | Qt.AlignmentFlag.AlignLeft, marks.left)
+        write(painter, inner, middle | Qt.AlignmentFlag.AlignRight, marks.right)
+        write(painter, inner, centre | Qt.AlignmentFlag.AlignTop, marks.top)
+        write(painter, inner, centre | Qt.AlignmentFlag.AlignBottom, marks.bottom)
         if self._named:
             corner = Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft
             font.setPixelSize(12)
             font.setBold(False)
             painter.setFont(font)
-            _write(painter, inner, corner, self.plane_name)
+            write(painter, inner, corner, self.plane_name)
 
     def _draw_lines(self, painter: QPainter, cross: QPointF) -> None:
         painter.setPen(QPen(LINE, 1))
@@ -152,28 +169,6 @@ class PlaneOverlay(QWidget):
 
     def _on_view(self, _: Any = None) -> None:
         self.setGeometry(self._native.rect())
-        self.setVisible(self.marks is not None)
+        self.setVisible(self.marks is not None or bool(self.marks_in_space))
         self.raise_()
         self.update()
-
-
-def _write(painter: QPainter, box: QRectF, where: Qt.AlignmentFlag, text: str) -> None:
-    """Write white letters with a dark rim, legible on any image."""
-    metrics = painter.fontMetrics()
-    rect = QRectF(0, 0, metrics.horizontalAdvance(text), metrics.height())
-    if where & Qt.AlignmentFlag.AlignRight:
-        rect.moveRight(box.right())
-    elif where & Qt.AlignmentFlag.AlignHCenter:
-        rect.moveLeft(box.center().x() - rect.width() / 2)
-    else:
-        rect.moveLeft(box.left())
-    if where & Qt.AlignmentFlag.AlignBottom:
-        rect.moveBottom(box.bottom())
-    elif where & Qt.AlignmentFlag.AlignVCenter:
-        rect.moveTop(box.center().y() - rect.height() / 2)
-    else:
-        rect.moveTop(box.top())
-    path = QPainterPath()
-    path.addText(rect.left(), rect.top() + metrics.ascent(), painter.font(), text)
-    painter.strokePath(path, QPen(HALO, 3))
-    painter.fillPath(path, LETTER)
