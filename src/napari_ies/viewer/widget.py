@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 FEATURES = (
     "explaining.settings:SaliencySettings",
+    "patients.opening:PatientOpening",
     "preparing.preparing:Preparing",
     "session.keeping:SessionKeeping",
     "cohort.browsing:CohortBrowsing",
@@ -91,6 +92,7 @@ class LesionSaliencyWidget(Panel):
         state.reading_changed.connect(self._on_reading)
         self.session_dropped.connect(self.open_session)
         self.cohort_dropped.connect(self.open_cohort)
+        self.patient_dropped.connect(self.open_patient)
         self._attached: list[Callable[[], object]] = []
         # Not a bound method: when this fires, the Qt side of this widget is gone already.
         self.destroyed.connect(partial(_let_go, self._attached))
@@ -110,6 +112,10 @@ class LesionSaliencyWidget(Panel):
     def open_session(self, folder: str, *, anyway: bool = True) -> None:
         """Open a saved session, or only if it was not noticed before."""
         self.services.state.session_wanted.emit(str(folder), anyway)
+
+    def open_patient(self, paths: list[str]) -> None:
+        """Open a patient's files, or what is needed of the folder that holds them."""
+        self.services.state.patient_wanted.emit(list(paths))
 
     def open_cohort(self, folder: str) -> None:
         """List the cases and lesions of a folder of results."""

@@ -49,8 +49,8 @@ def click(hands, native, at):
     hands.settle()
 
 
-def turn_wheel(hands, native, notches, modifier=Qt.KeyboardModifier.NoModifier):
-    at = QPointF(native.rect().center())
+def turn_wheel(hands, native, notches, modifier=Qt.KeyboardModifier.NoModifier, under=None):
+    at = QPointF(under or native.rect().center())
     event = QWheelEvent(
         at,
         QPointF(native.mapToGlobal(at.toPoint())),
@@ -198,7 +198,7 @@ def wheel_moves_the_lines_in_the_other_planes(segmented, patient):
     assert viewer.scene.camera.zoom == zoom
     assert three.crosshair.position[0] == viewer.dims.point[0]
     zoom = coronal.model.scene.camera.zoom
-    turn_wheel(segmented, coronal.canvas, 1, Qt.KeyboardModifier.ShiftModifier)
+    turn_wheel(segmented, coronal.canvas, 1, Qt.KeyboardModifier.ControlModifier)
     assert coronal.model.scene.camera.zoom > zoom
     # A click far away brings the crosshair in sight where a plane is zoomed.
     coronal.model.scene.camera.zoom *= 8
