@@ -61,6 +61,7 @@ class Preparing(Feature):
         self._segmented: ref[Reading] | None = None
         self._chosen: dict[str, str] = {}
         self._restored: Restored | None = None
+        self._segments_next = False
         self._brought: set[str] = set()
         """The keys of the images that the session opened last brought here."""
         self.images.file_chosen.connect(self.open_image)
@@ -79,6 +80,7 @@ class Preparing(Feature):
         state.layers_given.connect(self.open_layers)
         state.restored.connect(self._on_restored)
         state.checkpoint_wanted.connect(self._on_checkpoint_wanted)
+        state.segment_wanted.connect(self._on_segment_wanted)
         self.refresh()
         self.views = (
             Placed(Place.PREPARATION, [self.images, self.naming.form], "Images"),
@@ -108,13 +110,15 @@ class Preparing(Feature):
         self._open("open lesions", path, tasks.open_mask, self._on_lesions)
 
     def open_layers(self, layers: Sequence[LayerDataTuple]) -> None:
-        """Add images, the last of them on top, and masks, hidden; frame all of it."""
-        scene = self.scene
+        """Add images, the last of them on top, and the reference, hidden; frame all of it."""
+        scene, reference = self.scene, None
         for data, arguments, kind in layers:
             hidden = {"visible": False} if kind == "labels" else {}
-            scene.add((data, {**arguments, **hidden}, kind))
+            key = scene.add((data, {**arguments, **hidden}, kind))
+            reference = key if hidden else reference
         scene.frame_all()
         self.offer_layers()
+        self.segmentation.choose_mask(reference)
 
     def offer_layers(self) -> None:
         """Offer the layers that are in the viewer now as images and masks."""
@@ -307,8 +311,17 @@ class Preparing(Feature):
         self.refresh()
 
     def _on_not_loaded(self) -> None:
-        self.state.model = None
-        self.checkpoint.set_failed()
+        """Go on with the checkpoint that was loaded before, if one was."""
+        self._segments_next = False
+        self.checkpoint.show_worked()
+        self.state.device = self.checkpoint.device
+        loaded = self.state.model
+        self.checkpoint.set_model(*(loaded.model, loaded.device) if loaded else (None, ""))
+        self.refresh()
+
+    def _on_segment_wanted(self) -> None:
+        """Segment once the checkpoint is loaded that was asked for."""
+        self._segments_next = True
 
     def _on_model(self, loaded: LoadedModel | None) -> None:
         if loaded is None:
@@ -323,6 +336,9 @@ class Preparing(Feature):
         if self._is_lacking(loaded):
             self._give_network()
         self.refresh()
+        if self._segments_next:
+            self._segments_next = False
+            self.segment()
 
 
 def _path_of(layer_data: LayerDataTuple) -> Path:

@@ -54,7 +54,7 @@ class SessionControls(QObject):
         self.line.setElideMode(Qt.TextElideMode.ElideMiddle)
         self.line.setEllipsesWidth(12)  # napari's themes indent labels, which elision does not know
         describe(self.line, "Where this session is saved.", "session_place")
-        self.line.hide()
+        self.line.setText(" ")  # its room is there from the beginning: nothing moves up later
         menu = QMenu(self.button)
         menu.setToolTipsVisible(True)
         about = "Choose the folder of a session that was saved before."
@@ -115,7 +115,6 @@ class SessionControls(QObject):
         self.button.setToolTip(tool_tip(sentence))
         self.line.setToolTip(tool_tip(sentence))
         self.line.setText(shown_name(line))
-        self.line.show()
         self._folder.setEnabled(is_folder)
 
     def _add(self, menu: QMenu, text: str, tooltip: str, signal: Signal) -> QAction:
