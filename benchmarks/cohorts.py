@@ -158,11 +158,9 @@ def overhead(
     own = clock.processor - clock.engine_processor + clock.writing
     yield Result(
         "beyond the engine, processor time",
-        duration(own / count) + " a case",
+        duration(own / count) + f" a case, {clock.processor_overhead:.2g} % of the engine's",
         f"the engine: {duration(clock.engine_processor / count)} a case",
-        clock.processor_overhead,
-        Target(SHARE, at_least=False, unit=" %"),
-        f"of it {duration(clock.writing / max(lesions, 1))} for writing a lesion's maps",
+        note=f"of it {duration(clock.writing / max(lesions, 1))} for writing a lesion's maps",
     )
 
 

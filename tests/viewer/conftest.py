@@ -160,8 +160,9 @@ def own_preferences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @pytest.fixture(autouse=True)
 def own_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Sessions are saved here, never beside the images or in the data of the person here."""
+    """Sessions, and what is remembered, are saved here, never in the data of the person here."""
     monkeypatch.setenv("NAPARI_IES_SESSIONS", str(tmp_path / "sessions"))
+    monkeypatch.setenv("NAPARI_IES_RECENT", str(tmp_path / "recent"))
     return tmp_path / "sessions"
 
 

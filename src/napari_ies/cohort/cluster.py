@@ -67,6 +67,7 @@ def workers_of(count: int, scheduler: str | None) -> Iterator[Any]:
         If dask.distributed is not installed, or the scheduler does not answer.
     """
     try:
+        import dask
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise CohortError(
@@ -84,7 +85,10 @@ def workers_of(count: int, scheduler: str | None) -> Iterator[Any]:
         with client:
             yield client
         return
-    with _interrupts_for_us_alone():
+    # Dask has its workers give back each piece of memory that they free. Theirs are tables; tensors
+    # come and go so fast that taking the memory anew tripled the time of the system.
+    as_ever = dask.config.set({"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None})
+    with _interrupts_for_us_alone(), as_ever:
         cluster = LocalCluster(
             n_workers=count,
             threads_per_worker=1,

@@ -33,10 +33,12 @@ if TYPE_CHECKING:
 
 FEATURES = (
     "explaining.settings:SaliencySettings",
+    "patients.opening:PatientOpening",
     "preparing.preparing:Preparing",
     "session.keeping:SessionKeeping",
     "cohort.browsing:CohortBrowsing",
     "planes.part:Planes",
+    "sequences.part:Sequences",
     "lesions.lesion_list:LesionList",
     "readout.part:Readout",
     "predicting.predicting:Predicting",
@@ -110,6 +112,7 @@ class LesionSaliencyWidget(Panel, metaclass=_OneEach):
         state.reading_changed.connect(self._on_reading)
         self.session_dropped.connect(self.open_session)
         self.cohort_dropped.connect(self.open_cohort)
+        self.patient_dropped.connect(self.open_patient)
         self._attached: list[Callable[[], object]] = []
         self._window: WindowClose | None = None
         # Not a bound method: when this fires, the Qt side of this widget is gone already.
@@ -130,6 +133,10 @@ class LesionSaliencyWidget(Panel, metaclass=_OneEach):
     def open_session(self, folder: str, *, anyway: bool = True) -> None:
         """Open a saved session, or only if it was not noticed before."""
         self.services.state.session_wanted.emit(str(folder), anyway)
+
+    def open_patient(self, paths: list[str]) -> None:
+        """Open a patient's files, or what is needed of the folder that holds them."""
+        self.services.state.patient_wanted.emit(list(paths))
 
     def open_cohort(self, folder: str) -> None:
         """List the cases and lesions of a folder of results."""

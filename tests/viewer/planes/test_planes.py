@@ -49,8 +49,8 @@ def click(hands, native, at):
     hands.settle()
 
 
-def turn_wheel(hands, native, notches, modifier=Qt.KeyboardModifier.NoModifier):
-    at = QPointF(native.rect().center())
+def turn_wheel(hands, native, notches, modifier=Qt.KeyboardModifier.NoModifier, under=None):
+    at = QPointF(under or native.rect().center())
     event = QWheelEvent(
         at,
         QPointF(native.mapToGlobal(at.toPoint())),
@@ -198,7 +198,7 @@ def wheel_moves_the_lines_in_the_other_planes(segmented, patient):
     assert viewer.scene.camera.zoom == zoom
     assert three.crosshair.position[0] == viewer.dims.point[0]
     zoom = coronal.model.scene.camera.zoom
-    turn_wheel(segmented, coronal.canvas, 1, Qt.KeyboardModifier.ShiftModifier)
+    turn_wheel(segmented, coronal.canvas, 1, Qt.KeyboardModifier.ControlModifier)
     assert coronal.model.scene.camera.zoom > zoom
     # A click far away brings the crosshair in sight where a plane is zoomed.
     coronal.model.scene.camera.zoom *= 8
@@ -311,7 +311,7 @@ def space_and_back_leaves_the_slices_as_they_were(segmented):
     segmented.wait(lambda: "Lesions in space" in viewer.layers)
     assert viewer.dims.ndisplay == 3
     assert segmented.panel.features["planes"].overlay.marks is None
-    assert not segmented.panel.features["planes"].overlay.isVisible()
+    letters_in_space_lie_where_the_sides_of_the_patient_do(segmented)
     colours = np.asarray(viewer.layers["Lesions in space"].vertex_colors)
     assert len(np.unique(colours, axis=0)) == 2
     press(segmented, "space_button")
@@ -319,6 +319,35 @@ def space_and_back_leaves_the_slices_as_they_were(segmented):
     assert (viewer.dims.ndisplay, viewer.dims.order) == (2, order)
     np.testing.assert_allclose(viewer.dims.point, point)
     assert {layer.name: layer.visible for layer in viewer.layers} == visible
+
+
+def letters_in_space_lie_where_the_sides_of_the_patient_do(segmented):
+    viewer, overlay = segmented.viewer, segmented.panel.features["planes"].overlay
+    view, camera = viewer.window._qt_viewer.canvas.view, viewer.scene.camera
+    ends = {"S": (0, -1), "I": (0, 1), "A": (1, -1), "P": (1, 1), "R": (2, -1), "L": (2, 1)}
+    kept, standard = camera.angles, camera.orientation
+    # From the front, from behind, and from anywhere; mirrored, too.
+    mirrored = ("away", *standard[1:])
+    for angles in (kept, (0, 0, 90), (0, 0, -90), (20, -40, 130), (-100, 15, 60)):
+        for orientation in (standard, mirrored):
+            camera.orientation, camera.angles = orientation, angles
+            segmented.settle()
+            assert overlay.isVisible()
+            assert len(overlay.marks_in_space) >= 4
+
+            def pixel(point):
+                x, y, _, w = (view.transform * view.scene.transform).map([*point[::-1], 1.0])
+                return np.array([x / w, y / w])
+
+            centre = np.array(camera.center)
+            middle = np.array([overlay.width() / 2, overlay.height() / 2])
+            for letter, at in overlay.marks_in_space.items():
+                axis, sign = ends[letter]
+                side = pixel(centre + 10.0 * sign * np.eye(3)[axis]) - pixel(centre)
+                written = np.array([at.x(), at.y()]) - middle
+                cosine = side @ written / np.linalg.norm(side) / np.linalg.norm(written)
+                assert cosine > 0.99, (letter, angles, orientation)
+    camera.orientation, camera.angles = standard, kept
 
 
 def test_surfaces_lie_where_the_voxels_are():

@@ -246,7 +246,8 @@ def test_killed_in_the_middle_of_a_computation_all_but_the_running_map_comes_bac
         run.wait()
     assert run.returncode == (-signal.SIGKILL if os.name == "posix" else 1)
     folder = running.read_text()
-    assert not dropped(hands, tmp_path)
+    (tmp_path / "nothing").mkdir()
+    assert not dropped(hands, tmp_path / "nothing")
     assert dropped(hands, folder)
     hands.wait(
         lambda: hands.panel.state.reading is not None and len(hands.panel.state.answers) == 2

@@ -90,6 +90,8 @@ class FigureMaking(Feature):
         limit = overlays.limit or (None if shown is None else shown.limit)
         # A map's own limit on screen gives way where a sequence would show nothing.
         fits = asked.limits == "auto" and look.limits == "own"
+        if asked.limits == "auto" and look.limits == "sequence":
+            asked = replace(asked, limits="own")
         return replace(
             asked,
             at=self._crosshair() if self.dialog.at_crosshair else None,

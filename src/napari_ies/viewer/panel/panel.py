@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
@@ -24,9 +25,11 @@ from napari_ies.viewer.feature import Place
 from napari_ies.viewer.panel.availability import describe
 from napari_ies.viewer.panel.controls import column, row
 from napari_ies.viewer.panel.status import StatusLine
-from napari_ies.viewer.reader import may_be_cohort, may_be_session
+from napari_ies.viewer.reader import may_be_cohort, may_be_patient, may_be_session
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qtpy.QtGui import QDragEnterEvent, QDropEvent
 
     from napari_ies.viewer.feature import Placed
@@ -44,6 +47,8 @@ class Panel(QWidget):
     """The folder of a saved session, or its ``session.json``, was dropped on the panel."""
     cohort_dropped = Signal(str)
     """The folder of a cohort's results was dropped on the panel."""
+    patient_dropped = Signal(list)
+    """A patient's files, or the folder that holds them, were dropped on the panel."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -83,6 +88,11 @@ class Panel(QWidget):
                     # Before napari's style comes, each claims 80 pixels or more, and the dock would
                     # stay as wide as all of them claimed together. The rest is wider than they are.
                     widget.setMinimumWidth(1)
+                elif placed.place is Place.LINE:
+                    # What appears there later moves no button up.
+                    policy = widget.sizePolicy()
+                    policy.setRetainSizeWhenHidden(True)
+                    widget.setSizePolicy(policy)
                 rows[placed.place].addWidget(widget)
 
     def lay_out(self) -> None:
@@ -110,19 +120,16 @@ class Panel(QWidget):
         column(self, (_Column(content, COLUMN_HEIGHT), 1), *below, margins=(0, 2, 4, 4))
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
-        """Take a session or a cohort that is dragged here; leave everything else to others."""
-        path = _dragged(event)
-        if may_be_session(path) or may_be_cohort(path):
+        """Take a session, a cohort or a patient's files; leave everything else to others."""
+        if _dragged(event, self) is not None:
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
-        """Say that a saved session or a cohort was dropped."""
-        path = _dragged(event)
-        kinds = ((may_be_session, self.session_dropped), (may_be_cohort, self.cohort_dropped))
-        dropped = next((signal for is_one, signal in kinds if is_one(path)), None)
+        """Say what was dropped."""
+        dropped = _dragged(event, self)
         if dropped is not None:
             event.acceptProposedAction()
-            dropped.emit(path)
+            dropped()
 
     def _preparation(self) -> QCollapsible:
         """Return what is set up once for a patient; it can be folded away."""
@@ -178,10 +185,15 @@ class _Column(QScrollArea):
         return bool(super().eventFilter(watched, event))
 
 
-def _dragged(event: QDropEvent) -> str:
-    """Return the file or folder that is dragged alone, or an empty text for anything else."""
-    urls = event.mimeData().urls()
-    return str(urls[0].toLocalFile()) if len(urls) == 1 else ""
+def _dragged(event: QDropEvent, panel: Panel) -> Callable[[], None] | None:
+    """Return what says that this was dropped, or None for what is not ours."""
+    paths = [str(url.toLocalFile()) for url in event.mimeData().urls()]
+    alone = paths[0] if len(paths) == 1 else ""
+    if may_be_session(alone):
+        return partial(panel.session_dropped.emit, alone)
+    if may_be_cohort(alone):
+        return partial(panel.cohort_dropped.emit, alone)
+    return partial(panel.patient_dropped.emit, paths) if may_be_patient(paths) else None
 
 
 def _section(title: str, *widgets: QWidget) -> QGroupBox:

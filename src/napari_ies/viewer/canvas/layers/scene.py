@@ -8,12 +8,14 @@ import numpy as np
 from napari.layers import Image, Labels
 
 from napari_ies.colour_maps import window_of
+from napari_ies.viewer.canvas.layers.anatomy import Anatomy
 from napari_ies.viewer.canvas.layers.counterfactual import CounterfactualLayers
 from napari_ies.viewer.canvas.layers.lesions import LesionLayers
 from napari_ies.viewer.canvas.layers.overlays import SaliencyOverlays
 from napari_ies.viewer.canvas.layers.regions import add_region
 from napari_ies.viewer.canvas.layers.space import SpaceLayers
 from napari_ies.viewer.canvas.layers.stack import LayerStack, key_of
+from napari_ies.viewer.canvas.legend.legend import Legend
 from napari_ies.viewer.state.event import Event
 from napari_ies.viewer.volumes.frame import point
 from napari_ies.viewer.volumes.sources import why_unsuitable
@@ -44,6 +46,10 @@ class Scene:
     ----------
     lesions
         The lesions and their probability, and what is outlined.
+    legend
+        What is said on the viewer's canvases of what they show.
+    anatomy
+        Which image shows which sequence, and which is on show.
     overlays
         The saliency of the selected lesion.
     space
@@ -60,13 +66,20 @@ class Scene:
         self._resampled: list[str] = []
         self._frame: Frame | None = None
         self.lesions = LesionLayers(self._stack)
-        self.overlays = SaliencyOverlays(self._stack)
+        self.legend = Legend()
+        self.anatomy = Anatomy(self._stack)
+        self.overlays = SaliencyOverlays(self._stack, self.legend)
         self.space = SpaceLayers(self._stack)
         self.counterfactual = CounterfactualLayers(self._stack)
 
     def images(self) -> Iterator[Any]:
         """Yield the image layers that may be a sequence: 3-d, grey, not made here."""
         return self._suitable(Image)
+
+    def images_shown(self) -> list[Any]:
+        """Return every image that a map may lie over, visible or not, the lowest first."""
+        suitable = {key_of(layer) for layer in self.images()} | set(self._resampled)
+        return [layer for layer in self._stack if key_of(layer) in suitable]
 
     def masks(self) -> Iterator[Any]:
         """Yield the Labels layers that may be a mask: 3-d, not made here."""
@@ -119,6 +132,7 @@ class Scene:
         self.counterfactual.clear()
         self.overlays.clear()
         self.lesions.show(reading.segmentation, reading.case, reading.frame)
+        self.anatomy.set_reading(reading)
         self._show_resampled(reading.case, reading.frame, reading.resampled)
         self.overlays.prepare(reading.case.sequences, reading.frame)
 
