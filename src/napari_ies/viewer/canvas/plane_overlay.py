@@ -1,4 +1,4 @@
-"""PlaneOverlay: letters for the sides of the patient, a plane's name and crosshair over a canvas.
+"""PlaneOverlay: letters for the sides of the patient, crosshair, and what lies under the mouse.
 
 It is a Qt widget and not part of the scene: moving the crosshair then repaints a few lines and not
 every layer, and neither changes the layers nor napari's own overlays.
@@ -13,7 +13,7 @@ from qtpy.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QWidget
 
 from napari_ies.geometry.planes import PLANES, Marks, marks_in_space, marks_of
-from napari_ies.viewer.canvas.canvases import pixel_at, shown_axes
+from napari_ies.viewer.canvas.canvases import cells, pixel_at, shown_axes
 from napari_ies.viewer.canvas.legend.writing import MARGIN, write
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ REACH = 0.9
 GAP_PIXELS = 14
 """The crosshair leaves this free around its centre, so that it hides no small lesion."""
 LINE = QColor(120, 220, 255, 170)
+LETTER_PIXELS, TEXT_PIXELS = 15, 12
 
 
 class PlaneOverlay(QWidget):
@@ -35,14 +36,21 @@ class PlaneOverlay(QWidget):
         The viewer, or viewer model, whose canvas it is.
     native
         The canvas.
+    canvas
+        napari's own name for it (``QtViewer.canvas``): in its grid each cell is drawn over. None
+        for a canvas without a grid.
     """
 
-    def __init__(self, viewer: Any, native: QWidget) -> None:
+    def __init__(self, viewer: Any, native: QWidget, canvas: Any = None) -> None:
         super().__init__(native)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
         self.setObjectName("plane_overlay")
-        self._viewer, self._native = viewer, native
+        self._viewer, self._native, self._canvas = viewer, native, canvas
+        self._under_mouse: tuple[str, ...] = ()
+        self._drawn_in: list[QRectF] = []
+        if canvas is not None:
+            canvas.events.draw.connect(self._on_canvas_drawn)
         self._crosshair: tuple[float, ...] | None = None
         self._named = False
         self._events: tuple[Any, ...] = (
@@ -99,12 +107,23 @@ class PlaneOverlay(QWidget):
         """The pixel where the lines would cross, or None where no crosshair is drawn."""
         if self._crosshair is None or self.marks is None:
             return None
-        return pixel_at(self._viewer, (self.width(), self.height()), self._crosshair)
+        return self._pixel_in(self.cells[0], self._crosshair)
 
     def set_crosshair(self, position: Sequence[float] | None) -> None:
         """Draw the crosshair at a world position in mm; None for no crosshair."""
         self._crosshair = None if position is None else tuple(float(p) for p in position)
         self.update()
+
+    def set_under_mouse(self, lines: tuple[str, ...]) -> None:
+        """Write what is known of the place under the mouse; nothing for no lines."""
+        if lines != self._under_mouse:
+            self._under_mouse = lines
+            self.update()
+
+    @property
+    def under_mouse(self) -> tuple[str, ...]:
+        """What is written of the place under the mouse, line by line."""
+        return self._under_mouse
 
     def set_named(self, named: bool) -> None:
         """Write the plane's name in the corner, or not."""
@@ -117,6 +136,8 @@ class PlaneOverlay(QWidget):
             event.disconnect(self._on_view)
         self._events = ()
         self._native.removeEventFilter(self)
+        if self._canvas is not None:
+            self._canvas.events.draw.disconnect(self._on_canvas_drawn)
         self.hide()
         self.setParent(None)
         self.deleteLater()
@@ -125,25 +146,31 @@ class PlaneOverlay(QWidget):
         """Cover the canvas, whatever its size."""
         if event.type() == QEvent.Type.Resize:
             self._on_view()
+        elif event.type() == QEvent.Type.Leave:
+            self.set_under_mouse(())
         return bool(super().eventFilter(watched, event))
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
         """Draw the crosshair, the letters and the name."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        cross = self.crosshair
-        if cross is not None:
-            self._draw_lines(painter, cross)
-        font = QFont(self.font())
-        font.setPixelSize(15)
-        font.setBold(True)
-        painter.setFont(font)
         marks = self.marks
-        for letter, at in self.marks_in_space.items():
-            write(painter, QRectF(at, at), Qt.AlignmentFlag.AlignCenter, letter)
         if marks is None:
+            painter.setFont(_font(self.font(), LETTER_PIXELS, bold=True))
+            for letter, at in self.marks_in_space.items():
+                write(painter, QRectF(at, at), Qt.AlignmentFlag.AlignCenter, letter)
             return
-        inner = QRectF(self.rect()).adjusted(MARGIN, MARGIN, -MARGIN, -MARGIN)
+        for cell in self.cells:
+            painter.setClipRect(cell)
+            if self._crosshair is not None:
+                _draw_lines(painter, cell, self._pixel_in(cell, self._crosshair))
+            self._draw_letters(painter, cell, marks)
+        painter.setClipping(False)
+        self._draw_under_mouse(painter)
+
+    def _draw_letters(self, painter: QPainter, cell: QRectF, marks: Marks) -> None:
+        painter.setFont(_font(self.font(), LETTER_PIXELS, bold=True))
+        inner = cell.adjusted(MARGIN, MARGIN, -MARGIN, -MARGIN)
         middle = Qt.AlignmentFlag.AlignVCenter
         centre = Qt.AlignmentFlag.AlignHCenter
         write(painter, inner, middle | Qt.AlignmentFlag.AlignLeft, marks.left)
@@ -152,23 +179,56 @@ class PlaneOverlay(QWidget):
         write(painter, inner, centre | Qt.AlignmentFlag.AlignBottom, marks.bottom)
         if self._named:
             corner = Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft
-            font.setPixelSize(12)
-            font.setBold(False)
-            painter.setFont(font)
+            painter.setFont(_font(self.font(), TEXT_PIXELS))
             write(painter, inner, corner, self.plane_name)
 
-    def _draw_lines(self, painter: QPainter, cross: QPointF) -> None:
-        painter.setPen(QPen(LINE, 1))
-        # On whole pixels, or a thin line is smeared over two.
-        x, y = round(cross.x()) + 0.5, round(cross.y()) + 0.5
-        width, height = float(self.width()), float(self.height())
-        painter.drawLine(QLineF(0, y, x - GAP_PIXELS, y))
-        painter.drawLine(QLineF(x + GAP_PIXELS, y, width, y))
-        painter.drawLine(QLineF(x, 0, x, y - GAP_PIXELS))
-        painter.drawLine(QLineF(x, y + GAP_PIXELS, x, height))
+    def _draw_under_mouse(self, painter: QPainter) -> None:
+        painter.setFont(_font(self.font(), TEXT_PIXELS))
+        height = painter.fontMetrics().height()
+        # Above the letter at the lower border, which a long line would reach.
+        box = QRectF(self.rect()).adjusted(MARGIN, MARGIN, -MARGIN, -MARGIN - 1.5 * LETTER_PIXELS)
+        corner = Qt.AlignmentFlag.AlignBottom | Qt.AlignmentFlag.AlignLeft
+        for line in reversed(self._under_mouse):
+            write(painter, box, corner, line)
+            box.adjust(0, 0, 0, -height)
+
+    @property
+    def cells(self) -> list[QRectF]:
+        """Where in the canvas the slice is shown, in pixels: more than once in napari's grid."""
+        if self._canvas is None:
+            return [QRectF(self.rect())]
+        return [cell for cell, _ in cells(self._viewer, self._canvas)]
+
+    def _pixel_in(self, cell: QRectF, position: Sequence[float]) -> QPointF:
+        return pixel_at(self._viewer, (cell.width(), cell.height()), position) + cell.topLeft()
+
+    def _on_canvas_drawn(self, _: Any = None) -> None:
+        """Follow napari's grid, whose cells come and go with layers."""
+        drawn_in = self.cells
+        if drawn_in != self._drawn_in:
+            self._drawn_in = drawn_in
+            self.update()
 
     def _on_view(self, _: Any = None) -> None:
         self.setGeometry(self._native.rect())
         self.setVisible(self.marks is not None or bool(self.marks_in_space))
         self.raise_()
         self.update()
+
+
+def _font(like: QFont, pixels: int, *, bold: bool = False) -> QFont:
+    font = QFont(like)
+    font.setPixelSize(pixels)
+    font.setBold(bold)
+    return font
+
+
+def _draw_lines(painter: QPainter, cell: QRectF, cross: QPointF) -> None:
+    """Draw the crosshair in one cell."""
+    painter.setPen(QPen(LINE, 1))
+    # On whole pixels, or a thin line is smeared over two.
+    x, y = round(cross.x()) + 0.5, round(cross.y()) + 0.5
+    painter.drawLine(QLineF(cell.left(), y, x - GAP_PIXELS, y))
+    painter.drawLine(QLineF(x + GAP_PIXELS, y, cell.right(), y))
+    painter.drawLine(QLineF(x, cell.top(), x, y - GAP_PIXELS))
+    painter.drawLine(QLineF(x, y + GAP_PIXELS, x, cell.bottom()))

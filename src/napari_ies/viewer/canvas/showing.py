@@ -9,7 +9,8 @@ from napari_ies.viewer.canvas.picking import pick_lesion
 if TYPE_CHECKING:
     from napari_ies.segmentation.subject import Subject
     from napari_ies.viewer.canvas.layers import Scene
-    from napari_ies.viewer.canvas.viewer_link import Position, ViewerLink
+    from napari_ies.viewer.canvas.picking import Click
+    from napari_ies.viewer.canvas.viewer_link import ViewerLink
     from napari_ies.viewer.state.answers import Answer
     from napari_ies.viewer.state.reading import Reading
     from napari_ies.viewer.state.state import State
@@ -54,12 +55,13 @@ class Showing:
             frame, show = reading.frame, self._scene.overlays.show
             show(answer.saliency, frame, answer.title, answer.limit, ranges=answer.ranges)
 
-    def _on_clicked(self, position: Position, direction: Position | None) -> None:
+    def _on_clicked(self, click: Click) -> None:
         reading = self._state.reading
         if reading is None:
             return
-        here = self._scene.in_mm(position)
-        sight = None if direction is None else self._scene.in_mm(direction)
-        pick = pick_lesion(reading.segmentation.labels, reading.frame, here, sight)
+        here = self._scene.in_mm(click.position)
+        sight = None if click.direction is None else self._scene.in_mm(click.direction)
+        labels = reading.segmentation.labels
+        pick = pick_lesion(labels, reading.frame, here, sight, click.depth)
         if pick is not None:
             self._explaining.explain(*pick)

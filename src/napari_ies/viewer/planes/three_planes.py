@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
@@ -10,7 +11,6 @@ from qtpy.QtWidgets import QMainWindow, QSplitter
 from napari_ies.viewer.canvas.canvases import shown_axes
 from napari_ies.viewer.planes.crosshair import Crosshair
 from napari_ies.viewer.planes.side_plane import SidePlane
-from napari_ies.viewer.planes.wheel import Wheel
 
 if TYPE_CHECKING:
     from napari_ies.viewer.canvas.legend.legend import Legend
@@ -37,7 +37,9 @@ class ThreePlanes(QObject):
     """
 
     clicked = Signal(object)
-    """A click in one of the two planes: world position in mm."""
+    """A click in one of the two planes."""
+    hovered = Signal(object, object)
+    """The plane that the mouse is over, and the world position under it."""
 
     def __init__(
         self,
@@ -53,7 +55,6 @@ class ThreePlanes(QObject):
         self._lines = True
         camera = viewer.scene.camera
         self._camera = (camera.zoom, camera.center)
-        self._wheel = Wheel(viewer)
         first, second = self._others()
         self.sides: tuple[SidePlane, ...] = (
             SidePlane(viewer, first, outlines, legend),
@@ -67,6 +68,7 @@ class ThreePlanes(QObject):
         for side in self.sides:
             self._splitter.addWidget(side)
             side.clicked.connect(self.clicked)
+            side.hovered.connect(partial(self.hovered.emit, side))
             side.stepped.connect(self.crosshair.step)
             # Keys go to the viewer, wherever the mouse last was.
             side.canvas.setFocusProxy(main)
@@ -86,7 +88,6 @@ class ThreePlanes(QObject):
     def release(self) -> None:
         """Close the two planes; the viewer's own is as it was before they were opened."""
         self._viewer.dims.events.order.disconnect(self._on_order)
-        self._wheel.release()
         self.crosshair.moved.disconnect(self._on_moved)
         self.crosshair.release()
         self._overlay.set_named(False)
