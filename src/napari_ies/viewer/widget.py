@@ -146,7 +146,9 @@ class LesionSaliencyWidget(Panel):
             feature.attach()
 
     def _on_reading(self, reading: Reading | None) -> None:
-        if reading is not None:
+        if reading is None:
+            self.preparation.expand(animate=False)
+        else:
             self.preparation.collapse(animate=False)
             self.services.tell.say(reading.summary)
 

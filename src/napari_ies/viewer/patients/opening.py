@@ -76,7 +76,8 @@ class PatientOpening(Feature):
         checkpoint = "" if model is not None or last is None else last.path
         whose = Path(paths[0]).name if len(paths) == 1 else f"{len(paths)} files"
         work = partial(open_patient, list(paths), sequences, checkpoint)
-        self.work.run(Job("patient", f"Opening {whose}", work, self._on_opened))
+        job = Job("patient", f"Opening {whose}", work, self._on_opened)
+        self.state.leave_for(partial(self.work.run, job))
 
     def _on_opened(self, opened: OpenedPatient) -> None:
         if opened.layers:

@@ -116,6 +116,8 @@ class Preparing(Feature):
 
     def open_layers(self, layers: Sequence[LayerDataTuple]) -> None:
         """Take images and masks as the next patient's, the last of them on top."""
+        self.explaining.stop()
+        self.state.close_reading()  # his lesions would lie over another's images
         self.images.begin_anew()
         self.segmentation.begin_anew()
         self._brought.take(layers)
