@@ -132,7 +132,8 @@ class Preparing(Feature):
         flat = [(layer.name, reason) for layer, reason in scene.unsuitable_images()]
         flat_masks = [(layer.name, reason) for layer, reason in scene.unsuitable_masks()]
         self.images.set_images(images, flat)
-        self.segmentation.set_masks(masks, [*flat_masks, *flat])
+        came = [key_of(layer) for layer in scene.masks() if self._brought.came_with(layer)]
+        self.segmentation.set_masks(masks, [*flat_masks, *flat], came)
         self.refresh()
 
     def load_checkpoint(self, path: str, device: str = "auto") -> None:
