@@ -136,6 +136,14 @@ class Scene:
         self._show_resampled(reading.case, reading.frame, reading.resampled)
         self.overlays.prepare(reading.case.sequences, reading.frame)
 
+    def clear(self) -> None:
+        """Show nothing that was found: lesions, overlays and resampled images go."""
+        self.counterfactual.clear()
+        self.overlays.clear()
+        self.lesions.clear()
+        self._stack.remove(*self._resampled)
+        self._resampled, self._frame = [], None
+
     def frame_all(self) -> None:
         """Show the middle slices, the whole head and a scale bar in mm."""
         self._viewer.canvas.overlays.scale_bar.visible = True
