@@ -41,6 +41,7 @@ KEYS: tuple[Key, ...] = (
     Key("K", "fainter", "Make the saliency map more transparent."),
     Key("Shift-K", "stronger", "Make the saliency map less transparent."),
     Key("Q", "sequence", "Show the next sequence: its image, its map and the limits of that."),
+    Key("Shift-Q", "sequences", "Show another sequence beside it, or one again."),
     Key("G", "planes", "Show the three planes side by side, or one again."),
     Key("Shift-Z", "zoom", "Zoom to the selected lesion in every plane, or back."),
     Key("U", "next_of_cohort", "Open the lesion that is up next in the list of the cohort."),

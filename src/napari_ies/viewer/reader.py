@@ -6,10 +6,17 @@ napari calls :func:`napari_get_reader`; the widget calls :func:`read_image` in t
 from __future__ import annotations
 
 import inspect
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.viewer.volumes.layer_data import METADATA_KEY, LayerDataTuple, layer_of, read_image
+from napari_ies.errors import CaseError
+from napari_ies.viewer.volumes.layer_data import (
+    METADATA_KEY,
+    LayerDataTuple,
+    layer_of,
+    read_as_named,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +30,7 @@ NOTHING: list[LayerDataTuple] = [(None,)]  # type: ignore[list-item]
 def napari_get_reader(
     path: str | Sequence[str],
 ) -> Callable[[str | Sequence[str]], list[LayerDataTuple]] | None:
-    """Return a function that reads images, a session or a cohort, or None for other files.
+    """Return a function that reads images, a patient, a session or a cohort; else None.
 
     Endings that other programs use for files of their own (``.img``, ``.hdr``, ``.rec`` …) are
     ours only where the content is an image that nibabel knows.
@@ -33,13 +40,15 @@ def napari_get_reader(
         return read_session
     if len(paths) == 1 and may_be_cohort(str(paths[0])):
         return read_cohort
+    if len(paths) == 1 and Path(paths[0]).is_dir() and may_be_patient(paths):
+        return read_patient
     if paths and all(_is_image(str(one)) for one in paths):
         return read_images
     return None
 
 
 def read_images(path: str | Sequence[str]) -> list[LayerDataTuple]:
-    """Read one or several image files as layers.
+    """Read one or several image files as layers, masks of lesions by their names as Labels.
 
     Raises
     ------
@@ -47,7 +56,7 @@ def read_images(path: str | Sequence[str]) -> list[LayerDataTuple]:
         If a file cannot be used, in one sentence that names it.
     """
     paths = [path] if isinstance(path, str) else list(path)
-    return [read_image(one) for one in paths]
+    return [read_as_named(one) for one in paths]
 
 
 def _is_image(path: str) -> bool:
@@ -76,6 +85,24 @@ def may_be_session(path: str) -> bool:
     from napari_ies.results.session import is_session
 
     return is_session(path)
+
+
+def may_be_patient(paths: Sequence[str]) -> bool:
+    """Whether paths are a patient's images, masks and checkpoint, or one folder with such images.
+
+    Of a folder, names are looked at alone.
+    """
+    if len(paths) == 1 and Path(paths[0]).is_dir():
+        from napari_ies.patient.patient_files import images_in
+
+        with suppress(CaseError):
+            return bool(images_in(Path(paths[0])))
+        return False
+    from napari_ies.patient.patient_files import CHECKPOINTS
+
+    return bool(paths) and all(
+        one.lower().endswith(CHECKPOINTS) or _is_image(one) for one in map(str, paths)
+    )
 
 
 def may_be_cohort(path: str) -> bool:
@@ -109,6 +136,22 @@ def read_session(path: str | Sequence[str]) -> list[LayerDataTuple]:
             layer[1]["metadata"][METADATA_KEY]["session"] = str(folder)
             layers.append(layer)
     return layers or NOTHING  # all images may be missing
+
+
+def read_patient(path: str | Sequence[str]) -> list[LayerDataTuple]:
+    """Let the panel open a folder as a patient; where there is no window, read its images.
+
+    Raises
+    ------
+    CaseError
+        If it holds no image, or those of several patients.
+    """
+    folder = Path(path if isinstance(path, str) else path[0]).absolute()
+    if _open_panel_soon(lambda panel: panel.open_patient([str(folder)])):
+        return NOTHING
+    from napari_ies.patient.patient_files import images_in
+
+    return [read_as_named(one) for one in images_in(folder)]
 
 
 def read_cohort(path: str | Sequence[str]) -> list[LayerDataTuple]:

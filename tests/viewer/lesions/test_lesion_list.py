@@ -143,3 +143,64 @@ def test_counts_and_scores_are_said_and_said_again_when_reopened(
     again.reopening.open(twin.session.folder)
     again.work.wait()
     assert again.state.reading.found == said
+
+
+def test_a_changed_threshold_marks_the_table_and_updates_what_changed(
+    twin, listed, qtbot, own_sessions
+):
+    state, bar = twin.state, listed.threshold.bar
+    listed.threshold.bar.setParent(listed.table)
+    # Its probability is steep where the second lesion is, and smooth where the first one is.
+    reading = state.reading
+    probability, labels = reading.segmentation.probability.copy(), reading.segmentation.labels
+    probability[labels == 2] = 1.0
+    probability[(labels == 0) & (np.indices(labels.shape)[0] > 24)] = 0.0
+    x, y, z = reading.places[1].centre
+    low = dataclasses.replace(reading.segmentation, probability=probability)
+    beside = np.argwhere((labels == 0) & (probability > 0.3))
+    assert len(beside), "the test needs voxels below the threshold"
+    twin.show(dataclasses.replace(reading, segmentation=low))
+    state.take_threshold(0.5)
+    assert bar.isHidden()
+    for subject in (1, 2):
+        twin.explain(subject)
+        twin.note(subject, f"of lesion {subject}")
+    state.set_verdict(2, "agree")
+    twin.work.wait()
+    first = twin.session.folder
+    state.take_threshold(0.3)
+    assert not bar.isHidden()
+    assert "threshold 0.5" in bar.text.text()
+    assert "says 0.3 now" in bar.text.text()
+    state.take_threshold(0.5)
+    assert bar.isHidden()
+    state.take_threshold(0.3)
+    qtbot.mouseClick(bar.button, Qt.MouseButton.LeftButton)
+    twin.work.wait()
+    # What would be lost is said first, and nothing has changed yet.
+    ((question, start),) = twin.tell.questions
+    assert question.startswith("1 note would go, of lesions that changed (1).")
+    assert state.reading.segmentation.threshold == 0.5
+    kept = state.answers.of(2)[0]
+    start()
+    twin.session.begin(state.reading)
+    twin.work.wait()
+    assert state.reading.segmentation.threshold == 0.3
+    assert sorted(state.reading.places) == [2, 3]
+    assert state.reading.mask_of(3)[x, y, z]
+    assert state.reading.notes == {2: "of lesion 2"}
+    assert state.reading.verdicts == {2: "agree"}
+    assert [(one.subject, one.saliency.maps.tobytes()) for one in state.answers] == [
+        (2, kept.saliency.maps.tobytes())
+    ]
+    assert (state.selected, state.shown.subject) == (2, 2)
+    assert bar.isHidden()
+    assert cells(listed, 2)["OK?"] == "✓"
+    assert cells(listed, 2)["Maps"] == "mean"
+    assert "1 lesion stayed the same, 1 gone or changed, 1 new" in twin.tell.text
+    # The session of the earlier threshold stays as it was; the new one has its own folder.
+    assert load_session(first).notes == {1: "of lesion 1", 2: "of lesion 2"}
+    assert twin.session.folder != first
+    later = load_session(twin.session.folder)
+    assert (later.record.segmentation.threshold, later.verdicts) == (0.3, {2: "agree"})
+    assert [one.subject for one in later.maps] == [2]

@@ -50,6 +50,7 @@ def test_sequences_are_switched_named_and_measured(segmented, patient):
     the_state_of_a_map_is_said(segmented)
     the_bar_covers_nothing_and_says_real_numbers(segmented)
     every_canvas_has_a_caption(segmented)
+    two_sequences_stand_side_by_side(segmented)
 
 
 def image_map_and_limits_are_switched_together(segmented):
@@ -174,4 +175,49 @@ def every_canvas_has_a_caption(segmented):
     press(segmented, "q")
     segmented.press("three_planes_button")
     segmented.settle()
+    assert len(captions(segmented)) == 1
+
+
+def two_sequences_stand_side_by_side(segmented):
+    shift, viewer = Qt.KeyboardModifier.ShiftModifier, segmented.viewer
+    before = on_show(segmented), len(viewer.layers)
+    press(segmented, "q", shift)
+    second = segmented.panel.features["sequences"].beside.second
+    assert segmented.control("show_both").isChecked()
+
+    def there():
+        visible = [layer.name for layer in second.model.layers if layer.visible]
+        return {name.removeprefix("sub-01_").split(" · ")[-1] for name in visible}
+
+    assert there() == {"T1"}
+    assert on_show(segmented) == ({"FLAIR"}, {"FLAIR"})
+    assert ["FLAIR map on FLAIR" in line for line in captions(segmented)].count(True) == 1
+    assert ["T1 map on T1" in line for line in captions(segmented)].count(True) == 1
+    strips = viewer.window._qt_window.findChildren(ColourStrip)
+    assert {one.bars[0].title for one in strips} == {"FLAIR map", "T1 map"}
+    # Linked: the key swaps them; slices, limits of the look, hiding and new maps reach both.
+    press(segmented, "q")
+    assert there() == {"FLAIR"}
+    assert on_show(segmented) == ({"T1"}, {"T1"})
+    press(segmented, "h")
+    assert (there(), on_show(segmented)[1]) == ({"FLAIR"}, set())
+    assert all("map hidden" in line for line in captions(segmented))
+    assert len(captions(segmented)) == 2
+    press(segmented, "h")
+    explain(segmented, 1)
+    assert all("Lesion 1 SmoothGrad mean" in line for line in captions(segmented))
+    viewer.dims.set_point(0, viewer.dims.point[0] + 4)
+    assert second.model.dims.point == pytest.approx(viewer.dims.point)
+    segmented.layer("sub-01_T1").contrast_limits = (20, 90)
+    # Three planes take the room; the button opens and closes it, too.
+    segmented.press("three_planes_button")
+    assert not segmented.control("show_both").isChecked()
+    segmented.qtbot.mouseClick(segmented.control("show_both"), Qt.MouseButton.LeftButton)
+    segmented.settle()
+    assert segmented.panel.features["planes"].three is None
+    press(segmented, "q")
+    segmented.qtbot.mouseClick(segmented.control("show_both"), Qt.MouseButton.LeftButton)
+    segmented.settle()
+    assert segmented.panel.features["sequences"].beside.second is None
+    assert (on_show(segmented), len(viewer.layers)) == before
     assert len(captions(segmented)) == 1

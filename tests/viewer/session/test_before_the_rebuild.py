@@ -83,7 +83,7 @@ def test_opened_in_the_window_everything_is_there(hands, folder):
         ("beside it", "91", "R 9 mm", "Grad-CAM++", ""),
     ]
     # The columns of peaks hold the maps of one kind at a time.
-    for kind, title, peaks in (
+    for kind, title, held in (
         ("mean", "▾ Peak FLAIR (mean)", ["", "+0.31", "", "", ""]),
         ("max", "▾ Peak FLAIR (max)", ["", "", "", "+1.6", ""]),
         ("Grad-CAM++", "▾ Peak (Grad-CAM++)", ["", "", "", None, "+0.21"]),
@@ -92,8 +92,8 @@ def test_opened_in_the_window_everything_is_there(hands, folder):
         next(one for one in menu.actions() if f" {kind} " in one.text()).trigger()
         menu.deleteLater()
         found = [value for (value,) in rows(hands, title)]
-        assert [v if e is not None else None for v, e in zip(found, peaks, strict=True)] == peaks
-        assert sum(bool(value) for value in found) == (2 if None in values else 1)
+        assert [v if e is not None else None for v, e in zip(found, held, strict=True)] == held
+        assert sum(bool(value) for value in found) == (2 if None in held else 1)
     affine = load_session(folder).affine
     for layer, file in (
         ("FLAIR", folder.parents[1] / "FLAIR.nii.gz"),

@@ -314,6 +314,9 @@ class SessionSummary:
         They are the SHA-256 of each image, by sequence, and of the checkpoint that segments.
         """
         own = {image.sequence: image.file.sha256 for image in self.record.images}
+        return all(images.values()) and own == dict(images) and self.segmented_by(checkpoint)
+
+    def segmented_by(self, checkpoint: str) -> bool:
+        """Whether the checkpoint with this SHA-256 segmented; no checkpoint has an empty one."""
         file = self.record.checkpoints[0].file
-        known = all(images.values()) and bool(checkpoint)
-        return known and own == dict(images) and file is not None and file.sha256 == checkpoint
+        return bool(checkpoint) and file is not None and file.sha256 == checkpoint

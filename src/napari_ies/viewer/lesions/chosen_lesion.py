@@ -11,7 +11,7 @@ from qtpy.QtWidgets import (
     QListWidget,
     QListWidgetItem,
     QPlainTextEdit,
-    QToolButton,
+    QPushButton,
     QWidget,
 )
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 KEY = Qt.ItemDataRole.UserRole
 NONE_CHOSEN = "Click a lesion or choose its row first."
+HEIGHT = 24
+"""Of the line, in pixels."""
+CHOSEN = "background: #5a7dc8; color: white;"
+"""Of the map on screen and of the verdict that was given, in either theme of napari."""
 ABOUT = {
     "agree": "Agree: it is a lesion. Again: no verdict.",
     "reject": "Reject: it is no lesion. Again: no verdict.",
@@ -53,7 +57,12 @@ class ChosenLesion(QWidget):
         self.maps.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         # Keys stay the viewer's: a list would search its entries for the letters.
         self.maps.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.maps.setFixedHeight(24)
+        self.maps.setFixedHeight(HEIGHT)
+        self.maps.setStyleSheet(
+            "QListWidget::item { border: 1px solid rgba(128, 128, 128, 160); border-radius: 3px;"
+            " padding: 1px 4px; margin-right: 3px; }"
+            f" QListWidget::item:selected {{ {CHOSEN} }}"
+        )
         self.maps.itemClicked.connect(self._on_clicked)
         self.verdicts = {verdict: self._button(verdict) for verdict in SYMBOLS}
         self.note = QPlainTextEdit()
@@ -107,11 +116,13 @@ class ChosenLesion(QWidget):
         self.note.setPlainText(text)
         self.note.setVisible(anywhere)
 
-    def _button(self, verdict: str) -> QToolButton:
-        made = QToolButton()
-        made.setText(SYMBOLS[verdict])
+    def _button(self, verdict: str) -> QPushButton:
+        made = QPushButton(SYMBOLS[verdict])
         made.setCheckable(True)
         made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        made.setFixedSize(28, HEIGHT)
+        # The theme pads buttons by more than there is room.
+        made.setStyleSheet(f"QPushButton {{ padding: 0; }} QPushButton:checked {{ {CHOSEN} }}")
         describe(made, ABOUT[verdict], verdict)
         made.clicked.connect(lambda _: self.judged.emit(verdict))
         return made

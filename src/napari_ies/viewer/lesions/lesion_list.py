@@ -13,6 +13,7 @@ from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.lesions.chosen_lesion import NONE_CHOSEN
 from napari_ies.viewer.lesions.explain_all import ExplainAll
 from napari_ies.viewer.lesions.lesion_table import LesionTable
+from napari_ies.viewer.lesions.threshold_change import ThresholdChange
 from napari_ies.viewer.state.answers import (
     distinct_titles,
     kind_of,
@@ -39,6 +40,7 @@ class LesionList(Feature):
         super().__init__(services)
         self.table = LesionTable()
         self.explain_all = ExplainAll(services, self.table)
+        self.threshold = ThresholdChange(services)
         state = self.state
         self.table.chosen.connect(self.explaining.explain)
         self.table.note_changed.connect(state.set_note)
@@ -52,7 +54,7 @@ class LesionList(Feature):
         state.error_guessed.connect(self.table.set_error)
         state.reading_changed.connect(self._on_reading)
         state.selection_changed.connect(self._on_selected)
-        self.views = (Placed(Place.LESIONS, [self.table], "Lesions"),)
+        self.views = (Placed(Place.LESIONS, [self.threshold.bar, self.table], "Lesions"),)
         self.actions = {
             "next": lambda: self.table.step(1),
             "previous": lambda: self.table.step(-1),

@@ -37,6 +37,8 @@ class SegmentationSettings:
         The lesions to take instead of those that the network marks, or None.
     whose
         Labels of patient and visit that were typed.
+    doubts
+        What speaks against the images, in plain sentences: said of the result, and kept with it.
     """
 
     threshold: float
@@ -44,6 +46,7 @@ class SegmentationSettings:
     reference: Source | None = None
     lesions: Source | None = None
     whose: Whose = NOBODY_TYPED
+    doubts: tuple[str, ...] = ()
 
 
 def segment_sources(
@@ -60,9 +63,10 @@ def segment_sources(
     mask: NDArray[np.bool_] | None = None
     lesions: NDArray[np.int32] | None = None
     reference: Path | NDArray[np.bool_] | None = None
-    notes: tuple[str, ...] = ()
+    notes = tuple(doubt for doubt in settings.doubts if doubt not in case.notes)
     if settings.reference is not None:
-        mask, reference, notes = reference_mask(settings.reference, case, first.frame)
+        mask, reference, said = reference_mask(settings.reference, case, first.frame)
+        notes = (*notes, *said)
     if settings.lesions is not None:
         lesions, said = layer_lesions(settings.lesions, case, first.frame)
         notes = (*notes, *said)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ABOUT = "Show {name}: its image and its map with its limits. Q goes on to the next sequence."
+BOTH = "Show another sequence beside it, image and map, linked (Shift+Q); again: one sequence."
 WIDEST = 90
 """Of a name, in pixels."""
 
@@ -25,6 +26,8 @@ class SequenceSwitch(QWidget):
 
     chosen = Signal(str)
     """A sequence is to be shown."""
+    beside_toggled = Signal()
+    """Another sequence is to be shown beside it, or no more."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -34,6 +37,10 @@ class SequenceSwitch(QWidget):
         self._layout = QHBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(1)
+        self.beside = button("Both", "show_both", BOTH, self.beside_toggled)
+        self.beside.setCheckable(True)
+        self._layout.addWidget(self.beside)
+        self.set_beside(False)
 
     def set_sequences(self, names: Sequence[str]) -> None:
         """Offer other sequences."""
@@ -51,8 +58,9 @@ class SequenceSwitch(QWidget):
             made.setCheckable(True)
             made.clicked.connect(partial(self.chosen.emit, name))
             self._group.addButton(made)
-            self._layout.addWidget(made)
+            self._layout.insertWidget(len(self._buttons), made)
             self._buttons[name] = made
+        self.set_beside(False)
 
     def set_shown(self, name: str | None) -> None:
         """Show which sequence is on show; None, or another image, for none of them."""
@@ -60,7 +68,7 @@ class SequenceSwitch(QWidget):
         for one, made in self._buttons.items():
             made.setChecked(one == name)
 
-    def allow(self, hindrance: str) -> None:
-        """Let a person choose, or say why not."""
-        for one in self._buttons.values():
-            allow(one, hindrance)
+    def set_beside(self, beside: bool) -> None:
+        """Show whether another sequence is shown beside it."""
+        allow(self.beside, "" if len(self._buttons) > 1 else "There are no two sequences to show.")
+        self.beside.setChecked(beside)

@@ -111,7 +111,8 @@ class Autosave:
         """
         roots = self._roots(reading.case) if root is None else (root,)
         former = self.recording
-        before = former.folder if former is not None and former.reading is reading else None
+        same = former is not None and former.reading.lineage is reading.lineage
+        before = former.folder if former is not None and same else None
         recording = Recording(reading, roots, self._state.device, before)
         self.recording = recording
         self._add(recording.look, partial(self._on_looked, recording))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,6 +93,14 @@ class Recording:
         """Where the session lies, once there is one."""
         return None if self.writer is None else self.writer.folder
 
+    @property
+    def summary(self) -> SessionSummary | None:
+        """What a person is told of the session, once there is one."""
+        from napari_ies.results.session import SessionSummary
+
+        writer = self.writer
+        return None if writer is None else SessionSummary(writer.folder, writer.record, "")
+
     def take_news(self) -> list[str]:
         """Return what a person has not been told yet of where it is saved: sentences."""
         news, self._news = self._news, []
@@ -103,10 +112,15 @@ class Recording:
         The one that was saved in before this is no earlier one: it is the same work.
         """
         # Here, not above: the panel opens without what only saving needs.
-        from napari_ies.results.session import next_session_folder, sessions_in
+        from napari_ies.results.provenance import data_digest
+        from napari_ies.results.session import next_session_folder, sessions_in, shows
 
         case, model = self.reading.case, self.reading.model
         images = dict(zip(case.sequences, case.sha256, strict=True))
+        values = {
+            name: partial(data_digest, data)
+            for name, data in zip(case.sequences, case.data, strict=True)
+        }
         problems: list[str] = []
         earlier: list[SessionSummary] = []
         for root in self.roots:
@@ -116,7 +130,8 @@ class Recording:
                 one
                 for one in there
                 if one.record.holds_work
-                and one.is_of(images, model.sha256)
+                and shows(one, images, values)
+                and one.segmented_by(model.sha256)
                 and one.folder != self.before
             ]
             if self.planned is None:

@@ -76,6 +76,11 @@ class Answers:
         """Return the keys of a subject's maps that are about to be read back."""
         return [key for key in self._awaited if key[0] == subject]
 
+    @property
+    def any_awaited(self) -> bool:
+        """Whether any map is about to be read back."""
+        return bool(self._awaited)
+
     def await_no_more(self, key: Key) -> None:
         """Say that a map on disk cannot be read back."""
         self._awaited = [one for one in self._awaited if one != key]

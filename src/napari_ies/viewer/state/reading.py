@@ -95,6 +95,10 @@ class Reading:
     scores: Mapping[str, float] | None = None
     """How well it agrees with the reference, see
     :func:`~napari_ies.cohort.metrics.match_metrics`; None without a reference at hand."""
+    lineage: object = field(default_factory=object)
+    """The same for a reading and what it becomes at another threshold."""
+    used: int = 0
+    """The highest number of a lesion that it ever had at another threshold."""
     layers: Mapping[str, str] = field(default_factory=dict)
     """The key of the viewer's layer that was segmented as each sequence; empty for those that
     show the case's files."""
@@ -125,6 +129,12 @@ class Reading:
         frame = frame or Frame.of_grid(case.affine, (x, y, z))
         places = lesion_places(segmentation.labels, case.spacing)
         return cls(model, case, segmentation, frame, places, **more)
+
+    def take_said_of(self, before: Reading) -> None:
+        """Take the notes and verdicts of a reading for what is the same here: its number is."""
+        here = self.place_of
+        self.notes.update({one: said for one, said in before.notes.items() if here(one)})
+        self.verdicts.update({one: said for one, said in before.verdicts.items() if here(one)})
 
     def place_of(self, subject: Subject | int | str) -> Place | None:
         """Return where a lesion or a region lies, or None if there is none of that name."""

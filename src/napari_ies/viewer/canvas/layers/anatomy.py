@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
@@ -47,23 +48,28 @@ class Anatomy:
     def shown(self) -> str | None:
         """The sequence that lies on top, or else the name of the image that does, or None."""
         top = next((layer for layer in reversed([*self._stack]) if self._is_ground(layer)), None)
-        if top is None:
-            return None
-        return next((n for n, key in self._keys.items() if key == key_of(top)), str(top.name))
+        return None if top is None else self.name_of(top)
 
     def set_reading(self, reading: Reading) -> None:
         """Know the images of another reading: the layers that were segmented, or show its files."""
-        files = {file_of(layer): key_of(layer) for layer in self._stack if isinstance(layer, Image)}
+        layers = [layer for layer in self._stack if isinstance(layer, Image)]
+        files = {Path(file).absolute(): key_of(one) for one in layers if (file := file_of(one))}
         case = reading.case
+        paths = dict(zip(case.sequences, case.paths, strict=True))
         found = {
-            name: reading.layers.get(name) or files.get(str(path))
-            for name, path in zip(case.sequences, case.paths, strict=True)
+            name: reading.layers.get(name) or (None if path is None else files.get(path.absolute()))
+            for name, path in paths.items()
         }
         self._keys = {name: key for name, key in found.items() if key is not None}
 
     def layer_of(self, sequence: str) -> Any | None:
         """Return the image layer of a sequence, or None if it is gone."""
         return self._stack.find(self._keys.get(sequence))
+
+    def name_of(self, layer: Any) -> str:
+        """Return the sequence that a layer shows, or else its name."""
+        of = (name for name, key in self._keys.items() if key == key_of(layer))
+        return next(of, str(layer.name))
 
     def show(self, sequence: str) -> None:
         """Show the image of a sequence, and none that would hide it or is of another sequence."""

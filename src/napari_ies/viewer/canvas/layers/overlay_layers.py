@@ -96,6 +96,8 @@ class OverlayLayers:
     def set_on_show(self, on: bool) -> None:
         """Hide the layers, or show again those that were hidden so."""
         layers = self.present()
+        if on and layers and self.on_show:
+            return
         if on:
             names = [name for name in layers if name in (self._off or ())] or list(layers)[:1]
             self._off = None

@@ -76,6 +76,11 @@ class Scene:
         """Yield the image layers that may be a sequence: 3-d, grey, not made here."""
         return self._suitable(Image)
 
+    def images_shown(self) -> list[Any]:
+        """Return every image that a map may lie over, visible or not, the lowest first."""
+        suitable = {key_of(layer) for layer in self.images()} | set(self._resampled)
+        return [layer for layer in self._stack if key_of(layer) in suitable]
+
     def masks(self) -> Iterator[Any]:
         """Yield the Labels layers that may be a mask: 3-d, not made here."""
         return self._suitable(Labels)

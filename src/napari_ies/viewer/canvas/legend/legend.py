@@ -21,8 +21,8 @@ class Legend:
         """Anything else is said."""
         self._prefix = ""
         self._parts: tuple[str, ...] = ()
-        self.odd = False
-        """Whether the caption says what a person might not expect."""
+        self._odd = False
+        self._warning = ""
         self._bars: dict[str, Bar] = {}
         self.room = False
         """Whether room is kept for a bar, though none may be on show now."""
@@ -30,9 +30,13 @@ class Legend:
     @property
     def parts(self) -> tuple[str, ...]:
         """The parts of the caption, the first with what tells this view from another one."""
-        if not self._prefix or not self._parts:
-            return self._parts
-        return (f"{self._prefix}: {self._parts[0]}", *self._parts[1:])
+        parts = (*self._parts, self._warning) if self._warning else self._parts
+        return (f"{self._prefix}: {parts[0]}", *parts[1:]) if self._prefix and parts else parts
+
+    @property
+    def odd(self) -> bool:
+        """Whether the caption says what a person might not expect."""
+        return self._odd or bool(self._warning)
 
     @property
     def text(self) -> str:
@@ -55,8 +59,14 @@ class Legend:
             Whether it says what a person might not expect, and is to be seen.
         """
         shown = tuple(shown_name(part) for part in parts)
-        if (shown, odd) != (self._parts, self.odd):
-            self._parts, self.odd = shown, odd
+        if (shown, odd) != (self._parts, self._odd):
+            self._parts, self._odd = shown, odd
+            self.changed.emit()
+
+    def set_warning(self, warning: str) -> None:
+        """Say at the end of the caption what might mislead; empty for nothing."""
+        if warning != self._warning:
+            self._warning = warning
             self.changed.emit()
 
     def set_prefix(self, prefix: str) -> None:
