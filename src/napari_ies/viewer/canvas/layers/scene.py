@@ -184,6 +184,15 @@ class Scene:
             centre = [position[axis] if axis in shown else 0.0 for axis in range(3)]
             self._viewer.scene.camera.center = tuple(centre)
 
+    def maps_on_images(self) -> Iterator[tuple[Any, Any]]:
+        """Yield the layers of maps, each with the image layer of the sequence that it explains."""
+        shown = self.anatomy.shown or ""
+        for name, layer in self.overlays.layers.items():
+            # A map of all sequences together lies on the one that is looked at.
+            image = self.anatomy.layer_of(shown if name == "all" else name)
+            if image is not None:
+                yield layer, image
+
     def hide_images(self) -> tuple[str, ...]:
         """Hide the images, masks and lesion slices; return the keys of those that were visible.
 
