@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QMessageBox, QWidget
 
 from napari_ies import explain
 
@@ -418,20 +418,58 @@ def closing_and_reopening_leaves_no_callback(segmented, patient):
         viewer.dims.events.order,
     ]
     connected = [len(emitter.callbacks) for emitter in emitters]
-    panel.features["explaining"].form.samples.setValue(5000)
-    panel.explaining.explain(1)
-    segmented.wait(lambda: panel.state.shown is not None and not panel.state.shown.finished)
+    panel.features["explaining"].form.samples.setValue(3)
+    panel.explaining.explain(2)
+    segmented.wait(lambda: segmented.answered(2))
+    reading, kept = panel.state.reading, len(panel.state.answers)
     for _ in range(3):
-        dock = next(iter(viewer.window._wrapped_dock_widgets.values()))
-        dock.destroyOnClose()
+        panel.features["explaining"].form.samples.setValue(5000)
+        panel.explaining.explain(1)
+        segmented.wait(lambda: not panel.state.shown.finished)
+        close_with_the_mouse(segmented)
+        # Asked first, it goes on computing what is not to be stopped.
+        assert "what is being computed: explaining lesion 1" in answer(segmented, "Not now")
         segmented.settle()
+        assert panel.isVisible()
+        assert panel.explaining.running
+        close_with_the_mouse(segmented)
+        answer(segmented, "Stop and close")
+        segmented.settle()
+        assert not panel.isVisible()
+        assert not panel.explaining.running
         assert len(viewer.mouse_drag_callbacks) == callbacks - 1
-        _, segmented.panel = viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
+        _, opened = viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
         segmented.settle()
-        assert segmented.panel is not panel
+        # All is found again.
+        assert opened is panel
+        assert panel.isVisible()
+        assert panel.state.reading is reading
+        assert len(panel.state.answers) == kept
+        assert panel.status.text.startswith("Cancelled: Explaining lesion 1")
         assert len(viewer.mouse_drag_callbacks) == callbacks
         assert [len(emitter.callbacks) for emitter in emitters] == connected
-    segmented.wait(lambda: not panel.services.work.busy)
+    segmented.finish()
+    panel.features["explaining"].form.samples.setValue(2)
+    panel.explaining.explain(1)
+    segmented.wait(lambda: segmented.answered(1))
+    # Where nothing is computed nobody is asked.
+    close_with_the_mouse(segmented)
+    segmented.settle()
+    assert not panel.isVisible()
+
+
+def close_with_the_mouse(hands):
+    (dock,) = hands.viewer.window._wrapped_dock_widgets.values()
+    hands.qtbot.mouseClick(dock.title.close_button, Qt.MouseButton.LeftButton)
+
+
+def answer(hands, word):
+    """Answer the question on screen; return what it asked."""
+    (box,) = [box for box in hands.panel.findChildren(QMessageBox) if box.isVisible()]
+    (button,) = [one for one in box.buttons() if one.text() == word]
+    text = box.text()
+    hands.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    return text
 
 
 def closing_the_viewer_in_the_middle_stops_the_work(segmented, qtbot):

@@ -772,7 +772,7 @@ def test_a_reopened_session_asks_for_its_layer_and_gives_way_to_the_demo(hands, 
     hands.wait(lambda: hands.answered(3))
     saved(hands)
     # As in a window that was just opened: no network, and so no layers on offer.
-    preparing.checkpoint.set_failed()
+    preparing.checkpoint.set_model(None)
     panel.state.model = None
     form.set_layers((), "")
     panel.features["session"].open(folder)

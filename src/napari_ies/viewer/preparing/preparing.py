@@ -66,6 +66,7 @@ class Preparing(Feature):
         self._segmented: ref[Reading] | None = None
         self._chosen: dict[str, str] = {}
         self._restored: Restored | None = None
+        self._segments_next = False
         self._brought = BroughtImages(self.scene)
         self.images.file_chosen.connect(self.open_image)
         self.images.changed.connect(self._on_images)
@@ -86,6 +87,7 @@ class Preparing(Feature):
         state.layers_given.connect(self.open_layers)
         state.restored.connect(self._on_restored)
         state.checkpoint_wanted.connect(self._on_checkpoint_wanted)
+        state.segment_wanted.connect(self._on_segment_wanted)
         self.refresh()
         self.views = (
             Placed(Place.PREPARATION, [self.images, self.naming.form], "Images"),
@@ -315,8 +317,17 @@ class Preparing(Feature):
         self.refresh()
 
     def _on_not_loaded(self) -> None:
-        self.state.model = None
-        self.checkpoint.set_failed()
+        """Go on with the checkpoint that was loaded before, if one was."""
+        self._segments_next = False
+        self.checkpoint.show_worked()
+        self.state.device = self.checkpoint.device
+        loaded = self.state.model
+        self.checkpoint.set_model(*(loaded.model, loaded.device) if loaded else (None, ""))
+        self.refresh()
+
+    def _on_segment_wanted(self) -> None:
+        """Segment once the checkpoint is loaded that was asked for."""
+        self._segments_next = True
 
     def _on_model(self, loaded: LoadedModel | None) -> None:
         if loaded is None:
@@ -331,3 +342,6 @@ class Preparing(Feature):
         if self._is_lacking(loaded):
             self._give_network()
         self.refresh()
+        if self._segments_next:
+            self._segments_next = False
+            self.segment()

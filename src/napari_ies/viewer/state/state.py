@@ -99,7 +99,9 @@ class State:
         self.request_restored: Event[[SaliencyRequest]] = Event()
         """The form is to ask for this, such as what a reopened session asked for last."""
         self.layers_given: Event[[list[LayerDataTuple]]] = Event()
-        """Images and masks are to be opened, such as the demo's."""
+        """Images and a reference mask are to be opened, such as the demo's."""
+        self.segment_wanted: Event[[]] = Event()
+        """What is open is to be segmented, once the checkpoint that was asked for is loaded."""
         self.restored: Event[[Restored]] = Event()
         """Images and settings of a saved session are to be shown and set again."""
         self.checkpoint_wanted: Event[[str, str]] = Event()
