@@ -65,7 +65,7 @@ class StatusLine(QWidget):
         self._said = QFrame()
         self._said.setObjectName("status_frame")
         column(self._said, row(self._sign, (self._scroll, 1)), margins=(4, 0, 0, 0))
-        column(self, self._said, row((self._progress, 1), self._cancel))
+        column(self, self._said, row((self._progress, 1), self._cancel), spacing=3)
         self._fit()
         self._pause = Soon(partial(self._progress.setRange, 0, 0), self)
         self.set_idle()
@@ -152,6 +152,7 @@ class StatusLine(QWidget):
             self._fit()
 
     def _fit(self) -> None:
+        self._text.ensurePolished()
         self._scroll.setFixedHeight(LINES * self._text.fontMetrics().lineSpacing() + 2)
 
     def _empty(self) -> None:
