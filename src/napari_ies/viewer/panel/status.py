@@ -136,14 +136,11 @@ class StatusLine(QWidget):
 
     def show_report(self, report: Progress[Any]) -> None:
         """Show how far a computation is."""
-        self._pause.stop()
-        self._progress.setRange(0, max(report.total, 0))
-        self._progress.setValue(report.done)
         counted = f"{report.done} of {report.total} {report.unit}" if report.unit else ""
         left = self._time_left.after(report)
         if counted and left is not None and left >= MINUTE:
             counted = f"{counted}, {about(left)} left"
-        self._progress.setFormat(counted)
+        self._show(max(report.total, 0), report.done, counted)
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802
         """Keep room for as many lines in another font."""
@@ -156,7 +153,13 @@ class StatusLine(QWidget):
         self._scroll.setFixedHeight(LINES * self._text.fontMetrics().lineSpacing() + 2)
 
     def _empty(self) -> None:
+        self._show(1, 0, "")
+
+    def _show(self, total: int, done: int, text: str) -> None:
         self._pause.stop()
-        self._progress.setRange(0, 1)
-        self._progress.setValue(0)
-        self._progress.setFormat("")
+        # Each change alone would paint all of the window at once.
+        self._progress.setUpdatesEnabled(False)
+        self._progress.setRange(0, total)
+        self._progress.setValue(done)
+        self._progress.setFormat(text)
+        self._progress.setUpdatesEnabled(True)
