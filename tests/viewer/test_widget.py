@@ -267,8 +267,8 @@ def limits_stay_while_the_map_refines(segmented, monkeypatch):
     overlays = segmented.panel.services.scene.overlays
     show = overlays.show
 
-    def watched(saliency, frame, title, limit):
-        show(saliency, frame, title, limit)
+    def watched(saliency, frame, title, limit, **settings):
+        show(saliency, frame, title, limit, **settings)
         seen.append(limit)
 
     with monkeypatch.context() as patched:

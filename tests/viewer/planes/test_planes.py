@@ -306,6 +306,8 @@ def space_and_back_leaves_the_slices_as_they_were(segmented):
     opened(segmented)
     point, order = viewer.dims.point, viewer.dims.order
     visible = {layer.name: layer.visible for layer in viewer.layers}
+    legend = segmented.panel.services.scene.legend
+    assert "FLAIR map on FLAIR" in legend.text
     assert segmented.panel.features["planes"].overlay.isVisible()
     press(segmented, "space_button")
     segmented.wait(lambda: "Lesions in space" in viewer.layers)
@@ -314,8 +316,17 @@ def space_and_back_leaves_the_slices_as_they_were(segmented):
     letters_in_space_lie_where_the_sides_of_the_patient_do(segmented)
     colours = np.asarray(viewer.layers["Lesions in space"].vertex_colors)
     assert len(np.unique(colours, axis=0)) == 2
+    # The sequence can be switched there, and the image follows in the slices.
+    native = viewer.window._qt_viewer.canvas.native
+    segmented.qtbot.keyClick(native, "q")
+    segmented.settle()
+    assert "T1 map on surfaces" in legend.text
+    assert not legend.odd
     press(segmented, "space_button")
     segmented.wait(lambda: segmented.panel.features["planes"].three is not None)
+    segmented.wait(lambda: "T1 map on T1" in legend.text)
+    segmented.qtbot.keyClick(native, "q")
+    segmented.settle()
     assert (viewer.dims.ndisplay, viewer.dims.order) == (2, order)
     np.testing.assert_allclose(viewer.dims.point, point)
     assert {layer.name: layer.visible for layer in viewer.layers} == visible
@@ -331,7 +342,6 @@ def letters_in_space_lie_where_the_sides_of_the_patient_do(segmented):
     for angles in (kept, (0, 0, 90), (0, 0, -90), (20, -40, 130), (-100, 15, 60)):
         for orientation in (standard, mirrored):
             camera.orientation, camera.angles = orientation, angles
-            segmented.settle()
             assert overlay.isVisible()
             assert len(overlay.marks_in_space) >= 4
 

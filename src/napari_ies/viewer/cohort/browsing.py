@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_ies.cohort.report.images import Images
     from napari_ies.segmentation.subject import Subject
     from napari_ies.viewer.feature import Services
-    from napari_ies.viewer.state.cohort import Cohort
+    from napari_ies.viewer.state.listed.cohort import Cohort
 
 NONE_OPEN = "No cohort is open; choose a folder of results with Cohort…."
 OK: dict[str, tuple[str, Callable[[], None]]] = {"OK": ("Hide this.", lambda: None)}

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from napari_ies.cohort.report.content import SHOWN
-from napari_ies.viewer.state.listing import ListColumn
+from napari_ies.viewer.state.listed.listing import ListColumn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
