@@ -301,7 +301,7 @@ class SessionKeeping(Feature):
         if is_session(folder):
             self.open(folder)
         else:
-            self.tell.say(
+            self.tell.fail(
                 f"There is no session in {folder}; choose a folder with a session.json that "
                 "napari-ies wrote, such as napari-ies/sub-01 beside the images."
             )
