@@ -6,7 +6,16 @@ import json
 
 import pytest
 import torch
-from monai.networks.nets import UNETR, DynUNet, SwinUNETR, UNet
+from monai.networks.nets import (
+    UNETR,
+    AttentionUnet,
+    BasicUNet,
+    DynUNet,
+    SegResNet,
+    SegResNetDS,
+    SwinUNETR,
+    UNet,
+)
 
 from napari_ies.checkpoints import inspect_checkpoint, load_checkpoint, profile_path
 from napari_ies.errors import CheckpointError
@@ -16,12 +25,20 @@ NETWORKS = {
     "DynUNet": lambda: DynUNet(3, 2, 2, [3] * 3, [1, 2, 2], [2, 2], filters=[4, 4, 8]),
     "SwinUNETR": lambda: SwinUNETR(2, 2, feature_size=12, depths=(1, 1, 1, 1)),
     "UNETR": lambda: UNETR(2, 2, 16, feature_size=4, hidden_size=24, mlp_dim=8),
+    "BasicUNet": lambda: BasicUNet(3, 2, 2, (4, 4, 4, 4, 4, 4)),
+    "SegResNet": lambda: SegResNet(3, 16, 2, 2, blocks_down=(1, 1), blocks_up=(1,)),
+    "SegResNetDS": lambda: SegResNetDS(3, 4, 2, 2, norm="instance", blocks_down=(1, 1)),
+    "AttentionUnet": lambda: AttentionUnet(3, 2, 2, (4, 8), (2,)),
 }
 OF_EACH_FAMILY = {
     "UNet": ("strides", "dilated", "activation", "before activation", "normalisation layers"),
     "DynUNet": ("stride", "dilated", "leaky ReLU", "number of groups"),
     "SwinUNETR": ("merging", "features of each stage", "normalisation layers"),
     "UNETR": ("attention heads", "image size", "normalisation layers"),
+    "BasicUNet": ("leaky ReLU with slope 0.1", "any number of groups", "paper has none"),
+    "SegResNet": ("activation, ReLU", "8 groups, as is", "with 1, 2, 4, 16 groups"),
+    "SegResNetDS": ("activation, ReLU", "any number of groups"),
+    "AttentionUnet": ("strides, 2 from",),
 }
 OF_ALL = (
     "FLAIR",

@@ -125,6 +125,18 @@ HUGE = {
     "levels": ({"arguments": {"strides": [2] * 10**5}}, "strides has 100000 entries"),
     "strides": ({"arguments": {"strides": [10**6]}}, "1000000 voxels, more than any network's"),
     "layers by their order": ({"arguments": {"adn_ordering": "NDA" * 10**5}}, "300000 letters"),
+    "voxel sizes that no scanner has": (
+        {
+            "architecture": "SegResNetDS",
+            "arguments": {
+                "in_channels": 2,
+                "out_channels": 2,
+                "init_filters": 4,
+                "resolution": [1e-300, 1, 1],
+            },
+        },
+        "(1e-300, 1, 1) is no resolution",
+    ),
     "an attention window": (
         {
             "architecture": "SwinUNETR",

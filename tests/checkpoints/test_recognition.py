@@ -6,7 +6,18 @@ import json
 
 import pytest
 import torch
-from monai.networks.nets import UNETR, DynUNet, SwinUNETR, UNet
+from monai.networks.nets import (
+    UNETR,
+    AttentionUnet,
+    BasicUNet,
+    DynUNet,
+    SegResNet,
+    SegResNetDS,
+    SegResNetVAE,
+    SwinUNETR,
+    UNet,
+    VNet,
+)
 
 from napari_ies.checkpoints import inspect_checkpoint, load_checkpoint
 from napari_ies.errors import CheckpointError
@@ -123,6 +134,41 @@ NETWORKS = {
         norm_name="batch",
         res_block=False,
     ),
+    "BasicUNet": lambda: BasicUNet(3, 2, 2, (4, 4, 8, 8, 8, 6)),
+    "BasicUNet-variant": lambda: BasicUNet(
+        *(3, 1, 3, (2, 4, 6, 8, 10, 12)),
+        norm="batch",
+        bias=False,
+        upsample="nontrainable",
+        act="prelu",
+        dropout=0.1,
+    ),
+    "SegResNet": lambda: SegResNet(3, 8, 2, 2, blocks_down=(1, 1), blocks_up=(1,)),
+    "SegResNet-variant": lambda: SegResNet(
+        *(3, 4, 1, 3, 0.1),
+        norm="batch",
+        blocks_down=(1, 2, 0, 1),
+        blocks_up=(2, 0, 1),
+        upsample_mode="deconv",
+        act="prelu",
+    ),
+    "SegResNetDS": lambda: SegResNetDS(3, 4, 2, 2, blocks_down=(1, 1, 1)),
+    "SegResNetDS-anisotropic": lambda: SegResNetDS(
+        *(3, 4, 1, 3),
+        act="prelu",
+        norm=("instance", {"affine": False}),
+        blocks_down=(1, 0, 2, 0),
+        blocks_up=(1, 2, 0),
+        dsdepth=2,
+        upsample_mode="nontrainable",
+        resolution=(0.9, 1.0, 5.0),
+    ),
+    "SegResNetDS-one-level": lambda: SegResNetDS(3, 4, 2, 2, norm="instance", blocks_down=(2,)),
+    "AttentionUnet": lambda: AttentionUnet(3, 2, 2, (4, 6, 8), (2, 2)),
+    "AttentionUnet-variant": lambda: AttentionUnet(
+        3, 1, 3, (4, 8), (2,), kernel_size=5, up_kernel_size=(3, 3, 5), dropout=0.1
+    ),
+    "VNet": lambda: VNet(3, 2, 2, act="prelu", bias=True),
     "UNETR-plain-blocks": lambda: unetr(conv_block=False, norm_name=("instance", {"affine": True})),
 }
 
@@ -250,6 +296,31 @@ def test_unetr_of_another_shape_needs_its_size_stated(saved):
     assert model.profile.window == (32, 32, 16)
     with torch.inference_mode():
         assert torch.equal(model.network(image), network(image))
+
+
+def test_the_segmenting_part_of_a_segresnetvae_is_used_and_the_rest_named(saved):
+    network = SegResNetVAE(
+        (8, 8, 8), init_filters=8, in_channels=2, blocks_down=(1, 1), blocks_up=(1,)
+    )
+    model = load_checkpoint(saved(network), device="cpu")
+
+    assert model.profile.architecture == "SegResNet"
+    assert any("Left out" in text and "vae_down" in text for text in model.profile.guessed)
+    image = torch.randn(1, 2, 8, 8, 8)
+    with torch.inference_mode():
+        assert torch.equal(model.network(image), network(image)[0])
+
+
+@pytest.mark.parametrize(
+    ("resolution", "divisor"),
+    [(None, (8, 8, 8)), ((1, 1, 1), (8, 8, 8)), ((1, 3, 8), (8, 2, 1)), ((1, 1, 2.5), (8, 8, 4))],
+)
+def test_kernels_tell_what_a_segresnetds_halves(resolution, divisor, saved):
+    network = SegResNetDS(3, 4, 2, 2, blocks_down=(1, 1, 1, 1), resolution=resolution)
+
+    profile = load_checkpoint(saved(network), device="cpu").profile
+
+    assert profile.divisor == tuple(network.shape_factor()) == divisor
 
 
 def test_divisor_is_the_product_of_the_strides_per_axis(saved):

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from monai.networks.nets import AttentionUnet, BasicUNet, DynUNet, UNet
+from monai.networks.nets import BasicUNetPlusPlus, DynUNet, UNet
+from torch import nn
 
 from napari_ies.checkpoints import load_checkpoint
 from napari_ies.errors import CheckpointError
@@ -148,16 +149,17 @@ def test_no_tensors(content, tmp_path):
 
 
 def test_another_architecture_with_similar_keys(saved):
-    sentence = refusal(saved(AttentionUnet(3, 2, 2, (4, 8), (2,))))
+    parts = {"encoder": nn.Conv3d(2, 4, 3), "up_layers": nn.Conv3d(4, 2, 3)}
+    sentence = refusal(saved(nn.ModuleDict(parts)))
 
-    assert "none of UNet, DynUNet, SwinUNETR, UNETR" in sentence
+    assert "none of UNet, DynUNet, SwinUNETR, UNETR, BasicUNet" in sentence
 
 
 def test_another_architecture(saved):
-    sentence = refusal(saved(BasicUNet(3, 2, 2, features=(2, 2, 2, 2, 2, 2))))
+    sentence = refusal(saved(BasicUNetPlusPlus(3, 2, 2, features=(2, 2, 2, 2, 2, 2))))
 
-    assert "UNet, DynUNet, SwinUNETR, UNETR" in sentence
-    assert "conv_0.conv_0.conv.weight" in sentence
+    assert "UNet, DynUNet, SwinUNETR, UNETR, BasicUNet" in sentence
+    assert "conv_0_0.conv_0.conv.weight" in sentence
 
 
 def test_nnunet_itself(tmp_path):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import hashlib
 import os
 import sys
+import time
+import weakref
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -36,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in Path(item.path).parents and pytest_xvfb.xvfb_instance is None:
             # One screen has one keyboard focus: of several workers on it, one runs all of these.
-            item.add_marker(pytest.mark.xdist_group("screen"))
+            item.add_marker(pytest.mark.xdist_group("screen"), append=False)
         if needs_display and here in Path(item.path).parents and "viewer" in _fixtures(item):
             item.add_marker(pytest.mark.skip(reason="needs a display, or Xvfb"))
 
@@ -297,6 +300,70 @@ def loaded(model: Any) -> Any:
     return LoadedModel(model, "CPU", ("cpu",), ("0", "2"), "0")
 
 
+class Screen:
+    """Shows five pictures a second while somebody waits, and each one otherwise.
+
+    With Mesa a picture of the window takes as long as a step of what is computed meanwhile, and
+    each step is one.
+    """
+
+    PICTURE = 0.2
+
+    def __init__(self) -> None:
+        self._waiting, self._due, self._held = False, 0.0, weakref.WeakSet()
+
+    def holds(self, window: Any) -> bool:
+        """Whether a window that asks to be painted is painted later."""
+        now = time.monotonic()
+        if not self._waiting or now >= self._due:
+            self._due = now + self.PICTURE
+            return False
+        self._held.add(window)
+        return True
+
+    def show_if_due(self) -> None:
+        if self._held and time.monotonic() >= self._due:
+            self._show()
+
+    @contextlib.contextmanager
+    def slow(self) -> Iterator[None]:
+        self._waiting = True
+        try:
+            yield
+        finally:
+            self._waiting = False
+            self._show()
+
+    def _show(self) -> None:
+        from qtpy.QtCore import QCoreApplication, QEvent
+
+        windows, self._held = list(self._held), weakref.WeakSet()
+        for window in windows:
+            with contextlib.suppress(RuntimeError):  # it was closed meanwhile
+                QCoreApplication.postEvent(window, QEvent(QEvent.Type.UpdateRequest))
+
+
+the_screen = Screen()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fewer_pictures() -> Iterator[None]:
+    """Windows are painted as :class:`Screen` says."""
+    from napari._qt.qt_main_window import _QtMainWindow
+    from qtpy.QtCore import QEvent
+
+    event = _QtMainWindow.event
+
+    def unless_held(self: Any, happens: Any) -> bool:
+        if happens.type() == QEvent.Type.UpdateRequest and the_screen.holds(self):
+            return True
+        return event(self, happens)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(_QtMainWindow, "event", unless_held)
+        yield
+
+
 class Hands:
     """Does what a person does at the screen, with real events, and waits as a person would."""
 
@@ -304,7 +371,10 @@ class Hands:
         self.viewer, self.panel, self.qtbot = viewer, panel, qtbot
 
     def wait(self, condition: Callable[[], object], seconds: float = 60) -> None:
-        self.qtbot.waitUntil(lambda: bool(condition()), timeout=int(1000 * seconds))
+        with the_screen.slow():
+            self.qtbot.waitUntil(
+                lambda: the_screen.show_if_due() or bool(condition()), timeout=int(1000 * seconds)
+            )
 
     def finish(self) -> None:
         self.wait(lambda: not self.panel.services.work.busy)

@@ -82,10 +82,11 @@ def load_checkpoint(
 ) -> SegmentationModel:
     """Load a network from a checkpoint file.
 
-    The file is a state dict of MONAI's UNet, DynUNet, SwinUNETR or UNETR as training scripts save
-    it, wherever in the file and under whatever start of its keys. The architecture is recognised
-    from the keys and shapes, and proved by loading every tensor strictly; what else the file
-    holds is named in the profile's `guessed`. ``NAME.profile.json`` beside ``NAME.pth`` overrides
+    The file is a state dict of a network of MONAI (UNet, DynUNet, SwinUNETR, UNETR, BasicUNet,
+    SegResNet, SegResNetDS, AttentionUnet, VNet) as training scripts save it, wherever in the file
+    and under whatever start of its keys. The architecture is recognised from the keys and shapes,
+    and proved by loading every tensor strictly; what else the file holds is named in the
+    profile's `guessed`. ``NAME.profile.json`` beside ``NAME.pth`` overrides
     what is recognised or assumed. Nothing in the file is executed.
 
     Parameters

@@ -68,8 +68,7 @@ class Profile:
     name
         Name of the checkpoint, for captions and file names.
     architecture
-        ``"UNet"``, ``"DynUNet"``, ``"SwinUNETR"`` or ``"UNETR"`` (classes of
-        `monai.networks.nets`).
+        Name of the class in `monai.networks.nets`, such as ``"UNet"``.
     arguments
         Keyword arguments of that class.
     sequences

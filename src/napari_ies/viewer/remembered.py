@@ -100,7 +100,7 @@ def forget_patients() -> None:
 
 def _file() -> Path:
     named = os.environ.get(FILE_VARIABLE)
-    return Path(named or Path(user_state_dir("napari-ies", appauthor=False)) / "recent.json")
+    return Path(named or user_state_dir("napari-ies", appauthor=False)) / "recent.json"
 
 
 def _write(known: Remembered) -> None:

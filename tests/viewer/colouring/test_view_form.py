@@ -86,7 +86,7 @@ def a_look_applies_at_once_to_every_overlay_and_to_later_maps(viewing, patient, 
     viewing.qtbot.keyClick(box, Qt.Key.Key_Return)
     assert limits(viewing) == {(-0.25, 0.25)}
     assert (bar(viewing).low, bar(viewing).high) == (-0.25, 0.25)
-    assert bar(viewing).text == "FLAIR map, 10⁻³ logit per standard deviation"
+    assert bar(viewing).words == ("FLAIR map", "10⁻³ logit per standard deviation")
 
     flair = viewing.layer("sub-01_FLAIR")
     world = viewing.world_of(patient.volumes["FLAIR"], flair, patient.centres[2])

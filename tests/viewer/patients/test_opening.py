@@ -9,7 +9,7 @@ import pytest
 from napari.layers._layer_actions import _duplicate_layer
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QApplication, QFileDialog, QPushButton
+from qtpy.QtWidgets import QApplication, QFileDialog, QPushButton, QTreeView
 
 from napari_ies.viewer.remembered import remembered
 
@@ -50,8 +50,16 @@ def opened_by_the_dialog(hands, folder):
     hands.press("open_patient")
     dialog = hands.panel.findChild(QFileDialog, "patient_dialog")
     dialog.setDirectory(str(folder.parent))
-    dialog.selectFile(str(folder))
-    hands.settle()
+    tree = dialog.findChild(QTreeView, "treeView")
+
+    def place():
+        model, root = tree.model(), tree.rootIndex()
+        rows = (model.index(row, 0, root) for row in range(model.rowCount(root)))
+        return next((tree.visualRect(one) for one in rows if one.data() == folder.name), None)
+
+    hands.wait(place)
+    left = Qt.MouseButton.LeftButton
+    hands.qtbot.mouseClick(tree.viewport(), left, pos=place().center())
     hands.qtbot.mouseClick(dialog.findChild(QPushButton, "open_folder"), Qt.MouseButton.LeftButton)
     hands.finish()
 
@@ -87,14 +95,21 @@ def files_and_checkpoint_dropped_together_are_ready_to_segment(hands, folders):
     assert not hands.viewer.layers["consensus_lesions"].visible
     assert chosen(hands) == ["FLAIR", "T1", "consensus_lesions"]
     assert hands.control("patient").text() == "P07"
-    assert not hands.control("image_objections").isVisible()
+    assert not hands.control("image_objections_text").isVisible()
     hands.segment()
     assert "match" in hands.panel.state.reading.segmentation.lesions
     assert hands.panel.state.reading.reference == folders / "P07/consensus_lesions.nii.gz"
 
 
 def another_patient_by_the_dialog_takes_the_place_of_the_first(hands, folders):
+    hands.panel.state.select(int(hands.panel.state.reading.segmentation.lesions.index[0]))
     opened_by_the_dialog(hands, folders / "P19")
+    # No lesion of the first lies over the images of the second.
+    assert hands.panel.state.reading is None
+    assert images(hands) == ["T1", "FLAIR", "consensus_lesions"]
+    assert hands.control("lesions").model().rowCount() == 0
+    assert hands.control("segment").isVisible()
+    hands.wait(lambda: "sub-P19" in hands.control("session_place").toolTip())
     assert "T2_1.nii.gz" in hands.control("status").text()
     assert chosen(hands) == ["FLAIR", "T1", "consensus_lesions"]
     own = [layer for layer in hands.viewer.layers if layer.name in ("FLAIR", "T1")]

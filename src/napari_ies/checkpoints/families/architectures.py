@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.checkpoints.families import dynunet, swin_unetr, unet, unetr
+from napari_ies.checkpoints.families import (
+    attention_unet,
+    basic_unet,
+    dynunet,
+    segresnet,
+    segresnet_ds,
+    swin_unetr,
+    unet,
+    unetr,
+    vnet,
+)
 from napari_ies.errors import CheckpointError
 from napari_ies.free_memory import lacking
 from napari_ies.network.finite import all_finite
@@ -21,14 +32,26 @@ if TYPE_CHECKING:
 
 FAMILIES: Mapping[str, Family] = {
     family.architecture: family
-    for family in (unet.FAMILY, dynunet.FAMILY, swin_unetr.FAMILY, unetr.FAMILY)
+    for family in (
+        unet.FAMILY,
+        dynunet.FAMILY,
+        swin_unetr.FAMILY,
+        unetr.FAMILY,
+        basic_unet.FAMILY,
+        segresnet.FAMILY,
+        segresnet_ds.FAMILY,
+        attention_unet.FAMILY,
+        vnet.FAMILY,
+    )
 }
 
 _SHOWN = 3
 _LONGEST = 200
 _DEEPEST, _FEW = 4, 8
 _LARGEST = 10_000_000
-_COUNTS = frozenset({"num_res_units", "depths", "deep_supr_num"})
+_COUNTS = frozenset(
+    {"num_res_units", "depths", "deep_supr_num", "blocks_down", "blocks_up", "dsdepth"}
+)
 """Arguments that say how many layers there are."""
 _LARGER, _SMALL = 8, 256 << 20
 """A network has at most so many times the bytes of its file (float32 of 8-bit numbers, and layers
@@ -60,7 +83,8 @@ def build_network(family: Family, arguments: Mapping[str, Any]) -> nn.Module:
         arguments = {"spatial_dims": 3, **arguments}
     try:
         with torch.random.fork_rng(devices=[]):
-            network: nn.Module = network_class(**arguments)
+            # SegResNetDS fills in what its arguments leave out, in the dictionaries it is given.
+            network: nn.Module = network_class(**copy.deepcopy(dict(arguments)))
     # The arguments may come from a person's file, and MONAI checks few of them.
     except Exception as error:
         reason = " ".join(str(error)[:_LONGEST].split()).rstrip(".") or type(error).__name__

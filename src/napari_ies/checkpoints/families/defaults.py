@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from napari_ies.checkpoints.families.family import Family
 
 _WINDOW = 96
+_THRESHOLD = 0.5
 _SEQUENCES = {1: ("FLAIR",), 2: ("FLAIR", "T1"), 3: ("FLAIR", "T1", "T2")}
 
 
@@ -53,7 +54,7 @@ def make_profile(
         or tuple(f"sequence {i + 1}" for i in range(n_inputs)),
         "classes": _class_names(n_outputs),
         "window": fixed_size or _default_window(divisor),
-        "threshold": family.threshold,
+        "threshold": family.threshold or _THRESHOLD,
         "weights": weights,
     }
     assumptions = dict(guessed) | {
@@ -63,7 +64,10 @@ def make_profile(
         "brain_extracted": _skull(stated.get("normalisation", "zscore-nonzero")),
         "orientation": ORIENTATION_IS_GUESSED,
         "spacing": SPACING_IS_GUESSED,
-        "threshold": f"The threshold {family.threshold} is the paper's for this architecture.",
+        "threshold": f"The threshold {family.threshold} is the paper's for this architecture."
+        if family.threshold
+        else f"The threshold {_THRESHOLD} is the usual one: the paper has none for this "
+        "architecture.",
     }
     if fixed_size is None:
         assumptions["window"] = (

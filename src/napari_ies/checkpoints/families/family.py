@@ -1,4 +1,4 @@
-"""What the four families of networks have in common: how one is recognised and described."""
+"""What the families of networks have in common: how one is recognised and described."""
 
 from __future__ import annotations
 
@@ -20,6 +20,18 @@ _AFFINE_IS_GUESSED = (
     "The normalisation layers have weights but no running statistics: instance normalisation is "
     "assumed, group normalisation with any number of groups would look the same."
 )
+_GROUPS_ARE_GUESSED = (
+    "The normalisation layers are taken to be group normalisation with {groups} groups, as is "
+    "MONAI's default: with {others} groups, or as instance normalisation with weights, they would "
+    "look the same."
+)
+_ACTIVATION_IS_GUESSED = (
+    "The activation, {assumed}, is MONAI's default: it leaves no trace in the file, nor would "
+    "ReLU, leaky ReLU with any slope, ELU, GELU, Swish or Mish; it is not PReLU."
+)
+
+
+_TRAINED_UPSAMPLING = ("deconv", "deconvgroup", "pixelshuffle")
 
 
 class Shapes(dict[str, tuple[int, ...]]):
@@ -71,8 +83,8 @@ class Shapes(dict[str, tuple[int, ...]]):
         return len({match.group(1) for match in matches if match})
 
     def norm(
-        self, layer: str, name: str, guessed: dict[str, str]
-    ) -> str | tuple[str, dict[str, bool]]:
+        self, layer: str, name: str, guessed: dict[str, str], groups: int | None = None
+    ) -> str | tuple[str, dict[str, bool | int]]:
         """Recognise a normalisation layer.
 
         Parameters
@@ -81,6 +93,8 @@ class Shapes(dict[str, tuple[int, ...]]):
             Its name in the network, without a dot at the end.
         name, guessed
             The argument that describes it, under which a sentence is added where it is a guess.
+        groups
+            How many groups it has by default, in families whose default is group normalisation.
 
         Returns
         -------
@@ -90,8 +104,46 @@ class Shapes(dict[str, tuple[int, ...]]):
         affine = f"{layer}.weight" in self
         if f"{layer}.running_mean" in self:
             return "batch" if affine else ("batch", {"affine": False})
+        if groups and affine and self[f"{layer}.weight"][0] % groups == 0:
+            channels = self[f"{layer}.weight"][0]
+            others = [n for n in range(1, channels + 1) if channels % n == 0 and n != groups]
+            guessed[name] = _GROUPS_ARE_GUESSED.format(
+                groups=groups, others=", ".join(map(str, others))
+            )
+            return ("group", {"num_groups": groups})
         guessed[name] = _AFFINE_IS_GUESSED if affine else _NORM_IS_GUESSED
         return ("instance", {"affine": True}) if affine else "instance"
+
+    def activation(self, layer: str, assumed: str, guessed: dict[str, str]) -> dict[str, Any]:
+        """Recognise an activation where it has weights.
+
+        Parameters
+        ----------
+        layer
+            Its name in the network, without a dot at the end.
+        assumed
+            What MONAI's default is, in words.
+        guessed
+            A sentence is added where it has none.
+
+        Returns
+        -------
+        The argument `act`, or nothing for the default.
+        """
+        slope = self.get(f"{layer}.weight")
+        if slope is None:
+            guessed["act"] = _ACTIVATION_IS_GUESSED.format(assumed=assumed)
+            return {}
+        return {"act": "PRELU" if slope == (1,) else ("PRELU", {"num_parameters": slope[0]})}
+
+    def upsampling(self, layer: str) -> str:
+        """Recognise the mode of an `UpSample` of MONAI by what it holds."""
+        inside = {key.removeprefix(f"{layer}.").partition(".")[0] for key in self.under(layer)}
+        return next((mode for mode in _TRAINED_UPSAMPLING if mode in inside), "nontrainable")
+
+    def under(self, layer: str) -> list[str]:
+        """Return the keys of a layer's tensors."""
+        return [key for key in self if key.startswith(f"{layer}.")]
 
 
 @dataclass(frozen=True)
@@ -122,9 +174,9 @@ class Family:
     """From the arguments to the numbers, one per axis, that the input's sizes are multiples of."""
     required: tuple[str, ...]
     """Arguments without which there is no network."""
-    threshold: float
+    threshold: float | None = None
     """Probability from which the authors of Spagnolo et al. 2026 (doi:10.1038/s41598-026-36560-9)
-    count a voxel as lesion with such a network."""
+    count a voxel as lesion with such a network; None for one that they have not used."""
     fixed_size: Callable[[Mapping[str, Any]], tuple[int, int, int] | None] = lambda arguments: None
     """From the arguments to the only input size in voxels, or None."""
     inert: Callable[[Mapping[str, Any]], re.Pattern[str] | None] = lambda arguments: None

@@ -50,7 +50,7 @@ Checkpoint = Annotated[
     Path,
     typer.Argument(
         metavar="CHECKPOINT",
-        help="The network's weights: a state dict of MONAI's UNet, DynUNet, SwinUNETR or UNETR. "
+        help="The network's weights: a state dict of a network of MONAI. "
         "NAME.profile.json beside it overrides what is recognised.",
     ),
 ]

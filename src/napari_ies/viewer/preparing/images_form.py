@@ -14,8 +14,8 @@ from napari_ies.viewer.panel import dialogs
 from napari_ies.viewer.panel.availability import describe
 from napari_ies.viewer.panel.controls import button, column, grid
 from napari_ies.viewer.panel.layer_choice import LayerChoice
-from napari_ies.viewer.panel.notice import Notice
 from napari_ies.viewer.panel.plain_text import PlainLabel
+from napari_ies.viewer.panel.sentence_list import SentenceList
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +53,10 @@ class ImagesForm(QWidget):
         self._aside: frozenset[str] = frozenset()
         self.by_order: dict[str, list[str]] = {}
         """Keys of the images that would have served as well as the guessed one, by sequence."""
-        self._objections = Notice("image_objections")
+        self._objections = SentenceList(
+            "image_objections", "What to look at before these images are relied on."
+        )
+        self._objections.hide()
         rows = QWidget()
         self._layout = grid(rows, 0, 1)
         column(self, rows, self._objections, spacing=3)
@@ -129,10 +132,14 @@ class ImagesForm(QWidget):
 
     def object(self, sentences: Sequence[str]) -> None:
         """Say, below the images, what speaks against them; nothing for nothing."""
-        if sentences:
-            self._objections.say("\n".join(sentences), {})
-        else:
-            self._objections.hide()
+        count, known = len(sentences), self._objections.text
+        title = (
+            "1 objection to these images" if count == 1 else f"{count} objections to these images"
+        )
+        self._objections.set_sentences(title, sentences, keep_height=False)
+        self._objections.setVisible(bool(sentences))
+        if sentences and self._objections.text != known:
+            self._objections.unfold(True)
 
     @property
     def why_not_complete(self) -> str:

@@ -66,6 +66,7 @@ class Preparing(Feature):
         self._segmented: ref[Reading] | None = None
         self._chosen: dict[str, str] = {}
         self._restored: Restored | None = None
+        self._segments_next = False
         self._brought = BroughtImages(self.scene)
         self.images.file_chosen.connect(self.open_image)
         self.images.changed.connect(self._on_images)
@@ -86,6 +87,7 @@ class Preparing(Feature):
         state.layers_given.connect(self.open_layers)
         state.restored.connect(self._on_restored)
         state.checkpoint_wanted.connect(self._on_checkpoint_wanted)
+        state.segment_wanted.connect(self._on_segment_wanted)
         self.refresh()
         self.views = (
             Placed(Place.PREPARATION, [self.images, self.naming.form], "Images"),
@@ -116,6 +118,8 @@ class Preparing(Feature):
 
     def open_layers(self, layers: Sequence[LayerDataTuple]) -> None:
         """Take images and masks as the next patient's, the last of them on top."""
+        self.explaining.stop()
+        self.state.close_reading()  # his lesions would lie over another's images
         self.images.begin_anew()
         self.segmentation.begin_anew()
         self._brought.take(layers)
@@ -130,7 +134,8 @@ class Preparing(Feature):
         flat = [(layer.name, reason) for layer, reason in scene.unsuitable_images()]
         flat_masks = [(layer.name, reason) for layer, reason in scene.unsuitable_masks()]
         self.images.set_images(images, flat)
-        self.segmentation.set_masks(masks, [*flat_masks, *flat])
+        came = [key_of(layer) for layer in scene.masks() if self._brought.came_with(layer)]
+        self.segmentation.set_masks(masks, [*flat_masks, *flat], came)
         self.refresh()
 
     def load_checkpoint(self, path: str, device: str = "auto") -> None:
@@ -315,8 +320,17 @@ class Preparing(Feature):
         self.refresh()
 
     def _on_not_loaded(self) -> None:
-        self.state.model = None
-        self.checkpoint.set_failed()
+        """Go on with the checkpoint that was loaded before, if one was."""
+        self._segments_next = False
+        self.checkpoint.show_worked()
+        self.state.device = self.checkpoint.device
+        loaded = self.state.model
+        self.checkpoint.set_model(*(loaded.model, loaded.device) if loaded else (None, ""))
+        self.refresh()
+
+    def _on_segment_wanted(self) -> None:
+        """Segment once the checkpoint is loaded that was asked for."""
+        self._segments_next = True
 
     def _on_model(self, loaded: LoadedModel | None) -> None:
         if loaded is None:
@@ -331,3 +345,6 @@ class Preparing(Feature):
         if self._is_lacking(loaded):
             self._give_network()
         self.refresh()
+        if self._segments_next:
+            self._segments_next = False
+            self.segment()

@@ -8,7 +8,7 @@ from napari_ies.viewer.canvas.layers.anatomy import next_of
 from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.sequences.beside import Beside
 from napari_ies.viewer.sequences.switch import SequenceSwitch
-from napari_ies.viewer.state.captions import caption_of, is_odd
+from napari_ies.viewer.state.captions import SPACE, caption_of, is_odd
 from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ class Sequences(Feature):
     def __init__(self, services: Services) -> None:
         super().__init__(services)
         self._anatomy, self._overlays = self.scene.anatomy, self.scene.overlays
+        self._names: tuple[str, ...] = ()
         self._wanted: str | None = None
+        self._chosen_in_space = False
         self.switch = SequenceSwitch()
         self.beside = Beside(self.viewer, self.scene, self.state)
         self.switch.chosen.connect(self.show)
@@ -32,6 +34,7 @@ class Sequences(Feature):
         self.state.answer_shown.connect(self._on_answer)
         self.scene.room_taken.connect(self._on_room_taken)
         self.link.layers_changed.connect(self._anatomy.follow_layers)
+        self.link.view_changed.connect(self._on_view)
         for ended in (self.work.idle, self.work.started, self.work.cancelled):
             ended.connect(self._ask)
         self.views = (Placed(Place.VIEW_BUTTON, [self.switch]),)
@@ -54,16 +57,26 @@ class Sequences(Feature):
 
     def show(self, name: str) -> None:
         """Show a sequence: its image, its map, and the limits of that."""
-        self._wanted = name
-        self._anatomy.show(name)
+        self._wanted, self._chosen_in_space = name, self._in_space
+        if not self._in_space:
+            self._anatomy.show(name)
         self._overlays.set_sequence(name)
         self._say()
 
     def show_next(self) -> None:
-        """Show the next sequence."""
-        names = self._anatomy.sequences
-        if names:
-            self.show(next_of(names, self._anatomy.shown))
+        """Show the next sequence; or the same again, if another image lies over it."""
+        names, wanted, shown = self._names, self._wanted, self._anatomy.shown
+        if wanted is None:
+            return
+        if self._in_space or self._anatomy.layer_of(wanted) is None:
+            self.show(next_of(names, wanted))
+        else:
+            self.show(next_of(names, shown) if shown in names else wanted)
+
+    @property
+    def _in_space(self) -> bool:
+        """Whether surfaces are shown in place of images."""
+        return self.scene.lesions.replaced and self._anatomy.shown is None
 
     def toggle_beside(self) -> None:
         """Show another sequence beside the one on show, or that one alone again."""
@@ -94,10 +107,17 @@ class Sequences(Feature):
     def _on_reading(self, reading: Reading | None) -> None:
         """Show the sequence that was on show, if there is one, else the first."""
         self._go_back()
-        names = self._anatomy.sequences
-        self.switch.set_sequences(names)
-        if reading is not None and names:
-            self.show(self._wanted if self._wanted in names else names[0])
+        self._names = () if reading is None else reading.case.sequences
+        self.switch.set_sequences(self._names)
+        if self._names:
+            self.show(self._wanted if self._wanted in self._names else self._names[0])
+
+    def _on_view(self) -> None:
+        """Show the image of what was chosen while surfaces stood for the images."""
+        if self._chosen_in_space and not self._in_space and self._wanted is not None:
+            self._chosen_in_space = False
+            self._anatomy.show(self._wanted)
+        self._ask()
 
     def _ask(self, _: object = None) -> None:
         self._soon.ask()
@@ -107,9 +127,9 @@ class Sequences(Feature):
         shown, image = self.state.shown, self._anatomy.shown
         maps = () if shown is None else self._overlays.visible_sequences()
         running = self.explaining.running
-        parts = caption_of(shown, maps, image, running=running)
-        self.scene.legend.set_caption(
-            parts if len(self.viewer.layers) else (), odd=is_odd(maps, image)
-        )
-        self.switch.set_shown(image)
+        in_space = self._in_space
+        parts = caption_of(shown, maps, SPACE if in_space else image, running=running)
+        odd = not in_space and is_odd(maps, image)
+        self.scene.legend.set_caption(parts if len(self.viewer.layers) else (), odd=odd)
+        self.switch.set_shown(self._wanted if in_space else image)
         self.beside.follow(running)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from napari_ies.viewer.state.answers import Answer
 
 NO_IMAGE = "no image"
+SPACE = "surfaces"
+"""What lies under the map in the 3-d view, where no image is on show."""
 
 
 def samples_of(answer: Answer, running: bool) -> tuple[str, str]:

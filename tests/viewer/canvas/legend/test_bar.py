@@ -54,6 +54,6 @@ def test_values_beyond_the_limits_are_said():
 
 def test_unit_and_numbers_have_one_power_of_ten():
     small = bar(-0.00123, 0.00123, highest=0.002)
-    assert small.text == "FLAIR map, 10⁻³ logit"
+    assert small.words == ("FLAIR map", "10⁻³ logit", "values go up to 2")
     assert {text for _, text in small.ticks} == {"−1.23", "−0.615", "0", "0.615", "1.23"}
     assert small.warning == "values go up to 2"

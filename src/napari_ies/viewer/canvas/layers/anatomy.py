@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
@@ -51,11 +52,13 @@ class Anatomy:
 
     def set_reading(self, reading: Reading) -> None:
         """Know the images of another reading: the layers that were segmented, or show its files."""
-        files = {file_of(layer): key_of(layer) for layer in self._stack if isinstance(layer, Image)}
+        layers = [layer for layer in self._stack if isinstance(layer, Image)]
+        files = {Path(file).absolute(): key_of(one) for one in layers if (file := file_of(one))}
         case = reading.case
+        paths = dict(zip(case.sequences, case.paths, strict=True))
         found = {
-            name: reading.layers.get(name) or files.get(str(path))
-            for name, path in zip(case.sequences, case.paths, strict=True)
+            name: reading.layers.get(name) or (None if path is None else files.get(path.absolute()))
+            for name, path in paths.items()
         }
         self._keys = {name: key for name, key in found.items() if key is not None}
 

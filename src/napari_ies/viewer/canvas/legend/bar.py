@@ -58,9 +58,10 @@ class Bar:
         return cls(title, colours[:, :3] * alpha + TISSUE * (1 - alpha), low, high, unit, **more)
 
     @property
-    def text(self) -> str:
-        """Whose colours these are, and the unit of the numbers."""
-        return f"{self.title}, {scaled_unit(self.unit, self.power)}"
+    def words(self) -> tuple[str, ...]:
+        """Whose colours these are, the unit of the numbers, and what goes beyond the ends."""
+        parts = (self.title, scaled_unit(self.unit, self.power), self.warning)
+        return tuple(part for part in parts if part)
 
     @property
     def exceeded(self) -> tuple[bool, bool]:

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from napari_ies.viewer.canvas.legend.legend import Legend
 
 FONT_PIXELS = 12
-TOP = MARGIN + 18
-"""Below the plane's name."""
-LETTER_ROOM = 16
-"""Left of the middle, where the letter of the upper border stands."""
+TOP = MARGIN + 20
+"""Below the plane's name and the letter in the middle of the upper border."""
+NARROW = 260
+"""Up to this width, in pixels, a caption takes all of its canvas, and else the left half of it."""
 NOTABLE = QColor(255, 200, 60)
 """Of a caption that says what a person might not expect; its words say what."""
 
 
 class CaptionOverlay(QWidget):
-    """Writes the caption of a legend over one canvas, in lines that leave its middle free.
+    """Writes the caption of a legend over one canvas, in its upper left corner.
 
     Parameters
     ----------
@@ -75,7 +75,8 @@ class CaptionOverlay(QWidget):
 
     def _on_legend(self) -> None:
         metrics = QFontMetrics(self._font())
-        width = max(self._native.width() // 2 - LETTER_ROOM - MARGIN, 60)
+        whole = self._native.width()
+        width = max(whole // 2 - 2 * MARGIN, min(whole - 2 * MARGIN, NARROW), 60)
         self.lines = wrapped(self._legend.parts, metrics, width)
         height = len(self.lines) * metrics.height() + 4
         self.setGeometry(MARGIN - 2, TOP, width + 4, height)

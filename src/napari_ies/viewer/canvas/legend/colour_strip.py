@@ -9,6 +9,7 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QFont, QImage, QPainter, QPaintEvent, QPalette, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from napari_ies.viewer.canvas.legend.caption_overlay import wrapped
 from napari_ies.viewer.panel.availability import describe
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ BAR_HEIGHT, BAR_WIDTH, LEAST_WIDTH = 10, 280, 120
 GAP, SIDE, ARROW, TICK = 14, 26, 7, 3
 TEXT_WIDTH = 310
 """Of the title with the unit, about; narrower strips write it below the numbers."""
+NARROW = 330
+"""Strips narrower than this need a line more for it."""
 
 
 class ColourStrip(QWidget):
@@ -83,7 +86,8 @@ class ColourStrip(QWidget):
 
     def _height(self) -> int:
         beside = self.width() >= 2 * SIDE + LEAST_WIDTH + TEXT_WIDTH
-        return 4 + BAR_HEIGHT + TICK + LINE + (2 if beside else 2 * LINE)
+        below = 0 if beside else 2 if self.width() >= NARROW else 3
+        return 6 + BAR_HEIGHT + TICK + LINE + below * LINE
 
     def _ink(self) -> QColor:
         return QColor(self.palette().color(QPalette.ColorRole.WindowText))
@@ -115,15 +119,13 @@ def _draw(painter: QPainter, bar: Bar, top: int, width: int, ink: QColor) -> Non
         taken.append(box)
         painter.drawLine(QPointF(x, place.bottom()), QPointF(x, place.bottom() + TICK))
         painter.drawText(box, Qt.AlignmentFlag.AlignHCenter, text)
-    words = [bar.text, bar.warning]
     if beside:
         left, first = place.right() + SIDE + ARROW, place.top() - 3
     else:
         left, first = 6.0, place.bottom() + TICK + LINE
-    for number, text in enumerate(words):
-        box = QRectF(left, first + number * LINE, width - left - 2, LINE)
-        shown = metrics.elidedText(text, Qt.TextElideMode.ElideMiddle, int(box.width()))
-        painter.drawText(box, Qt.AlignmentFlag.AlignLeft, shown)
+    for number, line in enumerate(wrapped(bar.words, metrics, int(width - left) - 2)):
+        box = QRectF(left, first + number * LINE, width - left, LINE)
+        painter.drawText(box, Qt.AlignmentFlag.AlignLeft, line)
 
 
 def _draw_arrows(painter: QPainter, bar: Bar, place: QRectF, ink: QColor) -> None:
