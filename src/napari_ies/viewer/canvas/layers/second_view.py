@@ -78,7 +78,7 @@ class SecondView(QWidget):
         self._busy = False
         self.model = ViewerModel()
         self.model.canvas.overlays.scale_bar.visible = True
-        self.canvas = extra_view(self.model)
+        self.canvas = extra_view(self.model, viewer)
         native = self.canvas.canvas.native
         self.legend = Legend()
         self._drawn = (
