@@ -68,14 +68,11 @@ class Beside:
     def show_map(self) -> None:
         """Show the map that the viewer shows."""
         second, reading, shown = self.second, self._state.reading, self._state.shown
-        if second is None or reading is None:
-            return
-        if shown is not None:
+        if second is not None and reading is not None and shown is not None:
             show, maps = second.overlays.show, shown.saliency
             show(maps, reading.frame, shown.title, shown.limit, ranges=shown.ranges)
-        self.follow()
 
-    def follow(self, running: bool = False) -> None:
+    def follow(self, running: bool) -> None:
         """Show the sequence after the viewer's, with the viewer's look, and say so.
 
         Parameters

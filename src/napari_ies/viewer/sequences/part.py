@@ -102,7 +102,7 @@ class Sequences(Feature):
 
     def _on_answer(self, _: object = None) -> None:
         self.beside.show_map()
-        self._ask()
+        self._say()  # at once: what is said of a map is never later than the map
 
     def _on_reading(self, reading: Reading | None) -> None:
         """Show the sequence that was on show, if there is one, else the first."""
