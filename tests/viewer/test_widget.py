@@ -13,7 +13,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QMessageBox, QWidget
 
 from napari_ies import explain
@@ -62,6 +62,8 @@ def test_lesions_and_their_maps_in_one_sitting(hands, segmented, patient, qtbot,
     a_computed_map_comes_back_at_once(segmented, monkeypatch)
     twenty_clicks_leave_no_clutter(segmented)
     a_row_selects_and_the_slices_move_there(segmented, patient)
+    explained_once_more_a_lesion_in_view_stays_as_it_is_seen(segmented)
+    there_is_no_lesion_after_the_last_one(segmented)
     gradcam_replaces_the_signed_overlays_by_one_that_is_not(segmented)
     form.set_method("smoothgrad")
     segmented.afresh()
@@ -234,6 +236,32 @@ def a_row_selects_and_the_slices_move_there(segmented, patient):
     segmented.finish()
 
 
+def explained_once_more_a_lesion_in_view_stays_as_it_is_seen(segmented):
+    dims, panel = segmented.viewer.dims, segmented.panel
+    centre, label = tuple(dims.point), panel.state.selected
+    for button_or_key in ("explain", Qt.Key.Key_W):
+        for slices, stays in ((1, True), (12, False)):
+            dims.set_point(0, centre[0] + slices * dims.range[0].step)
+            segmented.settle()
+            there = tuple(dims.point)
+            if button_or_key == "explain":
+                segmented.press("explain")
+            else:
+                segmented.qtbot.keyClick(segmented.control("lesions"), button_or_key)
+            segmented.finish()
+            assert panel.state.selected == label
+            assert tuple(dims.point) == (there if stays else centre)
+
+
+def there_is_no_lesion_after_the_last_one(segmented):
+    table = segmented.control("lesions")
+    for _ in range(3):
+        segmented.qtbot.keyClick(table, Qt.Key.Key_N)
+    segmented.finish()
+    segmented.qtbot.keyClick(table, Qt.Key.Key_N)
+    assert segmented.control("status").text() == "There is no further lesion in the table."
+
+
 def limits_stay_while_the_map_refines(segmented, monkeypatch):
     seen = []
     overlays = segmented.panel.services.scene.overlays
@@ -295,7 +323,11 @@ def layers_renamed_hidden_and_deleted_in_the_middle(segmented):
 def test_a_panel_that_is_empty_and_what_is_opened_in_it(hands, patient, small, tmp_path):
     every_control_is_named_explained_seen_and_in_its_place(hands)
     errors_are_one_sentence(hands, tmp_path)
+    nothing_moves_under_the_mouse(hands, patient)
+    hands.viewer.layers.clear()
+    hands.settle()
     a_checkpoint_is_loaded_and_described(hands, small)
+    one_that_cannot_be_loaded_leaves_the_one_before(hands, small, tmp_path)
     layers_of_the_user_are_never_changed(hands, patient)
 
 
@@ -389,6 +421,56 @@ def errors_are_one_sentence(hands, tmp_path):
         assert f"{name}.nii.gz" in text
         assert text.rstrip(".").count(". ") == 0
         assert [r.message for r in notification_manager.records[before:]] == [text]
+
+
+def nothing_moves_under_the_mouse(hands, patient):
+    """When the intro goes, when much is said or asked, and when another tab is chosen."""
+    panel, tabs = hands.panel, hands.panel.tabs
+
+    def places():
+        hands.settle()
+        names = "preparation open_FLAIR checkpoint segment lesions tabs cancel help save"
+        found = {name: hands.control(name) for name in (*names.split(), "three_planes_button")}
+        return {name: (one.mapTo(panel, QPoint()), one.width()) for name, one in found.items()}
+
+    before = places()
+    assert hands.control("first_steps").isVisible()
+    hands.open(patient)
+    assert not hands.control("first_steps").isVisible()
+    assert places() == before
+    text = "What went wrong with which file, what was expected, and what to do about it. " * 5
+    for tell in (panel.services.tell.say, panel.services.tell.fail):
+        tell(text)
+        assert places() == before
+    panel.features["session"].notice.say(text, {"Reopen": ("Go on.", lambda: None)})
+    assert places() == before
+    bar = tabs.tabBar()
+    for number in range(tabs.count()):
+        at = bar.tabRect(number).center()
+        hands.qtbot.mouseClick(bar, Qt.MouseButton.LeftButton, pos=at)
+        assert tabs.currentIndex() == number
+        assert places() == before
+    hands.press("session_notice_0")
+    assert places() == before
+
+
+def one_that_cannot_be_loaded_leaves_the_one_before(hands, small, tmp_path):
+    field, described = hands.control("checkpoint"), hands.control("checkpoint_description")
+    loaded, told = hands.panel.state.model, described.text()
+    broken = tmp_path / "broken.pth"
+    broken.write_bytes(b"this is no checkpoint")
+    field.setText(str(broken))
+    hands.qtbot.keyClick(field, Qt.Key.Key_Return)
+    hands.finish()
+    assert "broken.pth" in hands.control("status").text()
+    assert hands.panel.status.failed
+    assert hands.control("status_sign").isVisible()
+    assert hands.panel.state.model is loaded
+    assert field.text() == str(small.checkpoint)
+    assert described.text() == told
+    assert hands.control("segment").isEnabled()
+    hands.panel.services.tell.say("Well.")
+    assert not hands.control("status_sign").isVisible()
 
 
 def a_checkpoint_is_loaded_and_described(hands, small):

@@ -45,6 +45,7 @@ def help_shows_its_pages_with_their_pictures(hands):
     hands.wait(dialog.isVisible)
     texts = [browser.toPlainText() for browser in dialog.findChildren(QTextBrowser)]
     assert any("logit per standard deviation" in text for text in texts)
+    assert any("Ctrl + wheel" in text and "Zoom" in text and "window" in text for text in texts)
     assert any("Shift+N" in text and "Go to the lesion listed before" in text for text in texts)
     assert any("not a medical device" in text for text in texts)
     hands.viewer.window.remove_dock_widget(hands.panel)

@@ -35,18 +35,27 @@ class Showing:
         state.reading_changed.connect(self._on_reading)
         state.selection_changed.connect(self._on_selected)
         state.answer_shown.connect(self._on_answer)
+        self._selected: Subject | None = None
         link.clicked.connect(self._on_clicked)
         link.view_changed.connect(scene.lesions.follow_view)
         link.layers_changed.connect(scene.lesions.follow_layers)
 
     def _on_reading(self, reading: Reading | None) -> None:
-        if reading is not None:
+        if reading is None:
+            self._scene.clear()
+        else:
             self._scene.show_reading(reading)
 
     def _on_selected(self, subject: Subject | None) -> None:
         reading, voxel = self._state.reading, self._state.at
-        if reading is not None and subject is not None and voxel is not None:
-            self._scene.lesions.select(subject, *reading.displayed(subject))
+        before, self._selected = self._selected, subject
+        if reading is None or subject is None or voxel is None:
+            return
+        place, displayed = reading.place_of(subject), reading.displayed(subject)
+        self._scene.lesions.select(subject, *displayed)
+        # Explained once more it stays as a person looks at it.
+        centred = place is not None and voxel == place.centre
+        if not (subject == before and centred and self._scene.shows(*displayed)):
             self._scene.look_at(reading.frame.to_world(voxel))
 
     def _on_answer(self, answer: Answer) -> None:

@@ -18,7 +18,7 @@ T = TypeVar("T")
 KINDS = {"unlike": "unlike", "outside": "little inside", "unstable": "unstable"}
 """What a reason to look at a lesion is called in short."""
 SEQUENCE_COLUMNS = (
-    ("Highest {}", "peak_positive", "{:.3g}", 88, "Largest value of the map of {}, in its unit."),
+    ("Peak {}", "peak_positive", "{:.3g}", 88, "Largest value of the map of {}, in its unit."),
     ("Inside {}", "mean_inside", "{:.3g}", 80, "Mean of the map of {} over the lesion's voxels."),
     (
         "Share {}",

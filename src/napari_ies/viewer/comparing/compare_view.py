@@ -43,8 +43,8 @@ AGREEMENT = {
 """Columns of the table of one region's maps: title, format, meaning."""
 
 MEASURES = {
-    "peak_positive": ("highest", "{:.3g}", "Largest value of the map, in the map's unit."),
-    "peak_negative": ("lowest", "{:.3g}", "Smallest value of the map, in the map's unit."),
+    "peak_positive": ("peak, positive", "{:.3g}", "Largest value of the map, in the map's unit."),
+    "peak_negative": ("peak, negative", "{:.3g}", "Smallest value of the map, in the map's unit."),
     "mean_inside": ("mean inside", "{:.3g}", "Mean over the region's voxels, in the map's unit."),
     "positive_fraction_inside": (
         "positive inside",

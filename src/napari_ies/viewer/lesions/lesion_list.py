@@ -56,8 +56,8 @@ class LesionList(Feature):
         state.selection_changed.connect(self._on_selected)
         self.views = (Placed(Place.LESIONS, [self.threshold.bar, self.table], "Lesions"),)
         self.actions = {
-            "next": lambda: self.table.step(1),
-            "previous": lambda: self.table.step(-1),
+            "next": partial(self._step, 1),
+            "previous": partial(self._step, -1),
             "note": self.table.view.edit_note,
             **{verdict: partial(self.judge, verdict) for verdict in get_args(Verdict)},
             "explain_all": self.table.filter.explain_all.click,
@@ -79,8 +79,13 @@ class LesionList(Feature):
         self.state.set_verdict(subject, new)
         self.tell.say(f"{capitalised(subject.called)}: {new or 'no verdict any more'}.")
 
+    def _step(self, by: int) -> None:
+        if not self.table.step(by):
+            self.tell.say(f"There is no {'further' if by > 0 else 'earlier'} lesion in the table.")
+
     def _on_reading(self, reading: Reading | None) -> None:
         if reading is None:
+            self.table.set_lesions(None)
             return
         self.table.set_lesions(reading.segmentation.lesions, reading.found)
         for answer in self.state.answers:

@@ -156,17 +156,23 @@ class LesionTable(QWidget):
         self._chosen = subject
         self._show_chosen()
 
-    def step(self, by: int) -> None:
-        """Go to the next lesion listed (1) or the one before (-1), as the arrow keys do."""
+    def step(self, by: int) -> bool:
+        """Go to the next lesion listed (1) or the one before (-1), as the arrow keys do.
+
+        Returns
+        -------
+        Whether there is one.
+        """
         count = self._order.rowCount()
         if not count:
-            return
+            return False
         current = self.view.selected_row()
         start = current if current is not None else -1 if by > 0 else count
         row = min(max(start + by, 0), count - 1)
         if row != current:
             self.view.select_row(row)
             self._pause_for()
+        return bool(row != current)
 
     def _show_chosen(self) -> None:
         shown = self.subjects()

@@ -117,7 +117,8 @@ class Panel(QWidget):
         column(content, *parts, spacing=2, margins=(4, 4, 4, 4))
         # Status and Cancel stay in sight however far the rest is scrolled.
         below = self._notices, self.status, self._footer()
-        column(self, (_Column(content, COLUMN_HEIGHT), 1), *below, margins=(0, 2, 4, 4))
+        above = _Column(content, COLUMN_HEIGHT), 1
+        column(self, above, *below, spacing=3, margins=(0, 2, 4, 4))
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
         """Take a session, a cohort or a patient's files; leave everything else to others."""
@@ -154,7 +155,8 @@ class Panel(QWidget):
         font = disclaimer.font()
         font.setPointSizeF(font.pointSizeF() * 0.85)
         disclaimer.setFont(font)
-        return column(None, row(self._views, None), self._buttons, self._lines, disclaimer)
+        parts = row(self._views, None), self._buttons, self._lines, disclaimer
+        return column(None, *parts, spacing=3)
 
 
 class _Column(QScrollArea):

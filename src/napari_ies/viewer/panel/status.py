@@ -65,7 +65,7 @@ class StatusLine(QWidget):
         self._said = QFrame()
         self._said.setObjectName("status_frame")
         column(self._said, row(self._sign, (self._scroll, 1)), margins=(4, 0, 0, 0))
-        column(self, self._said, row((self._progress, 1), self._cancel))
+        column(self, self._said, row((self._progress, 1), self._cancel), spacing=3)
         self._fit()
         self._pause = Soon(partial(self._progress.setRange, 0, 0), self)
         self.set_idle()
@@ -136,14 +136,11 @@ class StatusLine(QWidget):
 
     def show_report(self, report: Progress[Any]) -> None:
         """Show how far a computation is."""
-        self._pause.stop()
-        self._progress.setRange(0, max(report.total, 0))
-        self._progress.setValue(report.done)
         counted = f"{report.done} of {report.total} {report.unit}" if report.unit else ""
         left = self._time_left.after(report)
         if counted and left is not None and left >= MINUTE:
             counted = f"{counted}, {about(left)} left"
-        self._progress.setFormat(counted)
+        self._show(max(report.total, 0), report.done, counted)
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802
         """Keep room for as many lines in another font."""
@@ -152,10 +149,17 @@ class StatusLine(QWidget):
             self._fit()
 
     def _fit(self) -> None:
+        self._text.ensurePolished()
         self._scroll.setFixedHeight(LINES * self._text.fontMetrics().lineSpacing() + 2)
 
     def _empty(self) -> None:
+        self._show(1, 0, "")
+
+    def _show(self, total: int, done: int, text: str) -> None:
         self._pause.stop()
-        self._progress.setRange(0, 1)
-        self._progress.setValue(0)
-        self._progress.setFormat("")
+        # Each change alone would paint all of the window at once.
+        self._progress.setUpdatesEnabled(False)
+        self._progress.setRange(0, total)
+        self._progress.setValue(done)
+        self._progress.setFormat(text)
+        self._progress.setUpdatesEnabled(True)

@@ -184,7 +184,7 @@ class Planes(Feature):
         if self.viewer.dims.ndisplay != 2:
             self.viewer.dims.ndisplay = 2
         if min(shown_axes(self.viewer.dims)) < 0:
-            self.tell.say("The three planes cannot be shown while another axis is across or down.")
+            self.tell.fail("The three planes cannot be shown while another axis is across or down.")
             return
         self.scene.room_taken.emit(self)
         outlines, legend = self.scene.lesions.outlines, self.scene.legend

@@ -62,7 +62,7 @@ class SidePlane(QWidget):
         self._touched = False
         self._shown = 0
         self.model = ViewerModel(ndisplay=2, order=PLANES[plane].order)
-        self.view = extra_view(self.model)
+        self.view = extra_view(self.model, viewer)
         self.overlay = PlaneOverlay(self.model, self.canvas)
         self.overlay.set_named(True)
         self.caption = CaptionOverlay(self.canvas, legend)

@@ -117,7 +117,7 @@ class SpaceView:
     def _on_failed(self, error: Exception) -> None:
         if not isinstance(error, NapariIESError):
             logger.error("The lesions could not be shown in space", exc_info=error)
-        self._tell.say(f"The lesions cannot be shown in space: {sentence(error)}")
+        self._tell.fail(f"The lesions cannot be shown in space: {sentence(error)}")
 
     def _on_surfaces(self, reading: Reading, surfaces: Surfaces | None) -> None:
         if surfaces is None or self._slices is None or reading is not self._reading:

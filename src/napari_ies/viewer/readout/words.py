@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from napari_ies.printable import counted
 from napari_ies.saliency.reading_off.surroundings import SHELLS_MM
 from napari_ies.viewer.state.captions import samples_of
-from napari_ies.viewer.state.scaled import NONE, number
+from napari_ies.viewer.state.scaled import NONE, number, with_error
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,11 +116,9 @@ def cell_text(row: Row, values: pd.Series, power: int) -> str:
     value = float(values[row.key])
     if row.kind == "fraction":
         return NONE if math.isnan(value) else f"{100 * value:.0f} %"
-    shown = number(value, power)
     if row.kind == "peak":
-        error = float(values[f"{row.key}_error"])
-        shown += f" ± {number(error, power, digits=1)}"
-    return shown
+        return with_error(value, float(values[f"{row.key}_error"]), power)
+    return number(value, power)
 
 
 def cell_tooltip(row: Row, name: str, values: pd.Series, answer: Answer) -> str:

@@ -28,4 +28,19 @@ def number(value: float, power: int = 0, digits: int = 3) -> str:
     return f"{value / 10**power:.{digits}g}".replace("-", "−")
 
 
+def with_error(value: float, error: float, power: int = 0) -> str:
+    """Return a value and its error, both to the place of the error's first digit.
+
+    Without a finite error above 0 the value has three digits.
+    """
+    shown = error / 10**power
+    if not (shown > 0 and math.isfinite(shown)):
+        return f"{number(value, power)} ± {number(error, power, digits=1)}"
+    # The place after rounding: of 0.0096 it is the second, not the third.
+    place = -math.floor(math.log10(float(f"{shown:.0e}")))
+    digits = max(place, 0)
+    both = (f"{round(one, place):.{digits}f}" for one in (value / 10**power, shown))
+    return " ± ".join(both).replace("-", "−")
+
+
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
+
+from napari_ies.viewer.state.scaled import number, with_error
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -46,27 +47,17 @@ def said_at(
         inside = all(a <= i < b for i, a, b in zip(voxel, start, stop, strict=True))
         x, y, z = (i - a for i, a in zip(voxel, start, strict=True))
         errors = saliency.cropped_standard_error
-        for number, name in enumerate(saliency.sequences):
+        for channel, name in enumerate(saliency.sequences):
             if name not in visible:
                 continue
-            value = float(saliency.cropped[number, x, y, z]) if inside else 0.0
-            error = float(errors[number, x, y, z]) if inside and errors is not None else 0.0
+            value = float(saliency.cropped[channel, x, y, z]) if inside else 0.0
+            error = float(errors[channel, x, y, z]) if inside and errors is not None else 0.0
             whose = "" if name == "all" else f"{name} "
-            lines.append(f"{whose}saliency {_with_error(value, error)}")
+            text = with_error(value, error) if error > 0 else number(value, digits=2)
+            lines.append(f"{whose}saliency {text}")
     return tuple(lines)
 
 
 def _is_missed(reading: Reading, label: int) -> bool:
     table = reading.segmentation.lesions
     return "match" in table.columns and table["match"].get(label) == "FN"
-
-
-def _with_error(value: float, error: float) -> str:
-    """Return a value to the digits that its error leaves it, or to two without an error."""
-    if error > 0 and math.isfinite(error):
-        # As many places as the error's first digit has.
-        places = max(0, -math.floor(math.log10(error)))
-        text = f"{value:.{places}f} ± {error:.{places}f}"
-    else:
-        text = f"{value:.2g}"
-    return text.replace("-", "−")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from napari_ies.patient.case import Case
     from napari_ies.viewer.state.reading import Reading
-    from napari_ies.viewer.volumes.frame import Frame, Point
+    from napari_ies.viewer.volumes.frame import Frame, Point, Voxel
     from napari_ies.viewer.volumes.layer_data import LayerDataTuple
 
 ABOVE_IMAGES = ("probability", "lesions", "overlay")
@@ -136,6 +136,14 @@ class Scene:
         self._show_resampled(reading.case, reading.frame, reading.resampled)
         self.overlays.prepare(reading.case.sequences, reading.frame)
 
+    def clear(self) -> None:
+        """Show nothing that was found: lesions, overlays and resampled images go."""
+        self.counterfactual.clear()
+        self.overlays.clear()
+        self.lesions.clear()
+        self._stack.remove(*self._resampled)
+        self._resampled, self._frame = [], None
+
     def frame_all(self) -> None:
         """Show the middle slices, the whole head and a scale bar in mm."""
         self._viewer.canvas.overlays.scale_bar.visible = True
@@ -184,6 +192,30 @@ class Scene:
             image = self.anatomy.layer_of(shown if name == "all" else name)
             if image is not None:
                 yield layer, image
+
+    def shows(self, mask: NDArray[np.bool_], origin: Voxel) -> bool:
+        """Whether some of a lesion or region lies in the slice on show, in sight.
+
+        Parameters
+        ----------
+        mask, origin
+            Its voxels in a displayed box, bool, and the displayed index of the box's first voxel.
+        """
+        layer, dims = self.lesions.layer, self._viewer.dims
+        if layer is None or self._frame is None:
+            return False
+        if dims.ndisplay == 3:
+            return True
+        shown = [axis - (dims.ndim - 3) for axis in dims.displayed]
+        (depth,) = {0, 1, 2} - set(shown)
+        # napari takes a position in the layer's own units here.
+        at = np.round(layer.world_to_data(np.asarray(self.crosshair) / self._frame.mm))
+        slice_ = int(at[depth]) - origin[depth]
+        if not 0 <= slice_ < mask.shape[depth]:
+            return False
+        seen = np.argwhere(mask.take(slice_, depth)) + [origin[axis] for axis in sorted(shown)]
+        low, high = np.asarray(layer.corner_pixels)[:, sorted(shown)]
+        return bool(np.any(np.all((seen >= low) & (seen <= high), axis=1)))
 
     def hide_images(self) -> tuple[str, ...]:
         """Hide the images, masks and lesion slices; return the keys of those that were visible.

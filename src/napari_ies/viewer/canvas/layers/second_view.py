@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 LINKED = ("contrast_limits", "colormap", "gamma", "opacity", "visible")
 """What an image has in common in both views, unless other things are named."""
 
+LEAST_WIDTH = 120
+"""Of either view, in pixels."""
+
 
 class SecondView(QWidget):
     """A canvas beside the viewer's own that looks wherever that looks, and the other way round.
@@ -82,7 +85,7 @@ class SecondView(QWidget):
         self._busy = False
         self.model = ViewerModel()
         self.model.canvas.overlays.scale_bar.visible = True
-        self.canvas = extra_view(self.model)
+        self.canvas = extra_view(self.model, viewer)
         native = self.canvas.canvas.native
         self.legend = Legend()
         self.overlay = PlaneOverlay(self.model, native)
@@ -163,6 +166,7 @@ class SecondView(QWidget):
             self._row.removeWidget(self)
             self.hide()
             self.setParent(None)
+            self._main.setMinimumWidth(0)
             self._row.setStretch(0, 0)
         self.canvas.close()
         self.deleteLater()
@@ -174,7 +178,9 @@ class SecondView(QWidget):
         self._level()
         with self._same_sight():
             self._row.addWidget(self)
-            for place in (0, 1):
+            for place, view in enumerate((self._main, self)):
+                # Or the sliders would make one wider than the other in a narrow window.
+                view.setMinimumWidth(LEAST_WIDTH)
                 self._row.setStretch(place, 1)
             self.show()
 
