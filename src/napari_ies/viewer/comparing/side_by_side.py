@@ -85,7 +85,7 @@ class SideBySide:
         self._pair: Pair | None = None
         self._busy = False
 
-    def open(self, panel: QWidget, gone: Callable[[], object]) -> None:
+    def open(self, panel: QWidget, gone: Callable[[], object]) -> SecondView | None:
         """Open the second view in the window of a panel.
 
         Parameters
@@ -94,16 +94,21 @@ class SideBySide:
             A widget of the panel.
         gone
             Called when the window closes.
+
+        Returns
+        -------
+        The second view, or None without a window.
         """
         window = around(panel, QMainWindow)
         main = qt_viewer_of(window)
         if window is None or main is None:
-            return
+            return None
         self._window = WindowClose(window, gone)
         self.second = SecondView(self._viewer, main, self._scene.images_shown())
         self._scene.legend.set_prefix("A")
         self._scene.lesions.outlines.changed.connect(self._outline)
         self._outline()
+        return self.second
 
     def close(self) -> None:
         """Close the second view; everything else is as it was before."""
