@@ -296,6 +296,7 @@ def closing_in_the_middle_leaves_nothing_behind(viewing):
     viewing.wait(lambda: not viewing.panel.state.shown.finished)
     run = viewing.panel.services.work._run
     next(iter(viewer.window._wrapped_dock_widgets.values())).destroyOnClose()
+    viewing.reply("Stop and close")
     viewing.wait(lambda run=run: run.done)
     viewing.settle()
     assert connected(viewer) == []
