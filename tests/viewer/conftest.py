@@ -437,6 +437,17 @@ class Hands:
         self.unfold()
         self.qtbot.mouseClick(self.control(name), Qt.MouseButton.LeftButton)
 
+    def reply(self, word: str) -> str:
+        """Answer the question on screen by a button; return what was asked."""
+        from qtpy.QtCore import Qt
+        from qtpy.QtWidgets import QMessageBox
+
+        (box,) = [box for box in self.panel.findChildren(QMessageBox) if box.isVisible()]
+        (button,) = [one for one in box.buttons() if one.text() == word]
+        asked = box.text()
+        self.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+        return asked
+
     def unfold(self) -> None:
         """Unfold what was set up, as a person does who wants to change it."""
         self.panel.preparation.expand(animate=False)

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QMessageBox
 
 from napari_ies.viewer.canvas.legend.colour_strip import ColourStrip
 
@@ -297,9 +296,7 @@ def closing_in_the_middle_leaves_nothing_behind(viewing):
     viewing.wait(lambda: not viewing.panel.state.shown.finished)
     run = viewing.panel.services.work._run
     next(iter(viewer.window._wrapped_dock_widgets.values())).destroyOnClose()
-    (box,) = viewer.window._qt_window.findChildren(QMessageBox, "ask to start")
-    (stop,) = [one for one in box.buttons() if one.text() == "Stop and close"]
-    viewing.qtbot.mouseClick(stop, Qt.MouseButton.LeftButton)
+    viewing.reply("Stop and close")
     viewing.wait(lambda run=run: run.done)
     viewing.settle()
     assert connected(viewer) == []

@@ -203,6 +203,7 @@ def test_the_plot_is_seen_in_the_theme_and_nothing_is_left_behind(segmented):
     segmented.panel.explaining.explain(2)
     segmented.wait(lambda: readout.measuring.busy)
     next(iter(segmented.viewer.window._wrapped_dock_widgets.values())).destroyOnClose()
+    segmented.reply("Stop and close")
     seen_so_far = len(came)
     segmented.wait(lambda: not [t for t in threading.enumerate() if t.name == READOUT])
     segmented.settle()
