@@ -36,7 +36,7 @@ class Beside:
         """The second view, or None while there is none."""
         self._window: WindowClose | None = None
 
-    def open(self, panel: QWidget, gone: Callable[[], object]) -> None:
+    def open(self, panel: QWidget, gone: Callable[[], object]) -> SecondView | None:
         """Open the second view in the window of a panel.
 
         Parameters
@@ -45,11 +45,15 @@ class Beside:
             A widget of the panel.
         gone
             Called when the window closes.
+
+        Returns
+        -------
+        The second view, or None without a window.
         """
         window = around(panel, QMainWindow)
         main = qt_viewer_of(window)
         if window is None or main is None:
-            return
+            return None
         self._window = WindowClose(window, gone)
         anatomy = self._scene.anatomy
         images = [anatomy.layer_of(name) for name in anatomy.sequences]
@@ -57,6 +61,7 @@ class Beside:
         outlines = self._scene.lesions.outlines
         self.second = SecondView(self._viewer, main, images, linked, outlines)
         self.show_map()
+        return self.second
 
     def close(self) -> None:
         """Close the second view; everything else is as it was before."""

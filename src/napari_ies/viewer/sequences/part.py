@@ -87,7 +87,9 @@ class Sequences(Feature):
             with self.tell.announce("Opening the second view…"):
                 if self._anatomy.shown not in self._anatomy.sequences:
                     self.show_next()
-                self.beside.open(self.switch, self._go_back)
+                second = self.beside.open(self.switch, self._go_back)
+                if second is not None:
+                    self.link.follow(second, second.overlays.visible_sequences)
             self.switch.set_beside(self.beside.second is not None)
             self._say()
 
