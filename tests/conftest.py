@@ -64,15 +64,17 @@ def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> Generator[None, None, None]:
     """Windows and real patients are slow, whatever the test does with them."""
+    # Of several workers, one loads all for the processes that are forks.
+    forked = {item.path for item in items if "forks" in getattr(item, "fixturenames", ())}
     for item in items:
-        window = "make_napari_viewer" in getattr(item, "fixturenames", ())
-        if window or item.get_closest_marker("real_data") is not None:
+        fixtures = getattr(item, "fixturenames", ())
+        if "make_napari_viewer" in fixtures or item.get_closest_marker("real_data") is not None:
             item.add_marker(pytest.mark.slow)
-        if "forks" in getattr(item, "fixturenames", ()):
-            # Of several workers, one loads all for them.
+        made = _made_once_in(item)
+        if "forks" in fixtures or (made is not None and item.path in forked):
             item.add_marker(pytest.mark.xdist_group("forks"))
-        elif item.get_closest_marker("xdist_group") is None and _shares_with_its_module(item):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+        elif made is not None and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(made))
     yield
     # The slow ones first, then what stays together: at the end no worker then waits for another
     # one's last long test.
@@ -87,11 +89,17 @@ def pytest_collection_modifyitems(
             _tell_xdist(item)
 
 
-def _shares_with_its_module(item: pytest.Item) -> bool:
-    """Whether a test takes what is made once for its module: by one worker then."""
+def _made_once_in(item: pytest.Item) -> str | None:
+    """Name the file or folder within which what a test takes is made once: by one worker then.
+
+    What all tests, or all of the viewer, take is small, and made by each.
+    """
     fixtures = getattr(item, "_fixtureinfo", None)
     found = fixtures.name2fixturedefs.values() if fixtures is not None else ()
-    return any(one.scope == "module" for several in found for one in several)
+    homes = {
+        one.baseid for several in found for one in several if one.scope in ("module", "session")
+    }
+    return min(homes - {"", "tests", "tests/viewer"}, key=len, default=None)
 
 
 def _tell_xdist(item: pytest.Item) -> None:

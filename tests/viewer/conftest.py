@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in Path(item.path).parents and pytest_xvfb.xvfb_instance is None:
             # One screen has one keyboard focus: of several workers on it, one runs all of these.
-            item.add_marker(pytest.mark.xdist_group("screen"))
+            item.add_marker(pytest.mark.xdist_group("screen"), append=False)
         if needs_display and here in Path(item.path).parents and "viewer" in _fixtures(item):
             item.add_marker(pytest.mark.skip(reason="needs a display, or Xvfb"))
 

@@ -5,6 +5,7 @@ napari calls :func:`napari_get_reader`; the widget calls :func:`read_image` in t
 
 from __future__ import annotations
 
+import inspect
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -162,30 +163,21 @@ def read_cohort(path: str | Sequence[str]) -> list[LayerDataTuple]:
         If there is no window to list them in.
     """
     folder = Path(path if isinstance(path, str) else path[0]).absolute()
-    import napari
-
-    if getattr(napari.current_viewer(), "window", None) is None:
+    if not _open_panel_soon(lambda panel: panel.open_cohort(str(folder))):
         from napari_ies.errors import ResultsError
 
         raise ResultsError(
             f"{folder} holds the results of a cohort, which are listed in a window only; open one "
             "lesion with napari-ies open, or a file of the results."
         )
-    _open_panel_soon(lambda panel: panel.open_cohort(str(folder)))
     return NOTHING
 
 
 def _open_panel_soon(show: Callable[[Any], None]) -> bool:
-    """Open the panel by and by, to show something; return whether the one window is there.
-
-    Of several windows the current one need not be the one that asks (a file may be dropped on
-    any): the layers then go where they were asked for, and a panel there finds the session.
-    """
-    import napari
+    """Open the panel by and by, to show something; return whether a window is there that asks."""
     from qtpy.QtCore import QTimer
-    from qtpy.QtWidgets import QApplication
 
-    viewer = napari.current_viewer()
+    viewer = _asking_viewer()
     if viewer is None or getattr(viewer, "window", None) is None:
         return False
 
@@ -197,6 +189,22 @@ def _open_panel_soon(show: Callable[[Any], None]) -> bool:
         show(panel)
 
     QTimer.singleShot(0, open_panel)
-    kind = type(viewer.window._qt_window)
-    windows = [one for one in QApplication.topLevelWidgets() if isinstance(one, kind)]
-    return len([window for window in windows if window.isVisible()]) <= 1
+    return True
+
+
+def _asking_viewer() -> Any | None:
+    """Return the viewer that a file is opened in.
+
+    napari 0.9.2 tells a reader the path alone, and its current viewer is the one that was active
+    last, not the one that a file was dropped on: the one that asks is among those who call.
+    """
+    import napari
+    from napari.components import ViewerModel
+
+    frame = inspect.currentframe()
+    while frame is not None:
+        who = frame.f_locals.get("self")
+        if isinstance(who, ViewerModel):
+            return who
+        frame = frame.f_back
+    return napari.current_viewer()

@@ -211,7 +211,9 @@ class LesionSaliencyWidget(Panel, metaclass=_OneEach):
             watched.release()
 
     def _on_reading(self, reading: Reading | None) -> None:
-        if reading is not None:
+        if reading is None:
+            self.preparation.expand(animate=False)
+        else:
             self.preparation.collapse(animate=False)
             self.services.tell.say(reading.summary)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -159,7 +160,11 @@ def test_a_changed_threshold_marks_the_table_and_updates_what_changed(
     low = dataclasses.replace(reading.segmentation, probability=probability)
     beside = np.argwhere((labels == 0) & (probability > 0.3))
     assert len(beside), "the test needs voxels below the threshold"
-    twin.show(dataclasses.replace(reading, segmentation=low))
+    # A network with a file: only of such ones earlier sessions are offered.
+    model = dataclasses.replace(reading.model, path=Path("unet.pth"), sha256="0123456789abcdef" * 4)
+    twin.show(dataclasses.replace(reading, segmentation=low, model=model))
+    earlier = []
+    twin.session.looked.connect(lambda found: earlier.append(found.earlier))
     state.take_threshold(0.5)
     assert bar.isHidden()
     for subject in (1, 2):
@@ -201,6 +206,7 @@ def test_a_changed_threshold_marks_the_table_and_updates_what_changed(
     # The session of the earlier threshold stays as it was; the new one has its own folder.
     assert load_session(first).notes == {1: "of lesion 1", 2: "of lesion 2"}
     assert twin.session.folder != first
+    assert earlier == [None], "it is the same work, and no earlier session to go back to"
     later = load_session(twin.session.folder)
     assert (later.record.segmentation.threshold, later.verdicts) == (0.3, {2: "agree"})
     assert [one.subject for one in later.maps] == [2]

@@ -204,8 +204,14 @@ def test_below_the_table_nothing_moves_whatever_is_selected(qtbot, table):
         at = below.maps.visualItemRect(below.maps.item(row)).center()
         qtbot.mouseClick(below.maps.viewport(), Qt.MouseButton.LeftButton, pos=at)
     assert said == ["k"]  # what is being computed is not there to be shown again
+    # A map that refines, between press and release, takes nothing from under the mouse.
+    middle = below.maps.visualItemRect(below.maps.item(0)).center()
+    qtbot.mousePress(below.maps.viewport(), Qt.MouseButton.LeftButton, pos=middle)
+    below.set_maps([("k", "mean", "SmoothGrad mean"), (None, "max …", "")], None)
+    qtbot.mouseRelease(below.maps.viewport(), Qt.MouseButton.LeftButton, pos=middle)
+    assert said == ["k", "k"]
     qtbot.mouseClick(below.verdicts["unsure"], Qt.MouseButton.LeftButton)
-    assert said == ["k", "unsure"]
+    assert said == ["k", "k", "unsure"]
     below.set_note("a note of many words " * 9, anywhere=True)
     qtbot.wait(1)
     height = below.height()

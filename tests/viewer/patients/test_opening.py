@@ -102,7 +102,14 @@ def files_and_checkpoint_dropped_together_are_ready_to_segment(hands, folders):
 
 
 def another_patient_by_the_dialog_takes_the_place_of_the_first(hands, folders):
+    hands.panel.state.select(int(hands.panel.state.reading.segmentation.lesions.index[0]))
     opened_by_the_dialog(hands, folders / "P19")
+    # No lesion of the first lies over the images of the second.
+    assert hands.panel.state.reading is None
+    assert images(hands) == ["T1", "FLAIR", "consensus_lesions"]
+    assert hands.control("lesions").model().rowCount() == 0
+    assert hands.control("segment").isVisible()
+    hands.wait(lambda: "sub-P19" in hands.control("session_place").toolTip())
     assert "T2_1.nii.gz" in hands.control("status").text()
     assert chosen(hands) == ["FLAIR", "T1", "consensus_lesions"]
     own = [layer for layer in hands.viewer.layers if layer.name in ("FLAIR", "T1")]

@@ -11,6 +11,8 @@ from qtpy.QtWidgets import QWidget
 from napari_ies.saliency.reading_off.measures import measure
 from napari_ies.viewer.canvas.legend.caption_overlay import CaptionOverlay
 from napari_ies.viewer.canvas.legend.colour_strip import ColourStrip
+from napari_ies.viewer.canvas.legend.writing import MARGIN
+from napari_ies.viewer.canvas.plane_overlay import LETTER_PIXELS
 from napari_ies.viewer.readout.measuring import Numbers
 from napari_ies.viewer.readout.table import MeasuresModel
 
@@ -162,7 +164,7 @@ def the_bar_covers_nothing_and_says_real_numbers(segmented):
 
 
 def every_canvas_has_a_caption(segmented):
-    segmented.viewer.window.resize(1600, 900)  # the docks leave the planes little of 1100
+    segmented.viewer.window.resize(1400, 700)  # the docks leave the planes little of 1100
     segmented.press("three_planes_button")
     segmented.wait(lambda: len(captions(segmented)) == 3)
     press(segmented, "q")
@@ -170,8 +172,10 @@ def every_canvas_has_a_caption(segmented):
         assert "T1 map on T1" in line
     side = segmented.viewer.window._qt_window.findChild(QWidget, "three_planes")
     for one in side.findChildren(CaptionOverlay):
-        # Left of the letter in the middle of the upper border.
-        assert one.geometry().right() < one.parentWidget().width() / 2
+        # Whole, below the letter in the middle of the upper border.
+        assert one.parentWidget().rect().contains(one.geometry())
+        assert one.y() > MARGIN + LETTER_PIXELS
+        assert "…" not in "".join(one.lines)
     press(segmented, "q")
     segmented.press("three_planes_button")
     segmented.settle()
@@ -189,6 +193,8 @@ def two_sequences_stand_side_by_side(segmented):
         visible = [layer.name for layer in second.model.layers if layer.visible]
         return {name.removeprefix("sub-01_").split(" · ")[-1] for name in visible}
 
+    canvases = [one.parentWidget() for one in viewer.window._qt_window.findChildren(CaptionOverlay)]
+    assert len({one.width() for one in canvases}) == 1
     assert there() == {"T1"}
     assert on_show(segmented) == ({"FLAIR"}, {"FLAIR"})
     assert ["FLAIR map on FLAIR" in line for line in captions(segmented)].count(True) == 1

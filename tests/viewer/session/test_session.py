@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 
+import napari
 import nibabel as nib
 import numpy as np
 import pytest
@@ -135,8 +136,14 @@ def test_closed_and_opened_again_everything_is_there(hands, case, make_napari_vi
     hands.viewer.close()
 
     again = type(hands)(make_napari_viewer(show=True), None, hands.qtbot)
+    # Of two windows the one that asks, and not the one that was active last.
+    other = make_napari_viewer(show=True)
+    assert napari.current_viewer() is other
     again.viewer.open(str(folder), plugin="napari-ies")
     again.wait(lambda: again.viewer.window._wrapped_dock_widgets)
+    assert not other.window._wrapped_dock_widgets
+    assert not other.layers
+    other.close()
     _, again.panel = again.viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
     again.wait(
         lambda: again.panel.state.reading is not None and len(again.panel.state.answers) == 2

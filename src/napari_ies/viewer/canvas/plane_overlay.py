@@ -19,6 +19,8 @@ from napari_ies.viewer.canvas.legend.writing import MARGIN, write
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+SCALE_BAR_WIDTH, SCALE_BAR_HEIGHT = 180, 44
+"""What napari's scale bar takes of the lower right corner at most, in pixels."""
 REACH = 0.9
 """Where the letters of the 3-d view lie, as a part of the way from the middle to the border."""
 GAP_PIXELS = 14
@@ -176,11 +178,17 @@ class PlaneOverlay(QWidget):
         write(painter, inner, middle | Qt.AlignmentFlag.AlignLeft, marks.left)
         write(painter, inner, middle | Qt.AlignmentFlag.AlignRight, marks.right)
         write(painter, inner, centre | Qt.AlignmentFlag.AlignTop, marks.top)
-        write(painter, inner, centre | Qt.AlignmentFlag.AlignBottom, marks.bottom)
+        lower = inner.adjusted(0, 0, 0, -self._room_of_scale_bar(cell))
+        write(painter, lower, centre | Qt.AlignmentFlag.AlignBottom, marks.bottom)
         if self._named:
             corner = Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft
             painter.setFont(_font(self.font(), TEXT_PIXELS))
             write(painter, inner, corner, self.plane_name)
+
+    def _room_of_scale_bar(self, cell: QRectF) -> int:
+        """Return how high the scale bar stands in a view so narrow that it reaches the middle."""
+        shown = self._viewer.canvas.overlays.scale_bar.visible
+        return SCALE_BAR_HEIGHT if shown and cell.width() < 2 * SCALE_BAR_WIDTH else 0
 
     def _draw_under_mouse(self, painter: QPainter) -> None:
         painter.setFont(_font(self.font(), TEXT_PIXELS))

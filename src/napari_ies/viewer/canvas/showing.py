@@ -41,7 +41,9 @@ class Showing:
         link.layers_changed.connect(scene.lesions.follow_layers)
 
     def _on_reading(self, reading: Reading | None) -> None:
-        if reading is not None:
+        if reading is None:
+            self._scene.clear()
+        else:
             self._scene.show_reading(reading)
 
     def _on_selected(self, subject: Subject | None) -> None:

@@ -49,6 +49,7 @@ class ChosenLesion(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._listed: list[tuple[Hashable, str, str]] = []
         self.maps = QListWidget()
         describe(self.maps, "", "maps_of_lesion")
         self.maps.setFlow(QListView.Flow.LeftToRight)
@@ -96,15 +97,19 @@ class ChosenLesion(QWidget):
         shown
             The key of the one on screen.
         """
-        self.maps.clear()
-        for key, title, tooltip in maps:
-            item = QListWidgetItem(shown_name(title))
-            item.setData(KEY, key)
-            item.setToolTip(tool_tip(tooltip))
-            self.maps.addItem(item)
-            if key == shown:
-                self.maps.setCurrentItem(item)
-                self.maps.scrollToItem(item)
+        if [*maps] != self._listed:
+            self._listed = [*maps]
+            self.maps.clear()
+            for key, title, tooltip in maps:
+                item = QListWidgetItem(shown_name(title))
+                item.setData(KEY, key)
+                item.setToolTip(tool_tip(tooltip))
+                self.maps.addItem(item)
+        # Else they stay as they are: a map that refines must not take one from under the mouse.
+        keys = [key for key, _, _ in maps]
+        self.maps.setCurrentRow(keys.index(shown) if shown in keys else -1)
+        if shown in keys:
+            self.maps.scrollToItem(self.maps.currentItem())
 
     def set_verdict(self, verdict: str | None) -> None:
         """Show what was said of it."""

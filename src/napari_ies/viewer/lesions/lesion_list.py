@@ -85,6 +85,7 @@ class LesionList(Feature):
 
     def _on_reading(self, reading: Reading | None) -> None:
         if reading is None:
+            self.table.set_lesions(None)
             return
         self.table.set_lesions(reading.segmentation.lesions, reading.found)
         for answer in self.state.answers:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QMenu, QWidget
 
+from napari_ies.demo import demo_checkpoint
 from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.panel import dialogs
 from napari_ies.viewer.panel.availability import allow
@@ -76,7 +77,8 @@ class PatientOpening(Feature):
         checkpoint = "" if model is not None or last is None else last.path
         whose = Path(paths[0]).name if len(paths) == 1 else f"{len(paths)} files"
         work = partial(open_patient, list(paths), sequences, checkpoint)
-        self.work.run(Job("patient", f"Opening {whose}", work, self._on_opened))
+        job = Job("patient", f"Opening {whose}", work, self._on_opened)
+        self.state.leave_for(partial(self.work.run, job))
 
     def _on_opened(self, opened: OpenedPatient) -> None:
         if opened.layers:
@@ -86,8 +88,10 @@ class PatientOpening(Feature):
             self.state.checkpoint_wanted.emit(str(opened.checkpoint), "")
 
     def _on_model(self, loaded: LoadedModel | None) -> None:
-        if loaded is not None and loaded.model.path is not None:
-            remember_checkpoint(loaded.model.path, loaded.model.profile.sequences)
+        path = None if loaded is None else loaded.model.path
+        # The demo's is for no other patient.
+        if loaded is not None and path is not None and path != demo_checkpoint():
+            remember_checkpoint(path, loaded.model.profile.sequences)
 
     def _on_reading(self, reading: Reading | None) -> None:
         if reading is not None and all(reading.case.paths):

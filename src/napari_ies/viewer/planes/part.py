@@ -8,6 +8,7 @@ import numpy as np
 from qtpy.QtWidgets import QMainWindow
 
 from napari_ies.viewer.canvas.canvases import around, qt_viewer_of, shown_axes
+from napari_ies.viewer.canvas.grid_cells import GridCells
 from napari_ies.viewer.canvas.legend.caption_overlay import CaptionOverlay
 from napari_ies.viewer.canvas.legend.colour_strip import ColourStrip
 from napari_ies.viewer.canvas.mouse.mouse import Mouse
@@ -46,6 +47,7 @@ class Planes(Feature):
         """The three planes, or None while one is shown."""
         self._legend: tuple[CaptionOverlay | ColourStrip, ...] = ()
         self._window: WindowClose | None = None
+        self._cells: GridCells | None = None
         self._mouse: Mouse | None = None
         self._slices: Slices | None = None
         self._under_mouse = UnderMouse(self.state, self.scene)
@@ -218,6 +220,7 @@ class Planes(Feature):
             keep_to_own_context(view.canvas)
             outlines = self.scene.lesions.outlines
             self.outlines = OutlineLines(self.viewer, view.canvas, outlines)
+            self._cells = GridCells(self.viewer, view.canvas, self.scene.maps_on_images)
             legend = self.scene.legend
             self._legend = CaptionOverlay(view.canvas.native, legend), ColourStrip(view, legend)
             self._refresh()
@@ -231,11 +234,11 @@ class Planes(Feature):
 
     def _leave_window(self) -> None:
         self._under_mouse.forget()
-        for part in (self._window, self.overlay, self.outlines, *self._legend):
+        for part in (self._window, self.overlay, self.outlines, self._cells, *self._legend):
             if part is not None:
                 part.release()
         self._legend = ()
-        self._window = self.overlay = self.outlines = None
+        self._window = self.overlay = self.outlines = self._cells = None
 
     def _on_ndisplay(self, _: Any = None) -> None:
         if self.viewer.dims.ndisplay == 2 and self._space.entered:

@@ -31,12 +31,20 @@ class BroughtImages:
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self._keys: set[str] = set()
+        self._former: set[str] = set()
+
+    def came_with(self, layer: Any) -> bool:
+        """Whether a mask came with a patient's images: from here, or dropped and known by name."""
+        known = layer.metadata.get(METADATA_KEY)
+        by_name = isinstance(known, dict) and bool(known.get("named"))
+        key = key_of(layer)
+        return key in self._keys or (by_name and key not in self._former)
 
     def take(self, layers: Sequence[LayerDataTuple]) -> None:
         """Add images, the last of them on top, and masks, hidden; frame all of it."""
         scene = self._scene
         scene.remove(*self._keys)
-        self._keys = set()
+        self._keys, self._former = set(), {key_of(layer) for layer in scene.masks()}
         for data, arguments, kind in layers:
             hidden = {"visible": False} if kind == "labels" else {}
             self._keys.add(scene.add((data, {**arguments, **hidden}, kind)))

@@ -40,9 +40,8 @@ def objections(
                 f"{layer.name} is given as {sequence}, but its name is that of a mask or map; "
                 "check that it is an image."
             )
-    said += contradicted(
-        {sequence: _named(layer) for sequence, layer in chosen.items() if sequence not in own}
-    )
+    files = {sequence: _named(layer) for sequence, layer in chosen.items() if sequence not in own}
+    said += [note.replace("; it was taken as given, so", ";") for note in contradicted(files)]
     for sequence, others in equal.items():
         if sequence in chosen and others:
             names = ", ".join(str(layer.name) for layer in others)

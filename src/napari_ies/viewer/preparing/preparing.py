@@ -118,6 +118,8 @@ class Preparing(Feature):
 
     def open_layers(self, layers: Sequence[LayerDataTuple]) -> None:
         """Take images and masks as the next patient's, the last of them on top."""
+        self.explaining.stop()
+        self.state.close_reading()  # his lesions would lie over another's images
         self.images.begin_anew()
         self.segmentation.begin_anew()
         self._brought.take(layers)
@@ -132,7 +134,8 @@ class Preparing(Feature):
         flat = [(layer.name, reason) for layer, reason in scene.unsuitable_images()]
         flat_masks = [(layer.name, reason) for layer, reason in scene.unsuitable_masks()]
         self.images.set_images(images, flat)
-        self.segmentation.set_masks(masks, [*flat_masks, *flat])
+        came = [key_of(layer) for layer in scene.masks() if self._brought.came_with(layer)]
+        self.segmentation.set_masks(masks, [*flat_masks, *flat], came)
         self.refresh()
 
     def load_checkpoint(self, path: str, device: str = "auto") -> None:

@@ -16,7 +16,7 @@ from napari_ies.viewer.panel.layer_choice import LayerChoice
 from napari_ies.viewer.panel.parameter_form import ParameterForm
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from napari_ies.viewer.panel.combo_entries import Unsuitable
 
@@ -57,8 +57,6 @@ class SegmentationForm(QWidget):
         about = "Find the lesions with the network."
         self.button = button("Segment", "segment", about, self.segment_requested)
         self._preferred_smallest = 0
-        self._masks: dict[str, str] = {}
-        self._aside: frozenset[str] = frozenset()
         self._settled = False
         layout = grid(self, 0, 4, 0, 6)
         layout.addWidget(QLabel("Lesions"), 0, 0)
@@ -77,7 +75,12 @@ class SegmentationForm(QWidget):
         self.reference.activated.connect(self._settle)
         self.reference.currentIndexChanged.connect(self.reference_chosen)
 
-    def set_masks(self, masks: Mapping[str, str], unsuitable: Sequence[Unsuitable] = ()) -> None:
+    def set_masks(
+        self,
+        masks: Mapping[str, str],
+        unsuitable: Sequence[Unsuitable] = (),
+        recognised: Collection[str] = (),
+    ) -> None:
         """Offer other masks, by key; the choices stay while they are there.
 
         Parameters
@@ -86,11 +89,12 @@ class SegmentationForm(QWidget):
             Name of each mask by its key.
         unsuitable
             Name of each that cannot be chosen, and what it is instead.
+        recognised
+            The keys of those that came with the images, of which one may be the reference.
         """
-        self._masks = dict(masks)
         for choice in (self.lesions, self.reference):
             choice.set_layers(masks, unsuitable)
-        self._guess_reference()
+        self._guess_reference({key: name for key, name in masks.items() if key in recognised})
         self._on_lesions()
 
     def choose_mask(self, key: str | None) -> None:
@@ -100,7 +104,7 @@ class SegmentationForm(QWidget):
 
     def begin_anew(self) -> None:
         """Choose nothing: another patient comes, and no mask that is open is his."""
-        self._aside, self._settled = frozenset(self._masks), False
+        self._settled = False
         self.reference.choose(None)
         self.lesions.choose(None)
 
@@ -119,17 +123,13 @@ class SegmentationForm(QWidget):
         """Take what is chosen as what a person, or a saved session, wants."""
         self._settled = True
 
-    def _guess_reference(self) -> None:
+    def _guess_reference(self, masks: Mapping[str, str]) -> None:
         """Choose the mask whose name says most clearly that it is an expert's, if there is one."""
         if self._settled or self.reference.key is not None:
             return
-        told = {
-            key: telling_of_lesions(name)
-            for key, name in self._masks.items()
-            if key not in self._aside
-        }
+        told = {key: telling_of_lesions(name) for key, name in masks.items()}
         best = max(told, key=lambda key: told[key], default=None)
-        if best is not None and told[best] > 1:
+        if best is not None and told[best]:
             self.reference.choose(best)
 
     def _on_lesions(self, _: int = 0) -> None:

@@ -63,7 +63,9 @@ def segment_sources(
     mask: NDArray[np.bool_] | None = None
     lesions: NDArray[np.int32] | None = None
     reference: Path | NDArray[np.bool_] | None = None
-    notes = tuple(doubt for doubt in settings.doubts if doubt not in case.notes)
+    # The case says the same of names, and what was done; the rest of each sentence differs.
+    known = {note.partition("; ")[0] for note in case.notes}
+    notes = tuple(one for one in settings.doubts if one.partition("; ")[0] not in known)
     if settings.reference is not None:
         mask, reference, said = reference_mask(settings.reference, case, first.frame)
         notes = (*notes, *said)

@@ -45,6 +45,7 @@ class SessionKeeping(Feature):
         )
         self.beforehand = Beforehand(state, self._lane, session_roots)
         self._declined: set[Path] = set()
+        state.guard_by(self._ask_before)
         self.reopening = Reopening(state, self.explaining, self.work, self._lane, self.tell)
         self._topic = ""
         self.notice = Notice("session_notice")
@@ -97,14 +98,18 @@ class SessionKeeping(Feature):
 
         Where that is saved nowhere, a person is asked first.
         """
-        reading, start = self.state.reading, partial(self.reopening.open, folder)
+        self._ask_before(partial(self.reopening.open, folder))
+
+    def _ask_before(self, start: Callable[[], None]) -> None:
+        """Do what takes the place of the reading; if that is saved nowhere, ask first."""
+        reading = self.state.reading
         if reading is None or not self.autosave.unsaved:
             start()
             return
         whose = reading.case.subject or "the patient on screen"
         question = (
             f"Maps, notes or regions of {whose} are saved nowhere, and are lost when another "
-            "session takes their place."
+            "session or patient takes their place."
         )
         self.tell.ask(question, start, "Open all the same")
 
@@ -147,9 +152,13 @@ class SessionKeeping(Feature):
             )
 
     def _on_reading(self, reading: Reading | None) -> None:
-        if reading is None or self.reopening.reopened is not None:
+        if self.reopening.reopened is not None:
             return
         self.notice.hide()
+        if reading is None:
+            self.autosave.recording = None
+            self.controls.show_nothing()
+            return
         root = self.beforehand.take_root()
         if self.autosave.automatic:
             self._begin(reading, root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from napari_ies.saliency.request import SaliencyRequest
@@ -144,9 +145,13 @@ Kind = tuple[SaliencyRequest, str]
 
 def kind_of(answer: Answer) -> Kind:
     """Return what a map has in common with those that its values can be compared with."""
+    return _alike(answer.request), answer.model_key
+
+
+@lru_cache(maxsize=1000)
+def _alike(request: SaliencyRequest) -> SaliencyRequest:
     usual = SaliencyRequest()
-    alike = replace(answer.request, **{name: getattr(usual, name) for name in EXACTNESS})
-    return alike, answer.model_key
+    return replace(request, **{name: getattr(usual, name) for name in EXACTNESS})
 
 
 def kind_titles(answers: Iterable[Answer]) -> dict[Kind, str]:

@@ -52,7 +52,8 @@ class Chosen:
     def images(self) -> object:
         """What tells these images from others."""
         return tuple(
-            (name, source.path or id(source.data)) for name, source in self.sources.items()
+            (name, source.path, self.sha256[name] or id(source.data))
+            for name, source in self.sources.items()
         )
 
     @property

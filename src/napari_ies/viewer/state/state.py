@@ -69,6 +69,7 @@ class State:
         self.shown: Answer | None = None
         self.smallest: int | None = None
         self._ask: Callable[[], SaliencyRequest] = SaliencyRequest
+        self._guard: Callable[[Callable[[], None]], None] = lambda following: following()
 
         self.model_changed: Event[[LoadedModel | None]] = Event()
         """Another checkpoint was loaded, or turned and scaled otherwise, or none could be."""
@@ -145,8 +146,9 @@ class State:
 
     def choose_images(self, chosen: Chosen | None) -> None:
         """Take what would be segmented now."""
-        before, self.chosen = self.chosen, chosen
+        before = self.chosen
         if (chosen and chosen.identity) != (before and before.identity):
+            self.chosen = chosen
             self.images_chosen.emit(chosen)
 
     def show_reading(self, reading: Reading) -> None:
@@ -156,6 +158,22 @@ class State:
         self.selected = self.shown = self.at = None
         self.reading_changed.emit(reading)
         self.selection_changed.emit(None)
+
+    def close_reading(self) -> None:
+        """Hold no patient any more: the images of another one come."""
+        if self.reading is not None:
+            self.reading, self.answers, self.curves = None, Answers(), Curves()
+            self.selected = self.shown = self.at = None
+            self.reading_changed.emit(None)
+            self.selection_changed.emit(None)
+
+    def guard_by(self, guard: Callable[[Callable[[], None]], None]) -> None:
+        """Ask a guard before the reading is left: it calls what is to follow, or lets it be."""
+        self._guard = guard
+
+    def leave_for(self, following: Callable[[], None]) -> None:
+        """Do what takes the place of the reading, unless a person rather keeps what is unsaved."""
+        self._guard(following)
 
     def update_reading(self, reading: Reading) -> None:
         """Take the same patient at another threshold, with what is known of what stays the same.

@@ -22,7 +22,8 @@ LayerDataTuple = tuple["NDArray[Any]", dict[str, Any], str]
 
 METADATA_KEY = "napari_ies"
 """Key of this package's entry in a layer's metadata: ``path``, ``affine``, ``sha256``; ``result``
-for a file that this program wrote as one; ``made`` for a layer that is one."""
+for a file that this program wrote as one; ``made`` for a layer that is one; ``named`` for a mask
+that was known as one by its name."""
 
 IMAGE_ONLY = ("colormap", "contrast_limits", "interpolation2d")
 """Layer arguments that a Labels layer does not take."""
@@ -127,6 +128,7 @@ def read_as_named(path: str | Path) -> LayerDataTuple:
     if telling_of_lesions(stem_of(path)):
         with suppress(CaseError):  # an image after all, or none: said by the other way
             data, arguments, kind = read_mask(path)
+            arguments["metadata"][METADATA_KEY]["named"] = True
             return data, {**arguments, "visible": True}, kind
     return read_image(path)
 

@@ -123,6 +123,12 @@ class LesionLayers:
         elif self._shown_for_space:
             layer.visible = self._shown_for_space = False
 
+    def clear(self) -> None:
+        """Show no lesions any more."""
+        self._stack.remove(self._probability, self._lesions)
+        self._stack.stays_selected = self._probability = None
+        self.follow_layers()
+
     def follow_layers(self) -> None:
         """Outline nothing once a person removed the lesions' layer."""
         if self._lesions is not None and self.layer is None:

@@ -244,6 +244,11 @@ class SaliencyOverlays:
             self._layers.show_only(name)
         self.refresh()
 
+    @property
+    def layers(self) -> dict[str, Any]:
+        """The layers that are there, by sequence."""
+        return self._layers.present()
+
     def visible_sequences(self) -> tuple[str, ...]:
         """Return the sequences whose overlay is visible, in order."""
         return tuple(name for name, layer in self._layers.present().items() if layer.visible)

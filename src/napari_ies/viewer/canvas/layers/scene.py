@@ -136,6 +136,14 @@ class Scene:
         self._show_resampled(reading.case, reading.frame, reading.resampled)
         self.overlays.prepare(reading.case.sequences, reading.frame)
 
+    def clear(self) -> None:
+        """Show nothing that was found: lesions, overlays and resampled images go."""
+        self.counterfactual.clear()
+        self.overlays.clear()
+        self.lesions.clear()
+        self._stack.remove(*self._resampled)
+        self._resampled, self._frame = [], None
+
     def frame_all(self) -> None:
         """Show the middle slices, the whole head and a scale bar in mm."""
         self._viewer.canvas.overlays.scale_bar.visible = True
@@ -175,6 +183,15 @@ class Scene:
         if np.any(index < low) or np.any(index > high):
             centre = [position[axis] if axis in shown else 0.0 for axis in range(3)]
             self._viewer.scene.camera.center = tuple(centre)
+
+    def maps_on_images(self) -> Iterator[tuple[Any, Any]]:
+        """Yield the layers of maps, each with the image layer of the sequence that it explains."""
+        shown = self.anatomy.shown or ""
+        for name, layer in self.overlays.layers.items():
+            # A map of all sequences together lies on the one that is looked at.
+            image = self.anatomy.layer_of(shown if name == "all" else name)
+            if image is not None:
+                yield layer, image
 
     def shows(self, mask: NDArray[np.bool_], origin: Voxel) -> bool:
         """Whether some of a lesion or region lies in the slice on show, in sight.

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 LINKED = ("contrast_limits", "colormap", "gamma", "opacity", "visible")
 """What an image has in common in both views, unless other things are named."""
 
+LEAST_WIDTH = 120
+"""Of either view, in pixels."""
+
 
 class SecondView(QWidget):
     """A canvas beside the viewer's own that looks wherever that looks, and the other way round.
@@ -151,6 +154,7 @@ class SecondView(QWidget):
             self._row.removeWidget(self)
             self.hide()
             self.setParent(None)
+            self._main.setMinimumWidth(0)
             self._row.setStretch(0, 0)
         self.canvas.close()
         self.deleteLater()
@@ -162,7 +166,9 @@ class SecondView(QWidget):
         self._level()
         with self._same_sight():
             self._row.addWidget(self)
-            for place in (0, 1):
+            for place, view in enumerate((self._main, self)):
+                # Or the sliders would make one wider than the other in a narrow window.
+                view.setMinimumWidth(LEAST_WIDTH)
                 self._row.setStretch(place, 1)
             self.show()
 

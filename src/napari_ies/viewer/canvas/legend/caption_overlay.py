@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FONT_PIXELS = 12
 TOP = MARGIN + 20
 """Below the plane's name and the letter in the middle of the upper border."""
-NARROW = 230
+NARROW = 260
 """Up to this width, in pixels, a caption takes all of its canvas, and else the left half of it."""
 NOTABLE = QColor(255, 200, 60)
 """Of a caption that says what a person might not expect; its words say what."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 
+from napari_ies.viewer.canvas.layers.anatomy import NO_GROUND
 from napari_ies.viewer.canvas.picking import is_editing
 from napari_ies.viewer.volumes.layer_data import METADATA_KEY
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 PIXELS = 250
 """A drag of this many pixels makes the window e times as wide, or moves it by its width."""
 
-_NO_ANATOMY = ("overlay", "probability", "change of probability", "marked then")
-
 
 def anatomy_of(layers: Iterable[Any]) -> Any | None:
     """Return the image that lies on top among visible layers: a sequence, and no map over it."""
@@ -26,7 +25,7 @@ def anatomy_of(layers: Iterable[Any]) -> Any | None:
         made = layer.metadata.get(METADATA_KEY, {})
         made = made.get("made") if isinstance(made, dict) else None
         if isinstance(layer, Image) and layer.visible and not layer.rgb:
-            on_top = on_top if made in _NO_ANATOMY else layer
+            on_top = on_top if made in NO_GROUND else layer
     return on_top
 
 
