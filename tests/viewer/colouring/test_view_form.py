@@ -295,7 +295,7 @@ def closing_in_the_middle_leaves_nothing_behind(viewing):
     viewing.panel.explaining.explain(1)
     viewing.wait(lambda: not viewing.panel.state.shown.finished)
     run = viewing.panel.services.work._run
-    next(iter(viewer.window._wrapped_dock_widgets.values())).destroyOnClose()
+    viewer.window.remove_dock_widget("all")
     viewing.wait(lambda run=run: run.done)
     viewing.settle()
     assert connected(viewer) == []

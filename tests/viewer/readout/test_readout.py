@@ -202,7 +202,7 @@ def test_the_plot_is_seen_in_the_theme_and_nothing_is_left_behind(segmented):
     segmented.panel.features["explaining"].form.samples.setValue(5000)
     segmented.panel.explaining.explain(2)
     segmented.wait(lambda: readout.measuring.busy)
-    next(iter(segmented.viewer.window._wrapped_dock_widgets.values())).destroyOnClose()
+    segmented.viewer.window.remove_dock_widget("all")
     seen_so_far = len(came)
     segmented.wait(lambda: not [t for t in threading.enumerate() if t.name == READOUT])
     segmented.settle()
