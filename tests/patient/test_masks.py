@@ -169,9 +169,10 @@ def test_a_mask_of_several_values_names_them_or_says_how_many():
     )
     many = np.zeros(SHAPE, dtype=np.uint8)
     many[::4, ::4, ::4] = np.arange(1, 101).reshape(5, 5, 4)
+    many[many == 100] = 200  # else they would number its parts
     mask, (note,) = mask_of(many, "m")
     assert (
-        note == "m holds 100 different values above 0 (1 to 100); all of them were taken as marked."
+        note == "m holds 100 different values above 0 (1 to 200); all of them were taken as marked."
     )
     assert np.array_equal(mask, many > 0)
     assert mask_of(TRUTH * 1, "m")[1] == ()
@@ -293,3 +294,17 @@ def test_noise_is_no_set_of_lesions(tmp_path):
         lesions_of(numbered, "m")
     # A region may be anything.
     assert np.count_nonzero(read_mask(path, case).values) == 10648
+
+
+def test_the_numbers_of_separate_parts_need_no_note_and_anything_else_does():
+    values = np.zeros((20, 20, 20), dtype=np.int16)
+    for number in range(1, 7):
+        values[2 * number + 4, 3:5, 3:6] = number
+    assert mask_of(values, "it")[1] == ()
+    touching, twice, skipped = values.copy(), values.copy(), values.copy()
+    touching[7, 3, 3] = 1  # two values in one part
+    twice[19, 3:5, 3:6] = 5  # one value in two parts
+    skipped[values == 6] = 9
+    for odd in (touching, twice, skipped):
+        (note,) = mask_of(odd, "it")[1]
+        assert note.startswith("it holds 6 different values above 0")

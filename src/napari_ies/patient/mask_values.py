@@ -192,9 +192,20 @@ def _several(values: NDArray[Any], mask: NDArray[np.bool_], name: str) -> tuple[
         held = "255 beside other values above 0"
     elif len(present) <= FEW_VALUES:
         held = f"the values {joined(present)}"
+    elif _numbers_its_parts(_whole_numbers(values), mask, len(present)):
+        return ()
     else:
         held = f"{len(present)} different values above 0 ({first} to {last})"
     return (f"{name} holds {held}; all of them were taken as marked.",)
+
+
+def _numbers_its_parts(values: NDArray[Any], mask: NDArray[np.bool_], count: int) -> bool:
+    """Whether the values are the numbers 1 to count of separate parts: they mean no more."""
+    parts = instances(mask)
+    if int(values.max()) != count or int(parts.max()) != count:
+        return False
+    # As many pairs as parts: each part has one value, and each value one part.
+    return len(np.unique(values[mask].astype(np.int64) * (count + 1) + parts[mask])) == count
 
 
 def _labels_said(labels: NDArray[np.int32], present: NDArray[Any], name: str) -> str:

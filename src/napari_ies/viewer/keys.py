@@ -46,6 +46,7 @@ KEYS: tuple[Key, ...] = (
     Key("Shift-Z", "zoom", "Zoom to the selected lesion in every plane, or back."),
     Key("U", "next_of_cohort", "Open the lesion that is up next in the list of the cohort."),
     Key("Shift-U", "previous_of_cohort", "Open the lesion before it in the list of the cohort."),
+    Key("Shift-I", "what_if", "Flick between the image changed in Regions and the original."),
     Key("J", "note", "Write a note on the selected lesion (F2 in the table)."),
     Key("Shift-Y", "agree", "Say yes to the selected lesion: it is one; again: take that back."),
     Key("Shift-R", "reject", "Reject the selected lesion: it is none; again: take that back."),

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QMessageBox
 
 from napari_ies.viewer.canvas.legend.colour_strip import ColourStrip
 
@@ -295,7 +296,10 @@ def closing_in_the_middle_leaves_nothing_behind(viewing):
     viewing.panel.explaining.explain(1)
     viewing.wait(lambda: not viewing.panel.state.shown.finished)
     run = viewing.panel.services.work._run
-    viewer.window.remove_dock_widget("all")
+    next(iter(viewer.window._wrapped_dock_widgets.values())).destroyOnClose()
+    (box,) = viewer.window._qt_window.findChildren(QMessageBox, "ask to start")
+    (stop,) = [one for one in box.buttons() if one.text() == "Stop and close"]
+    viewing.qtbot.mouseClick(stop, Qt.MouseButton.LeftButton)
     viewing.wait(lambda run=run: run.done)
     viewing.settle()
     assert connected(viewer) == []

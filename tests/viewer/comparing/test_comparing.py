@@ -323,8 +323,9 @@ def maps_that_are_not_finished_are_compared_too(comparing):
     running = "Lesion 2 · SmoothGrad mean, 9999 samples"
     assert comparing.control("compare_a").currentText() == f"{running} (not finished)"
     assert captions(comparing)[0].startswith("A: Lesion 2 SmoothGrad mean FLAIR map on FLAIR ")
-    assert captions(comparing)[0].endswith(" of 9999 samples")
+    comparing.wait(lambda: captions(comparing)[0].endswith(" of 9999 samples"))
     assert "stopped" not in captions(comparing)[0]
+    assert_same_place_and_scale(comparing)
     assert "still being computed" in comparing.control("comparison_note").text()
     before = panel.state.shown.saliency.n_used
     comparing.wait(lambda: panel.state.shown.saliency.n_used > before)
@@ -346,7 +347,7 @@ def maps_that_are_not_finished_are_compared_too(comparing):
     choose(comparing, "compare_b", titles.index(f"{running} (not finished)"))
     assert said in captions(comparing)[1]
     frame = panel.state.reading.frame
-    shown = [layer for layer in second(comparing).model.layers if running in layer.name]
+    shown = [layer for layer in second(comparing).model.layers if layer.name.startswith("B: ")]
     np.testing.assert_array_equal(
         shown[-1].data, frame.reorientation.apply(stopped.saliency.cropped[0])
     )

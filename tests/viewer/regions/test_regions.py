@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from napari.layers import Labels
 from napari.utils.notifications import notification_manager
+from qtpy.QtCore import Qt
 
 from napari_ies import Edit, explain, what_if
 from napari_ies.progress import finish
 from napari_ies.viewer.canvas.layers import key_of
+from napari_ies.viewer.canvas.legend.colour_strip import ColourStrip
 from napari_ies.viewer.regions import region_choice
 from napari_ies.viewer.session.opening import open_session, read_map
 from napari_ies.viewer.volumes.frame import Frame
@@ -70,6 +72,7 @@ def test_a_painted_region_is_explained_as_it_is_seen(segmented, patient):
     np.testing.assert_array_equal(kept.maps, expected.maps)
     assert segmented.layer("Region 1 · SmoothGrad mean · FLAIR").visible
     np.testing.assert_array_equal(np.asarray(region.data) == 1, painted)
+    a_region_is_an_outline_while_a_map_is_shown(segmented, region, world)
 
     # A second label elsewhere: alone, together, and its part at the crosshair.
     other = segmented.world_of(patient.volumes["FLAIR"], flair, patient.centres[2])
@@ -79,6 +82,13 @@ def test_a_painted_region_is_explained_as_it_is_seen(segmented, patient):
     segmented.click(other)
     second = np.asarray(region.data) == 2
     assert second.any()
+    # Painted while a map is shown it is an outline, too, at once.
+    lines = panel.features["planes"].outlines
+    edges = lines.count
+    region.visible = False
+    assert edges > lines.count
+    region.visible = True
+    assert edges == lines.count
     for label, part, name, wanted in (
         (2, False, "Region 1, label 2", second),
         (0, True, "Region 1, part at", second),
@@ -94,6 +104,42 @@ def test_a_painted_region_is_explained_as_it_is_seen(segmented, patient):
     # Painted on, the region of the same name has another map.
     assert len(panel.state.answers.of("Region 1")) == 1
     np.testing.assert_array_equal(segmented.answer("Region 1").saliency.mask, found)
+
+
+def picture(hands):
+    hands.settle()
+    return hands.viewer.window._qt_viewer.screenshot(flash=False).astype(int)
+
+
+def a_region_is_an_outline_while_a_map_is_shown(segmented, region, world):
+    """The colours of the map are the same with the region over them as without it."""
+    viewer, lines = segmented.viewer, segmented.panel.features["planes"].outlines
+    # The brush was put away: the mouse moves the view again, and a click selects.
+    assert str(region.mode) == "pan_zoom"
+    segmented.go(world)
+    centre = segmented.pixel_of(world)
+    around = (slice(centre.y() - 3, centre.y() + 3), slice(centre.x() - 3, centre.x() + 3))
+    edges, mapped = lines.count, picture(segmented)
+    region.visible = False
+    without = picture(segmented)
+    assert lines.count < edges  # what is left is the outline of what is selected
+    region.visible = True
+    np.testing.assert_array_equal(mapped[around], without[around])
+    # Without a map it is filled, to be painted on, and outlined no more.
+    native = viewer.window._qt_viewer.canvas.native
+    segmented.qtbot.keyClick(native, "h")
+    assert region.opacity == 0.5
+    assert lines.count < edges
+    filled = picture(segmented)
+    assert np.abs(filled[around] - without[around]).max() > 20
+    segmented.qtbot.keyClick(native, "h")
+    assert (region.opacity, lines.count) == (0.0, edges)
+    # Who makes it opaque by hand has it filled.
+    region.opacity = 0.3
+    assert lines.count < edges
+    segmented.qtbot.keyClick(native, "h")
+    segmented.qtbot.keyClick(native, "h")
+    assert region.opacity == 0.0  # until the map was hidden
 
 
 def test_changes_notes_and_what_cannot_be_explained_in_one_sitting(segmented, patient, tmp_path):
@@ -119,6 +165,15 @@ def a_voxel_a_lesion_the_network_missed_and_what_cannot_be_explained(segmented, 
     assert tuple(at) == patient.background
 
     segmented.press("new_region")
+    # It can be named at once, or left as it is.
+    name = segmented.control("region_name")
+    assert name.window().focusWidget() is name
+    for typed, called in (("left cortex", "left cortex"), ("  ", "left cortex"), ("Region 1",) * 2):
+        name.selectAll()
+        segmented.qtbot.keyClicks(name, typed)
+        segmented.qtbot.keyClick(name, Qt.Key.Key_Return)
+        segmented.settle()
+        assert name.text() == form.currentText() == segmented.layer(called).name == called
     segmented.press("explain_region")
     segmented.finish()
     assert last_said() == "Region 1 holds no voxel; paint at least one, or choose another."
@@ -210,8 +265,7 @@ def an_erased_lesion_is_gone_and_undo_brings_all_back(segmented, patient):
     assert not segmented.layer("Lesion 2 · SmoothGrad mean · FLAIR").visible
     image = segmented.layer("What if: FLAIR filled as the tissue around")
     assert not image.visible
-    segmented.control("show_changed").setChecked(True)
-    assert image.visible
+    change_and_original_are_flicked(segmented, image, change)
     at = tuple(np.round(image.world_to_data(segmented.world_of(
         patient.volumes["FLAIR"], flair, (x, y, z)))).astype(int))  # fmt: skip
     assert abs(image.data[at] - 100) < 3 < patient.volumes["FLAIR"][x, y, z] - 100
@@ -225,6 +279,8 @@ def an_erased_lesion_is_gone_and_undo_brings_all_back(segmented, patient):
     segmented.finish()
     assert segmented.layer("Lesion 1 · SmoothGrad mean · FLAIR").visible
     assert not change.visible
+    assert not image.visible
+    assert "original" not in panel.services.scene.legend.text
     panel.explaining.explain(2)
     segmented.finish()
     segmented.press("undo")
@@ -233,6 +289,44 @@ def an_erased_lesion_is_gone_and_undo_brings_all_back(segmented, patient):
         np.testing.assert_array_equal(np.array(layer.data), data[layer.name])
     assert segmented.control("outcome").text() == ""
     assert not segmented.control("undo").isEnabled()
+
+
+def change_and_original_are_flicked(segmented, image, change):
+    """One key, the same display settings, and always said which of the two is seen."""
+    viewer, legend = segmented.viewer, segmented.panel.services.scene.legend
+    native, shows = viewer.window._qt_viewer.canvas.native, segmented.control("what_if_shows")
+    strip = viewer.window._qt_window.findChild(ColourStrip)
+    (bar,) = strip.bars
+    assert (bar.title, bar.unit, bar.low, bar.high) == ("Change", "probability", -1.0, 1.0)
+    assert bar.lowest == pytest.approx(float(np.min(change.data)))
+    assert "change of probability, were FLAIR filled as the tissue around" in legend.text
+    original = segmented.layer("sub-01_FLAIR")
+    original.contrast_limits, original.gamma = (30.0, 170.0), 0.8
+    original.colormap = "magma"
+    seen = []
+    for said in ("changed image: FLAIR filled", "original FLAIR", "changed image: FLAIR filled"):
+        segmented.qtbot.keyClick(native, "i", Qt.KeyboardModifier.ShiftModifier)
+        assert said in legend.text
+        assert image.visible == (said != "original FLAIR")
+        assert shows.currentIndex() == (1 if image.visible else 2)
+        assert not change.visible
+        assert not strip.bars
+        assert original.visible
+        seen.append(picture(segmented))
+    assert tuple(image.contrast_limits) == (30.0, 170.0)
+    assert (image.gamma, image.colormap.name) == (0.8, "magma")
+    np.testing.assert_array_equal(seen[0], seen[2])
+    # Where nothing was changed both look the same, to the shade.
+    differing = np.abs(seen[0] - seen[1]).max(axis=-1) > 0
+    assert 0 < differing.mean() < 0.2
+    original.contrast_limits, original.gamma, original.colormap = (90.0, 170.0), 1.0, "gray"
+    # The list does the same, and shows the change again.
+    shows.setFocus()
+    segmented.qtbot.keyClick(shows, Qt.Key.Key_Up)
+    assert change.visible
+    assert not image.visible
+    segmented.qtbot.keyClick(shows, Qt.Key.Key_Down)
+    assert image.visible
 
 
 def test_layers_on_other_grids_are_brought_over_and_said_so(twin, patient, monkeypatch):

@@ -16,6 +16,9 @@ from napari_ies.viewer.canvas.plane_overlay import LETTER_PIXELS
 from napari_ies.viewer.readout.measuring import Numbers
 from napari_ies.viewer.readout.table import MeasuresModel
 
+from ..planes.test_mouse import canvas_pixel, drag, send_move
+from ..planes.test_planes import turn_wheel
+
 
 def press(hands, letter, modifier=Qt.KeyboardModifier.NoModifier):
     hands.qtbot.keyClick(hands.viewer.window._qt_viewer.canvas.native, letter, modifier)
@@ -215,6 +218,7 @@ def two_sequences_stand_side_by_side(segmented):
     viewer.dims.set_point(0, viewer.dims.point[0] + 4)
     assert second.model.dims.point == pytest.approx(viewer.dims.point)
     segmented.layer("sub-01_T1").contrast_limits = (20, 90)
+    the_mouse_does_there_what_it_does_everywhere(segmented, second)
     # Three planes take the room; the button opens and closes it, too.
     segmented.press("three_planes_button")
     assert not segmented.control("show_both").isChecked()
@@ -227,3 +231,32 @@ def two_sequences_stand_side_by_side(segmented):
     assert segmented.panel.features["sequences"].beside.second is None
     assert (on_show(segmented), len(viewer.layers)) == before
     assert len(captions(segmented)) == 1
+
+
+def the_mouse_does_there_what_it_does_everywhere(hands, second):
+    native, viewer = second.canvas.canvas.native, hands.viewer
+    at, zoom = viewer.dims.point[0], viewer.scene.camera.zoom
+    turn_wheel(hands, native, -1)
+    assert viewer.dims.point[0] > at
+    assert viewer.scene.camera.zoom == zoom
+    turn_wheel(hands, native, 1)
+    turn_wheel(hands, native, 1, Qt.KeyboardModifier.ControlModifier)
+    hands.wait(lambda: viewer.scene.camera.zoom == pytest.approx(1.15 * zoom, rel=1e-3))
+    turn_wheel(hands, native, -1, Qt.KeyboardModifier.ControlModifier)
+    flair = hands.layer("sub-01_FLAIR")
+    limits, others = flair.contrast_limits, hands.layer("sub-01_T1").contrast_limits
+    drag(hands, native, (40, 0), Qt.MouseButton.RightButton)
+    assert np.diff(flair.contrast_limits) > np.diff(limits)
+    assert hands.layer("sub-01_T1").contrast_limits == others
+    flair.contrast_limits = limits
+    reading = hands.panel.state.reading
+    world = reading.frame.to_world(reading.places[2].centre)
+    hands.go(world)
+    point = canvas_pixel(second.canvas, second.model, world)
+    send_move(native, point)
+    hands.wait(lambda: second.overlay.under_mouse)
+    assert second.overlay.under_mouse[0].startswith("Lesion 2 · probability")
+    assert second.overlay.under_mouse[1].startswith("FLAIR saliency")
+    hands.qtbot.mouseClick(native, Qt.MouseButton.LeftButton, pos=point)
+    hands.finish()
+    assert hands.panel.state.selected == 2

@@ -138,6 +138,7 @@ class PlaneOverlay(QWidget):
             event.disconnect(self._on_view)
         self._events = ()
         self._native.removeEventFilter(self)
+        self._under_mouse = ()
         if self._canvas is not None:
             self._canvas.events.draw.disconnect(self._on_canvas_drawn)
         self.hide()

@@ -6,11 +6,31 @@ viewer must be able to let go at once and completely.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from napari_ies.viewer.canvas.picking import Click, ClickPicker
 from napari_ies.viewer.state.event import Event
 from napari_ies.viewer.work.qt_clock import Soon
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from napari_ies.viewer.canvas.plane_overlay import PlaneOverlay
+
+
+@dataclass(frozen=True, eq=False)
+class Hovering:
+    """Where the mouse is, on which canvas."""
+
+    overlay: PlaneOverlay
+    """What is drawn over the canvas."""
+    model: Any
+    """The viewer, or viewer model, that the canvas shows."""
+    position: tuple[float, ...]
+    """In the viewer's world."""
+    visible: Callable[[], Collection[str]]
+    """Gives the sequences whose map is on show there."""
 
 
 class ViewerLink:
@@ -19,6 +39,8 @@ class ViewerLink:
     def __init__(self, viewer: Any) -> None:
         self.clicked: Event[[Click]] = Event()
         """A person clicked on the canvas, or on one that shows another plane of it."""
+        self.hovered: Event[[Hovering]] = Event()
+        """The mouse moves over a canvas that shows slices."""
         self.layers_changed: Event[[]] = Event()
         """Layers came, went or were renamed; said once for many changes at a time."""
         self.view_changed: Event[[]] = Event()
@@ -42,6 +64,23 @@ class ViewerLink:
         self._viewer.dims.events.order.connect(self._on_view)
         self._viewer.dims.events.ndisplay.connect(self._on_view)
         self._on_layers()
+
+    def follow(self, view: Any, visible: Callable[[], Collection[str]]) -> None:
+        """Hear of the mouse on one more canvas, until that is gone.
+
+        Parameters
+        ----------
+        view
+            A :class:`~napari_ies.viewer.canvas.layers.second_view.SecondView`.
+        visible
+            Gives the sequences of the map on screen that are on show there.
+        """
+
+        def hovered(position: tuple[float, ...]) -> None:
+            self.hovered.emit(Hovering(view.overlay, view.model, position, visible))
+
+        view.clicked.connect(self.clicked.emit)
+        view.hovered.connect(hovered)
 
     def detach(self) -> None:
         """Stop to listen, and leave nothing behind in the viewer."""

@@ -132,7 +132,10 @@ class Comparing(Feature):
         elif self.side_by_side.second is None and self.state.reading is not None:
             with self.tell.announce("Opening the second view…"):
                 self.scene.room_taken.emit(self)
-                self.side_by_side.open(self.view, self._go_back)
+                second = self.side_by_side.open(self.view, self._go_back)
+                if second is not None:
+                    # Its map is another one than that on screen: no value of it is told.
+                    self.link.follow(second, tuple)
                 self._show_second()
 
     def _on_compared(self, a: Answer, b: Answer, compared: Compared) -> None:

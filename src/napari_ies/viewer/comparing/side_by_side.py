@@ -85,7 +85,7 @@ class SideBySide:
         self._pair: Pair | None = None
         self._busy = False
 
-    def open(self, panel: QWidget, gone: Callable[[], object]) -> None:
+    def open(self, panel: QWidget, gone: Callable[[], object]) -> SecondView | None:
         """Open the second view in the window of a panel.
 
         Parameters
@@ -94,14 +94,21 @@ class SideBySide:
             A widget of the panel.
         gone
             Called when the window closes.
+
+        Returns
+        -------
+        The second view, or None without a window.
         """
         window = around(panel, QMainWindow)
         main = qt_viewer_of(window)
         if window is None or main is None:
-            return
+            return None
         self._window = WindowClose(window, gone)
         self.second = SecondView(self._viewer, main, self._scene.images_shown())
         self._scene.legend.set_prefix("A")
+        self._scene.lesions.outlines.changed.connect(self._outline)
+        self._outline()
+        return self.second
 
     def close(self) -> None:
         """Close the second view; everything else is as it was before."""
@@ -109,9 +116,10 @@ class SideBySide:
             if part is not None:
                 part.release()
         if self.second is not None:
+            self._scene.lesions.outlines.changed.disconnect(self._outline)
             self._scene.overlays.set_common_limit(None)
             self._scene.legend.set_prefix("")
-            self._scene.legend.set_warning("")
+            self._scene.legend.set_remark("limits", "")
             self._on_faint("")
         self._window = self.second = self._pair = None
 
@@ -120,19 +128,23 @@ class SideBySide:
         second, frame = self.second, reading.frame
         if second is None:
             return
-        a, b = pair.a, pair.b
+        a, b, before = pair.a, pair.b, self._pair
         self._pair = pair
+        if before is None or (before.b, before.difference) != (b, pair.difference):
+            second.outlines.select(*reading.displayed(b.subject), frame)
+            if pair.difference is None:
+                second.overlays.show(b.saliency, frame, f"B: {b.title}", b.limit, ranges=b.ranges)
+            else:
+                title, limit = f"A − B: {a.title} − {b.title}", max(a.limit, b.limit)
+                shown, ranges = pair.difference.saliency, pair.difference.ranges
+                second.overlays.show(shown, frame, title, limit, ranges=ranges, signed=True)
         second.set_offset(self._offset(a, b, reading))
-        second.outlines.select(*reading.displayed(b.subject), frame)
-        if pair.difference is None:
-            second.overlays.show(b.saliency, frame, f"B: {b.title}", b.limit, ranges=b.ranges)
-        else:
-            title, limit = f"A − B: {a.title} − {b.title}", max(a.limit, b.limit)
-            shown = pair.difference
-            second.overlays.show(
-                shown.saliency, frame, title, limit, ranges=shown.ranges, signed=True
-            )
         self.follow()
+
+    def _outline(self) -> None:
+        """Outline beside A what is outlined there, but for what is selected."""
+        if self.second is not None:
+            self.second.outlines.take_all_but_selected(self._scene.lesions.outlines)
 
     def follow(self) -> None:
         """Give the second view the look of the first: colours, limits, sequences on show."""
@@ -173,7 +185,7 @@ class SideBySide:
         ):
             visible = shown.visible_sequences()
             warning = _why_faint(one, own, visible, common, threshold)
-            legend.set_warning(warning)
+            legend.set_remark("limits", warning)
             if warning:
                 said.append(f"{which} {warning}.")
         self._on_faint(" ".join([*said, FAINT_REST]) if said else "")

@@ -83,6 +83,9 @@ class LesionTable(QWidget):
         self._rows.set_lesions(lesions)
         self.found.setText(found)
         self.found.setVisible(bool(found))
+        # The room of its second line is claimed: a splitter does not ask how it wraps.
+        lines = 2 if lesions is not None and MATCH in lesions else 1
+        self.found.setMinimumHeight(lines * self.found.fontMetrics().lineSpacing())
         matches = None if lesions is None else lesions.get(MATCH)
         self.legend.set_counts(None if matches is None else matches.value_counts().to_dict())
         self.filter.set_matched(matches is not None)

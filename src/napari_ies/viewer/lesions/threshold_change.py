@@ -112,6 +112,6 @@ class ThresholdChange:
         same = len(before.places.keys() & after.places.keys())
         gone, new = len(before.places) - same, len(after.places) - same
         self._tell.say(
-            f"{after.found.partition('.')[0] if after.scores is None else after.found} "
+            f"Updated to the threshold {after.segmentation.threshold:g}: "
             f"{counted(same, 'lesion')} stayed the same, {gone} gone or changed, {new} new."
         )

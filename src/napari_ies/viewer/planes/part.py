@@ -16,6 +16,7 @@ from napari_ies.viewer.canvas.outlines.lines import OutlineLines
 from napari_ies.viewer.canvas.own_context import keep_to_own_context
 from napari_ies.viewer.canvas.plane_overlay import PlaneOverlay
 from napari_ies.viewer.canvas.slices import Slices
+from napari_ies.viewer.canvas.viewer_link import Hovering
 from napari_ies.viewer.canvas.window_close import WindowClose
 from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.panel.availability import allow
@@ -27,8 +28,6 @@ from napari_ies.viewer.planes.zoom import LEAST_MM, LesionZoom
 from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from napari_ies.viewer.canvas.picking import Click
     from napari_ies.viewer.feature import Services
     from napari_ies.viewer.planes.side_plane import SidePlane
@@ -92,6 +91,7 @@ class Planes(Feature):
         self.viewer.layers.events.removed.connect(self._refresh)
         self.viewer.dims.events.point.connect(self._under_mouse.refresh)
         self.link.clicked.connect(self._on_clicked)
+        self.link.hovered.connect(self._under_mouse.move)
         self.link.layers_changed.connect(self._keep_to_slices)
         self._mouse = Mouse(self.viewer, on_hover=self._on_hover)
         self._keep_to_slices()
@@ -110,6 +110,7 @@ class Planes(Feature):
         self.viewer.layers.events.removed.disconnect(self._refresh)
         self.viewer.dims.events.point.disconnect(self._under_mouse.refresh)
         self.link.clicked.disconnect(self._on_clicked)
+        self.link.hovered.disconnect(self._under_mouse.move)
         self.link.layers_changed.disconnect(self._keep_to_slices)
         for part in (self._mouse, self._slices):
             if part is not None:
@@ -249,12 +250,16 @@ class Planes(Feature):
         if self.three is not None and click.direction is None:
             self.three.crosshair.move(click.position)
 
-    def _on_hover(self, position: Sequence[float]) -> None:
+    def _on_hover(self, position: tuple[float, ...]) -> None:
         if self.overlay is not None:
-            self._under_mouse.move(self.overlay, self.viewer, position)
+            self._hovers(self.overlay, self.viewer, position)
 
-    def _on_side_hovered(self, side: SidePlane, position: Sequence[float]) -> None:
-        self._under_mouse.move(side.overlay, side.model, position)
+    def _on_side_hovered(self, side: SidePlane, position: tuple[float, ...]) -> None:
+        self._hovers(side.overlay, side.model, position)
+
+    def _hovers(self, overlay: PlaneOverlay, model: Any, position: tuple[float, ...]) -> None:
+        visible = self.scene.overlays.visible_sequences
+        self.link.hovered.emit(Hovering(overlay, model, position, visible))
 
     def _on_reading(self, _: Any = None) -> None:
         self._space.leave()

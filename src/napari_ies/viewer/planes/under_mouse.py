@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_ies.viewer.state.under_mouse import said_at
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from napari_ies.viewer.canvas.layers import Scene
-    from napari_ies.viewer.planes.overlay import PlaneOverlay
+    from napari_ies.viewer.canvas.viewer_link import Hovering
     from napari_ies.viewer.state.state import State
 
 
@@ -25,45 +23,33 @@ class UnderMouse:
 
     def __init__(self, state: State, scene: Scene) -> None:
         self._state, self._scene = state, scene
-        self._at: tuple[PlaneOverlay, Any, tuple[float, ...]] | None = None
+        self._at: Hovering | None = None
 
-    def move(self, overlay: PlaneOverlay, model: Any, position: Sequence[float]) -> None:
-        """Follow the mouse.
-
-        Parameters
-        ----------
-        overlay, model
-            What is drawn over the canvas that the mouse is over, and the canvas's viewer model.
-        position
-            World position under the mouse.
-        """
-        if self._at is not None and self._at[0] is not overlay:
-            self._at[0].set_under_mouse(())
-        self._at = overlay, model, tuple(position)
-        overlay.set_under_mouse(self._lines(model, position))
+    def move(self, at: Hovering) -> None:
+        """Follow the mouse."""
+        if self._at is not None and self._at.overlay is not at.overlay:
+            self._at.overlay.set_under_mouse(())
+        self._at = at
+        at.overlay.set_under_mouse(self._lines(at))
 
     def refresh(self, _: object = None) -> None:
         """Write it anew where the mouse rests, if it is over a canvas."""
-        if self._at is None:
-            return
-        overlay, model, position = self._at
-        if overlay.under_mouse and len(position) == model.dims.ndim:
-            overlay.set_under_mouse(self._lines(model, position))
+        at = self._at
+        if at is not None and at.overlay.under_mouse and len(at.position) == at.model.dims.ndim:
+            at.overlay.set_under_mouse(self._lines(at))
 
     def forget(self) -> None:
-        """Write nothing any more."""
+        """Write nothing any more; that canvas may go."""
         if self._at is not None:
-            self._at[0].set_under_mouse(())
+            self._at.overlay.set_under_mouse(())
             self._at = None
 
-    def _lines(self, model: Any, position: Sequence[float]) -> tuple[str, ...]:
-        reading, shown = self._state.reading, self._state.shown
-        if reading is None or model.dims.ndisplay != 2:
+    def _lines(self, at: Hovering) -> tuple[str, ...]:
+        reading, shown, dims = self._state.reading, self._state.shown, at.model.dims
+        if reading is None or dims.ndisplay != 2:
             return ()
-        here = list(position)
-        for axis in model.dims.not_displayed:
-            here[axis] = model.dims.point[axis]
+        here = list(at.position)
+        for axis in dims.not_displayed:
+            here[axis] = dims.point[axis]
         voxel = reading.frame.to_stored(self._scene.in_mm(here))
-        if voxel is None:
-            return ()
-        return said_at(reading, shown, self._scene.overlays.visible_sequences(), voxel)
+        return () if voxel is None else said_at(reading, shown, at.visible(), voxel)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_ies.errors import NapariIESError
 from napari_ies.viewer.canvas.layers import key_of
+from napari_ies.viewer.canvas.layers.counterfactual import CHANGE, IMAGE, ORIGINAL
 from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.regions.region_choice import RegionChoice, choose_region, see_changes
 from napari_ies.viewer.regions.regions_view import NO_REGION, SELECTED, VOXEL, RegionsView
@@ -46,23 +47,46 @@ class Regions(Feature):
         self.view.region.changed.connect(self._refresh)
         self.view.what_if.run_requested.connect(self.see_changes)
         self.view.what_if.undo_requested.connect(self.undo)
-        self.view.what_if.image_toggled.connect(scene.counterfactual.show_image)
+        self.view.what_if.shown_chosen.connect(self._show)
+        self.view.region.renamed.connect(self._rename)
         self.link.layers_changed.connect(self._on_layers_changed)
         state.reading_changed.connect(self._on_reading)
-        state.selection_changed.connect(self._refresh)
+        state.selection_changed.connect(self._on_selected)
         state.answer_shown.connect(scene.counterfactual.make_way)
         self._refresh()
         about = "Explain any region, and see what the network would mark were it different."
         self.views = (Placed(Place.TAB, [self.view], "Regions", about),)
+        self.actions = {"what_if": self.flick}
+
+    def attach(self) -> None:
+        """Follow what is shown: regions are outlines while a map is."""
+        for watched in (self.scene.overlays, self.scene.counterfactual):
+            watched.changed.disconnect(self._follow)
+            watched.changed.connect(self._follow)
+        self._follow()
+
+    def release(self) -> None:
+        """Leave the layers as their owner made them."""
+        for watched in (self.scene.overlays, self.scene.counterfactual):
+            watched.changed.disconnect(self._follow)
+        self.scene.regions.fill()
+
+    def flick(self) -> None:
+        """Show the changed image in place of the original, or the original again."""
+        if self.counterfactual is None:
+            self.tell.say(f"{UNCHANGED} The tab Regions changes a region, and shows what follows.")
+            return
+        self._show(ORIGINAL if self.scene.counterfactual.shows == IMAGE else IMAGE)
 
     def add_region(self) -> None:
         """Add an empty layer to paint a region in, and take it as the region."""
         reading = self.state.reading
         if reading is None:
             return
-        key = self.scene.add_region(reading.case, reading.frame)
+        key = self.scene.regions.add(reading.case, reading.frame)
         self._on_layers_changed()
         self.view.region.choose(key)
+        self.view.region.ask_for_name()
         self.tell.say("Paint the region with the brush, then press Explain region.")
 
     def explain(self) -> None:
@@ -70,6 +94,7 @@ class Regions(Feature):
         reading, choice = self.state.reading, self._choice()
         if reading is None or choice is None:
             return
+        self.scene.regions.put_brush_away(self.view.region.key)
         if choice.subject is not None:
             self.explaining.explain(choice.subject)
             return
@@ -83,6 +108,7 @@ class Regions(Feature):
         choice = self._choice()
         if reading is None or segmentation is None or choice is None:
             return
+        self.scene.regions.put_brush_away(self.view.region.key)
         edit = self.view.what_if.edit
         work = partial(see_changes, choice, reading, segmentation, edit)
         done = partial(self._on_seen, reading)
@@ -130,7 +156,36 @@ class Regions(Feature):
             seen="" if self.counterfactual is not None else UNCHANGED,
         )
 
+    def _show(self, what: str) -> None:
+        """Show something else of the change, on the sequence that was changed."""
+        if self.counterfactual is not None:
+            self.scene.show_sequence(self.counterfactual.edit.sequence)
+            self.scene.counterfactual.show_as(what)
+
+    def _rename(self, name: str) -> None:
+        layer = self.scene.find(self.view.region.key)
+        if layer is not None:
+            layer.name = name
+            self._on_layers_changed()
+
+    def _on_selected(self, _: object = None) -> None:
+        # Whoever goes on to another lesion is done painting: a click is to select again.
+        self.scene.regions.put_brush_away()
+        self._refresh()
+
+    def _follow(self, _: object = None) -> None:
+        """Show regions as outlines while a map is shown, and filled otherwise."""
+        reading, change = self.state.reading, self.scene.counterfactual.shows
+        if self.counterfactual is not None:
+            self.view.what_if.set_what(change)
+        mapped = self.state.shown is not None and self.scene.overlays.on_show
+        if reading is not None and (mapped or change == CHANGE):
+            self.scene.regions.outline(self.scene.masks(), reading.frame)
+        else:
+            self.scene.regions.fill()
+
     def _on_layers_changed(self) -> None:
+        self._follow()
         masks = self.scene.masks()
         self.view.region.set_layers({key_of(layer): layer.name for layer in masks})
 
@@ -147,10 +202,13 @@ class Regions(Feature):
     def _on_seen(self, reading: Reading, seen: SeenChange) -> None:
         if reading is not self.state.reading:
             return
+        form = self.view.what_if
+        what = CHANGE if form.what == ORIGINAL else form.what  # there is something new to see
+        original = self.scene.show_sequence(seen.counterfactual.edit.sequence)
+        self.scene.counterfactual.show(seen, reading.frame, original, what=what)
         self.counterfactual = seen.counterfactual
         self._segmentation = seen.counterfactual.before
-        form = self.view.what_if
-        self.scene.counterfactual.show(seen, reading.frame, image=form.image.isChecked())
+        form.set_what(what)
         self.scene.look_at(reading.frame.to_world(seen.region.place.centre))
         form.say((*seen.counterfactual.sentences, *seen.region.notes))
         self.tell.say(seen.counterfactual.sentences[0])

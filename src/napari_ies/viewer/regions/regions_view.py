@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGroupBox, QLabel, QSizePolicy, QSpinBox, QWidget
+from qtpy.QtWidgets import QGroupBox, QLabel, QLineEdit, QSizePolicy, QSpinBox, QWidget
 from superqt.utils import signals_blocked
 
 from napari_ies.counterfactual.edit import Edit
+from napari_ies.viewer.canvas.layers.counterfactual import CHANGE, IMAGE, ORIGINAL
 from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.panel.controls import button, column, combo, grid, row, tick_box, words
 from napari_ies.viewer.panel.parameter_form import ParameterForm
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 
 SELECTED = "selected lesion"
 VOXEL = "voxel at the crosshair"
+SHOWS = {
+    CHANGE: "the change of probability",
+    IMAGE: "the changed image",
+    ORIGINAL: "the original image",
+}
+"""What may be seen of a change."""
+LONGEST_NAME = 100
 NO_REGION = "Draw a new region, or choose a Labels layer or another region, first."
 
 
@@ -31,6 +39,8 @@ class RegionForm(QWidget):
     """A layer to paint in is wanted."""
     explain_requested = Signal()
     """The region is to be explained."""
+    renamed = Signal(str)
+    """The chosen layer is to be called so."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -41,6 +51,14 @@ class RegionForm(QWidget):
         )
         about = "Add an empty layer to paint a region in, with the brush in hand."
         self.new = button("New…", "new_region", about, self.new_requested)
+        self.name = QLineEdit()
+        self.name.setMaxLength(LONGEST_NAME)
+        describe(
+            self.name,
+            "What the region is called: in the layer list, in files and in the session. A map that "
+            "exists keeps the name that it was explained under.",
+            "region_name",
+        )
         self.value = QSpinBox()
         self.value.setRange(0, 2**31 - 1)
         self.value.setSpecialValueText("all labels")
@@ -51,13 +69,17 @@ class RegionForm(QWidget):
         about = "Compute the saliency of the region, with the settings of the tab Saliency."
         self.explain = button("Explain region", "explain_region", about, self.explain_requested)
         self._keys: tuple[str, ...] = ()
+        self._names: dict[str, str] = {}
+        self._named = ""
         layout = grid(self, 1)
         layout.addWidget(self.layer, 0, 0)
         layout.addWidget(self.new, 0, 1)
-        layout.addLayout(row(self.value, (self.only_part, 1)), 1, 0, 1, 2)
-        layout.addWidget(self.explain, 2, 0, 1, 2)
+        layout.addLayout(row(QLabel("called"), (self.name, 1)), 1, 0, 1, 2)
+        layout.addLayout(row(self.value, (self.only_part, 1)), 2, 0, 1, 2)
+        layout.addWidget(self.explain, 3, 0, 1, 2)
         self.set_layers({})
         self.layer.currentIndexChanged.connect(self._on_changed)
+        self.name.editingFinished.connect(self._on_named)
 
     @property
     def key(self) -> str:
@@ -72,6 +94,7 @@ class RegionForm(QWidget):
     def set_layers(self, layers: Mapping[str, str]) -> None:
         """Offer Labels layers, by key, with their names; the choice stays where it can."""
         chosen = self.key if self._keys else SELECTED
+        self._names = dict(layers)
         self._keys = (*layers, SELECTED, VOXEL)
         with signals_blocked(self.layer):
             self.layer.clear()
@@ -84,10 +107,26 @@ class RegionForm(QWidget):
         """Choose a layer by its key."""
         self.layer.setCurrentIndex(self._keys.index(key))
 
+    def ask_for_name(self) -> None:
+        """Let a person write over the name, who need not."""
+        self.name.setFocus()
+        self.name.selectAll()
+
+    def _on_named(self) -> None:
+        name = self.name.text().strip()
+        if name and name != self._named:
+            self.renamed.emit(name)
+        else:
+            self.name.setText(self._named)
+
     def _on_changed(self) -> None:
         in_layer = "" if self.key not in (SELECTED, VOXEL) else "Only for a Labels layer."
-        for control in (self.value, self.only_part):
+        for control in (self.name, self.value, self.only_part):
             allow(control, in_layer)
+        name = self._names.get(self.key, "")
+        if name != self._named:
+            self._named = name
+            self.name.setText(name)
         self.changed.emit()
 
 
@@ -98,8 +137,8 @@ class WhatIfForm(QWidget):
     """The change is to be tried."""
     undo_requested = Signal()
     """The change is to be forgotten."""
-    image_toggled = Signal(bool)
-    """Whether the changed image is to be seen."""
+    shown_chosen = Signal(str)
+    """Something else is to be seen of the change: see :data:`SHOWS`."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -108,8 +147,11 @@ class WhatIfForm(QWidget):
         self._controls.show(Edit("", amount=2.0, margin_mm=1.0))
         kind, amount, unit, margin = (self._controls[name] for name in self._controls.about)
         kind.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        about = "Show the changed sequence in place of the change."
-        self.image = tick_box("show the changed image", "show_changed", about)
+        about = (
+            "What is seen of the change. Shift+I flicks between the changed image and the "
+            "original, both shown alike."
+        )
+        self.shows = combo("what_if_shows", about, SHOWS.values())
         self.run = button(
             "See what changes",
             "see_changes",
@@ -125,12 +167,12 @@ class WhatIfForm(QWidget):
             row(QLabel("In"), (self.sequence, 2), (kind, 3)),
             row((amount, 2), (unit, 1), QLabel("margin"), (margin, 2)),
             row((self.run, 1), self.undo),
-            self.image,
+            row(QLabel("show"), (self.shows, 1)),
             self.outcome,
             spacing=3,
         )
         kind.currentIndexChanged.connect(self._on_kind)
-        self.image.toggled.connect(self.image_toggled)
+        self.shows.activated.connect(self._on_shows)
         self._on_kind()
 
     @property
@@ -143,6 +185,18 @@ class WhatIfForm(QWidget):
         if [self.sequence.itemText(i) for i in range(self.sequence.count())] != [*sequences]:
             self.sequence.clear()
             self.sequence.addItems(list(sequences))
+
+    @property
+    def what(self) -> str:
+        """What is to be seen of the change."""
+        return tuple(SHOWS)[int(self.shows.currentIndex())]
+
+    def set_what(self, what: str) -> None:
+        """Say what is seen of the change."""
+        self.shows.setCurrentIndex(list(SHOWS).index(what))
+
+    def _on_shows(self) -> None:
+        self.shown_chosen.emit(self.what)
 
     def say(self, sentences: Sequence[str]) -> None:
         """Show what the network makes of the change, a sentence per line."""
@@ -170,5 +224,5 @@ class RegionsView(QWidget):
         allow(self.region.new, segmented)
         for control in (self.region.explain, self.what_if.run):
             allow(control, segmented or region)
-        for control in (self.what_if.undo, self.what_if.image):
+        for control in (self.what_if.undo, self.what_if.shows):
             allow(control, seen)

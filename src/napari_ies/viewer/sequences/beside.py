@@ -36,7 +36,7 @@ class Beside:
         """The second view, or None while there is none."""
         self._window: WindowClose | None = None
 
-    def open(self, panel: QWidget, gone: Callable[[], object]) -> None:
+    def open(self, panel: QWidget, gone: Callable[[], object]) -> SecondView | None:
         """Open the second view in the window of a panel.
 
         Parameters
@@ -45,11 +45,15 @@ class Beside:
             A widget of the panel.
         gone
             Called when the window closes.
+
+        Returns
+        -------
+        The second view, or None without a window.
         """
         window = around(panel, QMainWindow)
         main = qt_viewer_of(window)
         if window is None or main is None:
-            return
+            return None
         self._window = WindowClose(window, gone)
         anatomy = self._scene.anatomy
         images = [anatomy.layer_of(name) for name in anatomy.sequences]
@@ -57,6 +61,7 @@ class Beside:
         outlines = self._scene.lesions.outlines
         self.second = SecondView(self._viewer, main, images, linked, outlines)
         self.show_map()
+        return self.second
 
     def close(self) -> None:
         """Close the second view; everything else is as it was before."""
@@ -68,14 +73,11 @@ class Beside:
     def show_map(self) -> None:
         """Show the map that the viewer shows."""
         second, reading, shown = self.second, self._state.reading, self._state.shown
-        if second is None or reading is None:
-            return
-        if shown is not None:
+        if second is not None and reading is not None and shown is not None:
             show, maps = second.overlays.show, shown.saliency
             show(maps, reading.frame, shown.title, shown.limit, ranges=shown.ranges)
-        self.follow()
 
-    def follow(self, running: bool = False) -> None:
+    def follow(self, running: bool) -> None:
         """Show the sequence after the viewer's, with the viewer's look, and say so.
 
         Parameters

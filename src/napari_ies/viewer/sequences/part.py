@@ -87,7 +87,9 @@ class Sequences(Feature):
             with self.tell.announce("Opening the second view…"):
                 if self._anatomy.shown not in self._anatomy.sequences:
                     self.show_next()
-                self.beside.open(self.switch, self._go_back)
+                second = self.beside.open(self.switch, self._go_back)
+                if second is not None:
+                    self.link.follow(second, second.overlays.visible_sequences)
             self.switch.set_beside(self.beside.second is not None)
             self._say()
 
@@ -102,7 +104,7 @@ class Sequences(Feature):
 
     def _on_answer(self, _: object = None) -> None:
         self.beside.show_map()
-        self._ask()
+        self._say()  # at once: what is said of a map is never later than the map
 
     def _on_reading(self, reading: Reading | None) -> None:
         """Show the sequence that was on show, if there is one, else the first."""

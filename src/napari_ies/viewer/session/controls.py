@@ -90,7 +90,7 @@ class SessionControls(QObject):
         self._say(
             "Nothing is saved yet: the first map, curve, note or region begins a session in "
             f"{folder}.",
-            f"Nothing is saved yet, later in {folder}",
+            f"To be saved in {folder}",
         )
 
     def show_nothing(self) -> None:

@@ -64,6 +64,8 @@ class Soon:
 
     def ask(self, milliseconds: int = 0) -> None:
         """Call it after a wait, counted from now, however often it was asked before."""
+        if milliseconds == self._timer.interval() == 0 and self.waiting:
+            return  # begun anew, it would never come where the clock is always due before it
         self._timer.start(milliseconds)
 
     def stop(self) -> None:

@@ -44,6 +44,7 @@ def test_lines_lie_on_the_borders_and_nowhere_else_and_come_and_go(segmented):
         layer.visible = was
     segmented.viewer.reset_view()
     segmented.afresh()
+    in_a_grid_lines_and_maps_lie_on_their_images(segmented)
     lines_come_and_go_with_what_is_shown(segmented)
     a_hidden_layer_is_removed_and_the_others_are_moved(segmented)
 
@@ -90,6 +91,55 @@ def sum_of_edges(mask, world, hands, plane, scale):
     across = np.sum(np.diff(np.pad(slice_, 1).astype(int), axis=0) != 0) * scale[second]
     down = np.sum(np.diff(np.pad(slice_, 1).astype(int), axis=1) != 0) * scale[first]
     return float(across + down)
+
+
+def in_a_grid_lines_and_maps_lie_on_their_images(segmented):
+    """Each cell shows the lines where its image has the lesion; a map's cell has its image, too."""
+    viewer, panel = segmented.viewer, segmented.panel
+    panel.explaining.explain(2)
+    segmented.finish()
+    for name in ("sub-01_FLAIR", "sub-01_T1"):
+        segmented.layer(name).visible = True
+    canvas = viewer.window._qt_viewer.canvas
+    viewer.canvas.grid.enabled = True
+    segmented.settle()
+    viewer.scene.camera.center = (0.0, *viewer.dims.point[1:])
+    segmented.settle()
+    picture = viewer.screenshot(flash=False)
+    ratio = picture.shape[1] / canvas.native.width()
+    overlay = panel.features["planes"].overlay
+    assert len(overlay.cells) == 3  # two images and the first one's map
+    assert panel.features["planes"]._cells.count == 1
+    lines = near(picture, OUTLINE_SELECTED)
+    lesion = segmented.lesions_layer()
+    labels = np.asarray(lesion.data)[
+        np.round(lesion.world_to_data(viewer.dims.point)).astype(int)[0]
+    ]
+    _, columns = np.nonzero(labels == 2)
+    wide = (np.ptp(columns) + 1) * lesion.scale[2] * viewer.scene.camera.zoom * ratio
+    greys = []
+    for cell in overlay.cells:
+        left, top = cell.left() * ratio, cell.top() * ratio
+        right, bottom = cell.right() * ratio, cell.bottom() * ratio
+        here = lines[
+            (lines[:, 0] >= top)
+            & (lines[:, 0] < bottom)
+            & (lines[:, 1] >= left)
+            & (lines[:, 1] < right)
+        ]
+        assert np.ptp(here[:, 1]) == pytest.approx(wide, abs=4)
+        # The lesion is looked at: its lines lie around the middle of each cell.
+        middle = (here.min(axis=0) + here.max(axis=0)) / 2
+        np.testing.assert_allclose(middle, [(top + bottom) / 2, (left + right) / 2], atol=wide / 2)
+        beside = picture[round(middle[0]), round(here[:, 1].max() + 8), :3]
+        greys.append(int(beside.max()))
+    # Beside the lesion there is brain in every cell, also in that of the map.
+    assert min(greys) > 20, greys
+    viewer.canvas.grid.enabled = False
+    segmented.settle()
+    assert panel.features["planes"]._cells.count == 0
+    assert len(overlay.cells) == 1
+    segmented.afresh()
 
 
 def lines_come_and_go_with_what_is_shown(segmented):

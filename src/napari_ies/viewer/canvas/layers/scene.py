@@ -12,7 +12,7 @@ from napari_ies.viewer.canvas.layers.anatomy import Anatomy
 from napari_ies.viewer.canvas.layers.counterfactual import CounterfactualLayers
 from napari_ies.viewer.canvas.layers.lesions import LesionLayers
 from napari_ies.viewer.canvas.layers.overlays import SaliencyOverlays
-from napari_ies.viewer.canvas.layers.regions import add_region
+from napari_ies.viewer.canvas.layers.regions import RegionLayers
 from napari_ies.viewer.canvas.layers.space import SpaceLayers
 from napari_ies.viewer.canvas.layers.stack import LayerStack, key_of
 from napari_ies.viewer.canvas.legend.legend import Legend
@@ -50,6 +50,8 @@ class Scene:
         What is said on the viewer's canvases of what they show.
     anatomy
         Which image shows which sequence, and which is on show.
+    regions
+        What a person painted.
     overlays
         The saliency of the selected lesion.
     space
@@ -63,14 +65,15 @@ class Scene:
         self.room_taken: Event[[object]] = Event()
         """A part takes the room beside the image; another one that has it gives it back."""
         self._stack = LayerStack(viewer)
-        self._resampled: list[str] = []
+        self._resampled: dict[str, str] = {}
         self._frame: Frame | None = None
         self.lesions = LesionLayers(self._stack)
         self.legend = Legend()
         self.anatomy = Anatomy(self._stack)
+        self.regions = RegionLayers(self._stack, self.lesions.outlines)
         self.overlays = SaliencyOverlays(self._stack, self.legend)
         self.space = SpaceLayers(self._stack)
-        self.counterfactual = CounterfactualLayers(self._stack)
+        self.counterfactual = CounterfactualLayers(self._stack, self.overlays, self.legend)
 
     def images(self) -> Iterator[Any]:
         """Yield the image layers that may be a sequence: 3-d, grey, not made here."""
@@ -78,8 +81,17 @@ class Scene:
 
     def images_shown(self) -> list[Any]:
         """Return every image that a map may lie over, visible or not, the lowest first."""
-        suitable = {key_of(layer) for layer in self.images()} | set(self._resampled)
+        suitable = {key_of(layer) for layer in self.images()} | set(self._resampled.values())
         return [layer for layer in self._stack if key_of(layer) in suitable]
+
+    def show_sequence(self, name: str) -> Any | None:
+        """Show a sequence, image and map, on the case's grid; return the image's layer, if any."""
+        self.anatomy.show(name)
+        self.overlays.set_sequence(name)
+        resampled = self.find(self._resampled.get(name))
+        if resampled is not None:
+            resampled.visible = True
+        return self.anatomy.layer_of(name) if resampled is None else resampled
 
     def masks(self) -> Iterator[Any]:
         """Yield the Labels layers that may be a mask: 3-d, not made here."""
@@ -122,10 +134,6 @@ class Scene:
         """Remove layers that are still there."""
         self._stack.remove(*keys)
 
-    def add_region(self, case: Case, frame: Frame) -> str:
-        """Add an empty layer to paint a region in, see :func:`add_region`; return its key."""
-        return add_region(self._stack, case, frame)
-
     def show_reading(self, reading: Reading) -> None:
         """Show what was found; the overlays of what was found before go."""
         self._frame = reading.frame
@@ -141,8 +149,8 @@ class Scene:
         self.counterfactual.clear()
         self.overlays.clear()
         self.lesions.clear()
-        self._stack.remove(*self._resampled)
-        self._resampled, self._frame = [], None
+        self._stack.remove(*self._resampled.values())
+        self._resampled, self._frame = {}, None
 
     def frame_all(self) -> None:
         """Show the middle slices, the whole head and a scale bar in mm."""
@@ -257,8 +265,8 @@ class Scene:
 
     def _show_resampled(self, case: Case, frame: Frame, sequences: Sequence[str]) -> None:
         """Add, hidden, the sequences that were resampled onto the case's grid."""
-        self._stack.remove(*self._resampled)
-        self._resampled = []
+        self._stack.remove(*self._resampled.values())
+        self._resampled = {}
         for sequence in sequences:
             channel = case.sequences.index(sequence)
             volume = case.data[channel]
@@ -276,4 +284,4 @@ class Scene:
                 **frame.placement(),
             )
             self._stack.put_below(key, ABOVE_IMAGES)
-            self._resampled.append(key)
+            self._resampled[sequence] = key

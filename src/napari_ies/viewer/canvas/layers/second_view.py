@@ -9,7 +9,7 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.experimental import link_layers, unlink_layers
 from napari.layers import Layer
-from qtpy.QtCore import QEvent, QObject
+from qtpy.QtCore import QEvent, QObject, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_ies.viewer.canvas.extra_view import extra_view
@@ -18,8 +18,10 @@ from napari_ies.viewer.canvas.layers.stack import LayerStack, key_of
 from napari_ies.viewer.canvas.legend.caption_overlay import CaptionOverlay
 from napari_ies.viewer.canvas.legend.colour_strip import ColourStrip
 from napari_ies.viewer.canvas.legend.legend import Legend
+from napari_ies.viewer.canvas.mouse.mouse import Mouse
 from napari_ies.viewer.canvas.outlines.lines import OutlineLines
 from napari_ies.viewer.canvas.outlines.outlines import Outlines
+from napari_ies.viewer.canvas.picking import ClickPicker
 from napari_ies.viewer.canvas.plane_overlay import PlaneOverlay
 from napari_ies.viewer.panel.controls import column
 from napari_ies.viewer.volumes.units import share_world_units
@@ -64,6 +66,11 @@ class SecondView(QWidget):
         What is said of it, on the canvas and below.
     """
 
+    clicked = Signal(object)
+    """A click of a person's here."""
+    hovered = Signal(object)
+    """World position under the mouse."""
+
     def __init__(
         self,
         viewer: Any,
@@ -81,11 +88,15 @@ class SecondView(QWidget):
         self.canvas = extra_view(self.model, viewer)
         native = self.canvas.canvas.native
         self.legend = Legend()
+        self.overlay = PlaneOverlay(self.model, native)
+        """What is drawn over the canvas."""
         self._drawn = (
-            PlaneOverlay(self.model, native),
+            self.overlay,
             CaptionOverlay(native, self.legend),
             ColourStrip(self.canvas, self.legend),
         )
+        self._mouse = Mouse(viewer, self.model, on_hover=self.hovered.emit, own_images=True)
+        self.model.mouse_drag_callbacks.append(ClickPicker(self.clicked.emit))
         self._below = QWidget()
         column(self, (self.canvas, 1), self._below, spacing=0)
         self._stack = LayerStack(self.model)
@@ -146,6 +157,7 @@ class SecondView(QWidget):
         self._links = []
         self.overlays.release()
         self._lines.release()
+        self._mouse.release()
         for part in self._drawn:
             part.release()
         self.model.layers.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from napari_ies.viewer.canvas.legend.caption_overlay import wrapped
 from napari_ies.viewer.panel.availability import describe
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from qtpy.QtGui import QResizeEvent
 
     from napari_ies.viewer.canvas.legend.bar import Bar
@@ -110,13 +113,15 @@ def _draw(painter: QPainter, bar: Bar, top: int, width: int, ink: QColor) -> Non
     painter.drawRect(place)
     _draw_arrows(painter, bar, place, ink)
     metrics = painter.fontMetrics()
-    taken: list[QRectF] = []
+    boxes = []
     for at, text in bar.ticks:
         x, wide = place.left() + at * place.width(), metrics.horizontalAdvance(text)
-        box = QRectF(x - wide / 2 - 3, place.bottom() + TICK, wide + 6, LINE)
-        if any(box.intersects(other) for other in taken):
-            continue  # the ends come first, and what stands between gives way
-        taken.append(box)
+        boxes.append(QRectF(x - wide / 2 - 3, place.bottom() + TICK, wide + 6, LINE))
+    # The ends and 0 come first, and what stands between them gives way.
+    counts = (len(boxes), 3, 2)
+    shown = next(count for count in counts if count == 2 or _apart(boxes[:count]))
+    for box, (_, text) in zip(boxes[:shown], bar.ticks, strict=False):
+        x = box.center().x()
         painter.drawLine(QPointF(x, place.bottom()), QPointF(x, place.bottom() + TICK))
         painter.drawText(box, Qt.AlignmentFlag.AlignHCenter, text)
     if beside:
@@ -126,6 +131,10 @@ def _draw(painter: QPainter, bar: Bar, top: int, width: int, ink: QColor) -> Non
     for number, line in enumerate(wrapped(bar.words, metrics, int(width - left) - 2)):
         box = QRectF(left, first + number * LINE, width - left, LINE)
         painter.drawText(box, Qt.AlignmentFlag.AlignLeft, line)
+
+
+def _apart(boxes: Sequence[QRectF]) -> bool:
+    return not any(one.intersects(other) for one, other in combinations(boxes, 2))
 
 
 def _draw_arrows(painter: QPainter, bar: Bar, place: QRectF, ink: QColor) -> None:

@@ -22,7 +22,7 @@ class Legend:
         self._prefix = ""
         self._parts: tuple[str, ...] = ()
         self._odd = False
-        self._warning = ""
+        self._remarks: dict[str, str] = {}
         self._bars: dict[str, Bar] = {}
         self.room = False
         """Whether room is kept for a bar, though none may be on show now."""
@@ -30,13 +30,13 @@ class Legend:
     @property
     def parts(self) -> tuple[str, ...]:
         """The parts of the caption, the first with what tells this view from another one."""
-        parts = (*self._parts, self._warning) if self._warning else self._parts
+        parts = (*self._parts, *self._remarks.values())
         return (f"{self._prefix}: {parts[0]}", *parts[1:]) if self._prefix and parts else parts
 
     @property
     def odd(self) -> bool:
         """Whether the caption says what a person might not expect."""
-        return self._odd or bool(self._warning)
+        return self._odd or bool(self._remarks)
 
     @property
     def text(self) -> str:
@@ -63,10 +63,15 @@ class Legend:
             self._parts, self._odd = shown, odd
             self.changed.emit()
 
-    def set_warning(self, warning: str) -> None:
-        """Say at the end of the caption what might mislead; empty for nothing."""
-        if warning != self._warning:
-            self._warning = warning
+    def set_remark(self, owner: str, remark: str) -> None:
+        """Say at the end of the caption what might mislead, in place of the owner's remark before.
+
+        An empty one says nothing.
+        """
+        if remark != self._remarks.get(owner, ""):
+            self._remarks.pop(owner, None)
+            if remark:
+                self._remarks[owner] = shown_name(remark)
             self.changed.emit()
 
     def set_prefix(self, prefix: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 
 class Hover:
@@ -19,7 +19,7 @@ class Hover:
         Gets the position; not called in the 3-d view, where nothing single lies under the mouse.
     """
 
-    def __init__(self, model: Any, on_hover: Callable[[Sequence[float]], object]) -> None:
+    def __init__(self, model: Any, on_hover: Callable[[tuple[float, ...]], object]) -> None:
         self._model, self._on_hover = model, on_hover
         model.mouse_move_callbacks.append(self)
 

@@ -9,7 +9,7 @@ from napari_ies.viewer.canvas.mouse.wheel import Wheel
 from napari_ies.viewer.canvas.mouse.window_level import WindowLevel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 
 class Mouse:
@@ -36,7 +36,7 @@ class Mouse:
         model: Any = None,
         *,
         on_zoom: Callable[[], object] | None = None,
-        on_hover: Callable[[Sequence[float]], object] | None = None,
+        on_hover: Callable[[tuple[float, ...]], object] | None = None,
         own_images: bool = False,
     ) -> None:
         model = viewer if model is None else model

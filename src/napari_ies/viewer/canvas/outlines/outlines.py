@@ -14,7 +14,7 @@ from napari_ies.viewer.state.event import Event
 from napari_ies.viewer.volumes.units import MM
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -23,19 +23,26 @@ if TYPE_CHECKING:
 Lines = tuple["NDArray[np.float32]", "NDArray[np.float32]"]
 """Ends (N, 2, 2) of lines, and their colours (N, 4)."""
 
+Region = tuple["NDArray[Any]", "Callable[[int], Any]"]
+"""Labels (I, J, K) as displayed, and the colour of each, red, green, blue and opacity, or None."""
+
 NO_LINES: Lines = (np.zeros((0, 2, 2), np.float32), np.zeros((0, 4), np.float32))
 
 
 NO_MATCHES: Mapping[int, str] = {}
 
+MANY = 8
+"""Labels of one region layer in a slice, from which on all are outlined in one colour."""
+
 
 class Outlines:
-    """The borders of the lesions along voxel edges, and of the selected lesion or region."""
+    """The borders of lesions and regions along voxel edges, and of what is selected."""
 
     def __init__(self) -> None:
         self._frame: Frame | None = None
         self._labels: _Placed | None = None
         self._of: dict[Outline, tuple[int, ...]] = {}
+        self._regions: Sequence[Region] = ()
         self._selected: _Placed | None = None
         self._drawn_as = UNMATCHED
         self.shown = True
@@ -100,6 +107,17 @@ class Outlines:
         self._drawn_as = Outline(OUTLINE_SELECTED, OUTLINES.get(match or "", UNMATCHED).dashes)
         self.changed.emit()
 
+    def set_regions(self, regions: Sequence[Region]) -> None:
+        """Outline what is painted in these layers, as it is painted now."""
+        self._regions = regions
+        self.changed.emit()
+
+    def take_all_but_selected(self, other: Outlines) -> None:
+        """Outline what another view outlines, but for what is selected there."""
+        self._frame, self._labels, self._of = other._frame, other._labels, other._of
+        self._regions, self.shown = other._regions, other.shown
+        self.changed.emit()
+
     def clear(self) -> None:
         """Outline nothing."""
         self._labels = self._selected = None
@@ -133,6 +151,13 @@ class Outlines:
                 found.append(_drawn(part, plane, UNMATCHED))
             for outline, labels in self._of.items():
                 found.append(_drawn(part.where(np.isin(part.values, labels)), plane, outline))
+        for values, colour_of in self._regions:
+            part = _Placed(values, (0, 0, 0)).slice(depth, index)
+            painted = [int(label) for label in np.unique(part.values) if label]
+            groups = [[label] for label in painted] if len(painted) < MANY else [painted]
+            for group in groups:
+                its_own = part.where(np.isin(part.values, group))
+                found.append(_drawn(its_own, plane, Outline(_rgba(colour_of(group[0])))))
         if self._selected is not None:
             found.append(_drawn(self._selected.slice(depth, index), plane, self._drawn_as))
         if not found:
@@ -161,6 +186,11 @@ class _Placed:
 
     def where(self, which: NDArray[np.bool_]) -> _Placed:
         return _Placed(np.where(which, self.values, 0), self.origin)
+
+
+def _rgba(colour: Any) -> tuple[float, float, float, float]:
+    red, green, blue = (1.0, 1.0, 1.0) if colour is None else (float(c) for c in colour[:3])
+    return red, green, blue, 1.0
 
 
 def _drawn(part: _Placed, plane: tuple[int, int], outline: Outline) -> Lines:
