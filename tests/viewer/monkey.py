@@ -445,7 +445,7 @@ def close_or_open_the_panel(self):
         None,
     )
     if dock is not None:
-        dock.destroyOnClose()
+        self.viewer.window.remove_dock_widget(dock)
         self.panel = None
 
 
@@ -462,7 +462,7 @@ def close_any_dock(self):
     docks = dict(self.viewer.window._wrapped_dock_widgets)
     docks = [d for d in docks.values() if self.panel is None or d.widget() is not self.panel]
     if docks:
-        self.pick(docks).destroyOnClose()
+        self.viewer.window.remove_dock_widget(self.pick(docks))
 
 
 @action(6)

@@ -144,7 +144,7 @@ def everything_bound_is_taken_back(segmented):
     keys.attach()
     assert viewer.keymap[key_n] is not theirs[0]
     viewer.bind_key("W", theirs[1], overwrite=True)
-    next(iter(viewer.window._wrapped_dock_widgets.values())).destroyOnClose()
+    viewer.window.remove_dock_widget("all")
     segmented.settle()
     assert dict(viewer.keymap) == {key_n: theirs[0], key_w: theirs[1]}
     assert all(keymap == {} for name, keymap in keymaps.items() if name != "viewer")

@@ -84,13 +84,15 @@ def test_patient07_from_files_to_saliency(hands, real_file, tmp_path):
     hands.panel.explaining.explain(first)
     assert not hands.panel.services.work.busy
 
-    # Closed and opened again: a new panel, and the layers are still there.
-    next(iter(hands.viewer.window._wrapped_dock_widgets.values())).destroyOnClose()
+    # Closed and opened again: the reading is found again, as are the layers.
+    reading = hands.panel.state.reading
+    hands.viewer.window.remove_dock_widget("all")
     _, hands.panel = hands.viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
     hands.settle()
     assert hands.control("image_FLAIR").currentText() == "FLAIR"
     assert hands.control("image_T1").currentText() == "T1"
-    assert not hands.control("segment").isEnabled()
+    assert hands.panel.state.reading is reading
+    assert hands.control("segment").isEnabled()
 
 
 def _place_of(image, layer, voxel):

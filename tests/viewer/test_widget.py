@@ -519,7 +519,8 @@ def closing_and_reopening_leaves_no_callback(segmented, patient):
         segmented.settle()
         assert not panel.isVisible()
         assert not panel.explaining.running
-        assert len(viewer.mouse_drag_callbacks) == callbacks - 1
+        left = [type(one).__module__ for one in viewer.mouse_drag_callbacks]
+        assert not [module for module in left if module.startswith("napari_ies")]
         _, opened = viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
         segmented.settle()
         # All is found again.

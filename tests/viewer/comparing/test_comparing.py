@@ -260,18 +260,16 @@ def anything_may_be_closed_while_side_by_side(comparing, what):
     comparing.settle()
     there = weakref.ref(second(comparing))
     assert there() is not None
-    docks = viewer.window._wrapped_dock_widgets
     if what == "panel":
         row = viewer.window._qt_window.centralWidget().layout()
         assert row.count() == 2
-        next(iter(docks.values())).destroyOnClose()
+        viewer.window.remove_dock_widget("all")
         comparing.settle()
         assert row.count() == 1
         del comparing.panel
     else:
         viewer.close()
         del comparing.panel, comparing.viewer, viewer
-    del docks
 
     def collected():
         gc.collect()

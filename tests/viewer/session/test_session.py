@@ -74,8 +74,13 @@ def idle(hands):
 
 
 def close(hands):
-    dock = next(iter(hands.viewer.window._wrapped_dock_widgets.values()))
-    dock.destroyOnClose()
+    """Close the panel, as at the end of a day: the next one opened is a new one."""
+    (dock,) = hands.viewer.window._wrapped_dock_widgets.values()
+    panel = dock.widget()
+    hands.viewer.window.remove_dock_widget(dock)
+    hands.settle()
+    panel.setParent(None)
+    panel.deleteLater()
     hands.settle()
     hands.wait(lambda: not [t for t in threading.enumerate() if t.name == "napari-ies session"])
 
