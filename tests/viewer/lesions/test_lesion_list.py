@@ -210,3 +210,10 @@ def test_a_changed_threshold_marks_the_table_and_updates_what_changed(
     later = load_session(twin.session.folder)
     assert (later.record.segmentation.threshold, later.verdicts) == (0.3, {2: "agree"})
     assert [one.subject for one in later.maps] == [2]
+    # Back again: what became of the lesion that is selected is selected, under a number of its own.
+    state.select(3)
+    state.take_threshold(0.5)
+    qtbot.mouseClick(bar.button, Qt.MouseButton.LeftButton)
+    twin.work.wait()
+    assert (sorted(state.reading.places), state.selected) == ([2, 4], 4)
+    assert state.reading.mask_of(4).sum() == (labels == 1).sum()

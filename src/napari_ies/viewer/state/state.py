@@ -193,6 +193,8 @@ class State:
             kept = None if shown is None else self.answers.get(shown.key)
             if kept is not None and kept.subject == selected:
                 self.show(kept)
+        elif at is not None and (here := int(reading.segmentation.labels[at])):
+            self.select(here, at)  # what became of it
 
     def give_network(self, model: SegmentationModel) -> None:
         """Give a reopened reading the network that segmented it."""
