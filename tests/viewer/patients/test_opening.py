@@ -11,6 +11,7 @@ from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QFileDialog, QPushButton, QTreeView
 
+from napari_ies.viewer.panel import dialogs
 from napari_ies.viewer.remembered import remembered
 
 
@@ -74,9 +75,10 @@ def images(hands):
 
 
 @pytest.mark.slow
-def test_a_patient_in_one_step(hands, folders):
+def test_a_patient_in_one_step(hands, folders, monkeypatch):
     files_and_checkpoint_dropped_together_are_ready_to_segment(hands, folders)
     another_patient_by_the_dialog_takes_the_place_of_the_first(hands, folders)
+    where_the_session_will_lie_is_changed_before_it_begins(hands, folders, monkeypatch)
     who_was_read_is_listed_and_opened_again(hands, folders)
     what_is_no_patient_is_left_to_others_or_refused(hands, folders)
     what_speaks_against_the_images_is_said_below_them(hands, folders)
@@ -116,14 +118,27 @@ def another_patient_by_the_dialog_takes_the_place_of_the_first(hands, folders):
     assert [Path(layer.metadata["napari_ies"]["path"]).parent.name for layer in own] == ["P19"] * 2
     assert hands.control("patient").text() == "P19"
     assert remembered().folders["patient"] == str(folders)
+
+
+def where_the_session_will_lie_is_changed_before_it_begins(hands, folders, monkeypatch):
+    mine = folders.parent / "mine"
+    monkeypatch.setattr(dialogs, "choose_folder", lambda *_: str(mine))
+    hands.press("change_session_place")
+    line, session = hands.control("session_place"), hands.panel.features["session"]
+    hands.wait(lambda: str(mine / "sub-P19") in line.toolTip())
+    assert not mine.exists()
     hands.segment()
+    hands.panel.state.set_note(int(hands.panel.state.reading.segmentation.lesions.index[0]), "x")
+    hands.wait(lambda: session.folder is not None and not session.busy)
+    assert session.folder == mine / "sub-P19"
 
 
 def who_was_read_is_listed_and_opened_again(hands, folders):
     menu = hands.control("recent_patients").menu()
     menu.aboutToShow.emit()
     first, second, *_ = menu.actions()
-    assert [one.text().split(" ")[0] for one in (first, second)] == ["P19", "P07"]
+    assert first.text().startswith("P19: 1 note, saved ")
+    assert second.text().startswith("P07 · ")
     second.trigger()
     hands.finish()
     assert hands.control("patient").text() == "P07"

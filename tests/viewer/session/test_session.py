@@ -477,7 +477,7 @@ def the_session_button_is_named_and_says_where_it_is_saved(segmented):
     idle(segmented)
     button, line = segmented.control("session"), segmented.control("session_place")
     assert line.isVisible()
-    assert line.text().startswith("Nothing is saved yet, later in ")
+    assert line.text().startswith("To be saved in ")
     said = "Nothing is saved yet: the first map, curve, note or region begins"
     assert button.toolTip().startswith(said)
     place = segmented.panel.features["session"].autosave.recording.planned
