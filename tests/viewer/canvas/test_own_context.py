@@ -76,7 +76,7 @@ def test_a_canvas_that_comes_to_another_window_is_empty_and_not_the_end(
 ):
     """Its context goes, and with it what vispy would draw from: that ended the program."""
     viewer, model = make_napari_viewer(show=True), ViewerModel()
-    view = extra_view(model)
+    view = extra_view(model, viewer)
     model.add_image(np.ones((9, 9, 9), np.float32), contrast_limits=(0, 1))
     dock = viewer.window.add_dock_widget(view, name="canvas")
     qtbot.waitUntil(lambda: view.screenshot(flash=False)[..., :3].max() > 200)
