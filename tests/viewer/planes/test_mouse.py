@@ -178,8 +178,11 @@ def hovering_says_what_lies_there(hands, patient, number):
     first, saliency = overlay.under_mouse
     assert first == f"Lesion 2 · probability {reading.segmentation.probability[voxel]:.2f}"
     said = float(re.search(r"FLAIR saliency (−?[\d.]+) ±", saliency)[1].replace("−", "-"))
-    value = panel.state.shown.saliency.maps[0][voxel]
-    assert said == pytest.approx(value, abs=10 ** -len(f"{said}".partition(".")[2]))
+    power = panel.services.scene.overlays.power
+    value = panel.state.shown.saliency.maps[0][voxel] / 10**power
+    assert saliency.endswith("· 10⁻³") == (power == -3)
+    places = 10 ** -len(f"{said}".partition(".")[2])
+    assert said == pytest.approx(value, rel=1e-6, abs=places)
     # A hidden map says nothing; a slice turned under a still mouse is another place.
     panel.services.scene.overlays.toggle()
     hands.settle()

@@ -52,4 +52,6 @@ class UnderMouse:
         for axis in dims.not_displayed:
             here[axis] = dims.point[axis]
         voxel = reading.frame.to_stored(self._scene.in_mm(here))
-        return () if voxel is None else said_at(reading, shown, at.visible(), voxel)
+        if voxel is None:
+            return ()
+        return said_at(reading, shown, at.visible(), voxel, self._scene.overlays.power)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_ies.viewer.state.scaled import number, with_error
+from napari_ies.viewer.state.scaled import number, scaled_unit, with_error
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 def said_at(
-    reading: Reading, answer: Answer | None, visible: Collection[str], voxel: Voxel
+    reading: Reading,
+    answer: Answer | None,
+    visible: Collection[str],
+    voxel: Voxel,
+    power: int = 0,
 ) -> tuple[str, ...]:
     """Say which lesion a voxel is of, its probability, and the saliency that is on show there.
 
@@ -29,11 +33,12 @@ def said_at(
         The sequences whose map is visible.
     voxel
         A stored voxel of the case's grid.
+    power
+        Saliency is told in units of ten to this power, as by the colour bar.
 
     Returns
     -------
-    Lines such as ``"Lesion 6 · probability 0.83"`` and ``"FLAIR saliency 0.012 ± 0.002"``, the
-    latter in the unit of the colour bar.
+    Lines such as ``"Lesion 6 · probability 0.83"`` and ``"FLAIR saliency 12 ± 2 · 10⁻³"``.
     """
     segmentation = reading.segmentation
     parts = [f"probability {float(segmentation.probability[voxel]):.2f}"]
@@ -47,14 +52,15 @@ def said_at(
         inside = all(a <= i < b for i, a, b in zip(voxel, start, stop, strict=True))
         x, y, z = (i - a for i, a in zip(voxel, start, strict=True))
         errors = saliency.cropped_standard_error
+        times = f" · {scaled_unit('', power).strip()}" if power else ""
         for channel, name in enumerate(saliency.sequences):
             if name not in visible:
                 continue
             value = float(saliency.cropped[channel, x, y, z]) if inside else 0.0
             error = float(errors[channel, x, y, z]) if inside and errors is not None else 0.0
             whose = "" if name == "all" else f"{name} "
-            text = with_error(value, error) if error > 0 else number(value, digits=2)
-            lines.append(f"{whose}saliency {text}")
+            text = with_error(value, error, power) if error > 0 else number(value, power, digits=2)
+            lines.append(f"{whose}saliency {text}{times}")
     return tuple(lines)
 
 

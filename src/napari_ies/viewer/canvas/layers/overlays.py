@@ -90,6 +90,11 @@ class SaliencyOverlays:
         return "" if self._shown is None else self._shown.unit
 
     @property
+    def power(self) -> int:
+        """The power of ten that numbers of the map on screen are written in."""
+        return 0 if self._shown is None else self._shown.power
+
+    @property
     def on_show(self) -> bool:
         """Whether any overlay is visible; while there is none, whether the next one would be."""
         return self._layers.on_show
