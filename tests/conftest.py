@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 
 SHARED = Path(__file__).parents[2] / "shared"
 
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    # Every worker, and each of some thirty processes that tests start, would compile the package,
+    # and the assertions of the tests and of all of napari, anew.
+    sys.dont_write_bytecode = False
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     # There is a worker for each core: further threads would wait for one another.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -54,18 +59,60 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, None, None]:
     """Windows and real patients are slow, whatever the test does with them."""
+    # Of several workers, one loads all for the processes that are forks.
+    forked = {item.path for item in items if "forks" in getattr(item, "fixturenames", ())}
     for item in items:
-        window = "make_napari_viewer" in getattr(item, "fixturenames", ())
-        if window or item.get_closest_marker("real_data") is not None:
+        fixtures = getattr(item, "fixturenames", ())
+        if "make_napari_viewer" in fixtures or item.get_closest_marker("real_data") is not None:
             item.add_marker(pytest.mark.slow)
-        if "forks" in getattr(item, "fixturenames", ()):
-            # Of several workers, one loads all for them.
+        made = _made_once_in(item)
+        if "forks" in fixtures or (made is not None and item.path in forked):
             item.add_marker(pytest.mark.xdist_group("forks"))
-    # The slow ones first: at the end no worker then waits for another one's last long test.
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+        elif made is not None and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(made))
+    yield
+    # The slow ones first, then what stays together: at the end no worker then waits for another
+    # one's last long test.
+    items.sort(
+        key=lambda item: (
+            item.get_closest_marker("slow") is None,
+            item.get_closest_marker("xdist_group") is None,
+        )
+    )
+    if getattr(config.option, "loadgroup", False):
+        for item in items:
+            _tell_xdist(item)
+
+
+def _made_once_in(item: pytest.Item) -> str | None:
+    """Name the file or folder within which what a test takes is made once: by one worker then.
+
+    What all tests, or all of the viewer, take is small, and made by each.
+    """
+    fixtures = getattr(item, "_fixtureinfo", None)
+    found = fixtures.name2fixturedefs.values() if fixtures is not None else ()
+    homes = {
+        one.baseid for several in found for one in several if one.scope in ("module", "session")
+    }
+    return min(homes - {"", "tests", "tests/viewer"}, key=len, default=None)
+
+
+def _tell_xdist(item: pytest.Item) -> None:
+    """Name the group of a test where pytest-xdist looks for it.
+
+    pytest-xdist 3.8 writes it where pytest 9.2 reads no more: each of a group's tests went to any
+    worker, and what they share was made by each.
+    """
+    group = item.get_closest_marker("xdist_group")
+    if group is not None and "@" not in item.nodeid.rpartition("]")[2]:
+        from _pytest.nodeid import NodeId
+
+        item._id = NodeId.parse(f"{item.nodeid}@{group.args[0]}")
 
 
 def pytest_xvfb_disable() -> bool:

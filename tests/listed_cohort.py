@@ -9,8 +9,8 @@ import numpy as np
 from napari_ies.cohort.report.content import Report, ReportCase, ReportLesion
 from napari_ies.cohort.report.suspicion import Suspicion
 from napari_ies.viewer.cohort.columns import case_columns, lesion_columns
-from napari_ies.viewer.state.cohort import Cohort
-from napari_ies.viewer.state.listing import Listing
+from napari_ies.viewer.state.listed.cohort import Cohort
+from napari_ies.viewer.state.listed.listing import Listing
 
 KINDS = ("unlike", "outside", "unstable")
 

@@ -1,6 +1,7 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 from cases import OBLIQUE, random_case
 from scipy import ndimage
@@ -9,6 +10,7 @@ from napari_ies.geometry.box import Box
 from napari_ies.patient.midline import Midline
 from napari_ies.segmentation.lesions import (
     find_lesions,
+    found_words,
     lesion_boxes,
     lesion_table,
     match_reference,
@@ -181,3 +183,17 @@ def test_the_table_looks_at_each_lesions_box_and_finds_what_the_whole_grid_gives
     centres = np.array(ndimage.center_of_mass(labels > 0, labels, index))
     at = random_case(labels.shape).grid.to_scanner(centres)
     np.testing.assert_allclose(table[[f"centre_{a}_mm" for a in "xyz"]], at, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("matches", "said"),
+    [
+        (None, "4 lesions found"),
+        (["TP", "FN", "FP", "TP"], "3 found (2 TP, 1 FP), 1 of the reference missed"),
+        (["FN"], "0 found, 1 of the reference missed"),
+        ([], "0 found, 0 of the reference missed"),
+    ],
+)
+def test_what_was_found_is_told_from_what_was_missed(matches, said):
+    table = pd.DataFrame(index=range(4)) if matches is None else pd.DataFrame({"match": matches})
+    assert found_words(table) == said

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import gc
 import hashlib
 import os
 import sys
+import time
+import weakref
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in Path(item.path).parents and pytest_xvfb.xvfb_instance is None:
             # One screen has one keyboard focus: of several workers on it, one runs all of these.
-            item.add_marker(pytest.mark.xdist_group("screen"))
+            item.add_marker(pytest.mark.xdist_group("screen"), append=False)
         if needs_display and here in Path(item.path).parents and "viewer" in _fixtures(item):
             item.add_marker(pytest.mark.skip(reason="needs a display, or Xvfb"))
 
@@ -114,6 +119,41 @@ def napari_repeats_less() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def vispy_repeats_less() -> Iterator[None]:
+    """What every canvas works out anew, the same each time: its letters and its shaders' text."""
+    from vispy.gloo.program import Program
+    from vispy.visuals.shaders.function import Function
+    from vispy.visuals.text.text import SDFRendererCPU
+
+    draw, drawn = SDFRendererCPU.render_to_texture, {}
+    read, variables = Program._parse_variables_from_code, {}
+
+    def draw_once(self: Any, data: Any, texture: Any, offset: Any, size: Any) -> None:
+        (x, y), (width, height) = offset, size
+        key = data.tobytes(), data.shape, width, height
+        if key not in drawn:
+            drawn[key] = np.zeros((height, width, 3), np.uint8)
+            draw(self, data, drawn[key], (0, 0), size)
+        texture[y : y + height, x : x + width, :] = drawn[key]
+
+    def read_once(self: Any, update_variables: bool = True) -> None:
+        key = tuple(shader.code for shader in self._shaders)
+        if key not in variables:
+            read(self, update_variables=False)
+            variables[key] = self._code_variables
+        self._code_variables = dict(variables[key])
+        if update_variables:
+            self._process_pending_variables()
+
+    clean = functools.cache(partial(Function._clean_code, None))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(SDFRendererCPU, "render_to_texture", draw_once)
+        patched.setattr(Program, "_parse_variables_from_code", read_once)
+        patched.setattr(Function, "_clean_code", lambda _, code: clean(code))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def nobody_is_watching() -> Iterator[None]:
     """Computations make no way for a window that nobody uses, and are asked often if done.
 
@@ -160,8 +200,9 @@ def own_preferences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @pytest.fixture(autouse=True)
 def own_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Sessions are saved here, never beside the images or in the data of the person here."""
+    """Sessions, and what is remembered, are saved here, never in the data of the person here."""
     monkeypatch.setenv("NAPARI_IES_SESSIONS", str(tmp_path / "sessions"))
+    monkeypatch.setenv("NAPARI_IES_RECENT", str(tmp_path / "recent"))
     return tmp_path / "sessions"
 
 
@@ -259,6 +300,70 @@ def loaded(model: Any) -> Any:
     return LoadedModel(model, "CPU", ("cpu",), ("0", "2"), "0")
 
 
+class Screen:
+    """Shows five pictures a second while somebody waits, and each one otherwise.
+
+    With Mesa a picture of the window takes as long as a step of what is computed meanwhile, and
+    each step is one.
+    """
+
+    PICTURE = 0.2
+
+    def __init__(self) -> None:
+        self._waiting, self._due, self._held = False, 0.0, weakref.WeakSet()
+
+    def holds(self, window: Any) -> bool:
+        """Whether a window that asks to be painted is painted later."""
+        now = time.monotonic()
+        if not self._waiting or now >= self._due:
+            self._due = now + self.PICTURE
+            return False
+        self._held.add(window)
+        return True
+
+    def show_if_due(self) -> None:
+        if self._held and time.monotonic() >= self._due:
+            self._show()
+
+    @contextlib.contextmanager
+    def slow(self) -> Iterator[None]:
+        self._waiting = True
+        try:
+            yield
+        finally:
+            self._waiting = False
+            self._show()
+
+    def _show(self) -> None:
+        from qtpy.QtCore import QCoreApplication, QEvent
+
+        windows, self._held = list(self._held), weakref.WeakSet()
+        for window in windows:
+            with contextlib.suppress(RuntimeError):  # it was closed meanwhile
+                QCoreApplication.postEvent(window, QEvent(QEvent.Type.UpdateRequest))
+
+
+the_screen = Screen()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fewer_pictures() -> Iterator[None]:
+    """Windows are painted as :class:`Screen` says."""
+    from napari._qt.qt_main_window import _QtMainWindow
+    from qtpy.QtCore import QEvent
+
+    event = _QtMainWindow.event
+
+    def unless_held(self: Any, happens: Any) -> bool:
+        if happens.type() == QEvent.Type.UpdateRequest and the_screen.holds(self):
+            return True
+        return event(self, happens)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(_QtMainWindow, "event", unless_held)
+        yield
+
+
 class Hands:
     """Does what a person does at the screen, with real events, and waits as a person would."""
 
@@ -266,7 +371,10 @@ class Hands:
         self.viewer, self.panel, self.qtbot = viewer, panel, qtbot
 
     def wait(self, condition: Callable[[], object], seconds: float = 60) -> None:
-        self.qtbot.waitUntil(lambda: bool(condition()), timeout=int(1000 * seconds))
+        with the_screen.slow():
+            self.qtbot.waitUntil(
+                lambda: the_screen.show_if_due() or bool(condition()), timeout=int(1000 * seconds)
+            )
 
     def finish(self) -> None:
         self.wait(lambda: not self.panel.services.work.busy)

@@ -81,6 +81,16 @@ def lesions_and_maps_by_keyboard_with_a_layer_selected(segmented, press):
     panel.features["explaining"].form.samples.setValue(2)
     press("w", on=panel.features["lesions"].table.view)
     segmented.wait(lambda: segmented.answered(2))
+    # A verdict on the row that the keys came to, before its pause is over.
+    press("y", SHIFT, on=panel.features["lesions"].table.view)
+    assert panel.state.reading.verdicts == {2: "agree"}
+    panel.features["lesions"].table.view.setFocus()
+    segmented.qtbot.keyClick(panel.features["lesions"].table.view, "n")
+    segmented.qtbot.keyClick(panel.features["lesions"].table.view, "r", SHIFT)
+    assert panel.state.reading.verdicts == {2: "agree", 1: "reject"}
+    press("r", SHIFT)
+    segmented.qtbot.keyClick(panel.features["lesions"].table.view, "d", SHIFT)
+    assert panel.state.reading.verdicts == {2: "agree", 1: "unsure"}
     press("g")
     assert viewer.window._qt_window.findChild(QWidget, "three_planes").isVisible()
 

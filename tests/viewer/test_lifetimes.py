@@ -57,9 +57,11 @@ def test_nothing_is_left_of_what_was_closed_in_the_middle_of_a_map(segmented, qt
     begin_a_long_map(segmented)
     gone, run = held_by(segmented.panel), segmented.panel.services.work._run
     if what == "panel":
-        next(iter(viewer.window._wrapped_dock_widgets.values())).destroyOnClose()
-    else:
-        viewer.close()
+        # Taken out of its dock it waits in the window, and goes with it.
+        viewer.window.remove_dock_widget(segmented.panel)
+        segmented.settle()
+        assert run.cancelled.is_set()
+    viewer.close()
     del segmented.panel, segmented.viewer, viewer
     wait_until_done(qtbot, run)
     del run

@@ -26,8 +26,7 @@ def said(monkeypatch):
     return heard
 
 
-def test_each_is_where_a_person_looks_for_it(make_napari_viewer):
-    make_napari_viewer()
+def each_is_where_a_person_looks_for_it():
     assert "Segment the lesions (Lesion saliency)" in titles("napari/layers/segment")
     assert titles("napari/layers/visualize") >= {
         "Explain the selected label of the selected layer (Lesion saliency)",
@@ -38,6 +37,7 @@ def test_each_is_where_a_person_looks_for_it(make_napari_viewer):
 
 def test_without_a_panel_one_opens_and_says_what_is_missing(make_napari_viewer, said):
     viewer = make_napari_viewer(show=True)
+    each_is_where_a_person_looks_for_it()
     choose("segment")
     (panel,) = viewer.window.dock_widgets.values()
     assert said == ["Choose a checkpoint first."] == [panel.services.tell.text]

@@ -94,3 +94,22 @@ def test_what_nibabel_reads_is_opened_and_the_files_of_others_are_left_alone(tmp
     (tmp_path / "map.img").write_bytes(bytes(16))
     for name in ("map.hdr", "map.img", "missing.rec"):
         assert napari_get_reader(str(tmp_path / name)) is None, name
+
+
+def test_a_mask_of_lesions_is_known_by_its_name_and_a_map_is_no_image(tmp_path):
+    """Also in a patient's folder; where there is no window, all of its images are layers."""
+    affine = np.diag([1.0, 1, 1, 1])
+    for name, values in (
+        ("FLAIR", np.arange(24.0, dtype=np.float32)),
+        ("consensus_gt", np.arange(24) > 20),
+        ("lesions_on_FLAIR", np.arange(24.0, dtype=np.float32)),
+    ):
+        image = nib.Nifti1Image(values.reshape(2, 3, 4).astype(np.float32), affine)
+        nib.save(image, tmp_path / f"{name}.nii.gz")
+    read = napari_get_reader(str(tmp_path))
+    assert read is not None
+    kinds = {arguments["name"]: kind for _, arguments, kind in read(str(tmp_path))}
+    # What is no mask by its values is an image, whatever its name.
+    assert kinds == {"FLAIR": "image", "consensus_gt": "labels", "lesions_on_FLAIR": "image"}
+    (tmp_path / "empty").mkdir()
+    assert napari_get_reader(str(tmp_path / "empty")) is None

@@ -13,8 +13,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QWidget
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QMessageBox, QWidget
 
 from napari_ies import explain
 
@@ -62,6 +62,8 @@ def test_lesions_and_their_maps_in_one_sitting(hands, segmented, patient, qtbot,
     a_computed_map_comes_back_at_once(segmented, monkeypatch)
     twenty_clicks_leave_no_clutter(segmented)
     a_row_selects_and_the_slices_move_there(segmented, patient)
+    explained_once_more_a_lesion_in_view_stays_as_it_is_seen(segmented)
+    there_is_no_lesion_after_the_last_one(segmented)
     gradcam_replaces_the_signed_overlays_by_one_that_is_not(segmented)
     form.set_method("smoothgrad")
     segmented.afresh()
@@ -234,13 +236,39 @@ def a_row_selects_and_the_slices_move_there(segmented, patient):
     segmented.finish()
 
 
+def explained_once_more_a_lesion_in_view_stays_as_it_is_seen(segmented):
+    dims, panel = segmented.viewer.dims, segmented.panel
+    centre, label = tuple(dims.point), panel.state.selected
+    for button_or_key in ("explain", Qt.Key.Key_W):
+        for slices, stays in ((1, True), (12, False)):
+            dims.set_point(0, centre[0] + slices * dims.range[0].step)
+            segmented.settle()
+            there = tuple(dims.point)
+            if button_or_key == "explain":
+                segmented.press("explain")
+            else:
+                segmented.qtbot.keyClick(segmented.control("lesions"), button_or_key)
+            segmented.finish()
+            assert panel.state.selected == label
+            assert tuple(dims.point) == (there if stays else centre)
+
+
+def there_is_no_lesion_after_the_last_one(segmented):
+    table = segmented.control("lesions")
+    for _ in range(3):
+        segmented.qtbot.keyClick(table, Qt.Key.Key_N)
+    segmented.finish()
+    segmented.qtbot.keyClick(table, Qt.Key.Key_N)
+    assert segmented.control("status").text() == "There is no further lesion in the table."
+
+
 def limits_stay_while_the_map_refines(segmented, monkeypatch):
     seen = []
     overlays = segmented.panel.services.scene.overlays
     show = overlays.show
 
-    def watched(saliency, frame, title, limit):
-        show(saliency, frame, title, limit)
+    def watched(saliency, frame, title, limit, **settings):
+        show(saliency, frame, title, limit, **settings)
         seen.append(limit)
 
     with monkeypatch.context() as patched:
@@ -295,7 +323,11 @@ def layers_renamed_hidden_and_deleted_in_the_middle(segmented):
 def test_a_panel_that_is_empty_and_what_is_opened_in_it(hands, patient, small, tmp_path):
     every_control_is_named_explained_seen_and_in_its_place(hands)
     errors_are_one_sentence(hands, tmp_path)
+    nothing_moves_under_the_mouse(hands, patient)
+    hands.viewer.layers.clear()
+    hands.settle()
     a_checkpoint_is_loaded_and_described(hands, small)
+    one_that_cannot_be_loaded_leaves_the_one_before(hands, small, tmp_path)
     layers_of_the_user_are_never_changed(hands, patient)
 
 
@@ -391,6 +423,56 @@ def errors_are_one_sentence(hands, tmp_path):
         assert [r.message for r in notification_manager.records[before:]] == [text]
 
 
+def nothing_moves_under_the_mouse(hands, patient):
+    """When the intro goes, when much is said or asked, and when another tab is chosen."""
+    panel, tabs = hands.panel, hands.panel.tabs
+
+    def places():
+        hands.settle()
+        names = "preparation open_FLAIR checkpoint segment lesions tabs cancel help save"
+        found = {name: hands.control(name) for name in (*names.split(), "three_planes_button")}
+        return {name: (one.mapTo(panel, QPoint()), one.width()) for name, one in found.items()}
+
+    before = places()
+    assert hands.control("first_steps").isVisible()
+    hands.open(patient)
+    assert not hands.control("first_steps").isVisible()
+    assert places() == before
+    text = "What went wrong with which file, what was expected, and what to do about it. " * 5
+    for tell in (panel.services.tell.say, panel.services.tell.fail):
+        tell(text)
+        assert places() == before
+    panel.features["session"].notice.say(text, {"Reopen": ("Go on.", lambda: None)})
+    assert places() == before
+    bar = tabs.tabBar()
+    for number in range(tabs.count()):
+        at = bar.tabRect(number).center()
+        hands.qtbot.mouseClick(bar, Qt.MouseButton.LeftButton, pos=at)
+        assert tabs.currentIndex() == number
+        assert places() == before
+    hands.press("session_notice_0")
+    assert places() == before
+
+
+def one_that_cannot_be_loaded_leaves_the_one_before(hands, small, tmp_path):
+    field, described = hands.control("checkpoint"), hands.control("checkpoint_description")
+    loaded, told = hands.panel.state.model, described.text()
+    broken = tmp_path / "broken.pth"
+    broken.write_bytes(b"this is no checkpoint")
+    field.setText(str(broken))
+    hands.qtbot.keyClick(field, Qt.Key.Key_Return)
+    hands.finish()
+    assert "broken.pth" in hands.control("status").text()
+    assert hands.panel.status.failed
+    assert hands.control("status_sign").isVisible()
+    assert hands.panel.state.model is loaded
+    assert field.text() == str(small.checkpoint)
+    assert described.text() == told
+    assert hands.control("segment").isEnabled()
+    hands.panel.services.tell.say("Well.")
+    assert not hands.control("status_sign").isVisible()
+
+
 def a_checkpoint_is_loaded_and_described(hands, small):
     hands.control("checkpoint").setText(str(small.checkpoint))
     hands.qtbot.keyClick(hands.control("checkpoint"), Qt.Key.Key_Return)
@@ -418,20 +500,58 @@ def closing_and_reopening_leaves_no_callback(segmented, patient):
         viewer.dims.events.order,
     ]
     connected = [len(emitter.callbacks) for emitter in emitters]
-    panel.features["explaining"].form.samples.setValue(5000)
-    panel.explaining.explain(1)
-    segmented.wait(lambda: panel.state.shown is not None and not panel.state.shown.finished)
+    panel.features["explaining"].form.samples.setValue(3)
+    panel.explaining.explain(2)
+    segmented.wait(lambda: segmented.answered(2))
+    reading, kept = panel.state.reading, len(panel.state.answers)
     for _ in range(3):
-        dock = next(iter(viewer.window._wrapped_dock_widgets.values()))
-        dock.destroyOnClose()
+        panel.features["explaining"].form.samples.setValue(5000)
+        panel.explaining.explain(1)
+        segmented.wait(lambda: not panel.state.shown.finished)
+        close_with_the_mouse(segmented)
+        # Asked first, it goes on computing what is not to be stopped.
+        assert "what is being computed: explaining lesion 1" in answer(segmented, "Not now")
         segmented.settle()
+        assert panel.isVisible()
+        assert panel.explaining.running
+        close_with_the_mouse(segmented)
+        answer(segmented, "Stop and close")
+        segmented.settle()
+        assert not panel.isVisible()
+        assert not panel.explaining.running
         assert len(viewer.mouse_drag_callbacks) == callbacks - 1
-        _, segmented.panel = viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
+        _, opened = viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
         segmented.settle()
-        assert segmented.panel is not panel
+        # All is found again.
+        assert opened is panel
+        assert panel.isVisible()
+        assert panel.state.reading is reading
+        assert len(panel.state.answers) == kept
+        assert panel.status.text.startswith("Cancelled: Explaining lesion 1")
         assert len(viewer.mouse_drag_callbacks) == callbacks
         assert [len(emitter.callbacks) for emitter in emitters] == connected
-    segmented.wait(lambda: not panel.services.work.busy)
+    segmented.finish()
+    panel.features["explaining"].form.samples.setValue(2)
+    panel.explaining.explain(1)
+    segmented.wait(lambda: segmented.answered(1))
+    # Where nothing is computed nobody is asked.
+    close_with_the_mouse(segmented)
+    segmented.settle()
+    assert not panel.isVisible()
+
+
+def close_with_the_mouse(hands):
+    (dock,) = hands.viewer.window._wrapped_dock_widgets.values()
+    hands.qtbot.mouseClick(dock.title.close_button, Qt.MouseButton.LeftButton)
+
+
+def answer(hands, word):
+    """Answer the question on screen; return what it asked."""
+    (box,) = [box for box in hands.panel.findChildren(QMessageBox) if box.isVisible()]
+    (button,) = [one for one in box.buttons() if one.text() == word]
+    text = box.text()
+    hands.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    return text
 
 
 def closing_the_viewer_in_the_middle_stops_the_work(segmented, qtbot):

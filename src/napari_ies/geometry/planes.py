@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+LEAST_ASIDE = 0.4
+"""Of a letter in space, as a part of how far from the middle it could lie."""
 
 _ENDS = (("S", "I"), ("A", "P"), ("R", "L"))
 """Where the displayed axes (inferior, posterior, left) start and end."""
@@ -40,6 +45,36 @@ def marks_of(shown: Sequence[int], orientation: Sequence[str] = ("down", "right"
     if orientation[1] == "left":
         left, right = right, left
     return Marks(left, right, top, bottom)
+
+
+def marks_in_space(
+    sight: Sequence[float], up: Sequence[float], axes: Sequence[int], *, mirrored: bool = False
+) -> dict[str, tuple[float, float]]:
+    """Return where the sides of the patient lie on a screen that shows space.
+
+    Parameters
+    ----------
+    sight, up
+        Where the screen looks, and which way is up there, as unit vectors along `axes`.
+    axes
+        The displayed axes as the screen has them: 0 inferior, 1 posterior, 2 left.
+    mirrored
+        Whether the screen shows a left-handed space.
+
+    Returns
+    -------
+    How far right and how far down of its middle each letter belongs, both from -1 to 1; letters
+    that lie nearly before or behind the middle are left out.
+    """
+    right = np.cross(sight, up) * (-1 if mirrored else 1)
+    found = {}
+    for place, axis in enumerate(axes):
+        across, down = float(right[place]), -float(up[place])
+        if np.hypot(across, down) < LEAST_ASIDE:
+            continue
+        start, end = _ENDS[axis]
+        found[start], found[end] = (-across, -down), (across, down)
+    return found
 
 
 @dataclass(frozen=True)

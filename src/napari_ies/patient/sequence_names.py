@@ -19,6 +19,8 @@ _SYNONYMS = (
     ("pd", "pdw"),
 )
 """Names of the same contrast, letters and digits in lower case."""
+_CALLED = ("FLAIR", "T1", "T1ce", "T2", "PD")
+"""What a person calls each of them."""
 
 
 def words(text: str) -> frozenset[str]:
@@ -48,6 +50,19 @@ PARTS = words(
 )
 """Folders within the folder of a patient or visit: the one above it counts."""
 
+MASKS = words(
+    "mask masks seg segs segmentation segmentations dseg probseg lesion lesions label labels "
+    "labelmap consensus gt groundtruth truth manual manualsegmentation annotation roi wmh saliency "
+    "standarderror footprint"
+)
+"""Words that, behind the sequence, make a name that of a mask or map and not of an image."""
+EXPERTS = words("consensus gt groundtruth truth reference manual manualsegmentation expert")
+"""Words of a mask that an expert made, or several agreed on."""
+NO_LESIONS = words("brain brainmask head skull tissue wm gm csf aseg wmparc saliency footprint")
+"""Words of a mask or map that marks something else than lesions."""
+MENDED = words("filled inpainted free removed")
+"""Words that make an image of what was one with lesions."""
+
 _COPY = re.compile(r"^(run|acq|rec|echo|e|ser|series|scan|img|image|copy|version|v)\d+$", re.I)
 """Words that number the images of one patient."""
 
@@ -65,18 +80,70 @@ def guess_sequences(wanted: Sequence[str], names: Mapping[str, str]) -> dict[str
     Returns
     -------
     Key of the guessed image by sequence; a sequence without a convincing name is left out, and
-    no image serves twice.
+    no image serves twice. A mask or map is none, whatever sequence its name says.
     """
     scores = [
         (_score(sequence, name), -order, sequence, key)
         for sequence in wanted
         for order, (key, name) in enumerate(names.items())
+        if not names_a_mask(name)
     ]
     guess: dict[str, str] = {}
     for score, _, sequence, key in sorted(scores, key=lambda s: (s[0], s[1]), reverse=True):
         if score > 0 and sequence not in guess and key not in guess.values():
             guess[sequence] = key
     return guess
+
+
+def guessed_by_order(guess: Mapping[str, str], names: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return which images would have served as well: nothing but their order spoke against them.
+
+    Parameters
+    ----------
+    guess, names
+        What :func:`guess_sequences` returned, and was given.
+
+    Returns
+    -------
+    Keys of the other images by sequence, for each sequence that has any.
+    """
+    free = {
+        key: name
+        for key, name in names.items()
+        if key not in guess.values() and not names_a_mask(name)
+    }
+    equal = {
+        sequence: [
+            k for k, n in free.items() if _score(sequence, n) >= _score(sequence, names[key])
+        ]
+        for sequence, key in guess.items()
+    }
+    return {sequence: keys for sequence, keys in equal.items() if keys}
+
+
+def names_a_mask(name: str) -> bool:
+    """Return whether a name is that of a mask or map: it says so behind the sequence, if any.
+
+    ``FLAIR_lesions`` is one, ``MS_lesions_FLAIR`` and ``T1_lesion_filled`` are images.
+    """
+    said = [re.sub(r"\d+$", "", word) or word for word in _words_of(name)]
+    last = next((n for n in reversed(range(len(said))) if said[n] in MASKS or _tells(said[n])), -1)
+    return last >= 0 and said[last] in MASKS and not MENDED.intersection(said)
+
+
+def telling_of_lesions(name: str) -> int:
+    """Say how telling a name is of a mask of lesions: 3 an expert's, 2 lesions, 1 a mask, 0 not."""
+    said = {re.sub(r"\d+$", "", word) or word for word in _words_of(name)}
+    if NO_LESIONS & said or "probseg" in said or not (names_a_mask(name) or said <= EXPERTS):
+        return 0
+    if EXPERTS & said:
+        return 3
+    return 2 if {"lesion", "lesions", "wmh"} & said else 1
+
+
+def _tells(word: str) -> bool:
+    """Return whether a word tells the sequence."""
+    return word in CONTRASTS or "flair" in word or any(word in names for names in _SYNONYMS)
 
 
 def _score(sequence: str, name: str) -> int:
@@ -106,12 +173,19 @@ def contradicted(files: Mapping[str, PurePath]) -> list[str]:
     Where a file's own name says nothing of any of them, its folder's does, if each file has a
     folder of its own. A name that says both, such as ``T1_to_FLAIR.nii.gz``, contradicts nothing.
     """
-    own_folders = len({path.parent for path in files.values()}) == len(files)
+    own_folders = 1 < len(files) == len({path.parent for path in files.values()})
     said = []
     for sequence, path in files.items():
         names = [name_of(path), *([path.parent.name] if own_folders else [])]
-        name = next((n for n in names if any(_score(other, n) for other in files)), names[0])
-        others = [other for other in files if other != sequence and _score(other, name) >= 3]
+        # What is called "sequence 1" may be any; but no FLAIR is a T2, whatever else is given.
+        known = [*files, *(_CALLED if _contrast(sequence) else ())]
+        name = next((n for n in names if any(_score(other, n) for other in known)), names[0])
+        own = _contrast(sequence) or (sequence,)
+        others = [
+            other
+            for other in known
+            if other != sequence and _contrast(other) != own and _score(other, name) >= 3
+        ]
         if others and not _mentions(sequence, name):
             shown = path.name if name == names[0] else f"{path.parent.name}/{path.name}"
             said.append(
@@ -119,6 +193,12 @@ def contradicted(files: Mapping[str, PurePath]) -> list[str]:
                 "as given, so check that the images are not swapped."
             )
     return said
+
+
+def _contrast(sequence: str) -> tuple[str, ...]:
+    """Return the names of the contrast that a sequence has, or none where it is not known."""
+    wanted = _letters(sequence)
+    return next((names for names in _SYNONYMS if wanted in names), ())
 
 
 def _mentions(sequence: str, name: str) -> bool:

@@ -30,6 +30,8 @@ from napari_ies.results.storage.images import (
 from napari_ies.results.storage.json_files import finishing, sidecar_of
 from napari_ies.results.storage.tables import table_writer
 from napari_ies.segmentation.lesions import COLUMNS
+from napari_ies.segmentation.verdicts import COLUMNS as VERDICT_COLUMNS
+from napari_ies.segmentation.verdicts import with_verdicts
 from napari_ies.versions import versions
 
 if TYPE_CHECKING:
@@ -65,6 +67,8 @@ def save_segmentation(
     overwrite: bool = False,
     flat: bool = False,
     reference: Mapping[str, str | None] | None = None,
+    verdicts: Mapping[Any, str] | None = None,
+    notes: Mapping[Any, str] | None = None,
 ) -> list[Path]:
     """Write a segmentation to a folder, with the case's affine.
 
@@ -81,6 +85,9 @@ def save_segmentation(
     reference
         Record of the reference's file, see
         :func:`~napari_ies.results.provenance.file_record`; None without one.
+    verdicts, notes
+        What a person says of lesions, by label: ``"agree"``, ``"reject"`` or ``"unsure"``, and
+        texts. Each becomes a column of the table where there is any.
 
     Returns
     -------
@@ -104,19 +111,20 @@ def save_segmentation(
     common = _description(segmentation, case, model, root) | {"Files": names}
     if reference is not None:
         common["Reference"] = dict(reference)
+    lesions = with_verdicts(segmentation.lesions, verdicts or {}, notes or {})
     labels = segmentation.labels.astype(np.int32, copy=False)
     probability = segmentation.probability.astype(np.float32, copy=False)
     files = {
         names["labels"]: image_writer(labels, case),
         names["probability"]: image_writer(probability, case),
-        names["lesions"]: table_writer(_lookup_table(segmentation.lesions)),
+        names["lesions"]: table_writer(_lookup_table(lesions)),
     }
     sidecars = {
         # Image and table share a stem, so this is the sidecar of both.
         names["labels"]: {"Description": "Lesion instances, 0 is background"}
         | common
         | _LOOKUP_COLUMNS
-        | {name: COLUMNS[str(name)] for name in segmentation.lesions if name in COLUMNS},
+        | {name: _TABLE_COLUMNS[name] for name in lesions if name in _TABLE_COLUMNS},
         names["probability"]: {"Description": "Probability of the explained class", "Units": "1"}
         | common,
     }
@@ -214,6 +222,8 @@ def _read(path: Path, case: Case | None, changed_too: bool) -> SavedSegmentation
     )
     return SavedSegmentation(segmentation, whole, file_record(names.labels, digest))
 
+
+_TABLE_COLUMNS = COLUMNS | VERDICT_COLUMNS
 
 _LOOKUP_COLUMNS = {
     "index": {"Description": "Label of the lesion in the image of labels", "Format": "integer"},

@@ -12,6 +12,7 @@ from napari_ies.geometry.box import Box
 from napari_ies.geometry.components import instances
 from napari_ies.patient.mask_values import MOST_LABELS
 from napari_ies.patient.midline import Midline, hemispheres
+from napari_ies.printable import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -137,6 +138,22 @@ def match_reference(
     lookup[missed] = np.arange(count + 1, count + 1 + len(missed))
     match.update(dict.fromkeys(range(count + 1, count + 1 + len(missed)), "FN"))
     return np.where(labels > 0, labels, lookup[expected]), match
+
+
+def found_words(lesions: pd.DataFrame) -> str:
+    """Say what a network found, and what it missed: ``3 found (2 TP, 1 FP), 1 of … missed``.
+
+    Parameters
+    ----------
+    lesions
+        A row per lesion; with ``match`` where there was a reference.
+    """
+    if "match" not in lesions:
+        return f"{counted(len(lesions), 'lesion')} found"
+    true, false, missed = ((lesions["match"] == kind).sum() for kind in ("TP", "FP", "FN"))
+    found = f"{true + false} found"
+    matches = f" ({true} TP, {false} FP)" if true + false else ""
+    return f"{found}{matches}, {missed} of the reference missed"
 
 
 def lesion_table(

@@ -30,7 +30,7 @@ def run_demo(screenshot: Path | None = None) -> None:
     Parameters
     ----------
     screenshot
-        If given, the demo segments, explains a lesion, writes a picture of the window there and
+        If given, the demo explains a lesion, writes a picture of the window there and
         closes; else it waits for the person at the screen.
 
     Raises
@@ -52,7 +52,7 @@ def run_demo(screenshot: Path | None = None) -> None:
 
 
 def open_demo(viewer: Any) -> LesionSaliencyWidget:
-    """Open the panel with the synthetic patient and the demo's network in a viewer."""
+    """Open the panel in a viewer, and there the synthetic patient, which is segmented then."""
     _, panel = viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
     from qtpy.QtWidgets import QAbstractButton
 
@@ -61,7 +61,7 @@ def open_demo(viewer: Any) -> LesionSaliencyWidget:
 
 
 def take_picture(viewer: Any, panel: LesionSaliencyWidget, path: Path) -> None:
-    """Segment, explain a lesion of telling size, and write a picture of the whole window.
+    """Explain a lesion of telling size, and write a picture of the whole window.
 
     Raises
     ------
@@ -74,14 +74,8 @@ def take_picture(viewer: Any, panel: LesionSaliencyWidget, path: Path) -> None:
 
 
 def segment_demo(viewer: Any, panel: LesionSaliencyWidget) -> None:
-    """Find the lesions of the demo's patient, in a window of the pictures' size."""
+    """Wait for the lesions of the demo's patient, in a window of the pictures' size."""
     viewer.window.resize(*PICTURE_SIZE)
-    wait_until(panel, lambda: panel.state.model is not None)
-    from qtpy.QtWidgets import QAbstractButton
-
-    segment = panel.findChild(QAbstractButton, "segment")
-    wait_until(panel, segment.isEnabled)
-    segment.click()
     wait_until(panel, lambda: panel.state.reading is not None)
 
 

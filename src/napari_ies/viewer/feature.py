@@ -43,9 +43,9 @@ class Place(Enum):
     """Where the panel puts a widget, from top to bottom."""
 
     NOTICE = auto()
-    """Above all else: what shows itself when there is something to know or to decide."""
+    """Above the status line: what shows itself when there is something to know or to decide."""
     WELCOME = auto()
-    """First in the column, while the panel is empty."""
+    """Over the lesions, while the panel is empty."""
     PREPARATION = auto()
     """A section of what is set up once for a patient; it can be folded away."""
     RESULT = auto()

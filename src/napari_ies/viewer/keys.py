@@ -40,10 +40,16 @@ KEYS: tuple[Key, ...] = (
     Key("Shift-H", "outline", "Hide or show the outlines of the lesions."),
     Key("K", "fainter", "Make the saliency map more transparent."),
     Key("Shift-K", "stronger", "Make the saliency map less transparent."),
+    Key("Q", "sequence", "Show the next sequence: its image, its map and the limits of that."),
+    Key("Shift-Q", "sequences", "Show another sequence beside it, or one again."),
     Key("G", "planes", "Show the three planes side by side, or one again."),
+    Key("Shift-Z", "zoom", "Zoom to the selected lesion in every plane, or back."),
     Key("U", "next_of_cohort", "Open the lesion that is up next in the list of the cohort."),
     Key("Shift-U", "previous_of_cohort", "Open the lesion before it in the list of the cohort."),
     Key("J", "note", "Write a note on the selected lesion (F2 in the table)."),
+    Key("Shift-Y", "agree", "Say yes to the selected lesion: it is one; again: take that back."),
+    Key("Shift-R", "reject", "Reject the selected lesion: it is none; again: take that back."),
+    Key("Shift-D", "unsure", "Doubt the selected lesion: unsure; again: take that back."),
 )
 
 

@@ -5,10 +5,18 @@ napari calls :func:`napari_get_reader`; the widget calls :func:`read_image` in t
 
 from __future__ import annotations
 
+import inspect
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.viewer.volumes.layer_data import METADATA_KEY, LayerDataTuple, layer_of, read_image
+from napari_ies.errors import CaseError
+from napari_ies.viewer.volumes.layer_data import (
+    METADATA_KEY,
+    LayerDataTuple,
+    layer_of,
+    read_as_named,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +30,7 @@ NOTHING: list[LayerDataTuple] = [(None,)]  # type: ignore[list-item]
 def napari_get_reader(
     path: str | Sequence[str],
 ) -> Callable[[str | Sequence[str]], list[LayerDataTuple]] | None:
-    """Return a function that reads images, a session or a cohort, or None for other files.
+    """Return a function that reads images, a patient, a session or a cohort; else None.
 
     Endings that other programs use for files of their own (``.img``, ``.hdr``, ``.rec`` …) are
     ours only where the content is an image that nibabel knows.
@@ -32,13 +40,15 @@ def napari_get_reader(
         return read_session
     if len(paths) == 1 and may_be_cohort(str(paths[0])):
         return read_cohort
+    if len(paths) == 1 and Path(paths[0]).is_dir() and may_be_patient(paths):
+        return read_patient
     if paths and all(_is_image(str(one)) for one in paths):
         return read_images
     return None
 
 
 def read_images(path: str | Sequence[str]) -> list[LayerDataTuple]:
-    """Read one or several image files as layers.
+    """Read one or several image files as layers, masks of lesions by their names as Labels.
 
     Raises
     ------
@@ -46,7 +56,7 @@ def read_images(path: str | Sequence[str]) -> list[LayerDataTuple]:
         If a file cannot be used, in one sentence that names it.
     """
     paths = [path] if isinstance(path, str) else list(path)
-    return [read_image(one) for one in paths]
+    return [read_as_named(one) for one in paths]
 
 
 def _is_image(path: str) -> bool:
@@ -75,6 +85,24 @@ def may_be_session(path: str) -> bool:
     from napari_ies.results.session import is_session
 
     return is_session(path)
+
+
+def may_be_patient(paths: Sequence[str]) -> bool:
+    """Whether paths are a patient's images, masks and checkpoint, or one folder with such images.
+
+    Of a folder, names are looked at alone.
+    """
+    if len(paths) == 1 and Path(paths[0]).is_dir():
+        from napari_ies.patient.patient_files import images_in
+
+        with suppress(CaseError):
+            return bool(images_in(Path(paths[0])))
+        return False
+    from napari_ies.patient.patient_files import CHECKPOINTS
+
+    return bool(paths) and all(
+        one.lower().endswith(CHECKPOINTS) or _is_image(one) for one in map(str, paths)
+    )
 
 
 def may_be_cohort(path: str) -> bool:
@@ -110,6 +138,22 @@ def read_session(path: str | Sequence[str]) -> list[LayerDataTuple]:
     return layers or NOTHING  # all images may be missing
 
 
+def read_patient(path: str | Sequence[str]) -> list[LayerDataTuple]:
+    """Let the panel open a folder as a patient; where there is no window, read its images.
+
+    Raises
+    ------
+    CaseError
+        If it holds no image, or those of several patients.
+    """
+    folder = Path(path if isinstance(path, str) else path[0]).absolute()
+    if _open_panel_soon(lambda panel: panel.open_patient([str(folder)])):
+        return NOTHING
+    from napari_ies.patient.patient_files import images_in
+
+    return [read_as_named(one) for one in images_in(folder)]
+
+
 def read_cohort(path: str | Sequence[str]) -> list[LayerDataTuple]:
     """Let the panel list the cases and lesions of a folder of results; nothing is a layer.
 
@@ -119,30 +163,21 @@ def read_cohort(path: str | Sequence[str]) -> list[LayerDataTuple]:
         If there is no window to list them in.
     """
     folder = Path(path if isinstance(path, str) else path[0]).absolute()
-    import napari
-
-    if getattr(napari.current_viewer(), "window", None) is None:
+    if not _open_panel_soon(lambda panel: panel.open_cohort(str(folder))):
         from napari_ies.errors import ResultsError
 
         raise ResultsError(
             f"{folder} holds the results of a cohort, which are listed in a window only; open one "
             "lesion with napari-ies open, or a file of the results."
         )
-    _open_panel_soon(lambda panel: panel.open_cohort(str(folder)))
     return NOTHING
 
 
 def _open_panel_soon(show: Callable[[Any], None]) -> bool:
-    """Open the panel by and by, to show something; return whether the one window is there.
-
-    Of several windows the current one need not be the one that asks (a file may be dropped on
-    any): the layers then go where they were asked for, and a panel there finds the session.
-    """
-    import napari
+    """Open the panel by and by, to show something; return whether a window is there that asks."""
     from qtpy.QtCore import QTimer
-    from qtpy.QtWidgets import QApplication
 
-    viewer = napari.current_viewer()
+    viewer = _asking_viewer()
     if viewer is None or getattr(viewer, "window", None) is None:
         return False
 
@@ -154,6 +189,22 @@ def _open_panel_soon(show: Callable[[Any], None]) -> bool:
         show(panel)
 
     QTimer.singleShot(0, open_panel)
-    kind = type(viewer.window._qt_window)
-    windows = [one for one in QApplication.topLevelWidgets() if isinstance(one, kind)]
-    return len([window for window in windows if window.isVisible()]) <= 1
+    return True
+
+
+def _asking_viewer() -> Any | None:
+    """Return the viewer that a file is opened in.
+
+    napari 0.9.2 tells a reader the path alone, and its current viewer is the one that was active
+    last, not the one that a file was dropped on: the one that asks is among those who call.
+    """
+    import napari
+    from napari.components import ViewerModel
+
+    frame = inspect.currentframe()
+    while frame is not None:
+        who = frame.f_locals.get("self")
+        if isinstance(who, ViewerModel):
+            return who
+        frame = frame.f_back
+    return napari.current_viewer()

@@ -115,6 +115,7 @@ def test_a_session_comes_back_as_it_was(begun, images, model, marked, checkpoint
     for subject, saliency, request in zip(subjects, maps, asked, strict=True):
         begun.add_map(subject, saliency, model, request)
     begun.set_notes({3: "dark rim, σ", 4: "", "around it": "none"})
+    begun.set_verdicts({3: "agree", "around it": "unsure"})
     begun.set_view(maps[2].request, "around it")
 
     session = load_session(begun.folder)
@@ -124,7 +125,8 @@ def test_a_session_comes_back_as_it_was(begun, images, model, marked, checkpoint
     assert session.checkpoints[0].path == checkpoint
     assert session.reference == small.reference
     assert session.notes == {3: "dark rim, σ", "around it": "none"}
-    assert session.text.endswith(f": {len(marked.lesions)} lesions, 3 maps, 2 notes.")
+    assert session.text.endswith(f": {len(marked.lesions)} lesions, 3 maps, 2 notes, 2 verdicts.")
+    assert session.verdicts == {3: "agree", "around it": "unsure"}
     assert (session.record.request, session.record.selected) == (maps[2].request, "around it")
     settings = session.record.segmentation
     assert (settings.smallest_lesion, settings.forward) == (3, marked.forward)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
+from napari_ies.colour_maps import OUTLINE_SELECTED, SEQUENTIAL_MAPS, SIGNED_MAPS
 from napari_ies.viewer.canvas import colours
 from napari_ies.viewer.state.look import HIGHEST_THRESHOLD, THRESHOLD_STEP
 
@@ -91,6 +91,17 @@ def test_more_is_lighter_without_negative_values(vision, name):
     assert np.diff(lightness).min() > 0.5
 
 
+@pytest.mark.parametrize("vision", VISION)
+def test_outlines_of_matches_are_told_apart_and_from_the_one_selected(vision):
+    every = [outline.colour[:3] for outline in colours.OUTLINES.values()] + [OUTLINE_SELECTED[:3]]
+    lab = seen(np.array(every), vision)
+    for one in range(len(lab)):
+        for other in range(one):
+            assert deltaE_ciede2000(lab[one], lab[other]) > CLEARLY_DIFFERENT
+    # And not by colour alone.
+    assert len({outline.dashes for outline in colours.OUTLINES.values()}) == 3
+
+
 @pytest.mark.parametrize("threshold", range(0, HIGHEST_THRESHOLD + 1, THRESHOLD_STEP))
 def test_clear_below_the_threshold_and_never_less_opaque_with_more(threshold):
     magnitude = np.linspace(0, 1, 1001)
@@ -106,15 +117,3 @@ def test_clear_below_the_threshold_and_never_less_opaque_with_more(threshold):
         np.testing.assert_allclose(one, other, atol=1e-5)
         assert (one[below] == 0).all()
         assert one[-1] > 0.85
-
-
-def test_in_a_grid_no_colour_bar_is_measured_before_it_has_a_place(segmented):
-    segmented.viewer.canvas.grid.enabled = True
-    segmented.panel.explaining.explain(1)
-    segmented.finish()
-    assert segmented.panel.state.shown.finished
-    assert not any(layer.colorbar.visible for layer in segmented.overlays())
-    segmented.viewer.canvas.grid.enabled = False
-    segmented.panel.explaining.explain(2)
-    segmented.finish()
-    assert [layer.colorbar.visible for layer in segmented.overlays()].count(True) == 1

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_ies.viewer.cohort.rows import ListedRows
 from napari_ies.viewer.cohort.rows_view import RowsView
-from napari_ies.viewer.state.cohort import Wanted
+from napari_ies.viewer.state.listed.cohort import Wanted
 
 MANY = 80_000
 IN_SIGHT = 60

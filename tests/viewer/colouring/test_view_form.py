@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_ies.viewer.canvas.layers.colour_bar import OVERLAY_KEY
+from napari_ies.viewer.canvas.legend.colour_strip import ColourStrip
 
 
 @pytest.fixture
@@ -46,6 +46,14 @@ def limits(hands):
     return {tuple(layer.contrast_limits) for layer in hands.overlays()}
 
 
+def bar(hands):
+    """Return the bar in the strip below the canvas, which shows it or nothing."""
+    hands.settle()
+    strip = hands.viewer.window._qt_window.findChild(ColourStrip)
+    (shown,) = strip.bars or (None,)
+    return shown
+
+
 def colour_under(hands, world):
     """Return the mean colour of the canvas around a world position."""
     hands.settle()
@@ -77,9 +85,8 @@ def a_look_applies_at_once_to_every_overlay_and_to_later_maps(viewing, patient, 
     viewing.qtbot.keyClicks(box, box.locale().toString(0.25))
     viewing.qtbot.keyClick(box, Qt.Key.Key_Return)
     assert limits(viewing) == {(-0.25, 0.25)}
-    text = viewing.viewer.canvas.overlays[OVERLAY_KEY]
-    assert text.visible
-    assert text.text.split() == ["±0.25", "logit", "per", "standard", "deviation"]
+    assert (bar(viewing).low, bar(viewing).high) == (-0.25, 0.25)
+    assert bar(viewing).words == ("FLAIR map", "10⁻³ logit per standard deviation")
 
     flair = viewing.layer("sub-01_FLAIR")
     world = viewing.world_of(patient.volumes["FLAIR"], flair, patient.centres[2])
@@ -112,7 +119,7 @@ def what_is_set_on_a_layer_itself_stays(viewing):
     note = viewing.control("by_hand").text()
     assert "FLAIR: limits, opacity" in note
     assert "T1: colours" in note
-    assert "−0.5 to 0.75" in viewing.viewer.canvas.overlays[OVERLAY_KEY].text
+    assert (bar(viewing).low, bar(viewing).high) == (-0.5, 0.75)
     viewing.panel.explaining.explain(1)
     own = viewing.answer(1).limit
     assert tuple(flair.contrast_limits) == (-0.5, 0.75)
@@ -157,13 +164,13 @@ def overlay_outlines_and_colour_bar_are_switched(viewing):
     flair = viewing.layer("Lesion 2 · SmoothGrad mean · FLAIR")
     other = viewing.layer("Lesion 2 · SmoothGrad mean · T1")
     assert (flair.visible, other.visible) == (True, False)
-    assert flair.colorbar.visible
+    assert bar(viewing).title == "FLAIR map"
     flair.visible, other.visible = False, True
-    assert (flair.colorbar.visible, other.colorbar.visible) == (False, True)
+    assert bar(viewing).title == "T1 map"
 
     viewing.press("show_overlay")
     assert not other.visible
-    assert not viewer.canvas.overlays[OVERLAY_KEY].visible
+    assert bar(viewing) is None
     viewing.control("method").setCurrentText("Grad-CAM++")
     viewing.control("layer").setCurrentIndex(1)
     panel.explaining.explain(2)
@@ -172,9 +179,8 @@ def overlay_outlines_and_colour_bar_are_switched(viewing):
     assert not single.visible  # off is off, also for a new layer
     viewing.press("show_overlay")
     assert single.visible
-    text = viewer.canvas.overlays[OVERLAY_KEY].text
-    assert text.startswith("0 to ")
-    assert text.endswith("logit × activation")
+    assert bar(viewing).low == 0
+    assert (bar(viewing).title, bar(viewing).unit) == ("Map of all sequences", "logit × activation")
     single.visible = False
     viewing.settle()
     assert not viewing.control("show_overlay").isChecked()
@@ -192,9 +198,13 @@ def overlay_outlines_and_colour_bar_are_switched(viewing):
     assert lines.count > 0
 
     single.visible = True
+    canvas = viewer.window._qt_viewer.canvas.native
+    strip = viewer.window._qt_window.findChild(ColourStrip)
+    height = canvas.height()
     viewing.press("show_colour_bar")
-    assert not single.colorbar.visible
-    assert not viewer.canvas.overlays[OVERLAY_KEY].visible
+    viewing.settle()
+    assert not strip.isVisible()
+    assert canvas.height() > height
 
 
 def any_layer_may_be_renamed_moved_or_deleted_while_a_map_is_computed(viewing):
@@ -289,7 +299,7 @@ def closing_in_the_middle_leaves_nothing_behind(viewing):
     viewing.wait(lambda run=run: run.done)
     viewing.settle()
     assert connected(viewer) == []
-    assert OVERLAY_KEY not in viewer.canvas.overlays
+    assert viewer.window._qt_window.findChild(ColourStrip) is None
     # The map stays in the viewer, as layers like any other.
     for layer in viewing.overlays():
         layer.visible = not layer.visible

@@ -7,9 +7,15 @@ import weakref
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QAbstractButton
 
 from napari_ies.saliency.reading_off.comparison import compare
+from napari_ies.viewer.canvas.canvases import pixel_at
+from napari_ies.viewer.canvas.legend.caption_overlay import CaptionOverlay
+from napari_ies.viewer.canvas.legend.colour_strip import ColourStrip
+from napari_ies.viewer.canvas.plane_overlay import PlaneOverlay
+from napari_ies.viewer.comparing.side_by_side import is_faint
 
 
 @pytest.fixture
@@ -38,16 +44,45 @@ def cells(hands):
 
 
 def second(hands):
-    return hands.panel.features["comparing"]._second
+    return hands.panel.features["comparing"].side_by_side.second
+
+
+def captions(hands):
+    """What is written on the viewer's own canvas and on the one beside it."""
+    hands.settle()
+    views = (hands.viewer.window._qt_viewer, second(hands).canvas)
+    overlays = [view.canvas.native.findChild(CaptionOverlay) for view in views]
+    assert all(one.isVisible() for one in overlays)
+    return [" ".join(one.lines).replace(" · ", " ") for one in overlays]
 
 
 def choose(hands, name, index):
+    """Choose an entry with the arrow keys, which pass over what cannot be chosen."""
     combo = hands.control(name)
     combo.setFocus()
-    steps = index - combo.currentIndex()
-    for _ in range(abs(steps)):
-        hands.qtbot.keyClick(combo, Qt.Key.Key_Down if steps > 0 else Qt.Key.Key_Up)
+    for _ in range(combo.count()):
+        steps = index - combo.currentIndex()
+        if steps:
+            hands.qtbot.keyClick(combo, Qt.Key.Key_Down if steps > 0 else Qt.Key.Key_Up)
+    assert combo.currentIndex() == index
     hands.finish()
+
+
+def assert_same_place_and_scale(hands):
+    """The same pixel of both canvases shows the same place."""
+    main, there = hands.viewer.window._qt_viewer.canvas.native, second(hands)
+    beside = there.canvas.canvas.native
+    hands.wait(lambda: main.height() == beside.height())
+    assert abs(main.width() - beside.width()) <= 2
+    tops = [one.mapTo(one.window(), QPoint(0, 0)).y() for one in (main, beside)]
+    assert tops[0] == tops[1]
+    place = np.add(hands.viewer.dims.point, (0, 7.0, -5.0))
+    pixels = [
+        pixel_at(model, (native.width(), native.height()), place)
+        for model, native in ((hands.viewer, main), (there.model, beside))
+    ]
+    assert pixels[0].x() == pytest.approx(pixels[1].x(), abs=1.5)
+    assert pixels[0].y() == pytest.approx(pixels[1].y(), abs=0.5)
 
 
 def state(hands):
@@ -65,10 +100,10 @@ def test_two_maps_side_by_side_and_the_panel_closed(comparing):
     anything_may_be_closed_while_side_by_side(comparing, "panel")
 
 
-def test_the_second_view_makes_way_and_may_be_closed(comparing):
-    the_second_view_stays_in_the_window(comparing)
+def test_maps_not_finished_and_the_second_view_makes_way_and_may_be_closed(comparing):
+    a_map_is_not_compared_with_itself(comparing)
+    maps_that_are_not_finished_are_compared_too(comparing)
     three_planes_and_the_second_view_make_way_for_each_other(comparing)
-    anything_may_be_closed_while_side_by_side(comparing, "dock")
     anything_may_be_closed_while_side_by_side(comparing, "viewer")
 
 
@@ -100,8 +135,24 @@ def two_maps_of_a_lesion_in_numbers_and_side_by_side(comparing):
     np.testing.assert_array_equal(
         overlays[-1].data, frame.reorientation.apply(before.saliency.cropped[0])
     )
-    main, beside = viewer.window._qt_viewer.canvas.native, there.canvas.canvas.native
-    comparing.wait(lambda: abs(main.width() - beside.width()) < 0.3 * main.width())
+    assert_same_place_and_scale(comparing)
+    assert viewer.scene.camera.zoom == pytest.approx(as_it_was[2])
+    assert model.canvas.overlays.scale_bar.visible
+    assert viewer.canvas.overlays.scale_bar.visible
+    marks = panel.features["planes"].overlay.marks
+    assert there.canvas.canvas.native.findChild(PlaneOverlay).marks == marks is not None
+    both = captions(comparing)
+    assert both[0].startswith("A: Lesion 2 SmoothGrad max FLAIR map on FLAIR")
+    assert both[1].startswith("B: Lesion 2 SmoothGrad mean FLAIR map on FLAIR")
+    # The mean is so much weaker than the maximum that one limit for both hides it: it says so.
+    assert is_faint(before.limit, limit, 10)
+    assert "hardly shows: its own limit is" in both[1]
+    # Below each canvas stands what its colours mean.
+    for view in (viewer.window._qt_viewer, there.canvas):
+        (bar,) = view.findChild(ColourStrip).bars
+        assert (bar.title, bar.low, bar.high) == ("FLAIR map", -limit, limit)
+    assert "B hardly shows" in comparing.control("comparison_note").text()
+    assert "hardly" not in both[0]
 
     # The views move together, from either side.
     viewer.dims.point = tuple(np.add(viewer.dims.point, (4, 0, 0)))
@@ -112,6 +163,8 @@ def two_maps_of_a_lesion_in_numbers_and_side_by_side(comparing):
     assert tuple(viewer.scene.camera.center) == (0, 3.0, -2.0)
     model.dims.order = (1, 0, 2)  # napari frames the images anew
     assert tuple(viewer.dims.order) == (1, 0, 2)
+    comparing.settle()
+    assert_same_place_and_scale(comparing)
     viewer.dims.order = (0, 1, 2)
 
     # What changes for A changes for B.
@@ -121,8 +174,11 @@ def two_maps_of_a_lesion_in_numbers_and_side_by_side(comparing):
     assert [layer.visible for layer in overlays] == [True, False]
     comparing.layer("sub-01_FLAIR").contrast_limits = (10, 90)
     assert [10, 90] in [list(layer.contrast_limits) for layer in model.layers[:2]]
+    assert captions(comparing)[1].startswith("B: Lesion 2 SmoothGrad mean T1 map on")
     comparing.press("same_limits")
     assert {tuple(layer.contrast_limits) for layer in overlays} == {(-before.limit, before.limit)}
+    assert "hardly" not in "".join(captions(comparing))
+    assert "hardly" not in comparing.control("comparison_note").text()
     comparing.press("same_limits")
 
     choose(comparing, "beside", 1)
@@ -205,15 +261,12 @@ def anything_may_be_closed_while_side_by_side(comparing, what):
     there = weakref.ref(second(comparing))
     assert there() is not None
     docks = viewer.window._wrapped_dock_widgets
-    if what == "dock":
-        docks["Second view"].destroyOnClose()
+    if what == "panel":
+        row = viewer.window._qt_window.centralWidget().layout()
+        assert row.count() == 2
+        next(iter(docks.values())).destroyOnClose()
         comparing.settle()
-        assert not comparing.control("side_by_side").isChecked()
-        assert second(comparing) is None
-    elif what == "panel":
-        next(dock for name, dock in docks.items() if name != "Second view").destroyOnClose()
-        comparing.settle()
-        assert "Second view" not in viewer.window.dock_widgets
+        assert row.count() == 1
         del comparing.panel
     else:
         viewer.close()
@@ -227,6 +280,89 @@ def anything_may_be_closed_while_side_by_side(comparing, what):
     comparing.wait(collected, seconds=20)
 
 
+def a_map_is_not_compared_with_itself(comparing):
+    panel = comparing.panel
+    first, other = comparing.control("compare_a"), comparing.control("compare_b")
+    at = first.currentIndex()
+    choose(comparing, "compare_a", other.currentIndex())
+    # They changed places.
+    assert other.currentIndex() == at
+    assert panel.state.shown.title == first.currentText() == "Lesion 2 · SmoothGrad mean"
+    # What is A cannot be chosen for B, by no key and no click.
+    entry = other.model().item(first.currentIndex())
+    assert not entry.isEnabled()
+    assert "is A: a map is not compared with itself" in entry.toolTip()
+    here = other.currentIndex()
+    for key in (Qt.Key.Key_Home, Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_Down, Qt.Key.Key_End):
+        comparing.qtbot.keyClick(other, key)
+        comparing.settle()
+        assert other.currentIndex() != first.currentIndex()
+    comparing.finish()
+    choose(comparing, "compare_b", here)
+    # A lesion whose only map is B is clicked: it becomes A, and is not its own B.
+    panel.explaining.explain(1)
+    comparing.finish()
+    alone = [first.itemText(i) for i in range(3)].index("Lesion 1 · SmoothGrad mean")
+    choose(comparing, "compare_a", at)
+    choose(comparing, "compare_b", alone)
+    comparing.control("aggregation").setCurrentText("mean")
+    panel.explaining.explain(1)
+    comparing.finish()
+    assert first.currentIndex() == alone != other.currentIndex()
+
+
+def maps_that_are_not_finished_are_compared_too(comparing):
+    panel = comparing.panel
+    comparing.control("aggregation").setCurrentText("mean")
+    panel.explaining.explain(2)
+    comparing.finish()
+    comparing.press("side_by_side")
+    comparing.control("samples").setValue(9999)
+    panel.explaining.explain(2, agreed=True)
+    comparing.wait(lambda: not panel.state.shown.finished and panel.state.shown.saliency.n_used > 1)
+    comparing.settle()
+    # The map that is computed is A: what is on screen is what is named.
+    running = "Lesion 2 · SmoothGrad mean, 9999 samples"
+    assert comparing.control("compare_a").currentText() == f"{running} (not finished)"
+    assert captions(comparing)[0].startswith("A: Lesion 2 SmoothGrad mean FLAIR map on FLAIR ")
+    assert captions(comparing)[0].endswith(" of 9999 samples")
+    assert "stopped" not in captions(comparing)[0]
+    assert "still being computed" in comparing.control("comparison_note").text()
+    before = panel.state.shown.saliency.n_used
+    comparing.wait(lambda: panel.state.shown.saliency.n_used > before)
+    (cancel,) = [one for one in panel.findChildren(QAbstractButton) if one.text() == "Cancel"]
+    comparing.qtbot.mouseClick(cancel, Qt.MouseButton.LeftButton)
+    comparing.finish()
+    stopped = panel.state.shown
+    said = f"stopped: {stopped.saliency.n_used} of 9999 samples"
+    assert said in captions(comparing)[0]
+    other = panel.features["comparing"].maps[comparing.control("compare_b").currentIndex()]
+    assert other.subject == 2
+    (r, *_) = compare(stopped.saliency, other.saliency).agreement["pearson"]
+    assert cells(comparing)["FLAIR"][0] == f"{r:.3f}".replace("-", "−")
+    # Another one on screen, it can still be chosen.
+    comparing.control("samples").setValue(3)
+    panel.explaining.explain(2)
+    comparing.finish()
+    titles = [comparing.control("compare_b").itemText(i) for i in range(5)]
+    choose(comparing, "compare_b", titles.index(f"{running} (not finished)"))
+    assert said in captions(comparing)[1]
+    frame = panel.state.reading.frame
+    shown = [layer for layer in second(comparing).model.layers if running in layer.name]
+    np.testing.assert_array_equal(
+        shown[-1].data, frame.reorientation.apply(stopped.saliency.cropped[0])
+    )
+    comparing.press("side_by_side")
+
+
+@pytest.mark.parametrize(
+    ("reach", "threshold", "faint"),
+    [(1.0, 10, False), (0.1, 10, True), (0.2, 10, True), (0.3, 10, False), (0.3, 40, True)],
+)
+def test_a_map_is_faint_where_its_strong_values_are_hardly_opaque(reach, threshold, faint):
+    assert is_faint(reach * 7.0, 7.0, threshold) is faint
+
+
 def three_planes_and_the_second_view_make_way_for_each_other(comparing):
     panel = comparing.panel
     row = comparing.viewer.window._qt_window.centralWidget().layout()
@@ -236,7 +372,7 @@ def three_planes_and_the_second_view_make_way_for_each_other(comparing):
     comparing.press("side_by_side")
     comparing.settle()
     assert "three planes were closed" in panel.status.text
-    assert row.count() == 1
+    assert row.count() == 2
     assert second(comparing) is not None
     assert not comparing.control("three_planes_button").isChecked()
 
@@ -245,20 +381,7 @@ def three_planes_and_the_second_view_make_way_for_each_other(comparing):
     assert "second view was closed" in panel.status.text
     assert row.count() == 2
     assert second(comparing) is None
-    assert "Second view" not in comparing.viewer.window.dock_widgets
     assert not comparing.control("side_by_side").isChecked()
     comparing.press("three_planes_button")
     comparing.settle()
     assert row.count() == 1
-
-
-def the_second_view_stays_in_the_window(comparing):
-    """In a window of its own its canvas would lose all it shows (and once ended the program)."""
-    comparing.press("side_by_side")
-    comparing.settle()
-    dock = second(comparing).parent()
-    assert not dock.features() & dock.DockWidgetFeature.DockWidgetFloatable
-    dock.setFloating(True)
-    comparing.wait(lambda: second(comparing) is None)
-    assert "second view was closed" in comparing.panel.status.text
-    assert comparing.control("side_by_side").text() == "Side by side"

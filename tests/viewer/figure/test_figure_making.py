@@ -119,7 +119,15 @@ def test_a_figure_is_previewed_saved_and_copied(segmented, patient, tmp_path, mo
     press("figure_screenshot")
     segmented.wait(path.exists)
     with Image.open(path) as image:
-        assert np.asarray(image.convert("L")).std() > 5
+        shot = np.asarray(image.convert("L"))
+    view = segmented.viewer.window._qt_viewer
+    canvas, strip = view.canvas.native, view.findChild(QWidget, "colour_strip")
+    assert len(shot) >= canvas.height() + strip.height()
+    top, middle, below = np.split(shot, [canvas.y() + 50, canvas.y() + canvas.height()])
+    assert middle.std() > 5
+    # The caption in its corner, and the numbers of the bar.
+    assert top[:, : canvas.width() // 2].max() == 255
+    assert below.std() > 5
 
     panel.explaining.explain(2)
     segmented.finish()

@@ -81,7 +81,8 @@ def a_click_goes_first_and_all_are_explained_in_the_end(segmented, patient, gate
         rows = panel.features["lesions"].table.view.model()
         titles = [rows.headerData(c, Qt.Orientation.Horizontal) for c in range(rows.columnCount())]
         shown = rows.index(
-            panel.features["lesions"].table.subjects().index(label), titles.index("Peak FLAIR")
+            panel.features["lesions"].table.subjects().index(label),
+            titles.index("▾ Peak FLAIR (mean)"),
         )
         assert float(shown.data()) == pytest.approx(peak, rel=0.05)
     assert segmented.control("explain_all").text() == "Explain all"

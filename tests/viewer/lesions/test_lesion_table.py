@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QLineEdit
+from qtpy.QtWidgets import QApplication, QLabel, QLineEdit
 
+from napari_ies.viewer.canvas.colours import OUTLINES
 from napari_ies.viewer.lesions.lesion_table import LesionTable
 
 LESIONS = pd.DataFrame(
@@ -39,9 +41,7 @@ def table(qtbot):
 
 
 def column(table, title):
-    model = table.view.model()
-    titles = [model.headerData(c, Qt.Orientation.Horizontal) for c in range(model.columnCount())]
-    return titles.index(title)
+    return titles(table).index(title)
 
 
 def cell(table, subject, title):
@@ -53,9 +53,23 @@ def text(table, subject, title):
     return cell(table, subject, title).data()
 
 
-def click_header(qtbot, table, title):
+def titles(table):
+    model = table.view.model()
+    return [model.headerData(c, Qt.Orientation.Horizontal) for c in range(model.columnCount())]
+
+
+def press_choice(qtbot, table, title, entry):
+    """Press the ▾ of a header and choose from its menu."""
+    click_header(qtbot, table, title, into=10)
+    menu = QApplication.activePopupWidget()
+    action = next(one for one in menu.actions() if one.text() == entry)
+    at = menu.actionGeometry(action).center()
+    qtbot.mouseClick(menu, Qt.MouseButton.LeftButton, pos=at)
+
+
+def click_header(qtbot, table, title, into=6):
     header = table.view.horizontalHeader()
-    x = header.sectionViewportPosition(column(table, title)) + 6
+    x = header.sectionViewportPosition(column(table, title)) + into
     middle = header.viewport().rect().center()
     middle.setX(x)
     qtbot.mouseClick(header.viewport(), Qt.MouseButton.LeftButton, pos=middle)
@@ -86,19 +100,125 @@ def test_what_a_row_says(table):
     role = Qt.ItemDataRole.ToolTipRole
     assert "23 mm from the midline" in cell(table, 1, "Place").data(role)
     assert cell(table, 1, "Place").data(role).endswith("on the patient's left.")
-    # Peaks have a column as soon as there are some, and go when the next map has none.
-    titles = [table.view.model().headerData(c, Qt.Orientation.Horizontal) for c in range(9)]
-    assert "Peak FLAIR" not in titles
+
+
+def test_columns_of_peaks_hold_one_kind_of_maps_chosen_in_their_header(qtbot, table):
+    assert not any(title.startswith("▾") for title in titles(table))
     table.select(2)
-    table.set_peaks(2, {"FLAIR": -0.1234, "T1": 0.5}, "Lesion 2: in logit per something.")
-    assert text(table, 2, "Peak FLAIR") == "-0.12"
-    assert text(table, 2, "Peak T1") == "+0.5"
-    assert text(table, 1, "Peak T1") == ""
-    assert table.view.selectionModel().isSelected(cell(table, 2, "Peak T1"))
+    table.set_kinds({"a": "mean"})
+    table.set_peaks(2, "a", {"FLAIR": -0.1234, "T1": 0.5}, "Lesion 2: in logit per something.")
+    mean = ["▾ Peak FLAIR (mean)", "▾ Peak T1 (mean)"]
+    assert titles(table)[-3:] == [*mean, "Note"]
+    assert [text(table, 2, title) for title in mean] == ["-0.12", "+0.5"]
+    assert text(table, 1, mean[1]) == ""
+    assert table.view.selectionModel().isSelected(cell(table, 2, mean[1]))
     assert table.view.selected_row() == 1
-    assert "logit" in cell(table, 2, "Peak T1").data(role)
-    table.set_peaks(2, {"all": 3.0}, "Lesion 2: in logit × activation.")
-    assert [text(table, 2, t) for t in ("Peak FLAIR", "Peak T1", "Peak")] == ["", "", "+3"]
+    assert "logit" in cell(table, 2, mean[1]).data(Qt.ItemDataRole.ToolTipRole)
+    # Maps of other kinds do not get among them, whichever came last.
+    table.set_kinds({"a": "mean", "b": "max", "c": "Grad-CAM++"})
+    table.set_peaks(1, "b", {"FLAIR": 7.0, "T1": 8.0}, "")
+    table.set_peaks(2, "b", {"FLAIR": 9.0, "T1": 9.5}, "")
+    table.set_peaks(2, "c", {"all": 3.0}, "Lesion 2: in logit × activation.")
+    assert [text(table, n, mean[0]) for n in (1, 2)] == ["", "-0.12"]
+    table.resize(800, 300)
+    order = table.subjects()
+    press_choice(qtbot, table, mean[0], "Peaks of max maps")
+    largest = ["▾ Peak FLAIR (max)", "▾ Peak T1 (max)"]
+    assert titles(table)[-3:] == [*largest, "Note"]
+    assert [text(table, n, largest[0]) for n in (1, 2, 3)] == ["+7", "+9", ""]
+    press_choice(qtbot, table, largest[0], "Peaks of Grad-CAM++ maps")
+    assert titles(table)[-2:] == ["▾ Peak (Grad-CAM++)", "Note"]
+    assert [text(table, n, "▾ Peak (Grad-CAM++)") for n in (1, 2)] == ["", "+3"]
+    # The choice did not sort; a click beside it does.
+    assert table.subjects() == order
+    click_header(qtbot, table, "▾ Peak (Grad-CAM++)", into=60)
+    assert table.subjects()[0] == 2
+    # Maps that are gone leave nothing behind.
+    table.forget_peaks(2, {"b"})
+    table.set_kinds({"b": "max"})
+    assert [text(table, n, largest[0]) for n in (1, 2)] == ["+7", "+9"]
+    assert table.said == []
+
+
+def test_verdicts_are_listed_filtered_and_copied(qtbot, table):
+    for subject, verdict in ((1, "agree"), (2, "reject"), (3, "unsure")):
+        table.set_verdict(subject, verdict)
+    assert [text(table, n, "OK?") for n in (1, 2, 3, 4)] == ["✓", "✗", "?", ""]
+    assert "reject" in cell(table, 2, "OK?").data(Qt.ItemDataRole.ToolTipRole)
+    actions = table.filter.verdicts
+    for chosen, listed in ((["reject"], [2]), (["agree", ""], [1, 4]), (["unsure"], [3])):
+        for one in chosen:
+            actions[one].trigger()
+        assert table.subjects() == listed
+        for one in chosen:
+            actions[one].trigger()
+    qtbot.keyClicks(table.filter.text, "reject")
+    assert table.subjects() == [2]
+    table.filter.text.clear()
+    # Judged away under a filter: no other row is selected, and none would be judged in its place.
+    actions[""].trigger()
+    table.select(4)
+    table.set_verdict(4, "agree")
+    assert table.subjects() == []
+    table.set_verdict(1, None)
+    assert (table.view.selected_row(), table.pointed_at) == (None, 4)
+    # The row that the keys came to is meant at once, before it is chosen.
+    actions[""].trigger()
+    table.select(1)
+    table.step(1)
+    assert table.pointed_at == 2
+    qtbot.keyClick(table.view, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    header, row = (line.split("\t") for line in QGuiApplication.clipboard().text().splitlines())
+    assert row[header.index("OK?")] == "reject"
+    paused(qtbot, table)
+
+
+def test_what_was_found_and_missed_is_said_with_a_legend(qtbot, table):
+    table.set_lesions(LESIONS, "3 found (2 TP, 1 FP), 1 of the reference missed.")
+    assert table.found.text().startswith("3 found (2 TP, 1 FP)")
+    shown = [words.text() for words in table.legend.findChildren(QLabel) if words.text()]
+    assert shown == ["2 TP", "1 FP", "1 FN (missed)"]
+    # Each sample is drawn in the colour of its kind, with its dashes.
+    samples = [one.pixmap() for one in table.legend.findChildren(QLabel) if not one.text()]
+    lengths = []
+    for sample, outline in zip(samples, OUTLINES.values(), strict=True):
+        picture = sample.toImage()
+        colour = np.array(outline.colour[:3]) * 255
+        along = [picture.pixelColor(x, 6).getRgb()[:3] for x in range(picture.width())]
+        lengths.append(sum(np.abs(np.array(one) - colour).max() < 3 for one in along))
+    assert lengths[0] > lengths[1] > lengths[2] > 0
+    table.set_lesions(LESIONS.drop(columns="match"), "4 lesions found.")
+    assert table.legend.isHidden()
+
+
+def test_below_the_table_nothing_moves_whatever_is_selected(qtbot, table):
+    below, said = table.chosen_lesion, []
+    below.map_chosen.connect(said.append)
+    below.judged.connect(said.append)
+    height = below.height()
+    below.set_subject("lesion 2")
+    below.set_maps([("k", "mean", "SmoothGrad mean"), (None, "max …", "")], "k")
+    qtbot.wait(1)
+    assert below.height() == height
+    for row in (0, 1):
+        at = below.maps.visualItemRect(below.maps.item(row)).center()
+        qtbot.mouseClick(below.maps.viewport(), Qt.MouseButton.LeftButton, pos=at)
+    assert said == ["k"]  # what is being computed is not there to be shown again
+    # A map that refines, between press and release, takes nothing from under the mouse.
+    middle = below.maps.visualItemRect(below.maps.item(0)).center()
+    qtbot.mousePress(below.maps.viewport(), Qt.MouseButton.LeftButton, pos=middle)
+    below.set_maps([("k", "mean", "SmoothGrad mean"), (None, "max …", "")], None)
+    qtbot.mouseRelease(below.maps.viewport(), Qt.MouseButton.LeftButton, pos=middle)
+    assert said == ["k", "k"]
+    qtbot.mouseClick(below.verdicts["unsure"], Qt.MouseButton.LeftButton)
+    assert said == ["k", "k", "unsure"]
+    below.set_note("a note of many words " * 9, anywhere=True)
+    qtbot.wait(1)
+    height = below.height()
+    for text_of_another in ("", "short"):
+        below.set_note(text_of_another, anywhere=True)
+        qtbot.wait(1)
+        assert below.height() == height
 
 
 def test_sorted_by_any_column_with_regions_and_gaps_below(qtbot, table):
@@ -185,9 +305,9 @@ def test_arrow_keys_choose_after_a_pause_and_the_mouse_at_once(qtbot, table):
     qtbot.keyClick(table.view, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
     lines = QGuiApplication.clipboard().text().splitlines()
     assert [line.split("\t") for line in lines] == [
-        ["#", "mm³", "p max", "Match", "Place", "Maps", "Note"],
-        ["2", "9", "0.5", "FP", "R 8 mm", "", ""],
-        ["3", "1400", "1", "TP", "?", "", ""],
+        ["#", "mm³", "p max", "Match", "OK?", "Place", "Maps", "Note"],
+        ["2", "9", "0.5", "FP", "", "R 8 mm", "", ""],
+        ["3", "1400", "1", "TP", "", "?", "", ""],
     ]
 
 
@@ -213,7 +333,8 @@ def test_a_note_is_written_without_choosing_anything(qtbot, table):
     qtbot.keyClick(table.view, Qt.Key.Key_F2)
     qtbot.keyClicks(note_editor(table), "old")
     table.set_explained(4, "mean")
-    table.set_peaks(4, {"FLAIR": 1.0}, "Lesion 4.")
+    table.set_kinds({"a": "mean"})
+    table.set_peaks(4, "a", {"FLAIR": 1.0}, "Lesion 4.")
     qtbot.keyClick(note_editor(table), Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: table.notes().get(4) == "old", timeout=10_000)
     assert 4 not in table.subjects()

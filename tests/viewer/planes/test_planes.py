@@ -49,8 +49,8 @@ def click(hands, native, at):
     hands.settle()
 
 
-def turn_wheel(hands, native, notches, modifier=Qt.KeyboardModifier.NoModifier):
-    at = QPointF(native.rect().center())
+def turn_wheel(hands, native, notches, modifier=Qt.KeyboardModifier.NoModifier, under=None):
+    at = QPointF(under or native.rect().center())
     event = QWheelEvent(
         at,
         QPointF(native.mapToGlobal(at.toPoint())),
@@ -146,7 +146,7 @@ def test_a_click_in_any_plane_picks_the_lesion_and_the_map_refines_in_all(segmen
         overlay = next(layer for layer in segmented.overlays() if layer.visible)
         for other in three.sides:
             copy = other.mirror.copy_of(overlay)
-            assert len(other.model.layers) == 3  # both images and the overlay
+            assert len(other.model.layers) == 2  # the image on show and the overlay
             segmented.wait(partial(same, copy, overlay))
             np.testing.assert_allclose(copy.translate, overlay.translate)
             assert tuple(copy.contrast_limits) == tuple(overlay.contrast_limits)
@@ -198,7 +198,7 @@ def wheel_moves_the_lines_in_the_other_planes(segmented, patient):
     assert viewer.scene.camera.zoom == zoom
     assert three.crosshair.position[0] == viewer.dims.point[0]
     zoom = coronal.model.scene.camera.zoom
-    turn_wheel(segmented, coronal.canvas, 1, Qt.KeyboardModifier.ShiftModifier)
+    turn_wheel(segmented, coronal.canvas, 1, Qt.KeyboardModifier.ControlModifier)
     assert coronal.model.scene.camera.zoom > zoom
     # A click far away brings the crosshair in sight where a plane is zoomed.
     coronal.model.scene.camera.zoom *= 8
@@ -306,19 +306,61 @@ def space_and_back_leaves_the_slices_as_they_were(segmented):
     opened(segmented)
     point, order = viewer.dims.point, viewer.dims.order
     visible = {layer.name: layer.visible for layer in viewer.layers}
+    legend = segmented.panel.services.scene.legend
+    assert "FLAIR map on FLAIR" in legend.text
     assert segmented.panel.features["planes"].overlay.isVisible()
     press(segmented, "space_button")
     segmented.wait(lambda: "Lesions in space" in viewer.layers)
     assert viewer.dims.ndisplay == 3
     assert segmented.panel.features["planes"].overlay.marks is None
-    assert not segmented.panel.features["planes"].overlay.isVisible()
+    letters_in_space_lie_where_the_sides_of_the_patient_do(segmented)
     colours = np.asarray(viewer.layers["Lesions in space"].vertex_colors)
     assert len(np.unique(colours, axis=0)) == 2
+    # The sequence can be switched there, and the image follows in the slices.
+    native = viewer.window._qt_viewer.canvas.native
+    segmented.qtbot.keyClick(native, "q")
+    segmented.settle()
+    assert "T1 map on surfaces" in legend.text
+    assert not legend.odd
     press(segmented, "space_button")
     segmented.wait(lambda: segmented.panel.features["planes"].three is not None)
+    segmented.wait(lambda: "T1 map on T1" in legend.text)
+    segmented.qtbot.keyClick(native, "q")
+    segmented.settle()
     assert (viewer.dims.ndisplay, viewer.dims.order) == (2, order)
     np.testing.assert_allclose(viewer.dims.point, point)
     assert {layer.name: layer.visible for layer in viewer.layers} == visible
+
+
+def letters_in_space_lie_where_the_sides_of_the_patient_do(segmented):
+    viewer, overlay = segmented.viewer, segmented.panel.features["planes"].overlay
+    view, camera = viewer.window._qt_viewer.canvas.view, viewer.scene.camera
+    ends = {"S": (0, -1), "I": (0, 1), "A": (1, -1), "P": (1, 1), "R": (2, -1), "L": (2, 1)}
+    kept, standard = camera.angles, camera.orientation
+    # From the front, from behind, and from anywhere; mirrored, too.
+    mirrored = ("away", *standard[1:])
+    for orientation in (standard, mirrored):
+        camera.orientation = orientation
+        segmented.settle()
+        for angles in (kept, (0, 0, 90), (0, 0, -90), (20, -40, 130), (-100, 15, 60)):
+            camera.angles = angles
+            assert overlay.isVisible()
+            assert len(overlay.marks_in_space) >= 4
+
+            def pixel(point):
+                x, y, _, w = (view.transform * view.scene.transform).map([*point[::-1], 1.0])
+                return np.array([x / w, y / w])
+
+            centre = np.array(camera.center)
+            middle = np.array([overlay.width() / 2, overlay.height() / 2])
+            for letter, at in overlay.marks_in_space.items():
+                axis, sign = ends[letter]
+                side = pixel(centre + 10.0 * sign * np.eye(3)[axis]) - pixel(centre)
+                written = np.array([at.x(), at.y()]) - middle
+                cosine = side @ written / np.linalg.norm(side) / np.linalg.norm(written)
+                assert cosine > 0.99, (letter, angles, orientation)
+    camera.orientation, camera.angles = standard, kept
+    segmented.settle()
 
 
 def test_surfaces_lie_where_the_voxels_are():

@@ -21,12 +21,11 @@ from napari_ies.viewer.readout.words import (
     ROWS,
     cell_text,
     cell_tooltip,
-    common_power,
     method_line,
-    scaled_unit,
     share_sentence,
 )
 from napari_ies.viewer.state.answers import Answer
+from napari_ies.viewer.state.scaled import common_power, scaled_unit
 
 READOUT = "napari-ies readout"
 """Name of the thread that measures."""

@@ -96,9 +96,15 @@ def test_a_painted_region_is_explained_as_it_is_seen(segmented, patient):
     np.testing.assert_array_equal(segmented.answer("Region 1").saliency.mask, found)
 
 
-def test_a_voxel_a_lesion_the_network_missed_and_what_cannot_be_explained(
-    hands, segmented, patient
-):
+def test_changes_notes_and_what_cannot_be_explained_in_one_sitting(segmented, patient, tmp_path):
+    an_erased_lesion_is_gone_and_undo_brings_all_back(segmented, patient)
+    segmented.afresh()
+    how_a_region_was_taken_is_seen_and_saved_with_its_map(segmented, tmp_path)
+    segmented.afresh()
+    a_voxel_a_lesion_the_network_missed_and_what_cannot_be_explained(segmented, patient)
+
+
+def a_voxel_a_lesion_the_network_missed_and_what_cannot_be_explained(segmented, patient):
     panel = segmented.panel
     notification_manager.records.clear()
     open_tab(segmented)
@@ -139,7 +145,7 @@ def test_a_voxel_a_lesion_the_network_missed_and_what_cannot_be_explained(
     reference = np.zeros_like(np.asarray(flair.data), dtype=np.uint8)
     missed = (slice(5, 8), slice(8, 12), slice(20, 24))
     reference[missed] = 1
-    mask = hands.viewer.add_labels(
+    mask = segmented.viewer.add_labels(
         reference,
         name="missed",
         metadata={"napari_ies": {"affine": patient.affine}},
@@ -162,7 +168,7 @@ def test_a_voxel_a_lesion_the_network_missed_and_what_cannot_be_explained(
     )
 
 
-def test_an_erased_lesion_is_gone_and_undo_brings_all_back(segmented, patient):
+def an_erased_lesion_is_gone_and_undo_brings_all_back(segmented, patient):
     panel = segmented.panel
     panel.explaining.explain(2)
     segmented.wait(lambda: segmented.answered(2))
@@ -301,7 +307,7 @@ def test_a_region_has_a_name_that_can_be_kept_whatever_its_layer_is_called(twin,
         assert name.isprintable()
 
 
-def test_how_a_region_was_taken_is_seen_and_saved_with_its_map(segmented, tmp_path):
+def how_a_region_was_taken_is_seen_and_saved_with_its_map(segmented, tmp_path):
     panel = segmented.panel
     flair = segmented.layer("sub-01_FLAIR")
     half = np.zeros([n // 2 for n in flair.data.shape], dtype=np.int32)

@@ -75,13 +75,25 @@ def test_opened_in_the_window_everything_is_there(hands, folder):
     assert "Reopened the session of 2026-11-26 14:18: 4 lesions, 4 maps, 1 note." in said
     for trouble in ("missing", "has changed", "cannot"):
         assert trouble not in said
-    assert rows(hands, "#", "mm³", "Place", "Maps", "Peak FLAIR", "Peak", "Note") == [
-        ("1", "746", "midline", "", "", "", ""),
-        ("2", "81", "R 14 mm", "mean", "+0.31", "", NOTE),
-        ("3", "577", "R 11 mm", "", "", "", ""),
-        ("4", "54", "R 10 mm", "max, Grad-CAM++", "+1.6", "", ""),
-        ("beside it", "91", "R 9 mm", "Grad-CAM++", "", "+0.21", ""),
+    assert rows(hands, "#", "mm³", "Place", "Maps", "Note") == [
+        ("1", "746", "midline", "", ""),
+        ("2", "81", "R 14 mm", "mean", NOTE),
+        ("3", "577", "R 11 mm", "", ""),
+        ("4", "54", "R 10 mm", "max, Grad-CAM++", ""),
+        ("beside it", "91", "R 9 mm", "Grad-CAM++", ""),
     ]
+    # The columns of peaks hold the maps of one kind at a time.
+    for kind, title, held in (
+        ("mean", "▾ Peak FLAIR (mean)", ["", "+0.31", "", "", ""]),
+        ("max", "▾ Peak FLAIR (max)", ["", "", "", "+1.6", ""]),
+        ("Grad-CAM++", "▾ Peak (Grad-CAM++)", ["", "", "", None, "+0.21"]),
+    ):
+        menu = hands.control("lesions").kind_menu()
+        next(one for one in menu.actions() if f" {kind} " in one.text()).trigger()
+        menu.deleteLater()
+        found = [value for (value,) in rows(hands, title)]
+        assert [v if e is not None else None for v, e in zip(found, held, strict=True)] == held
+        assert sum(bool(value) for value in found) == (2 if None in held else 1)
     affine = load_session(folder).affine
     for layer, file in (
         ("FLAIR", folder.parents[1] / "FLAIR.nii.gz"),

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 
+import napari
 import nibabel as nib
 import numpy as np
 import pytest
@@ -135,8 +136,14 @@ def test_closed_and_opened_again_everything_is_there(hands, case, make_napari_vi
     hands.viewer.close()
 
     again = type(hands)(make_napari_viewer(show=True), None, hands.qtbot)
+    # Of two windows the one that asks, and not the one that was active last.
+    other = make_napari_viewer(show=True)
+    assert napari.current_viewer() is other
     again.viewer.open(str(folder), plugin="napari-ies")
     again.wait(lambda: again.viewer.window._wrapped_dock_widgets)
+    assert not other.window._wrapped_dock_widgets
+    assert not other.layers
+    other.close()
     _, again.panel = again.viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
     again.wait(
         lambda: again.panel.state.reading is not None and len(again.panel.state.answers) == 2
@@ -246,7 +253,8 @@ def test_killed_in_the_middle_of_a_computation_all_but_the_running_map_comes_bac
         run.wait()
     assert run.returncode == (-signal.SIGKILL if os.name == "posix" else 1)
     folder = running.read_text()
-    assert not dropped(hands, tmp_path)
+    (tmp_path / "nothing").mkdir()
+    assert not dropped(hands, tmp_path / "nothing")
     assert dropped(hands, folder)
     hands.wait(
         lambda: hands.panel.state.reading is not None and len(hands.panel.state.answers) == 2
@@ -771,7 +779,7 @@ def test_a_reopened_session_asks_for_its_layer_and_gives_way_to_the_demo(hands, 
     hands.wait(lambda: hands.answered(3))
     saved(hands)
     # As in a window that was just opened: no network, and so no layers on offer.
-    preparing.checkpoint.set_failed()
+    preparing.checkpoint.set_model(None)
     panel.state.model = None
     form.set_layers((), "")
     panel.features["session"].open(folder)

@@ -34,6 +34,7 @@ def segment(
         from napari_ies.results import anat_folder, prepare, save_segmentation, segmentation_files
         from napari_ies.results.numbering import maps_of_other_labels, numbers
         from napari_ies.results.provenance import file_record
+        from napari_ies.segmentation.lesions import found_words
 
         model, case = opened(
             terminal, checkpoint, images, out, device, subject, visit, orientation, spacing
@@ -62,4 +63,4 @@ def segment(
                 "them again with --overwrite, or move them away."
             )
         terminal.show(lesions_table(segmentation.lesions))
-        terminal.show(f"{len(segmentation.lesions)} lesions; written to {written[0]}")
+        terminal.show(f"{found_words(segmentation.lesions)}; written to {written[0]}")

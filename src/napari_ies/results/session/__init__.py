@@ -10,6 +10,7 @@ from napari_ies.results.session.place import (
     new_session_folder,
     next_session_folder,
     sessions_in,
+    shows,
 )
 from napari_ies.results.session.record import SESSION_FILE, SessionSummary
 from napari_ies.results.session.saved import SavedContext, SavedMap, Session
@@ -31,4 +32,5 @@ __all__ = [
     "next_session_folder",
     "read_summary",
     "sessions_in",
+    "shows",
 ]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import itertools
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_ies.errors import ResultsError
 from napari_ies.patient.identity import Identity
+from napari_ies.regular_files import read_json
 from napari_ies.results.session.document import read_summary
 from napari_ies.results.session.record import SESSION_FILE, SessionSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 
 def new_session_folder(root: str | Path, subject: str, visit: str = "") -> Path:
@@ -91,6 +93,42 @@ def sessions_in(root: str | Path) -> tuple[list[SessionSummary], list[str]]:
         except ResultsError as error:
             problems.append(str(error))
     return sessions, problems
+
+
+def shows(
+    summary: SessionSummary, files: Mapping[str, str], values: Mapping[str, Callable[[], str]]
+) -> bool:
+    """Whether a session is of these images, whatever checkpoint segmented them.
+
+    Parameters
+    ----------
+    summary
+        What the session holds.
+    files
+        SHA-256 of each image's file, by sequence; empty for an image without one.
+    values
+        For each image what returns the SHA-256 of its values (float32, on the stored grid). It is
+        asked for those without a file: a session saved such an image, and the JSON beside its
+        lesions names the values that it had.
+    """
+    own = {image.sequence: image.file for image in summary.record.images}
+    if set(own) != set(files):
+        return False
+    kept = [name for name, file in own.items() if file.made_here and not files[name]]
+    if not all(name in kept or files[name] == file.sha256 for name, file in own.items()):
+        return False
+    saved = _saved_values(summary) if kept else {}
+    return all(saved.get(name) == values[name]() for name in kept)
+
+
+def _saved_values(summary: SessionSummary) -> dict[str, str]:
+    """Return the SHA-256 of the values of each image that had no file, by sequence."""
+    for name in summary.record.segmentation.files:
+        if name.endswith(".json"):
+            with suppress(OSError, ValueError, RecursionError, LookupError, TypeError):
+                images = read_json(summary.folder / name)["Images"]
+                return {one["Sequence"]: one["DataSHA256"] for one in images}
+    return {}
 
 
 def _candidates(root: Path, subject: str, visit: str) -> Iterator[Path]:

@@ -36,6 +36,7 @@ from napari_ies.results.session.values import (
     own_name,
 )
 from napari_ies.saliency.request import SaliencyRequest
+from napari_ies.segmentation.verdicts import Verdict  # noqa: TC001 - pydantic asks for it
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -169,6 +170,13 @@ class NoteEntry(_Entry):
     text: Note
 
 
+class VerdictEntry(_Entry):
+    """What a person says of a lesion or a region."""
+
+    subject: AnySubject
+    verdict: Verdict
+
+
 class RegionEntry(_Entry):
     """A region that is no lesion, and the file of its mask."""
 
@@ -212,6 +220,8 @@ class SessionEntry(_Entry):
     selected: AnySubject | None
     """The lesion or region looked at last."""
     notes: list[NoteEntry]
+    verdicts: list[VerdictEntry] = Field(default_factory=list)
+    """None in a session of before there were any."""
     regions: list[RegionEntry]
     maps: list[MapEntry]
     """In the order in which they were finished."""
@@ -246,7 +256,7 @@ class SessionEntry(_Entry):
     @property
     def holds_work(self) -> bool:
         """Whether it holds more than a segmentation, which could be computed again."""
-        return bool(self.maps or self.notes or self.regions or self.contexts)
+        return bool(self.maps or self.notes or self.verdicts or self.regions or self.contexts)
 
     @property
     def own_files(self) -> tuple[str, ...]:
@@ -292,6 +302,7 @@ class SessionSummary:
             (record.maps, "map"),
             (record.contexts, "curve"),
             (record.notes, "note"),
+            (record.verdicts, "verdict"),
             (record.regions, "region"),
         )
         held = [counted(len(entries), word) for entries, word in counts if entries]
@@ -303,6 +314,9 @@ class SessionSummary:
         They are the SHA-256 of each image, by sequence, and of the checkpoint that segments.
         """
         own = {image.sequence: image.file.sha256 for image in self.record.images}
+        return all(images.values()) and own == dict(images) and self.segmented_by(checkpoint)
+
+    def segmented_by(self, checkpoint: str) -> bool:
+        """Whether the checkpoint with this SHA-256 segmented; no checkpoint has an empty one."""
         file = self.record.checkpoints[0].file
-        known = all(images.values()) and bool(checkpoint)
-        return known and own == dict(images) and file is not None and file.sha256 == checkpoint
+        return bool(checkpoint) and file is not None and file.sha256 == checkpoint

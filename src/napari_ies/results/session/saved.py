@@ -17,6 +17,7 @@ from napari_ies.printable import counted
 from napari_ies.results.names import sidecar_name
 from napari_ies.results.saliency import load_saliency
 from napari_ies.results.storage.json_files import expected_content, read_sidecar
+from napari_ies.segmentation.lesions import found_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.segmentation.segmentation import Segmentation
     from napari_ies.segmentation.subject import Subject
+    from napari_ies.segmentation.verdicts import Verdict
 
 logger = logging.getLogger("napari_ies")
 
@@ -170,17 +172,26 @@ class Session:
         return {note.subject: note.text for note in self.record.notes}
 
     @property
+    def verdicts(self) -> dict[Subject, Verdict]:
+        """What a person says of each lesion or region that was judged."""
+        return {one.subject: one.verdict for one in self.record.verdicts}
+
+    @property
     def text(self) -> str:
         """What came back, in one sentence."""
+        lesions = self.segmentation.lesions
         counts = (
-            (len(self.segmentation.lesions), "lesion"),
             (len(self.maps), "map"),
             *([(len(self.contexts), "curve")] if self.contexts else []),
             (len(self.notes), "note"),
+            *([(len(self.verdicts), "verdict")] if self.verdicts else []),
         )
         held = ", ".join(counted(count, word) for count, word in counts)
         saved = datetime.fromisoformat(self.record.saved)
-        return f"Reopened the session of {saved:%Y-%m-%d %H:%M}: {held}."
+        found = counted(len(lesions), "lesion") + ","
+        if "match" in lesions:
+            found = f"{found_words(lesions)};"
+        return f"Reopened the session of {saved:%Y-%m-%d %H:%M}: {found} {held}."
 
     @property
     def complete(self) -> bool:

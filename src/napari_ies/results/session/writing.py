@@ -28,6 +28,7 @@ from napari_ies.results.session.record import (
     MapEntry,
     NoteEntry,
     SessionEntry,
+    VerdictEntry,
 )
 from napari_ies.results.storage.staging import finish_leftovers
 from napari_ies.results.storage.writing import prepare, text_writer, write
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.segmentation.segmentation import Segmentation
+    from napari_ies.segmentation.verdicts import Verdict
 
 
 class SessionGoneError(ResultsError):
@@ -249,6 +251,15 @@ class SessionWriter:
         if entries != self.record.notes:
             self._put(notes=entries)
 
+    def set_verdicts(self, verdicts: Mapping[Any, Verdict]) -> None:
+        """Keep these verdicts, one per lesion or region, in place of those before."""
+        entries = [
+            VerdictEntry.model_construct(subject=as_subject(subject), verdict=verdict)
+            for subject, verdict in verdicts.items()
+        ]
+        if entries != self.record.verdicts:
+            self._put(verdicts=entries)
+
     def set_view(self, request: SaliencyRequest | None, selected: int | str | None) -> None:
         """Keep the settings of the last explanation and what was looked at last."""
         if (request, selected) != (self.record.request, self.record.selected):
@@ -329,6 +340,7 @@ def _nothing_yet(case: Case) -> SessionEntry:
         request=None,
         selected=None,
         notes=[],
+        verdicts=[],
         regions=[],
         maps=[],
     )

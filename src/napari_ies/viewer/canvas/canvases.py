@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QPointF
+from qtpy.QtCore import QPointF, QRectF
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,3 +55,33 @@ def pixel_at(viewer: Any, size: tuple[float, float], position: Sequence[float]) 
         size[0] / 2 + (right if str(horizontal) == "right" else -right),
         size[1] / 2 + (down if str(vertical) == "down" else -down),
     )
+
+
+def cells(viewer: Any, canvas: Any) -> list[tuple[QRectF, Any]]:
+    """Return the parts of a canvas that each show the slice, and what is drawn in each.
+
+    Parameters
+    ----------
+    viewer
+        The viewer, or viewer model, that the canvas shows.
+    canvas
+        napari's canvas (``QtViewer.canvas``).
+
+    Returns
+    -------
+    Where a part lies, in pixels of the canvas, and its scene: one for each cell that holds a layer
+    in napari's grid, the whole canvas otherwise.
+    """
+    grid, layers = viewer.canvas.grid, viewer.layers
+    if grid.enabled and canvas.grid_views:
+        views = zip(grid.iter_viewboxes(layers), canvas.grid_views, strict=False)
+        found = [(_rectangle(view), view.scene) for (_, here), view in views if here]
+        if found:
+            return found
+    height, width = canvas.size
+    return [(QRectF(0, 0, width, height), canvas.view.scene)]
+
+
+def _rectangle(view: Any) -> QRectF:
+    left, top = view.transform.translate[:2]
+    return QRectF(left, top, *view.size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,34 +11,46 @@ import numpy as np
 from napari_ies.colour_maps import OUTLINE_SELECTED, overlay_colours
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from napari.utils.colormaps import Colormap, DirectLabelColormap
     from numpy.typing import NDArray
 
-OUTLINE = (1.0, 0.85, 0.25, 0.9)
-"""Outline of a lesion the network marked: amber."""
-OUTLINE_MISSED = (0.80, 0.55, 1.0, 0.9)
-"""Outline of a reference lesion the network missed: lilac."""
+AMBER, ORANGE, LILAC = (1.0, 0.85, 0.25, 0.9), (0.92, 0.33, 0.05, 0.95), (0.80, 0.55, 1.0, 0.9)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """How the borders of lesions of one kind are drawn."""
+
+    colour: tuple[float, float, float, float]
+    dashes: tuple[int, int] = (1, 0)
+    """How many voxels' edges a dash and a gap are long: colour is not all that tells them apart."""
+
+
+UNMATCHED = Outline(AMBER)
+"""Of a lesion the network marked, without a reference."""
+OUTLINES = {"TP": UNMATCHED, "FP": Outline(ORANGE, (3, 1)), "FN": Outline(LILAC, (1, 1))}
+"""Of lesions by their match with the reference."""
 
 _ONLY_BACKWARDS = ("managua_r",)
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
 
 
-def lesion_fill(missed: Sequence[int], selected: int | None = None) -> DirectLabelColormap:
+def lesion_fill(matches: Mapping[int, str], selected: int | None = None) -> DirectLabelColormap:
     """Return the colours of the lesions' Labels layer: those of their outlines.
 
     Parameters
     ----------
-    missed
-        Reference lesions that the network missed.
+    matches
+        ``"TP"``, ``"FP"`` or ``"FN"`` by label; empty without a reference.
     selected
         The selected lesion.
     """
     from napari.utils.colormaps import DirectLabelColormap
 
-    table: dict[int | None, tuple[float, ...]] = {None: (*OUTLINE[:3], 1.0), 0: _CLEAR}
-    table.update(dict.fromkeys(missed, (*OUTLINE_MISSED[:3], 1.0)))
+    table: dict[int | None, tuple[float, ...]] = {None: (*AMBER[:3], 1.0), 0: _CLEAR}
+    table.update({label: (*OUTLINES[match].colour[:3], 1.0) for label, match in matches.items()})
     if selected is not None:
         table[selected] = OUTLINE_SELECTED
     return DirectLabelColormap(color_dict=table)

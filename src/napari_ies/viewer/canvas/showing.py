@@ -9,7 +9,8 @@ from napari_ies.viewer.canvas.picking import pick_lesion
 if TYPE_CHECKING:
     from napari_ies.segmentation.subject import Subject
     from napari_ies.viewer.canvas.layers import Scene
-    from napari_ies.viewer.canvas.viewer_link import Position, ViewerLink
+    from napari_ies.viewer.canvas.picking import Click
+    from napari_ies.viewer.canvas.viewer_link import ViewerLink
     from napari_ies.viewer.state.answers import Answer
     from napari_ies.viewer.state.reading import Reading
     from napari_ies.viewer.state.state import State
@@ -34,32 +35,42 @@ class Showing:
         state.reading_changed.connect(self._on_reading)
         state.selection_changed.connect(self._on_selected)
         state.answer_shown.connect(self._on_answer)
+        self._selected: Subject | None = None
         link.clicked.connect(self._on_clicked)
         link.view_changed.connect(scene.lesions.follow_view)
         link.layers_changed.connect(scene.lesions.follow_layers)
 
     def _on_reading(self, reading: Reading | None) -> None:
-        if reading is not None:
+        if reading is None:
+            self._scene.clear()
+        else:
             self._scene.show_reading(reading)
 
     def _on_selected(self, subject: Subject | None) -> None:
         reading, voxel = self._state.reading, self._state.at
-        if reading is not None and subject is not None and voxel is not None:
-            self._scene.lesions.select(subject, *reading.displayed(subject))
+        before, self._selected = self._selected, subject
+        if reading is None or subject is None or voxel is None:
+            return
+        place, displayed = reading.place_of(subject), reading.displayed(subject)
+        self._scene.lesions.select(subject, *displayed)
+        # Explained once more it stays as a person looks at it.
+        centred = place is not None and voxel == place.centre
+        if not (subject == before and centred and self._scene.shows(*displayed)):
             self._scene.look_at(reading.frame.to_world(voxel))
 
     def _on_answer(self, answer: Answer) -> None:
         reading = self._state.reading
         if reading is not None:
-            overlays = self._scene.overlays
-            overlays.show(answer.saliency, reading.frame, answer.title, answer.limit)
+            frame, show = reading.frame, self._scene.overlays.show
+            show(answer.saliency, frame, answer.title, answer.limit, ranges=answer.ranges)
 
-    def _on_clicked(self, position: Position, direction: Position | None) -> None:
+    def _on_clicked(self, click: Click) -> None:
         reading = self._state.reading
         if reading is None:
             return
-        here = self._scene.in_mm(position)
-        sight = None if direction is None else self._scene.in_mm(direction)
-        pick = pick_lesion(reading.segmentation.labels, reading.frame, here, sight)
+        here = self._scene.in_mm(click.position)
+        sight = None if click.direction is None else self._scene.in_mm(click.direction)
+        labels = reading.segmentation.labels
+        pick = pick_lesion(labels, reading.frame, here, sight, click.depth)
         if pick is not None:
             self._explaining.explain(*pick)

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_ies.viewer.canvas.picking import ClickPicker
+from napari_ies.viewer.canvas.picking import Click, ClickPicker
 from napari_ies.viewer.state.event import Event
 from napari_ies.viewer.work.qt_clock import Soon
-
-Position = tuple[float, ...]
 
 
 class ViewerLink:
     """Clicks on the canvas, and layers that come, go or change their names."""
 
     def __init__(self, viewer: Any) -> None:
-        self.clicked: Event[[Position, Position | None]] = Event()
-        """World position; direction of sight in the 3-d view, else None."""
+        self.clicked: Event[[Click]] = Event()
+        """A person clicked on the canvas, or on one that shows another plane of it."""
         self.layers_changed: Event[[]] = Event()
         """Layers came, went or were renamed; said once for many changes at a time."""
         self.view_changed: Event[[]] = Event()

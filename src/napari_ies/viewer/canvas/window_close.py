@@ -1,4 +1,4 @@
-"""WindowClose: tells that a window is about to close, while all of it is still there."""
+"""WindowClose: tells that a window closes, while all of it is still there."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ if TYPE_CHECKING:
 
 
 class WindowClose(QObject):
-    """Calls a function before a window closes, whenever it does, until it is released."""
+    """Calls a function when a window closes, until it is released.
+
+    That is once nobody objects any more: a window that a person was asked about, and kept, is as
+    it was. What is in the window goes later, and so can be left in order.
+    """
 
     def __init__(self, window: QMainWindow, function: Callable[[], object]) -> None:
         super().__init__()
         self.window, self._function = window, function
+        self._asked = False
         window.installEventFilter(self)
 
     def release(self) -> None:
@@ -25,7 +30,12 @@ class WindowClose(QObject):
         self.window.removeEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
-        """Call the function first."""
-        if event.type() == QEvent.Type.Close and watched is self.window:
-            self._function()
+        """Call the function when the window that is to close is hidden."""
+        if watched is self.window and event.type() == QEvent.Type.Close:
+            self._asked = True
+        elif watched is self.window and event.type() == QEvent.Type.Hide:
+            # One that is made small is hidden, too, by the system.
+            asked, self._asked = self._asked, False
+            if asked and not event.spontaneous():
+                self._function()
         return False

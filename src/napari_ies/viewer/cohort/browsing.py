@@ -7,8 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QMainWindow
+
 from napari_ies.printable import counted, joined
 from napari_ies.segmentation.subject import Lesion
+from napari_ies.viewer.canvas.canvases import around
 from napari_ies.viewer.cohort.cohort_view import CohortView
 from napari_ies.viewer.cohort.tasks import CaseSession, open_cohort, open_lesion
 from napari_ies.viewer.feature import Feature, Place, Placed
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
     from napari_ies.cohort.report.images import Images
     from napari_ies.segmentation.subject import Subject
     from napari_ies.viewer.feature import Services
-    from napari_ies.viewer.state.cohort import Cohort
+    from napari_ies.viewer.state.listed.cohort import Cohort
 
 NONE_OPEN = "No cohort is open; choose a folder of results with Cohort…."
 OK: dict[str, tuple[str, Callable[[], None]]] = {"OK": ("Hide this.", lambda: None)}
@@ -134,6 +138,11 @@ class CohortBrowsing(Feature):
             self.view.lesion_opened.connect(self.open_lesion)
             self.view.stepped.connect(self.step)
             self.view.other_wanted.connect(self.choose)
+        window = around(self.button, QMainWindow)
+        if window is not None:
+            # Below the image alone: the panel keeps its height, and the lesions their room.
+            corner, right = Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea
+            window.setCorner(corner, right)
         if self.view.parent() is None:
             self.viewer.window.add_dock_widget(self.view, name="Cohort", area="bottom")
         self.view.parent().show()

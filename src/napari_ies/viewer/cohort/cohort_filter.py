@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QLineEdit, QWidget
 
 from napari_ies.viewer.panel.availability import describe
 from napari_ies.viewer.panel.controls import button, combo, row, tick_box
-from napari_ies.viewer.state.cohort import MATCHES, Wanted
+from napari_ies.viewer.state.listed.cohort import MATCHES, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

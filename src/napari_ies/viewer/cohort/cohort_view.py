@@ -18,7 +18,7 @@ from napari_ies.viewer.panel.plain_text import shown_name
 from napari_ies.viewer.panel.sentence_list import SentenceList
 
 if TYPE_CHECKING:
-    from napari_ies.viewer.state.cohort import Cohort
+    from napari_ies.viewer.state.listed.cohort import Cohort
 
 CURRENT, SEEN = "▶", "✓"
 """Marks of a lesion that is on screen, and of one that was."""

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from napari_ies.cohort.report.content import SHOWN
-from napari_ies.viewer.state.listing import ListColumn
+from napari_ies.viewer.state.listed.listing import ListColumn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ T = TypeVar("T")
 KINDS = {"unlike": "unlike", "outside": "little inside", "unstable": "unstable"}
 """What a reason to look at a lesion is called in short."""
 SEQUENCE_COLUMNS = (
-    ("Highest {}", "peak_positive", "{:.3g}", 88, "Largest value of the map of {}, in its unit."),
+    ("Peak {}", "peak_positive", "{:.3g}", 88, "Largest value of the map of {}, in its unit."),
     ("Inside {}", "mean_inside", "{:.3g}", 80, "Mean of the map of {} over the lesion's voxels."),
     (
         "Share {}",

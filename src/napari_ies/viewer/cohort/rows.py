@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from qtpy.QtCore import QObject
 
-    from napari_ies.viewer.state.listing import Listing
+    from napari_ies.viewer.state.listed.listing import Listing
 
 HORIZONTAL = Qt.Orientation.Horizontal
 DISPLAY, TOOLTIP = Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole

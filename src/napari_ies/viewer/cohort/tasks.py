@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_ies.progress import Progress
-from napari_ies.viewer.state.cohort import Cohort
-from napari_ies.viewer.state.listing import Listing
+from napari_ies.viewer.state.listed.cohort import Cohort
+from napari_ies.viewer.state.listed.listing import Listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

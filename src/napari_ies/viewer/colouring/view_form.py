@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from napari.utils.colormaps import Colormap
 
-LIMIT_NAMES = ("each map's own", "shared by all shown", "fixed at")
+LIMIT_NAMES = ("each map's own", "each sequence's own", "shared by all shown", "fixed at")
 ATTRIBUTE_NAMES = {"colormap": "colours", "contrast_limits": "limits", "opacity": "opacity"}
 ICON_SIZE = (48, 12)
 LEAST_WIDTH = 90
@@ -60,8 +60,9 @@ class ViewForm(QWidget):
         )
         self.limits = combo(
             "limits",
-            "Where the colours end: at each map's own limit, at the largest limit of the maps of "
-            "this kind shown so far (lesions can then be compared by eye), or at a number.",
+            "Where the colours end: at each lesion's own limit, one for its maps of all sequences "
+            "(sequences can then be compared by eye); at each sequence's own; at the largest limit "
+            "of the maps of this kind shown so far (lesions can then be compared); or at a number.",
             LIMIT_NAMES,
             LEAST_WIDTH,
         )

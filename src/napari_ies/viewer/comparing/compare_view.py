@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_ies.viewer.panel.availability import allow, describe
+from napari_ies.viewer.panel.combo_entries import refuse
 from napari_ies.viewer.panel.controls import button, column, combo, row, tick_box, words
 from napari_ies.viewer.panel.plain_text import shown_name, tool_tip
 
@@ -42,8 +43,8 @@ AGREEMENT = {
 """Columns of the table of one region's maps: title, format, meaning."""
 
 MEASURES = {
-    "peak_positive": ("highest", "{:.3g}", "Largest value of the map, in the map's unit."),
-    "peak_negative": ("lowest", "{:.3g}", "Smallest value of the map, in the map's unit."),
+    "peak_positive": ("peak, positive", "{:.3g}", "Largest value of the map, in the map's unit."),
+    "peak_negative": ("peak, negative", "{:.3g}", "Smallest value of the map, in the map's unit."),
     "mean_inside": ("mean inside", "{:.3g}", "Mean over the region's voxels, in the map's unit."),
     "positive_fraction_inside": (
         "positive inside",
@@ -89,7 +90,9 @@ class CompareView(QWidget):
             "are equal values.",
             ticked=True,
         )
+        self._offered: tuple[object, ...] = ()
         self._keys: list[Hashable] = []
+        self._said, self._about_limits = "", ""
         self._model = QStandardItemModel(self)
         self.table = QTableView()
         self.table.setModel(self._model)
@@ -127,12 +130,22 @@ class CompareView(QWidget):
         second: Hashable | None,
     ) -> None:
         """Offer maps by key and title, and show which two are compared."""
+        offered = (tuple(titles), first, second)
+        if offered == self._offered:
+            return  # an open list stays open while a map refines
+        self._offered = offered
         self._keys = [key for key, _ in titles]
-        for choice, key in ((self.first, first), (self.second, second)):
+        for choice, key, taken in (
+            (self.first, first, None),
+            (self.second, second, first),
+        ):
             choice.clear()
-            for index, (_, title) in enumerate(titles):
+            for index, (own, title) in enumerate(titles):
                 choice.addItem(shown_name(title))
                 choice.setItemData(index, tool_tip(title), Qt.ItemDataRole.ToolTipRole)
+                if own == taken:
+                    about = f"{title} is A: a map is not compared with itself."
+                    refuse(choice, index, about)
             choice.setCurrentIndex(self._keys.index(key) if key in self._keys else -1)
         few = "" if second is not None else "Explain with two settings, or two lesions, first."
         allow(self.button, few)
@@ -163,12 +176,21 @@ class CompareView(QWidget):
         self.table.setVisible(comparison is not None)
         rows = self._model.rowCount()
         self.table.setFixedHeight(24 + 20 * min(rows, 10) + 4)
-        self._note.setText(note)
+        self._said = note
+        self._write_note()
+
+    def say_limits(self, sentence: str) -> None:
+        """Say which map the common limit makes invisible; an empty text says nothing."""
+        self._about_limits = sentence
+        self._write_note()
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
         """Say that the view came in sight: only then is there anything to compute."""
         super().showEvent(event)
         self.opened.emit()
+
+    def _write_note(self) -> None:
+        self._note.setText(" ".join(text for text in (self._about_limits, self._said) if text))
 
     def _show_agreement(self, agreement: pd.DataFrame) -> None:
         self._model.setHorizontalHeaderLabels([title for title, _, _ in AGREEMENT.values()])

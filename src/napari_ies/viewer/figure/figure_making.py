@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtWidgets import QApplication
+from qtpy.QtCore import QRect
+from qtpy.QtWidgets import QApplication, QMainWindow
 
 from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
 from napari_ies.errors import NapariIESError
@@ -17,6 +18,7 @@ from napari_ies.figures.caption import caption
 from napari_ies.figures.content import FigureContent
 from napari_ies.figures.files import figure_format, figure_pixels, save_figure
 from napari_ies.segmentation.subject import Region
+from napari_ies.viewer.canvas.canvases import around, qt_viewer_of
 from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.figure.figure_dialog import FigureDialog, image_of
 from napari_ies.viewer.panel import dialogs
@@ -90,6 +92,8 @@ class FigureMaking(Feature):
         limit = overlays.limit or (None if shown is None else shown.limit)
         # A map's own limit on screen gives way where a sequence would show nothing.
         fits = asked.limits == "auto" and look.limits == "own"
+        if asked.limits == "auto" and look.limits == "sequence":
+            asked = replace(asked, limits="own")
         return replace(
             asked,
             at=self._crosshair() if self.dialog.at_crosshair else None,
@@ -193,9 +197,13 @@ class FigureMaking(Feature):
 
     def _on_screenshot(self) -> None:
         path = self._ask("Save a screenshot of the canvas", "screenshot", "png")
-        if path is not None:
-            pixels = self.viewer.screenshot(canvas_only=True, flash=False)
-            self._add("screenshot", partial(_save_image, path, image_of(pixels)), self._on_saved)
+        view = qt_viewer_of(around(self.button, QMainWindow))
+        if path is not None and view is not None:
+            # With all that is said over the canvas and below it; napari's own has the layers alone.
+            middle, sliders = view.dims.parentWidget(), view.dims
+            height = middle.height() if sliders.isHidden() else sliders.y()
+            picture = middle.grab(QRect(0, 0, middle.width(), height)).toImage()
+            self._add("screenshot", partial(_save_image, path, picture), self._on_saved)
 
     def _ask(self, title: str, name: str, form: str) -> Path | None:
         """Ask where to save a file, and before one is replaced."""

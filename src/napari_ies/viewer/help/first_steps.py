@@ -27,7 +27,10 @@ class FirstSteps(QFrame):
         self.setFrameShape(QFrame.Shape.StyledPanel)
         text = QLabel(WELCOME)
         text.setWordWrap(True)
-        about = "Open a synthetic patient and a small network trained on such patients."
+        about = (
+            "Open a synthetic patient, segmented by a small network that was trained on such "
+            "patients."
+        )
         demo = button("Load the demo", "load_demo", about, self.demo_requested)
         about = "What to do, step by step."
         show_help = button("Show me how", "show_first_steps", about, self.help_requested)

@@ -41,7 +41,7 @@ class Guidance(Feature):
         self._help().open_page("How to read a map")
 
     def load_demo(self) -> None:
-        """Open the synthetic patient and load the demo's network."""
+        """Open the synthetic patient with its reference, and segment it with the demo's network."""
         job = Job("demo", "Making a synthetic patient", tasks.make_demo, self._on_demo)
         self.work.run(job)
 
@@ -58,6 +58,7 @@ class Guidance(Feature):
     def _on_demo(self, demo: tuple[list[LayerDataTuple], str]) -> None:
         layers, checkpoint = demo
         self.state.layers_given.emit(layers)
+        self.state.segment_wanted.emit()
         self.state.checkpoint_wanted.emit(checkpoint, "")
 
     def _on_layers_changed(self) -> None:

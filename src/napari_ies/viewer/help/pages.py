@@ -14,6 +14,17 @@ if TYPE_CHECKING:
 PAGES = {"First steps": "first_steps.md", "How to read a map": "reading_a_map.md"}
 
 
+MOUSE = {
+    "Click": "Explain the lesion that is there, or within 2 mm of it.",
+    "Wheel": "Turn the slices.",
+    "Ctrl + wheel": "Zoom in or out about the mouse; Home, below the layers, shows all again.",
+    "Drag": "Move the picture (pan); while you paint, hold Space for it.",
+    "Right drag": "Set the window: to the right it becomes wider, upwards the image brighter.",
+    "Rest": "Read off lesion, probability and saliency under the mouse.",
+}
+"""What the mouse does in every plane."""
+
+
 class HelpPages(QDialog):
     """Shows the pages of the help; the panel stays usable beside it.
 
@@ -34,7 +45,7 @@ class HelpPages(QDialog):
             text = Path(__file__).with_name(name).read_text(encoding="utf-8")
             self._tabs.addTab(_page(text), title)
         if keys:
-            self._tabs.addTab(_page(keys_page(keys)), "Keys")
+            self._tabs.addTab(_page(keys_page(keys)), "Keys and mouse")
         layout = QVBoxLayout(self)
         layout.addWidget(self._tabs)
 
@@ -51,12 +62,17 @@ class HelpPages(QDialog):
 
 
 def keys_page(keys: Mapping[str, str]) -> str:
-    """Return the page of the keys as Markdown."""
-    rows = "\n".join(f"| **{key}** | {meaning} |" for key, meaning in keys.items())
+    """Return the page of the mouse and the keys as Markdown."""
     return (
+        f"# Mouse\n\nIn every plane.\n\n{_table('mouse', MOUSE)}\n"
         "# Keys\n\nThey work wherever the mouse is in the viewer, but not while you type.\n\n"
-        f"| key | what it does |\n| --- | --- |\n{rows}\n"
+        f"{_table('key', keys)}"
     )
+
+
+def _table(title: str, meanings: Mapping[str, str]) -> str:
+    rows = "\n".join(f"| **{one}** | {meaning} |" for one, meaning in meanings.items())
+    return f"| {title} | what it does |\n| --- | --- |\n{rows}\n"
 
 
 def _page(markdown: str) -> QTextBrowser:

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LABEL, PLACE, MATCH, EXPLAINED, NOTE = "label", "place", "match", "explained", "note"
+VERDICT = "verdict"
+SYMBOLS = {"agree": "✓", "reject": "✗", "unsure": "?"}
+"""Verdicts as they stand in the narrow column."""
 PEAK = "peak "
 """What the names of the columns of peaks begin with; the sequence follows."""
 
@@ -88,6 +91,15 @@ COLUMNS = (
         left=True,
     ),
     Column(
+        VERDICT,
+        "OK?",
+        "Your verdict: ✓ agree, it is a lesion; ✗ reject, it is none; ? unsure. By the buttons "
+        "below the table or by key (Help).",
+        30,
+        SYMBOLS.__getitem__,
+        left=True,
+    ),
+    Column(
         PLACE,
         "Place",
         "The patient's side (L left, R right) and the distance of the lesion's centre from the "
@@ -103,7 +115,7 @@ COLUMNS = (
         54,
         left=True,
     ),
-    Column(NOTE, "Note", "Your note: double-click it, or press F2.", 50, left=True),
+    Column(NOTE, "Note", "Your note: double-click it, or press F2.", 30, left=True),
 )
 
 
@@ -118,14 +130,15 @@ ERROR = Column(
 """There from the first lesion on that a model was asked about."""
 
 
-def peak_column(sequence: str) -> Column:
-    """Return the column of the strongest value of a sequence's map."""
+def peak_column(sequence: str, kind: str) -> Column:
+    """Return the column of the strongest value of a sequence's map, of one kind of maps."""
     of = "the map" if sequence == "all" else f"the map of {sequence}"
+    peak = "Peak" if sequence == "all" else f"Peak {sequence}"
     return Column(
         PEAK + sequence,
-        "Peak" if sequence == "all" else f"Peak {sequence}",
-        f"Value of largest magnitude in {of} computed last, with its sign; the unit is given with "
-        "each value.",
+        f"{peak} ({kind})",
+        f"Value of largest magnitude in {of}, with its sign, of {kind} maps only; empty for a "
+        "lesion without such a map. The unit is given with each value. ▾ chooses other maps.",
         78,
         "{:+.2g}".format,
     )

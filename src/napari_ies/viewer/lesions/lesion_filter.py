@@ -28,6 +28,14 @@ MATCHES = {
 }
 
 
+VERDICTS = {
+    "agree": "✓ Agreed",
+    "reject": "✗ Rejected",
+    "unsure": "? Unsure",
+    "": "No verdict yet",
+}
+
+
 class LesionFilter(QWidget):
     """Text to look for, a menu of quick filters, how many lesions are listed, Explain all."""
 
@@ -54,6 +62,7 @@ class LesionFilter(QWidget):
             self.menu, "How many lesions are listed; choose which ones to list.", "quick_filters"
         )
         self.matches = {match: self._choice(words) for match, words in MATCHES.items()}
+        self.verdicts = {verdict: self._choice(words) for verdict, words in VERDICTS.items()}
         self.unexplained = self._choice("Not explained yet")
         self.smallest = QDoubleSpinBox()
         self.smallest.setRange(0.0, 1e6)
@@ -71,6 +80,11 @@ class LesionFilter(QWidget):
     def chosen_matches(self) -> frozenset[str]:
         """The matches that are asked for; none if all."""
         return frozenset(match for match, action in self.matches.items() if action.isChecked())
+
+    @property
+    def chosen_verdicts(self) -> frozenset[str]:
+        """The verdicts that are asked for, an empty text for none; none of these if all are."""
+        return frozenset(one for one, action in self.verdicts.items() if action.isChecked())
 
     def set_matched(self, matched: bool) -> None:
         """Offer TP, FP and FN, or not, where there was no reference."""

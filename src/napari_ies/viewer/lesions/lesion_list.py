@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
 from napari_ies.segmentation.subject import Region
+from napari_ies.segmentation.verdicts import Verdict
 from napari_ies.viewer.feature import Feature, Place, Placed
+from napari_ies.viewer.lesions.chosen_lesion import NONE_CHOSEN
 from napari_ies.viewer.lesions.explain_all import ExplainAll
 from napari_ies.viewer.lesions.lesion_table import LesionTable
-from napari_ies.viewer.state.titles import short_title
+from napari_ies.viewer.lesions.threshold_change import ThresholdChange
+from napari_ies.viewer.state.answers import (
+    distinct_titles,
+    kind_of,
+    kind_titles,
+    short_name,
+    short_titles,
+)
+from napari_ies.viewer.state.titles import capitalised, short_title
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.segmentation.subject import Subject
     from napari_ies.viewer.feature import Services
-    from napari_ies.viewer.state.answers import Answer
+    from napari_ies.viewer.state.answers import Answer, Key
     from napari_ies.viewer.state.reading import Reading
 
 
@@ -27,19 +40,26 @@ class LesionList(Feature):
         super().__init__(services)
         self.table = LesionTable()
         self.explain_all = ExplainAll(services, self.table)
+        self.threshold = ThresholdChange(services)
         state = self.state
         self.table.chosen.connect(self.explaining.explain)
         self.table.note_changed.connect(state.set_note)
+        below = self.table.chosen_lesion
+        below.map_chosen.connect(self._on_map_chosen)
+        below.judged.connect(self.judge)
         state.note_changed.connect(self._on_note)
+        state.verdict_changed.connect(self._on_verdict)
         state.answer_kept.connect(self._on_answer)
+        state.answer_shown.connect(self._show_maps)
         state.error_guessed.connect(self.table.set_error)
         state.reading_changed.connect(self._on_reading)
         state.selection_changed.connect(self._on_selected)
-        self.views = (Placed(Place.LESIONS, [self.table], "Lesions"),)
+        self.views = (Placed(Place.LESIONS, [self.threshold.bar, self.table], "Lesions"),)
         self.actions = {
-            "next": lambda: self.table.step(1),
-            "previous": lambda: self.table.step(-1),
+            "next": partial(self._step, 1),
+            "previous": partial(self._step, -1),
             "note": self.table.view.edit_note,
+            **{verdict: partial(self.judge, verdict) for verdict in get_args(Verdict)},
             "explain_all": self.table.filter.explain_all.click,
         }
 
@@ -47,23 +67,82 @@ class LesionList(Feature):
         """Explain no further lesion."""
         self.explain_all.release()
 
+    def judge(self, verdict: Verdict) -> None:
+        """Give a verdict on the lesion or region that is selected; the same one again takes it
+        back.
+        """
+        subject, reading = self.table.pointed_at, self.state.reading
+        if reading is None or subject is None:
+            self.tell.say(NONE_CHOSEN)
+            return
+        new = None if reading.verdicts.get(subject) == verdict else verdict
+        self.state.set_verdict(subject, new)
+        self.tell.say(f"{capitalised(subject.called)}: {new or 'no verdict any more'}.")
+
+    def _step(self, by: int) -> None:
+        if not self.table.step(by):
+            self.tell.say(f"There is no {'further' if by > 0 else 'earlier'} lesion in the table.")
+
     def _on_reading(self, reading: Reading | None) -> None:
         if reading is None:
+            self.table.set_lesions(None)
             return
-        self.table.set_lesions(reading.segmentation.lesions)
+        self.table.set_lesions(reading.segmentation.lesions, reading.found)
         for answer in self.state.answers:
             self._on_answer(answer)
         for subject in reading.notes:
             self._on_note(subject)
+        for judged in reading.verdicts:
+            self._on_verdict(judged)
 
     def _on_selected(self, subject: Subject | None) -> None:
         if subject is not None:
             self.table.select(subject)
+        self.table.chosen_lesion.set_subject("" if subject is None else subject.called)
+        self._show_said()
+        self._show_maps()
 
     def _on_note(self, subject: Subject) -> None:
         reading = self.state.reading
         if reading is not None:
             self.table.set_note(subject, reading.notes.get(subject, ""))
+            self._show_said()
+
+    def _on_verdict(self, subject: Subject) -> None:
+        reading = self.state.reading
+        if reading is not None:
+            self.table.set_verdict(subject, reading.verdicts.get(subject))
+            self._show_said()
+
+    def _show_said(self) -> None:
+        """Show below the table what a person says of what is selected."""
+        reading, subject, below = self.state.reading, self.state.selected, self.table.chosen_lesion
+        if reading is None:
+            return
+        below.set_verdict(None if subject is None else reading.verdicts.get(subject))
+        note = "" if subject is None else reading.notes.get(subject, "")
+        below.set_note(note, anywhere=bool(reading.notes))
+
+    def _show_maps(self, _: object = None) -> None:
+        """List below the table the maps of what is selected, and the one that is computed."""
+        state, subject = self.state, self.state.selected
+        kept = [] if subject is None else state.answers.of(subject)
+        titles = zip(short_titles(kept), distinct_titles(kept), strict=True)
+        maps: list[tuple[Hashable, str, str]] = [
+            (answer.key, *names) for answer, names in zip(kept, titles, strict=True)
+        ]
+        shown = state.shown
+        key: Hashable = None
+        if shown is not None and shown.subject == subject:
+            key = shown.key if shown.finished else None
+            if not shown.finished:
+                maps.append((None, f"{short_name(shown)} …", f"{shown.title}: being computed."))
+        self.table.chosen_lesion.set_maps(maps, key)
+
+    def _on_map_chosen(self, key: Key) -> None:
+        answer = self.state.answers.get(key)
+        if answer is not None:
+            self.explaining.show(answer)
 
     def _on_answer(self, answer: Answer) -> None:
         table, subject = self.table, answer.subject
@@ -79,8 +158,11 @@ class LesionList(Feature):
         words = dict.fromkeys(short_title(kept.request) for kept in latest_first)
         titles = dict.fromkeys(kept.title for kept in latest_first)
         table.set_explained(subject, ", ".join(words), "\n".join(titles))
+        table.set_kinds(kind_titles(self.state.answers))
+        table.forget_peaks(subject, {kind_of(kept) for kept in latest_first})
         unit = f"{answer.title}: value of largest magnitude, in {answer.saliency.unit}."
-        table.set_peaks(subject, peaks(answer.saliency), unit)
+        table.set_peaks(subject, kind_of(answer), peaks(answer.saliency), unit)
+        self._show_maps()
 
 
 def peaks(saliency: Saliency) -> dict[str, float]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QModelIndex, QSortFilterProxyModel, Qt
 
-from napari_ies.viewer.lesions.lesion_columns import EXPLAINED, MATCH, PLACE
+from napari_ies.viewer.lesions.lesion_columns import EXPLAINED, MATCH, PLACE, VERDICT
 
 if TYPE_CHECKING:
     from qtpy.QtCore import QObject
@@ -29,6 +29,7 @@ class SortedRows(QSortFilterProxyModel):
         self._kept: Subject | None = None
         self._words: list[str] = []
         self._matches: frozenset[str] = frozenset()
+        self._verdicts: frozenset[str] = frozenset()
         self._unexplained = False
         self._smallest = 0.0
         self.setSourceModel(rows)
@@ -37,6 +38,7 @@ class SortedRows(QSortFilterProxyModel):
         self,
         text: str = "",
         matches: frozenset[str] = frozenset(),
+        verdicts: frozenset[str] = frozenset(),
         unexplained: bool = False,
         smallest: float = 0.0,
     ) -> None:
@@ -48,13 +50,17 @@ class SortedRows(QSortFilterProxyModel):
             Each of its words must be found in one of a row's cells, in upper or lower case.
         matches
             ``"TP"``, ``"FP"``, ``"FN"``: one of these; empty for any.
+        verdicts
+            ``"agree"``, ``"reject"``, ``"unsure"``, or an empty text for what was not judged: one
+            of these; empty for any.
         unexplained
             Only what has no map yet.
         smallest
             Smallest volume in mm³.
         """
         self._words = text.lower().split()
-        self._matches, self._unexplained, self._smallest = matches, unexplained, smallest
+        self._matches, self._verdicts = matches, verdicts
+        self._unexplained, self._smallest = unexplained, smallest
         self.invalidateFilter()
 
     def keep(self, subject: Subject | None) -> None:
@@ -77,6 +83,8 @@ class SortedRows(QSortFilterProxyModel):
         if self._kept is not None and row.subject == self._kept:
             return True
         if self._matches and row.values.get(MATCH) not in self._matches:
+            return False
+        if self._verdicts and (row.values.get(VERDICT) or "") not in self._verdicts:
             return False
         if self._unexplained and row.values.get(EXPLAINED):
             return False
@@ -111,4 +119,5 @@ class SortedRows(QSortFilterProxyModel):
         texts = [self.rows.text(row, column) for column in self.rows.columns]
         place = row.values.get(PLACE)
         side = "" if place is None else place[0]
-        return [text.lower() for text in (*texts, side) if text]
+        verdict = row.values.get(VERDICT) or ""
+        return [text.lower() for text in (*texts, side, verdict) if text]

@@ -17,20 +17,24 @@ from napari_ies.viewer.lesions.lesion_columns import (
     NOTE,
     PEAK,
     PLACE,
+    VERDICT,
     Column,
     peak_column,
     place_words,
 )
+from napari_ies.viewer.lesions.match_legend import match_mark
 from napari_ies.viewer.panel.plain_text import LONGEST_TIP, tool_tip
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Hashable, Mapping
 
     import pandas as pd
     from qtpy.QtCore import QObject
 
     from napari_ies.segmentation.subject import Subject
 
+CHOICE = "▾"
+"""Before the title of a column whose content is chosen in its header."""
 HORIZONTAL = Qt.Orientation.Horizontal
 DISPLAY = Qt.ItemDataRole.DisplayRole
 
@@ -45,6 +49,8 @@ class Row:
     """By the names of the columns; what is missing is shown empty."""
     tooltips: dict[str, str] = field(default_factory=dict)
     """Of single cells, in place of their column's."""
+    peaks: dict[Hashable, tuple[Mapping[str, float], str]] = field(default_factory=dict)
+    """By kind of map, the peaks by sequence and their tool tip."""
 
 
 class LesionRows(QAbstractTableModel):
@@ -59,6 +65,10 @@ class LesionRows(QAbstractTableModel):
         super().__init__(parent)
         self.columns = [column for column in COLUMNS if column.name != MATCH]
         self.rows: list[Row] = []
+        self.kinds: dict[Hashable, str] = {}
+        """Titles of the kinds of maps that there are."""
+        self.kind: Hashable = None
+        """The kind that the columns of peaks hold."""
 
     def set_lesions(self, lesions: pd.DataFrame | None) -> None:
         """Show other lesions, or none; regions, maps and notes of those before go."""
@@ -66,6 +76,7 @@ class LesionRows(QAbstractTableModel):
         records = [] if lesions is None else lesions.reset_index().to_dict("records")
         matched = lesions is not None and MATCH in lesions.columns
         self.columns = [column for column in COLUMNS if matched or column.name != MATCH]
+        self.kinds, self.kind = {}, None
         self.rows = [
             _row(Lesion(record[LABEL]), {str(name): value for name, value in record.items()})
             for record in records
@@ -78,7 +89,7 @@ class LesionRows(QAbstractTableModel):
         if number is not None:
             known = self.rows[number]
             kept = {k: v for k, v in known.values.items() if k not in row.values}
-            self.rows[number] = replace(row, values={**kept, **row.values})
+            self.rows[number] = replace(self.rows[number], values={**kept, **row.values})
             # Not the note, which is the last: it would be taken from under a person's fingers.
             last = len(self.columns) - 2
             self.dataChanged.emit(self.index(number, 0), self.index(number, last))
@@ -102,16 +113,54 @@ class LesionRows(QAbstractTableModel):
         if column is not None:
             self.dataChanged.emit(self.index(number, column), self.index(number, column))
 
-    def set_peaks(self, subject: Subject, peaks: Mapping[str, float], tooltip: str) -> None:
-        """Show the peaks of a map by sequence, in place of those of the one before."""
+    def set_peaks(
+        self, subject: Subject, kind: Hashable, peaks: Mapping[str, float], tooltip: str
+    ) -> None:
+        """Keep the peaks of a map by sequence, in place of those of one of the same kind.
+
+        They are shown if the columns hold that kind of maps.
+        """
         number = self.row_of(subject)
         if number is None:
             return
-        for name in [name for name in self.rows[number].values if name.startswith(PEAK)]:
-            self.set_value(subject, name, None)
-        for sequence, value in peaks.items():
-            self._have_column(peak_column(sequence))
-            self.set_value(subject, PEAK + sequence, value, tooltip)
+        self.rows[number].peaks[kind] = peaks, tooltip
+        if kind == self.kind:
+            for sequence in peaks:
+                self._have_column(peak_column(sequence, self.kinds[kind]))
+            self._show_peaks(self.rows[number])
+
+    def forget_peaks(self, subject: Subject, but: Collection[Hashable]) -> None:
+        """Drop the peaks of maps that are not there any more, of all kinds but these."""
+        number = self.row_of(subject)
+        if number is not None:
+            row = self.rows[number]
+            row.peaks = {kind: peaks for kind, peaks in row.peaks.items() if kind in but}
+            self._show_peaks(row)
+
+    def set_kinds(self, kinds: Mapping[Any, str]) -> None:
+        """Take the kinds of maps that there are; the first one is shown until one is chosen."""
+        self.kinds = dict(kinds)
+        if self.kind in self.kinds:
+            self._name_peaks()
+        else:
+            self.choose_kind(next(iter(self.kinds), None))
+
+    def choose_kind(self, kind: Hashable) -> None:
+        """Have the columns of peaks hold another kind of maps, and nothing of any other."""
+        self.kind = kind
+        held = [row.peaks[kind][0] for row in self.rows if kind in row.peaks]
+        names = [PEAK + sequence for peaks in held for sequence in peaks]
+        for number in reversed(range(len(self.columns))):
+            name = self.columns[number].name
+            if name.startswith(PEAK) and name not in names:
+                self.beginRemoveColumns(QModelIndex(), number, number)
+                del self.columns[number]
+                self.endRemoveColumns()
+        for name in dict.fromkeys(names):
+            self._have_column(peak_column(name.removeprefix(PEAK), self.kinds[kind]))
+        self._name_peaks()
+        for row in self.rows:
+            self._show_peaks(row)
 
     def set_error(self, subject: Subject, probability: float | None, words: str) -> None:
         """Show how probably a lesion is a false positive, or nothing, and in words why."""
@@ -151,6 +200,8 @@ class LesionRows(QAbstractTableModel):
             return self.text(row, column)
         if role == Qt.ItemDataRole.UserRole:
             return row.values.get(column.name)
+        if role == Qt.ItemDataRole.DecorationRole and column.name == MATCH:
+            return match_mark(str(row.values.get(MATCH, "")))
         if role == Qt.ItemDataRole.ToolTipRole:
             return tool_tip(_tooltip(row, column))
         if role == Qt.ItemDataRole.TextAlignmentRole:
@@ -184,8 +235,24 @@ class LesionRows(QAbstractTableModel):
         if orientation != HORIZONTAL or not 0 <= section < len(self.columns):
             return None
         column = self.columns[section]
-        texts = {DISPLAY: column.title, Qt.ItemDataRole.ToolTipRole: column.tooltip}
+        if role == Qt.ItemDataRole.TextAlignmentRole and column.name.startswith(PEAK):
+            return Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+        title = f"{CHOICE} {column.title}" if column.name.startswith(PEAK) else column.title
+        texts = {DISPLAY: title, Qt.ItemDataRole.ToolTipRole: tool_tip(column.tooltip)}
         return texts.get(Qt.ItemDataRole(role))
+
+    def _name_peaks(self) -> None:
+        """Say in the headers which kind of maps they hold."""
+        for number, column in enumerate(self.columns):
+            if column.name.startswith(PEAK):
+                sequence = column.name.removeprefix(PEAK)
+                self.columns[number] = peak_column(sequence, self.kinds[self.kind])
+                self.headerDataChanged.emit(HORIZONTAL, number, number)
+
+    def _show_peaks(self, row: Row) -> None:
+        peaks, tooltip = row.peaks.get(self.kind, ({}, ""))
+        for name in [column.name for column in self.columns if column.name.startswith(PEAK)]:
+            self.set_value(row.subject, name, peaks.get(name.removeprefix(PEAK)), tooltip)
 
     def _have_column(self, column: Column) -> None:
         """Add a column before the notes if it is not there yet."""
@@ -198,7 +265,9 @@ class LesionRows(QAbstractTableModel):
 
 
 def _row(subject: Subject, record: Mapping[str, Any]) -> Row:
-    values = {**record, LABEL: subject}
+    # What somebody wrote in a table on disk is no word of the person who reads here.
+    own = {name: value for name, value in record.items() if name not in (VERDICT, NOTE)}
+    values = {**own, LABEL: subject}
     if "hemisphere" in values:
         values[PLACE] = (values["hemisphere"], values["midline_mm"])
     return Row(subject, values)
@@ -209,6 +278,8 @@ def _tooltip(row: Row, column: Column) -> str:
     if column.name == PLACE and value is not None:
         return place_words(value)
     own = row.tooltips.get(column.name, "")
+    if column.name == VERDICT and value:
+        own = f"Your verdict: {value}."
     if column.name == NOTE and value:
         own = str(value)
     return own or column.tooltip

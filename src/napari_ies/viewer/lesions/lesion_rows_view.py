@@ -15,7 +15,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ies.viewer.lesions.lesion_columns import NOTE, PEAK
+from napari_ies.viewer.lesions.lesion_columns import NOTE, PEAK, VERDICT
+from napari_ies.viewer.lesions.lesion_rows import CHOICE, DISPLAY, HORIZONTAL
+from napari_ies.viewer.panel.plain_text import shown_name
 from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
@@ -35,8 +37,38 @@ MOVES = {
 
 ENTER = {Qt.Key.Key_Return, Qt.Key.Key_Enter}
 
+CHOICE_WIDTH = 16
+"""Pixels in which a press on ``▾`` counts."""
+
 WITH_MORE = Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.ControlModifier
 """With these, rows are added to the selection, to be copied; none is chosen."""
+
+
+class LesionHeader(QHeaderView):
+    """Titles that sort at a click; where ``▾`` stands before one, its content is chosen."""
+
+    chosen_in = Signal(int)
+    """The ``▾`` of this column was pressed."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(HORIZONTAL, parent)
+        self.setSectionsClickable(True)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+        """Offer the choice of a column, or do what headers do."""
+        at = event.pos()
+        section = self.logicalIndexAt(at)
+        title = str(self.model().headerData(section, HORIZONTAL, DISPLAY) or "")
+        into = at.x() - self.sectionViewportPosition(section)
+        grip = self.style().pixelMetric(self.style().PixelMetric.PM_HeaderGripMargin)
+        if (
+            event.button() == Qt.MouseButton.LeftButton
+            and title.startswith(CHOICE)
+            and grip <= into <= grip + CHOICE_WIDTH
+        ):
+            self.chosen_in.emit(section)
+            return
+        super().mousePressEvent(event)
 
 
 class LesionRowsView(QTableView):
@@ -60,6 +92,9 @@ class LesionRowsView(QTableView):
         self._rows = order.rows
         # A click on a note waits whether it becomes a double click, which only edits.
         self._click = Soon(self._on_single_click, self)
+        header = LesionHeader(self)
+        header.chosen_in.connect(self._on_choice)
+        self.setHorizontalHeader(header)
         self.setModel(order)
         self.setSortingEnabled(True)
         self.sortByColumn(0, Qt.SortOrder.AscendingOrder)
@@ -174,7 +209,9 @@ class LesionRowsView(QTableView):
     def _on_columns(self, _: QModelIndex, first: int, last: int) -> None:
         """Let the selection reach over new columns; the current cell may be being written in."""
         for column in range(first, last + 1):
-            self.setColumnWidth(column, self._rows.columns[column].width)
+            width = self._rows.columns[column].width
+            asked = self.horizontalHeader().sectionSizeHint(column)
+            self.setColumnWidth(column, max(width, asked))
         whole = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
         for row in self._selected_rows():
             self.selectionModel().select(self._order.index(row, 0), whole)
@@ -203,6 +240,8 @@ class LesionRowsView(QTableView):
         """Return a cell for other programs: numbers in full, without separators."""
         index = self._order.index(row, column)
         value = index.data(Qt.ItemDataRole.UserRole)
+        if self._rows.columns[column].name == VERDICT:
+            return value or ""
         if isinstance(value, int | float):
             return f"{value:.6g}" if isinstance(value, float) else str(value)
         return str(index.data() or "")
@@ -221,6 +260,23 @@ class LesionRowsView(QTableView):
         header.setMinimumSectionSize(24)
         header.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         header.customContextMenuRequested.connect(self._on_header_menu)
+
+    def _on_choice(self, section: int) -> None:
+        at = self.horizontalHeader().sectionViewportPosition(section)
+        below = QPoint(at, self.horizontalHeader().height())
+        self.kind_menu().popup(self.horizontalHeader().mapToGlobal(below))
+
+    def kind_menu(self) -> QMenu:
+        """Return the menu that chooses which maps the columns of peaks are of."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.setObjectName("kind_menu")
+        for kind, title in self._rows.kinds.items():
+            action = menu.addAction(f"Peaks of {shown_name(title)} maps")
+            action.setCheckable(True)
+            action.setChecked(kind == self._rows.kind)
+            action.triggered.connect(lambda _, kind=kind: self._rows.choose_kind(kind))
+        return menu
 
     def _on_header_menu(self, at: QPoint) -> None:
         self.column_menu().popup(self.horizontalHeader().mapToGlobal(at))

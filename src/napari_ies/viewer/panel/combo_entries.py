@@ -22,9 +22,13 @@ def add_unsuitable(combo: QComboBox, entries: Sequence[Unsuitable]) -> None:
     """Add entries at the end that are greyed and say why."""
     for name, reason in entries:
         combo.addItem(f"{shown_name(name)} ({reason})")
-        row = combo.count() - 1
-        tooltip = f"{name} cannot be chosen: it is {reason}, not a single 3-d volume."
-        combo.setItemData(row, tool_tip(tooltip), Qt.ItemDataRole.ToolTipRole)
-        model = combo.model()
-        if isinstance(model, QStandardItemModel):
-            model.item(row).setEnabled(False)
+        about = f"{name} cannot be chosen: it is {reason}, not a single 3-d volume."
+        refuse(combo, combo.count() - 1, about)
+
+
+def refuse(combo: QComboBox, index: int, about: str) -> None:
+    """Grey an entry that cannot be chosen, and say why."""
+    combo.setItemData(index, tool_tip(about), Qt.ItemDataRole.ToolTipRole)
+    model = combo.model()
+    if isinstance(model, QStandardItemModel):
+        model.item(index).setEnabled(False)

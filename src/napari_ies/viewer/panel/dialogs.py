@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
+from qtpy.QtWidgets import QDialogButtonBox, QFileDialog, QMessageBox, QWidget
 
 from napari_ies.patient.images.volume import READABLE
+from napari_ies.patient.patient_files import CHECKPOINTS as WEIGHTS
 from napari_ies.viewer.panel.plain_text import tool_tip
+from napari_ies.viewer.remembered import remember_folder, remembered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,18 +19,62 @@ if TYPE_CHECKING:
 IMAGES = f"Images ({' '.join(f'*{ending}' for ending in READABLE)});;All files (*)"
 """Files of other names are opened, too, if their content is an image's."""
 
-CHECKPOINTS = "Checkpoints (*.pth *.pt *.ckpt *.bin *.safetensors);;All files (*)"
+CHECKPOINTS = f"Checkpoints ({' '.join(f'*{ending}' for ending in WEIGHTS)});;All files (*)"
+
+PATIENT = (
+    f"Images and checkpoints ({' '.join(f'*{ending}' for ending in (*READABLE, *WEIGHTS))})"
+    ";;All files (*)"
+)
 
 
 def choose_file(parent: QWidget, title: str, kinds: str) -> str:
-    """Ask for a file to open; an empty string if none was chosen."""
-    path, _ = QFileDialog.getOpenFileName(parent, title, "", kinds)
-    return str(path)
+    """Ask for a file to open, where the last of its kind was; an empty string if none is chosen."""
+    path, _ = QFileDialog.getOpenFileName(parent, title, _last(kinds), kinds)
+    return _looked(kinds, str(path))
 
 
 def choose_folder(parent: QWidget, title: str) -> str:
-    """Ask for a folder; an empty string if none was chosen."""
-    return str(QFileDialog.getExistingDirectory(parent, title))
+    """Ask for a folder, where the last with this title was; an empty string if none is chosen."""
+    return _looked(title, str(QFileDialog.getExistingDirectory(parent, title, _last(title))))
+
+
+def choose_patient(parent: QWidget, take: Callable[[list[str]], None]) -> QFileDialog:
+    """Ask for the files of a patient or the folder that holds them; nothing waits for the answer.
+
+    Parameters
+    ----------
+    parent
+        What is asked above.
+    take
+        Gets the paths.
+    """
+    # Qt's own dialog: those of the systems take either files or a folder.
+    dialog = QFileDialog(parent, "Open a patient: choose the folder, or the files in it")
+    dialog.setObjectName("patient_dialog")
+    dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
+    dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.setNameFilters(PATIENT.split(";;"))
+    dialog.setDirectory(_last("patient"))
+    dialog.resize(720, 420)
+
+    def taken(paths: list[str]) -> None:
+        remember_folder("patient", Path(paths[0]).parent)
+        take(paths)
+
+    def folder() -> None:
+        chosen = [path for path in dialog.selectedFiles() if Path(path).is_dir()]
+        dialog.reject()
+        taken(chosen or [dialog.directory().absolutePath()])
+
+    box = dialog.findChild(QDialogButtonBox)
+    whole = box.addButton("Open folder", QDialogButtonBox.ButtonRole.ActionRole)
+    whole.setObjectName("open_folder")
+    whole.setToolTip("Open the folder that is marked, or else the one on show.")
+    whole.clicked.connect(folder)
+    dialog.filesSelected.connect(taken)
+    dialog.open()
+    return dialog
 
 
 def choose_new_file(parent: QWidget, title: str, name: str, kind: str) -> str:
@@ -35,10 +82,15 @@ def choose_new_file(parent: QWidget, title: str, name: str, kind: str) -> str:
 
     Whether a file that is there may be replaced is asked by :func:`may_replace_file`.
     """
+    last = _last(title)
     path, _ = QFileDialog.getSaveFileName(
-        parent, title, name, kind, options=QFileDialog.Option.DontConfirmOverwrite
+        parent,
+        title,
+        str(Path(last) / name) if last else name,
+        kind,
+        options=QFileDialog.Option.DontConfirmOverwrite,
     )
-    return str(path)
+    return _looked(title, str(path))
 
 
 def may_replace_file(parent: QWidget, path: str) -> bool:
@@ -78,6 +130,18 @@ def may_replace(parent: QWidget, folder: str) -> bool:
     """Ask whether results of the same names may be replaced."""
     text = f"Results of this patient are already in {folder}. Replace those of the same name?"
     return _agreed(parent, "Save results", text)
+
+
+def _last(what: str) -> str:
+    """Return the folder that was looked into last for something, or nothing."""
+    return remembered().folders.get(what, "")
+
+
+def _looked(what: str, path: str) -> str:
+    """Remember where something was found, and return it."""
+    if path:
+        remember_folder(what, path)
+    return path
 
 
 def _agreed(parent: QWidget, title: str, text: str) -> bool:

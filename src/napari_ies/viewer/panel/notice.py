@@ -1,4 +1,4 @@
-"""Notice: something a person should know or decide, above the panel until it is answered."""
+"""Notice: something a person should know or decide, above the status line until it is answered."""
 
 from __future__ import annotations
 

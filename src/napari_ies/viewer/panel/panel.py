@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtWidgets import (
     QBoxLayout,
     QFrame,
+    QGridLayout,
     QGroupBox,
     QHBoxLayout,
     QLabel,
     QScrollArea,
+    QSplitter,
     QTabWidget,
     QVBoxLayout,
     QWidget,
@@ -22,12 +25,17 @@ from napari_ies.viewer.feature import Place
 from napari_ies.viewer.panel.availability import describe
 from napari_ies.viewer.panel.controls import column, row
 from napari_ies.viewer.panel.status import StatusLine
-from napari_ies.viewer.reader import may_be_cohort, may_be_session
+from napari_ies.viewer.reader import may_be_cohort, may_be_patient, may_be_session
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qtpy.QtGui import QDragEnterEvent, QDropEvent
 
     from napari_ies.viewer.feature import Placed
+
+COLUMN_HEIGHT, TAB_HEIGHT = 200, 130
+"""The least height of what scrolls: all that is above the status line, and a tab's page."""
 
 DISCLAIMER = "Research software, not a medical device."
 
@@ -39,6 +47,8 @@ class Panel(QWidget):
     """The folder of a saved session, or its ``session.json``, was dropped on the panel."""
     cohort_dropped = Signal(str)
     """The folder of a cohort's results was dropped on the panel."""
+    patient_dropped = Signal(list)
+    """A patient's files, or the folder that holds them, were dropped on the panel."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -47,7 +57,7 @@ class Panel(QWidget):
         self.preparation = self._preparation()
         self.tabs = QTabWidget()
         self.tabs.setObjectName("tabs")
-        # Each place grows downwards, or to the right.
+        # Each place grows downwards, or to the right; what welcomes lies over the lesions.
         self._welcome, self._result = QVBoxLayout(), QVBoxLayout()
         self._lesions, self._notices, self._lines = QVBoxLayout(), QVBoxLayout(), QVBoxLayout()
         self._views, self._buttons = QHBoxLayout(), QHBoxLayout()
@@ -66,7 +76,8 @@ class Panel(QWidget):
         if placed.place is Place.TAB:
             page = QWidget()
             column(page, *placed.widgets, None, margins=(4, 4, 4, 4))
-            self.tabs.setTabToolTip(self.tabs.addTab(page, placed.title), placed.tooltip)
+            number = self.tabs.addTab(_Column(page, TAB_HEIGHT), placed.title)
+            self.tabs.setTabToolTip(number, placed.tooltip)
         elif placed.place is Place.PREPARATION:
             self.preparation.addWidget(_section(placed.title, *placed.widgets))
         elif placed.place is Place.LESIONS:
@@ -77,31 +88,49 @@ class Panel(QWidget):
                     # Before napari's style comes, each claims 80 pixels or more, and the dock would
                     # stay as wide as all of them claimed together. The rest is wider than they are.
                     widget.setMinimumWidth(1)
+                elif placed.place is Place.LINE:
+                    # What appears there later moves no button up.
+                    policy = widget.sizePolicy()
+                    policy.setRetainSizeWhenHidden(True)
+                    widget.setSizePolicy(policy)
                 rows[placed.place].addWidget(widget)
 
     def lay_out(self) -> None:
-        """Lay out what was placed, from top to bottom: the order of the Tab key, too."""
+        """Lay out what was placed, from top to bottom: the order of the Tab key, too.
+
+        The tabs alone take or give what room there is, so that nothing above them moves when
+        something is said below, and their own content scrolls.
+        """
+        lesions = QWidget()
+        over = QGridLayout(lesions)
+        over.setContentsMargins(0, 0, 0, 0)
+        over.addLayout(self._lesions, 0, 0)
+        over.addLayout(self._welcome, 0, 0, Qt.AlignmentFlag.AlignTop)
+        halves = QSplitter(Qt.Orientation.Vertical)
+        halves.setObjectName("lesions_and_tabs")
+        halves.setChildrenCollapsible(False)
+        for half, stretch in ((lesions, 0), (self.tabs, 1)):
+            halves.addWidget(half)
+            halves.setStretchFactor(halves.indexOf(half), stretch)
         content = QWidget()
-        parts = self._welcome, self.preparation, self._result, (self._lesions, 1), self.tabs
+        parts = self.preparation, self._result, (halves, 1)
         column(content, *parts, spacing=2, margins=(4, 4, 4, 4))
         # Status and Cancel stay in sight however far the rest is scrolled.
-        below = self.status, self._footer()
-        column(self, self._notices, (_Column(content), 1), *below, margins=(0, 2, 4, 4))
+        below = self._notices, self.status, self._footer()
+        above = _Column(content, COLUMN_HEIGHT), 1
+        column(self, above, *below, spacing=3, margins=(0, 2, 4, 4))
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
-        """Take a session or a cohort that is dragged here; leave everything else to others."""
-        path = _dragged(event)
-        if may_be_session(path) or may_be_cohort(path):
+        """Take a session, a cohort or a patient's files; leave everything else to others."""
+        if _dragged(event, self) is not None:
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
-        """Say that a saved session or a cohort was dropped."""
-        path = _dragged(event)
-        kinds = ((may_be_session, self.session_dropped), (may_be_cohort, self.cohort_dropped))
-        dropped = next((signal for is_one, signal in kinds if is_one(path)), None)
+        """Say what was dropped."""
+        dropped = _dragged(event, self)
         if dropped is not None:
             event.acceptProposedAction()
-            dropped.emit(path)
+            dropped()
 
     def _preparation(self) -> QCollapsible:
         """Return what is set up once for a patient; it can be folded away."""
@@ -126,14 +155,16 @@ class Panel(QWidget):
         font = disclaimer.font()
         font.setPointSizeF(font.pointSizeF() * 0.85)
         disclaimer.setFont(font)
-        return column(None, row(self._views, None), self._buttons, self._lines, disclaimer)
+        parts = row(self._views, None), self._buttons, self._lines, disclaimer
+        return column(None, *parts, spacing=3)
 
 
 class _Column(QScrollArea):
     """Scrolls up and down only: asks for the width of its content instead of cutting it off."""
 
-    def __init__(self, content: QWidget) -> None:
+    def __init__(self, content: QWidget, least: int) -> None:
         super().__init__()
+        self._least = least
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -143,7 +174,11 @@ class _Column(QScrollArea):
     def minimumSizeHint(self) -> QSize:  # noqa: N802
         """Return the content's least width beside the scroll bar, and a modest height."""
         bar = self.verticalScrollBar().sizeHint().width()
-        return QSize(self.widget().minimumSizeHint().width() + bar, 200)
+        return QSize(self.widget().minimumSizeHint().width() + bar, self._least)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Return the same: the content has what room there is."""
+        return self.minimumSizeHint()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
         """Ask for the width anew when the content's changed, as when a theme is applied."""
@@ -152,10 +187,15 @@ class _Column(QScrollArea):
         return bool(super().eventFilter(watched, event))
 
 
-def _dragged(event: QDropEvent) -> str:
-    """Return the file or folder that is dragged alone, or an empty text for anything else."""
-    urls = event.mimeData().urls()
-    return str(urls[0].toLocalFile()) if len(urls) == 1 else ""
+def _dragged(event: QDropEvent, panel: Panel) -> Callable[[], None] | None:
+    """Return what says that this was dropped, or None for what is not ours."""
+    paths = [str(url.toLocalFile()) for url in event.mimeData().urls()]
+    alone = paths[0] if len(paths) == 1 else ""
+    if may_be_session(alone):
+        return partial(panel.session_dropped.emit, alone)
+    if may_be_cohort(alone):
+        return partial(panel.cohort_dropped.emit, alone)
+    return partial(panel.patient_dropped.emit, paths) if may_be_patient(paths) else None
 
 
 def _section(title: str, *widgets: QWidget) -> QGroupBox:

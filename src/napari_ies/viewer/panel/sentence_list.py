@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 AMBER = "#d9a441"
 """As the lesions' outlines and the notices: told from the grey around it by everybody."""
 
+SIGN_SIZE = 14
+"""Width and height of the sign of a warning, in the screen's units."""
+
 MOST_LINES = 7
 """More text than this scrolls, so that the table below keeps its room."""
 
@@ -81,8 +84,8 @@ class SentenceList(QFrame):
             return
         self.title = title
         self._text.setText(text)
-        self._button.setIcon(_warning() if sentences and warning else QIcon())
-        self._button.setIconSize(QSize(14, 14))
+        self._button.setIcon(QIcon(warning_sign()) if sentences and warning else QIcon())
+        self._button.setIconSize(QSize(SIGN_SIZE, SIGN_SIZE))
         self._button.setEnabled(bool(sentences))
         self._show_title()
         if not sentences:
@@ -117,9 +120,9 @@ class SentenceList(QFrame):
         self.toggled.emit(self.unfolded)
 
 
-def _warning() -> QIcon:
+def warning_sign() -> QPixmap:
     """Draw a triangle with an exclamation mark: known by its shape, too."""
-    picture = QPixmap(28, 28)
+    picture = QPixmap(2 * SIGN_SIZE, 2 * SIGN_SIZE)
     picture.fill(Qt.GlobalColor.transparent)
     painter = QPainter(picture)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -130,4 +133,5 @@ def _warning() -> QIcon:
     painter.drawRect(QRectF(12.6, 10, 2.8, 8.5))
     painter.drawEllipse(QRectF(12.4, 20.4, 3.2, 3.2))
     painter.end()
-    return QIcon(picture)
+    picture.setDevicePixelRatio(2)
+    return picture

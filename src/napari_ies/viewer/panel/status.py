@@ -6,13 +6,14 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QProgressBar, QWidget
+from qtpy.QtCore import QEvent, Qt, Signal
+from qtpy.QtWidgets import QFrame, QLabel, QProgressBar, QScrollArea, QWidget
 
 from napari_ies.duration import MINUTE, about
 from napari_ies.time_left import TimeLeft
 from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.panel.controls import button, column, row, words
+from napari_ies.viewer.panel.sentence_list import AMBER, warning_sign
 from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
@@ -30,22 +31,42 @@ EXPLAINING, UNFINISHED = "Explaining", " A map on screen may be unfinished."
 """What the titles of computations of maps begin with, and what is added once one is cancelled."""
 
 
+LINES = 3
+"""What needs more lines than this scrolls: a longer sentence moves nothing."""
+
+
 class StatusLine(QWidget):
-    """A line of text, a progress bar and Cancel."""
+    """A sentence, a progress bar and Cancel."""
 
     cancel_requested = Signal()
     """The button was pressed."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._text = words("status", "What happens now, or what happened last.")
+        self._text = words("status", "What happens now, or what happened last.", selectable=True)
+        self._text.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self._sign = QLabel()
+        describe(self._sign, "Something went wrong.", "status_sign")
+        self._sign.setPixmap(warning_sign())
+        self._sign.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self._sign.hide()
+        self._scroll = QScrollArea()
+        self._scroll.setWidgetResizable(True)
+        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._scroll.setWidget(self._text)
+        self._running = ""
         self._time_left = TimeLeft()
         self._progress = QProgressBar()
         self._progress.setTextVisible(True)
         describe(self._progress, "How much of the computation is done.", "progress")
         about = "Stop the computation; what is on screen stays."
         self._cancel = button("Cancel", "cancel", about, self.cancel_requested)
-        column(self, self._text, row((self._progress, 1), self._cancel))
+        self._said = QFrame()
+        self._said.setObjectName("status_frame")
+        column(self._said, row(self._sign, (self._scroll, 1)), margins=(4, 0, 0, 0))
+        column(self, self._said, row((self._progress, 1), self._cancel), spacing=3)
+        self._fit()
         self._pause = Soon(partial(self._progress.setRange, 0, 0), self)
         self.set_idle()
 
@@ -59,15 +80,25 @@ class StatusLine(QWidget):
 
     def _on_started(self, title: str) -> None:
         self.set_busy()
-        self.say(f"{title}…")
+        self._running = f"{title}…"
+        self.say(self._running)
 
     def _on_cancelled(self, title: str) -> None:
         of_a_map = title.startswith(EXPLAINING)
         self.say(f"Cancelled: {title}.{UNFINISHED if of_a_map else ''}")
 
-    def say(self, text: str) -> None:
-        """Show a sentence."""
+    def say(self, text: str, *, failed: bool = False) -> None:
+        """Show a sentence, with a sign and a bar beside it if something failed."""
         self._text.setText(text)
+        self._sign.setVisible(failed)
+        bar = f"4px solid {AMBER}" if failed else "none"
+        self._said.setStyleSheet(f"#status_frame {{ border: none; border-left: {bar}; }}")
+        self._scroll.verticalScrollBar().setValue(0)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the sentence on show says what went wrong."""
+        return not self._sign.isHidden()
 
     @contextmanager
     def announce(self, text: str) -> Iterator[None]:
@@ -75,7 +106,7 @@ class StatusLine(QWidget):
 
         It is painted at once: until the work is done, nothing else will be.
         """
-        before = self.text
+        before, failed = self.text, self.failed
         self.say(text)
         self.layout().activate()
         self._text.repaint()
@@ -83,7 +114,7 @@ class StatusLine(QWidget):
             yield
         finally:
             if self.text == text:
-                self.say(before)
+                self.say(before, failed=failed)
 
     @property
     def text(self) -> str:
@@ -97,23 +128,38 @@ class StatusLine(QWidget):
         allow(self._cancel)
 
     def set_idle(self) -> None:
-        """Show that nothing runs."""
+        """Show that nothing runs; of what ran without a word on how it ended, no more is said."""
+        if self.text == self._running:
+            self.say("")
         self._empty()
         allow(self._cancel, NOTHING_RUNS)
 
     def show_report(self, report: Progress[Any]) -> None:
         """Show how far a computation is."""
-        self._pause.stop()
-        self._progress.setRange(0, max(report.total, 0))
-        self._progress.setValue(report.done)
         counted = f"{report.done} of {report.total} {report.unit}" if report.unit else ""
         left = self._time_left.after(report)
         if counted and left is not None and left >= MINUTE:
             counted = f"{counted}, {about(left)} left"
-        self._progress.setFormat(counted)
+        self._show(max(report.total, 0), report.done, counted)
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802
+        """Keep room for as many lines in another font."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.StyleChange, QEvent.Type.FontChange):
+            self._fit()
+
+    def _fit(self) -> None:
+        self._text.ensurePolished()
+        self._scroll.setFixedHeight(LINES * self._text.fontMetrics().lineSpacing() + 2)
 
     def _empty(self) -> None:
+        self._show(1, 0, "")
+
+    def _show(self, total: int, done: int, text: str) -> None:
         self._pause.stop()
-        self._progress.setRange(0, 1)
-        self._progress.setValue(0)
-        self._progress.setFormat("")
+        # Each change alone would paint all of the window at once.
+        self._progress.setUpdatesEnabled(False)
+        self._progress.setRange(0, total)
+        self._progress.setValue(done)
+        self._progress.setFormat(text)
+        self._progress.setUpdatesEnabled(True)

@@ -49,7 +49,7 @@ class Telling:
 
     def fail(self, sentence: str) -> None:
         """Say what went wrong, in the status line and as a notification."""
-        self.say(sentence)
+        self._status.say(sentence, failed=True)
         show_error(said_aloud(sentence))
 
     def ask(self, question: str, start: Callable[[], None], word: str = "Start") -> None:

@@ -11,17 +11,19 @@ from qtpy.QtWidgets import QWidget
 from napari_ies.geometry.planes import PLANES
 from napari_ies.viewer.canvas.canvases import pixel_at, shown_axes
 from napari_ies.viewer.canvas.extra_view import extra_view
+from napari_ies.viewer.canvas.legend.caption_overlay import CaptionOverlay
+from napari_ies.viewer.canvas.mouse.mouse import Mouse
 from napari_ies.viewer.canvas.outlines.lines import OutlineLines
 from napari_ies.viewer.canvas.picking import ClickPicker
+from napari_ies.viewer.canvas.plane_overlay import PlaneOverlay
 from napari_ies.viewer.panel.controls import column
 from napari_ies.viewer.planes.mirror import LayerMirror
-from napari_ies.viewer.planes.overlay import PlaneOverlay
-from napari_ies.viewer.planes.wheel import Wheel
 from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    from napari_ies.viewer.canvas.legend.legend import Legend
     from napari_ies.viewer.canvas.outlines.outlines import Outlines
 
 
@@ -34,17 +36,24 @@ class SidePlane(QWidget):
         The viewer whose layers are shown.
     plane
         Which: 0 axial, 1 coronal, 2 sagittal.
-    outlines
-        What is outlined.
+    outlines, legend
+        What is outlined, and what is said of what is shown.
     """
 
     clicked = Signal(object)
-    """World position in mm."""
+    """A click of a person's."""
+    hovered = Signal(object)
+    """World position under the mouse."""
     stepped = Signal(int, float)
     """The plane shows another slice: its axis (0 to 2) and where on it, in mm."""
 
     def __init__(
-        self, viewer: Any, plane: int, outlines: Outlines, parent: QWidget | None = None
+        self,
+        viewer: Any,
+        plane: int,
+        outlines: Outlines,
+        legend: Legend,
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self.plane = plane
@@ -53,14 +62,16 @@ class SidePlane(QWidget):
         self._touched = False
         self._shown = 0
         self.model = ViewerModel(ndisplay=2, order=PLANES[plane].order)
-        self.view = extra_view(self.model)
+        self.view = extra_view(self.model, viewer)
         self.overlay = PlaneOverlay(self.model, self.canvas)
         self.overlay.set_named(True)
+        self.caption = CaptionOverlay(self.canvas, legend)
         self.outlines = OutlineLines(self.model, self.view.canvas, outlines)
         self.mirror = LayerMirror(viewer, self.model)
         self.mirror.changed.connect(self._on_layers)
-        self._wheel = Wheel(self.model, self._on_touch)
-        self.model.mouse_drag_callbacks.append(ClickPicker(self._on_click))
+        hovered = self.hovered.emit
+        self._mouse = Mouse(viewer, self.model, on_zoom=self._on_touch, on_hover=hovered)
+        self.model.mouse_drag_callbacks.append(ClickPicker(self.clicked.emit))
         self.model.mouse_drag_callbacks.append(self._on_drag)
         self.model.mouse_double_click_callbacks.append(self._on_touch)
         self.model.dims.events.point.connect(self._on_point)
@@ -82,6 +93,10 @@ class SidePlane(QWidget):
         self.show_at(self._position)
         self._fit_soon.ask()
 
+    def keep_zoom(self) -> None:
+        """Stay at what is looked at now, whatever size the canvas takes."""
+        self._touched = True
+
     def show_at(self, position: Sequence[float]) -> None:
         """Show the slice at a world position in mm, the position in sight."""
         self._position = tuple(float(p) for p in position)
@@ -101,9 +116,10 @@ class SidePlane(QWidget):
         self._fit_soon.stop()
         self.canvas.removeEventFilter(self)
         self.model.dims.events.point.disconnect(self._on_point)
-        self._wheel.release()
+        self._mouse.release()
         self.outlines.release()
         self.overlay.release()
+        self.caption.release()
         self.mirror.release()
         self.view.close()
 
@@ -145,6 +161,3 @@ class SidePlane(QWidget):
         if self.mirror.changing or dims.ndim < 3:
             return
         self.stepped.emit(self.plane, float(dims.point[dims.ndim - 3 + self.plane]))
-
-    def _on_click(self, position: tuple[float, ...], _: Any) -> None:
-        self.clicked.emit(tuple(position[-3:]))

@@ -112,19 +112,19 @@ class SpaceView:
         """Tell the selected lesion from the others."""
         self._selected = selected
         if self._slices is not None:
-            self._scene.space.colour(self._scene.lesions.missed, selected)
+            self._scene.space.colour(self._scene.lesions.matches, selected)
 
     def _on_failed(self, error: Exception) -> None:
         if not isinstance(error, NapariIESError):
             logger.error("The lesions could not be shown in space", exc_info=error)
-        self._tell.say(f"The lesions cannot be shown in space: {sentence(error)}")
+        self._tell.fail(f"The lesions cannot be shown in space: {sentence(error)}")
 
     def _on_surfaces(self, reading: Reading, surfaces: Surfaces | None) -> None:
         if surfaces is None or self._slices is None or reading is not self._reading:
             return
         with self._tell.announce("Drawing the surfaces of the head and the lesions…"):
-            missed = self._scene.lesions.missed
-            self._scene.space.show(surfaces, reading.frame, missed, self._selected)
+            matches = self._scene.lesions.matches
+            self._scene.space.show(surfaces, reading.frame, matches, self._selected)
         self._said("The head and the lesions are shown as surfaces.")
 
     def _said(self, text: str) -> None:

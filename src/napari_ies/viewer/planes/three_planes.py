@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
@@ -10,11 +11,11 @@ from qtpy.QtWidgets import QMainWindow, QSplitter
 from napari_ies.viewer.canvas.canvases import shown_axes
 from napari_ies.viewer.planes.crosshair import Crosshair
 from napari_ies.viewer.planes.side_plane import SidePlane
-from napari_ies.viewer.planes.wheel import Wheel
 
 if TYPE_CHECKING:
+    from napari_ies.viewer.canvas.legend.legend import Legend
     from napari_ies.viewer.canvas.outlines.outlines import Outlines
-    from napari_ies.viewer.planes.overlay import PlaneOverlay
+    from napari_ies.viewer.canvas.plane_overlay import PlaneOverlay
 
 MAIN_SHARE, SIDE_SHARE = 4, 3
 """How the width is shared between the viewer's own plane and the two beside it."""
@@ -31,15 +32,22 @@ class ThreePlanes(QObject):
         Its main window; the planes stand beside its canvas.
     overlay
         What is drawn over the viewer's own canvas.
-    outlines
-        What is outlined.
+    outlines, legend
+        What is outlined, and what is said of what is shown.
     """
 
     clicked = Signal(object)
-    """A click in one of the two planes: world position in mm."""
+    """A click in one of the two planes."""
+    hovered = Signal(object, object)
+    """The plane that the mouse is over, and the world position under it."""
 
     def __init__(
-        self, viewer: Any, window: QMainWindow, overlay: PlaneOverlay, outlines: Outlines
+        self,
+        viewer: Any,
+        window: QMainWindow,
+        overlay: PlaneOverlay,
+        outlines: Outlines,
+        legend: Legend,
     ) -> None:
         super().__init__()
         self._viewer, self._overlay = viewer, overlay
@@ -47,11 +55,10 @@ class ThreePlanes(QObject):
         self._lines = True
         camera = viewer.scene.camera
         self._camera = (camera.zoom, camera.center)
-        self._wheel = Wheel(viewer)
         first, second = self._others()
         self.sides: tuple[SidePlane, ...] = (
-            SidePlane(viewer, first, outlines),
-            SidePlane(viewer, second, outlines),
+            SidePlane(viewer, first, outlines, legend),
+            SidePlane(viewer, second, outlines, legend),
         )
         self._splitter = QSplitter(Qt.Orientation.Vertical)
         self._splitter.setObjectName("three_planes")
@@ -61,6 +68,7 @@ class ThreePlanes(QObject):
         for side in self.sides:
             self._splitter.addWidget(side)
             side.clicked.connect(self.clicked)
+            side.hovered.connect(partial(self.hovered.emit, side))
             side.stepped.connect(self.crosshair.step)
             # Keys go to the viewer, wherever the mouse last was.
             side.canvas.setFocusProxy(main)
@@ -80,7 +88,6 @@ class ThreePlanes(QObject):
     def release(self) -> None:
         """Close the two planes; the viewer's own is as it was before they were opened."""
         self._viewer.dims.events.order.disconnect(self._on_order)
-        self._wheel.release()
         self.crosshair.moved.disconnect(self._on_moved)
         self.crosshair.release()
         self._overlay.set_named(False)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QLineEdit, QWidget
+from superqt import QElidingLabel
 
 from napari_ies.viewer.panel import dialogs
 from napari_ies.viewer.panel.availability import describe
-from napari_ies.viewer.panel.controls import button, grid, words
-from napari_ies.viewer.panel.plain_text import tool_tip
+from napari_ies.viewer.panel.controls import button, grid
+from napari_ies.viewer.panel.plain_text import shown_name, tool_tip
 from napari_ies.viewer.panel.sentence_list import SentenceList
 from napari_ies.viewer.preparing.geometry_form import GeometryForm
 
@@ -37,8 +38,11 @@ class CheckpointForm(QWidget):
             "Where to compute; auto takes the graphics card if it can be used, else the CPU.",
             "device",
         )
-        about = "What the checkpoint is."
-        self._description = words("checkpoint_description", about, selectable=True)
+        # One line, so that nothing below moves when a checkpoint is loaded.
+        self._description = QElidingLabel()
+        self._description.setTextFormat(Qt.TextFormat.PlainText)
+        self._description.setEllipsesWidth(12)  # as in the session's line
+        describe(self._description, "What the checkpoint is.", "checkpoint_description")
         self.geometry = GeometryForm()
         self._assumptions = SentenceList(
             "assumptions",
@@ -55,6 +59,7 @@ class CheckpointForm(QWidget):
         layout.addWidget(self.geometry, 2, 0, 1, 2)
         layout.addWidget(self._assumptions, 3, 0, 1, 2)
         self._loaded: tuple[str, str] | None = None
+        self._worked = ("", "")
         self._file.editingFinished.connect(self._on_edited)
         self._device.activated.connect(self._on_edited)
         self.set_model(None)
@@ -87,34 +92,40 @@ class CheckpointForm(QWidget):
     def set_model(self, model: SegmentationModel | None, device: str = "") -> None:
         """Say what was loaded, and where `device` (in words) it computes; None for nothing."""
         if model is None:
-            self._description.setText("No checkpoint yet.")
-            self._description.setToolTip("Choose a checkpoint file to go on.")
+            self._loaded, self._worked = None, ("", "")
+            self._say("No checkpoint yet.", "Choose a checkpoint file to go on.")
             self._assume(())
             return
+        self._worked = self._loaded or ("", "")
         profile = model.profile
         auto = "auto: " if self._device.currentText() == "auto" else ""
-        self._description.setText(
+        text = (
             f"{profile.architecture}, {' + '.join(profile.sequences)} → "
             f"{profile.classes[profile.explained_class]} · {auto}{device}"
         )
         told = (
-            f"{profile.name}: window {' × '.join(map(str, profile.window))} voxels, "
+            f"{text}\n{profile.name}: window {' × '.join(map(str, profile.window))} voxels, "
             f"threshold {profile.threshold:g}, normalisation {profile.normalisation}."
         )
-        self._description.setToolTip(tool_tip(told))
+        self._say(text, told)
         self._assume(profile.guessed)
 
-    def set_failed(self) -> None:
-        """Say that the file could not be loaded; choosing it again tries anew."""
-        self._loaded = None
-        self._description.setText("No checkpoint yet.")
-        self._assume(())
+    def show_worked(self) -> None:
+        """Name the file and the device again that were loaded last; another may be tried anew."""
+        self._loaded = self._worked if self._worked[0] else None
+        if self._loaded is not None:
+            self._file.setText(self._loaded[0])
+            self._device.setCurrentText(self._loaded[1])
 
     def _assume(self, guessed: Sequence[str]) -> None:
         """List what was guessed: its number always, the rest one click away."""
-        title = f"{len(guessed)} assumption{'s' if len(guessed) != 1 else ''}"
+        count = len(guessed) or "no"
+        title = f"{count} assumption{'s' if len(guessed) != 1 else ''}".capitalize()
         self._assumptions.set_sentences(title, guessed, keep_height=False)
-        self._assumptions.setVisible(bool(guessed))
+
+    def _say(self, text: str, tooltip: str) -> None:
+        self._description.setText(shown_name(text))
+        self._description.setToolTip(tool_tip(tooltip))
 
     def _on_browse(self) -> None:
         path = dialogs.choose_file(self, "Open a checkpoint", dialogs.CHECKPOINTS)
@@ -125,5 +136,5 @@ class CheckpointForm(QWidget):
         request = (self._file.text().strip(), self._device.currentText())
         if request[0] and request != self._loaded:
             self._loaded = request
-            self._description.setText("Loading…")
+            self._say("Loading…", request[0])
             self.chosen.emit(*request)

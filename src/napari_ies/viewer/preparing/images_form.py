@@ -9,12 +9,13 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLabel, QPushButton, QWidget
 from superqt.utils import signals_blocked
 
-from napari_ies.patient.sequence_names import guess_sequences
+from napari_ies.patient.sequence_names import guess_sequences, guessed_by_order
 from napari_ies.viewer.panel import dialogs
 from napari_ies.viewer.panel.availability import describe
-from napari_ies.viewer.panel.controls import button, grid
+from napari_ies.viewer.panel.controls import button, column, grid
 from napari_ies.viewer.panel.layer_choice import LayerChoice
 from napari_ies.viewer.panel.plain_text import PlainLabel
+from napari_ies.viewer.panel.sentence_list import SentenceList
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,7 +50,16 @@ class ImagesForm(QWidget):
         self._rows: dict[str, _Row] = {}
         self._images: dict[str, str] = {}
         self._unsuitable: tuple[Unsuitable, ...] = ()
-        self._layout = grid(self, 0, 1)
+        self._aside: frozenset[str] = frozenset()
+        self.by_order: dict[str, list[str]] = {}
+        """Keys of the images that would have served as well as the guessed one, by sequence."""
+        self._objections = SentenceList(
+            "image_objections", "What to look at before these images are relied on."
+        )
+        self._objections.hide()
+        rows = QWidget()
+        self._layout = grid(rows, 0, 1)
+        column(self, rows, self._objections, spacing=3)
         self.set_sequences(sequences)
 
     @property
@@ -94,8 +104,10 @@ class ImagesForm(QWidget):
             for name, row in self._rows.items()
             if row.touched and row.choice.key in self._images
         }
-        free = {key: name for key, name in images.items() if key not in kept.values()}
+        apart = self._aside.union(kept.values())
+        free = {key: name for key, name in images.items() if key not in apart}
         guess = guess_sequences([name for name in self._rows if name not in kept], free)
+        self.by_order = guessed_by_order(guess, free)
         for name, row in self._rows.items():
             row.touched = name in kept
             with signals_blocked(row.choice):
@@ -110,6 +122,24 @@ class ImagesForm(QWidget):
         if row is not None and key in self._images:
             row.touch()
             row.choice.choose(key)
+
+    def begin_anew(self) -> None:
+        """Forget what was chosen: the images of another patient come, and none of these is his."""
+        self._aside = frozenset(self._images)
+        for row in self._rows.values():
+            row.touched = False
+        self.set_images(self._images)
+
+    def object(self, sentences: Sequence[str]) -> None:
+        """Say, below the images, what speaks against them; nothing for nothing."""
+        count, known = len(sentences), self._objections.text
+        title = (
+            "1 objection to these images" if count == 1 else f"{count} objections to these images"
+        )
+        self._objections.set_sentences(title, sentences, keep_height=False)
+        self._objections.setVisible(bool(sentences))
+        if sentences and self._objections.text != known:
+            self._objections.unfold(True)
 
     @property
     def why_not_complete(self) -> str:
@@ -135,8 +165,8 @@ class ImagesForm(QWidget):
         choice.activated.connect(lambda _: row.touch())
         choice.currentIndexChanged.connect(self.changed)
         browse.clicked.connect(lambda _: self._on_open(sequence))
-        for column, widget in enumerate((row.label, choice, browse)):
-            self._layout.addWidget(widget, number, column)
+        for place, widget in enumerate((row.label, choice, browse)):
+            self._layout.addWidget(widget, number, place)
         return row
 
     def _on_open(self, sequence: str) -> None:

@@ -44,6 +44,8 @@ class Naming:
     def __init__(self, services: Services, images: ImagesForm) -> None:
         self._state, self._scene, self._images = services.state, services.scene, images
         self.form = PatientForm(typed_label)
+        self.doubts: tuple[str, ...] = ()
+        """Why the chosen images may be of two patients or visits: plain sentences."""
         images.changed.connect(self._on_images)
         self._state.reading_changed.connect(self._on_reading)
         self.form.changed.connect(self._on_typed)
@@ -62,9 +64,15 @@ class Naming:
         keys = tuple(self._images.assignment().values())
         layers = [self._scene.find(key) for key in keys]
         paths = tuple(file_of(layer) for layer in layers if layer is not None)
+        self.doubts = ()
         if not paths:
             return
         identity = identify(paths)
+        # The rest of each tells the command line's way out of it.
+        self.doubts = tuple(
+            f"{note.partition('; ')[0]}; check that they are of one patient and visit."
+            for note in identity.notes
+        )
         # A file that is opened again is the same image; a layer without one is its own.
         images = tuple(path or key for path, key in zip(paths, keys, strict=False))
         self.form.set_guess(images, identity.subject, identity.visit)

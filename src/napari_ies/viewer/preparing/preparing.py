@@ -14,20 +14,23 @@ from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.panel.availability import allow
 from napari_ies.viewer.preferences import Preferences
 from napari_ies.viewer.preparing.assembling import Whose
+from napari_ies.viewer.preparing.brought_images import BroughtImages, shows
 from napari_ies.viewer.preparing.checkpoint_form import CheckpointForm
 from napari_ies.viewer.preparing.geometry import Geometry
 from napari_ies.viewer.preparing.images_form import ImagesForm
 from napari_ies.viewer.preparing.naming import Naming
+from napari_ies.viewer.preparing.objections import objections
 from napari_ies.viewer.preparing.result_notes import ResultNotes
 from napari_ies.viewer.preparing.segmentation_form import SegmentationForm
 from napari_ies.viewer.preparing.segmenting import SegmentationSettings, segment_sources
-from napari_ies.viewer.volumes.layer_data import METADATA_KEY, file_of
+from napari_ies.viewer.state.loaded import Chosen
+from napari_ies.viewer.volumes.layer_data import sha256_of_file
 from napari_ies.viewer.volumes.sources import Source, placed, source_of
 from napari_ies.viewer.work import tasks
 from napari_ies.viewer.work.job import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from napari_ies.progress import Progress
     from napari_ies.viewer.feature import Services
@@ -57,19 +60,24 @@ class Preparing(Feature):
                 "smallest_lesion": self.segmentation.prefer_smallest,
             },
         )
+        self.objections: tuple[str, ...] = ()
+        """What speaks against the chosen images: plain sentences, on show below them."""
         # The last one segmented here, and the keys of its layers: they may have no files.
         self._segmented: ref[Reading] | None = None
         self._chosen: dict[str, str] = {}
         self._restored: Restored | None = None
-        self._brought: set[str] = set()
-        """The keys of the images that the session opened last brought here."""
+        self._segments_next = False
+        self._brought = BroughtImages(self.scene)
         self.images.file_chosen.connect(self.open_image)
-        self.images.changed.connect(self.refresh)
+        self.images.changed.connect(self._on_images)
+        self.segmentation.reference_chosen.connect(self._on_images)
+        self.naming.form.changed.connect(self._on_images)
         self.checkpoint.chosen.connect(self.load_checkpoint)
         self.segmentation.file_chosen.connect(self.open_reference)
         self.segmentation.lesions_chosen.connect(self.open_lesions)
         self.segmentation.segment_requested.connect(self.segment)
         self.segmentation.threshold.valueChanged.connect(self.state.take_threshold)
+        self.segmentation.smallest.valueChanged.connect(self.state.take_smallest)
         self.geometry.turned.connect(self._on_turned)
         self.notes.offer_taken.connect(self._on_offer_taken)
         self.link.layers_changed.connect(self.offer_layers)
@@ -79,6 +87,7 @@ class Preparing(Feature):
         state.layers_given.connect(self.open_layers)
         state.restored.connect(self._on_restored)
         state.checkpoint_wanted.connect(self._on_checkpoint_wanted)
+        state.segment_wanted.connect(self._on_segment_wanted)
         self.refresh()
         self.views = (
             Placed(Place.PREPARATION, [self.images, self.naming.form], "Images"),
@@ -108,12 +117,12 @@ class Preparing(Feature):
         self._open("open lesions", path, tasks.open_mask, self._on_lesions)
 
     def open_layers(self, layers: Sequence[LayerDataTuple]) -> None:
-        """Add images, the last of them on top, and masks, hidden; frame all of it."""
-        scene = self.scene
-        for data, arguments, kind in layers:
-            hidden = {"visible": False} if kind == "labels" else {}
-            scene.add((data, {**arguments, **hidden}, kind))
-        scene.frame_all()
+        """Take images and masks as the next patient's, the last of them on top."""
+        self.explaining.stop()
+        self.state.close_reading()  # his lesions would lie over another's images
+        self.images.begin_anew()
+        self.segmentation.begin_anew()
+        self._brought.take(layers)
         self.offer_layers()
 
     def offer_layers(self) -> None:
@@ -125,7 +134,8 @@ class Preparing(Feature):
         flat = [(layer.name, reason) for layer, reason in scene.unsuitable_images()]
         flat_masks = [(layer.name, reason) for layer, reason in scene.unsuitable_masks()]
         self.images.set_images(images, flat)
-        self.segmentation.set_masks(masks, [*flat_masks, *flat])
+        came = [key_of(layer) for layer in scene.masks() if self._brought.came_with(layer)]
+        self.segmentation.set_masks(masks, [*flat_masks, *flat], came)
         self.refresh()
 
     def load_checkpoint(self, path: str, device: str = "auto") -> None:
@@ -156,7 +166,9 @@ class Preparing(Feature):
             self.tell.fail(str(error))
             return
         whose, threshold = Whose(*self.naming.form.ask()), form.threshold.value()
-        settings = SegmentationSettings(threshold, form.smallest.value(), mask, lesions, whose)
+        settings = SegmentationSettings(
+            threshold, form.smallest.value(), mask, lesions, whose, self.objections
+        )
         self.explaining.stop()
         work = partial(segment_sources, loaded.model, sources, settings)
         done = partial(self._on_segmented, chosen)
@@ -174,7 +186,7 @@ class Preparing(Feature):
         other = [
             name
             for name, path in zip(case.sequences, case.paths, strict=True)
-            if path is None or name not in chosen or not _shows(find(chosen[name]), path)
+            if path is None or name not in chosen or not shows(find(chosen[name]), path)
         ]
         if not other and len(chosen) == len(case.sequences):
             return ""
@@ -189,6 +201,29 @@ class Preparing(Feature):
         why = "" if loaded else "Choose a checkpoint first."
         allow(self.segmentation.button, why or self.images.why_not_complete)
         self.notes.refresh()
+
+    def _on_images(self) -> None:
+        """Say what speaks against what is chosen now, and let the others know of it."""
+        find, by_order = self.scene.find, self.images.by_order
+        chosen = {s: find(key) for s, key in self.images.assignment().items()}
+        there = {sequence: layer for sequence, layer in chosen.items() if layer is not None}
+        equal = {s: [one for k in keys if (one := find(k))] for s, keys in by_order.items()}
+        said = objections(there, equal, find(self.segmentation.reference.key))
+        self.objections = (*said, *self.naming.doubts)
+        self.images.object(self.objections)
+        self.state.choose_images(self._complete(there))
+        self.refresh()
+
+    def _complete(self, layers: Mapping[str, Any]) -> Chosen | None:
+        """Return what would be segmented, or None while something is missing."""
+        if self.images.why_not_complete or len(layers) < len(self.images.sequences):
+            return None
+        try:
+            sources = {sequence: source_of(layer) for sequence, layer in layers.items()}
+        except NapariIESError:  # said when it is to be segmented
+            return None
+        form, files = self.naming.form, {s: sha256_of_file(one) for s, one in layers.items()}
+        return Chosen(sources, files, form.patient, form.visit)
 
     def _open(
         self,
@@ -208,7 +243,7 @@ class Preparing(Feature):
 
     def _on_segmented(self, chosen: dict[str, str], reading: Reading) -> None:
         """Show what was segmented, named as a person typed meanwhile."""
-        reading.case = self.naming.named(reading.case)
+        reading.case, reading.layers = self.naming.named(reading.case), chosen
         self._segmented, self._chosen, self._restored = ref(reading), chosen, None
         self.state.show_reading(reading)
 
@@ -240,35 +275,13 @@ class Preparing(Feature):
         have all of them in memory.
         """
         self._restored = restored
-        self._let_go(restored)
-        before, there = self._brought, {key_of(layer) for layer in self.scene.images()}
         self.images.set_sequences(restored.sequences)
-        keys = {s: self._shown(layer) for s, layer in reversed([*restored.images.items()])}
-        self._brought = {key for key in keys.values() if key in before or key not in there}
-        reference = None if restored.reference is None else self._shown(restored.reference)
+        keys, reference = self._brought.show(restored)
         self.offer_layers()
         for sequence, key in keys.items():
             self.images.assign(sequence, key)
-        if reference is not None:
-            self.segmentation.choose_mask(reference)
+        self.segmentation.choose_mask(reference)
         self._restore_settings(restored)
-
-    def _let_go(self, restored: Restored) -> None:
-        """Remove what the session before brought, before others of the same names come."""
-        paths = [_path_of(layer) for layer in restored.images.values()]
-        find = self.scene.find
-        self.scene.remove(
-            *(key for key in self._brought if not any(_shows(find(key), path) for path in paths))
-        )
-
-    def _shown(self, layer_data: LayerDataTuple) -> str:
-        """Return the key of a layer that shows the same file, added if there is none."""
-        scene, (_, _, kind) = self.scene, layer_data
-        path = _path_of(layer_data)
-        for layer in scene.images() if kind == "image" else scene.masks():
-            if _shows(layer, path):
-                return key_of(layer)
-        return scene.add(layer_data)
 
     def _restore_settings(self, restored: Restored) -> None:
         self.segmentation.threshold.setValue(restored.threshold)
@@ -307,8 +320,17 @@ class Preparing(Feature):
         self.refresh()
 
     def _on_not_loaded(self) -> None:
-        self.state.model = None
-        self.checkpoint.set_failed()
+        """Go on with the checkpoint that was loaded before, if one was."""
+        self._segments_next = False
+        self.checkpoint.show_worked()
+        self.state.device = self.checkpoint.device
+        loaded = self.state.model
+        self.checkpoint.set_model(*(loaded.model, loaded.device) if loaded else (None, ""))
+        self.refresh()
+
+    def _on_segment_wanted(self) -> None:
+        """Segment once the checkpoint is loaded that was asked for."""
+        self._segments_next = True
 
     def _on_model(self, loaded: LoadedModel | None) -> None:
         if loaded is None:
@@ -323,14 +345,6 @@ class Preparing(Feature):
         if self._is_lacking(loaded):
             self._give_network()
         self.refresh()
-
-
-def _path_of(layer_data: LayerDataTuple) -> Path:
-    """Return the file that a layer was read from."""
-    return Path(layer_data[1]["metadata"][METADATA_KEY]["path"])
-
-
-def _shows(layer: Any, path: Path) -> bool:
-    """Return whether a layer was read from a file."""
-    shown = None if layer is None else file_of(layer)
-    return shown is not None and Path(shown).absolute() == path.absolute()
+        if self._segments_next:
+            self._segments_next = False
+            self.segment()

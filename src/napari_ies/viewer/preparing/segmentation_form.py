@@ -8,6 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_ies.network.profile import Profile
+from napari_ies.patient.sequence_names import telling_of_lesions
 from napari_ies.viewer.panel import dialogs
 from napari_ies.viewer.panel.availability import allow
 from napari_ies.viewer.panel.controls import button, grid
@@ -15,7 +16,7 @@ from napari_ies.viewer.panel.layer_choice import LayerChoice
 from napari_ies.viewer.panel.parameter_form import ParameterForm
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from napari_ies.viewer.panel.combo_entries import Unsuitable
 
@@ -31,6 +32,8 @@ class SegmentationForm(QWidget):
     """The button was pressed."""
     file_chosen = Signal(str)
     """A file to open as the reference mask."""
+    reference_chosen = Signal()
+    """Another mask, or none, is the reference."""
     lesions_chosen = Signal(str)
     """A file to open as the lesions to explain."""
 
@@ -54,6 +57,7 @@ class SegmentationForm(QWidget):
         about = "Find the lesions with the network."
         self.button = button("Segment", "segment", about, self.segment_requested)
         self._preferred_smallest = 0
+        self._settled = False
         layout = grid(self, 0, 4, 0, 6)
         layout.addWidget(QLabel("Lesions"), 0, 0)
         layout.addWidget(self.lesions, 0, 1, 1, 2)
@@ -68,8 +72,15 @@ class SegmentationForm(QWidget):
         layout.addWidget(button("Open…", "open_reference", about, self._on_open), 2, 3)
         layout.addWidget(self.button, 3, 0, 1, 4)
         self.lesions.currentIndexChanged.connect(self._on_lesions)
+        self.reference.activated.connect(self._settle)
+        self.reference.currentIndexChanged.connect(self.reference_chosen)
 
-    def set_masks(self, masks: Mapping[str, str], unsuitable: Sequence[Unsuitable] = ()) -> None:
+    def set_masks(
+        self,
+        masks: Mapping[str, str],
+        unsuitable: Sequence[Unsuitable] = (),
+        recognised: Collection[str] = (),
+    ) -> None:
         """Offer other masks, by key; the choices stay while they are there.
 
         Parameters
@@ -78,14 +89,24 @@ class SegmentationForm(QWidget):
             Name of each mask by its key.
         unsuitable
             Name of each that cannot be chosen, and what it is instead.
+        recognised
+            The keys of those that came with the images, of which one may be the reference.
         """
         for choice in (self.lesions, self.reference):
             choice.set_layers(masks, unsuitable)
+        self._guess_reference({key: name for key, name in masks.items() if key in recognised})
         self._on_lesions()
 
     def choose_mask(self, key: str | None) -> None:
         """Choose a reference mask by its key, or none."""
+        self._settle()
         self.reference.choose(key)
+
+    def begin_anew(self) -> None:
+        """Choose nothing: another patient comes, and no mask that is open is his."""
+        self._settled = False
+        self.reference.choose(None)
+        self.lesions.choose(None)
 
     def set_profile(self, threshold: float, smallest: int) -> None:
         """Set what a checkpoint's profile asks for."""
@@ -97,6 +118,19 @@ class SegmentationForm(QWidget):
         self._preferred_smallest = smallest
         if smallest:
             self.smallest.setValue(smallest)
+
+    def _settle(self, _: int = 0) -> None:
+        """Take what is chosen as what a person, or a saved session, wants."""
+        self._settled = True
+
+    def _guess_reference(self, masks: Mapping[str, str]) -> None:
+        """Choose the mask whose name says most clearly that it is an expert's, if there is one."""
+        if self._settled or self.reference.key is not None:
+            return
+        told = {key: telling_of_lesions(name) for key, name in masks.items()}
+        best = max(told, key=lambda key: told[key], default=None)
+        if best is not None and told[best]:
+            self.reference.choose(best)
 
     def _on_lesions(self, _: int = 0) -> None:
         given = GIVEN if self.lesions.key is not None else ""

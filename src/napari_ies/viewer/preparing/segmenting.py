@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_ies.progress import Progress
 from napari_ies.viewer.preparing.assembling import NOBODY_TYPED, Whose, assemble_case
-from napari_ies.viewer.state.reading import Reading
+from napari_ies.viewer.state.reading import Reading, scores_of
 from napari_ies.viewer.volumes.layer_mask import layer_lesions, reference_mask
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class SegmentationSettings:
         The lesions to take instead of those that the network marks, or None.
     whose
         Labels of patient and visit that were typed.
+    doubts
+        What speaks against the images, in plain sentences: said of the result, and kept with it.
     """
 
     threshold: float
@@ -44,6 +46,7 @@ class SegmentationSettings:
     reference: Source | None = None
     lesions: Source | None = None
     whose: Whose = NOBODY_TYPED
+    doubts: tuple[str, ...] = ()
 
 
 def segment_sources(
@@ -60,9 +63,12 @@ def segment_sources(
     mask: NDArray[np.bool_] | None = None
     lesions: NDArray[np.int32] | None = None
     reference: Path | NDArray[np.bool_] | None = None
-    notes: tuple[str, ...] = ()
+    # The case says the same of names, and what was done; the rest of each sentence differs.
+    known = {note.partition("; ")[0] for note in case.notes}
+    notes = tuple(one for one in settings.doubts if one.partition("; ")[0] not in known)
     if settings.reference is not None:
-        mask, reference, notes = reference_mask(settings.reference, case, first.frame)
+        mask, reference, said = reference_mask(settings.reference, case, first.frame)
+        notes = (*notes, *said)
     if settings.lesions is not None:
         lesions, said = layer_lesions(settings.lesions, case, first.frame)
         notes = (*notes, *said)
@@ -91,6 +97,7 @@ def segment_sources(
                         if not source.grid.same_as(first.grid)
                     ),
                     reference=reference,
+                    scores=scores_of(report.result, mask),
                 )
             yield report.with_result(reading)
     finally:

@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_ies.printable import printable
 from napari_ies.saliency.reading_off.surroundings import REACH_MM
-from napari_ies.viewer.readout.words import common_power, scaled_unit
+from napari_ies.viewer.state.scaled import common_power, scaled_unit
 
 if TYPE_CHECKING:
     import pandas as pd

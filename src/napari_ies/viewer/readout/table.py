@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSize, Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
-from napari_ies.viewer.readout.words import ROWS, cell_text, cell_tooltip, common_power
+from napari_ies.viewer.readout.words import ROWS, cell_text, cell_tooltip
+from napari_ies.viewer.state.scaled import common_power
 
 if TYPE_CHECKING:
     from napari_ies.viewer.readout.measuring import Numbers

@@ -11,7 +11,8 @@ from qtpy.QtWidgets import QWidget
 from napari_ies.viewer.panel.controls import button, column, row, words
 from napari_ies.viewer.panel.plot import Plot
 from napari_ies.viewer.readout.table import MeasuresModel, MeasuresTable
-from napari_ies.viewer.readout.words import NO_ANSWER, scaled_unit, share_sentence
+from napari_ies.viewer.readout.words import NO_ANSWER, share_sentence
+from napari_ies.viewer.state.scaled import scaled_unit
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 from napari_ies.printable import counted
 from napari_ies.saliency.reading_off.surroundings import SHELLS_MM
+from napari_ies.viewer.state.captions import samples_of
+from napari_ies.viewer.state.scaled import NONE, number, with_error
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from napari_ies.viewer.state.answers import Answer
-
-NONE = "–"
-"""Stands for a number that is not there."""
 
 NO_ANSWER = "Explain a lesion to read off the numbers of its map."
 
@@ -83,18 +82,10 @@ def method_line(answer: Answer, running: bool) -> str:
     running
         Whether it is being computed; an unfinished map that is not was stopped.
     """
-    saliency, request = answer.saliency, answer.saliency.request
+    saliency = answer.saliency
     parts = [answer.title]
-    if request.method == "smoothgrad":
-        used, asked = saliency.n_used, counted(request.n_samples, "sample")
-        if answer.finished and used == request.n_samples:
-            parts.append(asked)
-        elif answer.finished:
-            parts.append(f"{used} of {asked}, converged")
-        else:
-            # The map shows a part of the first sample before that is complete.
-            so_far = str(used) if used else "part of the first"
-            parts.append(f"{'running' if running else 'stopped'}: {so_far} of {asked}")
+    state, samples = samples_of(answer, running)
+    parts += [f"{state}: {samples}" if state else samples] if samples else []
     parts += [str(saliency.provenance[k]) for k in ("precision", "device") if k in _known(answer)]
     return " · ".join(parts)
 
@@ -125,11 +116,9 @@ def cell_text(row: Row, values: pd.Series, power: int) -> str:
     value = float(values[row.key])
     if row.kind == "fraction":
         return NONE if math.isnan(value) else f"{100 * value:.0f} %"
-    shown = number(value, power)
     if row.kind == "peak":
-        error = float(values[f"{row.key}_error"])
-        shown += f" ± {number(error, power, digits=1)}"
-    return shown
+        return with_error(value, float(values[f"{row.key}_error"]), power)
+    return number(value, power)
 
 
 def cell_tooltip(row: Row, name: str, values: pd.Series, answer: Answer) -> str:
@@ -168,29 +157,6 @@ def copied_text(answer: Answer, measures: pd.DataFrame, running: bool) -> str:
             voxels = measures[row.key.replace("mean", "voxels")]
             lines.append([f"{row.title}, voxels", "1", *map(str, voxels)])
     return "\n".join("\t".join(line) for line in lines) + "\n"
-
-
-def common_power(largest: float) -> int:
-    """Return the power of ten, a multiple of 3, in which a magnitude reads well."""
-    if largest == 0 or not math.isfinite(largest):
-        return 0
-    power = 3 * math.floor(math.log10(largest) / 3)
-    return 0 if power == -3 and largest >= 0.1 else power
-
-
-def scaled_unit(unit: str, power: int) -> str:
-    """Return a unit with its power of ten, such as ``10⁻³ logit per standard deviation``."""
-    return f"10{str(power).translate(_RAISED)} {unit}" if power else unit
-
-
-def number(value: float, power: int = 0, digits: int = 3) -> str:
-    """Return a number in units of a power of ten, with a true minus sign."""
-    if math.isnan(value):
-        return NONE
-    return f"{value / 10**power:.{digits}g}".replace("-", "−")
-
-
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def _known(answer: Answer) -> set[str]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Autosave:
-    """Saves a reading from the first map, curve, note or region on.
+    """Saves a reading from the first map, curve, note, verdict or region on.
 
     Parameters
     ----------
@@ -66,6 +66,7 @@ class Autosave:
         state.answer_kept.connect(self._on_changed)
         state.curve_kept.connect(self._on_changed)
         state.note_changed.connect(self._on_changed)
+        state.verdict_changed.connect(self._on_changed)
         state.selection_changed.connect(self._on_changed)
 
     @property
@@ -110,7 +111,8 @@ class Autosave:
         """
         roots = self._roots(reading.case) if root is None else (root,)
         former = self.recording
-        before = former.folder if former is not None and former.reading is reading else None
+        same = former is not None and former.reading.lineage is reading.lineage
+        before = former.folder if former is not None and same else None
         recording = Recording(reading, roots, self._state.device, before)
         self.recording = recording
         self._add(recording.look, partial(self._on_looked, recording))
@@ -150,6 +152,7 @@ class Autosave:
             curves=tuple((curve, state.network(curve.model_key)) for curve in state.curves),
             regions={name: region.mask for name, region in reading.regions.items()},
             notes=dict(reading.notes),
+            verdicts=dict(reading.verdicts),
             request=state.request,
             selected=state.selected,
         )

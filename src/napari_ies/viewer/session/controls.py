@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtWidgets import QMenu
+from qtpy.QtWidgets import QMenu, QWidget
 from superqt import QElidingLabel
 
 from napari_ies.viewer.panel.availability import describe
-from napari_ies.viewer.panel.controls import button
+from napari_ies.viewer.panel.controls import button, column, row
 from napari_ies.viewer.panel.plain_text import shown_name, tool_tip
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ class SessionControls(QObject):
 
     Attributes
     ----------
-    button, line
-        To be placed by whoever makes this.
+    button, place
+        To be placed by whoever makes this; the place is a line of text with a button to change it.
     automatic
         The menu's checkable entry "Save by itself".
     """
@@ -54,7 +54,11 @@ class SessionControls(QObject):
         self.line.setElideMode(Qt.TextElideMode.ElideMiddle)
         self.line.setEllipsesWidth(12)  # napari's themes indent labels, which elision does not know
         describe(self.line, "Where this session is saved.", "session_place")
-        self.line.hide()
+        about = "Choose where this session is saved, before or after it begins."
+        change = button("Change…", "change_session_place", about, self.place_requested)
+        self.place = QWidget()
+        column(self.place, row((self.line, 1), change))
+        self.place.hide()
         menu = QMenu(self.button)
         menu.setToolTipsVisible(True)
         about = "Choose the folder of a session that was saved before."
@@ -89,6 +93,11 @@ class SessionControls(QObject):
             f"Nothing is saved yet, later in {folder}",
         )
 
+    def show_nothing(self) -> None:
+        """Say nothing: there are no images that a session would be of."""
+        self.text = ""
+        self.place.hide()
+
     def show_switched_off(self, folder: Path | None) -> None:
         """Say that nothing is saved because a person wants that; what was saved lies in a folder.
 
@@ -115,7 +124,7 @@ class SessionControls(QObject):
         self.button.setToolTip(tool_tip(sentence))
         self.line.setToolTip(tool_tip(sentence))
         self.line.setText(shown_name(line))
-        self.line.show()
+        self.place.show()
         self._folder.setEnabled(is_folder)
 
     def _add(self, menu: QMenu, text: str, tooltip: str, signal: Signal) -> QAction:

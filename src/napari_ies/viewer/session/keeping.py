@@ -13,6 +13,7 @@ from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.panel import dialogs
 from napari_ies.viewer.panel.notice import Notice
 from napari_ies.viewer.session.autosave import Autosave
+from napari_ies.viewer.session.beforehand import Beforehand
 from napari_ies.viewer.session.controls import SessionControls
 from napari_ies.viewer.session.place import saves_itself, session_roots
 from napari_ies.viewer.session.reopening import Reopening
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from napari_ies.viewer.feature import Services
+    from napari_ies.viewer.session.beforehand import Ahead
     from napari_ies.viewer.session.opening import Reopened
     from napari_ies.viewer.session.saving import Found, Recording
     from napari_ies.viewer.state.reading import Reading
@@ -38,7 +40,12 @@ class SessionKeeping(Feature):
         super().__init__(services)
         state = self.state
         self._lane = self.work.lane("session")
-        self.autosave = Autosave(state, self._lane, session_roots, automatic=saves_itself())
+        self.autosave = Autosave(
+            state, self._lane, lambda case: session_roots(case.paths[0]), automatic=saves_itself()
+        )
+        self.beforehand = Beforehand(state, self._lane, session_roots)
+        self._declined: set[Path] = set()
+        state.guard_by(self._ask_before)
         self.reopening = Reopening(state, self.explaining, self.work, self._lane, self.tell)
         self._topic = ""
         self.notice = Notice("session_notice")
@@ -48,6 +55,7 @@ class SessionKeeping(Feature):
         self.controls.folder_requested.connect(self._on_show_folder)
         self.controls.automatic.toggled.connect(self._on_automatic)
         self.autosave.looked.connect(self._on_looked)
+        self.beforehand.known.connect(self._on_ahead)
         self.autosave.saved.connect(self._on_saved)
         self.autosave.refused.connect(self._on_refused)
         self.reopening.shown.connect(self._on_reopened)
@@ -59,7 +67,7 @@ class SessionKeeping(Feature):
         self.views = (
             Placed(Place.NOTICE, [self.notice]),
             Placed(Place.BUTTON, [self.controls.button]),
-            Placed(Place.LINE, [self.controls.line]),
+            Placed(Place.LINE, [self.controls.place]),
         )
 
     @property
@@ -90,21 +98,32 @@ class SessionKeeping(Feature):
 
         Where that is saved nowhere, a person is asked first.
         """
-        reading, start = self.state.reading, partial(self.reopening.open, folder)
+        self._ask_before(partial(self.reopening.open, folder))
+
+    def _ask_before(self, start: Callable[[], None]) -> None:
+        """Do what takes the place of the reading; if that is saved nowhere, ask first."""
+        reading = self.state.reading
         if reading is None or not self.autosave.unsaved:
             start()
             return
         whose = reading.case.subject or "the patient on screen"
         question = (
             f"Maps, notes or regions of {whose} are saved nowhere, and are lost when another "
-            "session takes their place."
+            "session or patient takes their place."
         )
         self.tell.ask(question, start, "Open all the same")
 
     def save_to(self, root: str | Path) -> None:
-        """Go on saving in a new session below another folder, with all there is so far."""
+        """Go on saving in a new session below another folder, with all there is so far.
+
+        Where other images are chosen than those of the reading, it is their session that will
+        begin there.
+        """
         reading = self.state.reading
-        if reading is not None:
+        if reading is None or self.beforehand.chosen is not None:
+            self.beforehand.choose(Path(root))
+            self.controls.automatic.setChecked(True)
+        else:
             # Before it is switched on, which would save in the former folder first.
             self._begin(reading, Path(root))
             self.controls.automatic.setChecked(True)
@@ -133,13 +152,18 @@ class SessionKeeping(Feature):
             )
 
     def _on_reading(self, reading: Reading | None) -> None:
-        if reading is None or self.reopening.reopened is not None:
+        if self.reopening.reopened is not None:
             return
-        self.autosave.recording = None
         self.notice.hide()
+        if reading is None:
+            self.autosave.recording = None
+            self.controls.show_nothing()
+            return
+        root = self.beforehand.take_root()
         if self.autosave.automatic:
-            self._begin(reading)
+            self._begin(reading, root)
         else:
+            self.autosave.recording = None
             self.controls.show_switched_off(None)
 
     def _on_automatic(self, on: bool) -> None:
@@ -148,22 +172,50 @@ class SessionKeeping(Feature):
             self._hide("place")
             self.controls.show_switched_off(self.folder)
 
+    def _on_ahead(self, ahead: Ahead | None) -> None:
+        """Say where the chosen images' session will lie, and offer the one there is."""
+        if ahead is None and self.state.reading is not None:
+            self._tell_place()
+            return
+        self._hide("offer")
+        if ahead is None:
+            self.controls.show_nothing()
+            return
+        if self.autosave.automatic:
+            self.controls.show_planned(ahead.planned)
+        else:
+            self.controls.show_switched_off(None)
+        self._offer(ahead.found)
+
     def _on_looked(self, found: Found) -> None:
         self._tell_place()
-        earlier = found.earlier
-        if earlier is None:
+        self._offer(found)
+
+    def _offer(self, found: Found) -> None:
+        """Offer the session of the same images that was saved last, unless it was declined."""
+        earlier, loaded = found.earlier, self.state.model
+        if earlier is None or earlier.folder in self._declined:
             return
+        sha256 = "" if loaded is None else loaded.model.sha256
+        checkpoint = earlier.record.checkpoints[0]
+        name = checkpoint.name if checkpoint.file is None else checkpoint.file.name
+        by = "this checkpoint" if earlier.segmented_by(sha256) else f"the checkpoint {name}"
         told = [
-            f"These images were read with this checkpoint before: {earlier.text}. Reopen that "
-            "session?",
+            f"These images were read with {by} before: {earlier.text}. Reopen that session?",
             *first(found.unread),
         ]
         again = f"Go on with the session in {earlier.folder}.", partial(self.open, earlier.folder)
-        anew = "Keep it; this one is saved in a folder of its own.", lambda: None
+        anew = (
+            "Keep it; this one is saved in a folder of its own.",
+            partial(self._declined.add, earlier.folder),
+        )
         self._tell("offer", told, {"Reopen": again, "Start anew": anew})
 
     def _on_saved(self, recording: Recording) -> None:
         self._tell_place()
+        summary = recording.summary
+        if summary is not None and recording.reading is self.state.reading:
+            self.state.session_kept.emit(summary.folder, summary.text)
         news = recording.take_news() if self.autosave.automatic else []
         if news:
             choose = "Choose where it is saved.", self._on_choose
@@ -179,8 +231,8 @@ class SessionKeeping(Feature):
 
     def _tell_place(self) -> None:
         recording = self.autosave.recording
-        if recording is None:
-            return
+        if recording is None or self.beforehand.chosen is not None:
+            return  # what is said is where the session of the images chosen now will lie
         if not self.autosave.automatic:
             self.controls.show_switched_off(recording.folder)
         elif recording.folder is not None:
@@ -249,7 +301,7 @@ class SessionKeeping(Feature):
         if is_session(folder):
             self.open(folder)
         else:
-            self.tell.say(
+            self.tell.fail(
                 f"There is no session in {folder}; choose a folder with a session.json that "
                 "napari-ies wrote, such as napari-ies/sub-01 beside the images."
             )

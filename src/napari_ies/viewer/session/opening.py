@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from napari_ies.colour_maps import colour_limit
-from napari_ies.errors import ResultsError
+from napari_ies.errors import NapariIESError, ResultsError
 from napari_ies.geometry.grid import Grid
 from napari_ies.progress import Progress
 from napari_ies.segmentation.subject import Region
 from napari_ies.viewer.state.answers import REGION_NOTES, Answer
 from napari_ies.viewer.state.curves import Curve
-from napari_ies.viewer.state.reading import KnownRegion, Reading, model_key
+from napari_ies.viewer.state.look import ranges_of
+from napari_ies.viewer.state.reading import KnownRegion, Reading, model_key, scores_of
 from napari_ies.viewer.volumes.layer_data import METADATA_KEY, layer_of, read_mask
 from napari_ies.viewer.volumes.sources import turned_by_reader
 
@@ -71,12 +73,15 @@ def open_session(folder: Path) -> Iterator[Progress[Reopened]]:
             if mask.any()
         },
         notes=session.notes,
+        verdicts=session.verdicts,
         reference=session.reference,
         session=session.folder,
     )
     reference = None
     if session.reference is not None:
         reference = read_mask(session.reference)
+        with suppress(NapariIESError):  # only looked at: what is wrong with it is said elsewhere
+            reading.scores = scores_of(session.segmentation, reading.reference_mask)
     asked = session.checkpoints[0].device
     device = asked if asked in available_devices() else "auto"
     curves, unread = _curves(session, reading)
@@ -118,6 +123,7 @@ def read_map(saved: SavedMap, reopened: Reopened) -> Answer:
         request=request,
         saliency=saliency,
         limit=colour_limit(saliency),
+        ranges=ranges_of(saliency),
         model_name=_file_name(checkpoint),
         model_key=network,
         other_model=checkpoint != reopened.session.checkpoints[0],

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from platformdirs import user_data_dir
 
 from napari_ies.viewer.preferences import preferences
 
-if TYPE_CHECKING:
-    from napari_ies.patient.case import Case
-
 FOLDER_VARIABLE = "NAPARI_IES_SESSIONS"
 """Environment variable: a folder for all sessions, before any preference."""
 
 
-def session_roots(case: Case) -> tuple[Path, ...]:
+def session_roots(beside: Path | None) -> tuple[Path, ...]:
     """Return the folders whose folders may be sessions of a case, the first choice first.
+
+    Parameters
+    ----------
+    beside
+        The file of the first image, or None where it has none.
 
     What the environment or the preferences name is the only one; else it is ``napari-ies`` beside
     the first image and, for images without a file or where nothing can be written beside it, a
@@ -28,7 +30,6 @@ def session_roots(case: Case) -> tuple[Path, ...]:
     if named:
         return (Path(named).expanduser(),)
     own = Path(user_data_dir("napari-ies", appauthor=False)) / "sessions"
-    beside = case.paths[0]
     return (own,) if beside is None else (beside.absolute().parent / "napari-ies", own)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from napari_ies.results.session.record import SessionEntry
     from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.segmentation.subject import Subject
+    from napari_ies.segmentation.verdicts import Verdict
     from napari_ies.viewer.state.answers import Answer, Key
     from napari_ies.viewer.state.curves import Curve
     from napari_ies.viewer.state.reading import Reading
@@ -37,6 +39,8 @@ class Snapshot:
     """Masks by name."""
     notes: Mapping[Subject, str]
     """Texts by subject."""
+    verdicts: Mapping[Subject, Verdict]
+    """By subject."""
     request: SaliencyRequest
     """The settings asked for last."""
     selected: Subject | None
@@ -45,7 +49,8 @@ class Snapshot:
     @property
     def holds_work(self) -> bool:
         """Whether there is more than a segmentation, which could be computed again."""
-        return bool(self.answers or self.curves or self.regions or any(self.notes.values()))
+        said = self.verdicts or any(self.notes.values())
+        return bool(self.answers or self.curves or self.regions or said)
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,14 @@ class Recording:
         """Where the session lies, once there is one."""
         return None if self.writer is None else self.writer.folder
 
+    @property
+    def summary(self) -> SessionSummary | None:
+        """What a person is told of the session, once there is one."""
+        from napari_ies.results.session import SessionSummary
+
+        writer = self.writer
+        return None if writer is None else SessionSummary(writer.folder, writer.record, "")
+
     def take_news(self) -> list[str]:
         """Return what a person has not been told yet of where it is saved: sentences."""
         news, self._news = self._news, []
@@ -99,10 +112,15 @@ class Recording:
         The one that was saved in before this is no earlier one: it is the same work.
         """
         # Here, not above: the panel opens without what only saving needs.
-        from napari_ies.results.session import next_session_folder, sessions_in
+        from napari_ies.results.provenance import data_digest
+        from napari_ies.results.session import next_session_folder, sessions_in, shows
 
         case, model = self.reading.case, self.reading.model
         images = dict(zip(case.sequences, case.sha256, strict=True))
+        values = {
+            name: partial(data_digest, data)
+            for name, data in zip(case.sequences, case.data, strict=True)
+        }
         problems: list[str] = []
         earlier: list[SessionSummary] = []
         for root in self.roots:
@@ -112,7 +130,8 @@ class Recording:
                 one
                 for one in there
                 if one.record.holds_work
-                and one.is_of(images, model.sha256)
+                and shows(one, images, values)
+                and one.segmented_by(model.sha256)
                 and one.folder != self.before
             ]
             if self.planned is None:
@@ -146,7 +165,7 @@ class Recording:
         return False
 
     def lacks(self, now: Snapshot) -> bool:
-        """Whether a snapshot holds a map, a note or a region that is not in the session."""
+        """Whether a snapshot holds a map, a note, a verdict or a region that is not saved."""
         if self.writer is None:
             return now.holds_work
         known = {key: revision for key, revision in self.known if key is not None}
@@ -155,13 +174,14 @@ class Recording:
         return (
             any(known.get(key, 0) not in (None, revision) for key, revision in _held(now).items())
             or notes != {one.subject: one.text for one in record.notes}
+            or dict(now.verdicts) != {one.subject: one.verdict for one in record.verdicts}
             or set(now.regions) != {one.name for one in record.regions}
         )
 
     def save(self, now: Snapshot) -> bool:
         """Bring the session on disk up to a snapshot; return whether anything was new.
 
-        It begins with the first snapshot that holds a map, a curve, a note or a region. A session
+        It begins with the first snapshot that holds any work. A session
         whose folder was removed is made again, if all that it held is in memory.
 
         Raises
@@ -180,6 +200,7 @@ class Recording:
         before = writer.record
         writer.set_regions(now.regions)
         writer.set_notes(now.notes)
+        writer.set_verdicts(now.verdicts)
         forgotten = self._forgotten(_held(now))
         known = {key for number, (key, _) in enumerate(self.known) if number not in forgotten}
         for answer, model in now.answers:

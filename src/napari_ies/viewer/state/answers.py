@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.segmentation.subject import Region, Subject
-from napari_ies.viewer.state.titles import capitalised, request_title
+from napari_ies.viewer.state.titles import capitalised, request_title, short_title
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.saliency.saliency import Saliency
+    from napari_ies.viewer.state.look import MapRange
     from napari_ies.viewer.state.reading import KnownRegion
 
-Key = tuple[Subject, "SaliencyRequest", str]
+Key = tuple[Subject, SaliencyRequest, str]
 """A subject, what was asked about it, and of which network
 (:func:`~napari_ies.viewer.state.reading.model_key`)."""
 
@@ -42,6 +44,8 @@ class Answer:
     """Whether it is another network than the one that found the lesions."""
     revision: int = 0
     """Tells a kept map from one that took its place with the same settings; 0 if it is not kept."""
+    ranges: tuple[MapRange, ...] = ()
+    """How far the values of each map go, in the order of its sequences; empty where unknown."""
 
     @property
     def key(self) -> Key:
@@ -72,6 +76,11 @@ class Answers:
     def awaited(self, subject: Subject | int | str) -> list[Key]:
         """Return the keys of a subject's maps that are about to be read back."""
         return [key for key in self._awaited if key[0] == subject]
+
+    @property
+    def any_awaited(self) -> bool:
+        """Whether any map is about to be read back."""
+        return bool(self._awaited)
 
     def await_no_more(self, key: Key) -> None:
         """Say that a map on disk cannot be read back."""
@@ -127,18 +136,59 @@ def with_region_notes(saliency: Saliency, notes: tuple[str, ...]) -> Saliency:
     return saliency.told(notes, **{REGION_NOTES: list(notes)})
 
 
+EXACTNESS = ("n_samples", "seed", "tolerance", "precision", "noise_version")
+"""Settings that say how exactly a map is computed, and not of what."""
+
+Kind = tuple[SaliencyRequest, str]
+"""What maps that can be compared have in common: a request but for its `EXACTNESS`, a network."""
+
+
+def kind_of(answer: Answer) -> Kind:
+    """Return what a map has in common with those that its values can be compared with."""
+    return _alike(answer.request), answer.model_key
+
+
+@lru_cache(maxsize=1000)
+def _alike(request: SaliencyRequest) -> SaliencyRequest:
+    usual = SaliencyRequest()
+    return replace(request, **{name: getattr(usual, name) for name in EXACTNESS})
+
+
+def kind_titles(answers: Iterable[Answer]) -> dict[Kind, str]:
+    """Return the kinds that there are among maps, each with a short title of its own."""
+    firsts = {kind_of(answer): answer for answer in reversed([*answers])}
+    kinds = [*reversed(firsts)]
+    named = [(short_name(firsts[kind]), kind[0]) for kind in kinds]
+    return dict(zip(kinds, _told_apart(named), strict=True))
+
+
+def short_name(answer: Answer) -> str:
+    """Return method and aggregation in a word or two, and a network that is not the usual one."""
+    title = short_title(answer.request)
+    return f"{title} · {answer.model_name}" if answer.other_model else title
+
+
+def short_titles(answers: Sequence[Answer]) -> list[str]:
+    """Return short titles of a subject's maps, with the settings in which they differ."""
+    return _told_apart([(short_name(answer), answer.request) for answer in answers])
+
+
 def distinct_titles(answers: Sequence[Answer]) -> list[str]:
     """Return the titles of maps, with the settings in which those of one title differ."""
+    return _told_apart([(answer.title, answer.request) for answer in answers])
+
+
+def _told_apart(named: Sequence[tuple[str, SaliencyRequest]]) -> list[str]:
     titles = []
-    for answer in answers:
-        requests = [other.request for other in answers if other.title == answer.title]
-        values = {f.name: getattr(answer.request, f.name) for f in fields(answer.request)}
+    for title, own in named:
+        requests = [request for other, request in named if other == title]
+        values = {f.name: getattr(own, f.name) for f in fields(own)}
         differing = (
             f"{_FORMATS.get(name, name.replace('_', ' ') + ' {}').format(value)}"
             for name, value in values.items()
             if any(getattr(request, name) != value for request in requests)
         )
-        titles.append(", ".join((answer.title, *differing)))
+        titles.append(", ".join((title, *differing)))
     return titles
 
 

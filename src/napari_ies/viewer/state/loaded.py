@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from napari_ies.network.model import SegmentationModel
     from napari_ies.viewer.volumes.layer_data import LayerDataTuple
+    from napari_ies.viewer.volumes.sources import Source
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +28,38 @@ class LoadedModel:
     """What Grad-CAM++ can look at; empty where no layer serves."""
     default_layer: str
     """The one that it looks at by itself; empty then, too."""
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """The images that stand for the network's sequences now, before they are segmented."""
+
+    sources: Mapping[str, Source]
+    """Of each sequence, in the network's order."""
+    sha256: Mapping[str, str]
+    """Of each image's file as it was read; empty for one without a file."""
+    subject: str
+    """Label of the patient."""
+    visit: str
+    """Label of the visit, or empty."""
+
+    @property
+    def paths(self) -> tuple[Path | None, ...]:
+        """The files, in order; None for a layer without one."""
+        return tuple(source.path for source in self.sources.values())
+
+    @property
+    def images(self) -> object:
+        """What tells these images from others."""
+        return tuple(
+            (name, source.path, self.sha256[name] or id(source.data))
+            for name, source in self.sources.items()
+        )
+
+    @property
+    def identity(self) -> object:
+        """What tells these images, so called, from others."""
+        return self.images, self.subject, self.visit
 
 
 @dataclass(frozen=True, eq=False)

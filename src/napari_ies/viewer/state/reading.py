@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -26,8 +27,13 @@ if TYPE_CHECKING:
     from napari_ies.saliency.footprint import BoxedMask
     from napari_ies.segmentation.segmentation import Segmentation
     from napari_ies.segmentation.subject import Subject
+    from napari_ies.segmentation.verdicts import Verdict
     from napari_ies.viewer.state.curves import Curve
     from napari_ies.viewer.volumes.frame import Voxel
+
+
+SCORES = ("dice", "lesion_sensitivity", "lesion_precision")
+"""Of all :func:`~napari_ies.cohort.metrics.match_metrics`, those that are told."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +88,20 @@ class Reading:
     """Other regions that were explained, by name; grows."""
     notes: dict[Subject, str] = field(default_factory=dict)
     """What a person wrote about a lesion or a region; changed by `State.set_note` alone."""
+    verdicts: dict[Subject, Verdict] = field(default_factory=dict)
+    """What a person says of a lesion or a region; changed by `State.set_verdict` alone."""
     reference: Path | NDArray[np.bool_] | None = None
     """The reference mask that the lesions were matched with: its file, or the mask, or None."""
+    scores: Mapping[str, float] | None = None
+    """How well it agrees with the reference, see
+    :func:`~napari_ies.cohort.metrics.match_metrics`; None without a reference at hand."""
+    lineage: object = field(default_factory=object)
+    """The same for a reading and what it becomes at another threshold."""
+    used: int = 0
+    """The highest number of a lesion that it ever had at another threshold."""
+    layers: Mapping[str, str] = field(default_factory=dict)
+    """The key of the viewer's layer that was segmented as each sequence; empty for those that
+    show the case's files."""
     session: Path | None = None
     """The folder of the saved session that it was reopened from, or None."""
 
@@ -111,6 +129,12 @@ class Reading:
         frame = frame or Frame.of_grid(case.affine, (x, y, z))
         places = lesion_places(segmentation.labels, case.spacing)
         return cls(model, case, segmentation, frame, places, **more)
+
+    def take_said_of(self, before: Reading) -> None:
+        """Take the notes and verdicts of a reading for what is the same here: its number is."""
+        here = self.place_of
+        self.notes.update({one: said for one, said in before.notes.items() if here(one)})
+        self.verdicts.update({one: said for one, said in before.verdicts.items() if here(one)})
 
     def place_of(self, subject: Subject | int | str) -> Place | None:
         """Return where a lesion or a region lies, or None if there is none of that name."""
@@ -180,16 +204,31 @@ class Reading:
         return self.case.why_incomplete or why_absent(model)
 
     @property
+    def found(self) -> str:
+        """What was found and missed, and how well that agrees with the reference: sentences."""
+        from napari_ies.segmentation.lesions import found_words  # scipy and pandas come with it
+
+        found = f"{found_words(self.segmentation.lesions)}."
+        if self.scores is None:
+            return found
+        values = [self.scores[name] for name in SCORES]
+        dice, sensitivity, precision = (
+            "undefined" if math.isnan(value) else f"{value:.2f}" for value in values
+        )
+        return f"{found} Dice {dice}; lesion-wise sensitivity {sensitivity}, precision {precision}."
+
+    @property
     def summary(self) -> str:
         """What was found, and how much there is to know about it."""
+        from napari_ies.segmentation.lesions import found_words
+
         segmentation = self.segmentation
-        count = len(segmentation.lesions)
-        found = (
-            f"{counted(count, 'lesion')} found on {segmentation.device}."
-            if count
-            else f"No lesion above the probability {segmentation.threshold:g}; a lower threshold "
-            "may find some."
-        )
+        found = f"{found_words(segmentation.lesions)}; computed on {segmentation.device}."
+        if not len(segmentation.lesions):
+            found = (
+                f"No lesion above the probability {segmentation.threshold:g}; a lower threshold "
+                "may find some."
+            )
         told = len(segmentation.notes)
         return f"{found} {counted(told, 'note')} above the table." if told else found
 
@@ -197,6 +236,17 @@ class Reading:
         """Return a subject's voxels in a displayed box, and that box's first displayed index."""
         mask, turn = self.footprint_of(subject), self.frame.reorientation
         return turn.apply(mask.values), turn.box_to_displayed(mask.box).start
+
+
+def scores_of(
+    segmentation: Segmentation, reference: NDArray[np.bool_] | None
+) -> dict[str, float] | None:
+    """Compare a segmentation with a reference, bool (X, Y, Z); None without one."""
+    if reference is None or "match" not in segmentation.lesions:
+        return None
+    from napari_ies.cohort.metrics import match_metrics  # PyTorch comes with it
+
+    return match_metrics(segmentation.labels, segmentation.lesions, reference)
 
 
 def model_key(model: SegmentationModel) -> str:

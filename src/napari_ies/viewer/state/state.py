@@ -14,12 +14,14 @@ from napari_ies.viewer.state.reading import model_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from napari_ies.network.model import SegmentationModel
     from napari_ies.segmentation.subject import Subject
+    from napari_ies.segmentation.verdicts import Verdict
     from napari_ies.viewer.state.answers import Answer
     from napari_ies.viewer.state.curves import Curve
-    from napari_ies.viewer.state.loaded import LoadedModel, Restored
+    from napari_ies.viewer.state.loaded import Chosen, LoadedModel, Restored
     from napari_ies.viewer.state.reading import KnownRegion, Reading
     from napari_ies.viewer.volumes.frame import Voxel
     from napari_ies.viewer.volumes.layer_data import LayerDataTuple
@@ -36,6 +38,8 @@ class State:
         The device that was asked for, by name.
     reading
         What was segmented with what, or None.
+    chosen
+        The images that would be segmented now, or None while some are missing.
     answers
         The finished maps of the reading.
     curves
@@ -46,6 +50,8 @@ class State:
         The stored voxel of it that is looked at: the one that was clicked, else its centre.
     threshold
         What the segmentation's form says now; the reading's own may be another.
+    smallest
+        Likewise the smallest number of voxels of a lesion.
     shown
         The map on screen, running or finished.
     """
@@ -54,16 +60,21 @@ class State:
         self.model: LoadedModel | None = None
         self.device = "auto"
         self.reading: Reading | None = None
+        self.chosen: Chosen | None = None
         self.answers = Answers()
         self.curves = Curves()
         self.selected: Subject | None = None
         self.threshold: float | None = None
         self.at: Voxel | None = None
         self.shown: Answer | None = None
+        self.smallest: int | None = None
         self._ask: Callable[[], SaliencyRequest] = SaliencyRequest
+        self._guard: Callable[[Callable[[], None]], None] = lambda following: following()
 
         self.model_changed: Event[[LoadedModel | None]] = Event()
         """Another checkpoint was loaded, or turned and scaled otherwise, or none could be."""
+        self.images_chosen: Event[[Chosen | None]] = Event()
+        """Other images, or under another name, would be segmented now."""
         self.reading_changed: Event[[Reading | None]] = Event()
         """Another patient was segmented or reopened."""
         self.selection_changed: Event[[Subject | None]] = Event()
@@ -75,11 +86,13 @@ class State:
         self.error_guessed: Event[[Subject, float | None, str]] = Event()
         """How probably a lesion is a false positive, or None, and in words why."""
         self.threshold_changed: Event[[float]] = Event()
-        """The segmentation's form says another threshold now."""
+        """The segmentation's form says another threshold, or smallest lesion, now."""
         self.curve_kept: Event[[Curve]] = Event()
         """A curve was finished, or read back, and kept."""
         self.note_changed: Event[[Subject]] = Event()
         """The note of a lesion or region in ``reading.notes`` is another one now."""
+        self.verdict_changed: Event[[Subject]] = Event()
+        """The verdict on a lesion or region in ``reading.verdicts`` is another one now."""
         self.renamed: Event[[Reading]] = Event()
         """The patient or the visit of the reading is called otherwise now."""
         self.network_given: Event[[Reading]] = Event()
@@ -87,13 +100,19 @@ class State:
         self.request_restored: Event[[SaliencyRequest]] = Event()
         """The form is to ask for this, such as what a reopened session asked for last."""
         self.layers_given: Event[[list[LayerDataTuple]]] = Event()
-        """Images and masks are to be opened, such as the demo's."""
+        """Images and a reference mask are to be opened, such as the demo's."""
+        self.segment_wanted: Event[[]] = Event()
+        """What is open is to be segmented, once the checkpoint that was asked for is loaded."""
         self.restored: Event[[Restored]] = Event()
         """Images and settings of a saved session are to be shown and set again."""
         self.checkpoint_wanted: Event[[str, str]] = Event()
         """A checkpoint's file is to be loaded onto a device (empty: the one that is chosen)."""
+        self.patient_wanted: Event[[list[str]]] = Event()
+        """The files of a patient, or the folder that holds them, are to be opened."""
         self.session_wanted: Event[[str, bool]] = Event()
         """A saved session is to be opened; or only if it was not noticed before."""
+        self.session_kept: Event[[Path, str]] = Event()
+        """The reading's session lies in a folder and holds something, in words."""
         self.cohort_wanted: Event[[str]] = Event()
         """The cases and lesions of a folder of results are to be listed."""
 
@@ -125,6 +144,13 @@ class State:
         self.model = loaded
         self.model_changed.emit(loaded)
 
+    def choose_images(self, chosen: Chosen | None) -> None:
+        """Take what would be segmented now."""
+        before = self.chosen
+        if (chosen and chosen.identity) != (before and before.identity):
+            self.chosen = chosen
+            self.images_chosen.emit(chosen)
+
     def show_reading(self, reading: Reading) -> None:
         """Take a segmented patient in place of the one before."""
         self.reading, self.answers = reading, Answers(reading.regions)
@@ -132,6 +158,41 @@ class State:
         self.selected = self.shown = self.at = None
         self.reading_changed.emit(reading)
         self.selection_changed.emit(None)
+
+    def close_reading(self) -> None:
+        """Hold no patient any more: the images of another one come."""
+        if self.reading is not None:
+            self.reading, self.answers, self.curves = None, Answers(), Curves()
+            self.selected = self.shown = self.at = None
+            self.reading_changed.emit(None)
+            self.selection_changed.emit(None)
+
+    def guard_by(self, guard: Callable[[Callable[[], None]], None]) -> None:
+        """Ask a guard before the reading is left: it calls what is to follow, or lets it be."""
+        self._guard = guard
+
+    def leave_for(self, following: Callable[[], None]) -> None:
+        """Do what takes the place of the reading, unless a person rather keeps what is unsaved."""
+        self._guard(following)
+
+    def update_reading(self, reading: Reading) -> None:
+        """Take the same patient at another threshold, with what is known of what stays the same.
+
+        A lesion of either number is the same in both.
+        """
+        answers, curves = list(self.answers), list(self.curves)
+        selected, at, shown = self.selected, self.at, self.shown
+        self.show_reading(reading)
+        for answer in answers:
+            if reading.place_of(answer.subject) is not None:
+                self.keep(answer)
+        for curve in curves:
+            if reading.place_of(curve.subject) is not None:
+                self.keep_curve(curve)
+        if selected is not None and self.select(selected, at):
+            kept = None if shown is None else self.answers.get(shown.key)
+            if kept is not None and kept.subject == selected:
+                self.show(kept)
 
     def give_network(self, model: SegmentationModel) -> None:
         """Give a reopened reading the network that segmented it."""
@@ -192,6 +253,12 @@ class State:
         self.threshold = threshold
         self.threshold_changed.emit(threshold)
 
+    def take_smallest(self, smallest: int) -> None:
+        """Take what the segmentation's form says now."""
+        self.smallest = smallest
+        if self.threshold is not None:
+            self.threshold_changed.emit(self.threshold)
+
     def keep_curve(self, curve: Curve) -> None:
         """Keep a finished curve of the reading."""
         self.curves.add(curve)
@@ -207,3 +274,14 @@ class State:
         else:
             del self.reading.notes[subject]
         self.note_changed.emit(subject)
+
+    def set_verdict(self, subject: Subject | int | str, verdict: Verdict | None) -> None:
+        """Keep what a person says of a lesion or a region; None removes it."""
+        subject, reading = as_subject(subject), self.reading
+        if reading is None or reading.verdicts.get(subject) == verdict:
+            return
+        if verdict is None:
+            del reading.verdicts[subject]
+        else:
+            reading.verdicts[subject] = verdict
+        self.verdict_changed.emit(subject)

@@ -143,6 +143,15 @@ class Explaining:
             self._state.show(kept)
             self._tell.say(f"Showing {answer.title}, from the session.")
 
+    def show(self, answer: Answer) -> None:
+        """Show a kept map of the reading again, and have the form ask as it was asked for."""
+        self._tell.withdraw()
+        self.stop()
+        self._wanted = None
+        self._state.request_restored.emit(answer.request)
+        self._state.show(answer)
+        self._tell.say(f"Showing {answer.title}; the settings are those of this map.")
+
     def stop(self) -> None:
         """Compute no map any more for a click."""
         self._work.cancel(KIND)

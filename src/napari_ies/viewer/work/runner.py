@@ -80,6 +80,12 @@ class Runner:
         """Whether something runs or waits."""
         return self._run is not None or bool(self._waiting) or bool(self._suspended)
 
+    @property
+    def titles(self) -> list[str]:
+        """What runs or waits that a person knows of: the titles of its jobs."""
+        begun = [run.job for run in reversed(self._runs()) if not run.cancelled.is_set()]
+        return [job.title for job in (*begun, *self._waiting) if not job.silent]
+
     def lane(self, name: str, *, gives_way: bool = False) -> Lane:
         """Return a thread of its own for small things beside the jobs; see :class:`Lane`."""
         lane = Lane(name, self._wake, gives_way=gives_way)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from napari_ies.progress import Progress
 from napari_ies.segmentation.subject import Lesion, Region
 from napari_ies.viewer.state.answers import Answer
 from napari_ies.viewer.state.loaded import LoadedModel
+from napari_ies.viewer.state.look import ranges_of
 from napari_ies.viewer.state.reading import Reading, model_key
 from napari_ies.viewer.state.titles import model_title
 from napari_ies.viewer.volumes.layer_data import read_image, read_mask
@@ -149,21 +150,23 @@ def explain_subject(
         yield Progress("Explaining", 1, 1, "", TakesLong(subject, request, expected))
         return
     reports = explain_request(model, reading.case, mask, request, explained=explained)
-    limit = 0.0
+    limit, limits = 0.0, dict[int, float]()
     try:
         for report in reports:
             answer = None
             if report.result is not None:
-                own = colour_limit(report.result)
-                while limit < own:
-                    limit = own if limit == 0 else limit * LIMIT_STEP
+                own, ranges = colour_limit(report.result), ranges_of(report.result)
+                # The finished map gets its own limits, so that it looks the same however it came.
+                if not report.finished:
+                    own = limit = _grown(limit, own)
+                    limits = {i: _grown(limits.get(i, 0.0), r.limit) for i, r in enumerate(ranges)}
+                    ranges = tuple(replace(r, limit=limits[i]) for i, r in enumerate(ranges))
                 answer = Answer(
                     subject=subject,
                     request=request,
                     saliency=report.result,
-                    # The finished map gets its own limit, so that it looks the same however it
-                    # came.
-                    limit=own if report.finished else limit,
+                    limit=own,
+                    ranges=ranges,
                     model_name=model_title(model),
                     model_key=model_key(model),
                     finished=report.finished,
@@ -173,6 +176,13 @@ def explain_subject(
             yield report.with_result(answer, seconds=seconds)
     finally:
         _close(reports)
+
+
+def _grown(limit: float, own: float) -> float:
+    """Return the limit of a map that refines, which grows by steps and never shrinks."""
+    while limit < own:
+        limit = own if limit == 0 else limit * LIMIT_STEP
+    return limit
 
 
 def save_answers(
@@ -207,6 +217,8 @@ def save_answers(
         model=model,
         overwrite=overwrite,
         reference=reference,
+        verdicts=reading.verdicts,
+        notes=reading.notes,
     )
     named: Counter[tuple[Subject, str, str]] = Counter()
     for done, answer in enumerate(answers, start=1):

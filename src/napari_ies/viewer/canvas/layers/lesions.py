@@ -32,8 +32,8 @@ class LesionLayers:
     ----------
     outlines
         What is outlined in the slices.
-    missed
-        Reference lesions that the network missed.
+    matches
+        ``"TP"``, ``"FP"`` or ``"FN"`` by label; empty without a reference.
     replaced
         Whether surfaces stand for the lesions in the 3-d view.
     """
@@ -45,7 +45,7 @@ class LesionLayers:
         self._lesions: str | None = None
         self._probability: str | None = None
         self._shown_for_space = False
-        self.missed: tuple[int, ...] = ()
+        self.matches: dict[int, str] = {}
         self._frame: Frame | None = None
 
     @property
@@ -57,9 +57,9 @@ class LesionLayers:
         """Show the lesions and, hidden, the probability, in place of those before."""
         self._stack.remove(self._probability, self._lesions)
         self._frame, self._shown_for_space = frame, False
-        table = segmentation.lesions
-        missed = table.index[table["match"] == "FN"] if "match" in table.columns else ()
-        self.missed = tuple(int(label) for label in missed)
+        table, self.matches = segmentation.lesions, {}
+        if "match" in table:
+            self.matches = dict(zip(map(int, table.index), map(str, table["match"]), strict=True))
         labels = frame.reorientation.apply(segmentation.labels)
         placed = {"known": {"affine": case.affine}, **frame.placement()}
         self._probability = self._stack.make(
@@ -78,7 +78,7 @@ class LesionLayers:
             "lesions",
             labels,
             name=LESIONS_NAME,
-            colormap=colours.lesion_fill(self.missed),
+            colormap=colours.lesion_fill(self.matches),
             opacity=FILL_OPACITY,
             visible=False,
             **placed,
@@ -88,7 +88,7 @@ class LesionLayers:
             layer.editable = False
             spare_thumbnail(layer)
             self._stack.stays_selected = self._lesions
-        self.outlines.set_lesions(labels, frame, self.missed)
+        self.outlines.set_lesions(labels, frame, self.matches)
         self.follow_view()
 
     def select(self, subject: int | str, mask: NDArray[np.bool_], origin: Voxel) -> None:
@@ -106,10 +106,11 @@ class LesionLayers:
         layer = self.layer
         if layer is not None:
             label = subject if isinstance(subject, int) else None
-            layer.colormap = colours.lesion_fill(self.missed, label)
+            layer.colormap = colours.lesion_fill(self.matches, label)
             if label is not None:
                 layer.selected_label = label
-        self.outlines.select(mask, origin, self._frame)
+        match = self.matches.get(subject) if isinstance(subject, int) else None
+        self.outlines.select(mask, origin, self._frame, match)
 
     def follow_view(self) -> None:
         """Show the filled lesions in napari's 3-d view, which has no outlines; not in slices."""
@@ -121,6 +122,12 @@ class LesionLayers:
                 layer.visible = self._shown_for_space = True
         elif self._shown_for_space:
             layer.visible = self._shown_for_space = False
+
+    def clear(self) -> None:
+        """Show no lesions any more."""
+        self._stack.remove(self._probability, self._lesions)
+        self._stack.stays_selected = self._probability = None
+        self.follow_layers()
 
     def follow_layers(self) -> None:
         """Outline nothing once a person removed the lesions' layer."""

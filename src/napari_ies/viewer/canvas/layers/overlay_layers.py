@@ -8,14 +8,14 @@ from napari_ies.viewer.canvas.layers.followed import Followed
 from napari_ies.viewer.canvas.layers.stack import key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from napari_ies.viewer.canvas.layers.stack import LayerStack
 
 BY_LOOK = ("colormap", "contrast_limits", "opacity")
 """What a look decides of a layer, unless a person set it on the layer itself."""
 
-WATCHED = (*BY_LOOK, "visible")
+WATCHED = (*BY_LOOK, "gamma", "visible")
 
 
 class OverlayLayers:
@@ -62,20 +62,42 @@ class OverlayLayers:
         keys = {one.key for one in self._followed.values()}
         return [layer for layer in self._stack if key_of(layer) in keys and layer.visible]
 
+    def name_of(self, layer: Any) -> str:
+        """Return the name that a layer is found by here."""
+        return next(name for name, one in self._followed.items() if one.key == key_of(layer))
+
     def by_hand(self) -> dict[str, tuple[str, ...]]:
         """Return what a person set on the layers themselves, by name."""
         layers = self.present().items()
         found = {name: self._followed[name].set_by_person(layer) for name, layer in layers}
         return {name: attributes for name, attributes in found.items() if attributes}
 
-    def apply(self, wanted: dict[str, Any]) -> None:
-        """Set attributes on every layer, but for what a person set there."""
+    def apply(self, wanted: Callable[[str], Mapping[str, Any]]) -> None:
+        """Set attributes, by name, on every layer, but for what a person set there."""
         for name, layer in self.present().items():
-            self._followed[name].apply(layer, wanted)
+            self._followed[name].apply(layer, wanted(name))
+
+    def show_only(self, name: str) -> None:
+        """Show one layer and no other, or the first where there is none of that name.
+
+        Hidden ones stay hidden: it is the one that is shown again.
+        """
+        layers = self.present()
+        shown = name if name in layers else next(iter(layers), name)
+        if self._off is not None or (layers and not self.on_show):
+            self._off = {shown}
+        else:
+            for one, layer in layers.items():
+                layer.visible = one == shown
+        for one, followed in self._followed.items():
+            if one not in layers:
+                followed.visible = one == name
 
     def set_on_show(self, on: bool) -> None:
         """Hide the layers, or show again those that were hidden so."""
         layers = self.present()
+        if on and layers and self.on_show:
+            return
         if on:
             names = [name for name in layers if name in (self._off or ())] or list(layers)[:1]
             self._off = None
@@ -110,7 +132,7 @@ class OverlayLayers:
         wanted
             Its other attributes, but for what a person set on it, now or before it went.
         first
-            Whether a new one is visible, unless a person wanted otherwise.
+            Whether a new one is visible, unless it was shown or hidden before it went.
         """
         followed = self._followed.setdefault(name, Followed())
         layer = self._stack.find(followed.key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,19 +11,20 @@ import numpy as np
 from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
 from napari_ies.geometry.box import Box
 from napari_ies.viewer.canvas import colours
-from napari_ies.viewer.canvas.layers.colour_bar import ColourBar
 from napari_ies.viewer.canvas.layers.followed import equal
 from napari_ies.viewer.canvas.layers.overlay_layers import BY_LOOK, OverlayLayers
-from napari_ies.viewer.canvas.layers.stack import key_of
+from napari_ies.viewer.canvas.legend.bar import Bar
 from napari_ies.viewer.panel.plain_text import shown_name
 from napari_ies.viewer.state.event import Event
-from napari_ies.viewer.state.look import Kind, Look, ShownLimits, kind_of
+from napari_ies.viewer.state.look import Kind, Look, MapRange, ShownLimits, kind_of
+from napari_ies.viewer.state.scaled import common_power
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from napari_ies.saliency.saliency import Saliency
     from napari_ies.viewer.canvas.layers.stack import LayerStack
+    from napari_ies.viewer.canvas.legend.legend import Legend
     from napari_ies.viewer.volumes.frame import Frame
 
 _NOWHERE = Box.whole((1, 1, 1))
@@ -32,12 +33,18 @@ _NOWHERE = Box.whole((1, 1, 1))
 
 @dataclass(frozen=True)
 class _Shown:
-    """The map on screen: whose limits it may share, title, unit, and whether it has signs."""
+    """The map on screen: whose limits it may share, title, unit, signs, and how far it goes."""
 
     kind: Kind
     title: str
     unit: str
     signed: bool
+    ranges: Mapping[str, MapRange] = field(default_factory=dict)
+
+    @property
+    def power(self) -> int:
+        """The power of ten that its numbers are written in, as in Readout."""
+        return _power([end for one in self.ranges.values() for end in (one.lowest, one.highest)])
 
 
 class SaliencyOverlays:
@@ -46,9 +53,16 @@ class SaliencyOverlays:
     What a person sets on one of these layers stays, whichever map is shown in it: until they
     change the same thing of the look, and for limits until a map of another kind is shown, whose
     values are of another size.
+
+    Parameters
+    ----------
+    stack
+        The viewer's layers.
+    legend
+        Where the colour bar is shown; None for nowhere.
     """
 
-    def __init__(self, stack: LayerStack) -> None:
+    def __init__(self, stack: LayerStack, legend: Legend | None = None) -> None:
         self._layers = OverlayLayers(stack, self._on_layer)
         self._limits = ShownLimits()
         self.look = Look()
@@ -57,7 +71,8 @@ class SaliencyOverlays:
         self._common: float | None = None
         self._set_aside: dict[str, tuple[float, ...]] = {}
         self._busy = False
-        self._bar = ColourBar(stack)
+        self._legend = legend
+        self._sequence: str | None = None
         self.changed: Event[[]] = Event()
         """A person, or this, changed how an overlay looks."""
 
@@ -66,7 +81,8 @@ class SaliencyOverlays:
         """Magnitude at which the look lets the colours of the map on screen end."""
         if self._shown is None:
             return None
-        return self._limits.limit(self.look, self._shown.kind, self._shown.title)
+        name = next(iter(self.visible_sequences()), self._sequence or "")
+        return self._limits.limit(self.look, self._shown.kind, self._shown.title, name)
 
     @property
     def unit(self) -> str:
@@ -85,12 +101,13 @@ class SaliencyOverlays:
         title: str,
         limit: float,
         *,
+        ranges: Sequence[MapRange] = (),
         signed: bool | None = None,
     ) -> None:
         """Show one overlay per sequence, in place of those of the lesion before.
 
-        The first sequence lies on top and alone is visible at first: two maps over each other
-        cannot be told apart, and the others are one click away in the layer list.
+        The first sequence lies on top. One alone is visible: two maps over each other cannot be
+        told apart; see :meth:`set_sequence`.
 
         Parameters
         ----------
@@ -100,23 +117,27 @@ class SaliencyOverlays:
             Lesion, method and aggregation, for the layers' names.
         limit
             The map's own limit: the magnitude at which its colours end if the look says so.
+        ranges
+            How far the values of each map go; empty where that is unknown.
         signed
             Whether values below 0 have a meaning; None for what the method says.
         """
         kind = kind_of(saliency.request)
         if self._shown is not None and self._shown.kind != kind:
             self._layers.forget_by_hand(("contrast_limits",))
-        self._limits.enter(kind, title, limit)
         signed = saliency.request.method == "smoothgrad" if signed is None else signed
-        self._shown = _Shown(kind, title, saliency.unit, signed)
-        wanted = self._wanted(self.look, self._shown)
+        by_name = dict(zip(saliency.sequences, ranges, strict=bool(ranges)))
+        self._limits.enter(kind, title, limit, {n: one.limit for n, one in by_name.items()})
+        self._shown = shown = _Shown(kind, title, saliency.unit, signed, by_name)
+        on_show = self._sequence if self._sequence in saliency.sequences else saliency.sequences[0]
         with self._quietly():
             self._layers.remove(set(self._layers.names) - set(saliency.sequences))
             for number, name in reversed(list(enumerate(saliency.sequences))):
                 data = frame.reorientation.apply(saliency.cropped[number])
                 name_on_layer = title if name == "all" else f"{title} · {name}"
                 placement = {**frame.placement(saliency.box), "name": shown_name(name_on_layer)}
-                self._layers.show(name, data, placement, wanted, first=number == 0)
+                wanted = self._wanted(self.look, shown, name)
+                self._layers.show(name, data, placement, wanted, first=name == on_show)
         self.refresh()
 
     def prepare(self, sequences: Sequence[str], frame: Frame) -> None:
@@ -130,13 +151,12 @@ class SaliencyOverlays:
         placement = frame.placement(_NOWHERE)
         wanted = _attributes(self.look, limit=1.0, signed=True)
         empty = np.zeros((1, 1, 1), np.float32)
+        on_show = self._sequence if self._sequence in sequences else sequences[0]
         with self._quietly():
-            for number, name in reversed(list(enumerate(sequences))):
+            for name in reversed(sequences):
                 placed = {**placement, "name": f"Saliency on {name}"}
-                self._layers.show(name, empty, placed, wanted, first=number == 0)
-            # Its first time is the slow one.
-            self._bar.show(self._layers.key(sequences[0]))
-            self._bar.show(None)
+                self._layers.show(name, empty, placed, wanted, first=name == on_show)
+        self.refresh()
 
     def set_look(self, look: Look, *, by_person: bool = True) -> None:
         """Colour the map on screen and later ones otherwise.
@@ -153,15 +173,22 @@ class SaliencyOverlays:
         if self._shown is None or not by_person:
             self.follow_look(())
             return
-        old, new = self._wanted(before, self._shown), self._wanted(look, self._shown)
-        self.follow_look(tuple(name for name in BY_LOOK if not equal(old[name], new[name])))
+        old, new = (
+            [self._wanted(one, self._shown, name) for name in self._layers.names]
+            for one in (before, look)
+        )
+        both = list(zip(old, new, strict=True))
+        self.follow_look(
+            tuple(name for name in BY_LOOK if any(not equal(o[name], n[name]) for o, n in both))
+        )
 
     def follow_look(self, attributes: tuple[str, ...] = BY_LOOK) -> None:
         """Give up what a person set on the layers, and follow the look in these attributes."""
         self._layers.forget_by_hand(attributes)
-        if self._shown is not None:
+        shown = self._shown
+        if shown is not None:
             with self._quietly():
-                self._layers.apply(self._wanted(self.look, self._shown))
+                self._layers.apply(lambda name: self._wanted(self.look, shown, name))
         self.refresh()
 
     def set_common_limit(self, limit: float | None) -> None:
@@ -207,14 +234,29 @@ class SaliencyOverlays:
         opacity = min(max(self.look.opacity + by, 0.0), 1.0)
         self.set_look(replace(self.look, opacity=round(opacity, 3)))
 
-    def visible_sequences(self) -> set[str]:
-        """Return the sequences whose overlay is visible."""
-        return {name for name, layer in self._layers.present().items() if layer.visible}
+    def set_sequence(self, name: str) -> None:
+        """Show the map of one sequence alone, now and when others are shown; hidden ones stay so.
 
-    def set_visible_sequences(self, names: set[str]) -> None:
+        A map of all sequences is on show with any of them.
+        """
+        self._sequence = name
+        with self._quietly():
+            self._layers.show_only(name)
+        self.refresh()
+
+    @property
+    def layers(self) -> dict[str, Any]:
+        """The layers that are there, by sequence."""
+        return self._layers.present()
+
+    def visible_sequences(self) -> tuple[str, ...]:
+        """Return the sequences whose overlay is visible, in order."""
+        return tuple(name for name, layer in self._layers.present().items() if layer.visible)
+
+    def set_visible_sequences(self, names: Collection[str]) -> None:
         """Show the overlays of these sequences and no other; without any of them, the first."""
         layers = self._layers.present()
-        shown = names & set(layers) or set(list(layers)[:1])
+        shown = set(names) & set(layers) or set(list(layers)[:1])
         for name, layer in layers.items():
             layer.visible = name in shown
 
@@ -229,12 +271,22 @@ class SaliencyOverlays:
         """Show the colour bar of the overlay that lies on top."""
         if not self._layers.attached:
             return
-        top = next(reversed(self._layers.visible()), None)
-        if self._shown is None or not self.look.colour_bar or top is None:
-            self._bar.show(None)
-        else:
-            self._bar.show(key_of(top), self._shown.unit)
+        if self._legend is not None:
+            self._legend.keep_room(self.look.colour_bar and bool(self._layers.present()))
+            self._legend.set_bar("saliency", self._bar())
         self.changed.emit()
+
+    def _bar(self) -> Bar | None:
+        shown, top = self._shown, next(reversed(self._layers.visible()), None)
+        if shown is None or not self.look.colour_bar or top is None:
+            return None
+        name = self._layers.name_of(top)
+        title = "Map of all sequences" if name == "all" else f"{name} map"
+        known = shown.ranges.get(name)
+        if known is None:
+            return Bar.of_layer(top, title, shown.unit, power=_power(top.contrast_limits))
+        ends = {"lowest": known.lowest, "highest": known.highest}
+        return Bar.of_layer(top, title, shown.unit, power=shown.power, **ends)
 
     def attach(self) -> None:
         """Listen to the layers, as after :meth:`release`."""
@@ -245,7 +297,8 @@ class SaliencyOverlays:
     def release(self) -> None:
         """Leave the layers to themselves: nothing of this listens to them any more."""
         self._layers.release()
-        self._bar.remove()
+        if self._legend is not None:
+            self._legend.set_bar("saliency", None)
 
     @contextmanager
     def _quietly(self) -> Iterator[None]:
@@ -261,9 +314,13 @@ class SaliencyOverlays:
             self._layers.forget_hidden()
             self.refresh()
 
-    def _wanted(self, look: Look, shown: _Shown) -> dict[str, Any]:
-        limit = self._common or self._limits.limit(look, shown.kind, shown.title)
+    def _wanted(self, look: Look, shown: _Shown, name: str) -> dict[str, Any]:
+        limit = self._common or self._limits.limit(look, shown.kind, shown.title, name)
         return _attributes(look, limit, signed=shown.signed)
+
+
+def _power(values: Sequence[float]) -> int:
+    return common_power(max((abs(value) for value in values), default=0.0))
 
 
 def _attributes(look: Look, limit: float, *, signed: bool) -> dict[str, Any]:

@@ -8,12 +8,14 @@ import numpy as np
 from napari.layers import Image, Labels
 
 from napari_ies.colour_maps import window_of
+from napari_ies.viewer.canvas.layers.anatomy import Anatomy
 from napari_ies.viewer.canvas.layers.counterfactual import CounterfactualLayers
 from napari_ies.viewer.canvas.layers.lesions import LesionLayers
 from napari_ies.viewer.canvas.layers.overlays import SaliencyOverlays
 from napari_ies.viewer.canvas.layers.regions import add_region
 from napari_ies.viewer.canvas.layers.space import SpaceLayers
 from napari_ies.viewer.canvas.layers.stack import LayerStack, key_of
+from napari_ies.viewer.canvas.legend.legend import Legend
 from napari_ies.viewer.state.event import Event
 from napari_ies.viewer.volumes.frame import point
 from napari_ies.viewer.volumes.sources import why_unsuitable
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from napari_ies.patient.case import Case
     from napari_ies.viewer.state.reading import Reading
-    from napari_ies.viewer.volumes.frame import Frame, Point
+    from napari_ies.viewer.volumes.frame import Frame, Point, Voxel
     from napari_ies.viewer.volumes.layer_data import LayerDataTuple
 
 ABOVE_IMAGES = ("probability", "lesions", "overlay")
@@ -44,6 +46,10 @@ class Scene:
     ----------
     lesions
         The lesions and their probability, and what is outlined.
+    legend
+        What is said on the viewer's canvases of what they show.
+    anatomy
+        Which image shows which sequence, and which is on show.
     overlays
         The saliency of the selected lesion.
     space
@@ -60,13 +66,20 @@ class Scene:
         self._resampled: list[str] = []
         self._frame: Frame | None = None
         self.lesions = LesionLayers(self._stack)
-        self.overlays = SaliencyOverlays(self._stack)
+        self.legend = Legend()
+        self.anatomy = Anatomy(self._stack)
+        self.overlays = SaliencyOverlays(self._stack, self.legend)
         self.space = SpaceLayers(self._stack)
         self.counterfactual = CounterfactualLayers(self._stack)
 
     def images(self) -> Iterator[Any]:
         """Yield the image layers that may be a sequence: 3-d, grey, not made here."""
         return self._suitable(Image)
+
+    def images_shown(self) -> list[Any]:
+        """Return every image that a map may lie over, visible or not, the lowest first."""
+        suitable = {key_of(layer) for layer in self.images()} | set(self._resampled)
+        return [layer for layer in self._stack if key_of(layer) in suitable]
 
     def masks(self) -> Iterator[Any]:
         """Yield the Labels layers that may be a mask: 3-d, not made here."""
@@ -119,8 +132,17 @@ class Scene:
         self.counterfactual.clear()
         self.overlays.clear()
         self.lesions.show(reading.segmentation, reading.case, reading.frame)
+        self.anatomy.set_reading(reading)
         self._show_resampled(reading.case, reading.frame, reading.resampled)
         self.overlays.prepare(reading.case.sequences, reading.frame)
+
+    def clear(self) -> None:
+        """Show nothing that was found: lesions, overlays and resampled images go."""
+        self.counterfactual.clear()
+        self.overlays.clear()
+        self.lesions.clear()
+        self._stack.remove(*self._resampled)
+        self._resampled, self._frame = [], None
 
     def frame_all(self) -> None:
         """Show the middle slices, the whole head and a scale bar in mm."""
@@ -161,6 +183,39 @@ class Scene:
         if np.any(index < low) or np.any(index > high):
             centre = [position[axis] if axis in shown else 0.0 for axis in range(3)]
             self._viewer.scene.camera.center = tuple(centre)
+
+    def maps_on_images(self) -> Iterator[tuple[Any, Any]]:
+        """Yield the layers of maps, each with the image layer of the sequence that it explains."""
+        shown = self.anatomy.shown or ""
+        for name, layer in self.overlays.layers.items():
+            # A map of all sequences together lies on the one that is looked at.
+            image = self.anatomy.layer_of(shown if name == "all" else name)
+            if image is not None:
+                yield layer, image
+
+    def shows(self, mask: NDArray[np.bool_], origin: Voxel) -> bool:
+        """Whether some of a lesion or region lies in the slice on show, in sight.
+
+        Parameters
+        ----------
+        mask, origin
+            Its voxels in a displayed box, bool, and the displayed index of the box's first voxel.
+        """
+        layer, dims = self.lesions.layer, self._viewer.dims
+        if layer is None or self._frame is None:
+            return False
+        if dims.ndisplay == 3:
+            return True
+        shown = [axis - (dims.ndim - 3) for axis in dims.displayed]
+        (depth,) = {0, 1, 2} - set(shown)
+        # napari takes a position in the layer's own units here.
+        at = np.round(layer.world_to_data(np.asarray(self.crosshair) / self._frame.mm))
+        slice_ = int(at[depth]) - origin[depth]
+        if not 0 <= slice_ < mask.shape[depth]:
+            return False
+        seen = np.argwhere(mask.take(slice_, depth)) + [origin[axis] for axis in sorted(shown)]
+        low, high = np.asarray(layer.corner_pixels)[:, sorted(shown)]
+        return bool(np.any(np.all((seen >= low) & (seen <= high), axis=1)))
 
     def hide_images(self) -> tuple[str, ...]:
         """Hide the images, masks and lesion slices; return the keys of those that were visible.

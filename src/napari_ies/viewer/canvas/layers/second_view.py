@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.components import ViewerModel
 from napari.experimental import link_layers, unlink_layers
 from napari.layers import Layer
-from qtpy.QtCore import QEvent, Signal
+from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QWidget
 
 from napari_ies.viewer.canvas.extra_view import extra_view
 from napari_ies.viewer.canvas.layers.overlays import SaliencyOverlays
-from napari_ies.viewer.canvas.layers.stack import LayerStack
+from napari_ies.viewer.canvas.layers.stack import LayerStack, key_of
+from napari_ies.viewer.canvas.legend.caption_overlay import CaptionOverlay
+from napari_ies.viewer.canvas.legend.colour_strip import ColourStrip
+from napari_ies.viewer.canvas.legend.legend import Legend
 from napari_ies.viewer.canvas.outlines.lines import OutlineLines
 from napari_ies.viewer.canvas.outlines.outlines import Outlines
+from napari_ies.viewer.canvas.plane_overlay import PlaneOverlay
 from napari_ies.viewer.panel.controls import column
-from napari_ies.viewer.panel.plain_text import shown_name
 from napari_ies.viewer.volumes.units import share_world_units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from napari_ies.viewer.volumes.frame import Point
 
 LINKED = ("contrast_limits", "colormap", "gamma", "opacity", "visible")
-"""What an image has in common in both views."""
+"""What an image has in common in both views, unless other things are named."""
+
+LEAST_WIDTH = 120
+"""Of either view, in pixels."""
 
 
 class SecondView(QWidget):
@@ -38,8 +45,14 @@ class SecondView(QWidget):
     ----------
     viewer
         The viewer.
+    main
+        napari's own view in its window: the two canvases stand side by side, of one size.
     images
         Its image layers that are shown here, too; they share their data.
+    linked
+        What an image has in common in both views.
+    outlines
+        What is outlined here; None for what is set here alone.
 
     Attributes
     ----------
@@ -47,27 +60,46 @@ class SecondView(QWidget):
         The saliency shown here.
     outlines
         What is outlined here: a lesion or a region.
+    legend
+        What is said of it, on the canvas and below.
     """
 
-    closed = Signal()
-    """A person closed the dock that holds it."""
-
-    def __init__(self, viewer: Any, images: Iterable[Any]) -> None:
+    def __init__(
+        self,
+        viewer: Any,
+        main: Any,
+        images: Iterable[Any],
+        linked: Sequence[str] = LINKED,
+        outlines: Outlines | None = None,
+    ) -> None:
         super().__init__()
+        self.setObjectName("second_view")
         self._viewer, self._offset = viewer, np.zeros(3)
         self._busy = False
         self.model = ViewerModel()
-        self.canvas = extra_view(self.model)
-        column(self, self.canvas)
+        self.model.canvas.overlays.scale_bar.visible = True
+        self.canvas = extra_view(self.model, viewer)
+        native = self.canvas.canvas.native
+        self.legend = Legend()
+        self._drawn = (
+            PlaneOverlay(self.model, native),
+            CaptionOverlay(native, self.legend),
+            ColourStrip(self.canvas, self.legend),
+        )
+        self._below = QWidget()
+        column(self, (self.canvas, 1), self._below, spacing=0)
         self._stack = LayerStack(self.model)
-        self.overlays = SaliencyOverlays(self._stack)
-        self.outlines = Outlines()
+        self.overlays = SaliencyOverlays(self._stack, self.legend)
+        self.outlines = outlines or Outlines()
         self._lines = OutlineLines(self.model, self.canvas.canvas, self.outlines)
+        self._linked = tuple(linked)
         self._links: list[list[Any]] = []
         self._pairs: list[tuple[Any, Any]] = []
         for image in images:
             self._copy(image)
         share_world_units(self.model, viewer)
+        self._main, self._row = main, main.parentWidget().layout()
+        self._stand_beside()
         for leader, follow in ((viewer, self._on_viewer), (self.model, self._on_here)):
             dims, camera = leader.dims.events, leader.scene.camera.events
             turns, looks = (dims.point, dims.order, dims.ndisplay), (camera.center, camera.zoom)
@@ -76,11 +108,15 @@ class SecondView(QWidget):
             event.connect(follow)
         self._on_viewer()
 
-    def set_title(self, title: str) -> None:
-        """Say on the canvas what is shown."""
-        text = self.model.canvas.overlays["text"]
-        text.text, text.position = shown_name(title), "top_left"
-        text.font_size, text.visible = 10, True
+    @property
+    def image_shown(self) -> Any | None:
+        """The viewer's image whose copy lies on top here, or None."""
+        return next((image for image, copy in reversed(self._links) if copy.visible), None)
+
+    def show_image(self, image: Any) -> None:
+        """Show the copy of one of the viewer's images alone."""
+        for one, copy in self._links:
+            copy.visible = key_of(one) == key_of(image)
 
     def set_offset(self, offset: Point) -> None:
         """Look at another place than the viewer does.
@@ -94,25 +130,60 @@ class SecondView(QWidget):
         self._offset = np.asarray(offset, dtype=float)
         self._on_viewer()
 
-    def event(self, event: QEvent) -> bool:
-        """Say that the dock was closed: its widget then loses its parent (napari#8071)."""
-        done = bool(super().event(event))
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None and self._pairs:
-            self.closed.emit()
-        return done
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        """Leave below this canvas what the sliders take below the viewer's own."""
+        if event.type() in (QEvent.Type.Resize, QEvent.Type.Show, QEvent.Type.Hide):
+            self._level()
+        return bool(super().eventFilter(watched, event))
 
     def release(self) -> None:
-        """Let go of the viewer and close the canvas."""
+        """Let go of the viewer and close the canvas; the viewer's own has its room again."""
         for event, follow in self._pairs:
             event.disconnect(follow)
         self._pairs = []
         for pair in self._links:
-            unlink_layers(pair, LINKED)
+            unlink_layers(pair, self._linked)
         self._links = []
         self.overlays.release()
         self._lines.release()
+        for part in self._drawn:
+            part.release()
         self.model.layers.clear()
+        self._main.dims.removeEventFilter(self)
+        with self._same_sight():
+            self._row.removeWidget(self)
+            self.hide()
+            self.setParent(None)
+            self._main.setMinimumWidth(0)
+            self._row.setStretch(0, 0)
         self.canvas.close()
+        self.deleteLater()
+
+    def _stand_beside(self) -> None:
+        self._main.dims.installEventFilter(self)
+        # Keys go to the viewer, wherever the mouse last was.
+        self.canvas.setFocusProxy(self._main)
+        self._level()
+        with self._same_sight():
+            self._row.addWidget(self)
+            for place, view in enumerate((self._main, self)):
+                # Or the sliders would make one wider than the other in a narrow window.
+                view.setMinimumWidth(LEAST_WIDTH)
+                self._row.setStretch(place, 1)
+            self.show()
+
+    @contextmanager
+    def _same_sight(self) -> Iterator[None]:
+        """Let the viewer look as it did, when its canvas gets another size: napari zooms then."""
+        camera = self._viewer.scene.camera
+        zoom, centre = camera.zoom, camera.center
+        yield
+        self._row.activate()
+        camera.zoom, camera.center = zoom, centre
+
+    def _level(self) -> None:
+        sliders = self._main.dims
+        self._below.setFixedHeight(0 if sliders.isHidden() else sliders.height())
 
     def _on_viewer(self, _: Any = None) -> None:
         self._follow(self._viewer, self.model, self._offset)
@@ -151,4 +222,4 @@ class SecondView(QWidget):
         copy = Layer.create(data, {**state, "metadata": {}}, kind)
         self.model.add_layer(copy)
         self._links.append([image, copy])
-        link_layers([image, copy], LINKED)
+        link_layers([image, copy], self._linked)

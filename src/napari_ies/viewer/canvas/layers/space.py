@@ -16,6 +16,8 @@ from napari_ies.viewer.volumes.frame import AXIS_LABELS
 from napari_ies.viewer.volumes.units import MM
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_ies.viewer.canvas.layers.stack import LayerStack
     from napari_ies.viewer.canvas.surfaces import Surfaces
     from napari_ies.viewer.volumes.frame import Frame
@@ -38,7 +40,7 @@ class SpaceLayers:
         self._frame: Frame | None = None
 
     def show(
-        self, surfaces: Surfaces, frame: Frame, missed: tuple[int, ...], selected: object
+        self, surfaces: Surfaces, frame: Frame, matches: Mapping[int, str], selected: object
     ) -> None:
         """Show surfaces in place of those before.
 
@@ -46,8 +48,8 @@ class SpaceLayers:
         ----------
         surfaces, frame
             Of the head and of the lesions, and the frame of the grid they were found on.
-        missed
-            Reference lesions that the network missed.
+        matches
+            ``"TP"``, ``"FP"`` or ``"FN"`` by label; empty without a reference.
         selected
             The selected lesion's label, or anything else where none is selected.
         """
@@ -65,17 +67,19 @@ class SpaceLayers:
             self._lesions = self._make(
                 "space", LESIONS_NAME, vertices, triangles, values, LESIONS_OPACITY
             )
-            self.colour(missed, selected)
+            self.colour(matches, selected)
             self._stack.put_below(self._lesions, ("overlay",))
 
-    def colour(self, missed: tuple[int, ...], selected: object) -> None:
-        """Colour the lesions: found, missed, selected."""
+    def colour(self, matches: Mapping[int, str], selected: object) -> None:
+        """Colour the lesions by their match, and the one that is selected."""
         layer = self._stack.find(self._lesions)
         if layer is None or self._surfaces is None:
             return
         labels = self._surfaces.labels
-        colour = np.tile(np.array(colours.OUTLINE), (len(labels), 1))
-        colour[np.isin(labels, missed)] = colours.OUTLINE_MISSED
+        colour = np.tile(np.array(colours.AMBER), (len(labels), 1))
+        for kind, outline in colours.OUTLINES.items():
+            of_kind = [label for label, match in matches.items() if match == kind]
+            colour[np.isin(labels, of_kind)] = outline.colour
         if isinstance(selected, int):
             colour[labels == selected] = OUTLINE_SELECTED
         colour[:, 3] = 1.0

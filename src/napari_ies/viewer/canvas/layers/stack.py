@@ -44,6 +44,10 @@ class LayerStack:
         """Return the layer with a key, or None if it is gone."""
         return next((layer for layer in self.viewer.layers if key_of(layer) == key), None)
 
+    def kind_of(self, layer: Any) -> str:
+        """Return what a layer was made as here, empty for any other."""
+        return self._made.get(key_of(layer), "")
+
     def is_made_here(self, layer: Any) -> bool:
         """Whether a layer was made by :meth:`make`."""
         return key_of(layer) in self._made

@@ -9,12 +9,12 @@ import numpy as np
 from napari_ies.colour_maps import OUTLINE_SELECTED
 from napari_ies.geometry.box import Box
 from napari_ies.geometry.outline import outline_segments
-from napari_ies.viewer.canvas.colours import OUTLINE, OUTLINE_MISSED
+from napari_ies.viewer.canvas.colours import OUTLINES, UNMATCHED, Outline
 from napari_ies.viewer.state.event import Event
 from napari_ies.viewer.volumes.units import MM
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -26,14 +26,18 @@ Lines = tuple["NDArray[np.float32]", "NDArray[np.float32]"]
 NO_LINES: Lines = (np.zeros((0, 2, 2), np.float32), np.zeros((0, 4), np.float32))
 
 
+NO_MATCHES: Mapping[int, str] = {}
+
+
 class Outlines:
     """The borders of the lesions along voxel edges, and of the selected lesion or region."""
 
     def __init__(self) -> None:
         self._frame: Frame | None = None
         self._labels: _Placed | None = None
-        self._missed: tuple[int, ...] = ()
+        self._of: dict[Outline, tuple[int, ...]] = {}
         self._selected: _Placed | None = None
+        self._drawn_as = UNMATCHED
         self.shown = True
         """Whether a person wants to see the outlines."""
         self.changed: Event[[]] = Event()
@@ -54,7 +58,7 @@ class Outlines:
         self.set_shown(not self.shown)
 
     def set_lesions(
-        self, labels: NDArray[np.int32], frame: Frame, missed: Sequence[int] = ()
+        self, labels: NDArray[np.int32], frame: Frame, matches: Mapping[int, str] = NO_MATCHES
     ) -> None:
         """Outline these lesions and none that was selected before.
 
@@ -64,15 +68,23 @@ class Outlines:
             (I, J, K) as displayed; 0 is the background.
         frame
             Where that grid lies.
-        missed
-            Labels of reference lesions that the network missed; they have a colour of their own.
+        matches
+            ``"TP"``, ``"FP"`` or ``"FN"`` by label, which are outlined each in its own way; none
+            without a reference.
         """
         box = Box.around(labels)
-        self._frame, self._missed, self._selected = frame, tuple(missed), None
+        self._frame, self._selected = frame, None
+        self._of = {
+            outline: tuple(label for label, match in matches.items() if match == kind)
+            for kind, outline in OUTLINES.items()
+            if matches
+        }
         self._labels = _Placed(labels[box], box.start)
         self.changed.emit()
 
-    def select(self, mask: NDArray[np.bool_], origin: Voxel, frame: Frame) -> None:
+    def select(
+        self, mask: NDArray[np.bool_], origin: Voxel, frame: Frame, match: str | None = None
+    ) -> None:
         """Outline one lesion or region apart from the others.
 
         Parameters
@@ -81,8 +93,11 @@ class Outlines:
             Its voxels in a displayed box, and the displayed index of the box's first voxel.
         frame
             Where the grid lies.
+        match
+            ``"TP"``, ``"FP"`` or ``"FN"``: it keeps the dashes of its kind.
         """
         self._selected, self._frame = _Placed(mask, origin), frame
+        self._drawn_as = Outline(OUTLINE_SELECTED, OUTLINES.get(match or "", UNMATCHED).dashes)
         self.changed.emit()
 
     def clear(self) -> None:
@@ -114,11 +129,12 @@ class Outlines:
         found: list[Lines] = []
         if self._labels is not None:
             part = self._labels.slice(depth, index)
-            missed = np.isin(part.values, self._missed)
-            for which, colour in ((~missed, OUTLINE), (missed, OUTLINE_MISSED)):
-                found.append(_coloured(part.where(which), plane, colour))
+            if not self._of:
+                found.append(_drawn(part, plane, UNMATCHED))
+            for outline, labels in self._of.items():
+                found.append(_drawn(part.where(np.isin(part.values, labels)), plane, outline))
         if self._selected is not None:
-            found.append(_coloured(self._selected.slice(depth, index), plane, OUTLINE_SELECTED))
+            found.append(_drawn(self._selected.slice(depth, index), plane, self._drawn_as))
         if not found:
             return NO_LINES
         ends = np.concatenate([ends for ends, _ in found])
@@ -147,10 +163,14 @@ class _Placed:
         return _Placed(np.where(which, self.values, 0), self.origin)
 
 
-def _coloured(
-    part: _Placed, plane: tuple[int, int], colour: tuple[float, float, float, float]
-) -> Lines:
+def _drawn(part: _Placed, plane: tuple[int, int], outline: Outline) -> Lines:
     if not part.values.any():
         return NO_LINES
     ends = outline_segments(part.values, plane, part.origin)[:, :, list(plane)]
-    return ends, np.repeat(np.array([colour], np.float32), len(ends), axis=0)
+    dash, gap = outline.dashes
+    if gap:
+        # Counted along the rows and along the columns, so that stairs in any direction have gaps.
+        low = ends.min(axis=1)
+        along = np.where(ends[:, 0, 0] != ends[:, 1, 0], low[:, 0], low[:, 1])
+        ends = ends[np.floor(along).astype(int) % (dash + gap) < dash]
+    return ends, np.repeat(np.array([outline.colour], np.float32), len(ends), axis=0)

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 from listed_cohort import cohort, report
 
-from napari_ies.viewer.state.cohort import Wanted
+from napari_ies.viewer.state.listed.cohort import Wanted
 
 ASKED = [
     (Wanted(), lambda one: True),

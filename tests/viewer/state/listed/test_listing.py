@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from napari_ies.viewer.state.listing import ListColumn, Listing
+from napari_ies.viewer.state.listed.listing import ListColumn, Listing
 
 WORDS = ("Alpha", "beta", "alpha", "", "Gamma ray", "delta")
 

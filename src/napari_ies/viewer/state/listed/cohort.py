@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_ies.cohort.report.content import Report, ReportCase, ReportLesion
-    from napari_ies.viewer.state.listing import Listing
+    from napari_ies.viewer.state.listed.listing import Listing
 
 MATCHES = ("TP", "FP", "FN")
 

@@ -1,0 +1,91 @@
+"""Legend: what is said on the canvases of one view; knows no Qt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_ies.viewer.panel.plain_text import shown_name
+from napari_ies.viewer.state.event import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_ies.viewer.canvas.legend.bar import Bar
+
+
+class Legend:
+    """The caption of what is shown, and the colour bars of it."""
+
+    def __init__(self) -> None:
+        self.changed: Event[[]] = Event()
+        """Anything else is said."""
+        self._prefix = ""
+        self._parts: tuple[str, ...] = ()
+        self._odd = False
+        self._warning = ""
+        self._bars: dict[str, Bar] = {}
+        self.room = False
+        """Whether room is kept for a bar, though none may be on show now."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of the caption, the first with what tells this view from another one."""
+        parts = (*self._parts, self._warning) if self._warning else self._parts
+        return (f"{self._prefix}: {parts[0]}", *parts[1:]) if self._prefix and parts else parts
+
+    @property
+    def odd(self) -> bool:
+        """Whether the caption says what a person might not expect."""
+        return self._odd or bool(self._warning)
+
+    @property
+    def text(self) -> str:
+        """The caption in one line."""
+        return " · ".join(self.parts)
+
+    @property
+    def bars(self) -> tuple[Bar, ...]:
+        """The bars on show."""
+        return tuple(self._bars.values())
+
+    def set_caption(self, parts: Sequence[str], *, odd: bool = False) -> None:
+        """Say what is shown.
+
+        Parameters
+        ----------
+        parts
+            To be joined or written one below the other.
+        odd
+            Whether it says what a person might not expect, and is to be seen.
+        """
+        shown = tuple(shown_name(part) for part in parts)
+        if (shown, odd) != (self._parts, self._odd):
+            self._parts, self._odd = shown, odd
+            self.changed.emit()
+
+    def set_warning(self, warning: str) -> None:
+        """Say at the end of the caption what might mislead; empty for nothing."""
+        if warning != self._warning:
+            self._warning = warning
+            self.changed.emit()
+
+    def set_prefix(self, prefix: str) -> None:
+        """Tell this view from another one beside it, such as ``"A"``; empty for no other."""
+        if prefix != self._prefix:
+            self._prefix = prefix
+            self.changed.emit()
+
+    def keep_room(self, room: bool) -> None:
+        """Keep room for a bar while maps come and go, so that the canvas keeps its size."""
+        if room != self.room:
+            self.room = room
+            self.changed.emit()
+
+    def set_bar(self, owner: str, bar: Bar | None) -> None:
+        """Show a colour bar in place of the owner's one before, or none."""
+        if bar is None and owner not in self._bars:
+            return
+        self._bars.pop(owner, None)
+        if bar is not None:
+            self._bars[owner] = bar
+        self.changed.emit()

@@ -1,0 +1,1 @@
+"""What the mouse does on a canvas, whichever plane it shows: as radiologists are used to."""

@@ -1,0 +1,83 @@
+"""Captions: what is written on a canvas about the map and the image that it shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_ies.printable import counted
+from napari_ies.viewer.state.titles import capitalised, request_title
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_ies.viewer.state.answers import Answer
+
+NO_IMAGE = "no image"
+SPACE = "surfaces"
+"""What lies under the map in the 3-d view, where no image is on show."""
+
+
+def samples_of(answer: Answer, running: bool) -> tuple[str, str]:
+    """Say how many noise samples a map is made of; both texts are empty where it has none.
+
+    Parameters
+    ----------
+    answer
+        The map.
+    running
+        Whether it is being computed; an unfinished map that is not was stopped.
+
+    Returns
+    -------
+    ``"running"``, ``"stopped"`` or an empty text, and the samples in words.
+    """
+    saliency, request = answer.saliency, answer.saliency.request
+    if request.method != "smoothgrad":
+        return "", ""
+    used, asked = saliency.n_used, counted(request.n_samples, "sample")
+    if not answer.finished:
+        # The map shows a part of the first sample before that is complete.
+        so_far = str(used) if used else "part of the first"
+        return "running" if running else "stopped", f"{so_far} of {asked}"
+    return "", asked if used == request.n_samples else f"{used} of {asked}, converged"
+
+
+def caption_of(
+    answer: Answer | None, maps: Sequence[str], image: str | None, *, running: bool = False
+) -> tuple[str, ...]:
+    """Say what a canvas shows: subject, method, which map on which image, and its state.
+
+    Parameters
+    ----------
+    answer
+        The map that is meant, or None where there is none.
+    maps
+        The sequences whose maps are visible; none where the map is hidden.
+    image
+        The sequence, or else the image, that lies on top under the map; None for no image.
+    running
+        Whether the map is being computed.
+
+    Returns
+    -------
+    The parts of the caption, to be joined or written one below the other.
+    """
+    ground = image or NO_IMAGE
+    if answer is None:
+        return (ground,)
+    state, samples = samples_of(answer, running)
+    names = " and ".join("all sequences" if name == "all" else name for name in maps)
+    shown = f"{names} {'map' if len(maps) == 1 else 'maps'} on {ground}"
+    if list(maps) == ["all"]:
+        shown = f"map of all sequences on {ground}"
+    if not maps:
+        shown = f"map hidden, {ground}"
+    network = answer.model_name if answer.other_model else ""
+    done = f"{state}: {samples}" if state == "stopped" else samples
+    parts = (capitalised(answer.subject.called), request_title(answer.request), network)
+    return tuple(part for part in (*parts, shown, done) if part)
+
+
+def is_odd(maps: Sequence[str], image: str | None) -> bool:
+    """Whether a map lies over an image that it does not belong to, or over another map."""
+    return len(maps) > 1 or any(name not in ("all", image) for name in maps)

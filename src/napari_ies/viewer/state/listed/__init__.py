@@ -1,0 +1,1 @@
+"""A cohort as the window lists it: its cases and lesions, filtered and sorted. No Qt."""

@@ -1,0 +1,212 @@
+"""The table in step with the state: maps, verdicts and what was found; no viewer is needed."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from without_a_window import Twin
+
+from napari_ies import SaliencyRequest, load_case, segment
+from napari_ies.cohort.metrics import match_metrics
+from napari_ies.results.session import load_session
+from napari_ies.results.storage.tables import read_table
+from napari_ies.viewer.feature import Services
+from napari_ies.viewer.lesions.lesion_list import LesionList
+from napari_ies.viewer.state.reading import Reading, scores_of
+from napari_ies.viewer.work import tasks
+
+from ..conftest import small_model
+
+
+@pytest.fixture
+def listed(twin, qtbot):
+    """The list of a segmented patient, and what was asked of the form."""
+    services = Services(None, twin.state, twin.explaining, None, None, twin.work, twin.tell)
+    feature = LesionList(services)
+    qtbot.addWidget(feature.table)
+    feature.table.resize(700, 400)
+    feature.table.show()
+    twin.state.show_reading(twin.state.reading)
+    return feature
+
+
+def maps_listed(feature):
+    maps = feature.table.chosen_lesion.maps
+    return [maps.item(row).text() for row in range(maps.count())]
+
+
+def click_map(qtbot, feature, title):
+    maps = feature.table.chosen_lesion.maps
+    at = maps.visualItemRect(maps.item(maps_listed(feature).index(title))).center()
+    qtbot.mouseClick(maps.viewport(), Qt.MouseButton.LeftButton, pos=at)
+
+
+def cells(feature, subject):
+    model = feature.table.view.model()
+    row = feature.table.subjects().index(subject)
+    columns = range(model.columnCount())
+    titles = [model.headerData(c, Qt.Orientation.Horizontal) for c in columns]
+    return dict(zip(titles, (model.index(row, c).data() for c in columns), strict=True))
+
+
+def test_a_click_shows_an_earlier_map_and_sets_the_form_to_it(twin, listed, qtbot):
+    state, asked = twin.state, []
+    state.request_restored.connect(lambda request: setattr(state, "request", request))
+    state.request_restored.connect(asked.append)
+    mean, largest = SaliencyRequest(n_samples=3), SaliencyRequest(n_samples=2, aggregation="max")
+    fewer = dataclasses.replace(mean, n_samples=2)
+    for request in (mean, largest, fewer):
+        state.request = request
+        twin.explain(1)
+    assert maps_listed(listed) == ["mean, 3 samples", "max", "mean, 2 samples"]
+    shown = listed.table.chosen_lesion.maps.currentItem()
+    assert shown.text() == "mean, 2 samples"
+    click_map(qtbot, listed, "max")
+    assert state.shown is state.answers.get((1, largest, state.shown.model_key))
+    assert (asked, state.request) == ([largest], largest)
+    assert listed.table.chosen_lesion.maps.currentItem().text() == "max"
+    assert len(state.answers) == 3
+    assert not twin.work.busy
+    # Another lesion has maps of its own, and columns that hold one kind only.
+    twin.explaining.explain(2)
+    twin.work.wait()
+    assert maps_listed(listed) == ["max"]
+    peaks = {n: cells(listed, n)["▾ Peak FLAIR (mean)"] for n in (1, 2)}
+    latest = state.answers.of(1)[-1].saliency.cropped[0]
+    assert float(peaks[1]) == pytest.approx(latest.flat[np.abs(latest).argmax()], rel=0.06)
+    assert peaks[2] == ""
+
+
+def test_verdicts_go_to_the_session_and_to_the_table_on_disk(twin, listed, own_sessions, tmp_path):
+    listed.actions["agree"]()
+    assert twin.state.reading.verdicts == {}
+    assert twin.tell.text.startswith("Click a lesion")
+    twin.state.select(1)
+    listed.actions["agree"]()
+    twin.state.select(2)
+    listed.actions["unsure"]()
+    listed.actions["reject"]()
+    twin.state.set_note(2, "a vessel")
+    twin.work.wait()
+    assert twin.tell.text == "Lesion 2: reject."
+    assert listed.table.chosen_lesion.verdicts["reject"].isChecked()
+    assert listed.table.chosen_lesion.note.toPlainText() == "a vessel"
+    assert [cells(listed, n)["OK?"] for n in (1, 2)] == ["✓", "✗"]
+    session = load_session(twin.session.folder)
+    assert session.verdicts == {1: "agree", 2: "reject"}
+    assert "2 verdicts" in session.text
+    # The same key takes it back, here and in the session.
+    listed.actions["reject"]()
+    twin.work.wait()
+    assert load_session(twin.session.folder).verdicts == {1: "agree"}
+    listed.actions["unsure"]()
+    *_, saved = tasks.save_answers(tmp_path / "out", twin.state.reading, twin.state.answers, False)
+    (path,) = saved.result.rglob("*dseg.tsv")
+    table = read_table(path)
+    assert table["verdict"].tolist() == ["agree", "unsure"]
+    assert table["note"].fillna("").tolist() == ["", "a vessel"]
+    twin.work.wait()
+    again = Twin(own_sessions)
+    again.reopening.open(twin.session.folder)
+    again.work.wait()
+    assert again.state.reading.verdicts == {1: "agree", 2: "unsure"}
+    assert '"Levels"' in path.with_suffix(".json").read_text().split('"verdict"')[1]
+
+
+def test_counts_and_scores_are_said_and_said_again_when_reopened(
+    patient, listed, twin, own_sessions
+):
+    from nibabel import load
+
+    mask = np.asarray(load(patient.reference).dataobj) > 0
+    mask[:, :20] = False  # the second lesion is not in it
+    mask[2:5, 2:5, 2:5] = True  # one that is missed
+    case, model = load_case(patient.images), small_model()
+    segmentation = segment(model, case, reference=mask)
+    scores = scores_of(segmentation, mask)
+    assert scores == match_metrics(segmentation.labels, segmentation.lesions, mask)
+    reading = Reading.of(model, case, segmentation, reference=mask, scores=scores)
+    twin.show(reading)
+    said = (
+        f"2 found (1 TP, 1 FP), 1 of the reference missed. Dice {scores['dice']:.2f}; "
+        "lesion-wise sensitivity 0.50, precision 0.50."
+    )
+    assert listed.table.found.text() == reading.found == said
+    twin.note(1, "x")
+    assert load_session(twin.session.folder).text.endswith(
+        ": 2 found (1 TP, 1 FP), 1 of the reference missed; 0 maps, 1 note."
+    )
+    again = Twin(own_sessions)
+    again.reopening.open(twin.session.folder)
+    again.work.wait()
+    assert again.state.reading.found == said
+
+
+def test_a_changed_threshold_marks_the_table_and_updates_what_changed(
+    twin, listed, qtbot, own_sessions
+):
+    state, bar = twin.state, listed.threshold.bar
+    listed.threshold.bar.setParent(listed.table)
+    # Its probability is steep where the second lesion is, and smooth where the first one is.
+    reading = state.reading
+    probability, labels = reading.segmentation.probability.copy(), reading.segmentation.labels
+    probability[labels == 2] = 1.0
+    probability[(labels == 0) & (np.indices(labels.shape)[0] > 24)] = 0.0
+    x, y, z = reading.places[1].centre
+    low = dataclasses.replace(reading.segmentation, probability=probability)
+    beside = np.argwhere((labels == 0) & (probability > 0.3))
+    assert len(beside), "the test needs voxels below the threshold"
+    # A network with a file: only of such ones earlier sessions are offered.
+    model = dataclasses.replace(reading.model, path=Path("unet.pth"), sha256="0123456789abcdef" * 4)
+    twin.show(dataclasses.replace(reading, segmentation=low, model=model))
+    earlier = []
+    twin.session.looked.connect(lambda found: earlier.append(found.earlier))
+    state.take_threshold(0.5)
+    assert bar.isHidden()
+    for subject in (1, 2):
+        twin.explain(subject)
+        twin.note(subject, f"of lesion {subject}")
+    state.set_verdict(2, "agree")
+    twin.work.wait()
+    first = twin.session.folder
+    state.take_threshold(0.3)
+    assert not bar.isHidden()
+    assert "threshold 0.5" in bar.text.text()
+    assert "says 0.3 now" in bar.text.text()
+    state.take_threshold(0.5)
+    assert bar.isHidden()
+    state.take_threshold(0.3)
+    qtbot.mouseClick(bar.button, Qt.MouseButton.LeftButton)
+    twin.work.wait()
+    # What would be lost is said first, and nothing has changed yet.
+    ((question, start),) = twin.tell.questions
+    assert question.startswith("1 note would go, of lesions that changed (1).")
+    assert state.reading.segmentation.threshold == 0.5
+    kept = state.answers.of(2)[0]
+    start()
+    twin.session.begin(state.reading)
+    twin.work.wait()
+    assert state.reading.segmentation.threshold == 0.3
+    assert sorted(state.reading.places) == [2, 3]
+    assert state.reading.mask_of(3)[x, y, z]
+    assert state.reading.notes == {2: "of lesion 2"}
+    assert state.reading.verdicts == {2: "agree"}
+    assert [(one.subject, one.saliency.maps.tobytes()) for one in state.answers] == [
+        (2, kept.saliency.maps.tobytes())
+    ]
+    assert (state.selected, state.shown.subject) == (2, 2)
+    assert bar.isHidden()
+    assert cells(listed, 2)["OK?"] == "✓"
+    assert cells(listed, 2)["Maps"] == "mean"
+    assert "1 lesion stayed the same, 1 gone or changed, 1 new" in twin.tell.text
+    # The session of the earlier threshold stays as it was; the new one has its own folder.
+    assert load_session(first).notes == {1: "of lesion 1", 2: "of lesion 2"}
+    assert twin.session.folder != first
+    assert earlier == [None], "it is the same work, and no earlier session to go back to"
+    later = load_session(twin.session.folder)
+    assert (later.record.segmentation.threshold, later.verdicts) == (0.3, {2: "agree"})
+    assert [one.subject for one in later.maps] == [2]
