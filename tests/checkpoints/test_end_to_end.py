@@ -46,7 +46,13 @@ ALL = {("windowed", name): make for name, make in WINDOWED.items()} | {
 }
 
 
-@pytest.mark.parametrize(("engine", "name"), ALL)
+SLOW = {("windowed", "BasicUNet"), ("windowed", "VNet")}  # their trial runs on 64 voxels a side
+
+
+@pytest.mark.parametrize(
+    ("engine", "name"),
+    [pytest.param(*one, marks=[pytest.mark.slow] if one in SLOW else []) for one in ALL],
+)
 def test_a_bare_state_dict_segments_and_explains(engine, name, saved, monkeypatch, caplog):
     monkeypatch.setattr(nets, "VNet", SmallVNet)
     torch.manual_seed(0)
