@@ -104,7 +104,8 @@ def gradcam(model, image, mask, layer, *, forward, class_index=1):
             continue
         kept = []
         handle = network.get_submodule(layer).register_forward_hook(
-            lambda _module, _inputs, output, kept=kept: kept.append(output)
+            # What follows may work in place.
+            lambda _module, _inputs, output, kept=kept: kept.append(output) or output.clone()
         )
         crop = tensor[(slice(None), *window)].clone().requires_grad_()
         output = network(crop[None])[0, class_index]

@@ -1,13 +1,30 @@
-"""Small networks of the four families, with random weights, as models ready to be used."""
+"""Small networks of MONAI, with random weights, as models ready to be used."""
 
 from __future__ import annotations
 
 import torch
-from monai.networks.nets import UNETR, DynUNet, SwinUNETR, UNet
+from monai.networks.nets import UNETR, DynUNet, SwinUNETR, UNet, VNet, vnet
 from torch import nn
 
 from napari_ies.network.model import SegmentationModel
 from napari_ies.network.profile import Profile
+
+
+class SmallVNet(VNet):
+    """A VNet of MONAI's own blocks with fewer channels, of which it has one number only."""
+
+    def __init__(self, spatial_dims, in_channels, out_channels, act="elu", bias=False):
+        nn.Module.__init__(self)
+        self.in_tr = vnet.InputTransition(3, in_channels, 2, act, bias)
+        self.down_tr32 = vnet.DownTransition(3, 2, 1, act, bias=bias)
+        self.down_tr64 = vnet.DownTransition(3, 4, 1, act, bias=bias)
+        self.down_tr128 = vnet.DownTransition(3, 8, 1, act, 0.5, bias=bias)
+        self.down_tr256 = vnet.DownTransition(3, 16, 1, act, 0.5, bias=bias)
+        self.up_tr256 = vnet.UpTransition(3, 32, 32, 1, act, (0.5, 0.5))
+        self.up_tr128 = vnet.UpTransition(3, 32, 16, 1, act, (0.5, 0.5))
+        self.up_tr64 = vnet.UpTransition(3, 16, 8, 1, act)
+        self.up_tr32 = vnet.UpTransition(3, 8, 4, 1, act)
+        self.out_tr = vnet.OutputTransition(3, 4, out_channels, act, bias)
 
 
 def _unet(**arguments):

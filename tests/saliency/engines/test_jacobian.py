@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 from cases import ball, random_case
+from monai.networks.blocks import SubpixelUpsample
+from monai.networks.nets.vnet import InputTransition
 from networks import small_model
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -83,6 +85,26 @@ LOCAL = {
         nn.LeakyReLU(0.1),
         conv(3, 2, 3, stride=(1, 1, 2), padding=1),
     ),
+    "max pooling": lambda: nn.Sequential(
+        conv(2, 3, 3, padding=1),
+        nn.MaxPool3d((2, 3, 1)),
+        nn.Upsample(scale_factor=(2, 3, 1)),
+        conv(3, 3, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool3d(2),
+        nn.ConvTranspose3d(3, 2, 3, stride=2),
+    ),
+    "subpixel upsampling": lambda: nn.Sequential(
+        conv(2, 4, 3, stride=2, padding=1),
+        SubpixelUpsample(3, 4, 3, 2),
+        nn.ELU(),
+        SubpixelUpsample(3, 3, 2, 2, apply_pad_pool=False),
+        conv(2, 2, 3, stride=2, padding=1),
+    ),
+    "groups of a transposed convolution": lambda: nn.Sequential(
+        conv(2, 6, 3, stride=2, padding=1), nn.ConvTranspose3d(6, 4, 3, 2, 1, groups=2)
+    ),
+    "repeated channels": lambda: InputTransition(3, 2, 6, "elu"),
     "residual": Residual,
 }
 
@@ -198,6 +220,7 @@ REFUSED = {
     ),
     "pooling": lambda: nn.Sequential(conv(2, 2, 3), nn.AdaptiveAvgPool3d(1)),
     "circular padding": lambda: conv(2, 2, 3, padding=1, padding_mode="circular"),
+    "pooling whose windows overlap": lambda: nn.MaxPool3d(3, stride=1, padding=1),
     "overwritten values": lambda: Residual(inplace=True),
     "linear layer": lambda: nn.Linear(3, 3),
 }

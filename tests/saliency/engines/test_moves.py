@@ -82,6 +82,13 @@ NETWORKS = {
         nn.Conv3d(3, 2, 3, padding=1),
     ),
     "an activation last": lambda: nn.Sequential(nn.Conv3d(2, 2, 3, padding=1), nn.Sigmoid()),
+    "max pooling": lambda: nn.Sequential(
+        nn.Conv3d(2, 3, 3, padding=1),
+        nn.MaxPool3d(2),
+        nn.Conv3d(3, 3, 3, padding=1),
+        nn.ELU(),
+        nn.ConvTranspose3d(3, 2, 2, stride=2),
+    ),
     "one channel": lambda: nn.Sequential(
         nn.Conv3d(2, 1, 3, stride=2, padding=1), nn.Tanh(), nn.ConvTranspose3d(1, 2, 2, stride=2)
     ),

@@ -8,6 +8,7 @@ alignment, and what lies outside a layer's domain is zero, as its padding says.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
@@ -156,6 +157,56 @@ class Sum(VoxelwiseLayer):
     ) -> list[torch.Tensor]:
         # Each input goes on alone, and pulling may work in place.
         return [values, *(values.clone() for _ in range(1, self.inputs))]
+
+
+@dataclass(frozen=True)
+class MaxPooling(Layer):
+    """`torch.nn.MaxPool3d` whose windows lie side by side: for an input, a choice of voxels.
+
+    Its slopes are 1 for the largest voxel of each window, the first one of equals as in PyTorch,
+    and 0 for the others: a channel for each voxel of the window.
+    """
+
+    kernel: Triple
+
+    def output_size(self, sizes: list[Triple]) -> Triple:
+        x, y, z = (size // edge for size, edge in zip(sizes[0], self.kernel, strict=True))
+        return x, y, z
+
+    def demand(self, span: Box, sizes: list[Triple]) -> Box:
+        return Box(
+            np.multiply(span.start, self.kernel),
+            np.multiply(span.stop, self.kernel),
+        )
+
+    def forward(self, inputs: list[Kept], span: Box, sizes: list[Triple]) -> Output:
+        values = inputs[0].part(self.demand(span, sizes))
+        (x, y, z), (i, j, k) = span.shape, self.kernel
+        windows = values.reshape(*values.shape[:2], x, i, y, j, z, k)
+        windows = windows.permute(0, 1, 3, 5, 7, 2, 4, 6).flatten(2, 4)
+        largest = windows.argmax(dim=2, keepdim=True)
+        places = torch.arange(i * j * k, device=values.device).view(-1, 1, 1, 1)
+        slopes = (places == largest).to(values.dtype).flatten(1, 2)
+        return windows.gather(2, largest)[:, :, 0], slopes
+
+    def route(self, boxes: Boxes, sizes: list[Triple], slopes: Box | None) -> Route:
+        assert slopes is not None  # noqa: S101 - forward has given them
+        move = Scaling(boxes.base - slopes.start, boxes.size, slopes.shape)
+        x, y, z = (size * edge for size, edge in zip(boxes.size, self.kernel, strict=True))
+        return Route((Boxes(boxes.base * self.kernel, (x, y, z)),), (move,))
+
+    def pull(
+        self, values: torch.Tensor, moves: tuple[Move, ...], slopes: Kept | None
+    ) -> list[torch.Tensor]:
+        (scaling,) = moves
+        assert isinstance(scaling, Scaling)  # noqa: S101 - `route` says so
+        assert slopes is not None  # noqa: S101 - forward has given them
+        rows, channels, *size = values.shape
+        spread = values[:, :, None].repeat(1, 1, math.prod(self.kernel), 1, 1, 1).flatten(1, 2)
+        scaling.scale(spread, slopes)
+        woven = spread.view(rows, channels, *self.kernel, *size).permute(0, 1, 5, 2, 6, 3, 7, 4)
+        edges = (n * edge for n, edge in zip(size, self.kernel, strict=True))
+        return [woven.reshape(rows, channels, *edges)]
 
 
 @dataclass(frozen=True)

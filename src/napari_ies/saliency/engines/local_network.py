@@ -1,6 +1,6 @@
 """A network as a list of local layers: exact gradients for the work their footprint needs.
 
-A network of convolutions, batch norms in evaluation mode, pointwise activations, sums,
+A network of convolutions, batch norms in evaluation mode, pointwise activations, max pooling, sums,
 concatenations and upsampling is, for a given input, a linear map made of local ones. What
 one output voxel depends on is then a box that the layers' kernels and strides give, and nothing
 outside that box has to be computed: neither in the forward nor for the gradients. Networks with
@@ -20,7 +20,13 @@ from napari_ies.geometry.box import Box, Triple
 from napari_ies.saliency.engines.kernel_steps import pulled, worth_trying
 from napari_ies.saliency.engines.kernels.choice import PLAIN
 from napari_ies.saliency.engines.local_convolutions import Convolution
-from napari_ies.saliency.engines.local_layers import Affine, Concatenation, Pointwise, Sum
+from napari_ies.saliency.engines.local_layers import (
+    Affine,
+    Concatenation,
+    MaxPooling,
+    Pointwise,
+    Sum,
+)
 from napari_ies.saliency.engines.local_translation import Node, translated
 from napari_ies.saliency.engines.moves import Cutting
 from napari_ies.saliency.engines.patches import Boxes, Kept, Patch, ints, packed
@@ -178,14 +184,14 @@ class LocalNetwork:
     def _cuts(self, index: int) -> bool:
         """Whether by index a node's pull leaves nothing outside the domain.
 
-        Activations do so: slopes by index are 0 there.
+        Activations and pooling do so: slopes by index are 0 there.
         """
         if index < 0:
             return False
         node = self._nodes[index]
         if isinstance(node.layer, Concatenation | Sum | Affine):
             return all(map(self._cuts, node.inputs))
-        return isinstance(node.layer, Pointwise)
+        return isinstance(node.layer, Pointwise | MaxPooling)
 
     def pull(self, seeds: torch.Tensor, plan: Plan, slopes: dict[int, Kept]) -> Patch:
         """Take cotangents of the output back to the input, as planned.

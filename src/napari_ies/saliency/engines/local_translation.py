@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import fx, nn
+from torch.nn import functional
 
 from napari_ies.saliency.engines.local_convolutions import Convolution, TransposedConvolution
 from napari_ies.saliency.engines.local_layers import (
     Affine,
     Concatenation,
     Layer,
+    MaxPooling,
     Pointwise,
     Sum,
     Upsampling,
@@ -62,11 +65,12 @@ class Node:
 
 def translated(network: nn.Module) -> list[Node]:
     """Translate a network to nodes, or say why it is not local."""
+    whole = nn.Sequential(network)
     try:
-        graph = fx.Tracer().trace(network)
+        graph = _Tracer().trace(whole)
     except Exception as error:  # tracing runs the network's own code: anything can come out
         raise NotLocalError(f"its forward cannot be traced ({type(error).__name__})") from error
-    modules = dict(network.named_modules())
+    modules = dict(whole.named_modules())
     nodes: list[Node] = []
     places: dict[fx.Node, int] = {}
     for step in graph.nodes:
@@ -82,9 +86,59 @@ def translated(network: nn.Module) -> list[Node]:
             _add_module(step, modules[str(step.target)], nodes, places)
         elif step.op == "call_function":
             _add_function(step, nodes, places)
+        elif step.op == "call_method" and step.target == "repeat":
+            _add_repeat(step, modules, nodes, places)
         else:
             raise NotLocalError(f"it uses {step.op} {step.target}")
     return nodes
+
+
+class _Tracer(fx.Tracer):
+    """Traces modules of MONAI whose forward asks for sizes as it runs on windows they take."""
+
+    def __init__(self) -> None:
+        from monai.networks.nets import SegResNetDS
+        from monai.networks.nets.basic_unet import UpCat
+
+        super().__init__()
+        self._straight: dict[type, Callable[..., Any]] = {
+            UpCat: _up_cat,
+            SegResNetDS: _segresnet_ds,
+        }
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return _is_subpixel(m) or super().is_leaf_module(m, module_qualified_name)
+
+    def call_module(
+        self,
+        m: nn.Module,
+        forward: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        straight = self._straight.get(type(m))
+        return super().call_module(m, partial(straight, m) if straight else forward, args, kwargs)
+
+
+def _up_cat(module: Any, below: Any, beside: Any) -> Any:
+    """Run a step of BasicUNet's decoder; both have one size, so that nothing is padded."""
+    return module.convs(torch.cat((beside, module.upsample(below)), 1))
+
+
+def _segresnet_ds(network: Any, image: Any) -> Any:
+    """Run a SegResNetDS; what deep supervision wants besides is not computed."""
+    if network.preprocess is not None:
+        raise NotLocalError("it prepares its input by itself")
+    *beside, values = network.encoder(image)
+    for level, other in zip(network.up_layers, reversed(beside), strict=False):
+        values = level["blocks"](level["upsample"](values) + other)
+    return network.up_layers[-1]["head"](values)
+
+
+def _is_subpixel(module: nn.Module) -> bool:
+    from monai.networks.blocks import SubpixelUpsample
+
+    return isinstance(module, SubpixelUpsample)
 
 
 def _add_module(
@@ -97,6 +151,9 @@ def _add_module(
     if isinstance(module, TRANSPARENT):
         places[step] = source
         return
+    if _is_subpixel(module):
+        places[step] = _add_subpixel(module, nodes, source)
+        return
     if isinstance(module, nn.BatchNorm3d):
         if _fold_norm(module, step, nodes, source):
             places[step] = source
@@ -106,6 +163,51 @@ def _add_module(
         layer = _module_layer(module)
     places[step] = len(nodes)
     nodes.append(Node(layer, (source,), _out_channels(module, _width(nodes, source))))
+
+
+def _add_subpixel(module: Any, nodes: list[Node], source: int) -> int:
+    """Add MONAI's subpixel upsampling: its convolution, then all that follows as one transposed.
+
+    What follows weaves channels into space, and averages each voxel with those before it; its
+    weights are what the module itself makes of the unit vectors.
+    """
+    from monai.networks.utils import pixelshuffle
+
+    convolution, scale = module.conv_block, module.scale_factor
+    if not isinstance(convolution, nn.Conv3d):
+        raise NotLocalError("it upsamples by another module than a convolution")
+    wide = convolution.out_channels
+    unit = torch.zeros((wide, wide, 2, 2, 2), dtype=convolution.weight.dtype)
+    unit[range(wide), range(wide), 0, 0, 0] = 1
+    woven = module.pad_pool(pixelshuffle(unit, 3, scale)).to(convolution.weight)
+    averaged = not isinstance(module.pad_pool, nn.Identity)
+    edge = 2 * scale - 1 if averaged else scale
+    weight, cut = packed(woven[..., :edge, :edge, :edge]), edge - scale
+    nodes.append(Node(_module_layer(convolution), (source,), wide))
+    sizes = (scale,) * 3, (0, 0, 0), (-cut,) * 3
+    nodes.append(
+        Node(TransposedConvolution(weight, None, *sizes), (len(nodes) - 1,), weight.shape[1])
+    )
+    return len(nodes) - 1
+
+
+def _add_repeat(
+    step: fx.Node, modules: dict[str, nn.Module], nodes: list[Node], places: dict[fx.Node, int]
+) -> None:
+    """Add channels repeated several times, as a convolution."""
+    before = _tensor(step.args[0])
+    times: Any = step.args[1]
+    readers = [modules[str(user.target)] for user in before.users if user.op == "call_module"]
+    convolutions = [module for module in readers if isinstance(module, nn.Conv3d)]
+    plain = isinstance(times, (list, tuple)) and len(times) == 5 and set(times[2:]) == {1}
+    if not (plain and times[0] == 1 and convolutions):
+        raise NotLocalError("it repeats something else than channels")
+    like = convolutions[0].weight
+    weight = torch.eye(convolutions[0].in_channels, dtype=like.dtype, device=like.device)
+    weight = weight.repeat(times[1], 1)[:, :, None, None, None]
+    layer = Convolution(packed(weight), None, (1, 1, 1), (0, 0, 0), (1, 1, 1), 1)
+    source, places[step] = places[before], len(nodes)
+    nodes.append(Node(layer, (source,), len(weight)))
 
 
 def _module_layer(module: nn.Module) -> Layer:
@@ -119,16 +221,32 @@ def _module_layer(module: nn.Module) -> Layer:
         sizes = _three(module.padding), _three(module.dilation)
         return Convolution(weight, bias, _three(module.stride), *sizes, module.groups)
     if isinstance(module, nn.ConvTranspose3d):
-        if module.groups != 1 or _three(module.dilation) != (1, 1, 1):
-            raise NotLocalError(f"a {name} has groups or dilation")
+        if _three(module.dilation) != (1, 1, 1):
+            raise NotLocalError(f"a {name} has dilation")
+        weight = packed(torch.cat(_groups_apart(weight, module.groups)))
         sizes = _three(module.padding), _three(module.output_padding)
         return TransposedConvolution(weight, bias, _three(module.stride), *sizes)
+    if isinstance(module, nn.MaxPool3d):
+        kernel = _three(module.kernel_size)
+        beside = _three(module.stride) == kernel and _three(module.padding) == (0, 0, 0)
+        if not beside or _three(module.dilation) != (1, 1, 1) or module.ceil_mode:
+            raise NotLocalError(f"a {name} has windows that overlap or reach beyond the image")
+        return MaxPooling(kernel)
     if isinstance(module, POINTWISE):
         return Pointwise(_out_of_place(module))
     if isinstance(module, nn.Upsample) and module.mode in UPSAMPLING and module.size is None:
         x, y, z = (float(v) for v in np.broadcast_to(np.asarray(module.scale_factor), 3))
         return Upsampling((x, y, z), UPSAMPLING[module.mode], module.align_corners)
     raise NotLocalError(f"it has a {name} layer")
+
+
+def _groups_apart(weight: torch.Tensor, groups: int) -> list[torch.Tensor]:
+    """Return each group's weights of a transposed convolution, 0 for the outputs of others."""
+    width = weight.shape[1]
+    return [
+        functional.pad(part, (0,) * 6 + (number * width, (groups - 1 - number) * width))
+        for number, part in enumerate(weight.chunk(groups))
+    ]
 
 
 def _add_function(step: fx.Node, nodes: list[Node], places: dict[fx.Node, int]) -> None:
