@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from napari_ies.errors import CaseError
-from napari_ies.patient.patient_files import images_in, patient_files
+from napari_ies.patient.patient_files import images_in, is_result, patient_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,7 +90,7 @@ def test_a_result_of_this_program_is_no_image_and_no_reference(tmp_path):
     for name in ("sub-1_dseg", "sub-1_seq-FLAIR_lesion-001_saliency"):
         (tmp_path / f"{name}.nii.gz").write_bytes(b"")
         (tmp_path / f"{name}.json").write_text(
-            json.dumps({"Files": [f"{name}.nii.gz"], "Images": []})
+            json.dumps({"Files": {"maps": [f"{name}.nii.gz"]}, "Images": []})
         )
     found = patient_files([tmp_path], BOTH)
     assert [path.name for path in found.opened] == ["FLAIR.nii.gz", "T1.nii.gz"]
@@ -98,6 +99,14 @@ def test_a_result_of_this_program_is_no_image_and_no_reference(tmp_path):
     # Another program's label map of that name, with a JSON of its own, is a mask.
     (tmp_path / "sub-1_dseg.json").write_text("{}")
     assert patient_files([tmp_path], BOTH).reference == tmp_path / "sub-1_dseg.nii.gz"
+
+
+def test_all_that_this_program_wrote_is_known_to_be_its_result():
+    data = Path(__file__).parents[1] / "data"
+    written = [*data.glob("*/results/**/*.nii.gz"), *data.glob("*/**/*_saliency.nii.gz")]
+    assert len(written) > 10
+    assert [path.name for path in written if not is_result(path)] == []
+    assert not is_result(data / "written_by_0_1_0" / "sub-07" / "reference.nii.gz")
 
 
 def test_several_masks_or_images_are_said(tmp_path):

@@ -87,6 +87,7 @@ def test_patient07_from_files_to_saliency(hands, real_file, tmp_path):
     # Closed and opened again: the reading is found again, as are the layers.
     reading = hands.panel.state.reading
     hands.viewer.window.remove_dock_widget("all")
+    hands.settle()  # a closed panel waits in its window from the next event on
     _, hands.panel = hands.viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
     hands.settle()
     assert hands.control("image_FLAIR").currentText() == "FLAIR"

@@ -121,13 +121,19 @@ def patient_files(paths: Sequence[Path], sequences: Sequence[str]) -> PatientFil
     )
 
 
+def _each(names: object) -> list[object]:
+    """Return the one name, or those of a list."""
+    return names if isinstance(names, list) else [names]
+
+
 def is_result(path: Path) -> bool:
     """Whether a file is a result of this program, such as a map: the JSON beside it says so."""
     beside = path.with_name(f"{stem_of(path)}.json")
     try:
         content = read_json(beside)
         # What a session saved of an image that had no file has no JSON: it is an image.
-        return path.name in content["Files"] and bool({"Images", "Provenance"} & content.keys())
+        named = [name for names in content["Files"].values() for name in _each(names)]
+        return path.name in named and bool({"Images", "Provenance"} & content.keys())
     except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
         return False
 

@@ -22,7 +22,7 @@ from napari_ies.results.session import load_session
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.viewer.cohort.tasks import open_cohort, open_lesion
 from napari_ies.viewer.panel import dialogs
-from napari_ies.viewer.reader import may_be_cohort, napari_get_reader, read_cohort
+from napari_ies.viewer.reader import may_be_cohort, napari_get_reader, read_cohort, read_patient
 from napari_ies.viewer.work.job import Job
 
 REQUESTS = (
@@ -182,9 +182,11 @@ def test_a_folder_of_results_is_known_and_others_are_left_to_napari(results, tmp
     folder, data, _ = results
     assert may_be_cohort(str(folder))
     assert napari_get_reader(str(folder)) is read_cohort
-    for other in (data, tmp_path / "nowhere", folder / "sub-P0"):
+    # A folder with images is a patient's.
+    others = {data: read_patient, tmp_path / "nowhere": None, folder / "sub-P0": None}
+    for other, reader in others.items():
         assert not may_be_cohort(str(other))
-        assert napari_get_reader(str(other)) is None
+        assert napari_get_reader(str(other)) is reader
     assert not may_be_cohort("")
 
 

@@ -65,9 +65,11 @@ def test_the_curve_of_the_selected_lesion(segmented, tmp_path, monkeypatch):
     assert table.step == 1
     segmented.wait(lambda: plot.grab().toImage() != before)
     # The mouse reads a step out, and a press goes to it.
-    around(plot, QScrollArea).ensureWidgetVisible(plot)
+    page = around(plot, QScrollArea)
+    around(page.parentWidget(), QScrollArea).ensureWidgetVisible(page)
+    page.ensureWidgetVisible(plot)
     segmented.settle()
-    right = QPoint(plot.width() - 12, plot.height() // 2)
+    right = QPoint(plot.width() - 12, plot.visibleRegion().boundingRect().center().y())
     segmented.qtbot.mouseMove(plot, right)
     segmented.wait(lambda: "6 mm kept: mean probability" in QToolTip.text())
     segmented.qtbot.mouseClick(plot, Qt.MouseButton.LeftButton, pos=right)

@@ -65,9 +65,11 @@ class Node:
 
 def translated(network: nn.Module) -> list[Node]:
     """Translate a network to nodes, or say why it is not local."""
-    whole = nn.Sequential(network)
+    tracer = _Tracer()
+    # A forward is replaced where a module is called; what is traced itself is not called.
+    whole = nn.Sequential(network) if type(network) in tracer.straight else network
     try:
-        graph = _Tracer().trace(whole)
+        graph = tracer.trace(whole)
     except Exception as error:  # tracing runs the network's own code: anything can come out
         raise NotLocalError(f"its forward cannot be traced ({type(error).__name__})") from error
     modules = dict(whole.named_modules())
@@ -101,7 +103,7 @@ class _Tracer(fx.Tracer):
         from monai.networks.nets.basic_unet import UpCat
 
         super().__init__()
-        self._straight: dict[type, Callable[..., Any]] = {
+        self.straight: dict[type, Callable[..., Any]] = {
             UpCat: _up_cat,
             SegResNetDS: _segresnet_ds,
         }
@@ -116,7 +118,7 @@ class _Tracer(fx.Tracer):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        straight = self._straight.get(type(m))
+        straight = self.straight.get(type(m))
         return super().call_module(m, partial(straight, m) if straight else forward, args, kwargs)
 
 
