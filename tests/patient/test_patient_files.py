@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from napari_ies.errors import CaseError
 from napari_ies.patient.patient_files import images_in, is_result, patient_files
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 BOTH = ("FLAIR", "T1")
 
