@@ -147,9 +147,12 @@ def test_counts_and_scores_are_said_and_said_again_when_reopened(
 
 
 def test_a_changed_threshold_marks_the_table_and_updates_what_changed(
-    twin, listed, qtbot, own_sessions
+    twin, listed, qtbot, own_sessions, monkeypatch
 ):
     state, bar = twin.state, listed.threshold.bar
+    stopped = []
+    stop = twin.explaining.stop
+    monkeypatch.setattr(twin.explaining, "stop", lambda: stopped.append(stop()))
     listed.threshold.bar.setParent(listed.table)
     # Its probability is steep where the second lesion is, and smooth where the first one is.
     reading = state.reading
@@ -187,7 +190,12 @@ def test_a_changed_threshold_marks_the_table_and_updates_what_changed(
     assert question.startswith("1 note would go, of lesions that changed (1).")
     assert state.reading.segmentation.threshold == 0.5
     kept = state.answers.of(2)[0]
+    stopped.clear()
+    qtbot.mouseClick(bar.button, Qt.MouseButton.LeftButton)
+    twin.work.wait()
+    assert stopped == [], "a map that is computed goes on till a person agreed"
     start()
+    assert stopped == [None]
     twin.session.begin(state.reading)
     twin.work.wait()
     assert state.reading.segmentation.threshold == 0.3

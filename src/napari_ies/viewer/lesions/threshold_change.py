@@ -87,7 +87,6 @@ class ThresholdChange:
         reading, asked = self._state.reading, at_form(self._state)
         if reading is None or asked is None or self._state.answers.any_awaited:
             return
-        self._explaining.stop()
         title = f"Finding the lesions at the threshold {asked[0]:g}"
         work = partial(once, title, partial(carried_over, reading, *asked))
         self._work.run(Job("segment", title, work, partial(self._on_found, reading)))
@@ -106,6 +105,7 @@ class ThresholdChange:
     def _take(self, before: Reading, after: Reading) -> None:
         if before is not self._state.reading:
             return
+        self._explaining.stop()  # not before a person agreed
         # What was written since it was computed counts, too.
         after.take_said_of(before)
         self._state.update_reading(after)
