@@ -234,7 +234,8 @@ if __name__ == "__main__":
     panel.explaining.explain_region(KnownRegion.of_mask("rim", mask, spacing))
     wait(lambda: panel.state.answers.of("rim"))
     panel.state.set_note(5, "unsure")
-    panel.features["explaining"].form.samples.setValue(3000)  # less than what a slow machine would ask about
+    # Of more a slow machine would ask whether they are worth an hour.
+    panel.features["explaining"].form.samples.setValue(3000)
     panel.explaining.explain(4)
     wait(lambda: panel.state.shown.subject == 4 and not panel.features["session"].busy)
     maps = {str(answer.subject): answer.saliency.maps for answer in panel.state.answers}
