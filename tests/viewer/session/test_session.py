@@ -274,7 +274,7 @@ def test_killed_in_the_middle_of_a_computation_all_but_the_running_map_comes_bac
         assert answer.finished
         np.testing.assert_array_equal(answer.saliency.maps, held[str(answer.subject)])
     assert panel.state.selected == 4
-    assert panel.features["explaining"].form.request().n_samples == 9999
+    assert panel.features["explaining"].form.request().n_samples == 3000
     assert [one.subject for one in load_session(folder).maps] == [3, "rim"]
 
 
