@@ -90,13 +90,15 @@ def may_be_session(path: str) -> bool:
 def may_be_patient(paths: Sequence[str]) -> bool:
     """Whether paths are a patient's images, masks and checkpoint, or one folder with such images.
 
-    Of a folder, names are looked at alone, and whether they are all results of this program.
+    Of a folder, names are looked at alone; one that holds masks and maps only is none.
     """
     if len(paths) == 1 and Path(paths[0]).is_dir():
-        from napari_ies.patient.patient_files import images_in, is_result
+        from napari_ies.patient.images.volume import stem_of
+        from napari_ies.patient.patient_files import images_in
+        from napari_ies.patient.sequence_names import names_a_mask
 
         with suppress(CaseError):
-            return not all(map(is_result, images_in(Path(paths[0]))))
+            return not all(names_a_mask(stem_of(one)) for one in images_in(Path(paths[0])))
         return False
     from napari_ies.patient.patient_files import CHECKPOINTS
 

@@ -6,18 +6,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtWidgets import QMainWindow, QWidget
 
 from napari_ies.colour_maps import opacity
-from napari_ies.viewer.canvas.canvases import around, qt_viewer_of
 from napari_ies.viewer.canvas.layers.second_view import SecondView
-from napari_ies.viewer.canvas.window_close import WindowClose
 from napari_ies.viewer.state.captions import caption_of, is_odd
 from napari_ies.viewer.state.look import MapRange, ranges_of
 from napari_ies.viewer.state.titles import capitalised
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from qtpy.QtWidgets import QWidget
 
     from napari_ies.saliency.reading_off.comparison import Comparison
     from napari_ies.saliency.saliency import Saliency
@@ -81,30 +80,15 @@ class SideBySide:
         self._viewer, self._scene, self._on_faint = viewer, scene, on_faint
         self.second: SecondView | None = None
         """The second view, or None while there is none."""
-        self._window: WindowClose | None = None
         self._pair: Pair | None = None
         self._busy = False
 
     def open(self, panel: QWidget, gone: Callable[[], object]) -> SecondView | None:
-        """Open the second view in the window of a panel.
-
-        Parameters
-        ----------
-        panel
-            A widget of the panel.
-        gone
-            Called when the window closes.
-
-        Returns
-        -------
-        The second view, or None without a window.
-        """
-        window = around(panel, QMainWindow)
-        main = qt_viewer_of(window)
-        if window is None or main is None:
+        """Open the second view in the window of a panel; see :meth:`SecondView.beside`."""
+        images = self._scene.images_shown()
+        self.second = SecondView.beside(self._viewer, panel, gone, images)
+        if self.second is None:
             return None
-        self._window = WindowClose(window, gone)
-        self.second = SecondView(self._viewer, main, self._scene.images_shown())
         self._scene.legend.set_prefix("A")
         self._scene.lesions.outlines.changed.connect(self._outline)
         self._outline()
@@ -112,16 +96,14 @@ class SideBySide:
 
     def close(self) -> None:
         """Close the second view; everything else is as it was before."""
-        for part in (self._window, self.second):
-            if part is not None:
-                part.release()
         if self.second is not None:
+            self.second.release()
             self._scene.lesions.outlines.changed.disconnect(self._outline)
             self._scene.overlays.set_common_limit(None)
             self._scene.legend.set_prefix("")
             self._scene.legend.set_remark("limits", "")
             self._on_faint("")
-        self._window = self.second = self._pair = None
+        self.second = self._pair = None
 
     def show(self, pair: Pair, reading: Reading) -> None:
         """Show two maps, of which A is on screen."""

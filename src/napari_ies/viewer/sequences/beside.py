@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QMainWindow, QWidget
-
-from napari_ies.viewer.canvas.canvases import around, qt_viewer_of
 from napari_ies.viewer.canvas.layers.anatomy import next_of
 from napari_ies.viewer.canvas.layers.second_view import LINKED, SecondView
-from napari_ies.viewer.canvas.window_close import WindowClose
 from napari_ies.viewer.state.captions import caption_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from qtpy.QtWidgets import QWidget
 
     from napari_ies.viewer.canvas.layers import Scene
     from napari_ies.viewer.state.state import State
@@ -34,41 +32,22 @@ class Beside:
         self._viewer, self._scene, self._state = viewer, scene, state
         self.second: SecondView | None = None
         """The second view, or None while there is none."""
-        self._window: WindowClose | None = None
 
     def open(self, panel: QWidget, gone: Callable[[], object]) -> SecondView | None:
-        """Open the second view in the window of a panel.
-
-        Parameters
-        ----------
-        panel
-            A widget of the panel.
-        gone
-            Called when the window closes.
-
-        Returns
-        -------
-        The second view, or None without a window.
-        """
-        window = around(panel, QMainWindow)
-        main = qt_viewer_of(window)
-        if window is None or main is None:
-            return None
-        self._window = WindowClose(window, gone)
+        """Open the second view in the window of a panel; see :meth:`SecondView.beside`."""
         anatomy = self._scene.anatomy
         images = [anatomy.layer_of(name) for name in anatomy.sequences]
         linked = [one for one in LINKED if one != "visible"]
         outlines = self._scene.lesions.outlines
-        self.second = SecondView(self._viewer, main, images, linked, outlines)
+        self.second = SecondView.beside(self._viewer, panel, gone, images, linked, outlines)
         self.show_map()
         return self.second
 
     def close(self) -> None:
         """Close the second view; everything else is as it was before."""
-        for part in (self._window, self.second):
-            if part is not None:
-                part.release()
-        self._window = self.second = None
+        if self.second is not None:
+            self.second.release()
+        self.second = None
 
     def show_map(self) -> None:
         """Show the map that the viewer shows."""

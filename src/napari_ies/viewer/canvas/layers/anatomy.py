@@ -9,10 +9,10 @@ from napari.layers import Image
 
 from napari_ies.viewer.canvas.layers.stack import key_of
 from napari_ies.viewer.state.event import Event
-from napari_ies.viewer.volumes.layer_data import file_of
+from napari_ies.viewer.volumes.layer_data import METADATA_KEY, file_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from napari_ies.viewer.canvas.layers.stack import LayerStack
     from napari_ies.viewer.state.reading import Reading
@@ -47,7 +47,7 @@ class Anatomy:
     @property
     def shown(self) -> str | None:
         """The sequence that lies on top, or else the name of the image that does, or None."""
-        top = next((layer for layer in reversed([*self._stack]) if self._is_ground(layer)), None)
+        top = on_top(self._stack)
         return None if top is None else self.name_of(top)
 
     def set_reading(self, reading: Reading) -> None:
@@ -80,7 +80,7 @@ class Anatomy:
         for layer in list(self._stack):
             if layer == wanted:
                 above = layer.visible = True
-            elif self._is_ground(layer) and self._hides(layer, above=above):
+            elif is_ground(layer) and self._hides(layer, above=above):
                 layer.visible = False
 
     def attach(self) -> None:
@@ -111,15 +111,20 @@ class Anatomy:
         covers = above and layer.opacity >= 1 and str(layer.blending) in COVERING
         return covers or key_of(layer) in self._keys.values()
 
-    def _is_ground(self, layer: Any) -> bool:
-        return (
-            isinstance(layer, Image)
-            and bool(layer.visible)
-            and self._stack.kind_of(layer) not in NO_GROUND
-        )
-
     def _on_layer(self, _: Any = None) -> None:
         self.changed.emit()
+
+
+def is_ground(layer: Any) -> bool:
+    """Whether a layer is an image on show, and no map that lies over one."""
+    known = layer.metadata.get(METADATA_KEY)
+    made = known.get("made") if isinstance(known, dict) else None
+    return isinstance(layer, Image) and bool(layer.visible) and made not in NO_GROUND
+
+
+def on_top(layers: Iterable[Any]) -> Any | None:
+    """Return the image that lies on top among layers, or None."""
+    return next((layer for layer in reversed([*layers]) if is_ground(layer)), None)
 
 
 def next_of(sequences: Sequence[str], shown: str | None) -> str:

@@ -10,8 +10,9 @@ from napari.components import ViewerModel
 from napari.experimental import link_layers, unlink_layers
 from napari.layers import Layer
 from qtpy.QtCore import QEvent, QObject, Signal
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QMainWindow, QWidget
 
+from napari_ies.viewer.canvas.canvases import around, qt_viewer_of
 from napari_ies.viewer.canvas.extra_view import extra_view
 from napari_ies.viewer.canvas.layers.overlays import SaliencyOverlays
 from napari_ies.viewer.canvas.layers.stack import LayerStack, key_of
@@ -23,11 +24,12 @@ from napari_ies.viewer.canvas.outlines.lines import OutlineLines
 from napari_ies.viewer.canvas.outlines.outlines import Outlines
 from napari_ies.viewer.canvas.picking import ClickPicker
 from napari_ies.viewer.canvas.plane_overlay import PlaneOverlay
+from napari_ies.viewer.canvas.window_close import WindowClose
 from napari_ies.viewer.panel.controls import column
 from napari_ies.viewer.volumes.units import share_world_units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -118,6 +120,36 @@ class SecondView(QWidget):
         for event, follow in self._pairs:
             event.connect(follow)
         self._on_viewer()
+        self._window: WindowClose | None = None
+
+    @classmethod
+    def beside(
+        cls, viewer: Any, panel: QWidget, gone: Callable[[], object], *content: Any
+    ) -> SecondView | None:
+        """Open a second view in the window of a panel.
+
+        Parameters
+        ----------
+        viewer
+            The viewer.
+        panel
+            A widget of the panel.
+        gone
+            Called when the window closes.
+        content
+            Images, what is linked, and outlines.
+
+        Returns
+        -------
+        The view, or None without a window.
+        """
+        window = around(panel, QMainWindow)
+        main = qt_viewer_of(window)
+        if window is None or main is None:
+            return None
+        view = cls(viewer, main, *content)
+        view._window = WindowClose(window, gone)
+        return view
 
     @property
     def image_shown(self) -> Any | None:
@@ -149,6 +181,8 @@ class SecondView(QWidget):
 
     def release(self) -> None:
         """Let go of the viewer and close the canvas; the viewer's own has its room again."""
+        if self._window is not None:
+            self._window.release()
         for event, follow in self._pairs:
             event.disconnect(follow)
         self._pairs = []

@@ -5,28 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image
-
-from napari_ies.viewer.canvas.layers.anatomy import NO_GROUND
+from napari_ies.viewer.canvas.layers.anatomy import on_top
 from napari_ies.viewer.canvas.picking import is_editing
-from napari_ies.viewer.volumes.layer_data import METADATA_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator
 
 PIXELS = 250
 """A drag of this many pixels makes the window e times as wide, or moves it by its width."""
-
-
-def anatomy_of(layers: Iterable[Any]) -> Any | None:
-    """Return the image that lies on top among visible layers: a sequence, and no map over it."""
-    on_top = None
-    for layer in layers:
-        made = layer.metadata.get(METADATA_KEY, {})
-        made = made.get("made") if isinstance(made, dict) else None
-        if isinstance(layer, Image) and layer.visible and not layer.rgb:
-            on_top = on_top if made in NO_GROUND else layer
-    return on_top
 
 
 class WindowLevel:
@@ -56,8 +42,8 @@ class WindowLevel:
         """Follow one press of the mouse; napari drives this generator."""
         if event.button != 2 or len(event.modifiers) or is_editing(self._model):
             return
-        image = anatomy_of(self._under(event))
-        if image is None:
+        image = on_top(self._under(event))
+        if image is None or image.rgb:
             return
         # The camera, which would zoom, then hears nothing of this press.
         event.handled = True
@@ -79,4 +65,4 @@ class WindowLevel:
             return layers
         here = [layers[i] for i in grid.contents_at(tuple(event.viewbox), self._viewer.layers)]
         # A map has a cell of its own.
-        return here if anatomy_of(here) is not None else layers
+        return here if on_top(here) is not None else layers
