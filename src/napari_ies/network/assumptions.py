@@ -59,7 +59,8 @@ def agreements_progressively(
     """
     step, done = "Testing what was guessed", 0
     found: tuple[Agreement, ...] = ()
-    if not case.missing and len(case.sequences) == len(model.profile.sequences):
+    given = model.preparation is None  # else nothing is guessed of what the tests look at
+    if given and not case.missing and len(case.sequences) == len(model.profile.sequences):
         testing = _tested(model, case)
         try:
             while True:
@@ -84,6 +85,8 @@ def _tested(model: SegmentationModel, case: Case) -> Testing[tuple[Agreement, ..
 
 
 def _orientation_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
+    if model.preparation is not None:
+        return ()  # said by its own notes
     stored, trained = case.grid.orientation, model.profile.orientation
     if trained is not None:
         if trained == stored:

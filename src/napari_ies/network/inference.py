@@ -64,7 +64,7 @@ def network_input(model: SegmentationModel, case: Case) -> torch.Tensor:
     model
         Gives the normalisation.
     case
-        Its sequences in the profile's order.
+        Its sequences in the profile's order, as :func:`network_case` returns it.
 
     Returns
     -------
@@ -77,7 +77,8 @@ def network_input(model: SegmentationModel, case: Case) -> torch.Tensor:
         If the number of sequences is not the network's.
     """
     check_channels(model, case.sequences)
-    values = case.normalised(model.profile.normalisation)
+    made = model.preparation is not None
+    values = case.data if made else case.normalised(model.profile.normalisation)
     turned = np.ascontiguousarray(network_turn(model, case).apply(values))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
@@ -245,8 +246,9 @@ def changed_logits(
         result[(slice(None), *blends[0].box)] += blends[0].mean().cpu()
         if not all_finite(result):
             raise SegmentationError(TOO_LARGE)
-    changed_to = to_stored(turn.invert(result.numpy()), seen.grid, before.grid)
-    if resampled and not whole:
+    inverted, part = turn.invert(result.numpy()), resampled and not whole
+    changed_to = to_stored(model, inverted, seen, before, change=part)
+    if part:
         changed_to = logits + changed_to
     yield Progress("Re-running", steps, steps, "windows", changed_to)
 
@@ -256,6 +258,11 @@ def _blending(
 ) -> Generator[Progress[Any], None, tuple[int, torch.Tensor]]:
     """Blend the logits of a case on the network's grid; return all steps and them."""
     image, shape = network_input(model, seen), network_turn(model, seen).displayed_shape
+    if model.preparation is not None and forward == "sliding-window":
+        passes, logits = yield from model.preparation.blend(model, image)
+        if not all_finite(logits):
+            raise SegmentationError(TOO_LARGE)
+        return passes + 1, logits
     tiles = tiling(model.profile, shape, forward)
     blend, steps = Blend(model, image, tiles), len(tiles.windows) + 1
     for done, note in blend.run():
@@ -278,4 +285,4 @@ def _stored(
 ) -> NDArray[np.float32]:
     """Return logits on the network's axes and grid as an array on the stored ones."""
     turned = network_turn(model, seen).invert(logits.cpu().numpy())
-    return to_stored(turned, seen.grid, case.grid)
+    return to_stored(model, turned, seen, case)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from napari_ies.network.preparation import Preparation
     from napari_ies.network.profile import Profile
 
 T = TypeVar("T")
@@ -41,6 +42,9 @@ class SegmentationModel:
         The checkpoint file, or None for a network made in memory.
     sha256
         SHA-256 of the checkpoint file in hexadecimal, or an empty string.
+    preparation
+        How the tool that the network came from makes its input and brings results back; None
+        where the profile says it all.
     """
 
     network: nn.Module
@@ -48,6 +52,7 @@ class SegmentationModel:
     device: torch.device
     path: Path | None = None
     sha256: str = ""
+    preparation: Preparation | None = None
     _derived: dict[str, object] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:

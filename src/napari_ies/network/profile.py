@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from napari_ies.parameters import Parameter
 
 Activation = Literal["softmax", "sigmoid"]
+Windows = Literal["MONAI", "nnU-Net"]
 
 DEFAULT_SPACING = (1.0, 1.0, 1.0)
 """Voxel size in mm that a network is taken to be trained on where nothing states it."""
@@ -100,6 +101,8 @@ class Profile:
         Size in voxels of the sliding window.
     overlap
         Overlap of neighbouring windows, as a fraction of the window.
+    windows
+        Whose sliding window it is, which says where windows begin and how they are weighed.
     threshold
         Probability from which a voxel counts as lesion.
     smallest_lesion
@@ -130,6 +133,7 @@ class Profile:
     orientation: Annotated[str | None, _ORIENTATION] = None
     window: tuple[int, int, int] = (96, 96, 96)
     overlap: float = 0.25
+    windows: Windows = "MONAI"
     threshold: Annotated[float, _THRESHOLD] = 0.3
     smallest_lesion: Annotated[int, _SMALLEST_LESION] = 6
     divisor: tuple[int, int, int] = (16, 16, 16)
