@@ -41,14 +41,13 @@ class SegmentationModel:
     path
         The checkpoint's file or folder, or None for a network made in memory.
     sha256
-        SHA-256 of the checkpoint file in hexadecimal, or an empty string.
-    preparation
-        How the tool that the network came from makes its input and brings results back; None
-        where the profile says it all.
         SHA-256 of the checkpoint file in hexadecimal, of a folder that of its files, or an empty
         string.
     format
         What kind of checkpoint that is, such as ``"state dict"``, or an empty string.
+    preparation
+        How the tool that the network came from makes its input and brings results back; None
+        where the profile says it all.
     """
 
     network: nn.Module
@@ -56,8 +55,8 @@ class SegmentationModel:
     device: torch.device
     path: Path | None = None
     sha256: str = ""
-    preparation: Preparation | None = None
     format: str = ""
+    preparation: Preparation | None = None
     _derived: dict[str, object] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
