@@ -109,9 +109,11 @@ def make_folder(
         network = nnUNetTrainer.build_network_architecture(
             manager, manager.get_configuration(name), 2, heads, enable_deep_supervision=False
         )
-        # Logits of some size, so that probabilities are not all near a half.
+        # Logits of some size about 0, so that probabilities are not all alike.
         for layer in network.decoder.seg_layers:
-            layer.weight.data *= 8
+            weight = layer.weight.data
+            weight.copy_(8 * (weight - weight.mean(dim=1, keepdim=True)))
+            layer.bias.data.zero_()
         optimizer = torch.optim.SGD(network.parameters(), 0.01, momentum=0.99, nesterov=True)
         trainer = type("nnUNetTrainer", (SimpleNamespace,), {})(
             local_rank=0,

@@ -255,7 +255,7 @@ class _Trial:
             activations, gradients = (
                 values.cpu() for values in layer_pass(problem, piece, window, layer)
             )
-            total = (activations * gradients**3).sum(dim=(1, 2, 3))
+            total = (activations * gradients**3).sum(dim=(0, 2, 3, 4))
             window_map(activations, gradients, total, piece)
 
         seconds, _ = self._timed(whole)

@@ -1,0 +1,130 @@
+"""nnU-Net v2 folders segment as nnU-Net's own predictor, and explain what that computes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from itertools import combinations
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from naive import aggregate
+from nibabel.affines import apply_affine
+from scipy.ndimage import gaussian_filter, map_coordinates
+
+pytest.importorskip("nnunetv2", reason="needs the extra nnunet")
+
+from nnunet_folders import RESIDUAL, make_folder
+
+from napari_ies.checkpoints import load_checkpoint
+from napari_ies.network.network_grid import network_case
+from napari_ies.patient.loading import load_case
+from napari_ies.saliency import explain
+from napari_ies.saliency.noise import standard_noise
+from napari_ies.segmentation.segmentation import segment
+
+AFFINE = np.diag([1.2, 1.0, 0.9, 1.0])
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    former = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield tmp_path_factory.mktemp("nnunet")
+    torch.set_num_threads(former)
+
+
+@pytest.fixture(scope="module")
+def files(place):
+    return save_images(place / "images", AFFINE)
+
+
+def save_images(folder, affine):
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    paths = []
+    for channel in range(2):
+        values = 100 * gaussian_filter(generator.normal(size=(23, 25, 22)), 1.5) + 50
+        values[:3] = values[:, -2:] = values[..., :4] = 0
+        paths.append(folder / f"case_{channel:04d}.nii.gz")
+        nib.save(nib.Nifti1Image(values.astype(np.float32), affine), paths[-1])
+    return paths
+
+
+def by_nnunet(folder, files, *, folds=None, mirroring=True):
+    """Return nnU-Net's own segmentation and probabilities, with the axes of the files."""
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        predictor = nnUNetPredictor(
+            use_mirroring=mirroring, device=torch.device("cpu"), allow_tqdm=False
+        )
+        predictor.initialize_from_trained_model_folder(str(folder), folds)
+    reader = predictor.plans_manager.image_reader_writer_class()
+    data, properties = reader.read_images([str(file) for file in files])
+    segmented, probabilities = predictor.predict_single_npy_array(
+        data, properties, save_or_return_probabilities=True
+    )
+    return segmented.transpose(2, 1, 0), probabilities.transpose(0, 3, 2, 1)
+
+
+def loaded(folder, files, **arguments):
+    model = load_checkpoint(folder, device="cpu", arguments=arguments)
+    return model, load_case(dict(zip(model.profile.sequences, files, strict=True)))
+
+
+FOLDERS = {
+    "3d_fullres": {},
+    "residual encoder": {"network": RESIDUAL, "mirrored": None},
+    "3d_lowres": {"name": "3d_lowres", "spacing": [2.0, 2.2, 2.0]},
+    "own spacing, larger window": {"spacing": [1.0, 0.9, 1.2], "patch_size": [32, 32, 32]},
+    "thick slices": {"spacing": [1.0, 1.0, 4.0], "patch_size": [16, 20, 6]},
+    "regions": {"labels": {"background": 0, "whole": [1, 2], "lesion": 2, "ignore": 3}},
+    "ignore": {"labels": {"background": 0, "lesion": 1, "ignore": 2}},
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_it_segments_as_nnunets_predictor(name, place, files):
+    folder = make_folder(place / name, **FOLDERS[name])
+    segmented, probabilities = by_nnunet(folder, files)
+    model, case = loaded(folder, files)
+    found, index = segment(model, case), model.profile.explained_class
+    expected = probabilities[index]
+    assert expected.min() == 0 and 0.6 < expected.max() <= 1
+    assert np.abs(found.probability - expected).max() <= 1e-4
+    sure = np.abs(expected - 0.5) > 1e-6
+    if name == "regions":
+        assert model.profile.classes == ("whole", "lesion")
+        assert model.profile.activation == "sigmoid"
+        assert ((found.labels > 0) == (expected > 0.5))[sure].all()
+    else:
+        assert model.profile.classes == ("background", "lesion")
+        assert ((found.labels > 0) == (segmented == 1))[sure].all()
+    assert any("nnU-Net cropped the images" in note for note in found.notes)
+
+
+def naive_logits(networks, image, predictor, mirrored):
+    """Blended logits (classes, x, y, z) in float64 of an image (C, x, y, z), by nnU-Net's rules."""
+    from acvl_utils.cropping_and_padding.padding import pad_nd_image
+    from nnunetv2.inference.sliding_window_prediction import compute_gaussian
+
+    patch = tuple(predictor.configuration_manager.patch_size)
+    padded, inner = pad_nd_image(image, patch, "constant", {"value": 0}, True, None)
+    gaussian = compute_gaussian(patch, 1 / 8, 10, torch.float16, torch.device("cpu")).double()
+    mirrors = [axes for n in range(len(mirrored) + 1) for axes in combinations(mirrored, n)]
+    total, weights = 0, torch.zeros(padded.shape[1:], dtype=torch.float64)
+    for window in predictor._internal_get_sliding_window_slicers(padded.shape[1:]):
+        place = torch.zeros(padded.shape[1:], dtype=torch.float64)
+        place[window[1:]] = gaussian
+        weights = weights + place
+        for network in networks:
+            for axes in mirrors:
+                dims = [axis + 2 for axis in axes]
+                seen = network(padded[window][None].flip(dims)).flip(dims)[0]
+                spread = torch.zeros((len(seen), *padded.shape[1:]), dtype=torch.float64)
+                spread[window] = seen * gaussian / (len(networks) * len(mirrors))
+                total = total + spread
+    return (total / weights)[inner]
