@@ -59,7 +59,7 @@ def load_checkpoint(
     device: str | torch.device = "auto",
     orientation: str | None = None,
     spacing: Sequence[float] | None = None,
-    arguments: Mapping[str, Any] | None = None,
+    stated: Mapping[str, Any] | None = None,
     trust: bool = False,
 ) -> SegmentationModel:
     """Load a network from a checkpoint.
@@ -79,8 +79,10 @@ def load_checkpoint(
     orientation, spacing
         Axis codes and voxel size of the images it was trained on, in place of the profile's: see
         `with_geometry`.
-    arguments
-        Arguments of the network or choices of its format, in place of the profile's.
+    stated
+        Fields of a profile that a person states, as `read_profile` returns them, in place of those
+        of the profile beside it. Of the ``"arguments"``, where a format's choices are, only those
+        that are named here are replaced.
     trust
         Whether what the checkpoint holds may be run. Nothing in it is by default.
 
@@ -97,7 +99,7 @@ def load_checkpoint(
     """
     path = Path(path)
     chosen = resolve_device(device)
-    loaded, found = _load(path, spacing, arguments, trust)
+    loaded, found = _load(path, spacing, stated, trust)
     model = SegmentationModel(
         loaded.network,
         found.profile,
@@ -124,18 +126,19 @@ def inspect_checkpoint(path: str | Path, *, trust: bool = False) -> Inspection:
 def _load(
     path: Path,
     spacing: Sequence[float] | None = None,
-    arguments: Mapping[str, Any] | None = None,
+    stated: Mapping[str, Any] | None = None,
     trust: bool = False,
 ) -> tuple[Loaded, Inspection]:
     beside = profile_path(path)
     kind = format_of(path)
     there = os.path.lexists(beside)
-    stated = read_profile(beside) if there else {}
-    if stated.get("resample") and spacing is not None:
-        del stated["resample"]  # said with the spacing, by `stated_geometry`
-    if arguments:
-        stated["arguments"] = {**stated.get("arguments", {}), **arguments}
-    loaded = kind.load(path, stated, trust)
+    known = read_profile(beside) if there else {}
+    if stated:
+        arguments = {**known.get("arguments", {}), **stated.get("arguments", {})}
+        known |= {**stated, "arguments": arguments}
+    if known.get("resample") and spacing is not None:
+        del known["resample"]  # said with the spacing, by `stated_geometry`
+    loaded = kind.load(path, known, trust)
     count = sum(parameter.numel() for parameter in loaded.network.parameters())
     used = beside if there else None
     return loaded, Inspection(

@@ -336,7 +336,7 @@ def network_of_worker(source: NetworkSource) -> SegmentationModel:
         device=source.device,
         orientation=source.orientation,
         spacing=source.spacing,
-        arguments=dict(source.arguments),
+        stated={"arguments": dict(source.arguments)} if source.arguments else None,
         trust=source.trust,
     )
     if source.less_memory:
