@@ -35,7 +35,7 @@ from napari_ies.saliency.noise import DEFINITIONS
 from napari_ies.saliency.problem import Estimate, Problem, Target
 from napari_ies.saliency.provenance import provenance
 from napari_ies.saliency.request import NOISE_VERSION
-from napari_ies.saliency.saliency import Saliency
+from napari_ies.saliency.saliency import NetworkMaps, Saliency
 from napari_ies.saliency.smoothgrad import smoothgrad
 
 if TYPE_CHECKING:
@@ -210,9 +210,10 @@ class CaseExplanations:
         error, turn = estimate.standard_error, self._turn
         box = turn.box_to_stored(estimate.box)
         mean = _stored(estimate.mean, turn)
-        deviation = None if error is None else _stored(error, turn)
+        deviation, there = None if error is None else _stored(error, turn), None
         if self._seen is not self._case:
             grids = self._seen.grid, self._case.grid
+            there = NetworkMaps(self._seen.shape, self._seen.affine, box, mean, deviation)
             own, box = box, Box.hull([touched_box(box, *grids), mask.box])
             mean = map_to_stored(mean, own, *grids, box)
             deviation = None if deviation is None else map_to_stored(deviation, own, *grids, box)
@@ -232,6 +233,7 @@ class CaseExplanations:
                 "peak_memory_gib": self._peak.gib,
                 "peak_memory_of": self._peak.of,
             },
+            in_network=there,
         )
 
     def _kernels(self, aggregation: str) -> dict[str, object]:

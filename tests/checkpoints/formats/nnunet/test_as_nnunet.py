@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
-from itertools import combinations
+from itertools import combinations, product
 
 import nibabel as nib
 import numpy as np
@@ -19,7 +20,9 @@ pytest.importorskip("nnunetv2", reason="needs the extra nnunet")
 from nnunet_folders import RESIDUAL, make_folder
 
 from napari_ies.checkpoints import load_checkpoint
-from napari_ies.network.network_grid import network_case
+from napari_ies.geometry.box import Box
+from napari_ies.network.members import members_of
+from napari_ies.network.network_grid import footprint_on, network_case, network_turn
 from napari_ies.patient.loading import load_case
 from napari_ies.saliency import explain
 from napari_ies.saliency.noise import standard_noise
@@ -71,7 +74,7 @@ def by_nnunet(folder, files, *, folds=None, mirroring=True):
 
 
 def loaded(folder, files, **arguments):
-    model = load_checkpoint(folder, device="cpu", arguments=arguments)
+    model = load_checkpoint(folder, device="cpu", stated={"arguments": arguments})
     return model, load_case(dict(zip(model.profile.sequences, files, strict=True)))
 
 
@@ -106,17 +109,21 @@ def test_it_segments_as_nnunets_predictor(name, place, files):
     assert any("nnU-Net cropped the images" in note for note in found.notes)
 
 
-def naive_logits(networks, image, predictor, mirrored):
+def naive_logits(networks, image, patch, mirrored):
     """Blended logits (classes, x, y, z) in float64 of an image (C, x, y, z), by nnU-Net's rules."""
     from acvl_utils.cropping_and_padding.padding import pad_nd_image
-    from nnunetv2.inference.sliding_window_prediction import compute_gaussian
+    from nnunetv2.inference.sliding_window_prediction import (
+        compute_gaussian,
+        compute_steps_for_sliding_window,
+    )
 
-    patch = tuple(predictor.configuration_manager.patch_size)
     padded, inner = pad_nd_image(image, patch, "constant", {"value": 0}, True, None)
     gaussian = compute_gaussian(patch, 1 / 8, 10, torch.float16, torch.device("cpu")).double()
     mirrors = [axes for n in range(len(mirrored) + 1) for axes in combinations(mirrored, n)]
     total, weights = 0, torch.zeros(padded.shape[1:], dtype=torch.float64)
-    for window in predictor._internal_get_sliding_window_slicers(padded.shape[1:]):
+    starts = compute_steps_for_sliding_window(padded.shape[1:], patch, 0.5)
+    for start in product(*starts):
+        window = (slice(None), *(slice(a, a + n) for a, n in zip(start, patch, strict=True)))
         place = torch.zeros(padded.shape[1:], dtype=torch.float64)
         place[window[1:]] = gaussian
         weights = weights + place
@@ -128,3 +135,41 @@ def naive_logits(networks, image, predictor, mirrored):
                 spread[window] = seen * gaussian / (len(networks) * len(mirrors))
                 total = total + spread
     return (total / weights)[inner]
+
+
+@pytest.mark.parametrize("mirroring", [True, False])
+def test_it_explains_what_nnunet_computes(mirroring, place, files):
+    folder = place / "folds"
+    if not folder.exists():
+        make_folder(folder, folds=("0", "1"), patch_size=[16, 20, 8], mirrored=(0, 2))
+    mirrored = (0, 2) if mirroring else ()
+    model, case = loaded(folder, files, mirroring=mirroring)
+    mask = np.zeros(case.shape, dtype=bool)
+    mask[11:13, 10:12, 12] = True
+    seen = network_case(model, case)
+    turn = network_turn(model, seen)
+    image = torch.from_numpy(np.ascontiguousarray(turn.apply(seen.data))).double()
+    networks = [copy.deepcopy(one).double() for one in members_of(model.network)]
+    noise = standard_noise(0, 0, 2, tuple(slice(0, size) for size in seen.shape))
+    deviation = 0.05 * float(image[0].max() - image[0].min())
+    noisy = (image + deviation * torch.from_numpy(turn.apply(noise).copy())).requires_grad_()
+    patch = model.profile.window
+    logits = naive_logits(networks, noisy, patch, mirrored)[1]
+    voxels = np.argwhere(turn.apply(footprint_on(mask, case.grid, seen.grid)))
+    rows = np.array(
+        [torch.autograd.grad(logits[tuple(v)], noisy, retain_graph=True)[0] for v in voxels]
+    )
+    assert len(rows) == 2
+    for aggregation in ("mean", "max"):
+        expected = turn.invert(aggregate(rows, aggregation))
+        found = explain(model, case, mask, aggregation=aggregation, n_samples=1, noise=0.05)
+        there = found.in_network
+        whole = there.box.lay(there.cropped, Box.whole(there.shape))
+        assert np.abs(whole - expected).max() < 1e-4 * np.abs(expected).max()
+        # On the case's grid: interpolated linearly between the centres of the network's voxels.
+        inner = np.argwhere(np.abs(found.maps[0]) > 0.2 * np.abs(found.maps[0]).max())
+        at = apply_affine(np.linalg.inv(seen.affine) @ case.affine, inner).T
+        interpolated = map_coordinates(expected[0], at, order=1, mode="nearest")
+        assert np.abs(found.maps[0][tuple(inner.T)] - interpolated).max() < 1e-4 * np.abs(
+            expected
+        ).max()

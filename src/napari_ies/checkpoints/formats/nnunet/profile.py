@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_ies.checkpoints.families.defaults import Takes, profile_of
 from napari_ies.errors import CheckpointError
-from napari_ies.network.profile import Profile
 from napari_ies.printable import joined, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from napari_ies.checkpoints.formats.nnunet.folder import Folder
+    from napari_ies.network.profile import Profile
 
 STATED = ("name", "sequences", "classes", "explained_class", "threshold", "smallest_lesion")
 """What a person may say beside the plans: what is called how, and what counts as a lesion."""
@@ -68,46 +69,40 @@ def make_profile(
         )
     regions = manager.get_label_manager(dataset).has_regions
     classes = class_names(dataset["labels"], regions)
+    explained = _lesion(classes, regions)
     strides = configuration.network_arch_init_kwargs.get("strides")
     patch = _three(configuration.patch_size)
     divisor = patch if strides is None else _three(np.prod(np.array(strides), axis=0))
-    fields: dict[str, Any] = {
-        "name": f"{manager.dataset_name} {configuration_name}",
+    x, y, z = (float(size) for size in configuration.spacing)
+    told: dict[str, Any] = {
+        "architecture": str(configuration.network_arch_class_name).rsplit(".", 1)[-1],
+        "arguments": {**chosen, "configuration": configuration_name},
         "sequences": _sequences(dataset, inputs),
         "classes": classes,
-        "explained_class": _lesion(classes, regions),
+        "explained_class": explained,
+        "normalisation": f"nnU-Net's {joined(dict.fromkeys(configuration.normalization_schemes))}",
+        "brain_extracted": False,
+        "activation": "sigmoid" if regions else "softmax",
+        "spacing": (x, y, z),
+        "orientation": None,
+        "window": patch,
+        "overlap": 0.5,
+        "windows": "nnU-Net",
         "threshold": 0.5,
         "smallest_lesion": 1,
     }
     guessed = {}
     if len(classes) > (1 if regions else 2):
+        kind = "regions" if regions else "classes"
         guessed["explained_class"] = (
-            f"{classes[fields['explained_class']]} is explained, one of the "
-            f"{'regions' if regions else 'classes'} {joined(classes)}."
+            f"{classes[explained]} is explained, one of the {kind} {joined(classes)}."
         )
-    fields |= {name: value for name, value in stated.items() if name in STATED}
-    for what, number in (("sequences", inputs), ("classes", len(classes))):
-        if len(fields[what]) != number:
-            raise CheckpointError(
-                f"{what} has {len(fields[what])} names ({joined(fields[what])}), expected {number}."
-            )
-    fields["explained_class"] = _explained(fields)
-    spacing = [float(size) for size in configuration.spacing]
-    return Profile(
-        architecture=str(configuration.network_arch_class_name).rsplit(".", 1)[-1],
-        arguments={**chosen, "configuration": configuration_name},
-        normalisation=f"nnU-Net's {joined(dict.fromkeys(configuration.normalization_schemes))}",
-        brain_extracted=False,
-        activation="sigmoid" if regions else "softmax",
-        spacing=(spacing[0], spacing[1], spacing[2]),
-        window=patch,
-        overlap=0.5,
-        windows="nnU-Net",
-        divisor=divisor,
-        fixed_size=patch if strides is None else None,
-        guessed=tuple(text for name, text in guessed.items() if name not in stated),
-        **fields,
-    )
+    takes = Takes(inputs, len(classes), divisor, patch if strides is None else None)
+    name = f"{manager.dataset_name} {configuration_name}"
+    try:
+        return profile_of(name, takes, told, guessed, stated)
+    except CheckpointError as error:
+        raise CheckpointError(f"The profile of {folder.top.name} does not fit: {error}.") from error
 
 
 def class_names(labels: Mapping[str, Any], regions: bool) -> tuple[str, ...]:
@@ -138,18 +133,6 @@ def _sequences(dataset: Mapping[str, Any], inputs: int) -> tuple[str, ...]:
 def _lesion(classes: Sequence[str], regions: bool) -> int:
     named = [i for i, one in enumerate(classes) if "lesion" in one.lower()]
     return named[0] if named else 0 if regions else min(1, len(classes) - 1)
-
-
-def _explained(fields: Mapping[str, Any]) -> int:
-    classes, stated = fields["classes"], fields["explained_class"]
-    if isinstance(stated, str) and stated in classes:
-        return int(classes.index(stated))
-    if isinstance(stated, int) and stated < len(classes):
-        return stated
-    raise CheckpointError(
-        f"explained_class is {stated!r}, expected one of {joined(classes)}, or an index from 0 to "
-        f"{len(classes) - 1}."
-    )
 
 
 def _three(values: Any) -> tuple[int, int, int]:

@@ -170,8 +170,6 @@ def _checkpoint(path: Path) -> StateFile:
 @contextlib.contextmanager
 def _by_nnunet(path: Path) -> Iterator[None]:
     """Make one sentence of what nnU-Net finds wrong, and keep its prints to itself."""
-    import nnunetv2
-
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield
