@@ -14,6 +14,7 @@ import torch
 from naive import aggregate
 from nibabel.affines import apply_affine
 from scipy.ndimage import gaussian_filter, map_coordinates
+from torch.nn import functional
 
 pytest.importorskip("nnunetv2", reason="needs the extra nnunet")
 
@@ -23,9 +24,13 @@ from napari_ies.checkpoints import load_checkpoint
 from napari_ies.geometry.box import Box
 from napari_ies.network.members import members_of
 from napari_ies.network.network_grid import footprint_on, network_case, network_turn
+from napari_ies.network.windows import tiling
 from napari_ies.patient.loading import load_case
 from napari_ies.saliency import explain
+from napari_ies.saliency.engines.certification import choose_engine
+from napari_ies.saliency.gradcam import default_layer, gradcam
 from napari_ies.saliency.noise import standard_noise
+from napari_ies.saliency.problem import Problem
 from napari_ies.segmentation.segmentation import segment
 
 AFFINE = np.diag([1.2, 1.0, 0.9, 1.0])
@@ -155,6 +160,7 @@ def test_it_explains_what_nnunet_computes(mirroring, place, files):
     noisy = (image + deviation * torch.from_numpy(turn.apply(noise).copy())).requires_grad_()
     patch = model.profile.window
     logits = naive_logits(networks, noisy, patch, mirrored)[1]
+    tiles = tiling(model.profile, turn.displayed_shape, "sliding-window")
     voxels = np.argwhere(turn.apply(footprint_on(mask, case.grid, seen.grid)))
     rows = np.array(
         [torch.autograd.grad(logits[tuple(v)], noisy, retain_graph=True)[0] for v in voxels]
@@ -170,6 +176,57 @@ def test_it_explains_what_nnunet_computes(mirroring, place, files):
         inner = np.argwhere(np.abs(found.maps[0]) > 0.2 * np.abs(found.maps[0]).max())
         at = apply_affine(np.linalg.inv(seen.affine) @ case.affine, inner).T
         interpolated = map_coordinates(expected[0], at, order=1, mode="nearest")
-        assert np.abs(found.maps[0][tuple(inner.T)] - interpolated).max() < 1e-4 * np.abs(
-            expected
-        ).max()
+        away = np.abs(found.maps[0][tuple(inner.T)] - interpolated).max()
+        assert away < 1e-4 * np.abs(expected).max()
+    problem = Problem(
+        network=copy.deepcopy(model.network).double(),
+        engine=choose_engine(model),
+        device=torch.device("cpu"),
+        image=image,
+        tiles=tiles,
+        class_index=1,
+        turn=turn,
+    )
+    layer = default_layer(model)
+    *_, last = gradcam(problem, voxels, layer)
+    found = np.zeros(turn.displayed_shape)
+    found[(*last.box,)] = last.mean[0].numpy()
+    expected = naive_gradcam(networks, image, voxels, layer, tiles, mirrored)
+    assert np.abs(found - expected).max() < 1e-5 * expected.max()
+    assert explain(model, case, mask, method="gradcam++").maps.max() > 0
+
+
+def naive_gradcam(networks, image, voxels, layer, tiles, mirrored):
+    """Grad-CAM++ (x, y, z) where each mirror image of a window is a window of its own."""
+    mirrors = [axes for n in range(len(mirrored) + 1) for axes in combinations(mirrored, n)]
+    share, passes = 1 / (len(networks) * len(mirrors)), []
+    for window in tiles.windows:
+        inside = [v for v in voxels if window.holds(tuple(v))]
+        for axes in mirrors if inside else ():
+            dims, kept = [axis + 2 for axis in axes], []
+            score = 0
+            for network in networks:
+                handle = network.get_submodule(layer).register_forward_hook(
+                    lambda _module, _inputs, output: kept.append(output) or output.clone()
+                )
+                crop = tiles.crop(image, window)[None].flip(dims).requires_grad_()
+                logits = network(crop).flip(dims)[0, 1]
+                handle.remove()
+                for voxel in inside:
+                    local = tuple(voxel - np.array(window.start))
+                    weight = tiles.window_importance[local] / tiles.total[tuple(voxel)]
+                    score = score + share * weight * logits[local]
+            gradients = torch.autograd.grad(score, kept)
+            a, g = (torch.cat([one.flip(dims)[0] for one in ones]) for ones in (kept, gradients))
+            passes.append((window, a.detach(), g))
+    total = sum((a * g**3).sum(dim=(1, 2, 3)) for _, a, g in passes)
+    result = torch.zeros(image.shape[1:], dtype=torch.float64)
+    for window, a, g in passes:
+        raw = sum(
+            (g[k] ** 2 / (2 * g[k] ** 2 + total[k])).nan_to_num() * g[k].relu() * a[k]
+            for k in range(len(a))
+        ).relu()
+        whole = functional.interpolate(raw[None, None], size=window.shape, mode="trilinear")[0, 0]
+        part = tiles.visible(window)
+        result[(*part,)] += whole[(*part.within(window),)]
+    return result.numpy()
