@@ -83,7 +83,9 @@ def make_folder(
         "file_ending": ".nii.gz",
     }
     if any(isinstance(one, list) for one in dataset["labels"].values()):
-        dataset["regions_class_order"] = list(range(1, len(dataset["labels"]) - ("ignore" in dataset["labels"])))
+        dataset["regions_class_order"] = list(
+            range(1, len(dataset["labels"]) - ("ignore" in dataset["labels"]))
+        )
     said: dict[str, Any] = {
         "dataset_name": "Dataset001_Tiny",
         "plans_name": "nnUNetPlans",

@@ -9,8 +9,8 @@ import numpy as np
 
 from napari_ies.errors import CheckpointError
 from napari_ies.geometry.grid import size_words
-from napari_ies.network.agreement import Agreement, Testing, testing_orientation
-from napari_ies.network.guess_tests import testing_guesses
+from napari_ies.network.guesses.agreement import Agreement, Testing, testing_orientation
+from napari_ies.network.guesses.guess_tests import testing_guesses
 from napari_ies.network.network_grid import network_turn, resampling_notes, runs_resampled
 from napari_ies.network.profile import DEFAULT_SPACING
 from napari_ies.progress import Progress, to_its_end

@@ -259,7 +259,7 @@ def _blending(
     """Blend the logits of a case on the network's grid; return all steps and them."""
     image, shape = network_input(model, seen), network_turn(model, seen).displayed_shape
     if model.preparation is not None and forward == "sliding-window":
-        passes, logits = yield from model.preparation.blend(model, image)
+        passes, logits = yield from model.preparation.blend(model.network, model.device, image)
         if not all_finite(logits):
             raise SegmentationError(TOO_LARGE)
         return passes + 1, logits

@@ -64,5 +64,3 @@ def mirrors_of(network: nn.Module) -> tuple[Mirror, ...]:
 def mirror_image(values: torch.Tensor, mirror: Mirror) -> torch.Tensor:
     """Return values (..., x, y, z) with some axes backwards; undoes itself."""
     return values.flip([axis - 3 for axis in mirror]) if mirror else values
-
-

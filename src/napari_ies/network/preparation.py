@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
+    from torch import nn
 
     from napari_ies.geometry.orientation import Reorientation
-    from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
     from napari_ies.progress import Progress
 
@@ -56,7 +56,7 @@ class Preparation(Protocol):
         """
 
     def blend(
-        self, model: SegmentationModel, image: torch.Tensor
+        self, network: nn.Module, device: torch.device, image: torch.Tensor
     ) -> Generator[Progress[Any], None, tuple[int, torch.Tensor]]:
         """Run the tool's own sliding window over an image (C, x, y, z), in the network's axes.
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from napari_ies.parameters import Parameter
 
 Activation = Literal["softmax", "sigmoid"]
-Windows = Literal["MONAI", "nnU-Net"]
+Blending = Literal["gaussian", "nnU-Net"]
 
 DEFAULT_SPACING = (1.0, 1.0, 1.0)
 """Voxel size in mm that a network is taken to be trained on where nothing states it."""
@@ -101,8 +101,9 @@ class Profile:
         Size in voxels of the sliding window.
     overlap
         Overlap of neighbouring windows, as a fraction of the window.
-    windows
-        Whose sliding window it is, which says where windows begin and how they are weighed.
+    blending
+        How windows are placed and weighed: ``"gaussian"`` as MONAI's sliding window does,
+        ``"nnU-Net"`` as nnU-Net's does, with another Gaussian and evenly spread.
     threshold
         Probability from which a voxel counts as lesion.
     smallest_lesion
@@ -133,7 +134,7 @@ class Profile:
     orientation: Annotated[str | None, _ORIENTATION] = None
     window: tuple[int, int, int] = (96, 96, 96)
     overlap: float = 0.25
-    windows: Windows = "MONAI"
+    blending: Blending = "gaussian"
     threshold: Annotated[float, _THRESHOLD] = 0.3
     smallest_lesion: Annotated[int, _SMALLEST_LESION] = 6
     divisor: tuple[int, int, int] = (16, 16, 16)

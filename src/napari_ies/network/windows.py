@@ -26,7 +26,7 @@ from napari_ies.geometry.box import Box, Triple
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_ies.network.profile import Profile, Windows
+    from napari_ies.network.profile import Blending, Profile
 
 MOST_WINDOWS = 100_000
 """Days of work, and more than this are a slip in the window or its overlap."""
@@ -46,14 +46,14 @@ class Tiling:
     blended
         Whether overlapping windows are blended with Gaussian weights; otherwise there is a
         single window.
-    rule
-        Whose Gaussian it is: see the profile's `windows`.
+    blending
+        Which Gaussian, as the profile has it.
     """
 
     shape: Triple
     windows: tuple[Box, ...]
     blended: bool
-    rule: Windows = "MONAI"
+    blending: Blending = "gaussian"
 
     def importance(self, window: Box) -> torch.Tensor:
         """Return the unscaled weights of a window on the part of it that lies in the volume.
@@ -122,7 +122,7 @@ class Tiling:
         size = self.windows[0].shape
         if not self.blended:
             return torch.ones((), dtype=torch.float64).expand(size)
-        if self.rule == "nnU-Net":
+        if self.blending == "nnU-Net":
             from nnunetv2.inference.sliding_window_prediction import compute_gaussian
 
             # The factor and the half precision are those of nnU-Net's own predictor.
@@ -163,7 +163,7 @@ def tiling(profile: Profile, shape: Triple, forward: str) -> Tiling:
     """
     if forward == "sliding-window":
         _check_memory(profile, shape, profile.window, "give the profile a smaller window")
-        return _sliding(shape, profile.window, profile.overlap, profile.windows)
+        return _sliding(shape, profile.window, profile.overlap, profile.blending)
     if profile.fixed_size is not None:
         size = " x ".join(map(str, profile.fixed_size))
         raise SegmentationError(
@@ -199,17 +199,15 @@ def _check_memory(profile: Profile, shape: Triple, window: Triple, remedy: str) 
 
 
 @lru_cache(maxsize=1)
-def _sliding(shape: Triple, size: Triple, overlap: float, rule: Windows) -> Tiling:
+def _sliding(shape: Triple, size: Triple, overlap: float, blending: Blending) -> Tiling:
     """Place windows as `monai.inferers.sliding_window_inference` does (tested against it)."""
     padded = [max(length, extent) for length, extent in zip(shape, size, strict=True)]
-    if rule == "nnU-Net":
+    if blending == "nnU-Net":
         from nnunetv2.inference.sliding_window_prediction import compute_steps_for_sliding_window
 
         steps = compute_steps_for_sliding_window(tuple(padded), size, 1 - overlap)
     else:
-        steps = [
-            _starts(*lengths, overlap) for lengths in zip(padded, size, strict=True)
-        ]
+        steps = [_starts(*lengths, overlap) for lengths in zip(padded, size, strict=True)]
     starts = [
         [start - max(extent - length, 0) // 2 for start in axis]
         for axis, length, extent in zip(steps, shape, size, strict=True)
@@ -222,7 +220,7 @@ def _sliding(shape: Triple, size: Triple, overlap: float, rule: Windows) -> Tili
             "profile a larger window or a smaller overlap."
         )
     windows = tuple(Box.whole(size).shift(start) for start in product(*starts))
-    return Tiling(shape, windows, blended=True, rule=rule)
+    return Tiling(shape, windows, blended=True, blending=blending)
 
 
 def _starts(padded: int, extent: int, overlap: float) -> list[int]:

@@ -185,8 +185,7 @@ def layer_pass(
 def _views(values: Sequence[torch.Tensor], mirrors: Sequence[Mirror]) -> torch.Tensor:
     """Arrange what each member gave for each mirror image, as `layer_pass` returns it."""
     back = [
-        mirror_image(one[0], mirror)
-        for one, mirror in zip(values, cycle(mirrors), strict=False)
+        mirror_image(one[0], mirror) for one, mirror in zip(values, cycle(mirrors), strict=False)
     ]
     return torch.stack([torch.cat(back[i :: len(mirrors)]) for i in range(len(mirrors))])
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.checkpoints.formats.format import Loaded
-from napari_ies.checkpoints.formats.nnunet.folder import DATASET, PLANS, USUAL, folder_of
+from napari_ies.checkpoints.formats.nnunet.folder import folder_of
 from napari_ies.errors import CheckpointError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from napari_ies.checkpoints.formats.format import Loaded
 
 name = "nnU-Net v2"
 
@@ -32,13 +33,7 @@ def files(path: Path) -> Mapping[str, Path]:
     folder = folder_of(path)
     if folder is None or folder.checkpoint is not None:
         return {}
-    folds = folder.folds(USUAL)
-    chosen = [fold for fold in folds if folder.fold in (None, fold)]
-    return {
-        PLANS: folder.top / PLANS,
-        DATASET: folder.top / DATASET,
-        **{f"fold_{fold}/{USUAL}": folds[fold] for fold in chosen},
-    }
+    return folder.files()
 
 
 def load(path: Path, stated: Mapping[str, Any], trust: bool) -> Loaded:

@@ -48,12 +48,22 @@ class Folder:
         }
         return {name: found[name] for name in sorted(found, key=lambda n: (n == "all", len(n), n))}
 
+    def files(self) -> dict[str, Path]:
+        """Return plans, dataset and the folds' usual checkpoints, by their names in the folder."""
+        chosen = [(n, one) for n, one in self.folds(USUAL).items() if self.fold in (None, n)]
+        return {
+            PLANS: self.top / PLANS,
+            DATASET: self.top / DATASET,
+            **{f"fold_{fold}/{USUAL}": file for fold, file in chosen},
+        }
+
 
 def folder_of(path: Path) -> Folder | None:
     """Return the results folder that a path lies in or is; None if it is in none.
 
     Whether it is one is told by what its plans say.
     """
+    path = path.absolute()
     for up, place in enumerate((path, *list(path.parents)[:2])):
         if up == 0 and path.is_file():
             continue

@@ -9,7 +9,6 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import torch
-from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from torch import nn
 
 from napari_ies.errors import SegmentationError
@@ -59,6 +58,8 @@ def predicted(
     CheckpointError
         If a network cannot take the windows.
     """
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
     plans, configuration, dataset, trainer = made_by
     passes = _Passes(networks, plans.get_label_manager(dataset).num_segmentation_heads)
     with contextlib.redirect_stdout(io.StringIO()):  # it says what it does not support
@@ -118,8 +119,8 @@ class _Passes(nn.Module):
         self.stopped = False
         self.error: BaseException | None = None
 
-    def load_state_dict(self, chosen: Any, *_: Any, **__: Any) -> Any:
-        self._chosen = chosen
+    def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
+        self._chosen = int(state_dict)
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         if not self.stopped and self.error is None:

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import torch
-from acvl_utils.cropping_and_padding.bounding_boxes import insert_crop_into_image
 from nibabel.affines import from_matvec
 
 from napari_ies.checkpoints.formats.nnunet.predicting import predicted
@@ -21,9 +19,10 @@ from napari_ies.patient.case import Case
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    import torch
     from numpy.typing import NDArray
+    from torch import nn
 
-    from napari_ies.network.model import SegmentationModel
     from napari_ies.progress import Progress
 
 IMPOSSIBLE = -200.0
@@ -112,6 +111,8 @@ class NNUNetPreparation:
         self, values: NDArray[np.float32], seen: Case, case: Case, *, change: bool
     ) -> NDArray[np.float32]:
         """Bring logits back by nnU-Net's own resampling, into the box that it had cropped to."""
+        from acvl_utils.cropping_and_padding.bounding_boxes import insert_crop_into_image
+
         properties, turn = self._properties[seen], self.turn(case)
         logits = np.ascontiguousarray(replace(turn, shape=seen.shape).apply(values))
         if not change and (logits == (half := logits.astype(np.float16))).all():
@@ -131,12 +132,11 @@ class NNUNetPreparation:
         return np.ascontiguousarray(turn.invert(whole))
 
     def blend(
-        self, model: SegmentationModel, image: torch.Tensor
+        self, network: nn.Module, device: torch.device, image: torch.Tensor
     ) -> Generator[Progress[Any], None, tuple[int, torch.Tensor]]:
         """Run nnU-Net's own predictor over an image, window by window and fold by fold."""
         arguments = (self._plans, self._configuration, self._dataset, self._trainer)
-        networks = members_of(model.network)
-        return predicted(networks, image, model.device, self._mirrored, arguments)
+        return predicted(members_of(network), image, device, self._mirrored, arguments)
 
     def notes(self, case: Case) -> tuple[str, ...]:
         """Say where the network ran, and what came back from there."""

@@ -87,7 +87,7 @@ def make_profile(
         "orientation": None,
         "window": patch,
         "overlap": 0.5,
-        "windows": "nnU-Net",
+        "blending": "nnU-Net",
         "threshold": 0.5,
         "smallest_lesion": 1,
     }

@@ -8,9 +8,6 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 import torch
-from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
-from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
-from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from napari_ies.checkpoints.families.architectures import load_weights, some
 from napari_ies.checkpoints.file.state_dict import StateFile, read_state_file
@@ -60,6 +57,11 @@ def load_folds(path: Path, folder: Folder, stated: Mapping[str, Any]) -> Loaded:
     CheckpointError
         If nnU-Net could not load them either, or napari-ies does not explain such a network.
     """
+    # Only here and where it is used: nnU-Net is not there for everybody, and brings matplotlib.
+    from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
+    from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
     said = dict(stated.get("arguments", {}))
     checkpoint = folder.checkpoint or said.get("checkpoint", USUAL)
     folds = chosen_folds(folder, str(checkpoint), said.get("folds"))
@@ -119,17 +121,18 @@ def load_folds(path: Path, folder: Folder, stated: Mapping[str, Any]) -> Loaded:
     return Loaded(
         one_network(networks, axes),
         profile,
-        first.sha256 if folder.checkpoint else _sha256(folder),
+        first.sha256 if folder.checkpoint else _sha256(folder, folds, read),
         tuple(shapes),
         NNUNetPreparation(manager, configuration, dataset, labels, what.trainer, axes),
     )
 
 
-def _sha256(folder: Folder) -> str:
-    from napari_ies.checkpoints.formats import nnunet
-
-    place = folder.top if folder.fold is None else folder.top / f"fold_{folder.fold}"
-    return sha256_of_files({name: file_sha256(one) for name, one in nnunet.files(place).items()})
+def _sha256(folder: Folder, folds: Mapping[str, Path], read: Mapping[str, StateFile]) -> str:
+    """Return the digest of the folder's files, none of which is read twice."""
+    known = {folds[fold]: one.sha256 for fold, one in read.items()}
+    return sha256_of_files(
+        {name: known.get(file) or file_sha256(file) for name, file in folder.files().items()}
+    )
 
 
 class _Said:
