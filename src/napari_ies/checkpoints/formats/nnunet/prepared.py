@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,13 +17,15 @@ from napari_ies.network.members import members_of
 from napari_ies.patient.case import Case
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
     import torch
     from numpy.typing import NDArray
     from torch import nn
 
     from napari_ies.progress import Progress
+
+T = TypeVar("T")
 
 IMPOSSIBLE = -200.0
 """A logit so far below the others that the probability is exactly 0 in float32."""
@@ -58,6 +60,12 @@ class NNUNetPreparation:
 
     def network_case(self, case: Case) -> Case:
         """Return what nnU-Net's preprocessor makes of a case, on the grid that it lies on."""
+        if case.normalised_as is not None:
+            raise SegmentationError(
+                "Changed images (what-if, context) are not computed with nnU-Net's networks: it "
+                "would normalise and crop them anew, so that every voxel changes; choose another "
+                "network for them."
+            )
         turn = self.turn(case)
         order = [int(axis) for axis in self._plans.transpose_backward]
         # Its preprocessor begins with the axes as the reader gives them.
@@ -84,7 +92,7 @@ class NNUNetPreparation:
             moved[stored, stored] = ratio[axis]
             far = first[axis] + ratio[axis] * (shape[axis] - 1)
             moved[stored, 3] = last - far if flip else first[axis]
-        seen_turn = replace(turn, shape=_in_stored_order(turn, shape))
+        seen_turn = replace(turn, shape=_in_stored_order(turn, [int(n) for n in shape]))
         data = np.ascontiguousarray(seen_turn.invert(np.asarray(values, dtype=np.float32)))
         seen = replace(
             case,
@@ -140,19 +148,18 @@ class NNUNetPreparation:
 
     def notes(self, case: Case) -> tuple[str, ...]:
         """Say where the network ran, and what came back from there."""
-        sizes = self.turn(case).displayed_spacing(case.spacing)
-        own = [float(size) for size in self._configuration.spacing]
-        if np.allclose(own, sizes, rtol=1e-3):
-            return ("nnU-Net cropped the images to what is not 0, and normalised them.",)
+        turn = self.turn(case)
+        own = _in_stored_order(turn, [float(size) for size in self._configuration.spacing])
+        done = "nnU-Net cropped the images to what is not 0 and normalised them"
+        if np.allclose(own, case.spacing, rtol=1e-3):
+            return (f"{done}.",)
         return (
-            f"nnU-Net cropped the images to what is not 0, normalised them, and resampled them "
-            f"from {size_words(sizes)} to {size_words(own)} mm; its own resampling brought the "
-            "logits back.",
+            f"{done}, and resampled them from {size_words(case.spacing)} to {size_words(own)} mm; "
+            "its own resampling brought the logits back.",
         )
 
 
-def _in_stored_order(turn: Reorientation, shape: NDArray[np.int64]) -> tuple[int, int, int]:
-    stored = [0, 0, 0]
-    for axis, size in zip(turn.axes, shape, strict=True):
-        stored[axis] = int(size)
-    return stored[0], stored[1], stored[2]
+def _in_stored_order(turn: Reorientation, values: Sequence[T]) -> tuple[T, T, T]:
+    """Return values of the network's axes in the order of the stored ones."""
+    x, y, z = (values[int(axis)] for axis in np.argsort(turn.axes))
+    return x, y, z

@@ -57,11 +57,6 @@ def load_folds(path: Path, folder: Folder, stated: Mapping[str, Any]) -> Loaded:
     CheckpointError
         If nnU-Net could not load them either, or napari-ies does not explain such a network.
     """
-    # Only here and where it is used: nnU-Net is not there for everybody, and brings matplotlib.
-    from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
-    from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
-    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
-
     said = dict(stated.get("arguments", {}))
     checkpoint = folder.checkpoint or said.get("checkpoint", USUAL)
     folds = chosen_folds(folder, str(checkpoint), said.get("folds"))
@@ -76,6 +71,11 @@ def load_folds(path: Path, folder: Folder, stated: Mapping[str, Any]) -> Loaded:
                 f"The folds of {folder.top.name} differ in trainer, configuration or mirroring "
                 f"({fold} from the first): choose folds that were trained alike."
             )
+    # Only here and where it is used: nnU-Net is not there for everybody, and brings matplotlib.
+    from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
+    from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
     with _by_nnunet(path):
         manager = PlansManager(plans)
         configuration = manager.get_configuration(what.configuration)
