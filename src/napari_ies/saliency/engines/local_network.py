@@ -265,6 +265,14 @@ class LocalLinearisation:
     class_index: int
     logits: torch.Tensor
 
+    def of_sample(self, number: int) -> LocalLinearisation:
+        """Return the linearisation of one of the inputs alone."""
+        if len(self.logits) == 1:
+            return self
+        one = slice(number, number + 1)
+        slopes = {node: Kept(kept.values[one], kept.box) for node, kept in self.slopes.items()}
+        return replace(self, slopes=slopes, logits=self.logits[one])
+
     def rows(self, seeds: Seeds, part: slice | None = None) -> Patch:
         """Return the weighted gradients of single output voxels with respect to the only input.
 
