@@ -187,7 +187,7 @@ def test_a_changed_threshold_marks_the_table_and_updates_what_changed(
     twin.work.wait()
     # What would be lost is said first, and nothing has changed yet.
     ((question, start),) = twin.tell.questions
-    assert question.startswith("1 note would go, of lesions that changed (1).")
+    assert question.startswith("1 note would go, of lesions that changed (1), and come back when")
     assert state.reading.segmentation.threshold == 0.5
     kept = state.answers.of(2)[0]
     stopped.clear()
@@ -218,10 +218,31 @@ def test_a_changed_threshold_marks_the_table_and_updates_what_changed(
     later = load_session(twin.session.folder)
     assert (later.record.segmentation.threshold, later.verdicts) == (0.3, {2: "agree"})
     assert [one.subject for one in later.maps] == [2]
-    # Back again: what became of the lesion that is selected is selected, under a number of its own.
+    # What is done meanwhile is kept apart from it.
+    state.set_verdict(3, "reject")
+    # Back again: the lesion that changed is there once more, with all that was said of it.
     state.select(3)
     state.take_threshold(0.5)
+    twin.tell.questions.clear()
     qtbot.mouseClick(bar.button, Qt.MouseButton.LeftButton)
     twin.work.wait()
-    assert (sorted(state.reading.places), state.selected) == ([2, 4], 4)
-    assert state.reading.mask_of(4).sum() == (labels == 1).sum()
+    ((question, start),) = twin.tell.questions
+    assert "1 verdict would go, of lesions that changed (3)" in question
+    start()
+    twin.session.begin(state.reading)
+    twin.work.wait()
+    assert (sorted(state.reading.places), state.selected) == ([1, 2], 1)
+    assert (state.reading.mask_of(1) == (labels == 1)).all()
+    assert state.reading.notes == {1: "of lesion 1", 2: "of lesion 2"}
+    assert state.reading.verdicts == {2: "agree"}
+    assert {one.subject for one in state.answers} == {1, 2}
+    assert cells(listed, 1)["Maps"] == "mean"
+    assert earlier == [None, None], "nobody need go back to the session of the threshold before"
+    assert load_session(twin.session.folder).notes == {1: "of lesion 1", 2: "of lesion 2"}
+    # And there again.
+    state.take_threshold(0.3)
+    qtbot.mouseClick(bar.button, Qt.MouseButton.LeftButton)
+    twin.work.wait()
+    twin.tell.questions[-1][1]()
+    assert sorted(state.reading.places) == [2, 3]
+    assert state.reading.verdicts == {2: "agree", 3: "reject"}
