@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,14 @@ from without_a_window import Twin
 
 from napari_ies import SaliencyRequest, load_case, segment
 from napari_ies.cohort.metrics import match_metrics
+from napari_ies.progress import finish
+from napari_ies.regular_files import sha256_of
+from napari_ies.results import load_segmentation
 from napari_ies.results.session import load_session
 from napari_ies.results.storage.tables import read_table
 from napari_ies.viewer.feature import Services
 from napari_ies.viewer.lesions.lesion_list import LesionList
-from napari_ies.viewer.state.reading import Reading, scores_of
+from napari_ies.viewer.state.reading import KnownRegion, Reading, scores_of
 from napari_ies.viewer.work import tasks
 
 from ..conftest import small_model
@@ -115,6 +119,36 @@ def test_verdicts_go_to_the_session_and_to_the_table_on_disk(twin, listed, own_s
     again.work.wait()
     assert again.state.reading.verdicts == {1: "agree", 2: "unsure"}
     assert '"Levels"' in path.with_suffix(".json").read_text().split('"verdict"')[1]
+    assert not list((tmp_path / "out").rglob("*_regions.*")), "nothing was said of a region"
+
+
+def test_what_is_said_of_regions_is_saved_as_a_table_of_their_own(twin, listed, tmp_path):
+    state = twin.state
+    mask = np.zeros(state.reading.case.shape, dtype=bool)
+    mask[4:7, 5:7, 8:10] = True
+    state.add_region(KnownRegion.of_mask("rim", mask, state.reading.case.spacing))
+    state.add_region(KnownRegion.of_mask("not judged", mask, state.reading.case.spacing))
+    twin.state.select("rim")
+    state.set_verdict("rim", "reject")
+    state.set_note("rim", "partial volume")
+
+    def save(overwrite=False):
+        finish(tasks.save_answers(tmp_path, state.reading, state.answers, overwrite))
+        return [*tmp_path.rglob("*_regions.*")]
+
+    path, sidecar = sorted(save(), key=lambda one: one.suffix, reverse=True)
+    (row,) = read_table(path, sha256_of(path.read_bytes())).to_dict("records")
+    assert (row["name"], row["verdict"], row["note"]) == ("rim", "reject", "partial volume")
+    assert row["voxels"] == mask.sum()
+    said = json.loads(sidecar.read_text())
+    assert "Levels" in said["verdict"]
+    assert said["SHA256"][path.name] == sha256_of(path.read_bytes())
+    # The table of lesions has a row for each label, as before, and is read back.
+    segmentation = load_segmentation(next(tmp_path.rglob("*dseg.tsv")), state.reading.case)
+    assert list(segmentation.lesions.index) == list(state.reading.places)
+    state.set_verdict("rim", None)
+    state.set_note("rim", "")
+    assert save(overwrite=True) == []
 
 
 def test_counts_and_scores_are_said_and_said_again_when_reopened(

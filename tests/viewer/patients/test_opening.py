@@ -176,19 +176,18 @@ def who_was_read_before_is_not_segmented_by_itself(hands, folders):
 
 
 def what_speaks_against_images_is_looked_at_first(hands, folders):
-    swapped = folders / "P31"
-    swapped.mkdir()
-    # By its name a mask, and the only other image there is.
-    for name, source in (("FLAIR", "FLAIR"), ("FLAIR_2", "T1"), ("T1", "T1")):
-        shutil.copy(folders / f"P19/{source}.nii.gz", swapped / f"{name}.nii.gz")
-    opened_by_the_dialog(hands, swapped, "open_and_segment")
+    unsure = folders / "P31"
+    unsure.mkdir()
+    for name, source in (("FLAIR_1", "P19/FLAIR"), ("FLAIR_2", "P07/FLAIR"), ("T1", "P19/T1")):
+        shutil.copy(folders / f"{source}.nii.gz", unsure / f"{name}.nii.gz")
+    opened_by_the_dialog(hands, unsure, "open_and_segment")
     hands.wait(lambda: "Not segmented yet" in hands.control("status").text())
     assert hands.panel.state.reading is None
     assert hands.control("image_objections_text").isVisible()
     assert hands.control("segment").text() == "Segment anyway"
     hands.segment()
     assert "by its place alone" in " ".join(hands.panel.state.reading.segmentation.notes)
-    shutil.rmtree(swapped)
+    shutil.rmtree(unsure)
 
 
 def files_and_checkpoint_dropped_together_are_ready_to_segment(hands, folders):
