@@ -139,7 +139,9 @@ def save_segmentation(
         columns = {name: _TABLE_COLUMNS[name] for name in regions if name in _TABLE_COLUMNS}
         named = {"name": {"Description": "What a person calls the region, which is no lesion"}}
         common = {**common, "Files": {"regions": of_regions}}
-        sidecars[of_regions] = {"Description": "Regions that were judged"} | common | named | columns
+        sidecars[of_regions] = (
+            {"Description": "Regions that were judged"} | common | named | columns
+        )
     obsolete = [] if regions is not None else [of_regions]
     return write_result(
         folder, case, files, sidecars, overwrite=overwrite, flat=flat, obsolete=obsolete

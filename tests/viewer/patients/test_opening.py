@@ -291,5 +291,7 @@ def what_is_no_patient_is_left_to_others_or_refused(hands, folders):
     # Both patients at once.
     assert dropped(hands, folders)
     hands.finish()
-    assert "several patients or visits (sub-P07, sub-P19)" in hands.control("status").text()
+    assert (
+        "several patients or visits (sub-P07, sub-P19, sub-P23)" in hands.control("status").text()
+    )
     assert images(hands) == before

@@ -17,6 +17,7 @@ from napari_ies.viewer.work.tasks import once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
     from napari_ies.viewer.feature import Services
     from napari_ies.viewer.preparing.segmentation_form import SegmentationForm
     from napari_ies.viewer.state.reading import Reading

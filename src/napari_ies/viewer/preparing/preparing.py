@@ -225,7 +225,7 @@ class Preparing(Feature):
         except NapariIESError:  # said when it is to be segmented
             return None
         form, files = self.naming.form, {s: sha256_of_file(one) for s, one in layers.items()}
-        return Chosen(sources, files, form.patient, form.visit)
+        return Chosen(sources, files, form.patient, form.visit, self.images.assignment())
 
     def _open(
         self,
