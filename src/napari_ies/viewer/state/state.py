@@ -203,6 +203,8 @@ class State:
                 self.show(kept)
         elif at is not None and (here := int(reading.segmentation.labels[at])):
             self.select(here, at)  # what became of it
+            for kept in self.answers.of(here)[-1:]:
+                self.show(kept)
 
     def give_network(self, model: SegmentationModel) -> None:
         """Give a reopened reading the network that segmented it."""
