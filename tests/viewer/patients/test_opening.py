@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from napari.layers._layer_actions import _duplicate_layer
-from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QFileDialog, QPushButton, QTreeView
 
@@ -239,12 +239,25 @@ def where_the_session_will_lie_is_changed_before_it_begins(hands, folders, monke
 
 
 def who_was_read_is_listed_and_opened_again(hands, folders):
-    menu = hands.control("recent_patients").menu()
-    menu.aboutToShow.emit()
-    first, second, *_ = menu.actions()
-    assert first.text().startswith("P19: 1 note, saved ")
-    assert second.text().startswith("P07 · ")
-    second.trigger()
+    button = hands.control("recent_patients")
+    menu, listed = button.menu(), []
+
+    def click_the_second():
+        # The menu is open, and nothing goes on before it is left.
+        try:
+            first, second, *_ = menu.actions()
+            listed.extend((first.text(), second.text()))
+            at = menu.actionGeometry(second).center()
+            hands.qtbot.mouseClick(menu, Qt.MouseButton.LeftButton, pos=at)
+        finally:
+            menu.close()
+
+    hands.unfold()
+    QTimer.singleShot(200, click_the_second)
+    hands.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    hands.wait(lambda: listed)
+    assert listed[0].startswith("P19: 1 note, saved ")
+    assert listed[1].startswith("P07 · ")
     hands.finish()
     assert hands.control("patient").text() == "P07"
 
