@@ -68,6 +68,7 @@ class Answers:
     _revisions: int = 0
     _answers: dict[Key, Answer] = field(default_factory=dict)
     _awaited: list[Key] = field(default_factory=list)
+    _unseen: dict[Key, Answer] = field(default_factory=dict)
 
     def await_saved(self, keys: Iterable[Key]) -> None:
         """Say which maps exist on disk and are about to be read back, the latest last."""
@@ -98,11 +99,21 @@ class Answers:
         self._answers[answer.key] = answer
         return answer
 
+    def set_aside(self, answer: Answer) -> None:
+        """Hold a map of a lesion that is not there at this threshold, until it comes back."""
+        self._unseen[answer.key] = answer
+
+    @property
+    def every(self) -> tuple[Answer, ...]:
+        """All that is held in memory: the maps, and before them those that were set aside."""
+        return (*self._unseen.values(), *self._answers.values())
+
     def hold(self, answer: Answer, saliency: Saliency) -> None:
         """Hold a kept map in another place, with the same values."""
-        kept = self._answers.get(answer.key)
-        if kept is not None and kept.revision == answer.revision:
-            self._answers[answer.key] = replace(kept, saliency=saliency)
+        for held in (self._answers, self._unseen):
+            kept = held.get(answer.key)
+            if kept is not None and kept.revision == answer.revision:
+                held[answer.key] = replace(kept, saliency=saliency)
 
     def get(self, key: Key) -> Answer | None:
         """Return the answer with a key, or None if it was not computed yet."""
