@@ -51,7 +51,8 @@ class SentenceList(QFrame):
         """The title on show, without the arrow before it."""
         self._lines, self._kept = lines, False
         self._button = button("", name, tooltip, self._on_clicked)
-        self._button.setStyleSheet("text-align: left; border: none; background: transparent;")
+        plain = "border: none; background: transparent; padding: 1px"
+        self._button.setStyleSheet(f"text-align: left; {plain};")
         self._text = words(selectable=True)
         self._text.setObjectName(f"{name}_text")
         self._text.setAlignment(Qt.AlignmentFlag.AlignTop)
@@ -147,7 +148,8 @@ class SentenceList(QFrame):
         """Return what all of the text needs, or so many lines of it."""
         width = max(self.width() - self._bar.sizeHint().width(), 100)
         line = self._text.fontMetrics().lineSpacing()
-        around = self._text.heightForWidth(WIDE) - line  # what a style adds above and below
+        # What a style adds above and below.
+        around = self._text.heightForWidth(WIDE) - line * (self._text.text().count("\n") + 1)
         return int(min(self._text.heightForWidth(width), lines * line + around) + 2)
 
     def _fit(self) -> None:

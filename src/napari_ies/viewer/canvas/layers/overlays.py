@@ -268,6 +268,11 @@ class SaliencyOverlays:
         """Return the sequences whose overlay is visible, in order."""
         return tuple(name for name, layer in self._layers.present().items() if layer.visible)
 
+    def limits_on_show(self) -> dict[str, float]:
+        """Return where the colours of each visible overlay end, whoever set that."""
+        layers = self._layers.present().items()
+        return {name: float(one.contrast_limits[1]) for name, one in layers if one.visible}
+
     def set_visible_sequences(self, names: Collection[str]) -> None:
         """Show the overlays of these sequences and no other; without any of them, the first."""
         layers = self._layers.present()
