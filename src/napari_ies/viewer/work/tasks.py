@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_ies.colour_maps import colour_limit
 from napari_ies.errors import NapariIESError
+from napari_ies.printable import counted
 from napari_ies.progress import Progress
 from napari_ies.segmentation.subject import Lesion, Region
 from napari_ies.viewer.state.answers import Answer
@@ -152,11 +153,12 @@ def explain_subject(
         yield Progress("Explaining", 1, 1, "", TakesLong(subject, request, expected))
         return
     reports = explain_request(model, reading.case, mask, request, explained=explained)
-    limit, limits = 0.0, dict[int, float]()
+    limit, limits, used = 0.0, dict[int, float](), 0
     try:
         for report in reports:
             answer = None
             if report.result is not None:
+                used = report.result.n_used
                 own, ranges = colour_limit(report.result), ranges_of(report.result)
                 # The finished map gets its own limits, so that it looks the same however it came.
                 if not report.finished:
@@ -175,6 +177,9 @@ def explain_subject(
                     other_model=model_key(model) != model_key(reading.model),
                 )
             seconds = None if expected is None else expected.seconds
+            # As the caption counts, whatever the method counts on the way.
+            said = f"{used} of {counted(request.n_samples, 'sample')}"
+            report = replace(report, said=said if request.is_smoothgrad else "")
             yield report.with_result(answer, seconds=seconds)
     finally:
         _close(reports)
