@@ -27,8 +27,8 @@ from napari_ies.saliency.problem import Problem, Target
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.saliency.smoothgrad import smoothgrad
 
-SHAPE = (12, 10, 14)
-ONE, SEVERAL = ball(SHAPE, (6, 5, 7), 0.5), ball(SHAPE, (5, 6, 7), 1.5)
+SHAPE = (12, 8, 10)  # four windows, which share the footprints
+ONE, SEVERAL = ball(SHAPE, (6, 4, 5), 0.5), ball(SHAPE, (5, 4, 5), 1.5)
 
 
 class Road:
@@ -259,7 +259,7 @@ def test_what_is_not_finite_is_refused_later_and_never_shown(aggregation, delay)
     problem = problem_of(model, Road(delay), samples_together=2)
     request = SaliencyRequest(aggregation=aggregation, n_samples=6)
     found = smoothgrad(problem, [Target(np.argwhere(SEVERAL), aggregation)], request)
-    sentence = r"logits are not finite .* in window \d of 8"
+    sentence = r"logits are not finite .* in window \d of 4"
     assert shown_until(found, sentence) == []
 
 
@@ -317,7 +317,7 @@ def test_gradients_that_are_not_finite_are_called_so_and_never_shown(
     problem = problem_of(small_model(), road, samples_together=2)
     request = SaliencyRequest(aggregation=aggregation, n_samples=6)
     found = smoothgrad(problem, [Target(np.argwhere(SEVERAL), aggregation)], request)
-    assert shown_until(found, r"gradients are not finite .* in window \d of 8") == []
+    assert shown_until(found, r"gradients are not finite .* in window \d of 4") == []
 
 
 def test_what_is_known_of_an_image_is_kept_with_other_fields():

@@ -24,8 +24,8 @@ BRICK = dict(BX=4, BY=4, BZ=4)
 KERNELS = [
     (transposed._transposed_rows, dict(IN=20, OUT=5, IN_FILLED=32, OUT_FILLED=16, **THREES,
         PRECISION="tf32x3", PLACES_AT_ONCE=64, CHANNELS=16, TERMS=32)),
-    (transposed._transposed_rows, dict(IN=16, OUT=64, IN_FILLED=16, OUT_FILLED=64, **THREES,
-        PRECISION="bf16", PLACES_AT_ONCE=64, CHANNELS=64, TERMS=16)),
+    (transposed._transposed_rows, dict(IN=16, OUT=16, IN_FILLED=16, OUT_FILLED=16, **THREES,
+        PRECISION="bf16", PLACES_AT_ONCE=64, CHANNELS=16, TERMS=16)),
     (extremes._last_layer, dict(IN=32, OUT=2, IN_FILLED=32, COLUMNS=16, **TWOS,
         PRECISION="tf32x3", TERMS=32, **BRICK)),
     (extremes._last_layer, dict(IN=32, OUT=1, IN_FILLED=32, COLUMNS=16, **TWOS,
