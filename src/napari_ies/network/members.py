@@ -30,6 +30,7 @@ class Members(nn.Module):
     def __init__(self, networks: Sequence[nn.Module], mirrored: Sequence[int] = ()) -> None:
         super().__init__()
         self.members = nn.ModuleList(networks)
+        self.mirrored = tuple(mirrored)
         self.mirrors: tuple[Mirror, ...] = tuple(
             axes for count in range(len(mirrored) + 1) for axes in combinations(mirrored, count)
         )
@@ -54,6 +55,16 @@ def one_network(networks: Sequence[nn.Module], mirrored: Sequence[int] = ()) -> 
 def members_of(network: nn.Module) -> tuple[nn.Module, ...]:
     """Return the networks that a network is the mean of: itself, where it is a single one."""
     return tuple(network.members) if isinstance(network, Members) else (network,)
+
+
+def alone(network: nn.Module) -> tuple[nn.Module, ...]:
+    """Return each member as a network of its own that sees the same mirror images.
+
+    Nothing, where there is one member only.
+    """
+    if not isinstance(network, Members) or len(network.members) == 1:
+        return ()
+    return tuple(one_network([one], network.mirrored) for one in network.members)
 
 
 def mirrors_of(network: nn.Module) -> tuple[Mirror, ...]:

@@ -53,7 +53,8 @@ def saliency_files(
     ``{"maps": [one name per sequence], "standard_error": [the same], "footprint": name}``, names
     with ``.nii.gz``, and ``"measures"`` and ``"profile"``, names with ``.tsv``; beside each stands
     a JSON of the same stem. ``"network"`` and ``"network_standard_error"`` are the maps and their
-    errors on the network's own grid, where it has one.
+    errors on the network's own grid, where it has one, and ``"spread"`` how far the maps of an
+    ensemble's members lie apart.
 
     Raises
     ------
@@ -237,6 +238,7 @@ def _read(path: Path, with_errors: bool) -> tuple[Saliency, SaliencyContent]:
         )
     wanted = names.standard_error if with_errors else []
     errors = [cropped(name, np.float32) for name in wanted]
+    spreads = [cropped(name, np.float32) for name in names.spread if with_errors]
     there = None
     if names.network and content.network_grid is not None:
         own = content.network_grid
@@ -256,6 +258,7 @@ def _read(path: Path, with_errors: bool) -> tuple[Saliency, SaliencyContent]:
         footprint=footprint,
         n_used=content.samples_used,
         provenance=dict(content.provenance),
+        cropped_spread=np.stack(spreads) if spreads else None,
         in_network=there,
     )
     return saliency, content
@@ -267,6 +270,8 @@ def _images(saliency: Saliency, case: Case) -> dict[str, tuple[NDArray[np.float3
     images = {"maps": (saliency.cropped, here, saliency.box)}
     if saliency.cropped_standard_error is not None:
         images["standard_error"] = saliency.cropped_standard_error, here, saliency.box
+    if saliency.cropped_spread is not None:
+        images["spread"] = saliency.cropped_spread, here, saliency.box
     if own is not None:
         place = OnGrid(own.shape, own.affine, case.space)
         images["network"] = (own.cropped, place, own.box)
@@ -277,6 +282,7 @@ def _images(saliency: Saliency, case: Case) -> dict[str, tuple[NDArray[np.float3
 
 _DESCS = {
     "standard_error": "standarderror",
+    "spread": "memberspread",
     "network": "network",
     "network_standard_error": "networkstandarderror",
 }
@@ -285,6 +291,7 @@ _ON_ITS_GRID = "on the network's own grid, as it was computed: the map beside it
 _WORDS = {
     "maps": "Instance-level saliency of the lesion's logit, sequence {sequence}",
     "standard_error": "Monte-Carlo standard error of the saliency, sequence {sequence}",
+    "spread": "Standard deviation between the maps of the ensemble's members, sequence {sequence}",
     "network": f"Saliency {_ON_ITS_GRID}, sequence {{sequence}}",
     "network_standard_error": f"Monte-Carlo standard error {_ON_ITS_GRID}, sequence {{sequence}}",
     "footprint": "The voxels whose logits are explained",

@@ -161,6 +161,7 @@ class _SaliencyFiles(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
     maps: Annotated[list[FileName], Field(min_length=1)]
     standard_error: list[FileName] = []
+    spread: list[FileName] = []
     network: list[FileName] = []
     network_standard_error: list[FileName] = []
     footprint: FileName
@@ -209,7 +210,8 @@ class SaliencyContent(Described):
         count = len(self.sequences)
         sizes = {len(set(self.sequences)), len(self.files.maps)}
         files = self.files
-        others = (files.standard_error, files.network, files.network_standard_error)
+        others = [files.standard_error, files.spread]
+        others += [files.network, files.network_standard_error]
         if sizes != {count} or any(len(names) not in (0, count) for names in others):
             raise ValueError("the sizes do not agree")
         _Provenance.model_validate(self.provenance)

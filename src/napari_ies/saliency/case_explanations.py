@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import logging
-from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 from weakref import ref
@@ -15,8 +14,9 @@ import torch
 
 from napari_ies.errors import SaliencyError
 from napari_ies.geometry.box import Box
-from napari_ies.network.device import free_on, runs_ahead
-from napari_ies.network.inference import network_input
+from napari_ies.network.device import runs_ahead
+from napari_ies.network.inference import network_input_there
+from napari_ies.network.members import alone
 from napari_ies.network.network_grid import (
     footprint_on,
     map_to_stored,
@@ -31,6 +31,7 @@ from napari_ies.saliency.engines.kernels.choice import EXTREMES
 from napari_ies.saliency.engines.memory import PeakMemory, memory_limit
 from napari_ies.saliency.footprint import BoxedMask, boxed_footprint
 from napari_ies.saliency.gradcam import default_layer, gradcam
+from napari_ies.saliency.member_spread import with_spread
 from napari_ies.saliency.noise import DEFINITIONS
 from napari_ies.saliency.problem import Estimate, Problem, Target
 from napari_ies.saliency.provenance import provenance
@@ -52,8 +53,6 @@ logger = logging.getLogger("napari_ies")
 
 SHARED_BY = ("forward", "class_index", "precision")
 """What a request says of what gradients depend on."""
-IMAGE_SHARE = 0.05
-"""An image that takes no more than this part of what is free on a GPU is kept there."""
 FIRST_STEPS = 2
 """Steps of a map after which what was new to a GPU is known to it."""
 
@@ -97,7 +96,7 @@ class CaseExplanations:
             network=model.network,
             engine=choose_engine(model, jacobian, request.precision),
             device=model.device,
-            image=_there(network_input(model, self._seen), model.device),
+            image=network_input_there(model, self._seen),
             tiles=tiling(model.profile, self._turn.displayed_shape, request.forward),
             class_index=self.request.class_index or 0,
             turn=self._turn,
@@ -184,17 +183,36 @@ class CaseExplanations:
             self._provenance["jacobian"] = problem.engine.name
             self._provenance["noise"] = DEFINITIONS[self.request.noise_version]
             self._chosen = problem.engine.kernels
-            unit, estimates = "gradients", smoothgrad(problem, targets, self.request)
+            unit = "gradients"
         else:
-            unit, layer = "windows", self.request.layer or ""
-            estimates = gradcam(self.problem, targets[0].voxels, layer)
-        for estimate in estimates:
+            problem, unit = self.problem, "windows"
+
+        def explain(one: Problem) -> Iterator[Estimate]:
+            if self.request.is_smoothgrad:
+                return smoothgrad(one, targets, self.request)
+            return gradcam(one, targets[0].voxels, self.request.layer or "")
+
+        for estimate in with_spread(explain, problem, self._members(problem)):
             target = targets[estimate.target]
             result = None
             if estimate.mean is not None:
                 result = self._saliency(estimate, target.aggregation, masks[estimate.target])
             report = Progress("Explaining", estimate.done, estimate.total, unit, result)
             yield estimate.target, report
+
+    def _members(self, problem: Problem) -> list[Problem]:
+        """Return the problem of each of the network's members; none if it is one network."""
+        models = self._model.derive(
+            "members",
+            lambda: [dataclasses.replace(self._model, network=n) for n in alone(problem.network)],
+        )
+        precision = self.request.precision
+        return [
+            problem.changed(
+                network=one.network, engine=choose_engine(one, self._jacobian, precision)
+            ).settled()
+            for one in models
+        ]
 
     def _target(self, mask: BoxedMask, aggregation: str) -> Target:
         counted, target = self._counted or (None, None)
@@ -211,12 +229,14 @@ class CaseExplanations:
         box = turn.box_to_stored(estimate.box)
         mean = _stored(estimate.mean, turn)
         deviation, there = None if error is None else _stored(error, turn), None
+        own_maps = [_stored(one, turn) for one in estimate.members]
         if self._seen is not self._case:
             grids = self._seen.grid, self._case.grid
             there = NetworkMaps(self._seen.shape, self._seen.affine, box, mean, deviation)
             own, box = box, Box.hull([touched_box(box, *grids), mask.box])
             mean = map_to_stored(mean, own, *grids, box)
             deviation = None if deviation is None else map_to_stored(deviation, own, *grids, box)
+            own_maps = [map_to_stored(one, own, *grids, box) for one in own_maps]
         return Saliency(
             request=dataclasses.replace(self.request, aggregation=aggregation),
             sequences=self.request.maps_of(self._case.sequences),
@@ -234,6 +254,7 @@ class CaseExplanations:
                 "peak_memory_of": self._peak.of,
             },
             in_network=there,
+            cropped_spread=np.std(own_maps, axis=0, ddof=1) if own_maps else None,
         )
 
     def _kernels(self, aggregation: str) -> dict[str, object]:
@@ -244,14 +265,6 @@ class CaseExplanations:
             if aggregation == "max" or what != EXTREMES
         }
         return {"kernels": used} if used else {}
-
-
-def _there(image: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Return an image on a device that has much more memory than it takes, sent once for all."""
-    if runs_ahead(device) and image.nbytes <= IMAGE_SHARE * free_on(device):
-        with suppress(RuntimeError, MemoryError):  # parts of it are sent one by one
-            return image.to(device)
-    return image
 
 
 def completed(request: SaliencyRequest, model: SegmentationModel) -> SaliencyRequest:

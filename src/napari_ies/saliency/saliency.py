@@ -69,12 +69,16 @@ class Saliency(BoxedMaps):
         Number of noise samples in the map (1 for Grad-CAM++).
     provenance
         Plain values that say how it was made: device, precision, checkpoint, images, versions.
+    cropped_spread
+        float32, same shape as the maps: standard deviation between the maps of each of the
+        network's members alone; None where it is one network.
     in_network
         What the maps were interpolated from, where the network ran on a grid of its own.
     """
 
     n_used: int
     provenance: Mapping[str, object] = field(default_factory=dict)
+    cropped_spread: NDArray[np.float32] | None = None
     in_network: NetworkMaps | None = None
 
     def __post_init__(self) -> None:

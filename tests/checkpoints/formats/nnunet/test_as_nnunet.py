@@ -26,11 +26,14 @@ from napari_ies.network.members import members_of
 from napari_ies.network.network_grid import footprint_on, network_case, network_turn
 from napari_ies.network.windows import tiling
 from napari_ies.patient.loading import load_case
+from napari_ies.results import load_saliency, save_saliency
 from napari_ies.saliency import explain
 from napari_ies.saliency.engines.certification import choose_engine
+from napari_ies.saliency.explanation import explain_request
 from napari_ies.saliency.gradcam import default_layer, gradcam
 from napari_ies.saliency.noise import standard_noise
 from napari_ies.saliency.problem import Problem
+from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.segmentation.segmentation import segment
 
 AFFINE = np.diag([1.2, 1.0, 0.9, 1.0])
@@ -143,13 +146,14 @@ def naive_logits(networks, image, patch, mirrored):
     return (total / weights)[inner]
 
 
-@pytest.mark.parametrize("mirroring", [True, False])
-def test_it_explains_what_nnunet_computes(mirroring, place, files):
-    folder = place / "folds"
-    if not folder.exists():
-        make_folder(folder, folds=("0", "1"), patch_size=[16, 20, 8], mirrored=(0, 2))
-    mirrored = (0, 2) if mirroring else ()
-    model, case = loaded(folder, files, mirroring=mirroring)
+@pytest.fixture(scope="module")
+def folds(place):
+    return make_folder(place / "folds", folds=("0", "1"), patch_size=[16, 20, 16], mirrored=(0, 2))
+
+
+def test_it_explains_what_nnunet_computes(folds, files):
+    mirrored = (0, 2)
+    model, case = loaded(folds, files)
     mask = np.zeros(case.shape, dtype=bool)
     mask[11:13, 10:12, 12] = True
     seen = network_case(model, case)
@@ -231,3 +235,34 @@ def naive_gradcam(networks, image, voxels, layer, tiles, mirrored):
         part = tiles.visible(window)
         result[(*part,)] += whole[(*part.within(window),)]
     return result.numpy()
+
+
+def test_folds_are_explained_together_with_the_spread_between_them(folds, files, tmp_path):
+    model, case = loaded(folds, files, mirroring=False)
+    mask = np.zeros(case.shape, dtype=bool)
+    mask[11:13, 10:12, 12] = True
+    request = SaliencyRequest(n_samples=2)
+    reports = list(explain_request(model, case, mask, request))
+    assert [report.finished for report in reports] == [False] * (len(reports) - 1) + [True]
+    assert [report.done for report in reports] == sorted(report.done for report in reports)
+    found = reports[-1].result
+    singles = []
+    for fold in (0, 1):
+        one, _ = loaded(folds / f"fold_{fold}", files, mirroring=False)
+        alone = explain(one, case, mask, n_samples=2)
+        assert alone.cropped_spread is None
+        singles.append(alone.maps)
+    assert np.abs(found.maps - np.mean(singles, axis=0)).max() < 1e-5 * np.abs(found.maps).max()
+    whole = found.box.lay(found.cropped_spread, Box.whole(case.shape))
+    expected = np.std(singles, axis=0, ddof=1)
+    assert np.abs(whole - expected).max() < 1e-5 * expected.max()
+    assert found.cropped_standard_error is not None
+
+    first, *_ = save_saliency(tmp_path, found, case=case, lesion=1)
+    again = load_saliency(first)
+    assert np.array_equal(again.cropped_spread, found.cropped_spread)
+    own, known = again.in_network, found.in_network
+    assert own.box == known.box
+    assert np.array_equal(own.affine, known.affine)
+    assert np.array_equal(own.cropped, known.cropped)
+    assert np.array_equal(own.cropped_standard_error, known.cropped_standard_error)

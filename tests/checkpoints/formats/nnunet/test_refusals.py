@@ -165,9 +165,9 @@ def test_what_is_chosen_has_to_be_there(folder):
 def test_a_pickle_that_is_no_checkpoint_is_refused(folder):
     file = folder / "fold_1" / "checkpoint_final.pth"
     file.write_bytes(pickle.dumps(Canary()))
-    with pytest.raises(CheckpointError, match="checkpoint_final.pth"):
+    with pytest.raises(CheckpointError, match=r"checkpoint_final\.pth"):
         load_checkpoint(folder, device="cpu")
     for content in (b"", b"PK\x03\x04"):
         file.write_bytes(content)
-        with pytest.raises(CheckpointError, match="checkpoint_final.pth"):
+        with pytest.raises(CheckpointError, match=r"checkpoint_final\.pth"):
             load_checkpoint(file, device="cpu")
