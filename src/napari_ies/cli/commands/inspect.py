@@ -16,7 +16,12 @@ def inspect(
     with reporting(debug) as terminal:
         from napari_ies.checkpoints import load_checkpoint
         from napari_ies.cli.tables import model_table
+        from napari_ies.errors import SaliencyError
         from napari_ies.saliency.gradcam import candidate_layers, default_layer
 
         model = load_checkpoint(checkpoint, device="cpu", orientation=orientation, spacing=spacing)
-        terminal.show(model_table(model, candidate_layers(model), default_layer(model)))
+        try:
+            layers, default = candidate_layers(model), default_layer(model)
+        except SaliencyError as error:
+            layers, default = (str(error),), ""
+        terminal.show(model_table(model, layers, default))
