@@ -11,7 +11,6 @@ from napari_ies.errors import NapariIESError
 from napari_ies.network.absent import why_absent
 from napari_ies.viewer.canvas.layers import key_of
 from napari_ies.viewer.feature import Feature, Place, Placed
-from napari_ies.viewer.panel import dialogs
 from napari_ies.viewer.panel.availability import allow
 from napari_ies.viewer.preferences import Preferences
 from napari_ies.viewer.preparing.assembling import Whose
@@ -20,6 +19,7 @@ from napari_ies.viewer.preparing.checkpoint_form import CheckpointForm
 from napari_ies.viewer.preparing.geometry import Geometry
 from napari_ies.viewer.preparing.images_form import ImagesForm
 from napari_ies.viewer.preparing.naming import Naming
+from napari_ies.viewer.preparing.network_loading import NetworkLoading
 from napari_ies.viewer.preparing.objections import objections
 from napari_ies.viewer.preparing.result_notes import ResultNotes
 from napari_ies.viewer.preparing.segmentation_form import SegmentationForm
@@ -52,6 +52,7 @@ class Preparing(Feature):
         self.checkpoint = CheckpointForm()
         self.segmentation = SegmentationForm()
         self.geometry = Geometry(self.checkpoint.geometry, self.state, self.tell)
+        self.loading = NetworkLoading(services, self.checkpoint, self._on_not_loaded)
         self.naming = Naming(services, self.images)
         self.notes = ResultNotes(services, self.why_other_images)
         self._preferences = Preferences(
@@ -68,13 +69,11 @@ class Preparing(Feature):
         self._chosen: dict[str, str] = {}
         self._restored: Restored | None = None
         self._segments_next = False
-        self._trusted = ""  # the checkpoint that may run what it holds, once
         self._brought = BroughtImages(self.scene)
         self.images.file_chosen.connect(self.open_image)
         self.images.changed.connect(self._on_images)
         self.segmentation.reference_chosen.connect(self._on_images)
         self.naming.form.changed.connect(self._on_images)
-        self.checkpoint.chosen.connect(self.load_checkpoint)
         self.segmentation.file_chosen.connect(self.open_reference)
         self.segmentation.lesions_chosen.connect(self.open_lesions)
         self.segmentation.segment_requested.connect(self.segment)
@@ -139,20 +138,6 @@ class Preparing(Feature):
         came = [key_of(layer) for layer in scene.masks() if self._brought.came_with(layer)]
         self.segmentation.set_masks(masks, [*flat_masks, *flat], came)
         self.refresh()
-
-    def load_checkpoint(self, path: str, device: str = "auto") -> None:
-        """Load a checkpoint onto a device."""
-        self.state.device = device
-        trust, self._trusted = path == self._trusted, ""
-        self.work.run(
-            Job(
-                "checkpoint",
-                f"Loading {Path(path).name}",
-                partial(tasks.load_model, path, device, trust),
-                self._on_loaded,
-                on_failed=self._on_not_loaded,
-            )
-        )
 
     def segment(self) -> None:
         """Segment the chosen images with the loaded network."""
@@ -321,20 +306,6 @@ class Preparing(Feature):
     def _on_turned(self, loaded: LoadedModel) -> None:
         self.checkpoint.set_model(loaded.model, loaded.device)
         self.refresh()
-
-    def _on_loaded(self, loaded: LoadedModel | tasks.Untrusted) -> None:
-        if not isinstance(loaded, tasks.Untrusted):
-            self.state.take_model(loaded)
-            return
-        segments_next = self._segments_next
-        self._on_not_loaded()
-
-        def trust() -> None:
-            self._trusted, self._segments_next = loaded.path, segments_next
-            self.checkpoint.choose(loaded.path)
-
-        text = f"{loaded.why}.\n\nTrust it only if you know where it comes from."
-        dialogs.ask_to_start(self.checkpoint, text, trust, "Trust and load")
 
     def _on_not_loaded(self) -> None:
         """Go on with the checkpoint that was loaded before, if one was."""
