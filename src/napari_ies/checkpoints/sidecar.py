@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from napari_ies.errors import CheckpointError
-from napari_ies.network.profile import Activation, Profile
+from napari_ies.network.profile import Activation, Blending, Profile
 from napari_ies.network.trained_grid import VOXEL_SIZES, is_orientation, is_voxel_size
-from napari_ies.patient.normalisation import METHODS
+from napari_ies.patient.normalisation import EXPECTED, is_method
 from napari_ies.printable import printable
 from napari_ies.regular_files import read_text
 
@@ -220,7 +220,7 @@ _CHECKS: dict[str, _Check] = {
         "the index or the name of a class",
         lambda value: _is_name(value) or (type(value) is int and value >= 0),
     ),
-    "normalisation": _one_of(METHODS),
+    "normalisation": (EXPECTED, lambda value: isinstance(value, str) and is_method(value)),
     "brain_extracted": ("true or false", lambda value: isinstance(value, bool)),
     "activation": _one_of(get_args(Activation)),
     "spacing": (f"null or three voxel sizes in mm above 0, {VOXEL_SIZES}", _is_spacing),
@@ -237,6 +237,7 @@ _CHECKS: dict[str, _Check] = {
         "a number from 0 up to but not including 1",
         lambda value: _is_number(value) and 0 <= value < 1,
     ),
+    "blending": _one_of(get_args(Blending)),
     "threshold": (
         "a probability above 0 and below 1",
         lambda value: _is_number(value) and 0 < value < 1,
