@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.errors import CheckpointError
+from napari_ies.network.guess import Guess
 from napari_ies.network.profile import ORIENTATION_IS_GUESSED, SPACING_IS_GUESSED, Profile
+from napari_ies.patient.normalisation import METHODS
 from napari_ies.printable import joined
 
 if TYPE_CHECKING:
@@ -60,8 +62,11 @@ def make_profile(
     assumptions = dict(guessed) | {
         "sequences": f"The input sequences are taken to be {joined(fields['sequences'])}, in this "
         "order: the weights tell only how many there are.",
-        "normalisation": "Each sequence is z-scored over its nonzero voxels, as in the paper.",
-        "brain_extracted": _skull(stated.get("normalisation", "zscore-nonzero")),
+        "normalisation": Guess(
+            "Each sequence is z-scored over its nonzero voxels, as in the paper.",
+            *("normalisation", METHODS[0], METHODS),
+        ),
+        "brain_extracted": _skull(stated.get("normalisation", METHODS[0])),
         "orientation": ORIENTATION_IS_GUESSED,
         "spacing": SPACING_IS_GUESSED,
         "threshold": f"The threshold {family.threshold} is the paper's for this architecture."
@@ -75,9 +80,10 @@ def make_profile(
             "that the network takes: the size it was trained on is not in the file."
         )
     if n_outputs > 1:
-        assumptions["activation"] = (
+        assumptions["activation"] = Guess(
             f"The {n_outputs} outputs are taken to exclude each other (softmax): the weights do "
-            "not tell; a multi-label network takes the sigmoid."
+            "not tell; a multi-label network takes the sigmoid.",
+            *("activation", "softmax", ("softmax", "sigmoid")),
         )
     if n_outputs == 2:
         assumptions["classes"] = (
@@ -85,8 +91,9 @@ def make_profile(
             "tell which is what."
         )
     elif n_outputs > 2:
-        assumptions["explained_class"] = (
-            f"Class 1 of {n_outputs} is explained: the weights do not tell which class is what."
+        assumptions["explained_class"] = Guess(
+            f"Class 1 of {n_outputs} is explained: the weights do not tell which class is what.",
+            *("explained_class", 1, tuple(range(n_outputs))),
         )
     fields |= {k: v for k, v in stated.items() if k not in {"architecture", "arguments"}}
     fields["explained_class"] = _explained_class(fields)
@@ -101,13 +108,15 @@ def make_profile(
     )
 
 
-def _skull(normalisation: str) -> str:
-    if normalisation == "zscore-nonzero":
-        return (
-            "The training images are taken to be brain-extracted, since only then are the nonzero "
-            "voxels the brain."
-        )
-    return "The training images are taken to show the whole head: the file does not tell."
+def _skull(normalisation: str) -> Guess:
+    extracted = normalisation == "zscore-nonzero"
+    said = (
+        "The training images are taken to be brain-extracted, since only then are the nonzero "
+        "voxels the brain."
+        if extracted
+        else "The training images are taken to show the whole head: the file does not tell."
+    )
+    return Guess(said, "brain_extracted", extracted, (True, False))
 
 
 def _class_names(number: int) -> tuple[str, ...]:
