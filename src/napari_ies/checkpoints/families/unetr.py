@@ -50,7 +50,8 @@ def recognise(shapes: Shapes) -> Recognition | None:
         "proj_type": ("perceptron" if by_hand else "conv", "conv"),
         "norm_name": (norm, "instance"),
         "conv_block": ("encoder2.blocks.0.0.conv.weight" in shapes, True),
-        "res_block": ("encoder1.layer.conv3.conv.weight" in shapes, True),
+        # The first encoder's block has no such convolution where it keeps its channels.
+        "res_block": ("decoder5.conv_block.conv3.conv.weight" in shapes, True),
         "qkv_bias": ("vit.blocks.0.attn.qkv.bias" in shapes, False),
     }
     arguments |= {name: value for name, (value, default) in found.items() if value != default}
