@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
-from monai.networks import nets
 from safetensors.torch import save_file
 
 from napari_ies.checkpoints import load_checkpoint, profile_path
@@ -91,12 +90,24 @@ def segresnets_ds(draw):
     }
 
 
+@st.composite
+def lst_ai(draw):
+    filters, blocks = draw(st.sampled_from([2, 3])), draw(st.integers(2, 3))
+    return {
+        "n_filters": filters,
+        "n_conv_blocks": blocks,
+        "bottleneck_filters": filters * draw(st.sampled_from([blocks, blocks + 1])),
+        "n_heads": draw(st.integers(0, blocks - 1)),
+    }
+
+
 UPSAMPLING = st.sampled_from(["deconv", "nontrainable", "pixelshuffle"])
 ARGUMENTS = {
     "UNet": unets(),
     "DynUNet": dynunets(),
     "AttentionUnet": attention_unets(),
     "SegResNetDS": segresnets_ds(),
+    "LST-AI": lst_ai(),
     "BasicUNet": st.fixed_dictionaries(
         {
             "features": st.tuples(*[st.sampled_from([2, 4])] * 6),
@@ -242,4 +253,3 @@ def test_any_network_comes_back_or_what_is_ambiguous_is_told(architecture, tmp_p
 
 def test_each_family_is_drawn():
     assert {*ARGUMENTS, "VNet"} == FAMILIES.keys()  # VNet has one size, which is large
-    assert all(hasattr(nets, name) for name in ARGUMENTS)

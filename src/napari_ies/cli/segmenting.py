@@ -36,9 +36,16 @@ def opened(
     visit: str | None,
     orientation: str | None,
     spacing: tuple[float, float, float] | None,
+    found_class: str | None = None,
 ) -> tuple[SegmentationModel, Case]:
     """Load network and patient; say where the work is done, for whom, and what was assumed."""
-    model = load_checkpoint(checkpoint, device=device, orientation=orientation, spacing=spacing)
+    model = load_checkpoint(
+        checkpoint,
+        device=device,
+        orientation=orientation,
+        spacing=spacing,
+        stated=of_class(found_class),
+    )
     case, note = told_apart(out, open_case(images, model.profile.sequences, subject, visit))
     if note:
         logger.warning(note)
@@ -53,6 +60,13 @@ def opened(
     for text in notes_on(model, case)[len(case.notes) :]:
         terminal.note(text)
     return model, case
+
+
+def of_class(text: str | None) -> dict[str, str | int]:
+    """Return what a class given by name or index states of a profile."""
+    if text is None:
+        return {}
+    return {"explained_class": int(text) if text.isdecimal() else text}
 
 
 def reference_of(terminal: Terminal, file: Path | None, case: Case) -> Mask | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_ies.checkpoints.known import known_network
 from napari_ies.errors import CheckpointError
 from napari_ies.network.guess import Guess
 from napari_ies.network.profile import ORIENTATION_IS_GUESSED, SPACING_IS_GUESSED, Profile
@@ -54,6 +55,10 @@ def make_profile(
         family.fixed_size(arguments),
     )
     told = {"architecture": family.architecture, "arguments": dict(arguments), "weights": weights}
+    if known := known_network(family.architecture, arguments):
+        told = {**known.fields, **told}
+        left = {k: v for k, v in guessed.items() if k not in known.arguments}
+        guessed = {**left, **known.guessed}
     return profile_of(name, takes, told, guessed, stated, family.threshold)
 
 
@@ -153,6 +158,12 @@ def profile_of(
     fields |= known | {k: told[k] for k in ("architecture", "arguments")}
     fields["explained_class"] = _explained_class(fields)
     _check(fields, n_inputs, n_outputs, divisor, fixed_size)
+    assumptions = {
+        key: Guess(text, key, fields.get(key))
+        if key in Profile.__annotations__ and not isinstance(text, Guess)
+        else text
+        for key, text in assumptions.items()
+    }
     return Profile(
         divisor=divisor,
         fixed_size=fixed_size,

@@ -13,6 +13,8 @@ from napari_ies.network.guess import Guess, of_argument
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from torch import nn
+
 _NORM_IS_GUESSED = (
     "The normalisation layers are taken to be instance normalisation without weights: they leave "
     "no trace in the file."
@@ -190,7 +192,7 @@ class Family:
     """A family of networks."""
 
     architecture: str
-    """Name of the class in `monai.networks.nets`."""
+    """Name of the class in `monai.networks.nets`, or of the tool whose network it is."""
     parts: frozenset[str]
     """Names of the parts that its networks are made of: each key starts with one."""
     recognise: Callable[[Shapes], Recognition | None]
@@ -210,6 +212,8 @@ class Family:
     inert: Callable[[Mapping[str, Any]], re.Pattern[str] | None] = lambda arguments: None
     """From the arguments to a pattern of keys that some versions of MONAI save or leave out and
     that no output depends on, or that repeat other keys; None where there are none."""
+    build: Callable[..., nn.Module] | None = None
+    """From the arguments to a network; None for MONAI's class."""
     renamed: Callable[[str], str] = str
     """From a key as earlier versions of MONAI saved it to that of today."""
 

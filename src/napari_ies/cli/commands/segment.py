@@ -14,6 +14,7 @@ def segment(
     threshold: options.Threshold = None,
     smallest: options.Smallest = None,
     forward: options.ForwardOption = "sliding-window",
+    class_: options.FoundClass = None,
     orientation: options.Orientation = None,
     spacing: options.Spacing = None,
     device: options.Device = "auto",
@@ -37,7 +38,8 @@ def segment(
         from napari_ies.segmentation.lesions import found_words
 
         model, case = opened(
-            terminal, checkpoint, images, out, device, subject, visit, orientation, spacing
+            *(terminal, checkpoint, images, out, device, subject, visit, orientation, spacing),
+            found_class=class_,
         )
         names = segmentation_files(case.subject, case.visit).values()
         prepare(out, [str(anat_folder("", case) / name) for name in names], overwrite=overwrite)
