@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from napari_ies.errors import CheckpointError
-from napari_ies.network.profile import Activation  # noqa: TC001 - pydantic reads it
+from napari_ies.network.profile import Activation, Blending  # noqa: TC001 - pydantic reads it
 from napari_ies.network.trained_grid import (
     LARGEST_VOXEL,
     SMALLEST_VOXEL,
     VOXEL_SIZES,
     is_orientation,
 )
-from napari_ies.patient.normalisation import METHODS
+from napari_ies.patient.normalisation import EXPECTED, is_method
 from napari_ies.printable import printable
 from napari_ies.regular_files import read_text
 
@@ -103,10 +103,8 @@ class ProfileFile(BaseModel):
     ] = 0
     normalisation: Annotated[
         str,
-        Field(
-            description=f"one of {', '.join(METHODS)}", json_schema_extra={"enum": list(METHODS)}
-        ),
-        _only(lambda value: value in METHODS),
+        Field(description=EXPECTED),
+        _only(is_method),
     ] = ""
     brain_extracted: Annotated[bool, Field(description="true or false")] = False
     activation: Annotated[Activation, Field(description="one of softmax, sigmoid")] = "softmax"
@@ -129,6 +127,7 @@ class ProfileFile(BaseModel):
     overlap: Annotated[
         float, Field(ge=0, lt=1, description="a number from 0 up to but not including 1")
     ] = 0.0
+    blending: Annotated[Blending, Field(description="one of gaussian, constant")] = "gaussian"
     threshold: Annotated[
         float, Field(gt=0, lt=1, description="a probability above 0 and below 1")
     ] = 0.5

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_ies.network.model import SegmentationModel
+    from napari_ies.network.profile import Profile
 
 NOT_KNOWN = "n/a"
 
@@ -108,7 +109,7 @@ def model_table(model: SegmentationModel, layers: tuple[str, ...], default: str)
         ("Explained class", profile.classes[profile.explained_class]),
         ("Threshold", f"{profile.threshold:g}"),
         ("Smallest lesion", f"{profile.smallest_lesion} voxels"),
-        ("Window", f"{_times(profile.window)} voxels, overlap {profile.overlap:g}"),
+        ("Window", f"{_times(profile.window)} voxels, {_overlapping(profile)}"),
         ("Input sizes", _sizes(profile.fixed_size, profile.divisor)),
         ("Brain-extracted", "yes" if profile.brain_extracted else "no"),
         ("Probability", profile.activation),
@@ -136,6 +137,12 @@ def model_table(model: SegmentationModel, layers: tuple[str, ...], default: str)
     for name, value in rows:
         table.add_row(name, str(value))
     return table
+
+
+def _overlapping(profile: Profile) -> str:
+    """Say how windows overlap, and how they are blended where that is unusual."""
+    alike = ", blended alike" if profile.blending == "constant" else ""
+    return f"overlap {profile.overlap:g}{alike}"
 
 
 def _table(headings: list[str], left: int = 0, caption: str | None = None) -> Table:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from napari_ies.parameters import Parameter
 
 Activation = Literal["softmax", "sigmoid"]
+Blending = Literal["gaussian", "constant"]
 
 DEFAULT_SPACING = (1.0, 1.0, 1.0)
 """Voxel size in mm that a network is taken to be trained on where nothing states it."""
@@ -80,7 +81,7 @@ class Profile:
     normalisation
         ``"zscore-nonzero"`` (mean 0, standard deviation 1 over the nonzero voxels, zeros stay
         zero), ``"zscore"`` (over all voxels), ``"minmax"`` (to [0, 1]) or ``"none"``; each
-        sequence on its own.
+        sequence on its own; or a fixed range, see :class:`napari_ies.patient.normalisation.Range`.
     brain_extracted
         Whether the network was trained on brains without skull. Follows from `normalisation` if
         left out: only of such images are the nonzero voxels the brain.
@@ -100,6 +101,9 @@ class Profile:
         Size in voxels of the sliding window.
     overlap
         Overlap of neighbouring windows, as a fraction of the window.
+    blending
+        How much the outputs of overlapping windows count: ``"gaussian"``, most at a window's
+        centre, or ``"constant"``, alike.
     threshold
         Probability from which a voxel counts as lesion.
     smallest_lesion
@@ -130,6 +134,7 @@ class Profile:
     orientation: Annotated[str | None, _ORIENTATION] = None
     window: tuple[int, int, int] = (96, 96, 96)
     overlap: float = 0.25
+    blending: Blending = "gaussian"
     threshold: Annotated[float, _THRESHOLD] = 0.3
     smallest_lesion: Annotated[int, _SMALLEST_LESION] = 6
     divisor: tuple[int, int, int] = (16, 16, 16)

@@ -54,11 +54,23 @@ class StateFile:
 
 
 def read_state_file(path: Path) -> StateFile:
-    """Read the tables of tensors in a checkpoint file.
+    """Read the tables of tensors in a checkpoint file: see `read_state_bytes`."""
+    return _read(path, *_content(path))
+
+
+def read_state_bytes(path: Path, content: bytes) -> StateFile:
+    """Read the tables of tensors in what a checkpoint file holds.
 
     Nothing in the file is executed. What it describes is followed as data first, and bounded, see
     :mod:`~napari_ies.checkpoints.file.pickled`; then PyTorch loads the same bytes with
     ``weights_only=True``, and has to find the same.
+
+    Parameters
+    ----------
+    path
+        Names it.
+    content
+        All of it.
 
     Returns
     -------
@@ -72,7 +84,43 @@ def read_state_file(path: Path) -> StateFile:
         If there is no such file, it is no checkpoint, is damaged, holds Python objects, or holds
         no tensors.
     """
-    content, kind = _content(path)
+    return _read(path, content, _kind(path, io.BytesIO(content), len(content)))
+
+
+def _kind(path: Path, file: BinaryIO, size: int) -> str:
+    """Return the kind of a file that by its outside can be a checkpoint."""
+    magic = file.read(9)
+    if safetensors.is_safetensors(magic, size):
+        kind = "safetensors"
+    else:
+        kind = "zip" if magic.startswith(archive.MAGIC) else "old"
+    if not magic:
+        raise CheckpointError(
+            f"{path.name} is empty, where a checkpoint was expected: copy or download it again."
+        )
+    if kind == "old" and not magic.startswith(_PICKLE_MAGIC):
+        raise _not_a_checkpoint(path)
+    if lack := lacking(2 * size):
+        raise CheckpointError(
+            f"{path.name} {lack}: close other programs, or choose a smaller checkpoint."
+        )
+    # Before all of it is read, whatever its end or its beginning shows of it.
+    file.seek(0)
+    try:
+        if kind == "old":
+            check_old_size(file, size)
+        elif kind == "zip":
+            archive.directory(file, size)
+        else:
+            safetensors.check_list_length(magic, size)
+    except archive.DamagedError as error:
+        raise _damaged(path, size, str(error)) from error
+    except archive.PackedError as error:
+        raise _not_loaded(path, error) from error
+    return kind
+
+
+def _read(path: Path, content: bytes, kind: str) -> StateFile:
     size, sha256, old = len(content), hashlib.sha256(content).hexdigest(), kind == "old"
     if kind == "safetensors":
         return StateFile(_safetensors(path, content), sha256, size)
@@ -133,33 +181,7 @@ def _content(path: Path) -> tuple[bytes, str]:
     try:
         with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
-            magic = file.read(9)
-            kind = (
-                "safetensors"
-                if safetensors.is_safetensors(magic, size)
-                else "zip"
-                if magic.startswith(archive.MAGIC)
-                else "old"
-            )
-            if not magic:
-                raise CheckpointError(
-                    f"{path.name} is empty, where a checkpoint was expected: copy or download it "
-                    "again."
-                )
-            if kind == "old" and not magic.startswith(_PICKLE_MAGIC):
-                raise _not_a_checkpoint(path)
-            if lack := lacking(2 * size):
-                raise CheckpointError(
-                    f"{path.name} {lack}: close other programs, or choose a smaller checkpoint."
-                )
-            # Before all of it is read, whatever its end or its beginning shows of it.
-            file.seek(0)
-            if kind == "old":
-                check_old_size(file, size)
-            elif kind == "zip":
-                archive.directory(file, size)
-            else:
-                safetensors.check_list_length(magic, size)
+            kind = _kind(path, file, size)
             file.seek(0)
             content = file.read(size + 1)
     except NotRegularError as error:
@@ -174,10 +196,6 @@ def _content(path: Path) -> tuple[bytes, str]:
         raise CheckpointError(
             f"There is no file {path}: check the path of the checkpoint."
         ) from error
-    except archive.DamagedError as error:
-        raise _damaged(path, size, str(error)) from error
-    except archive.PackedError as error:
-        raise _not_loaded(path, error) from error
     except OSError as error:
         raise CheckpointError(
             f"{path} cannot be read ({error.strerror}): check its name and the permissions of the "

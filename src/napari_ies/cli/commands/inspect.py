@@ -19,10 +19,15 @@ def inspect(
         from napari_ies.checkpoints import load_checkpoint
         from napari_ies.checkpoints.sidecar import write_profile_to_complete
         from napari_ies.cli.tables import model_table
+        from napari_ies.errors import SaliencyError
         from napari_ies.saliency.gradcam import candidate_layers, default_layer
 
         model = load_checkpoint(checkpoint, device="cpu", orientation=orientation, spacing=spacing)
-        terminal.show(model_table(model, candidate_layers(model), default_layer(model)))
+        try:
+            layers, default = candidate_layers(model), default_layer(model)
+        except SaliencyError as error:
+            layers, default = (str(error),), ""
+        terminal.show(model_table(model, layers, default))
         if write_profile:
             written = write_profile_to_complete(model, overwrite=overwrite)
             terminal.note(f"Written to {written}: move what is right from to_complete up.")
