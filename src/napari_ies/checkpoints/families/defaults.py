@@ -9,7 +9,7 @@ from napari_ies.checkpoints.known import known_network
 from napari_ies.errors import CheckpointError
 from napari_ies.network.guess import Guess
 from napari_ies.network.profile import ORIENTATION_IS_GUESSED, SPACING_IS_GUESSED, Profile
-from napari_ies.patient.normalisation import METHODS
+from napari_ies.patient.normalisation import BACKGROUND_IS_ZERO, METHODS
 from napari_ies.printable import joined
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def profile_of(
 
 
 def _skull(normalisation: str) -> Guess:
-    extracted = normalisation == "zscore-nonzero"
+    extracted = normalisation in BACKGROUND_IS_ZERO
     said = (
         "The training images are taken to be brain-extracted, since only then are the nonzero "
         "voxels the brain."
