@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from napari_ies.checkpoints import load_checkpoint, profile_path
 from napari_ies.checkpoints.families.architectures import FAMILIES, build_network
 from napari_ies.checkpoints.families.family import ACTIVATIONS
-from napari_ies.network.guess import Guess
+from napari_ies.network.profile import Guess
 
 CHANNELS = st.sampled_from([2, 1, 3])
 FLAG = st.booleans()

@@ -18,7 +18,7 @@ from platformdirs import user_config_dir
 
 from napari_ies.checkpoints.profile_file import FIELDS, read_profile
 from napari_ies.errors import CheckpointError
-from napari_ies.network.guess import Guess
+from napari_ies.network.profile import Guess
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.table import Table
 
-from napari_ies.network.guess import questions
+from napari_ies.network.profile import questions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

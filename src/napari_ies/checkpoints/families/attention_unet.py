@@ -13,7 +13,7 @@ from napari_ies.checkpoints.families.family import (
     one_level_at_1,
     total_stride,
 )
-from napari_ies.network.guess import of_argument
+from napari_ies.network.profile import of_argument
 
 _STRIDES_ARE_GUESSED = (
     "The strides, {strides} from the top level down, are the usual 2: 1, or 2 along some axes "

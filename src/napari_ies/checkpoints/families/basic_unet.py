@@ -13,7 +13,7 @@ from napari_ies.checkpoints.families.family import (
 )
 
 if TYPE_CHECKING:
-    from napari_ies.network.guess import Guess
+    from napari_ies.network.profile import Guess
 
 _FIRST = "conv_0.conv_0"
 _LEVELS = (

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_ies.checkpoints.known import known_network
 from napari_ies.errors import CheckpointError
-from napari_ies.network.guess import Guess
-from napari_ies.network.profile import ORIENTATION_IS_GUESSED, SPACING_IS_GUESSED, Profile
+from napari_ies.network.profile import ORIENTATION_IS_GUESSED, SPACING_IS_GUESSED, Guess, Profile
 from napari_ies.patient.normalisation import BACKGROUND_IS_ZERO, METHODS
 from napari_ies.printable import joined
 

@@ -14,7 +14,7 @@ from napari_ies.checkpoints.families.family import (
     names,
     total_stride,
 )
-from napari_ies.network.guess import of_argument
+from napari_ies.network.profile import of_argument
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

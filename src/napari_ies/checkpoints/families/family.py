@@ -8,7 +8,7 @@ from math import gcd, prod
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.errors import CheckpointError
-from napari_ies.network.guess import Guess, of_argument
+from napari_ies.network.profile import Guess, of_argument
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

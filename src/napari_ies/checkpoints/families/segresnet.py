@@ -9,7 +9,7 @@ from napari_ies.checkpoints.families.family import Family, Recognition, Shapes, 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari_ies.network.guess import Guess
+    from napari_ies.network.profile import Guess
 
 _GROUPS = 8
 

@@ -10,7 +10,7 @@ from napari_ies.checkpoints.families.family import Family, Recognition, Shapes, 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari_ies.network.guess import Guess
+    from napari_ies.network.profile import Guess
 
 _BLOCKS = (1, 2, 2, 4)
 _LARGEST_RATIO = 1000

@@ -15,7 +15,7 @@ from napari_ies.checkpoints.families.family import (
     one_level_at_1,
     total_stride,
 )
-from napari_ies.network.guess import Guess, of_argument
+from napari_ies.network.profile import Guess, of_argument
 
 _LAYERS = {"norm": ".adn.N.", "act": ".adn.A."}
 _STRIDES_ARE_GUESSED = (

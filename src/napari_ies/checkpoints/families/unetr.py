@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.checkpoints.families.family import Family, Recognition, Shapes, names, size_per_axis
-from napari_ies.network.guess import of_argument
+from napari_ies.network.profile import of_argument
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

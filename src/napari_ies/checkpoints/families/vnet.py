@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from napari_ies.checkpoints.families.family import Family, Recognition, Shapes, names
 
 if TYPE_CHECKING:
-    from napari_ies.network.guess import Guess
+    from napari_ies.network.profile import Guess
 
 
 def recognise(shapes: Shapes) -> Recognition | None:

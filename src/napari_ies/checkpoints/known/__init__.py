@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.checkpoints.profile_file import checked
-from napari_ies.network.guess import Guess
+from napari_ies.network.profile import Guess
 from napari_ies.printable import joined
 
 if TYPE_CHECKING:
