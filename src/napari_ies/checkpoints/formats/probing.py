@@ -50,6 +50,7 @@ def probed(
     CheckpointError
         In a clause, if it takes nothing that is tried.
     """
+    network.eval()  # else its norms would learn from the zeros
     if "sequences" in stated:
         n_inputs = len(stated["sequences"])
     window = stated.get("window", size)

@@ -97,8 +97,7 @@ def load_program(
     if not trust:
         raise UntrustedError(
             f"{path.name} is a program ({kind}), which can do to this computer whatever you can: "
-            "give --trust, or agree in the viewer, if you know where it comes from; or choose the "
-            "weights of its network, saved with torch.save(network.state_dict(), …)."
+            "choose the weights of its network, saved with torch.save(network.state_dict(), …)"
         )
     beside = profile_path(path).name
     with _told(path, beside):

@@ -12,17 +12,18 @@ def inspect(
     spacing: options.Spacing = None,
     write_profile: options.WriteProfile = False,
     overwrite: options.ReplaceProfile = False,
+    trust: options.Trust = False,
     debug: options.Debug = False,
 ) -> None:
     """Say what a checkpoint is: architecture, inputs, classes, profile and what was guessed."""
     with reporting(debug) as terminal:
-        from napari_ies.checkpoints import load_checkpoint
+        from napari_ies.checkpoints import CheckpointSource
         from napari_ies.checkpoints.sidecar import write_profile_to_complete
         from napari_ies.cli.tables import model_table
         from napari_ies.errors import SaliencyError
         from napari_ies.saliency.gradcam import candidate_layers, default_layer
 
-        model = load_checkpoint(checkpoint, device="cpu", orientation=orientation, spacing=spacing)
+        model = CheckpointSource(checkpoint, "cpu", orientation, spacing, trust=trust).load()
         try:
             layers, default = candidate_layers(model), default_layer(model)
         except SaliencyError as error:

@@ -50,8 +50,8 @@ Checkpoint = Annotated[
     Path,
     typer.Argument(
         metavar="CHECKPOINT",
-        help="The network's weights: a state dict of a network of MONAI. "
-        "NAME.profile.json beside it overrides what is recognised.",
+        help="The network: a state dict of MONAI, a MONAI bundle (folder or zip), TorchScript or "
+        "torch.export. NAME.profile.json beside it overrides what is recognised.",
     ),
 ]
 Images = Annotated[
@@ -103,6 +103,14 @@ MemoryGib = Annotated[
         min=0,
         help="Memory in GiB that may be taken beyond the network and one forward of it (default: "
         "half of what is free).",
+    ),
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="The checkpoint may run what it holds: expressions and classes of its own, or "
+        "programs. They can do to this computer whatever you can.",
     ),
 ]
 Device = Annotated[

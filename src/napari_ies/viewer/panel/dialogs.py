@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 IMAGES = f"Images ({' '.join(f'*{ending}' for ending in READABLE)});;All files (*)"
 """Files of other names are opened, too, if their content is an image's."""
 
-CHECKPOINTS = f"Checkpoints ({' '.join(f'*{ending}' for ending in WEIGHTS)});;All files (*)"
+_PACKED = (*WEIGHTS, ".zip")
+CHECKPOINTS = f"Checkpoints ({' '.join(f'*{ending}' for ending in _PACKED)});;All files (*)"
 
 PATIENT = (
     f"Images and checkpoints ({' '.join(f'*{ending}' for ending in (*READABLE, *WEIGHTS))})"
@@ -48,18 +49,33 @@ def choose_patient(parent: QWidget, take: Callable[[list[str]], None]) -> QFileD
     take
         Gets the paths.
     """
-    # Qt's own dialog: those of the systems take either files or a folder.
-    dialog = QFileDialog(parent, "Open a patient: choose the folder, or the files in it")
-    dialog.setObjectName("patient_dialog")
-    dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
+    title = "Open a patient: choose the folder, or the files in it"
+    dialog = _files_or_folder(parent, title, "patient", PATIENT, take)
     dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+    return dialog
+
+
+def choose_checkpoint(parent: QWidget, take: Callable[[list[str]], None]) -> QFileDialog:
+    """Ask for a checkpoint's file or folder, as `choose_patient` asks for a patient's."""
+    title = "Open a checkpoint: choose its file, or its folder"
+    return _files_or_folder(parent, title, "checkpoint", CHECKPOINTS, take)
+
+
+def _files_or_folder(
+    parent: QWidget, title: str, what: str, kinds: str, take: Callable[[list[str]], None]
+) -> QFileDialog:
+    # Qt's own dialog: those of the systems take either files or a folder.
+    dialog = QFileDialog(parent, title)
+    dialog.setObjectName(f"{what}_dialog")
+    dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
+    dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    dialog.setNameFilters(PATIENT.split(";;"))
-    dialog.setDirectory(_last("patient"))
+    dialog.setNameFilters(kinds.split(";;"))
+    dialog.setDirectory(_last(what))
     dialog.resize(720, 420)
 
     def taken(paths: list[str]) -> None:
-        remember_folder("patient", Path(paths[0]).parent)
+        remember_folder(what, Path(paths[0]).parent)
         take(paths)
 
     def folder() -> None:

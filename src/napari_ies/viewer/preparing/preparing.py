@@ -11,6 +11,7 @@ from napari_ies.errors import NapariIESError
 from napari_ies.network.absent import why_absent
 from napari_ies.viewer.canvas.layers import key_of
 from napari_ies.viewer.feature import Feature, Place, Placed
+from napari_ies.viewer.panel import dialogs
 from napari_ies.viewer.panel.availability import allow
 from napari_ies.viewer.preferences import Preferences
 from napari_ies.viewer.preparing.assembling import Whose
@@ -67,6 +68,7 @@ class Preparing(Feature):
         self._chosen: dict[str, str] = {}
         self._restored: Restored | None = None
         self._segments_next = False
+        self._trusted = ""  # the checkpoint that may run what it holds, once
         self._brought = BroughtImages(self.scene)
         self.images.file_chosen.connect(self.open_image)
         self.images.changed.connect(self._on_images)
@@ -141,12 +143,13 @@ class Preparing(Feature):
     def load_checkpoint(self, path: str, device: str = "auto") -> None:
         """Load a checkpoint onto a device."""
         self.state.device = device
+        trust, self._trusted = path == self._trusted, ""
         self.work.run(
             Job(
                 "checkpoint",
                 f"Loading {Path(path).name}",
-                partial(tasks.load_model, path, device),
-                self.state.take_model,
+                partial(tasks.load_model, path, device, trust),
+                self._on_loaded,
                 on_failed=self._on_not_loaded,
             )
         )
@@ -318,6 +321,20 @@ class Preparing(Feature):
     def _on_turned(self, loaded: LoadedModel) -> None:
         self.checkpoint.set_model(loaded.model, loaded.device)
         self.refresh()
+
+    def _on_loaded(self, loaded: LoadedModel | tasks.Untrusted) -> None:
+        if not isinstance(loaded, tasks.Untrusted):
+            self.state.take_model(loaded)
+            return
+        segments_next = self._segments_next
+        self._on_not_loaded()
+
+        def trust() -> None:
+            self._trusted, self._segments_next = loaded.path, segments_next
+            self.checkpoint.choose(loaded.path)
+
+        text = f"{loaded.why}.\n\nTrust it only if you know where it comes from."
+        dialogs.ask_to_start(self.checkpoint, text, trust, "Trust and load")
 
     def _on_not_loaded(self) -> None:
         """Go on with the checkpoint that was loaded before, if one was."""

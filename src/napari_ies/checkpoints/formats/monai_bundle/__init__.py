@@ -210,8 +210,7 @@ def _told(path: Path, trust: bool) -> Iterator[None]:
         yield
     except UntrustedError as error:
         raise UntrustedError(
-            f"{called} cannot be loaded unless it is trusted: {error}; give --trust, or agree in "
-            "the viewer, if you know where it comes from."
+            f"{called} cannot be loaded unless it is trusted: {error.why}"
         ) from error
     except CheckpointError as error:
         said = str(error).removesuffix(".")
