@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from napari_ies.parameters import Parameter
 
 Activation = Literal["softmax", "sigmoid"]
-Blending = Literal["gaussian", "nnU-Net"]
+Blending = Literal["gaussian", "constant", "nnU-Net"]
 
 DEFAULT_SPACING = (1.0, 1.0, 1.0)
 """Voxel size in mm that a network is taken to be trained on where nothing states it."""
@@ -60,6 +60,52 @@ _SMALLEST_LESION = Parameter(
 )
 
 
+class Guess(str):
+    """A sentence on what was assumed of a network.
+
+    Where results are stored it is the sentence alone; the rest is for whoever asks a person.
+
+    Parameters
+    ----------
+    sentence
+        What was assumed, and why that is a guess.
+    field
+        The field of a profile file that states it, such as ``"activation"``, or
+        ``"arguments.strides"`` for an argument of the network's class.
+    assumed
+        Its value.
+    candidates
+        Values that the file fits as well, the assumed one first; empty where there is no end of
+        them.
+    """
+
+    field: str
+    assumed: Any
+    candidates: tuple[Any, ...]
+
+    def __new__(
+        cls, sentence: str, field: str = "", assumed: Any = None, candidates: tuple[Any, ...] = ()
+    ) -> Guess:
+        """Make it of its sentence and what that is about."""
+        made = super().__new__(cls, sentence)
+        others = tuple(one for one in candidates if one != assumed)
+        made.field, made.assumed = field, assumed
+        made.candidates = (assumed, *others) if others else ()
+        return made
+
+
+def of_argument(
+    name: str, sentence: str, assumed: Any = None, candidates: tuple[Any, ...] = ()
+) -> Guess:
+    """Make a guess on an argument of the network's class."""
+    return Guess(sentence, f"arguments.{name}", assumed, candidates)
+
+
+def questions(guessed: tuple[str, ...]) -> tuple[Guess, ...]:
+    """Return those of the guesses that a person may decide among candidates."""
+    return tuple(one for one in guessed if isinstance(one, Guess) and one.candidates)
+
+
 @dataclass(frozen=True)
 class Profile:
     """How a network wants its input and how its output is to be read.
@@ -81,7 +127,7 @@ class Profile:
     normalisation
         ``"zscore-nonzero"`` (mean 0, standard deviation 1 over the nonzero voxels, zeros stay
         zero), ``"zscore"`` (over all voxels), ``"minmax"`` (to [0, 1]) or ``"none"``; each
-        sequence on its own.
+        sequence on its own; or a fixed range, see :class:`napari_ies.patient.normalisation.Range`.
     brain_extracted
         Whether the network was trained on brains without skull. Follows from `normalisation` if
         left out: only of such images are the nonzero voxels the brain.
@@ -102,8 +148,8 @@ class Profile:
     overlap
         Overlap of neighbouring windows, as a fraction of the window.
     blending
-        How windows are placed and weighed: ``"gaussian"`` as MONAI's sliding window does,
-        ``"nnU-Net"`` as nnU-Net's does, with another Gaussian and evenly spread.
+        How much the outputs of overlapping windows count: ``"gaussian"``, most at a window's
+        centre, ``"constant"``, alike, or ``"nnU-Net"``, by its Gaussian, in its windows.
     threshold
         Probability from which a voxel counts as lesion.
     smallest_lesion

@@ -44,10 +44,9 @@ class Tiling:
         All windows, in the order they are evaluated, in the indices of the volume; one may reach
         beyond it.
     blended
-        Whether overlapping windows are blended with Gaussian weights; otherwise there is a
-        single window.
+        Whether overlapping windows are blended; otherwise there is a single window.
     blending
-        Which Gaussian, as the profile has it.
+        With which weights, see `Profile`.
     """
 
     shape: Triple
@@ -120,7 +119,7 @@ class Tiling:
         from monai.data.utils import compute_importance_map
 
         size = self.windows[0].shape
-        if not self.blended:
+        if not self.blended or self.blending == "constant":
             return torch.ones((), dtype=torch.float64).expand(size)
         if self.blending == "nnU-Net":
             from nnunetv2.inference.sliding_window_prediction import compute_gaussian
@@ -147,13 +146,13 @@ def tiling(profile: Profile, shape: Triple, forward: str) -> Tiling:
     Parameters
     ----------
     profile
-        Gives the window, its overlap and the sizes the network takes.
+        Gives the window, its overlap, its blending and the sizes the network takes.
     shape
         Size of the volume.
     forward
         ``"sliding-window"``: the windows of MONAI's sliding-window inference, or of nnU-Net's
-        where the profile says so, with their Gaussian blending; a volume smaller than the window
-        is padded with zeros on both sides.
+        where the profile says so, blended; a volume smaller than the window is padded with zeros
+        on both sides.
         ``"whole-volume"``: one window, padded with zeros at the far end of each axis.
 
     Raises

@@ -85,6 +85,8 @@ class CaseExplanations:
         jacobian: str,
         memory_gib: float | None,
     ) -> None:
+        if why := getattr(model.network, "no_gradients", ""):
+            raise SaliencyError(why)
         self._model, self._jacobian, self._memory_gib = model, jacobian, memory_gib
         self._counted: tuple[ref[BoxedMask], Target] | None = None
         self._seen = network_case(model, case)
