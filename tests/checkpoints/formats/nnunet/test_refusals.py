@@ -13,6 +13,7 @@ import torch
 
 from napari_ies.checkpoints import load_checkpoint
 from napari_ies.checkpoints.formats import format_of, nnunet
+from napari_ies.checkpoints.sidecar import write_profile_to_complete
 from napari_ies.errors import CheckpointError
 
 
@@ -156,7 +157,7 @@ def test_what_is_chosen_has_to_be_there(folder):
     ):
         with pytest.raises(CheckpointError, match=said):
             load_checkpoint(folder, device="cpu", stated={"arguments": choice})
-    with pytest.raises(CheckpointError, match="states spacing, which its plans say"):
+    with pytest.raises(CheckpointError, match="states spacing otherwise than its plans"):
         load_checkpoint(folder, device="cpu", stated={"spacing": (1.0, 1.0, 1.0)})
     with pytest.raises(CheckpointError, match="leave both as they are"):
         load_checkpoint(folder, device="cpu", orientation="LAS")
@@ -171,3 +172,13 @@ def test_a_pickle_that_is_no_checkpoint_is_refused(folder):
         file.write_bytes(content)
         with pytest.raises(CheckpointError, match=r"checkpoint_final\.pth"):
             load_checkpoint(file, device="cpu")
+
+
+def test_a_profile_that_is_written_is_read_and_holds_the_choice(folder):
+    model = load_checkpoint(
+        folder, device="cpu", stated={"arguments": {"folds": "1", "mirroring": False}}
+    )
+    write_profile_to_complete(model)
+    again = load_checkpoint(folder, device="cpu")
+    assert again.profile == model.profile
+    assert again.profile.arguments["folds"] == ["1"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 STATED = ("name", "sequences", "classes", "explained_class", "threshold", "smallest_lesion")
 """What a person may say beside the plans: what is called how, and what counts as a lesion."""
-CHOSEN = ("folds", "checkpoint", "mirroring")
+CHOSEN = ("folds", "checkpoint", "mirroring", "configuration")
 """Arguments that choose among what the folder holds."""
 
 
@@ -56,12 +56,6 @@ def make_profile(
     CheckpointError
         If a stated field is not a person's to say, or does not fit the network.
     """
-    allowed = {*STATED, "architecture", "arguments"}
-    if wrong := [name for name in stated if name not in allowed]:
-        raise CheckpointError(
-            f"The profile of {folder.top.name} states {joined(wrong)}, which its plans say: leave "
-            f"that out, and state only {joined(STATED)} or arguments."
-        )
     if wrong := [name for name in stated.get("arguments", {}) if name not in CHOSEN]:
         raise CheckpointError(
             f"The profile of {folder.top.name} states the arguments {joined(wrong)}, expected "
@@ -84,6 +78,7 @@ def make_profile(
         "brain_extracted": False,
         "activation": "sigmoid" if regions else "softmax",
         "spacing": (x, y, z),
+        "resample": False,
         "orientation": None,
         "window": patch,
         "overlap": 0.5,
@@ -91,6 +86,12 @@ def make_profile(
         "threshold": 0.5,
         "smallest_lesion": 1,
     }
+    said = [name for name in stated if name not in (*STATED, "arguments")]
+    if wrong := [name for name in said if stated[name] != told.get(name)]:
+        raise CheckpointError(
+            f"The profile of {folder.top.name} states {joined(wrong)} otherwise than its plans: "
+            f"leave that out, and state only {joined(STATED)} or arguments."
+        )
     guessed = {}
     if len(classes) > (1 if regions else 2):
         kind = "regions" if regions else "classes"
