@@ -24,6 +24,8 @@ class CheckpointSource:
     spacing: tuple[float, float, float] | None = None
     arguments: tuple[tuple[str, Any], ...] = ()
     """Choices of the checkpoint's format, by name."""
+    found_class: str | None = None
+    """The class to find, by name or index; None for the profile's."""
     trust: bool = False
     """Whether what the checkpoint holds may be run."""
 
@@ -35,11 +37,14 @@ class CheckpointSource:
         CheckpointError
             See `load_checkpoint`.
         """
+        stated: dict[str, Any] = {"arguments": dict(self.arguments)} if self.arguments else {}
+        if (one := self.found_class) is not None:
+            stated["explained_class"] = int(one) if one.isdecimal() else one
         return load_checkpoint(
             self.checkpoint,
             device=self.device,
             orientation=self.orientation,
             spacing=self.spacing,
-            stated={"arguments": dict(self.arguments)} if self.arguments else None,
+            stated=stated,
             trust=self.trust,
         )

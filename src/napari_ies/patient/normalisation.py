@@ -13,9 +13,12 @@ from napari_ies.errors import CaseError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-METHODS = ("zscore-nonzero", "zscore", "minmax", "none")
+METHODS = ("zscore-nonzero", "zscore", "minmax", "percentiles-nonzero", "none")
+BACKGROUND_IS_ZERO = {"zscore-nonzero", "percentiles-nonzero"}
+"""Those that leave the background out, and make it 0."""
 EXPECTED = f"one of {', '.join(METHODS)}, or a range such as 'range -57 164 to 0 1 clipped'"
 """What describes a normalisation."""
+_PERCENTILES = (0.5, 99.5)
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,9 @@ def scaling(
         ``"zscore-nonzero"``: mean 0 and standard deviation 1 over the voxels that are not
         background, which is 0 then (where the background is 0, MONAI's
         ``NormalizeIntensity(nonzero=True)``); ``"zscore"``: the same over all voxels; ``"minmax"``:
-        linearly to [0, 1]; ``"none"``; a `Range`. With the z-scores one unit is one
+        linearly to [0, 1]; ``"percentiles-nonzero"``: to [0, 1] from the 0.5th to the 99.5th
+        percentile of what is not background, clipped, and the background 0 (LST-AI's); ``"none"``;
+        a `Range`. With the z-scores one unit is one
         standard deviation of the sequence.
     inside
         bool (X, Y, Z), which voxels are not background; by default those that are not 0.
@@ -136,11 +141,16 @@ def scaling(
         if low == high:
             raise CaseError("The image has one single value, so it cannot be scaled to [0, 1].")
         return Scaling(low, high - low)
-    nonzero = method == "zscore-nonzero"
+    nonzero = method in BACKGROUND_IS_ZERO
     if nonzero:
         values = values[volume != 0 if inside is None else inside]
     if not values.size:
         raise CaseError("Every voxel of the image is background, so it cannot be normalised.")
+    if method == "percentiles-nonzero":
+        low, high = (float(value) for value in np.percentile(values, _PERCENTILES))
+        if low == high:
+            raise CaseError("The image has one single value, so it cannot be scaled to [0, 1].")
+        return Scaling(low, high - low, nonzero, (0.0, 1.0))
     deviation = float(values.std())
     # MONAI leaves the scale alone where all values are equal; so does this.
     return Scaling(float(values.mean()), deviation if deviation > 0 else 1.0, nonzero)

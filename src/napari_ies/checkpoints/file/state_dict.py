@@ -16,7 +16,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from napari_ies.checkpoints.file import archive
+from napari_ies.checkpoints.file import archive, safetensors
 from napari_ies.checkpoints.file.calls import MalformedError
 from napari_ies.checkpoints.file.claims import AnyTensor, check_tensors, storage_bytes
 from napari_ies.checkpoints.file.old_files import (
@@ -75,8 +75,8 @@ def read_state_bytes(path: Path, content: bytes) -> StateFile:
     Returns
     -------
     Its tensors. In the zip archives that PyTorch writes since 1.6 every record has the size and
-    the checksum that the archive states; a file of the older kind has no checksums, and is read
-    if every byte of it is accounted for.
+    the checksum that the archive states; files of the older kind and safetensors have no
+    checksums, and are read if every byte of them is accounted for.
 
     Raises
     ------
@@ -84,18 +84,21 @@ def read_state_bytes(path: Path, content: bytes) -> StateFile:
         If there is no such file, it is no checkpoint, is damaged, holds Python objects, or holds
         no tensors.
     """
-    return _read(path, content, _is_old(path, io.BytesIO(content), len(content)))
+    return _read(path, content, _kind(path, io.BytesIO(content), len(content)))
 
 
-def _is_old(path: Path, file: BinaryIO, size: int) -> bool:
-    """Return whether a file that by its outside can be a checkpoint is of the old kind."""
-    magic = file.read(4)
-    old = magic != archive.MAGIC
+def _kind(path: Path, file: BinaryIO, size: int) -> str:
+    """Return the kind of a file that by its outside can be a checkpoint."""
+    magic = file.read(9)
+    if safetensors.is_safetensors(magic, size):
+        kind = "safetensors"
+    else:
+        kind = "zip" if magic.startswith(archive.MAGIC) else "old"
     if not magic:
         raise CheckpointError(
             f"{path.name} is empty, where a checkpoint was expected: copy or download it again."
         )
-    if old and not magic.startswith(_PICKLE_MAGIC):
+    if kind == "old" and not magic.startswith(_PICKLE_MAGIC):
         raise _not_a_checkpoint(path)
     if lack := lacking(2 * size):
         raise CheckpointError(
@@ -104,19 +107,23 @@ def _is_old(path: Path, file: BinaryIO, size: int) -> bool:
     # Before all of it is read, whatever its end or its beginning shows of it.
     file.seek(0)
     try:
-        if old:
+        if kind == "old":
             check_old_size(file, size)
-        else:
+        elif kind == "zip":
             archive.directory(file, size)
+        else:
+            safetensors.check_list_length(magic, size)
     except archive.DamagedError as error:
         raise _damaged(path, size, str(error)) from error
     except archive.PackedError as error:
         raise _not_loaded(path, error) from error
-    return old
+    return kind
 
 
-def _read(path: Path, content: bytes, old: bool) -> StateFile:
-    size, sha256 = len(content), hashlib.sha256(content).hexdigest()
+def _read(path: Path, content: bytes, kind: str) -> StateFile:
+    size, sha256, old = len(content), hashlib.sha256(content).hexdigest(), kind == "old"
+    if kind == "safetensors":
+        return StateFile(_safetensors(path, content), sha256, size)
     try:
         verified = io.BytesIO(content)
         if old:
@@ -153,19 +160,28 @@ def _read(path: Path, content: bytes, old: bool) -> StateFile:
             f"names each, as a state dict does: {_RE_SAVE}."
         )
     if not tables:
-        raise CheckpointError(
-            f"{path.name} holds no tensors, where the weights of a network were expected: choose "
-            "another file."
-        )
+        raise _no_tensors(path)
     return StateFile(tables, sha256, room)
 
 
-def _content(path: Path) -> tuple[bytes, bool]:
-    """Read a file that by its outside can be a checkpoint; return whether it is of the old kind."""
+def _safetensors(path: Path, content: bytes) -> Tables:
+    try:
+        tables = safetensors.read_safetensors(content)
+    except archive.DamagedError as error:
+        raise _damaged(path, len(content), str(error)) from error
+    except CheckpointError as error:
+        raise _not_loaded(path, error) from error
+    if not tables:
+        raise _no_tensors(path)
+    return tables
+
+
+def _content(path: Path) -> tuple[bytes, str]:
+    """Read a file that by its outside can be a checkpoint; return its kind, too."""
     try:
         with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
-            old = _is_old(path, file, size)
+            kind = _kind(path, file, size)
             file.seek(0)
             content = file.read(size + 1)
     except NotRegularError as error:
@@ -194,7 +210,7 @@ def _content(path: Path) -> tuple[bytes, bool]:
             f"{path.name} changed while it was read ({size} bytes at first): wait until it is "
             "written, or copy it."
         )
-    return content, old
+    return content, kind
 
 
 def _archive_file(content: bytes) -> tuple[Pickled, io.BytesIO]:
@@ -273,6 +289,13 @@ def _names_objects(content: bytes) -> bool:
         return any("GLOBAL" in opcode.name for opcode, _, _ in pickletools.genops(content))
     except Exception:
         return False
+
+
+def _no_tensors(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"{path.name} holds no tensors, where the weights of a network were expected: choose "
+        "another file."
+    )
 
 
 def _not_loaded(path: Path, why: Exception) -> CheckpointError:

@@ -10,12 +10,15 @@ def inspect(
     checkpoint: options.Checkpoint,
     orientation: options.Orientation = None,
     spacing: options.Spacing = None,
+    write_profile: options.WriteProfile = False,
+    overwrite: options.ReplaceProfile = False,
     trust: options.Trust = False,
     debug: options.Debug = False,
 ) -> None:
     """Say what a checkpoint is: architecture, inputs, classes, profile and what was guessed."""
     with reporting(debug) as terminal:
         from napari_ies.checkpoints import CheckpointSource
+        from napari_ies.checkpoints.sidecar import write_profile_to_complete
         from napari_ies.cli.tables import model_table
         from napari_ies.errors import SaliencyError
         from napari_ies.saliency.gradcam import candidate_layers, default_layer
@@ -26,3 +29,6 @@ def inspect(
         except SaliencyError as error:
             layers, default = (str(error),), ""
         terminal.show(model_table(model, layers, default))
+        if write_profile:
+            written = write_profile_to_complete(model, overwrite=overwrite)
+            terminal.note(f"Written to {written}: move what is right from to_complete up.")

@@ -14,6 +14,7 @@ def segment(
     threshold: options.Threshold = None,
     smallest: options.Smallest = None,
     forward: options.ForwardOption = "sliding-window",
+    class_: options.FoundClass = None,
     orientation: options.Orientation = None,
     spacing: options.Spacing = None,
     trust: options.Trust = False,
@@ -38,7 +39,9 @@ def segment(
         from napari_ies.results.provenance import file_record
         from napari_ies.segmentation.lesions import found_words
 
-        source = CheckpointSource(checkpoint, device, orientation, spacing, trust=trust)
+        source = CheckpointSource(
+            checkpoint, device, orientation, spacing, found_class=class_, trust=trust
+        )
         model, case = opened(terminal, source, images, out, subject, visit)
         names = segmentation_files(case.subject, case.visit).values()
         prepare(out, [str(anat_folder("", case) / name) for name in names], overwrite=overwrite)
