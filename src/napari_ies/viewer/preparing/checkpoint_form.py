@@ -13,7 +13,7 @@ from napari_ies.viewer.panel.availability import describe
 from napari_ies.viewer.panel.controls import button, grid
 from napari_ies.viewer.panel.plain_text import shown_name, tool_tip
 from napari_ies.viewer.panel.sentence_list import SentenceList
-from napari_ies.viewer.preparing.geometry_form import GeometryForm
+from napari_ies.viewer.preparing.geometry.geometry_form import GeometryForm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ from napari_ies.viewer.preparing.assembling import Whose
 from napari_ies.viewer.preparing.brought_images import BroughtImages, shows
 from napari_ies.viewer.preparing.by_itself import SegmentsByItself
 from napari_ies.viewer.preparing.checkpoint_form import CheckpointForm
-from napari_ies.viewer.preparing.geometry import Geometry
+from napari_ies.viewer.preparing.geometry.geometry import Geometry
 from napari_ies.viewer.preparing.images_form import ImagesForm
 from napari_ies.viewer.preparing.matching import Matching
 from napari_ies.viewer.preparing.naming import Naming
