@@ -204,7 +204,8 @@ def dropped_on_the_canvas(hands, path):
             ok = dialog.btn_box.button(QDialogButtonBox.StandardButton.Ok)
             hands.qtbot.mouseClick(ok, Qt.MouseButton.LeftButton)
         finally:
-            dialog.reject()  # nothing goes on before it is closed
+            if dialog.isVisible():
+                dialog.reject()  # nothing goes on before it is closed
 
     files = QMimeData()
     files.setUrls([QUrl.fromLocalFile(str(path))])
