@@ -29,7 +29,17 @@ class CheckpointError(NapariIESError):
 
 
 class UntrustedError(CheckpointError):
-    """A checkpoint would have to run what it holds, and nobody said that it may."""
+    """A checkpoint would have to run what it holds, and nobody said that it may.
+
+    Parameters
+    ----------
+    why
+        A clause that says what would run.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why}; give --trust if you know where it comes from.")
+        self.why = why
 
 
 class SegmentationError(NapariIESError):

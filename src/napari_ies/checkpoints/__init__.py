@@ -3,9 +3,10 @@
 PyTorch and MONAI are imported when something is loaded, not when this package is.
 """
 
-from napari_ies.checkpoints.formats import checkpoint_sha256
+from napari_ies.checkpoints.formats import checkpoint_sha256, recognised
 from napari_ies.checkpoints.loading import inspect_checkpoint, load_checkpoint
 from napari_ies.checkpoints.sidecar import profile_path, profile_to_json, write_profile
+from napari_ies.checkpoints.source import CheckpointSource
 from napari_ies.network.device import (
     available_devices,
     device_label,
@@ -15,6 +16,7 @@ from napari_ies.network.device import (
 from napari_ies.network.trained_grid import with_geometry
 
 __all__ = [
+    "CheckpointSource",
     "available_devices",
     "checkpoint_sha256",
     "device_label",
@@ -23,6 +25,7 @@ __all__ = [
     "load_checkpoint",
     "profile_path",
     "profile_to_json",
+    "recognised",
     "resolve_device",
     "with_geometry",
     "write_profile",

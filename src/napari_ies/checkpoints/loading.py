@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.checkpoints.formats import format_of
-from napari_ies.checkpoints.sidecar import profile_path, read_profile
+from napari_ies.checkpoints.formats import checkpoint_sha256, format_of
+from napari_ies.checkpoints.sidecar import stated_profile
 from napari_ies.network.device import resolve_device
 from napari_ies.network.model import SegmentationModel
 from napari_ies.network.trained_grid import stated_geometry
@@ -41,7 +40,7 @@ class Inspection:
     keys
         The keys of the tensors in the file, wrappers stripped.
     profile_file
-        The profile file beside it that was used, or None.
+        The profile file that was used, beside it or in the folder of profiles, or None.
     """
 
     path: Path
@@ -61,6 +60,7 @@ def load_checkpoint(
     spacing: Sequence[float] | None = None,
     stated: Mapping[str, Any] | None = None,
     trust: bool = False,
+    profiles: Path | None = None,
 ) -> SegmentationModel:
     """Load a network from a checkpoint.
 
@@ -85,6 +85,9 @@ def load_checkpoint(
         that are named here are replaced.
     trust
         Whether what the checkpoint holds may be run. Nothing in it is by default.
+    profiles
+        Folder of profiles, each found by the SHA-256 in its name, for checkpoints without one
+        beside them; by default a folder of the person's own.
 
     Returns
     -------
@@ -99,14 +102,16 @@ def load_checkpoint(
     """
     path = Path(path)
     chosen = resolve_device(device)
-    network, found = _load(path, spacing, stated, trust)
+    network, found = _load(path, spacing, stated, trust, profiles)
     profile = stated_geometry(found.profile, orientation, spacing)
     return SegmentationModel(
         network, profile, chosen, path=path, sha256=found.sha256, format=found.format
     )
 
 
-def inspect_checkpoint(path: str | Path, *, trust: bool = False) -> Inspection:
+def inspect_checkpoint(
+    path: str | Path, *, trust: bool = False, profiles: Path | None = None
+) -> Inspection:
     """Say what a checkpoint is, proved by loading it.
 
     Raises
@@ -114,7 +119,7 @@ def inspect_checkpoint(path: str | Path, *, trust: bool = False) -> Inspection:
     CheckpointError
         As `load_checkpoint` does.
     """
-    return _load(Path(path), trust=trust)[1]
+    return _load(Path(path), trust=trust, profiles=profiles)[1]
 
 
 def _load(
@@ -122,11 +127,10 @@ def _load(
     spacing: Sequence[float] | None = None,
     stated: Mapping[str, Any] | None = None,
     trust: bool = False,
+    profiles: Path | None = None,
 ) -> tuple[nn.Module, Inspection]:
-    beside = profile_path(path)
     kind = format_of(path)
-    there = os.path.lexists(beside)
-    known = read_profile(beside) if there else {}
+    known, used = stated_profile(path, profiles, checkpoint_sha256)
     if stated:
         arguments = {**known.get("arguments", {}), **stated.get("arguments", {})}
         known |= {**stated, "arguments": arguments}
@@ -135,7 +139,6 @@ def _load(
     loaded = kind.load(path, known, trust)
     network = loaded.network
     count = sum(parameter.numel() for parameter in network.parameters())
-    used = beside if there else None
     return network, Inspection(
         path, kind.name, loaded.sha256, loaded.profile, count, loaded.keys, used
     )

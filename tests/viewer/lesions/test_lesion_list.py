@@ -21,6 +21,7 @@ from napari_ies.results.storage.tables import read_table
 from napari_ies.viewer.feature import Services
 from napari_ies.viewer.lesions.lesion_list import LesionList
 from napari_ies.viewer.state.reading import KnownRegion, Reading, scores_of
+from napari_ies.viewer.state.scaled import number, scaled_unit
 from napari_ies.viewer.work import tasks
 
 from ..conftest import small_model
@@ -79,9 +80,13 @@ def test_a_click_shows_an_earlier_map_and_sets_the_form_to_it(twin, listed, qtbo
     twin.explaining.explain(2)
     twin.work.wait()
     assert maps_listed(listed) == ["max"]
-    peaks = {n: cells(listed, n)["▾ Peak FLAIR (mean)"] for n in (1, 2)}
+    # In the power of ten of the colour bar and Readout: that of all maps of the kind.
+    power = state.answers.power(state.answers.of(1)[-1])
+    header = "▾ Peak FLAIR\nmean" + (f", {scaled_unit('', power).strip()}" if power else "")
+    peaks = {n: cells(listed, n)[header] for n in (1, 2)}
     latest = state.answers.of(1)[-1].saliency.cropped[0]
-    assert float(peaks[1]) == pytest.approx(latest.flat[np.abs(latest).argmax()], rel=0.06)
+    strongest = float(latest.flat[np.abs(latest).argmax()])
+    assert peaks[1].removeprefix("+") == number(strongest, power)
     assert peaks[2] == ""
 
 

@@ -90,9 +90,9 @@ def test_opened_in_the_window_everything_is_there(hands, folder):
     ]
     # The columns of peaks hold the maps of one kind at a time.
     for kind, title, held in (
-        ("mean", "▾ Peak FLAIR (mean)", ["", "+0.31", "", "", ""]),
-        ("max", "▾ Peak FLAIR (max)", ["", "", "", "+1.6", ""]),
-        ("Grad-CAM++", "▾ Peak (Grad-CAM++)", ["", "", "", None, "+0.21"]),
+        ("mean", "▾ Peak FLAIR\nmean", ["", "+0.307", "", "", ""]),
+        ("max", "▾ Peak FLAIR\nmax", ["", "", "", "+1.57", ""]),
+        ("Grad-CAM++", "▾ Peak\nGrad-CAM++", ["", "", "", None, "+0.209"]),
     ):
         menu = hands.control("lesions").kind_menu()
         next(one for one in menu.actions() if f" {kind} " in one.text()).trigger()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_ies.checkpoints.known import known_network
 from napari_ies.errors import CheckpointError
-from napari_ies.network.profile import ORIENTATION_IS_GUESSED, SPACING_IS_GUESSED, Profile
+from napari_ies.network.profile import ORIENTATION_IS_GUESSED, SPACING_IS_GUESSED, Guess, Profile
+from napari_ies.patient.normalisation import BACKGROUND_IS_ZERO, METHODS
 from napari_ies.printable import joined
 
 if TYPE_CHECKING:
@@ -52,6 +54,10 @@ def make_profile(
         family.fixed_size(arguments),
     )
     told = {"architecture": family.architecture, "arguments": dict(arguments), "weights": weights}
+    if known := known_network(family.architecture, arguments):
+        told = {**known.fields, **told}
+        left = {k: v for k, v in guessed.items() if k not in known.arguments}
+        guessed = {**left, **known.guessed}
     return profile_of(name, takes, told, guessed, stated, family.threshold)
 
 
@@ -113,8 +119,11 @@ def profile_of(
     assumptions = {
         "sequences": f"The input sequences are taken to be {joined(fields['sequences'])}, in this "
         "order: the weights tell only how many there are.",
-        "normalisation": "Each sequence is z-scored over its nonzero voxels, as in the paper.",
-        "brain_extracted": _skull(known.get("normalisation", "zscore-nonzero")),
+        "normalisation": Guess(
+            "Each sequence is z-scored over its nonzero voxels, as in the paper.",
+            *("normalisation", METHODS[0], METHODS),
+        ),
+        "brain_extracted": _skull(known.get("normalisation", METHODS[0])),
         "orientation": ORIENTATION_IS_GUESSED,
         "spacing": SPACING_IS_GUESSED,
         "threshold": f"The threshold {threshold} is the paper's for this architecture."
@@ -128,9 +137,10 @@ def profile_of(
             "that the network takes: the size it was trained on is not in the file."
         )
     if n_outputs > 1:
-        assumptions["activation"] = (
+        assumptions["activation"] = Guess(
             f"The {n_outputs} outputs are taken to exclude each other (softmax): the weights do "
-            "not tell; a multi-label network takes the sigmoid."
+            "not tell; a multi-label network takes the sigmoid.",
+            *("activation", "softmax", ("softmax", "sigmoid")),
         )
     if n_outputs == 2:
         assumptions["classes"] = (
@@ -138,14 +148,21 @@ def profile_of(
             "tell which is what."
         )
     elif n_outputs > 2:
-        assumptions["explained_class"] = (
-            f"Class 1 of {n_outputs} is explained: the weights do not tell which class is what."
+        assumptions["explained_class"] = Guess(
+            f"Class 1 of {n_outputs} is explained: the weights do not tell which class is what.",
+            *("explained_class", 1, tuple(range(n_outputs))),
         )
     usual = {k: v for k, v in assumptions.items() if k not in told and k not in guessed}
     assumptions = {**guessed, **usual}
     fields |= known | {k: told[k] for k in ("architecture", "arguments")}
     fields["explained_class"] = _explained_class(fields)
     _check(fields, n_inputs, n_outputs, divisor, fixed_size)
+    assumptions = {
+        key: Guess(text, key, fields.get(key))
+        if key in Profile.__annotations__ and not isinstance(text, Guess)
+        else text
+        for key, text in assumptions.items()
+    }
     return Profile(
         divisor=divisor,
         fixed_size=fixed_size,
@@ -154,13 +171,15 @@ def profile_of(
     )
 
 
-def _skull(normalisation: str) -> str:
-    if normalisation == "zscore-nonzero":
-        return (
-            "The training images are taken to be brain-extracted, since only then are the nonzero "
-            "voxels the brain."
-        )
-    return "The training images are taken to show the whole head: the file does not tell."
+def _skull(normalisation: str) -> Guess:
+    extracted = normalisation in BACKGROUND_IS_ZERO
+    said = (
+        "The training images are taken to be brain-extracted, since only then are the nonzero "
+        "voxels the brain."
+        if extracted
+        else "The training images are taken to show the whole head: the file does not tell."
+    )
+    return Guess(said, "brain_extracted", extracted, (True, False))
 
 
 def _class_names(number: int) -> tuple[str, ...]:

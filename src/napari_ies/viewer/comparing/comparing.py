@@ -213,7 +213,7 @@ class Comparing(Feature):
             return
         same_limits = self.view.same_limits.isEnabled() and self.view.same_limits.isChecked()
         pair = Pair(a, b, difference if self.view.shows_difference else None, same_limits)
-        self.side_by_side.show(pair, reading)
+        self.side_by_side.show(pair, reading, self.state.answers.power(b))
 
     def _follow(self) -> None:
         self.side_by_side.follow()

@@ -61,9 +61,13 @@ class FigureDialog(QDialog):
         self._preview.setMinimumSize(PREVIEW_SIZE)
         self._preview.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         describe(self._preview, "The figure as it will be.", "figure_preview")
+        about = "What is otherwise than on screen."
+        self._apart = words("figure_apart", about, selectable=True)
+        self._apart.setMinimumHeight(self._apart.fontMetrics().lineSpacing())
         self._words = words("figure_words", "What happened last.")
         layout = QVBoxLayout(self)
         layout.addLayout(row(self._form(), (self._preview, 1)), 1)
+        layout.addWidget(self._apart)
         layout.addWidget(self._words)
         layout.addLayout(self._buttons())
         self._controls.connect(self._on_changed)
@@ -109,9 +113,10 @@ class FigureDialog(QDialog):
         """Offer to save with the session, if that is saved in a folder."""
         allow(self._keep, "" if folder is not None else "This session is saved nowhere yet.")
 
-    def set_preview(self, pixels: NDArray[np.uint8]) -> None:
-        """Show a figure; uint8 (height, width, 4)."""
+    def set_preview(self, pixels: NDArray[np.uint8], apart: str = "") -> None:
+        """Show a figure, uint8 (height, width, 4), and say what is otherwise than on screen."""
         self._pixmap = QPixmap.fromImage(image_of(pixels))
+        self._apart.setText(apart)
         self._scale_preview()
 
     def say(self, text: str) -> None:

@@ -17,6 +17,8 @@ from napari_ies.errors import NapariIESError
 from napari_ies.figures.caption import caption
 from napari_ies.figures.content import FigureContent
 from napari_ies.figures.files import figure_format, figure_pixels, save_figure
+from napari_ies.figures.scales import scales_of
+from napari_ies.figures.slices import Slicing
 from napari_ies.segmentation.subject import Region
 from napari_ies.viewer.canvas.canvases import around, qt_viewer_of
 from napari_ies.viewer.feature import Feature, Place, Placed
@@ -24,15 +26,17 @@ from napari_ies.viewer.figure.figure_dialog import FigureDialog, image_of
 from napari_ies.viewer.panel import dialogs
 from napari_ies.viewer.panel.availability import allow
 from napari_ies.viewer.panel.controls import button
+from napari_ies.viewer.state.scaled import number
 from napari_ies.viewer.work.failures import sentence
 from napari_ies.viewer.work.lane import Errand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
     from qtpy.QtGui import QImage
 
+    from napari_ies.figures.scales import Scale
     from napari_ies.figures.settings import FigureSettings
     from napari_ies.viewer.feature import Services
     from napari_ies.viewer.state.answers import Answer
@@ -90,7 +94,10 @@ class FigureMaking(Feature):
         if answer.saliency.sequences != case.sequences and answer.request.method == "smoothgrad":
             # Another network's names for the same images, in the same order.
             case = replace(case, sequences=answer.saliency.sequences)
-        return FigureContent(case, answer.saliency, subject, answer.model_name)
+        # Of a map that is computed they grow by steps, and the figure's with them.
+        own = tuple(one.limit for one in answer.ranges)
+        limits = (answer.limit, *own) if own else ()
+        return FigureContent(case, answer.saliency, subject, answer.model_name, limits=limits)
 
     def settings(self) -> FigureSettings:
         """Return what the dialog says, with the colours on screen and their limit."""
@@ -162,7 +169,7 @@ class FigureMaking(Feature):
         dpi = PREVIEW_PIXELS / (self.settings().width / 25.4)
         self._previews += 1
         shown = partial(self._on_preview, self._previews)
-        self._submit("preview", partial(figure_pixels, dpi=dpi), shown)
+        self._submit("preview", partial(_preview, dpi), shown)
 
     def _submit(
         self,
@@ -177,9 +184,12 @@ class FigureMaking(Feature):
     def _add(self, kind: str, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         self.lane.add(Errand(work, done, self._on_failed, key=kind))
 
-    def _on_preview(self, number: int, pixels: NDArray[np.uint8]) -> None:
-        if self.dialog is not None and number == self._previews:
-            self.dialog.set_preview(pixels)
+    def _on_preview(self, count: int, preview: tuple[NDArray[np.uint8], tuple[Scale, ...]]) -> None:
+        if self.dialog is not None and count == self._previews:
+            pixels, scales = preview
+            overlays = self.scene.overlays
+            apart = limits_apart(scales, overlays.limits_on_show(), overlays.power)
+            self.dialog.set_preview(pixels, apart)
 
     def _on_copy(self) -> None:
         self._say("Drawing…")
@@ -266,6 +276,34 @@ class FigureMaking(Feature):
     def _say(self, text: str) -> None:
         if self.dialog is not None:
             self.dialog.say(text)
+
+
+def limits_apart(scales: Sequence[Scale], on_show: Mapping[str, float], power: int) -> str:
+    """Say where the colours of a figure end elsewhere than on screen; empty if nowhere.
+
+    Parameters
+    ----------
+    scales
+        Of the figure.
+    on_show
+        Where they end on screen, by sequence.
+    power
+        The numbers are in units of ten to this power.
+    """
+    apart = [
+        f"{name}: ±{number(each.limit, power)} here, ±{number(on_show[name], power)} on screen"
+        for each in scales
+        for name in each.sequences
+        if name in on_show and number(each.limit, power) != number(on_show[name], power)
+    ]
+    return f"The colours end elsewhere than on screen ({'; '.join(apart)})." if apart else ""
+
+
+def _preview(
+    dpi: float, content: FigureContent, settings: FigureSettings
+) -> tuple[NDArray[np.uint8], tuple[Scale, ...]]:
+    scales = scales_of(content, settings, Slicing(content, settings))
+    return figure_pixels(content, settings, dpi=dpi), scales
 
 
 def _with_reference(

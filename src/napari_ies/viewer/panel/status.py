@@ -152,6 +152,7 @@ class StatusLine(QWidget):
     def show_report(self, report: Progress[Any]) -> None:
         """Show how far a computation is."""
         counted = f"{report.done} of {report.total} {report.unit}" if report.unit else ""
+        counted = report.said or counted
         left = self._time_left.after(report)
         if counted and left is not None and left >= MINUTE:
             counted = f"{counted}, {about(left)} left"

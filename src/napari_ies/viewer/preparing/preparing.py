@@ -16,10 +16,11 @@ from napari_ies.viewer.preparing.assembling import Whose
 from napari_ies.viewer.preparing.brought_images import BroughtImages, shows
 from napari_ies.viewer.preparing.by_itself import SegmentsByItself
 from napari_ies.viewer.preparing.checkpoint_form import CheckpointForm
-from napari_ies.viewer.preparing.geometry import Geometry
+from napari_ies.viewer.preparing.geometry.geometry import Geometry
 from napari_ies.viewer.preparing.images_form import ImagesForm
 from napari_ies.viewer.preparing.matching import Matching
 from napari_ies.viewer.preparing.naming import Naming
+from napari_ies.viewer.preparing.network_loading import NetworkLoading
 from napari_ies.viewer.preparing.objections import objections
 from napari_ies.viewer.preparing.result_notes import ResultNotes
 from napari_ies.viewer.preparing.segmentation_form import SEGMENT, SegmentationForm
@@ -54,6 +55,7 @@ class Preparing(Feature):
         self.checkpoint = CheckpointForm()
         self.segmentation = SegmentationForm()
         self.geometry = Geometry(self.checkpoint.geometry, self.state, self.tell)
+        self.loading = NetworkLoading(services, self.checkpoint, self._on_not_loaded)
         self.naming = Naming(services, self.images)
         self.notes = ResultNotes(services, self.why_other_images)
         self._matching = Matching(services, self.segmentation, self.why_other_images)
@@ -72,7 +74,6 @@ class Preparing(Feature):
         self.images.changed.connect(self._on_images)
         self.segmentation.reference_chosen.connect(self._on_images)
         self.naming.form.changed.connect(self._on_images)
-        self.checkpoint.chosen.connect(self.load_checkpoint)
         self.segmentation.file_chosen.connect(self.open_reference)
         self.segmentation.lesions_chosen.connect(self.open_lesions)
         self.segmentation.segment_requested.connect(self.segment)
@@ -139,19 +140,6 @@ class Preparing(Feature):
         came = [key_of(layer) for layer in scene.masks() if self._brought.came_with(layer)]
         self.segmentation.set_masks(masks, [*flat_masks, *flat], came)
         self.refresh()
-
-    def load_checkpoint(self, path: str, device: str = "auto") -> None:
-        """Load a checkpoint onto a device."""
-        self.state.device = device
-        self.work.run(
-            Job(
-                "checkpoint",
-                f"Loading {Path(path).name}",
-                partial(tasks.load_model, path, device),
-                self.state.take_model,
-                on_failed=self._on_not_loaded,
-            )
-        )
 
     def segment(self) -> None:
         """Segment the chosen images with the loaded network."""

@@ -149,6 +149,7 @@ class Sequences(Feature):
         in_space = self._in_space
         parts = caption_of(shown, maps, SPACE if in_space else image, running=running)
         odd = not in_space and is_odd(maps, image)
-        self.scene.legend.set_caption(parts if len(self.viewer.layers) else (), odd=odd)
+        parts = parts if len(self.viewer.layers) else ()
+        self.scene.legend.set_caption(parts, odd=odd, hidden=not maps)
         self.switch.set_shown(self._wanted if in_space else image)
         self.beside.follow(running)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.segmentation.subject import Region, Subject
+from napari_ies.viewer.state.scaled import common_power
 from napari_ies.viewer.state.titles import capitalised, request_title, short_title
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Answers:
     _answers: dict[Key, Answer] = field(default_factory=dict)
     _awaited: list[Key] = field(default_factory=list)
     _unseen: dict[Key, Answer] = field(default_factory=dict)
+    _strongest: dict[Kind, float] = field(default_factory=dict)
 
     def await_saved(self, keys: Iterable[Key]) -> None:
         """Say which maps exist on disk and are about to be read back, the latest last."""
@@ -97,6 +99,8 @@ class Answers:
         self.await_no_more(answer.key)
         self._answers.pop(answer.key, None)
         self._answers[answer.key] = answer
+        kind = kind_of(answer)
+        self._strongest[kind] = max(self._strongest.get(kind, 0.0), strongest(answer))
         return answer
 
     def set_aside(self, answer: Answer) -> None:
@@ -107,6 +111,14 @@ class Answers:
     def every(self) -> tuple[Answer, ...]:
         """All that is held in memory: the maps, and before them those that were set aside."""
         return (*self._unseen.values(), *self._answers.values())
+
+    def power(self, answer: Answer) -> int:
+        """Return the power of ten that a map's numbers are written in, wherever they are.
+
+        It is that of all maps of its kind: the strongest value of any of them reads well.
+        """
+        known = self._strongest.get(kind_of(answer), 0.0)
+        return common_power(max(known, strongest(answer)))
 
     def hold(self, answer: Answer, saliency: Saliency) -> None:
         """Hold a kept map in another place, with the same values."""
@@ -133,6 +145,12 @@ class Answers:
 
     def __len__(self) -> int:
         return len(self._answers)
+
+
+def strongest(answer: Answer) -> float:
+    """Return the largest magnitude in any of a map's sequences, in its unit; 0 where unknown."""
+    ends = (abs(end) for one in answer.ranges for end in (one.lowest, one.highest))
+    return max(ends, default=0.0)
 
 
 REGION_NOTES = "region_notes"
