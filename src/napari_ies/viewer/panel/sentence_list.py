@@ -24,8 +24,8 @@ SIGN_SIZE = 14
 
 WIDE = 10_000
 """Pixels in which each sentence has one line."""
-MOST_LINES = 7
-"""More text than this scrolls."""
+MOST_LINES, PLACE_LINES = 16, 7
+"""More text than this scrolls: over what is below, and in a place of its own."""
 
 
 class SentenceList(QFrame):
@@ -43,7 +43,7 @@ class SentenceList(QFrame):
     """
 
     def __init__(
-        self, name: str, tooltip: str, lines: int = MOST_LINES, parent: QWidget | None = None
+        self, name: str, tooltip: str, lines: int = PLACE_LINES, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
         self.setObjectName(f"{name}_list")
