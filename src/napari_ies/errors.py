@@ -28,6 +28,10 @@ class CheckpointError(NapariIESError):
     """A checkpoint cannot be loaded, or does not fit the case."""
 
 
+class UntrustedError(CheckpointError):
+    """A checkpoint would have to run what it holds, and nobody said that it may."""
+
+
 class SegmentationError(NapariIESError):
     """A case cannot be segmented."""
 

@@ -10,7 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
-from napari_ies.checkpoints.families.architectures import FAMILIES
 from napari_ies.errors import CheckpointError
 from napari_ies.network.profile import Activation, Profile
 from napari_ies.network.trained_grid import VOXEL_SIZES, is_orientation, is_voxel_size
@@ -27,8 +26,15 @@ LARGEST_WINDOW = 4096
 
 
 def profile_path(checkpoint: str | Path) -> Path:
-    """Return where the profile of a checkpoint file lies: ``NAME.profile.json`` beside it."""
-    return Path(checkpoint).with_suffix(".profile.json")
+    """Return where a checkpoint's profile lies: ``NAME.profile.json`` beside ``NAME.pth``.
+
+    Of a folder it lies beside the folder, and is called as all of its name.
+    """
+    path = Path(checkpoint)
+    if os.path.isdir(path):  # noqa: PTH112 - a name that is too long is no folder's
+        path = path.resolve() if path.name in ("", "..") else path
+        return path.with_name(f"{path.name}.profile.json")
+    return path.with_suffix(".profile.json")
 
 
 def read_profile(path: Path) -> dict[str, Any]:
@@ -203,7 +209,7 @@ _CHECKS: dict[str, _Check] = {
         "a text without slashes, since files are named by it",
         lambda value: _is_name(value) and value.isprintable() and not set(value) & {"/", "\\"},
     ),
-    "architecture": _one_of(FAMILIES),
+    "architecture": ("the name of an architecture", _is_name),
     "arguments": (
         "an object with keyword arguments of the architecture's class",
         lambda value: isinstance(value, dict) and not _deeper(value, DEEPEST),

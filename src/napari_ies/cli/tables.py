@@ -96,6 +96,7 @@ def model_table(model: SegmentationModel, layers: tuple[str, ...], default: str)
     profile = model.profile
     weights = sum(parameter.numel() for parameter in model.network.parameters())
     rows: list[tuple[str, Any]] = [
+        ("Format", model.format),
         ("Architecture", f"{profile.architecture}, {weights:,} weights"),
         ("Arguments", ", ".join(f"{name}={value!r}" for name, value in profile.arguments.items())),
         ("Inputs", ", ".join(profile.sequences)),

@@ -42,9 +42,14 @@ class NetworkSource:
     """Where each worker gets the network from."""
 
     checkpoint: Path
+    """Its file or folder."""
     device: str = "auto"
     orientation: str | None = None
     spacing: tuple[float, float, float] | None = None
+    arguments: tuple[tuple[str, Any], ...] = ()
+    """Choices of the checkpoint's format, by name."""
+    trust: bool = False
+    """Whether what the checkpoint holds may be run."""
     less_memory: bool = False
     """Whether activations are computed again and not kept."""
     threads: int | None = None
@@ -331,6 +336,8 @@ def network_of_worker(source: NetworkSource) -> SegmentationModel:
         device=source.device,
         orientation=source.orientation,
         spacing=source.spacing,
+        stated={"arguments": dict(source.arguments)} if source.arguments else None,
+        trust=source.trust,
     )
     if source.less_memory:
         recompute_activations(model)

@@ -61,6 +61,7 @@ def network_provenance(model: SegmentationModel) -> dict[str, object]:
     return {
         "name": profile.name if model.path is None else model.path.name,
         "sha256": model.sha256,
+        "format": model.format,
         "architecture": profile.architecture,
         "arguments": dict(profile.arguments),
         "weights": profile.weights,

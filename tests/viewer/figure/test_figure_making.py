@@ -37,6 +37,15 @@ def test_figures_have_the_colours_of_the_viewer(name, threshold):
     np.testing.assert_allclose(np.asarray(shown.colors), drawn, atol=0.02)
 
 
+def the_limits_on_screen_are_those_of_the_figure(hands, part):
+    """Unless the dialog says others: each sequence's own where View says so."""
+    limits = hands.panel.features["colouring"].view.limits
+    for key, said in ((Qt.Key.Key_Down, "own"), (Qt.Key.Key_Up, "auto")):
+        hands.qtbot.keyClick(limits, key)
+        assert (limits.currentText() == "each sequence's own") is (said == "own")
+        assert (part.settings().limits, part.settings().limit) == (said, None)
+
+
 def test_a_figure_is_previewed_saved_and_copied(segmented, patient, tmp_path, monkeypatch):
     panel, part = segmented.panel, part_of(segmented.panel)
     assert not part.button.isEnabled()
@@ -76,6 +85,7 @@ def test_a_figure_is_previewed_saved_and_copied(segmented, patient, tmp_path, mo
     assert (settings.theme, settings.width, settings.sequences) == ("dark", 88, ("FLAIR",))
     assert (settings.limits, settings.limit) == ("auto", None)
     assert settings.signed_map == "RdBu_r"
+    the_limits_on_screen_are_those_of_the_figure(segmented, part)
     press("figure_FLAIR")
     assert part.settings().sequences == ("FLAIR",), "one sequence stays chosen"
 

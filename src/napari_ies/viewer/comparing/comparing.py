@@ -113,7 +113,7 @@ class Comparing(Feature):
             # The one that is B now, chosen for A: the two change places.
             second = before
         if first == second:
-            self.tell.say(SAME_MAP)
+            self.tell.hint(SAME_MAP)
             self._offer()
             return
         a, b = self._find(first), self._find(second)

@@ -47,6 +47,11 @@ logger = logging.getLogger("napari_ies")
 PREVIEW_PIXELS = 1000
 """Width of the preview."""
 
+FIGURES = "figures"
+"""Folder in that of a session."""
+MOST_FIGURES = 1000
+"""Of one map."""
+
 KINDS = {
     "png": "PNG picture (*.png)",
     "svg": "SVG drawing (*.svg)",
@@ -65,8 +70,11 @@ class FigureMaking(Feature):
         about = "Make a figure for a paper of the map on screen."
         self.button = button("Figure…", "figure", about, self._on_open)
         self.dialog: FigureDialog | None = None
+        self._session: tuple[object, Path] | None = None
+        """The reading that is saved as a session, and where."""
         self.state.reading_changed.connect(self._refresh)
         self.state.answer_shown.connect(self._on_answer)
+        self.state.session_kept.connect(self._on_session)
         self._refresh()
         self.views = (Placed(Place.BUTTON, [self.button]),)
 
@@ -130,6 +138,7 @@ class FigureMaking(Feature):
             self.dialog = FigureDialog(self.button)
             self.dialog.changed.connect(self._draw_preview)
             self.dialog.save_requested.connect(self._on_save)
+            self.dialog.keep_requested.connect(self._on_keep)
             self.dialog.copy_requested.connect(self._on_copy)
             self.dialog.caption_requested.connect(self._on_caption)
             self.dialog.screenshot_requested.connect(self._on_screenshot)
@@ -153,6 +162,7 @@ class FigureMaking(Feature):
         self.dialog.set_sequences(content.case.sequences)
         reading = self.state.reading
         self.dialog.set_reference(reading is not None and reading.reference is not None)
+        self.dialog.set_session(self._folder)
         self._draw_preview()
 
     def _draw_preview(self) -> None:
@@ -204,6 +214,25 @@ class FigureMaking(Feature):
         if path is not None:
             self._say("Drawing…")
             self._submit("save", partial(_save, path), self._on_saved)
+
+    @property
+    def _folder(self) -> Path | None:
+        """Where the reading's session lies, once there is one."""
+        reading, kept = self.state.reading, self._session
+        return kept[1] if kept is not None and kept[0] is reading else None
+
+    def _on_session(self, folder: Path, _: str) -> None:
+        self._session = self.state.reading, folder
+        if self.dialog is not None:
+            self.dialog.set_session(folder)
+
+    def _on_keep(self, form: str) -> None:
+        """Save without a question: a name of its own beside what the session holds."""
+        content, folder = self.content(), self._folder
+        if content is not None and folder is not None:
+            self._say("Drawing…")
+            name = self._suggested(content)
+            self._submit("save", partial(_keep, folder / FIGURES, name, form), self._on_saved)
 
     def _on_screenshot(self) -> None:
         path = self._ask("Save a screenshot of the canvas", "screenshot", "png")
@@ -292,6 +321,15 @@ def _with_reference(
 def _save(path: Path, content: FigureContent, settings: FigureSettings) -> Path:
     figure_format(path)
     return save_figure(path, content, settings, overwrite=True)  # asked before
+
+
+def _keep(
+    folder: Path, name: str, form: str, content: FigureContent, settings: FigureSettings
+) -> Path:
+    """Save a figure beside those that are there."""
+    names = (f"{name}.{form}", *(f"{name}-{number}.{form}" for number in range(2, MOST_FIGURES)))
+    free = next((folder / one for one in names if not (folder / one).exists()), folder / names[-1])
+    return save_figure(free, content, settings)
 
 
 def _save_image(path: Path, image: QImage) -> Path:

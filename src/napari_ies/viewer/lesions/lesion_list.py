@@ -74,7 +74,7 @@ class LesionList(Feature):
         """
         subject, reading = self.table.pointed_at, self.state.reading
         if reading is None or subject is None:
-            self.tell.say(NONE_CHOSEN)
+            self.tell.hint(NONE_CHOSEN)
             return
         new = None if reading.verdicts.get(subject) == verdict else verdict
         self.state.set_verdict(subject, new)
@@ -82,7 +82,7 @@ class LesionList(Feature):
 
     def _step(self, by: int) -> None:
         if not self.table.step(by):
-            self.tell.say(f"There is no {'further' if by > 0 else 'earlier'} lesion in the table.")
+            self.tell.hint(f"There is no {'further' if by > 0 else 'earlier'} lesion in the table.")
 
     def _on_reading(self, reading: Reading | None) -> None:
         if reading is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,11 @@ PATIENT = (
 )
 
 
+SEGMENTS = (
+    ", and segment it at once, unless its images were read before or something speaks against them"
+)
+
+
 def choose_file(parent: QWidget, title: str, kinds: str) -> str:
     """Ask for a file to open, where the last of its kind was; an empty string if none is chosen."""
     path, _ = QFileDialog.getOpenFileName(parent, title, _last(kinds), kinds)
@@ -38,7 +44,7 @@ def choose_folder(parent: QWidget, title: str) -> str:
     return _looked(title, str(QFileDialog.getExistingDirectory(parent, title, _last(title))))
 
 
-def choose_patient(parent: QWidget, take: Callable[[list[str]], None]) -> QFileDialog:
+def choose_patient(parent: QWidget, take: Callable[[list[str], bool], None]) -> QFileDialog:
     """Ask for the files of a patient or the folder that holds them; nothing waits for the answer.
 
     Parameters
@@ -46,7 +52,7 @@ def choose_patient(parent: QWidget, take: Callable[[list[str]], None]) -> QFileD
     parent
         What is asked above.
     take
-        Gets the paths.
+        Gets the paths, and whether they are to be segmented at once.
     """
     # Qt's own dialog: those of the systems take either files or a folder.
     dialog = QFileDialog(parent, "Open a patient: choose the folder, or the files in it")
@@ -58,20 +64,24 @@ def choose_patient(parent: QWidget, take: Callable[[list[str]], None]) -> QFileD
     dialog.setDirectory(_last("patient"))
     dialog.resize(720, 420)
 
-    def taken(paths: list[str]) -> None:
+    def taken(paths: list[str], segment: bool = False) -> None:
         remember_folder("patient", Path(paths[0]).parent)
-        take(paths)
+        take(paths, segment)
 
-    def folder() -> None:
-        chosen = [path for path in dialog.selectedFiles() if Path(path).is_dir()]
+    def marked(segment: bool) -> None:
+        chosen = [path for path in dialog.selectedFiles() if segment or Path(path).is_dir()]
         dialog.reject()
-        taken(chosen or [dialog.directory().absolutePath()])
+        taken(chosen or [dialog.directory().absolutePath()], segment)
 
     box = dialog.findChild(QDialogButtonBox)
-    whole = box.addButton("Open folder", QDialogButtonBox.ButtonRole.ActionRole)
-    whole.setObjectName("open_folder")
-    whole.setToolTip("Open the folder that is marked, or else the one on show.")
-    whole.clicked.connect(folder)
+    for text, name, segment, about in (
+        ("Open folder", "open_folder", False, "Open the folder that is marked, or else the one"),
+        ("Open and segment", "open_and_segment", True, "Open what is marked, or else the folder"),
+    ):
+        button = box.addButton(text, QDialogButtonBox.ButtonRole.ActionRole)
+        button.setObjectName(name)
+        button.setToolTip(f"{about} on show{SEGMENTS if segment else ''}.")
+        button.clicked.connect(partial(marked, segment))
     dialog.filesSelected.connect(taken)
     dialog.open()
     return dialog

@@ -69,6 +69,7 @@ class Answers:
     _revisions: int = 0
     _answers: dict[Key, Answer] = field(default_factory=dict)
     _awaited: list[Key] = field(default_factory=list)
+    _unseen: dict[Key, Answer] = field(default_factory=dict)
     _strongest: dict[Kind, float] = field(default_factory=dict)
 
     def await_saved(self, keys: Iterable[Key]) -> None:
@@ -102,6 +103,15 @@ class Answers:
         self._strongest[kind] = max(self._strongest.get(kind, 0.0), strongest(answer))
         return answer
 
+    def set_aside(self, answer: Answer) -> None:
+        """Hold a map of a lesion that is not there at this threshold, until it comes back."""
+        self._unseen[answer.key] = answer
+
+    @property
+    def every(self) -> tuple[Answer, ...]:
+        """All that is held in memory: the maps, and before them those that were set aside."""
+        return (*self._unseen.values(), *self._answers.values())
+
     def power(self, answer: Answer) -> int:
         """Return the power of ten that a map's numbers are written in, wherever they are.
 
@@ -112,9 +122,10 @@ class Answers:
 
     def hold(self, answer: Answer, saliency: Saliency) -> None:
         """Hold a kept map in another place, with the same values."""
-        kept = self._answers.get(answer.key)
-        if kept is not None and kept.revision == answer.revision:
-            self._answers[answer.key] = replace(kept, saliency=saliency)
+        for held in (self._answers, self._unseen):
+            kept = held.get(answer.key)
+            if kept is not None and kept.revision == answer.revision:
+                held[answer.key] = replace(kept, saliency=saliency)
 
     def get(self, key: Key) -> Answer | None:
         """Return the answer with a key, or None if it was not computed yet."""

@@ -23,6 +23,8 @@ from napari_ies.viewer.volumes.layer_data import read_image, read_mask
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import pandas as pd
+
     from napari_ies.network.model import SegmentationModel
     from napari_ies.saliency.expected.expected_time import ExpectedTime
     from napari_ies.saliency.request import SaliencyRequest
@@ -224,6 +226,7 @@ def save_answers(
         reference=reference,
         verdicts=reading.verdicts,
         notes=reading.notes,
+        regions=_judged_regions(reading),
     )
     named: Counter[tuple[Subject, str, str]] = Counter()
     for done, answer in enumerate(answers, start=1):
@@ -249,6 +252,24 @@ def save_answers(
             _save_curve(folder, reading, curve, network, overwrite)
         yield Progress("Saving", total - 1, total, "results", note="" if network else said)
     yield Progress("Saving", total, total, "results", result=folder)
+
+
+def _judged_regions(reading: Reading) -> pd.DataFrame | None:
+    """Return the regions of which a person says something, as a table; None where there are none.
+
+    The table of lesions has a row for each label, and regions have none.
+    """
+    from pandas import DataFrame
+
+    from napari_ies.segmentation.lesions import region_row
+
+    probability, rows = reading.segmentation.probability, {}
+    for name, region in reading.regions.items():
+        verdict, note = reading.verdicts.get(Region(name)), reading.notes.get(Region(name))
+        if verdict or note:
+            row = region_row(region.mask, probability, reading.case, region.place.box)
+            rows[str(name)] = row | {"verdict": verdict, "note": note or None}
+    return DataFrame.from_dict(rows, orient="index") if rows else None
 
 
 def _save_curve(
