@@ -128,7 +128,7 @@ def test_maps_that_come_later_are_those_that_are_there_at_once(
     model = small_model(network)
     settings = SIX | {"aggregation": aggregation}
     expected = at_once(network, engine, aggregation, mask)
-    for together in (1, 3) if aggregation == "mean" else (1,):
+    for together in (1, 3):
         problem = problem_of(model, Road(delay), engine=engine, samples_together=together)
         found = estimates(problem, MASKS[mask], **settings)
         shown = [one for one in found if one.mean is not None and one.n_used]
@@ -144,9 +144,10 @@ def test_maps_that_come_later_are_those_that_are_there_at_once(
                 torch.testing.assert_close(one.standard_error, error, rtol=1e-8, atol=1e-14)
 
 
-def test_a_tolerance_stops_a_gpu_where_it_stops_the_cpu():
+@pytest.mark.parametrize("aggregation", ["mean", "max"])
+def test_a_tolerance_stops_a_gpu_where_it_stops_the_cpu(aggregation):
     model = small_model()
-    settings = {"n_samples": 20, "tolerance": 0.15, "noise": 0.3}
+    settings = {"aggregation": aggregation, "n_samples": 20, "tolerance": 0.15, "noise": 0.3}
     on_cpu = estimates(problem_of(model, None), ONE, **settings)[-1]
     for together in (1, 7):
         problem = problem_of(model, Road(None), samples_together=together)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.colour_maps import colour_limit
-from napari_ies.errors import NapariIESError
+from napari_ies.errors import NapariIESError, UntrustedError
+from napari_ies.printable import counted
 from napari_ies.progress import Progress
 from napari_ies.segmentation.subject import Lesion, Region
 from napari_ies.viewer.state.answers import Answer
@@ -21,6 +22,8 @@ from napari_ies.viewer.volumes.layer_data import read_image, read_mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    import pandas as pd
 
     from napari_ies.network.model import SegmentationModel
     from napari_ies.saliency.expected.expected_time import ExpectedTime
@@ -66,9 +69,27 @@ def make_demo() -> Iterator[Progress[tuple[list[LayerDataTuple], str]]]:
     return once("Making a synthetic patient", make)
 
 
-def load_model(path: str, device: str) -> Iterator[Progress[LoadedModel]]:
-    """Load a checkpoint onto a device."""
-    return once(f"Loading {Path(path).name}", lambda: _loaded(path, device))
+@dataclass(frozen=True)
+class Untrusted:
+    """A checkpoint that was not loaded, because it would run what it holds.
+
+    Parameters
+    ----------
+    path
+        Its file or folder.
+    why
+        What would run.
+    """
+
+    path: str
+    why: str
+
+
+def load_model(
+    path: str, device: str, trust: bool = False
+) -> Iterator[Progress[LoadedModel | Untrusted]]:
+    """Load a checkpoint onto a device; what it holds runs only if it is trusted."""
+    return once(f"Loading {Path(path).name}", lambda: _loaded(path, device, trust))
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,11 +171,12 @@ def explain_subject(
         yield Progress("Explaining", 1, 1, "", TakesLong(subject, request, expected))
         return
     reports = explain_request(model, reading.case, mask, request, explained=explained)
-    limit, limits = 0.0, dict[int, float]()
+    limit, limits, used = 0.0, dict[int, float](), 0
     try:
         for report in reports:
             answer = None
             if report.result is not None:
+                used = report.result.n_used
                 own, ranges = colour_limit(report.result), ranges_of(report.result)
                 # The finished map gets its own limits, so that it looks the same however it came.
                 if not report.finished:
@@ -173,6 +195,9 @@ def explain_subject(
                     other_model=model_key(model) != model_key(reading.model),
                 )
             seconds = None if expected is None else expected.seconds
+            # As the caption counts, whatever the method counts on the way.
+            said = f"{used} of {counted(request.n_samples, 'sample')}"
+            report = replace(report, said=said if request.is_smoothgrad else "")
             yield report.with_result(answer, seconds=seconds)
     finally:
         _close(reports)
@@ -219,6 +244,7 @@ def save_answers(
         reference=reference,
         verdicts=reading.verdicts,
         notes=reading.notes,
+        regions=_judged_regions(reading),
     )
     named: Counter[tuple[Subject, str, str]] = Counter()
     for done, answer in enumerate(answers, start=1):
@@ -246,6 +272,24 @@ def save_answers(
     yield Progress("Saving", total, total, "results", result=folder)
 
 
+def _judged_regions(reading: Reading) -> pd.DataFrame | None:
+    """Return the regions of which a person says something, as a table; None where there are none.
+
+    The table of lesions has a row for each label, and regions have none.
+    """
+    from pandas import DataFrame
+
+    from napari_ies.segmentation.lesions import region_row
+
+    probability, rows = reading.segmentation.probability, {}
+    for name, region in reading.regions.items():
+        verdict, note = reading.verdicts.get(Region(name)), reading.notes.get(Region(name))
+        if verdict or note:
+            row = region_row(region.mask, probability, reading.case, region.place.box)
+            rows[str(name)] = row | {"verdict": verdict, "note": note or None}
+    return DataFrame.from_dict(rows, orient="index") if rows else None
+
+
 def _save_curve(
     folder: Path, reading: Reading, curve: Curve, model: SegmentationModel, overwrite: bool
 ) -> None:
@@ -257,14 +301,17 @@ def _save_curve(
     store.add(Target(subject, reading.footprint_of(subject)), context, reading.match_of(subject))
 
 
-def _loaded(path: str, device: str) -> LoadedModel:
+def _loaded(path: str, device: str, trust: bool) -> LoadedModel | Untrusted:
     from napari_ies.checkpoints import available_devices, device_label, load_checkpoint
     from napari_ies.own_symbols import load_triton
     from napari_ies.saliency.engines.certification import choose_engine
     from napari_ies.saliency.gradcam import candidate_layers, default_layer
 
     load_triton()  # the window has painted, and parts of PyTorch load it sooner or later
-    model = load_checkpoint(path, device=device)
+    try:
+        model = load_checkpoint(path, device=device, trust=trust)
+    except UntrustedError as error:
+        return Untrusted(path, error.why)
     choose_engine(model)  # its trial runs now, not at the first click
     layers = candidate_layers(model)
     try:

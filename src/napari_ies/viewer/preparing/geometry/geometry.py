@@ -14,7 +14,7 @@ from napari_ies.viewer.state.reading import model_key
 
 if TYPE_CHECKING:
     from napari_ies.network.profile import Profile
-    from napari_ies.viewer.preparing.geometry_form import GeometryForm
+    from napari_ies.viewer.preparing.geometry.geometry_form import GeometryForm
     from napari_ies.viewer.state.loaded import LoadedModel
     from napari_ies.viewer.state.state import State
     from napari_ies.viewer.state.tell import Tell
