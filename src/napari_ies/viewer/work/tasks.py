@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.colour_maps import colour_limit
-from napari_ies.errors import NapariIESError, UntrustedError
+from napari_ies.errors import CheckpointError, NapariIESError, UntrustedError
 from napari_ies.progress import Progress
 from napari_ies.segmentation.subject import Lesion, Region
 from napari_ies.viewer.state.answers import Answer
@@ -20,7 +20,7 @@ from napari_ies.viewer.state.titles import model_title
 from napari_ies.viewer.volumes.layer_data import read_image, read_mask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from napari_ies.network.model import SegmentationModel
     from napari_ies.saliency.expected.expected_time import ExpectedTime
@@ -83,10 +83,46 @@ class Untrusted:
 
 
 def load_model(
-    path: str, device: str, trust: bool = False
+    path: str, device: str, trust: bool = False, profiles: Path | None = None
 ) -> Iterator[Progress[LoadedModel | Untrusted]]:
     """Load a checkpoint onto a device; what it holds runs only if it is trusted."""
-    return once(f"Loading {Path(path).name}", lambda: _loaded(path, device, trust))
+    title = f"Loading {Path(path).name}"
+    return once(title, lambda: _loaded(path, device, trust, profiles))
+
+
+def restate(
+    path: str, device: str, stated: Mapping[str, Any], keep: Path | None, profiles: Path | None
+) -> Iterator[Progress[LoadedModel]]:
+    """Load a checkpoint anew with what a person states of it, and keep that if it is possible.
+
+    Parameters
+    ----------
+    path, device
+        The checkpoint, and where to compute.
+    stated
+        Fields of its profile, over those of the file that it has.
+    keep
+        Folder of profiles that a new file is put into; None puts it beside the checkpoint.
+    profiles
+        Folder of profiles in which there may be one, or None for the usual one.
+    """
+
+    def restated() -> LoadedModel:
+        from napari_ies.checkpoints import checkpoint_sha256
+        from napari_ies.checkpoints.sidecar import stated_profile, write_stated
+
+        fields, file = stated_profile(Path(path), profiles, checkpoint_sha256)
+        arguments = {**fields.get("arguments", {}), **stated.get("arguments", {})}
+        fields = {**fields, **stated, **({"arguments": arguments} if arguments else {})}
+        loaded = _loaded(path, device, False, profiles, fields)
+        if isinstance(loaded, Untrusted):
+            raise CheckpointError(
+                f"{loaded.why}: state its profile in a file beside it, and load it again."
+            )
+        write_stated(Path(path), fields, loaded.model.sha256, file, keep)
+        return loaded
+
+    return once(f"Loading {Path(path).name}", restated)
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,7 +311,13 @@ def _save_curve(
     store.add(Target(subject, reading.footprint_of(subject)), context, reading.match_of(subject))
 
 
-def _loaded(path: str, device: str, trust: bool) -> LoadedModel | Untrusted:
+def _loaded(
+    path: str,
+    device: str,
+    trust: bool,
+    profiles: Path | None = None,
+    stated: Mapping[str, Any] | None = None,
+) -> LoadedModel | Untrusted:
     from napari_ies.checkpoints import available_devices, device_label, load_checkpoint
     from napari_ies.own_symbols import load_triton
     from napari_ies.saliency.engines.certification import choose_engine
@@ -283,7 +325,7 @@ def _loaded(path: str, device: str, trust: bool) -> LoadedModel | Untrusted:
 
     load_triton()  # the window has painted, and parts of PyTorch load it sooner or later
     try:
-        model = load_checkpoint(path, device=device, trust=trust)
+        model = load_checkpoint(path, device=device, trust=trust, profiles=profiles, stated=stated)
     except UntrustedError as error:
         return Untrusted(path, error.why)
     choose_engine(model)  # its trial runs now, not at the first click
