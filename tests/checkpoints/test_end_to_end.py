@@ -50,7 +50,8 @@ def test_a_bare_state_dict_segments_and_explains(engine, name, saved, monkeypatc
     path = saved(ALL[engine, name]())
     # A basin of two voxels: norms of instances need more than one.
     window = [16, 16, 32] if (engine, name) == ("loop", "BasicUNet") else [16, 16, 16]
-    shape = (20, 16, window[2])
+    # Two windows, of which the two slow ones have one: windows are blended alike for all.
+    shape = (16 if (engine, name) in SLOW else 20, 16, window[2])
     stated = {"window": window, "overlap": 0.5, "smallest_lesion": 1}
     profile_path(path).write_text(json.dumps(stated))
     model, case = load_checkpoint(path, device="cpu"), random_case(shape)

@@ -55,8 +55,8 @@ FEATURES = (
 order they hear of what happens, too: layers are on offer before a session asks for one of them."""
 
 FIRST_STEPS = (
-    "Open the images and a checkpoint, press Segment, then click a lesion in the image or in the "
-    "table."
+    "Open patient… takes a patient's folder, or images and a checkpoint, and segments them, "
+    "or Segment does. Then click a lesion in the image or in the table."
 )
 
 

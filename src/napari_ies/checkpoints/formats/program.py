@@ -102,7 +102,7 @@ def load_program(
     beside = profile_path(path).name
     with _told(path, beside):
         content = read_regular(path)
-        archive.read_records(content, ())
+        archive.read_records(content)
         try:
             network, n_inputs, size, one_by_one = read(io.BytesIO(content))
         except CheckpointError:

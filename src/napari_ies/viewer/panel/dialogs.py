@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,15 @@ PATIENT = (
 )
 
 
+OPEN = "Open folder", "open_folder", "Open the folder that is marked, or else the one on show."
+OPEN_AND_SEGMENT = (
+    "Open and segment",
+    "open_and_segment",
+    "Open what is marked, or else the folder on show, and segment it at once, unless its images "
+    "were read before or something speaks against them.",
+)
+
+
 def choose_file(parent: QWidget, title: str, kinds: str) -> str:
     """Ask for a file to open, where the last of its kind was; an empty string if none is chosen."""
     path, _ = QFileDialog.getOpenFileName(parent, title, _last(kinds), kinds)
@@ -39,7 +49,7 @@ def choose_folder(parent: QWidget, title: str) -> str:
     return _looked(title, str(QFileDialog.getExistingDirectory(parent, title, _last(title))))
 
 
-def choose_patient(parent: QWidget, take: Callable[[list[str]], None]) -> QFileDialog:
+def choose_patient(parent: QWidget, take: Callable[[list[str], bool], None]) -> QFileDialog:
     """Ask for the files of a patient or the folder that holds them; nothing waits for the answer.
 
     Parameters
@@ -47,10 +57,10 @@ def choose_patient(parent: QWidget, take: Callable[[list[str]], None]) -> QFileD
     parent
         What is asked above.
     take
-        Gets the paths.
+        Gets the paths, and whether they are to be segmented at once.
     """
     title = "Open a patient: choose the folder, or the files in it"
-    dialog = _files_or_folder(parent, title, "patient", PATIENT, take)
+    dialog = _files_or_folder(parent, title, "patient", PATIENT, take, OPEN, OPEN_AND_SEGMENT)
     dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
     return dialog
 
@@ -58,11 +68,18 @@ def choose_patient(parent: QWidget, take: Callable[[list[str]], None]) -> QFileD
 def choose_checkpoint(parent: QWidget, take: Callable[[list[str]], None]) -> QFileDialog:
     """Ask for a checkpoint's file or folder, as `choose_patient` asks for a patient's."""
     title = "Open a checkpoint: choose its file, or its folder"
-    return _files_or_folder(parent, title, "checkpoint", CHECKPOINTS, take)
+    return _files_or_folder(
+        parent, title, "checkpoint", CHECKPOINTS, lambda paths, _: take(paths), OPEN
+    )
 
 
 def _files_or_folder(
-    parent: QWidget, title: str, what: str, kinds: str, take: Callable[[list[str]], None]
+    parent: QWidget,
+    title: str,
+    what: str,
+    kinds: str,
+    take: Callable[[list[str], bool], None],
+    *buttons: tuple[str, str, str],
 ) -> QFileDialog:
     # Qt's own dialog: those of the systems take either files or a folder.
     dialog = QFileDialog(parent, title)
@@ -74,20 +91,21 @@ def _files_or_folder(
     dialog.setDirectory(_last(what))
     dialog.resize(720, 420)
 
-    def taken(paths: list[str]) -> None:
+    def taken(paths: list[str], segment: bool = False) -> None:
         remember_folder(what, Path(paths[0]).parent)
-        take(paths)
+        take(paths, segment)
 
-    def folder() -> None:
-        chosen = [path for path in dialog.selectedFiles() if Path(path).is_dir()]
+    def marked(segment: bool) -> None:
+        chosen = [path for path in dialog.selectedFiles() if segment or Path(path).is_dir()]
         dialog.reject()
-        taken(chosen or [dialog.directory().absolutePath()])
+        taken(chosen or [dialog.directory().absolutePath()], segment)
 
     box = dialog.findChild(QDialogButtonBox)
-    whole = box.addButton("Open folder", QDialogButtonBox.ButtonRole.ActionRole)
-    whole.setObjectName("open_folder")
-    whole.setToolTip("Open the folder that is marked, or else the one on show.")
-    whole.clicked.connect(folder)
+    for text, name, about in buttons:
+        button = box.addButton(text, QDialogButtonBox.ButtonRole.ActionRole)
+        button.setObjectName(name)
+        button.setToolTip(about)
+        button.clicked.connect(partial(marked, name == OPEN_AND_SEGMENT[1]))
     dialog.filesSelected.connect(taken)
     dialog.open()
     return dialog

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_ies.colour_maps import colour_limit
 from napari_ies.errors import CheckpointError, NapariIESError, UntrustedError
+from napari_ies.printable import counted
 from napari_ies.progress import Progress
 from napari_ies.segmentation.subject import Lesion, Region
 from napari_ies.viewer.state.answers import Answer
@@ -21,6 +22,8 @@ from napari_ies.viewer.volumes.layer_data import read_image, read_mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import pandas as pd
 
     from napari_ies.network.model import SegmentationModel
     from napari_ies.saliency.expected.expected_time import ExpectedTime
@@ -204,11 +207,12 @@ def explain_subject(
         yield Progress("Explaining", 1, 1, "", TakesLong(subject, request, expected))
         return
     reports = explain_request(model, reading.case, mask, request, explained=explained)
-    limit, limits = 0.0, dict[int, float]()
+    limit, limits, used = 0.0, dict[int, float](), 0
     try:
         for report in reports:
             answer = None
             if report.result is not None:
+                used = report.result.n_used
                 own, ranges = colour_limit(report.result), ranges_of(report.result)
                 # The finished map gets its own limits, so that it looks the same however it came.
                 if not report.finished:
@@ -227,6 +231,9 @@ def explain_subject(
                     other_model=model_key(model) != model_key(reading.model),
                 )
             seconds = None if expected is None else expected.seconds
+            # As the caption counts, whatever the method counts on the way.
+            said = f"{used} of {counted(request.n_samples, 'sample')}"
+            report = replace(report, said=said if request.is_smoothgrad else "")
             yield report.with_result(answer, seconds=seconds)
     finally:
         _close(reports)
@@ -273,6 +280,7 @@ def save_answers(
         reference=reference,
         verdicts=reading.verdicts,
         notes=reading.notes,
+        regions=_judged_regions(reading),
     )
     named: Counter[tuple[Subject, str, str]] = Counter()
     for done, answer in enumerate(answers, start=1):
@@ -298,6 +306,24 @@ def save_answers(
             _save_curve(folder, reading, curve, network, overwrite)
         yield Progress("Saving", total - 1, total, "results", note="" if network else said)
     yield Progress("Saving", total, total, "results", result=folder)
+
+
+def _judged_regions(reading: Reading) -> pd.DataFrame | None:
+    """Return the regions of which a person says something, as a table; None where there are none.
+
+    The table of lesions has a row for each label, and regions have none.
+    """
+    from pandas import DataFrame
+
+    from napari_ies.segmentation.lesions import region_row
+
+    probability, rows = reading.segmentation.probability, {}
+    for name, region in reading.regions.items():
+        verdict, note = reading.verdicts.get(Region(name)), reading.notes.get(Region(name))
+        if verdict or note:
+            row = region_row(region.mask, probability, reading.case, region.place.box)
+            rows[str(name)] = row | {"verdict": verdict, "note": note or None}
+    return DataFrame.from_dict(rows, orient="index") if rows else None
 
 
 def _save_curve(
