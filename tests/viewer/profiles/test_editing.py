@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QLineEdit, QPushButton
 from napari_ies.checkpoints import checkpoint_sha256, profile_path
 from napari_ies.checkpoints.sidecar import path_in_folder
 from napari_ies.viewer.profiles.editing import ProfileEditing
-from napari_ies.viewer.work import tasks
+from napari_ies.viewer.work import loading
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def checkpoint(tmp_path):
 def editing(twin, checkpoint, qtbot, tmp_path):
     """The feature with a network of three outputs, strides and activation of which are open."""
     state = twin.state
-    *_, loaded = tasks.load_model(str(checkpoint), "cpu")
+    *_, loaded = loading.load_model(str(checkpoint), "cpu")
     state.take_model(loaded.result)
     others = dict.fromkeys(("viewer", "scene", "explaining", "link"))
     made = ProfileEditing(SimpleNamespace(state=state, work=twin.work, tell=twin.tell, **others))

@@ -17,7 +17,7 @@ from napari_ies.viewer.panel.availability import allow
 from napari_ies.viewer.panel.controls import button, column, row, words
 from napari_ies.viewer.preferences import Preferences
 from napari_ies.viewer.profiles.profile_dialog import ProfileDialog
-from napari_ies.viewer.work import tasks
+from napari_ies.viewer.work import loading
 from napari_ies.viewer.work.job import Job
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class ProfileEditing(Feature):
             return
         path, folder = loaded.model.path, self.state.profiles
         keep = (folder or profiles_folder()) if mine else None
-        work = partial(tasks.restate, str(path), self.state.device, fields, keep, folder)
+        work = partial(loading.restate, str(path), self.state.device, fields, keep, folder)
         title = f"Loading {path.name}"
         failed = self._on_not_loaded
         self.work.run(Job("checkpoint", title, work, self._on_restated, on_failed=failed))
