@@ -81,7 +81,8 @@ class ProfileDialog(QDialog):
         methods = list(dict.fromkeys((*METHODS, profile.normalisation)))
         self._choose("normalisation", "Normalisation", profile.normalisation, methods)
         for name, label in _TICKS.items():
-            box = tick_box(label, f"profile_{name}", self._about(name), getattr(profile, name))
+            title = f"{label} ({ASSUMED})" if name in self._assumed else label
+            box = tick_box(title, f"profile_{name}", self._about(name), getattr(profile, name))
             self._add(name, "", box, box.isChecked)
         numbers = ParameterForm(Profile, "threshold", "smallest_lesion", prefix="profile_")
         numbers.show(profile)
@@ -136,6 +137,7 @@ class ProfileDialog(QDialog):
 
     def _type(self, name: str, label: str, text: str) -> None:
         edit = QLineEdit(text)
+        edit.setPlaceholderText("not known")
         describe(edit, self._about(name), f"profile_{name}")
         self._add(name, label, edit, lambda: edit.text().strip())
 
