@@ -29,6 +29,10 @@ T = TypeVar("T")
 
 IMPOSSIBLE = -200.0
 """A logit so far below the others that the probability is exactly 0 in float32."""
+ONE_OF_SEVERAL = (
+    "nnU-Net marks a voxel as the most probable of several classes; here it counts where the "
+    "explained class is more probable than the threshold, which may mark fewer voxels or more."
+)
 
 
 class NNUNetPreparation:
@@ -151,11 +155,14 @@ class NNUNetPreparation:
         turn = self.turn(case)
         own = _in_stored_order(turn, [float(size) for size in self._configuration.spacing])
         done = "nnU-Net cropped the images to what is not 0 and normalised them"
+        several = len(self._labels.all_labels) > 2 and not self._labels.has_regions
+        more = (ONE_OF_SEVERAL,) if several else ()
         if np.allclose(own, case.spacing, rtol=1e-3):
-            return (f"{done}.",)
+            return (f"{done}.", *more)
         return (
             f"{done}, and resampled them from {size_words(case.spacing)} to {size_words(own)} mm; "
             "its own resampling brought the logits back.",
+            *more,
         )
 
 
