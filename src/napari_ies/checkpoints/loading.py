@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_ies.checkpoints.ensemble import FORMAT, read_ensemble, together
 from napari_ies.checkpoints.formats import checkpoint_sha256, format_of
 from napari_ies.checkpoints.sidecar import stated_profile
 from napari_ies.network.device import resolve_device
@@ -135,6 +136,13 @@ def _load(
     trust: bool = False,
     profiles: Path | None = None,
 ) -> tuple[Loaded, Inspection]:
+    if (ensemble := read_ensemble(path)) is not None:
+        members = [_load(one, spacing, stated, trust, profiles)[0] for one in ensemble.members]
+        loaded = together(path, ensemble, members)
+        count = sum(parameter.numel() for parameter in loaded.network.parameters())
+        return loaded, Inspection(
+            path, FORMAT, loaded.sha256, loaded.profile, count, loaded.keys, None
+        )
     kind = format_of(path)
     known, used = stated_profile(path, profiles, checkpoint_sha256)
     if stated:

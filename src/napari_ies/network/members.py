@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from napari_ies.errors import SegmentationError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+
+AVERAGES = ("probability", "logit")
+"""What several networks are averaged by: what is explained is their mean logit either way."""
 
 Mirror = tuple[int, ...]
 """Axes of a window, 0 to 2, that run backwards in it."""
@@ -25,10 +30,18 @@ class Members(nn.Module):
         All with the same layers.
     mirrored
         Axes (0 to 2) that are mirrored, each alone and with the others, as nnU-Net does.
+    average
+        One of `AVERAGES`: what makes the lesions' probability.
     """
 
-    def __init__(self, networks: Sequence[nn.Module], mirrored: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        networks: Sequence[nn.Module],
+        mirrored: Sequence[int] = (),
+        average: str = "logit",
+    ) -> None:
         super().__init__()
+        self.average = average
         self.members = nn.ModuleList(networks)
         self.mirrored = tuple(mirrored)
         self.mirrors: tuple[Mirror, ...] = tuple(
@@ -65,6 +78,27 @@ def alone(network: nn.Module) -> tuple[nn.Module, ...]:
     if not isinstance(network, Members) or len(network.members) == 1:
         return ()
     return tuple(one_network([one], network.mirrored) for one in network.members)
+
+
+def averages_probabilities(network: nn.Module) -> bool:
+    """Whether a network's probability is the mean of its members', not that of its logit."""
+    return isinstance(network, Members) and network.average == "probability"
+
+
+def check_one_logit(network: nn.Module) -> None:
+    """Refuse to compute a probability from logits that it does not follow from.
+
+    Raises
+    ------
+    SegmentationError
+        If it is the mean of several members' probabilities.
+    """
+    if averages_probabilities(network):
+        raise SegmentationError(
+            "Changed images (what-if, context) are not computed with an ensemble whose "
+            'probabilities are averaged: have it average logits ("average": "logit"), or choose '
+            "one of its members."
+        )
 
 
 def mirrors_of(network: nn.Module) -> tuple[Mirror, ...]:
