@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from nibabel.affines import apply_affine, from_matvec
 
-from napari_ies.errors import SegmentationError
+from napari_ies.errors import SaliencyError, SegmentationError
 from napari_ies.free_memory import lacking
 from napari_ies.geometry.box import Box
 from napari_ies.geometry.grid import Grid, size_words
@@ -163,12 +163,22 @@ def footprint_on(mask: NDArray[np.bool_], stored: Grid, network: Grid) -> NDArra
     -------
     bool (X', Y', Z'): where the linearly interpolated mask is at least 0.5; the voxels nearest to
     those of the mask where it is so nowhere. Never empty.
+
+    Raises
+    ------
+    SaliencyError
+        If no voxel of the mask lies on the network's grid, which may be a part of the images.
     """
     moved = np.asarray(onto(mask.astype(np.float32), stored, network).data >= 0.5)
     if moved.any():
         return moved
     exact = apply_affine(np.linalg.inv(network.affine) @ stored.affine, np.argwhere(mask))
     there = np.clip(np.rint(exact).astype(int), 0, np.array(network.shape) - 1)
+    if np.abs(exact - there).max(axis=1).min() > 1:
+        raise SaliencyError(
+            "The region lies outside of what the network sees of the images, where they are 0: "
+            "choose one inside."
+        )
     moved[tuple(there.T)] = True
     return moved
 

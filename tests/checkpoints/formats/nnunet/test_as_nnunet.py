@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import io
+import threading
 from itertools import combinations, product
 
 import nibabel as nib
@@ -21,7 +23,9 @@ pytest.importorskip("nnunetv2", reason="needs the extra nnunet")
 from nnunet_folders import RESIDUAL, make_folder
 
 from napari_ies.checkpoints import load_checkpoint
+from napari_ies.errors import CheckpointError, SaliencyError, SegmentationError
 from napari_ies.geometry.box import Box
+from napari_ies.network.inference import predict
 from napari_ies.network.members import members_of
 from napari_ies.network.network_grid import footprint_on, network_case, network_turn
 from napari_ies.network.windows import tiling
@@ -266,3 +270,21 @@ def test_folds_are_explained_together_with_the_spread_between_them(folds, files,
     assert np.array_equal(own.affine, known.affine)
     assert np.array_equal(own.cropped, known.cropped)
     assert np.array_equal(own.cropped_standard_error, known.cropped_standard_error)
+
+
+def test_it_can_be_stopped_and_says_what_it_does_not_compute(folds, files):
+    model, case = loaded(folds, files)
+    reports = predict(model, case)
+    first = next(reports)
+    assert 0 < first.done < first.total
+    reports.close()
+    assert not [one for one in threading.enumerate() if one.name == "nnU-Net's predictor"]
+
+    outside = np.zeros(case.shape, dtype=bool)
+    outside[0, 0, 0] = True  # cropped away
+    with pytest.raises(SaliencyError, match="outside of what the network sees"):
+        explain(model, case, outside, n_samples=1)
+    with pytest.raises(SegmentationError, match="Changed images"):
+        network_case(model, dataclasses.replace(case, normalised_as=case))
+    with pytest.raises(CheckpointError, match="takes 2 sequences"):
+        segment(model, load_case({"FLAIR": files[0]}))
