@@ -11,12 +11,15 @@ from benchmarks.subjects import NOISE, noisy_volume
 from napari_ies import explain, explain_progressively
 from napari_ies.network.windows import tiling
 from napari_ies.saliency.engines.certification import choose_engine
+from napari_ies.saliency.explanation import explain_request
+from napari_ies.saliency.request import SaliencyRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmarks.subjects import Lesion
     from napari_ies.network.model import SegmentationModel
+    from napari_ies.saliency.explanation import Prepared
     from napari_ies.saliency.saliency import Saliency
 
 
@@ -49,9 +52,11 @@ def settle(model: SegmentationModel, precision: str = "float32") -> None:
     choose_engine(model, precision=precision).settled(wait=True)
 
 
-def first_map(model: SegmentationModel, lesion: Lesion) -> None:
-    """Explain a lesion until there is something to show."""
-    reports = explain_progressively(model, lesion.case, lesion.mask, aggregation="mean")
+def first_map(model: SegmentationModel, lesion: Lesion, prepared: Prepared) -> None:
+    """Explain a lesion until there is something to show, as a click in the viewer does."""
+    request = SaliencyRequest(aggregation="mean")
+    explained = prepared.explanations(model, lesion.case, request)
+    reports = explain_request(model, lesion.case, lesion.boxed, request, explained=explained)
     for report in reports:
         if report.result is not None:
             break

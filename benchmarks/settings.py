@@ -72,13 +72,13 @@ class Settings:
         return replace(self.quick(), max_samples=1, product=64, small=True)
 
     def for_device(self, device: torch.device) -> Settings:
-        """Return what a graphics card is asked for: all samples of a mean, several of a max.
+        """Return what a graphics card is asked for: all samples of a map.
 
         There a sample takes milliseconds, and several run together.
         """
         if device.type == "cpu":
             return self
-        return replace(self, passes=10, max_samples=10, samples=N, window_voxels=3)
+        return replace(self, passes=10, max_samples=N, samples=N, window_voxels=3)
 
 
 def max_target(device: torch.device, voxels: int, forward: str) -> Target | None:

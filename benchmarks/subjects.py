@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from napari_ies.network.model import SegmentationModel
 from napari_ies.network.profile import Profile
 from napari_ies.patient.case import Case
 from napari_ies.patient.loading import load_case
+from napari_ies.saliency.footprint import BoxedMask
 from napari_ies.saliency.noise import standard_noise
 from napari_ies.segmentation.lesions import instances
 from napari_ies.segmentation.segmentation import segment
@@ -68,12 +70,17 @@ class Lesion:
     case: Case
     voxels: NDArray[np.int64]
 
-    @property
+    @cached_property
     def mask(self) -> NDArray[np.bool_]:
         """The lesion on the case's grid."""
         mask = np.zeros(self.case.shape, dtype=bool)
         mask[tuple(self.voxels.T)] = True
         return mask
+
+    @cached_property
+    def boxed(self) -> BoxedMask:
+        """The same as the viewer has it of a lesion that is clicked."""
+        return BoxedMask.of(self.mask)
 
     def thinned(self, count: int) -> Lesion:
         """Return about `count` voxels, evenly taken from all of the lesion in scan order."""

@@ -20,7 +20,7 @@ SHARED_ROOMS = {"canvas", "panel", "state", "volumes", "work"}
 """The viewer's rooms that every feature may use; each other one is a feature."""
 MOST_MODULES = 15
 MOST_LINES = 350
-IMPORTED_AS = {"pillow": "PIL", "scikit-image": "skimage"}
+IMPORTED_AS = {"pillow": "PIL", "pyyaml": "yaml", "scikit-image": "skimage"}
 """The name a distribution is imported by, where it is not its own."""
 NOT_IMPORTED_HERE = {"einops": "MONAI's transformer networks import it and do not ask for it"}
 

@@ -20,7 +20,7 @@ def logits(network, image, profile, forward):
     """Logits (classes, X, Y, Z) of an image (C, X, Y, Z)."""
     if forward == "sliding-window":
         return sliding_window_inference(
-            image[None], profile.window, 1, network, overlap=profile.overlap, mode="gaussian"
+            image[None], profile.window, 1, network, overlap=profile.overlap, mode=profile.blending
         )[0]
     shape = image.shape[1:]
     missing = [-size % divisor for size, divisor in zip(shape, profile.divisor, strict=True)]
@@ -92,7 +92,7 @@ def gradcam(model, image, mask, layer, *, forward, class_index=1):
     else:
         steps = [int(size * (1 - profile.overlap)) for size in profile.window]
         windows = dense_patch_slices(shape, profile.window, steps)
-        importance = compute_importance_map(profile.window, mode="gaussian").double()
+        importance = compute_importance_map(profile.window, mode=profile.blending).double()
     total = torch.zeros(tensor.shape[1:], dtype=torch.float64)
     for window in windows:
         total[window] += importance

@@ -22,7 +22,7 @@ from napari_ies.parameters import parameters_of
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.viewer.explaining.saliency_form import DEFAULT_LAYER, SaliencyForm
 from napari_ies.viewer.figure.figure_dialog import FigureDialog
-from napari_ies.viewer.preparing.geometry_form import GeometryForm
+from napari_ies.viewer.preparing.geometry.geometry_form import GeometryForm
 from napari_ies.viewer.preparing.segmentation_form import SegmentationForm
 
 LAYERS = ("model.0.conv", "model.1.submodule.2.conv")

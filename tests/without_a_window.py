@@ -35,6 +35,9 @@ class Heard:
     def say(self, sentence: str) -> None:
         self.text = sentence
 
+    def hint(self, sentence: str) -> None:
+        self.text = sentence
+
     def warn(self, sentence: str) -> None:
         self.warnings.append(sentence)
 

@@ -28,6 +28,20 @@ class CheckpointError(NapariIESError):
     """A checkpoint cannot be loaded, or does not fit the case."""
 
 
+class UntrustedError(CheckpointError):
+    """A checkpoint would have to run what it holds, and nobody said that it may.
+
+    Parameters
+    ----------
+    why
+        A clause that says what would run.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why}; give --trust if you know where it comes from.")
+        self.why = why
+
+
 class SegmentationError(NapariIESError):
     """A case cannot be segmented."""
 

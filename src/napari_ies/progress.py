@@ -39,6 +39,8 @@ class Progress(Generic[T]):
         Something the person should know at once, such as a change of device; usually empty.
     seconds
         What all of it is expected to take, where that was measured before it began.
+    said
+        How far it is in words, where a person asked for something else than is counted.
     """
 
     step: str
@@ -48,11 +50,14 @@ class Progress(Generic[T]):
     result: T | None = None
     note: str = ""
     seconds: float | None = None
+    said: str = ""
 
     def with_result(self, result: R | None, seconds: float | None = None) -> Progress[R]:
         """Return this report with another result, and what all of it takes, if that is known."""
         expected = self.seconds if seconds is None else seconds
-        return Progress(self.step, self.done, self.total, self.unit, result, self.note, expected)
+        return Progress(
+            self.step, self.done, self.total, self.unit, result, self.note, expected, self.said
+        )
 
     @property
     def finished(self) -> bool:

@@ -18,7 +18,7 @@ from networks import small_model
 
 from napari_ies.checkpoints import load_checkpoint, profile_path
 from napari_ies.checkpoints.families.architectures import FAMILIES
-from napari_ies.checkpoints.sidecar import _CHECKS
+from napari_ies.checkpoints.profile_file import FIELDS
 from napari_ies.errors import CheckpointError, SegmentationError
 from napari_ies.network.absent import absent_model
 from napari_ies.network.model import network_output
@@ -80,7 +80,7 @@ def loads_or_says_why(checkpoint, content) -> None:
 
 
 @FIXED
-@given(field=st.sampled_from(sorted(_CHECKS)), value=ODD)
+@given(field=st.sampled_from(sorted(FIELDS)), value=ODD)
 def test_any_value_in_any_field(field, value, checkpoint):
     loads_or_says_why(checkpoint, {field: value})
 

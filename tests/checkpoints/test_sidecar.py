@@ -163,7 +163,7 @@ def test_architecture_that_does_not_fit_names_the_keys(checkpoint):
         ({"explained_class": "tumour"}, "explained_class is 'tumour'"),
         ({"explained_class": True}, "explained_class is true"),
         ({"explained_class": -1}, "explained_class is -1"),
-        ({"normalisation": "z"}, "expected one of zscore-nonzero, zscore, minmax, none"),
+        ({"normalisation": "z"}, "expected one of zscore-nonzero, zscore, minmax"),
         ({"spacing": [1, 1]}, "spacing is [1, 1]"),
         ({"spacing": [1, 1, 0]}, "voxel sizes in mm above 0"),
         ({"brain_extracted": 1}, "brain_extracted is 1, expected true or false"),

@@ -221,8 +221,11 @@ class Copies(TorchDispatchMode):
         return function(*args, **kwargs)
 
 
-def copies_of(shape, monkeypatch, free=10**12):
-    """Return how often something was copied, asked and waited for, and the number of windows."""
+def copies_of(shape, monkeypatch, free=10**12, before=0):
+    """Return how often something was copied, asked and waited for, and the number of windows.
+
+    So many predictions of the same case come before.
+    """
     model, case = small_model("unet"), random_case(shape)
     card = dataclasses.replace(model, device=torch.device("meta"))
     waits = Counter()
@@ -237,9 +240,12 @@ def copies_of(shape, monkeypatch, free=10**12):
         return wait
 
     monkeypatch.setattr(blending, "when_done", when_done)
-    monkeypatch.setattr(blending, "free_on", lambda device: free)
-    with Copies() as mode:
-        reports = list(predict(card, case, keep_logits=True))
+    for module in (blending, inference):
+        monkeypatch.setattr(module, "free_on", lambda device: free)
+    for _ in range(1 + before):
+        waits.clear()
+        with Copies() as mode:
+            reports = list(predict(card, case, keep_logits=True))
     return mode.counts, waits, len(reports), reports[-1].total - 1
 
 
@@ -251,6 +257,12 @@ def test_copies_and_questions_do_not_grow_with_windows(monkeypatch):
     # The volume, the weights and those to sum; logits, probability; whether the sum is finite.
     assert many == {"there": 3, "back": 2, "asked": 1}
     assert waits["most ahead"] == UNDER_WAY + 1
+
+
+def test_the_volume_is_sent_once_for_all_that_is_asked_of_a_case(monkeypatch):
+    first, *_ = copies_of((12, 8, 14), monkeypatch)
+    again, *_ = copies_of((12, 8, 14), monkeypatch, before=1)
+    assert first - again == {"there": 1}
 
 
 def test_a_card_too_small_for_the_volume_is_sent_its_windows(monkeypatch):

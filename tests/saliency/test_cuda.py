@@ -11,11 +11,13 @@ from networks import small_model
 
 from napari_ies.geometry.box import Box
 from napari_ies.geometry.orientation import Reorientation
+from napari_ies.network.device import on_host
 from napari_ies.network.inference import network_input
 from napari_ies.network.windows import tiling
 from napari_ies.saliency import explain
 from napari_ies.saliency.arrivals import FromCuda
 from napari_ies.saliency.engines.certification import choose_engine
+from napari_ies.saliency.engines.kernels.choice import EXTREMES
 from napari_ies.saliency.forwards import noisy_images
 from napari_ies.saliency.noise import Noise
 from napari_ies.saliency.problem import Problem
@@ -56,6 +58,22 @@ def test_smoothgrad(engine, aggregation, forward):
     assert saliency.provenance["device"].startswith("CUDA")
     assert_close(saliency.maps, expected.maps)
     assert_close(saliency.standard_error, expected.standard_error)
+
+
+@pytest.mark.parametrize("forward", ["sliding-window", "whole-volume"])
+def test_samples_of_a_maximum_together(forward):
+    """The first one alone, the others in two batches."""
+    model, case = small_model(), random_case(SHAPE)
+    settings = {"aggregation": "max", "n_samples": 40, "noise": 0.2, "forward": forward}
+    saliency = explain(on_cuda(model), case, MASK, jacobian="windowed", **settings)
+    expected = explain(model, case, MASK, jacobian="windowed", **settings)
+    assert_close(saliency.maps, expected.maps)
+    assert_close(saliency.standard_error, expected.standard_error)
+
+
+def test_values_come_to_the_host_as_they_are():
+    values = torch.randn(3, 50, 7, device="cuda:0").permute(2, 0, 1)
+    assert torch.equal(on_host(values), values.cpu())
 
 
 @pytest.mark.parametrize("name", ["unet", "dynunet"])
@@ -135,6 +153,7 @@ def test_maps_by_the_kernels_that_are_chosen(aggregation, forward):
     assert chosen
     settings = {"aggregation": aggregation, "n_samples": 2, "forward": forward}
     saliency = explain(on_card, case, MASK, **settings)
-    assert saliency.provenance["kernels"] == dict(chosen)
+    used = {what: way for what, way in chosen.items() if aggregation == "max" or what != EXTREMES}
+    assert saliency.provenance["kernels"] == used
     expected = explain(model, case, MASK, jacobian="loop", **settings)
     assert_close(saliency.maps, expected.maps)

@@ -10,9 +10,14 @@ from cases import random_case
 from scipy import ndimage
 
 from napari_ies.errors import SegmentationError
-from napari_ies.segmentation.lesions import find_lesions, lesion_table, match_reference
+from napari_ies.segmentation.lesions import (
+    find_lesions,
+    lesion_boxes,
+    lesion_table,
+    match_reference,
+)
 from napari_ies.segmentation.segmentation import Segmentation
-from napari_ies.segmentation.threshold_change import at_threshold
+from napari_ies.segmentation.threshold_change import at_threshold, matched_anew
 
 SHAPE = (24, 22, 20)
 
@@ -79,10 +84,36 @@ def test_what_stays_the_same_keeps_its_number_and_no_number_is_used_again(
         kinds = {those: anew.lesions["match"][label] for label, those in voxels(anew).items()}
         assert {label: kinds[those] for label, those in now.items()} == dict(after.lesions["match"])
     assert "The threshold was 0.6 before" in after.notes[-1]
-    # And back again: numbers of what changed twice are new ones once more.
+    # And back again: numbers of what changed twice are new ones once more,
     again = at_threshold(after, case, threshold=0.6, smallest=4, reference=mask)
     for label, those in voxels(again).items():
         assert now.get(label, those) == those
+    # unless it is known what there was before: then all is as it was.
+    boxes = lesion_boxes(before.labels)
+    former = {n: (box, before.labels[box] == n) for n, box in boxes.items() if n not in now}
+    again = at_threshold(after, case, threshold=0.6, smallest=4, reference=mask, former=former)
+    np.testing.assert_array_equal(again.labels, before.labels)
+    assert again.lesions.equals(before.lesions)
+
+
+def test_another_reference_changes_the_matches_and_no_number(case, probability, reference):
+    before = found(case, probability, 0.6)
+    after = matched_anew(before, case, reference)
+    anew = found(case, probability, 0.6, reference)
+    np.testing.assert_array_equal(after.labels, anew.labels)
+    assert after.lesions.equals(anew.lesions)
+    # Another one: what was missed of the first goes, and its numbers are not used again.
+    other = np.zeros_like(reference)
+    other[6, 6, 3:7] = True
+    assert (after.labels[other] == 0).all()
+    again = matched_anew(after, case, other, used=0)
+    assert set(again.lesions["match"]) == {"FP", "FN"}
+    (missed,) = again.lesions.index[again.lesions["match"] == "FN"]
+    assert missed > max(after.lesions.index)
+    assert (np.argwhere(again.labels == missed) == np.argwhere(other)).all()
+    none = matched_anew(again, case, None)
+    np.testing.assert_array_equal(none.labels, before.labels)
+    assert none.lesions.equals(before.lesions)
 
 
 def test_lesions_that_are_not_of_the_threshold_are_left_alone(case, probability, reference):

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QMessageBox, QWidget
+from qtpy.QtCore import QPoint, QRect, QSize, Qt
+from qtpy.QtWidgets import QLabel, QMessageBox, QWidget
 
 from napari_ies import explain
 
@@ -299,8 +300,58 @@ def gradcam_replaces_the_signed_overlays_by_one_that_is_not(segmented):
 
 def test_layers_and_the_panel_come_and_go(segmented, patient, tmp_path):
     the_reference_adds_matches_and_is_saved_with_what_was_computed(segmented, patient, tmp_path)
+    what_is_read_is_in_sight_and_holds_still(segmented)
     layers_renamed_hidden_and_deleted_in_the_middle(segmented)
     closing_and_reopening_leaves_no_callback(segmented, patient)
+
+
+def what_is_read_is_in_sight_and_holds_still(segmented):
+    panel, state, qtbot = segmented.panel, segmented.panel.state, segmented.qtbot
+    reading, shown = state.reading, segmented.answer(2)
+    notes = tuple(f"What was found odd in image {number}, and what was done." for number in "123")
+    noted = replace(reading, segmentation=replace(reading.segmentation, notes=notes))
+    answers = {"Reopen": ("Go on.", lambda: None)}
+    rows, text = segmented.control("lesions"), panel.findChild(QLabel, "result_notes_text")
+    names = ("explain", "method", "aggregation", "tabs", "explain_all", "agree", "cancel")
+    names = (*names, "status", "result_notes")
+
+    def places():
+        segmented.settle()
+        found = {name: segmented.control(name) for name in ("lesions", *names)}
+        return {n: (one.mapTo(panel, QPoint()), one.size()) for n, one in found.items()}
+
+    for size in ((1280, 800), (1600, 1000)):
+        segmented.viewer.window.resize(*size)
+        state.show_reading(noted)
+        state.show(state.keep(shown))
+        panel.features["session"].notice.say("Read before: today, 3 maps. Reopen it?", answers)
+        before = places()
+        for name in (*names, "session_notice_0", "session_notice_text"):
+            one = segmented.control(name)
+            assert one.visibleRegion().boundingRect() == one.rect(), (size, name)
+        four = QRect(QPoint(), QSize(rows.viewport().width(), 4 * rows.rowHeight(0)))
+        assert rows.viewport().visibleRegion().boundingRect().contains(four), size
+        # All notes lie over what is below, and the words on the threshold over what was found.
+        for on in (True, False):
+            qtbot.mouseClick(segmented.control("result_notes"), Qt.MouseButton.LeftButton)
+            assert places() == before
+            seen = text.visibleRegion().boundingRect().height()
+            assert (seen >= text.heightForWidth(text.width())) == on
+        form = segmented.control("threshold")
+        form.setValue(form.value() + 0.1)
+        assert places() == before
+        words = segmented.control("threshold_text")
+        assert words.visibleRegion().boundingRect() == words.rect()
+        found = segmented.control("found")
+        over = segmented.control("threshold_bar")
+        assert over.mapTo(panel, QPoint()) == found.mapTo(panel, QPoint())
+        assert over.size() == found.size()
+        form.setValue(form.value() - 0.1)
+        assert places() == before
+        qtbot.mouseClick(segmented.control("session_notice_0"), Qt.MouseButton.LeftButton)
+    segmented.viewer.window.resize(1100, 700)
+    state.show_reading(reading)
+    segmented.settle()
 
 
 def layers_renamed_hidden_and_deleted_in_the_middle(segmented):

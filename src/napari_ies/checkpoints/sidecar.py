@@ -1,100 +1,235 @@
-"""The profile in a file beside the checkpoint, ``NAME.profile.json``, which has the last word."""
+"""Where a checkpoint's profile lies, which has the last word, and how it gets there.
+
+That is ``NAME.profile.json`` beside the checkpoint; else the file in a person's own folder of
+profiles whose name ends in the checkpoint's SHA-256, for checkpoints in places where nobody may
+write, whatever they are called there.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from napari_ies.checkpoints.families.architectures import FAMILIES
+from platformdirs import user_config_dir
+
+from napari_ies.checkpoints.profile_file import FIELDS, read_profile
 from napari_ies.errors import CheckpointError
-from napari_ies.network.profile import Activation, Profile
-from napari_ies.network.trained_grid import VOXEL_SIZES, is_orientation, is_voxel_size
-from napari_ies.patient.normalisation import METHODS
-from napari_ies.printable import printable
-from napari_ies.regular_files import read_text
+from napari_ies.network.profile import Guess
 
-LARGEST = 4 << 20
-"""Bytes of a profile file."""
-LONGEST_NAME = 200
-DEEPEST = 5
-"""Levels of lists and objects among the arguments."""
-LARGEST_WINDOW = 4096
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from napari_ies.network.model import SegmentationModel
+    from napari_ies.network.profile import Profile
+
+FOLDER_VARIABLE = "NAPARI_IES_PROFILES"
+"""Environment variable: the folder of profiles, in place of one of the person's own folders."""
+
+_ENDING = ".profile.json"
+_SHA256_LENGTH = 64
 
 
 def profile_path(checkpoint: str | Path) -> Path:
-    """Return where the profile of a checkpoint file lies: ``NAME.profile.json`` beside it."""
-    return Path(checkpoint).with_suffix(".profile.json")
+    """Return where a checkpoint's profile lies: ``NAME.profile.json`` beside ``NAME.pth``.
+
+    Of a folder it lies beside the folder, and is called as all of its name.
+    """
+    path = Path(checkpoint)
+    if os.path.isdir(path):  # noqa: PTH112 - a name that is too long is no folder's
+        path = path.resolve() if path.name in ("", "..") else path
+        return path.with_name(f"{path.name}{_ENDING}")
+    return path.with_suffix(_ENDING)
 
 
-def read_profile(path: Path) -> dict[str, Any]:
-    """Read what a profile file says.
+def profiles_folder() -> Path:
+    """Return the folder of profiles where no other one is asked for; it may not be there."""
+    return Path(os.environ.get(FOLDER_VARIABLE) or Path(user_config_dir("napari-ies"), "profiles"))
+
+
+def path_in_folder(folder: Path, name: str, sha256: str) -> Path:
+    """Return where the profile of a checkpoint lies in a folder of profiles.
 
     Parameters
     ----------
-    path
-        A JSON file with an object whose keys are fields of `Profile`. Any may be left out.
+    folder
+        The folder.
+    name
+        The checkpoint's name, which is only for people.
+    sha256
+        What it is found by.
+    """
+    return folder / f"{name}_{sha256}{_ENDING}"
 
-    Returns
-    -------
-    The fields it sets, lists as tuples. The explained class may be an index or a name still.
+
+def stated_profile(
+    checkpoint: Path, folder: Path | None, sha256_of: Callable[[Path], str]
+) -> tuple[dict[str, Any], Path | None]:
+    """Return what a profile file says of a checkpoint, and which file that is.
+
+    Parameters
+    ----------
+    checkpoint
+        Its file or folder.
+    folder
+        The folder of profiles, or None for `profiles_folder`.
+    sha256_of
+        What gives a checkpoint's SHA-256. It is asked only where that could find something.
 
     Raises
     ------
     CheckpointError
-        If it is not JSON, or a field is unknown or has a value it cannot have.
+        If the file is none, belongs to another checkpoint, or there are two of them.
     """
-    try:
-        content = json.loads(read_text(path, LARGEST), object_pairs_hook=_each_once)
-    except json.JSONDecodeError as error:
-        raise CheckpointError(
-            f"{path.name} is not valid JSON ({error.msg}, line {error.lineno} column "
-            f"{error.colno}): correct that line, or remove the file."
-        ) from error
-    except _TwiceError as error:
-        raise CheckpointError(
-            f"{path.name} states {_a(str(error))} twice: remove one of the two."
-        ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"{path.name} cannot be read as a JSON text in UTF-8 ({_reason(error)}): correct "
-            "the file, or remove it."
-        ) from error
-    if not isinstance(content, dict):
-        raise CheckpointError(
-            f"{path.name} holds {_a(content)}, expected an object with the fields of a profile "
-            f"({', '.join(_CHECKS)})."
-        )
-    fields = {}
-    for name, value in content.items():
-        if name not in _CHECKS:
+    file = profile_path(checkpoint)
+    there = os.path.lexists(file)
+    filed = {} if there else _filed(folder or profiles_folder())
+    sha256 = ""
+    if filed:
+        try:
+            sha256 = sha256_of(checkpoint)
+        except OSError:  # said, with what to do, by the format that is to read it
+            return {}, None
+        found = filed.get(sha256, [])
+        if len(found) > 1:
             raise CheckpointError(
-                f"{path.name}: there is no field {_shorter(name)!r} in a profile: the fields are "
-                f"{', '.join(_CHECKS)}."
+                f"There are {len(found)} profiles of {checkpoint.name} in {found[0].parent} "
+                f"({', '.join(one.name for one in found)}): remove all but one."
             )
-        expected, accepts = _CHECKS[name]
-        if not accepts(value):
-            raise CheckpointError(f"{path.name}: {name} is {_a(value)}, expected {expected}.")
-        fields[name] = _tuples(value)
-    if isinstance(fields.get("window"), int):
-        fields["window"] = (fields["window"],) * 3
-    if fields.get("orientation") is not None:
-        fields["orientation"] = _codes(fields["orientation"])
-    return fields
+        there = bool(found)
+        file = found[0] if found else file
+    if not there:
+        return {}, None
+    fields = read_profile(file)
+    stated = fields.pop("sha256", None)
+    fields.pop("to_complete", None)
+    if stated and stated != (sha256 or sha256_of(checkpoint)):
+        raise CheckpointError(
+            f"{file.name} is the profile of another checkpoint (SHA-256 {stated[:12]}…) than "
+            f"{checkpoint.name}: remove its sha256 if it holds for both, or choose the other one."
+        )
+    return fields, file
 
 
-def profile_to_json(profile: Profile) -> str:
-    """Return a profile as the text of a profile file: the fields that such a file may set."""
-    content = {name: getattr(profile, name) for name in _CHECKS}
+def _filed(folder: Path) -> dict[str, list[Path]]:
+    """Return the files of a folder of profiles by the SHA-256 in their names."""
+    found: dict[str, list[Path]] = {}
+    try:
+        files = sorted(folder.glob(f"*{_ENDING}"))
+    except OSError:
+        return {}
+    for file in files:
+        sha256 = file.name.removesuffix(_ENDING)[-_SHA256_LENGTH:]
+        if len(sha256) == _SHA256_LENGTH:
+            found.setdefault(sha256, []).append(file)
+    return found
+
+
+def profile_to_json(profile: Profile, sha256: str | None = None) -> str:
+    """Return a profile as the text of a profile file: all of its fields are stated then."""
+    content = {name: getattr(profile, name) for name in FIELDS if hasattr(profile, name)}
     content["arguments"] = dict(profile.arguments)
+    if sha256:
+        content["sha256"] = sha256
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def write_profile(path: str | Path, profile: Profile) -> None:
+def to_complete(profile: Profile) -> dict[str, dict[str, Any]]:
+    """Return what a profile leaves to be stated, by field.
+
+    Returns
+    -------
+    For each guess, such as ``"arguments.strides"``: ``assumed``, its value now; ``candidates``,
+    which the file fits as well, where there is an end of them; ``why``, the sentence.
+    """
+    return {
+        guess.field: {
+            "assumed": guess.assumed,
+            **({"candidates": guess.candidates} if guess.candidates else {}),
+            "why": str(guess),
+        }
+        for guess in profile.guessed
+        if isinstance(guess, Guess) and guess.field
+    }
+
+
+def write_profile_to_complete(model: SegmentationModel, *, overwrite: bool = False) -> Path:
+    """Write beside a checkpoint what is known of its network, and what is to be completed.
+
+    Returns
+    -------
+    The file.
+
+    Raises
+    ------
+    CheckpointError
+        If it is there already and is not to be replaced, or cannot be written.
+    """
+    if model.path is None:
+        raise CheckpointError("The network has no checkpoint, so there is no place for a profile.")
+    path = profile_path(model.path)
+    if os.path.lexists(path) and not overwrite:
+        raise CheckpointError(
+            f"{path} is there already: remove it, or allow replacing it with --overwrite."
+        )
+    write_profile(path, profile_to_complete(model.profile, model.sha256))
+    return path
+
+
+def write_stated(
+    checkpoint: Path, stated: Mapping[str, Any], sha256: str, file: Path | None, folder: Path | None
+) -> Path:
+    """Write what is stated of a checkpoint to its profile file.
+
+    Parameters
+    ----------
+    checkpoint
+        Its file or folder.
+    stated
+        The fields, as `read_profile` returns them: all that the file is to say.
+    sha256
+        The checkpoint's.
+    file
+        Where its profile lies now, which is replaced; None where there is none.
+    folder
+        The folder of profiles that a new one is put into; None puts it beside the checkpoint.
+
+    Returns
+    -------
+    The file.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be written.
+    """
+    if file is None and folder is not None:
+        file = path_in_folder(folder, checkpoint.stem, sha256)
+        with suppress(OSError):  # said when it is written
+            folder.mkdir(parents=True, exist_ok=True)
+    file = file or profile_path(checkpoint)
+    content = {**stated, "sha256": sha256}
+    write_profile(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    return file
+
+
+def profile_to_complete(profile: Profile, sha256: str) -> str:
+    """Return the text of a profile file that states what is known and no guess.
+
+    What was guessed stands under ``to_complete``, which states nothing, for a person to move up.
+    """
+    left = to_complete(profile)
+    content = json.loads(profile_to_json(profile, sha256))
+    for field in left:
+        outer, _, inner = field.partition(".")
+        (content[outer] if inner else content).pop(inner or outer, None)
+    return json.dumps(content | {"to_complete": left}, indent=2, ensure_ascii=False) + "\n"
+
+
+def write_profile(path: str | Path, profile: Profile | str) -> None:
     """Write a profile file, whole or not at all.
 
     Parameters
@@ -102,7 +237,7 @@ def write_profile(path: str | Path, profile: Profile) -> None:
     path
         Where: `profile_path` of the checkpoint, for it to be used with the checkpoint.
     profile
-        What is written.
+        What is written: all fields of a profile, or the text of such a file.
 
     Raises
     ------
@@ -110,13 +245,14 @@ def write_profile(path: str | Path, profile: Profile) -> None:
         If it cannot be written there.
     """
     path = Path(path)
+    text = profile if isinstance(profile, str) else profile_to_json(profile)
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name[:50]}.", delete=False
         ) as file:
             temporary = Path(file.name)
-            file.write(profile_to_json(profile))
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o644)
@@ -129,146 +265,3 @@ def write_profile(path: str | Path, profile: Profile) -> None:
             f"The profile cannot be written to {path} ({error.strerror}): check the folder's "
             "permissions and space."
         ) from error
-
-
-class _TwiceError(ValueError):
-    """A JSON object has a key twice; the text is the key."""
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise _TwiceError(key)
-        found[key] = value
-    return found
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return error.strerror or "it cannot be opened"
-    if isinstance(error, UnicodeDecodeError):
-        return "it is no text"
-    if isinstance(error, RecursionError):
-        return "it is nested too deeply"
-    return "a number in it has too many digits"
-
-
-_Check = tuple[str, Callable[[Any], bool]]
-"""What a field is expected to be, in words, and whether a value of JSON is that."""
-
-
-def _one_of(names: Iterable[str]) -> _Check:
-    known = tuple(names)
-    return f"one of {', '.join(known)}", lambda value: value in known
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)
-
-
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip()) and len(value) <= LONGEST_NAME
-
-
-def _are_names(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(_is_name(name) and printable(name) == name for name in value)
-        and not {"\n", "\t"} & set("".join(value))
-        and len(set(value)) == len(value)
-    )
-
-
-def _is_spacing(value: Any) -> bool:
-    return value is None or (
-        isinstance(value, list)
-        and len(value) == 3
-        and all(_is_number(v) and is_voxel_size(v) for v in value)
-    )
-
-
-def _codes(value: str) -> str:
-    return value.strip().upper()
-
-
-def _is_window(value: Any) -> bool:
-    edges = value if isinstance(value, list) and len(value) == 3 else [value]
-    return all(type(edge) is int and 0 < edge <= LARGEST_WINDOW for edge in edges)
-
-
-_CHECKS: dict[str, _Check] = {
-    "name": (
-        "a text without slashes, since files are named by it",
-        lambda value: _is_name(value) and value.isprintable() and not set(value) & {"/", "\\"},
-    ),
-    "architecture": _one_of(FAMILIES),
-    "arguments": (
-        "an object with keyword arguments of the architecture's class",
-        lambda value: isinstance(value, dict) and not _deeper(value, DEEPEST),
-    ),
-    "sequences": ("a list of different names", _are_names),
-    "classes": ("a list of different names", _are_names),
-    "explained_class": (
-        "the index or the name of a class",
-        lambda value: _is_name(value) or (type(value) is int and value >= 0),
-    ),
-    "normalisation": _one_of(METHODS),
-    "brain_extracted": ("true or false", lambda value: isinstance(value, bool)),
-    "activation": _one_of(get_args(Activation)),
-    "spacing": (f"null or three voxel sizes in mm above 0, {VOXEL_SIZES}", _is_spacing),
-    "resample": ("true or false", lambda value: isinstance(value, bool)),
-    "orientation": (
-        "null or three axis codes such as LAS",
-        lambda value: value is None or (isinstance(value, str) and is_orientation(_codes(value))),
-    ),
-    "window": (
-        f"one or three whole numbers of voxels above 0, at most {LARGEST_WINDOW}",
-        _is_window,
-    ),
-    "overlap": (
-        "a number from 0 up to but not including 1",
-        lambda value: _is_number(value) and 0 <= value < 1,
-    ),
-    "threshold": (
-        "a probability above 0 and below 1",
-        lambda value: _is_number(value) and 0 < value < 1,
-    ),
-    "smallest_lesion": (
-        "a whole number of voxels, 1 or more and at most a thousand million",
-        lambda value: type(value) is int and 1 <= value <= 10**9,
-    ),
-    "weights": (
-        "null, or the name of a table in the file or the start of its keys",
-        lambda value: value is None or (isinstance(value, str) and len(value) <= LONGEST_NAME),
-    ),
-}
-
-
-def _a(value: Any) -> str:
-    """Show a value of JSON in a sentence, shortened."""
-    if isinstance(value, dict | list) and (len(value) > 100 or _deeper(value, DEEPEST)):
-        kind = "an object" if isinstance(value, dict) else "a list"
-        return f"{kind} of {len(value)} entries" if len(value) > 100 else f"{kind} of many levels"
-    return _shorter(json.dumps(value, ensure_ascii=False))
-
-
-def _deeper(value: Any, levels: int) -> bool:
-    """Return whether a value is nested deeper than so many levels."""
-    if not isinstance(value, dict | list):
-        return False
-    inner = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_deeper(each, levels - 1) for each in inner)
-
-
-def _shorter(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}…"
-
-
-def _tuples(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(_tuples(item) for item in value)
-    if isinstance(value, Mapping):
-        return {key: _tuples(item) for key, item in value.items()}
-    return value

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 EXAMPLES = {
-    "inspect": "[bold]Examples[/bold]\n\n  napari-ies inspect unet.pth",
+    "inspect": "[bold]Examples[/bold]\n\n  napari-ies inspect unet.pth"
+    "\n\n  napari-ies inspect unet.pth --write-profile",
     "segment": r"""[bold]Examples[/bold]
 
   napari-ies segment unet.pth --image FLAIR=flair.nii.gz \

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import typer
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from napari_ies.checkpoints import CheckpointSource
     from napari_ies.cli.options.cohort import Asked
     from napari_ies.cli.terminal import Terminal
     from napari_ies.cohort.cases import CohortCase
@@ -81,18 +82,15 @@ def check_one_layout(where: Discovery) -> None:
 
 def network_of(
     terminal: Terminal,
-    checkpoint: Path,
-    device: str,
-    orientation: str | None,
-    spacing: tuple[float, float, float] | None,
+    source: CheckpointSource,
     claimed: str | None,
     input_size: float | None,
 ) -> SegmentationModel:
     """Load the network, say where it runs and what was assumed, and check what is said of it."""
-    from napari_ies.checkpoints import device_label, load_checkpoint, profile_path
+    from napari_ies.checkpoints import device_label, profile_path
     from napari_ies.cohort.claims import check_claims
 
-    model = load_checkpoint(checkpoint, device=device, orientation=orientation, spacing=spacing)
+    model, checkpoint = source.load(), source.checkpoint
     with refusing():
         notes = check_claims(model, claimed, input_size)
     terminal.note(f"{model.profile.architecture} on {device_label(model.device)}")
@@ -243,7 +241,7 @@ def carried_out(
         else:
             client = stack.enter_context(workers_of(asked.workers, asked.scheduler))
             source = NetworkSource(
-                *(checkpoint, asked.device, asked.orientation, asked.spacing),
+                **asdict(asked.source(checkpoint)),
                 less_memory=asked.use_checkpoint,
                 key=settings.key(model),
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from napari_ies.checkpoints import device_label, load_checkpoint, profile_path
+from napari_ies.checkpoints import device_label, profile_path
 from napari_ies.cohort.row.images import open_case
 from napari_ies.network.assumptions import notes_on
 from napari_ies.patient.identity import Identity
@@ -16,6 +16,7 @@ from napari_ies.segmentation.segmentation import segment_progressively
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from napari_ies.checkpoints import CheckpointSource
     from napari_ies.cli.options import Forward
     from napari_ies.cli.terminal import Terminal
     from napari_ies.network.model import SegmentationModel
@@ -28,17 +29,14 @@ logger = logging.getLogger("napari_ies")
 
 def opened(
     terminal: Terminal,
-    checkpoint: Path,
+    source: CheckpointSource,
     images: dict[str, Path],
     out: Path,
-    device: str,
     subject: str | None,
     visit: str | None,
-    orientation: str | None,
-    spacing: tuple[float, float, float] | None,
 ) -> tuple[SegmentationModel, Case]:
     """Load network and patient; say where the work is done, for whom, and what was assumed."""
-    model = load_checkpoint(checkpoint, device=device, orientation=orientation, spacing=spacing)
+    model, checkpoint = source.load(), source.checkpoint
     case, note = told_apart(out, open_case(images, model.profile.sequences, subject, visit))
     if note:
         logger.warning(note)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
+
+from napari_ies.network.profile import questions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_ies.network.model import SegmentationModel
+    from napari_ies.network.profile import Profile
 
 NOT_KNOWN = "n/a"
 
@@ -91,11 +95,12 @@ def zones_table(measures: Mapping[str, pd.DataFrame], unit: str) -> Table:
 
 def model_table(model: SegmentationModel, layers: tuple[str, ...], default: str) -> Table:
     """Lay out what a checkpoint is, what was guessed and the layers of Grad-CAM++."""
-    from napari_ies.checkpoints import profile_path
+    from napari_ies.checkpoints.sidecar import profile_path, stated_profile
 
     profile = model.profile
     weights = sum(parameter.numel() for parameter in model.network.parameters())
     rows: list[tuple[str, Any]] = [
+        ("Format", model.format),
         ("Architecture", f"{profile.architecture}, {weights:,} weights"),
         ("Arguments", ", ".join(f"{name}={value!r}" for name, value in profile.arguments.items())),
         ("Inputs", ", ".join(profile.sequences)),
@@ -104,7 +109,7 @@ def model_table(model: SegmentationModel, layers: tuple[str, ...], default: str)
         ("Explained class", profile.classes[profile.explained_class]),
         ("Threshold", f"{profile.threshold:g}"),
         ("Smallest lesion", f"{profile.smallest_lesion} voxels"),
-        ("Window", f"{_times(profile.window)} voxels, overlap {profile.overlap:g}"),
+        ("Window", f"{_times(profile.window)} voxels, {_overlapping(profile)}"),
         ("Input sizes", _sizes(profile.fixed_size, profile.divisor)),
         ("Brain-extracted", "yes" if profile.brain_extracted else "no"),
         ("Probability", profile.activation),
@@ -114,10 +119,16 @@ def model_table(model: SegmentationModel, layers: tuple[str, ...], default: str)
         ("SHA-256", model.sha256),
     ]
     if model.path is not None:
-        beside = profile_path(model.path)
-        state = "used" if beside.exists() else "not there; write it to change any of this"
-        rows.append(("Profile file", f"{beside.name}: {state}"))
+        used = stated_profile(model.path, None, lambda _: model.sha256)[1]
+        name = profile_path(model.path).name
+        absent = f"{name}: not there; write it, or have it written, to change any of this"
+        rows.append(("Profile file", f"{used}: used" if used else absent))
     rows.append(("Guessed", "\n".join(profile.guessed) or "nothing"))
+    fits = [
+        f"{guess.field}: {' or '.join(map(json.dumps, guess.candidates))}"
+        for guess in questions(profile.guessed)
+    ]
+    rows.append(("Would fit as well", "\n".join(fits) or "nothing that can be listed"))
     marked = (f"{name} (default)" if name == default else name for name in layers)
     rows.append(("Grad-CAM++ layers", "\n".join(marked)))
     table = Table(box=None, show_header=False, title=profile.name, title_justify="left")
@@ -126,6 +137,12 @@ def model_table(model: SegmentationModel, layers: tuple[str, ...], default: str)
     for name, value in rows:
         table.add_row(name, str(value))
     return table
+
+
+def _overlapping(profile: Profile) -> str:
+    """Say how windows overlap, and how they are blended where that is unusual."""
+    alike = ", blended alike" if profile.blending == "constant" else ""
+    return f"overlap {profile.overlap:g}{alike}"
 
 
 def _table(headings: list[str], left: int = 0, caption: str | None = None) -> Table:

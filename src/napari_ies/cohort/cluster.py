@@ -18,6 +18,7 @@ from functools import lru_cache
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
+from napari_ies.checkpoints import CheckpointSource
 from napari_ies.cohort.jobs.folder_lock import case_locked, locked
 from napari_ies.cohort.record import read_record
 from napari_ies.cohort.run import CohortReport, check_place, given_up, working_through
@@ -38,13 +39,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class NetworkSource:
+class NetworkSource(CheckpointSource):
     """Where each worker gets the network from."""
 
-    checkpoint: Path
-    device: str = "auto"
-    orientation: str | None = None
-    spacing: tuple[float, float, float] | None = None
     less_memory: bool = False
     """Whether activations are computed again and not kept."""
     threads: int | None = None
@@ -315,7 +312,6 @@ def network_of_worker(source: NetworkSource) -> SegmentationModel:
     """Load the network of this worker, on a graphics card of its own where there are several."""
     import torch
 
-    from napari_ies.checkpoints import load_checkpoint
     from napari_ies.cohort.claims import recompute_activations
 
     if source.cards:
@@ -326,12 +322,7 @@ def network_of_worker(source: NetworkSource) -> SegmentationModel:
             os.environ["CUDA_VISIBLE_DEVICES"] = card
     if source.threads is not None:
         torch.set_num_threads(source.threads)
-    model = load_checkpoint(
-        source.checkpoint,
-        device=source.device,
-        orientation=source.orientation,
-        spacing=source.spacing,
-    )
+    model = source.load()
     if source.less_memory:
         recompute_activations(model)
     return model

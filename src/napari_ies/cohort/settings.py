@@ -82,10 +82,11 @@ class CohortSettings:
         )
 
     def _of_segmentation(self, model: SegmentationModel) -> dict[str, Any]:
-        profile = model.profile
+        profile, network = model.profile, network_provenance(model)
+        del network["format"]  # the SHA-256 tells
         return {
             "napari-ies": __version__,
-            "network": network_provenance(model) | {"name": ""},
+            "network": network | {"name": ""},
             "sequences": profile.sequences,
             "explained": profile.explained_class,
             "threshold": profile.threshold if self.threshold is None else self.threshold,

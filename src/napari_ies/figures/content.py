@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_ies.colour_maps import window_of
+from napari_ies.colour_maps import colour_limit, window_of
 from napari_ies.errors import FigureError
 from napari_ies.printable import counted, printable
 from napari_ies.versions import __version__
@@ -44,6 +44,10 @@ class FigureContent:
         What a reader of the figure must know besides: short phrases for the method line.
     reference
         Mask of the reference on the images' grid (X, Y, Z), bool; None without one.
+    limits
+        Magnitudes at which the colours end, in the maps' unit: of all sequences together, and then
+        each one's own. Empty for what the maps themselves give, which grows while they are
+        computed.
 
     Raises
     ------
@@ -57,6 +61,7 @@ class FigureContent:
     network: str = ""
     notes: tuple[str, ...] = ()
     reference: NDArray[np.bool_] | None = None
+    limits: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.case.grid.same_as(self.saliency.grid):
@@ -80,6 +85,13 @@ class FigureContent:
     def signed(self) -> bool:
         """Whether the maps have values of both signs."""
         return self.saliency.request.is_smoothgrad
+
+    def limit_of(self, sequence: str | None = None) -> float:
+        """Return where the colours of a sequence's map end, or of all of them together."""
+        number = None if sequence is None else self.saliency.sequences.index(sequence)
+        if self.limits:
+            return self.limits[0 if number is None else number + 1]
+        return colour_limit(self.saliency, number)
 
     @property
     def subject_title(self) -> str:

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_ies.colour_maps import colour_limit
-
 if TYPE_CHECKING:
     from matplotlib.colors import Normalize
 
@@ -60,14 +58,14 @@ def scales_of(
     """
     sequences, saliency = content.sequences(settings), content.saliency
     label = f"aliency ({saliency.unit})"
-    limit = settings.limit or colour_limit(saliency)
+    limit = settings.limit or content.limit_of()
     exceeded = bool(np.abs(saliency.cropped).max(initial=0.0) > limit)
     shared = Scale(sequences, limit, content.signed, exceeded, f"S{label}")
     if settings.limits == "shared" or settings.limit is not None or not content.signed:
         return (shared,)
     own = []
     for name in sequences:
-        limit = colour_limit(saliency, saliency.sequences.index(name))
+        limit = content.limit_of(name)
         exceeded = bool(np.abs(content.cropped_map(name)).max(initial=0.0) > limit)
         own.append(Scale((name,), limit, True, exceeded, f"{name}: s{label}"))
     if settings.limits == "own":

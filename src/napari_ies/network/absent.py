@@ -37,7 +37,8 @@ def absent_model(
     facts
         What a sidecar of its results says: ``Checkpoint``, ``Normalisation``, ``Class``,
         ``Window``, ``Overlap``, ``Threshold``; and, unless an earlier version wrote it,
-        ``BrainExtracted``, ``Activation``, ``Orientation``, ``Spacing`` and ``Resample``.
+        ``BrainExtracted``, ``Activation``, ``Orientation``, ``Spacing``, ``Resample`` and, where it
+        is not Gaussian, ``Blending``.
 
     Returns
     -------
@@ -120,6 +121,10 @@ def _later_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
         if facts["Activation"] not in ("softmax", "sigmoid"):
             raise ValueError(f"the activation {facts['Activation']!r} is not known")
         fields["activation"] = facts["Activation"]
+    if facts.get("Blending") is not None:
+        if facts["Blending"] not in ("gaussian", "constant"):
+            raise ValueError(f"the blending {facts['Blending']!r} is not known")
+        fields["blending"] = facts["Blending"]
     if facts.get("Orientation") is not None:
         fields["orientation"] = str(facts["Orientation"])
     if facts.get("Spacing") is not None:

@@ -13,6 +13,7 @@ from napari_ies.network.agreement import Agreement, Testing, testing_orientation
 from napari_ies.network.guess_tests import testing_guesses
 from napari_ies.network.network_grid import network_turn, resampling_notes, runs_resampled
 from napari_ies.network.profile import DEFAULT_SPACING
+from napari_ies.patient.normalisation import BACKGROUND_IS_ZERO
 from napari_ies.progress import Progress, to_its_end
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _intensity_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
     method = model.profile.normalisation
     for name, background in zip(case.sequences, case.backgrounds, strict=True):
         odd = background is not None and not background.is_zero
-        if odd and background is not None and method != "zscore-nonzero":
+        if odd and background is not None and method not in BACKGROUND_IS_ZERO:
             notes.append(
                 f"The normalisation {method} takes all voxels of {name}, its background of "
                 f"{background.value:.3g} too; if the network was trained on a background of 0, its "

@@ -65,6 +65,8 @@ class Blend:
         The windows of the forward, with their weights.
     windows
         Those to run; by default all.
+    there
+        The same image on the device, if it is there already.
 
     Attributes
     ----------
@@ -80,8 +82,11 @@ class Blend:
         image: torch.Tensor,
         tiles: Tiling,
         windows: Sequence[Box] | None = None,
+        *,
+        there: torch.Tensor | None = None,
     ) -> None:
         self._image, self._tiles = image, tiles
+        self._sent = image if there is None else there
         self._network, self._device = model.network, model.device
         self._windows = tiles.windows if windows is None else windows
         self._constant = constant_windows(image, tiles, self._windows)
@@ -204,7 +209,7 @@ class Blend:
 
     def _begin(self, place: torch.device) -> None:
         """Begin with a sum of nothing at a place, and have there what is needed for it."""
-        self._seen = self._image.to(place)
+        self._seen = (self._image if place == CPU else self._sent).to(place)
         self._weights = self._tiles.window_importance.to(torch.float32).to(place)
         self.sum = torch.zeros((self._classes, *self.box.shape), device=place)
 

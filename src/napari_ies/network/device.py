@@ -89,6 +89,19 @@ def free_on(device: torch.device) -> int:
     return free_memory()
 
 
+def on_host(values: torch.Tensor) -> torch.Tensor:
+    """Return values on the CPU, from CUDA by pinned memory: a copy to ordinary memory crawls."""
+    import torch
+
+    if values.device.type != "cuda":
+        return values.cpu()
+    try:
+        pinned = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+    except RuntimeError:  # there is only so much of it
+        return values.cpu()
+    return pinned.copy_(values).clone()
+
+
 def when_done(device: torch.device) -> Callable[[], None]:
     """Return what waits until all that was asked of a device so far is done."""
     import torch

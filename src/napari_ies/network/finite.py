@@ -6,7 +6,7 @@ import warnings
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.network.layers import out_of_place, watched
+from napari_ies.network.layers import layers_of, out_of_place, watched
 
 if TYPE_CHECKING:
     import torch
@@ -81,7 +81,7 @@ def _first_backward(network: nn.Module, crop: torch.Tensor) -> str:
 
     found: list[str] = []
     with out_of_place(network), ExitStack() as undone, torch.enable_grad():
-        for name, module in network.named_modules():
+        for name, module in layers_of(network):
             hook = module.register_full_backward_hook(_backward_watcher(name, found))
             undone.callback(hook.remove)
         parameter = next(network.parameters(), crop)

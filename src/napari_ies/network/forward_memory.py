@@ -9,7 +9,7 @@ import torch
 
 from napari_ies.errors import SegmentationError
 from napari_ies.free_memory import lacking
-from napari_ies.network.layers import see_layers, small_size
+from napari_ies.network.layers import is_innermost, see_layers, small_size
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,7 +55,7 @@ def _largest(model: SegmentationModel) -> float:
 
     def see(_: str, module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
         nonlocal found
-        if not list(module.children()):
+        if is_innermost(module):
             tensors = [value for value in (*inputs, output) if isinstance(value, torch.Tensor)]
             found = max(found, float(sum(tensor.nbytes for tensor in tensors)))
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 
 from napari_ies.errors import SegmentationError
 from napari_ies.free_memory import is_out_of_memory
-from napari_ies.network.blending import SMALLER, TOO_LARGE, Blend
-from napari_ies.network.device import runs_ahead
+from napari_ies.network.blending import CPU, SMALLER, TOO_LARGE, Blend
+from napari_ies.network.device import free_on, on_host, runs_ahead
 from napari_ies.network.finite import all_finite
 from napari_ies.network.model import SegmentationModel, check_channels, network_logits
 from napari_ies.network.network_grid import network_case, network_turn, to_stored
 from napari_ies.network.windows import tiling
+from napari_ies.patient.case import Case
 from napari_ies.progress import Progress
 
 if TYPE_CHECKING:
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_ies.network.profile import Profile
-    from napari_ies.patient.case import Case
 
 __all__ = [
     "SMALLER",
@@ -34,10 +36,17 @@ __all__ = [
     "class_probability",
     "logit_map",
     "network_input",
+    "network_input_there",
     "network_logits",
     "predict",
     "probability_of",
 ]
+
+
+Inputs = dict[tuple[str, str | None], dict[torch.device, torch.Tensor]]
+"""A case as a network sees it, by normalisation and orientation, and by where it is."""
+IMAGE_SHARE = 0.05
+"""An image that takes no more than this part of what is free on a GPU is kept there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +77,8 @@ def network_input(model: SegmentationModel, case: Case) -> torch.Tensor:
 
     Returns
     -------
-    float32 (C, X', Y', Z') on the CPU, with the axes of :func:`network_turn`; it may share memory
-    with the case, so it is not to be written to.
+    float32 (C, X', Y', Z') on the CPU, with the axes of :func:`network_turn`; kept with the network
+    as long as the case lives, so it is not to be written to.
 
     Raises
     ------
@@ -77,11 +86,35 @@ def network_input(model: SegmentationModel, case: Case) -> torch.Tensor:
         If the number of sequences is not the network's.
     """
     check_channels(model, case.sequences)
-    values = case.normalised(model.profile.normalisation)
-    turned = np.ascontiguousarray(network_turn(model, case).apply(values))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        return torch.from_numpy(turned)
+    kept = _kept_inputs(model, case)
+    if CPU not in kept:
+        values = case.normalised(model.profile.normalisation)
+        turned = np.ascontiguousarray(network_turn(model, case).apply(values))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+            kept[CPU] = torch.from_numpy(turned)
+    return kept[CPU]
+
+
+def network_input_there(model: SegmentationModel, case: Case) -> torch.Tensor:
+    """Return :func:`network_input` on the network's device, sent once for all.
+
+    Where that is no GPU, or has not much more memory than it takes, it is on the CPU.
+    """
+    image = network_input(model, case)
+    if not runs_ahead(model.device):
+        return image
+    kept = _kept_inputs(model, case)
+    if model.device not in kept and image.nbytes <= IMAGE_SHARE * free_on(model.device):
+        with suppress(RuntimeError, MemoryError):  # parts of it are sent one by one
+            kept[model.device] = image.to(model.device)
+    return kept.get(model.device, image)
+
+
+def _kept_inputs(model: SegmentationModel, case: Case) -> dict[torch.device, torch.Tensor]:
+    profile = model.profile
+    cases = model.derive("inputs", WeakKeyDictionary[Case, Inputs])
+    return cases.setdefault(case, {}).setdefault((profile.normalisation, profile.orientation), {})
 
 
 def predict(
@@ -124,7 +157,7 @@ def predict(
         # Linear are the logits, and their probability is that of the stored grid.
         probability = probability_of(model, case, logits)
     else:
-        turned = _probability_there(model, blend).cpu().numpy()
+        turned = on_host(_probability_there(model, blend)).numpy()
         probability = np.ascontiguousarray(network_turn(model, seen).invert(turned))
     result = Prediction(probability, logits if keep_logits else None)
     yield Progress("Segmenting", steps, steps, "windows", result)
@@ -257,7 +290,8 @@ def _blending(
     """Blend the logits of a case on the network's grid; return all steps and them."""
     image, shape = network_input(model, seen), network_turn(model, seen).displayed_shape
     tiles = tiling(model.profile, shape, forward)
-    blend, steps = Blend(model, image, tiles), len(tiles.windows) + 1
+    there = network_input_there(model, seen)
+    blend, steps = Blend(model, image, tiles, there=there), len(tiles.windows) + 1
     for done, note in blend.run():
         yield Progress("Segmenting", done, steps, "windows", note=note)
     return steps, blend.mean()
@@ -270,12 +304,12 @@ def _probability_there(model: SegmentationModel, logits: torch.Tensor) -> torch.
     except (RuntimeError, MemoryError) as error:
         if not (runs_ahead(model.device) and is_out_of_memory(error)):
             raise
-    return class_probability(model.profile, logits.cpu())
+    return class_probability(model.profile, on_host(logits))
 
 
 def _stored(
     model: SegmentationModel, seen: Case, case: Case, logits: torch.Tensor
 ) -> NDArray[np.float32]:
     """Return logits on the network's axes and grid as an array on the stored ones."""
-    turned = network_turn(model, seen).invert(logits.cpu().numpy())
+    turned = network_turn(model, seen).invert(on_host(logits).numpy())
     return to_stored(turned, seen.grid, case.grid)

@@ -18,6 +18,23 @@ if TYPE_CHECKING:
     See = Callable[[str, nn.Module, tuple[Any, ...], Any], None]
 
 
+def layers_of(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield a network's layers by their names, itself too: those that PyTorch lets watch.
+
+    The inside of a TorchScript program is none of them.
+    """
+    from torch.jit import ScriptModule
+
+    for name, module in network.named_modules():
+        if not isinstance(module, ScriptModule):
+            yield name, module
+
+
+def is_innermost(module: nn.Module) -> bool:
+    """Whether no layer inside a layer can be watched."""
+    return all(inner is module for _, inner in layers_of(module))
+
+
 @contextmanager
 def watched(network: nn.Module, see: See) -> Iterator[None]:
     """Have a function see each layer of a network, itself too, that runs inside this context.
@@ -25,7 +42,7 @@ def watched(network: nn.Module, see: See) -> Iterator[None]:
     It gets the name, the module, its inputs and its output, in the order they end.
     """
     with ExitStack() as hooks:
-        for name, module in network.named_modules():
+        for name, module in layers_of(network):
             hooks.callback(module.register_forward_hook(partial(see, name)).remove)
         yield
 

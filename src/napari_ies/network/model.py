@@ -38,9 +38,12 @@ class SegmentationModel:
     device
         Where it computes.
     path
-        The checkpoint file, or None for a network made in memory.
+        The checkpoint's file or folder, or None for a network made in memory.
     sha256
-        SHA-256 of the checkpoint file in hexadecimal, or an empty string.
+        SHA-256 of the checkpoint file in hexadecimal, of a folder that of its files, or an empty
+        string.
+    format
+        What kind of checkpoint that is, such as ``"state dict"``, or an empty string.
     """
 
     network: nn.Module
@@ -48,6 +51,7 @@ class SegmentationModel:
     device: torch.device
     path: Path | None = None
     sha256: str = ""
+    format: str = ""
     _derived: dict[str, object] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:

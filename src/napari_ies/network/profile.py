@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from napari_ies.parameters import Parameter
 
 Activation = Literal["softmax", "sigmoid"]
+Blending = Literal["gaussian", "constant"]
 
 DEFAULT_SPACING = (1.0, 1.0, 1.0)
 """Voxel size in mm that a network is taken to be trained on where nothing states it."""
@@ -59,6 +60,52 @@ _SMALLEST_LESION = Parameter(
 )
 
 
+class Guess(str):
+    """A sentence on what was assumed of a network.
+
+    Where results are stored it is the sentence alone; the rest is for whoever asks a person.
+
+    Parameters
+    ----------
+    sentence
+        What was assumed, and why that is a guess.
+    field
+        The field of a profile file that states it, such as ``"activation"``, or
+        ``"arguments.strides"`` for an argument of the network's class.
+    assumed
+        Its value.
+    candidates
+        Values that the file fits as well, the assumed one first; empty where there is no end of
+        them.
+    """
+
+    field: str
+    assumed: Any
+    candidates: tuple[Any, ...]
+
+    def __new__(
+        cls, sentence: str, field: str = "", assumed: Any = None, candidates: tuple[Any, ...] = ()
+    ) -> Guess:
+        """Make it of its sentence and what that is about."""
+        made = super().__new__(cls, sentence)
+        others = tuple(one for one in candidates if one != assumed)
+        made.field, made.assumed = field, assumed
+        made.candidates = (assumed, *others) if others else ()
+        return made
+
+
+def of_argument(
+    name: str, sentence: str, assumed: Any = None, candidates: tuple[Any, ...] = ()
+) -> Guess:
+    """Make a guess on an argument of the network's class."""
+    return Guess(sentence, f"arguments.{name}", assumed, candidates)
+
+
+def questions(guessed: tuple[str, ...]) -> tuple[Guess, ...]:
+    """Return those of the guesses that a person may decide among candidates."""
+    return tuple(one for one in guessed if isinstance(one, Guess) and one.candidates)
+
+
 @dataclass(frozen=True)
 class Profile:
     """How a network wants its input and how its output is to be read.
@@ -80,7 +127,7 @@ class Profile:
     normalisation
         ``"zscore-nonzero"`` (mean 0, standard deviation 1 over the nonzero voxels, zeros stay
         zero), ``"zscore"`` (over all voxels), ``"minmax"`` (to [0, 1]) or ``"none"``; each
-        sequence on its own.
+        sequence on its own; or a fixed range, see :class:`napari_ies.patient.normalisation.Range`.
     brain_extracted
         Whether the network was trained on brains without skull. Follows from `normalisation` if
         left out: only of such images are the nonzero voxels the brain.
@@ -100,6 +147,9 @@ class Profile:
         Size in voxels of the sliding window.
     overlap
         Overlap of neighbouring windows, as a fraction of the window.
+    blending
+        How much the outputs of overlapping windows count: ``"gaussian"``, most at a window's
+        centre, or ``"constant"``, alike.
     threshold
         Probability from which a voxel counts as lesion.
     smallest_lesion
@@ -130,6 +180,7 @@ class Profile:
     orientation: Annotated[str | None, _ORIENTATION] = None
     window: tuple[int, int, int] = (96, 96, 96)
     overlap: float = 0.25
+    blending: Blending = "gaussian"
     threshold: Annotated[float, _THRESHOLD] = 0.3
     smallest_lesion: Annotated[int, _SMALLEST_LESION] = 6
     divisor: tuple[int, int, int] = (16, 16, 16)

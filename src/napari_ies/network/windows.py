@@ -44,13 +44,15 @@ class Tiling:
         All windows, in the order they are evaluated, in the indices of the volume; one may reach
         beyond it.
     blended
-        Whether overlapping windows are blended with Gaussian weights; otherwise there is a
-        single window.
+        Whether overlapping windows are blended; otherwise there is a single window.
+    blending
+        With which weights, see `Profile`.
     """
 
     shape: Triple
     windows: tuple[Box, ...]
     blended: bool
+    blending: str = "gaussian"
 
     def importance(self, window: Box) -> torch.Tensor:
         """Return the unscaled weights of a window on the part of it that lies in the volume.
@@ -117,7 +119,7 @@ class Tiling:
         from monai.data.utils import compute_importance_map
 
         size = self.windows[0].shape
-        if not self.blended:
+        if not self.blended or self.blending == "constant":
             return torch.ones((), dtype=torch.float64).expand(size)
         importance: torch.Tensor = compute_importance_map(size, mode="gaussian", sigma_scale=0.125)
         return importance.double()
@@ -137,12 +139,12 @@ def tiling(profile: Profile, shape: Triple, forward: str) -> Tiling:
     Parameters
     ----------
     profile
-        Gives the window, its overlap and the sizes the network takes.
+        Gives the window, its overlap, its blending and the sizes the network takes.
     shape
         Size of the volume.
     forward
-        ``"sliding-window"``: the windows of MONAI's sliding-window inference with Gaussian
-        blending; a volume smaller than the window is padded with zeros on both sides.
+        ``"sliding-window"``: the windows of MONAI's sliding-window inference, blended; a volume
+        smaller than the window is padded with zeros on both sides.
         ``"whole-volume"``: one window, padded with zeros at the far end of each axis.
 
     Raises
@@ -152,7 +154,7 @@ def tiling(profile: Profile, shape: Triple, forward: str) -> Tiling:
     """
     if forward == "sliding-window":
         _check_memory(profile, shape, profile.window, "give the profile a smaller window")
-        return _sliding(shape, profile.window, profile.overlap)
+        return _sliding(shape, profile.window, profile.overlap, profile.blending)
     if profile.fixed_size is not None:
         size = " x ".join(map(str, profile.fixed_size))
         raise SegmentationError(
@@ -188,7 +190,7 @@ def _check_memory(profile: Profile, shape: Triple, window: Triple, remedy: str) 
 
 
 @lru_cache(maxsize=1)
-def _sliding(shape: Triple, size: Triple, overlap: float) -> Tiling:
+def _sliding(shape: Triple, size: Triple, overlap: float, blending: str) -> Tiling:
     """Place windows as `monai.inferers.sliding_window_inference` does (tested against it)."""
     starts = []
     for length, extent in zip(shape, size, strict=True):
@@ -205,4 +207,4 @@ def _sliding(shape: Triple, size: Triple, overlap: float) -> Tiling:
             "profile a larger window or a smaller overlap."
         )
     windows = tuple(Box.whole(size).shift(start) for start in product(*starts))
-    return Tiling(shape, windows, blended=True)
+    return Tiling(shape, windows, blended=True, blending=blending)

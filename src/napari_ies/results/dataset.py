@@ -38,6 +38,7 @@ IGNORE = (
     "*_profile.*",
     "*_desc-footprint_mask.*",
     "*_context.*",
+    "*_regions.*",
     "*_figure.*",
     "/context",
     "/figures",

@@ -107,7 +107,7 @@ def checkpoint_provenance(model: SegmentationModel) -> dict[str, Any]:
     entries of a sidecar are named.
     """
     facts = {to_pascal(name): value for name, value in network_provenance(model).items()}
-    own = ("Name", "Sha256", "Architecture", "Arguments", "Weights", "Class", "Guessed")
+    own = ("Name", "Sha256", "Format", "Architecture", "Arguments", "Weights", "Class", "Guessed")
     called = {"Sha256": "SHA256", "Class": "Classes"}
     checkpoint = {called.get(name, name): facts.pop(name) for name in own}
     return {"Checkpoint": checkpoint | {"SHA256": checkpoint["SHA256"] or None}} | facts

@@ -69,6 +69,7 @@ def save_segmentation(
     reference: Mapping[str, str | None] | None = None,
     verdicts: Mapping[Any, str] | None = None,
     notes: Mapping[Any, str] | None = None,
+    regions: pd.DataFrame | None = None,
 ) -> list[Path]:
     """Write a segmentation to a folder, with the case's affine.
 
@@ -88,10 +89,14 @@ def save_segmentation(
     verdicts, notes
         What a person says of lesions, by label: ``"agree"``, ``"reject"`` or ``"unsure"``, and
         texts. Each becomes a column of the table where there is any.
+    regions
+        Regions that are no lesions and what a person says of them, a row each, the index their
+        names; written as a table of their own, ``regions.tsv``. None for none: what was written of
+        them before goes.
 
     Returns
     -------
-    The paths of labels, probability and table.
+    The paths of labels, probability and table, and that of the regions' table if there is one.
 
     Raises
     ------
@@ -128,7 +133,19 @@ def save_segmentation(
         names["probability"]: {"Description": "Probability of the explained class", "Units": "1"}
         | common,
     }
-    return write_result(folder, case, files, sidecars, overwrite=overwrite, flat=flat)
+    of_regions = f"{stem('regions', case.subject, case.visit, desc='judged')}.tsv"
+    if regions is not None:
+        files[of_regions] = table_writer(regions.rename_axis("name"))
+        columns = {name: _TABLE_COLUMNS[name] for name in regions if name in _TABLE_COLUMNS}
+        named = {"name": {"Description": "What a person calls the region, which is no lesion"}}
+        common = {**common, "Files": {"regions": of_regions}}
+        sidecars[of_regions] = (
+            {"Description": "Regions that were judged"} | common | named | columns
+        )
+    obsolete = [] if regions is not None else [of_regions]
+    return write_result(
+        folder, case, files, sidecars, overwrite=overwrite, flat=flat, obsolete=obsolete
+    )
 
 
 def load_segmentation(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import logging
-from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 from weakref import ref
@@ -15,8 +14,8 @@ import torch
 
 from napari_ies.errors import SaliencyError
 from napari_ies.geometry.box import Box
-from napari_ies.network.device import free_on, runs_ahead
-from napari_ies.network.inference import network_input
+from napari_ies.network.device import runs_ahead
+from napari_ies.network.inference import network_input_there
 from napari_ies.network.network_grid import (
     footprint_on,
     map_to_stored,
@@ -52,8 +51,6 @@ logger = logging.getLogger("napari_ies")
 
 SHARED_BY = ("forward", "class_index", "precision")
 """What a request says of what gradients depend on."""
-IMAGE_SHARE = 0.05
-"""An image that takes no more than this part of what is free on a GPU is kept there."""
 FIRST_STEPS = 2
 """Steps of a map after which what was new to a GPU is known to it."""
 
@@ -86,6 +83,8 @@ class CaseExplanations:
         jacobian: str,
         memory_gib: float | None,
     ) -> None:
+        if why := getattr(model.network, "no_gradients", ""):
+            raise SaliencyError(why)
         self._model, self._jacobian, self._memory_gib = model, jacobian, memory_gib
         self._counted: tuple[ref[BoxedMask], Target] | None = None
         self._seen = network_case(model, case)
@@ -97,7 +96,7 @@ class CaseExplanations:
             network=model.network,
             engine=choose_engine(model, jacobian, request.precision),
             device=model.device,
-            image=_there(network_input(model, self._seen), model.device),
+            image=network_input_there(model, self._seen),
             tiles=tiling(model.profile, self._turn.displayed_shape, request.forward),
             class_index=self.request.class_index or 0,
             turn=self._turn,
@@ -242,14 +241,6 @@ class CaseExplanations:
             if aggregation == "max" or what != EXTREMES
         }
         return {"kernels": used} if used else {}
-
-
-def _there(image: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Return an image on a device that has much more memory than it takes, sent once for all."""
-    if runs_ahead(device) and image.nbytes <= IMAGE_SHARE * free_on(device):
-        with suppress(RuntimeError, MemoryError):  # parts of it are sent one by one
-            return image.to(device)
-    return image
 
 
 def completed(request: SaliencyRequest, model: SegmentationModel) -> SaliencyRequest:

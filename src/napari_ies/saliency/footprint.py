@@ -208,9 +208,12 @@ def _split(
         span = Box.of_voxels(local[members])
         axis = int(np.argmax(span.shape))
         before = local[members, axis] < (span.start[axis] + span.stop[axis]) // 2
-        halves = [members[side] for side in (before, ~before) if side.any()]
-        parts = [reached(half) for half in halves] if len(halves) > 1 else []
-        if parts and sum(part.size for _, part in parts) < SPLIT_GAIN * seen.size:
+        parts, left = [], SPLIT_GAIN * seen.size
+        for half in (members[before], members[~before]):
+            if len(half) and left > 0:  # else nothing is spared, whatever the other half reaches
+                parts.append(reached(half))
+                left -= parts[-1][1].size
+        if len(parts) > 1 and left > 0:
             waiting += parts
         else:
             groups.append((members, seen))

@@ -75,12 +75,18 @@ class Forwards:
         Which noise.
     watch
         Looks at what comes out of the network.
+
+    Attributes
+    ----------
+    samples
+        Numbers of the samples in here, from 0.
     """
 
     def __init__(
         self, problem: Problem, box: Box, noise: Noise, samples: range, watch: Watch | None = None
     ) -> None:
         self._problem, self._box = problem, box
+        self.samples = range(len(samples))
         self._noisy = noisy_images(problem, box, noise, samples)
         self._ready: dict[object, Linearisation] = {}
         self._watch = watch or Watch(problem)
@@ -97,6 +103,10 @@ class Forwards:
             found = self.linearised(piece)
         self._ready[key] = found
         return found
+
+    def of_sample(self, piece: Piece, number: int) -> Linearisation:
+        """Return a piece's forward in one of the samples alone."""
+        return self.of(piece).of_sample(number)
 
     def watch(self, values: torch.Tensor, what: str, window: Box) -> None:
         """Have values refused that are not finite: at once on the CPU, else when it is known."""

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from napari_ies.network.model import SegmentationModel
 
 UPSAMPLING = (nn.ConvTranspose3d, nn.Upsample)
+NO_LAYERS = (
+    "A TorchScript network lets nobody look at its layers, so there is no Grad-CAM++ of it: choose "
+    "SmoothGrad, or load the network's weights or what torch.export makes of it."
+)
 
 
 def candidate_layers(model: SegmentationModel) -> tuple[str, ...]:
@@ -63,6 +67,10 @@ def _last_below(model: SegmentationModel) -> str:
     sizes = _layer_sizes(model)
     below = [name for name, size in sizes.items() if size != small_size(model)]
     upsampling = [n for n in below if isinstance(model.network.get_submodule(n), UPSAMPLING)]
+    if not sizes and any(
+        isinstance(one, torch.jit.ScriptModule) for one in model.network.modules()
+    ):
+        raise SaliencyError(NO_LAYERS)
     if not below:
         raise SaliencyError(
             "The network has no layer below output resolution; choose a layer by name."
@@ -173,7 +181,10 @@ def layer_named(network: nn.Module, layer: str) -> nn.Module:
         If the network has none of that name.
     """
     try:
-        return network.get_submodule(layer)
+        found = network.get_submodule(layer)
+        if isinstance(found, torch.jit.ScriptModule):
+            raise SaliencyError(NO_LAYERS)
+        return found
     except AttributeError:
         names = [name for name, _ in network.named_modules() if name]
         near = ", ".join(get_close_matches(layer, names, cutoff=0.0))

@@ -58,9 +58,12 @@ def _network_grid(model: SegmentationModel, case: Case) -> dict[str, object] | N
 def network_provenance(model: SegmentationModel) -> dict[str, object]:
     """Say which network it is, how its input is made, what its classes are and what was guessed."""
     profile = model.profile
+    # Earlier versions knew no other blending, and said nothing of it.
+    blending = {} if profile.blending == "gaussian" else {"blending": profile.blending}
     return {
         "name": profile.name if model.path is None else model.path.name,
         "sha256": model.sha256,
+        "format": model.format,
         "architecture": profile.architecture,
         "arguments": dict(profile.arguments),
         "weights": profile.weights,
@@ -71,6 +74,7 @@ def network_provenance(model: SegmentationModel) -> dict[str, object]:
         "resample": profile.resample,
         "window": list(profile.window),
         "overlap": profile.overlap,
+        **blending,
         "activation": profile.activation,
         "class": list(profile.classes),
         "guessed": list(profile.guessed),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 
 
@@ -48,6 +50,12 @@ class RunningExtremes:
         torch.maximum(highest, high, out=highest)
         torch.minimum(lowest, low, out=lowest)
         return low, high
+
+    def of_sample(self, number: int | slice) -> RunningExtremes:
+        """Return those of one part, or of some, of the first axis; they share the values."""
+        part = copy.copy(self)
+        part.highest, part.lowest = self.highest[number], self.lowest[number]
+        return part
 
     def result(self) -> torch.Tensor:
         """Return the signed value of largest magnitude so far."""

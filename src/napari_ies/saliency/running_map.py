@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,18 +64,20 @@ class RunningMap(Portions):
     def reduce(self, piece: Piece, forwards: Forwards, rows: NDArray[np.int64]) -> Iterator[Step]:
         """Take in the gradients of voxels that one piece alone holds."""
         seeds, whole = self._seeds((piece,), piece, rows), self.box.within(piece.window)
-        forward, extremes = forwards.of(piece), self._reduction()
-        canvases = Canvases(extremes.highest, extremes.lowest, whole.start, piece.window.shape)
-        for part, found in forward.chunks(
-            seeds, slice(0, len(rows)), self.row_memory, whole, canvases
-        ):
-            for _, values, at in found:
-                for extreme in extremes.add(values, (slice(None), *at)):
-                    forwards.watch(extreme, "gradients", piece.window)
-            if not found:  # a kernel took them in
-                for extreme in (extremes.highest, extremes.lowest):
-                    forwards.watch(extreme, "gradients", piece.window)
-            yield part.stop - part.start, self._preview(forwards)
+        for number in forwards.samples:
+            forward = forwards.of_sample(piece, number)
+            extremes = self._reduction(forwards).of_sample(number)
+            canvases = Canvases(extremes.highest, extremes.lowest, whole.start, piece.window.shape)
+            for part, found in forward.chunks(
+                seeds, slice(0, len(rows)), self.row_memory, whole, canvases
+            ):
+                for _, values, at in found:
+                    for extreme in extremes.add(values, (slice(None), *at)):
+                        forwards.watch(extreme, "gradients", piece.window)
+                if not found:  # a kernel took them in
+                    for extreme in (extremes.highest, extremes.lowest):
+                        forwards.watch(extreme, "gradients", piece.window)
+                yield part.stop - part.start, self._preview(forwards)
 
     def reduce_blended(
         self, found: tuple[Piece, ...], forwards: Forwards, rows: NDArray[np.int64]
@@ -82,19 +85,21 @@ class RunningMap(Portions):
         """Take in the gradients of voxels that several pieces hold: summed over them first."""
         area, together = self.area(found), self.rows_summed(found)
         here = (slice(None), *area.within(self.box))
-        for start in range(0, len(rows), together):
+        starts = range(0, len(rows), together)
+        for number, start in product(forwards.samples, starts):
             chunk = slice(start, min(start + together, len(rows)))
-            sums = self._canvases[0].new_zeros((chunk.stop - start, *self._canvases[0][here].shape))
+            shape = chunk.stop - start, self._canvases.shape[1], *area.shape
+            sums = self._canvases.new_zeros(shape)
             for piece in found:
                 seeds, whole = self._seeds(found, piece, rows), area.within(piece.window)
-                forward = forwards.of(piece)
+                forward = forwards.of_sample(piece, number)
                 for part, given in forward.chunks(seeds, chunk, self.row_memory, whole):
                     ours = sums[part.start - start : part.stop - start]
                     for some, values, at in given:
                         forwards.watch(values, "gradients", piece.window)
                         ours[(some, slice(None), *at)] += values
                     yield 0, None
-            self._reduction().add(sums, here)
+            self._reduction(forwards).of_sample(number).add(sums, here)
             yield len(sums), self._preview(forwards)
 
     def _seeds(self, holders: tuple[Piece, ...], piece: Piece, rows: NDArray[np.int64]) -> Seeds:
@@ -112,15 +117,19 @@ class RunningMap(Portions):
 
     def close_samples(self, under_way: range) -> None:
         """Take some of the samples under way into the map."""
-        canvases = self._canvases[under_way.start : under_way.stop]
-        if self._extremes is not None:
-            canvases[0].copy_(self._extremes.result())
-            self._extremes = None
-        if len(under_way) == 1:
-            self._moments.add(canvases[0])
+        found = slice(under_way.start, under_way.stop)
+        if self._extremes is None:
+            values = self._canvases[found]
         else:
-            self._moments.add_all(canvases)
-        canvases.zero_()
+            values = self._extremes.of_sample(found).result()
+        if len(under_way) == 1:
+            self._moments.add(values[0])
+        else:
+            self._moments.add_all(values)
+        if self._extremes is None:
+            values.zero_()
+        elif under_way.stop == len(self._extremes.highest):
+            self._extremes = None
 
     def drop_samples(self) -> None:
         """Forget the samples under way."""
@@ -162,9 +171,11 @@ class RunningMap(Portions):
         error = errors[0] if errors else None
         return Estimate(done, total, n_used, self.box, mean, error, self.number)
 
-    def _reduction(self) -> RunningExtremes:
+    def _reduction(self, forwards: Forwards) -> RunningExtremes:
+        """Return the extremes of each of the samples under way."""
         if self._extremes is None:
-            self._extremes = RunningExtremes(self._canvases[0].shape, self._canvases[0])
+            shape = len(forwards.samples), *self._canvases.shape[1:]
+            self._extremes = RunningExtremes(shape, self._canvases)
         return self._extremes
 
     def _preview(self, forwards: Forwards) -> torch.Tensor | None:
@@ -175,7 +186,7 @@ class RunningMap(Portions):
         if self._chunks < self._next_preview:
             return None
         self._next_preview *= 2
-        return self._shown(self._reduction().result, forwards)
+        return self._shown(self._reduction(forwards).of_sample(0).result, forwards)
 
     def _shown(self, first: Callable[[], torch.Tensor], forwards: Forwards) -> torch.Tensor | None:
         """Have the first sample's map sent as it is, unless one is still on its way.

@@ -1,4 +1,4 @@
-"""The lesions at another threshold, numbered as before where they stay the same."""
+"""The lesions at another threshold or reference, numbered as before where they are the same."""
 
 from __future__ import annotations
 
@@ -16,10 +16,16 @@ from napari_ies.segmentation.lesions import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
+    from napari_ies.geometry.box import Box
     from napari_ies.patient.case import Case
     from napari_ies.segmentation.segmentation import Segmentation
+
+    Former = tuple[Box, NDArray[np.bool_]]
+    """The smallest box that holds a lesion, and which voxels of that box are the lesion's."""
 
 
 def at_threshold(
@@ -30,6 +36,7 @@ def at_threshold(
     smallest: int,
     reference: NDArray[np.bool_] | None = None,
     used: int = 0,
+    former: Mapping[int, Former] | None = None,
 ) -> Segmentation:
     """Find the lesions at another threshold in the probability that is known.
 
@@ -45,11 +52,14 @@ def at_threshold(
         bool (X, Y, Z): what it was matched with.
     used
         The highest number that a lesion of this patient had at thresholds before.
+    former
+        The lesions of earlier thresholds that are not there now, by the numbers that they had.
 
     Returns
     -------
-    The segmentation in which every lesion that is the same voxel by voxel has the number that it
-    had; all others have numbers that none had before, so a number never means other voxels.
+    The segmentation in which every lesion that is the same voxel by voxel as one that there is or
+    was has the number of that; all others have numbers that none had before, so a number never
+    means other voxels.
 
     Raises
     ------
@@ -57,36 +67,24 @@ def at_threshold(
         If the lesions do not come from the threshold, or the reference that they were matched
         with is not given.
     """
-    before, matched = segmentation.labels, "match" in segmentation.lesions
+    matched = "match" in segmentation.lesions
     if matched and reference is None:
         raise SegmentationError(
             "The reference that these lesions were matched with is not there; choose it again and "
             "press Segment."
         )
-    missed = segmentation.lesions.index[segmentation.lesions["match"] == "FN"] if matched else ()
-    marked = (before > 0) & ~np.isin(before, missed)
     known = segmentation.smallest or smallest
     above = find_lesions(segmentation.probability, segmentation.threshold, known) > 0
-    if (above != marked).any():
+    if (above != (_found(segmentation) > 0)).any():
         raise SegmentationError(
             "These lesions are not all that lies above their threshold (they were given as a file, "
             "or corrected by hand), so another threshold cannot be applied to them; press Segment "
             "to find lesions anew."
         )
-    labels, match = find_lesions(segmentation.probability, threshold, smallest), None
-    if matched and reference is not None:
-        labels, match = match_reference(labels, reference)
-    used = max(used, int(before.max(initial=0)))
-    numbers = _numbers(labels, before, used + 1)
-    lookup = np.zeros(max(numbers, default=0) + 1, dtype=np.int32)
-    lookup[list(numbers)] = list(numbers.values())
-    labels = lookup[labels]
-    if match is not None:
-        match = {numbers[label]: kind for label, kind in match.items() if label in numbers}
-    return replace(
+    used = max(used, int(segmentation.labels.max(initial=0)), *(former or ()))
+    labels = find_lesions(segmentation.probability, threshold, smallest)
+    changed = replace(
         segmentation,
-        labels=labels,
-        lesions=lesion_table(labels, segmentation.probability, case, match),
         threshold=threshold,
         smallest=smallest,
         notes=(
@@ -95,18 +93,87 @@ def at_threshold(
             f"voxel by voxel kept their numbers, and the others are numbered from {used + 1} on.",
         ),
     )
+    return _numbered_as_before(changed, labels, case, reference if matched else None, used, former)
 
 
-def _numbers(labels: NDArray[np.int32], before: NDArray[np.int32], free: int) -> dict[int, int]:
-    """Return the number of each lesion: its former one, or one of the free ones."""
+def matched_anew(
+    segmentation: Segmentation,
+    case: Case,
+    reference: NDArray[np.bool_] | None,
+    *,
+    used: int = 0,
+    former: Mapping[int, Former] | None = None,
+) -> Segmentation:
+    """Match the lesions that were found with another reference, or with none.
+
+    Parameters
+    ----------
+    segmentation, case
+        What was found, in whom.
+    reference
+        bool (X, Y, Z); None for none.
+    used, former
+        See :func:`at_threshold`.
+
+    Returns
+    -------
+    The segmentation in which every lesion that was found has the number that it had; those of the
+    reference that were missed have numbers that none had before, unless they are the same voxel
+    by voxel as one that there is or was.
+    """
+    used = max(used, int(segmentation.labels.max(initial=0)), *(former or ()))
+    return _numbered_as_before(segmentation, _found(segmentation), case, reference, used, former)
+
+
+def _found(segmentation: Segmentation) -> NDArray[np.int32]:
+    """Return the labels without those of the reference that were missed."""
+    labels, lesions = segmentation.labels, segmentation.lesions
+    if "match" not in lesions:
+        return labels
+    missed = lesions.index[lesions["match"] == "FN"]
+    return np.where(np.isin(labels, missed), np.int32(0), labels)
+
+
+def _numbered_as_before(
+    before: Segmentation,
+    labels: NDArray[np.int32],
+    case: Case,
+    reference: NDArray[np.bool_] | None,
+    used: int,
+    former: Mapping[int, Former] | None,
+) -> Segmentation:
+    """Return a segmentation with other labels, matched, and numbered as it and those before."""
+    match = None
+    if reference is not None:
+        labels, match = match_reference(labels, reference)
+    numbers = _numbers(labels, before.labels, former or {}, used + 1)
+    lookup = np.zeros(max(numbers, default=0) + 1, dtype=np.int32)
+    lookup[list(numbers)] = list(numbers.values())
+    labels = lookup[labels]
+    if match is not None:
+        match = {numbers[label]: kind for label, kind in match.items() if label in numbers}
+    table = lesion_table(labels, before.probability, case, match)
+    return replace(before, labels=labels, lesions=table)
+
+
+def _numbers(
+    labels: NDArray[np.int32],
+    before: NDArray[np.int32],
+    former: Mapping[int, Former],
+    free: int,
+) -> dict[int, int]:
+    """Return the number of each lesion: that which it has or had, or one of the free ones."""
     known, counts = np.unique(before, return_counts=True)
     sizes = dict(zip(known.tolist(), counts.tolist(), strict=True))
     numbers = {}
     for label, box in lesion_boxes(labels).items():
-        former = before[box][labels[box] == label]
-        number = int(former[0])
-        if number and sizes[number] == len(former) and (former == number).all():
-            numbers[label] = number
-        else:
-            numbers[label], free = free, free + 1
+        own = labels[box] == label
+        there = before[box][own]
+        number = int(there[0])
+        if not (number and sizes[number] == len(there) and (there == number).all()):
+            was = (n for n, (b, mask) in former.items() if b == box and np.array_equal(mask, own))
+            number = next(was, 0)
+        if not number:
+            number, free = free, free + 1
+        numbers[label] = number
     return numbers

@@ -90,13 +90,18 @@ def may_be_session(path: str) -> bool:
 def may_be_patient(paths: Sequence[str]) -> bool:
     """Whether paths are a patient's images, masks and checkpoint, or one folder with such images.
 
+    A folder that is a checkpoint is one too: the panel opens it.
+
     Of a folder, names are looked at alone; one that holds masks and maps only is none.
     """
     if len(paths) == 1 and Path(paths[0]).is_dir():
+        from napari_ies.checkpoints import recognised
         from napari_ies.patient.images.volume import stem_of
         from napari_ies.patient.patient_files import images_in
         from napari_ies.patient.sequence_names import names_a_mask
 
+        if recognised(Path(paths[0])):
+            return True
         with suppress(CaseError):
             return not all(names_a_mask(stem_of(one)) for one in images_in(Path(paths[0])))
         return False
@@ -153,7 +158,7 @@ def read_patient(path: str | Sequence[str]) -> list[LayerDataTuple]:
         return NOTHING
     from napari_ies.patient.patient_files import images_in
 
-    return [read_as_named(one) for one in images_in(folder)]
+    return [read_as_named(one) for one in images_in(folder)] or NOTHING
 
 
 def read_cohort(path: str | Sequence[str]) -> list[LayerDataTuple]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS, overlay_colours
 from napari_ies.figures.files import figure_bytes
+from napari_ies.figures.scales import scales_of
+from napari_ies.figures.slices import Slicing
 from napari_ies.viewer.canvas import colours
 from napari_ies.viewer.panel import dialogs
 
@@ -31,6 +35,15 @@ def test_figures_have_the_colours_of_the_viewer(name, threshold):
     drawn = overlay_colours(mpl.colormaps[name], signed=signed, threshold=threshold / 100)
     # Both libraries hold 256 colours of each map; one takes the nearest, the other interpolates.
     np.testing.assert_allclose(np.asarray(shown.colors), drawn, atol=0.02)
+
+
+def the_limits_on_screen_are_those_of_the_figure(hands, part):
+    """Unless the dialog says others: each sequence's own where View says so."""
+    limits = hands.panel.features["colouring"].view.limits
+    for key, said in ((Qt.Key.Key_Down, "own"), (Qt.Key.Key_Up, "auto")):
+        hands.qtbot.keyClick(limits, key)
+        assert (limits.currentText() == "each sequence's own") is (said == "own")
+        assert (part.settings().limits, part.settings().limit) == (said, None)
 
 
 def test_a_figure_is_previewed_saved_and_copied(segmented, patient, tmp_path, monkeypatch):
@@ -72,8 +85,32 @@ def test_a_figure_is_previewed_saved_and_copied(segmented, patient, tmp_path, mo
     assert (settings.theme, settings.width, settings.sequences) == ("dark", 88, ("FLAIR",))
     assert (settings.limits, settings.limit) == ("auto", None)
     assert settings.signed_map == "RdBu_r"
+    the_limits_on_screen_are_those_of_the_figure(segmented, part)
     press("figure_FLAIR")
     assert part.settings().sequences == ("FLAIR",), "one sequence stays chosen"
+
+    # What is otherwise than on screen is said; by hand the colours on screen are made to end there.
+    apart = part.dialog.findChild(QWidget, "figure_apart")
+    (scale,) = scales_of(part.content(), settings, Slicing(part.content(), settings))
+    layer = segmented.layer("Lesion 1 · SmoothGrad mean · FLAIR")
+    for factor, said in ((1, False), (2, True)):
+        layer.contrast_limits = (-factor * scale.limit, factor * scale.limit)
+        part.dialog.changed.emit()
+        drawn()
+        assert ("FLAIR: ±" in apart.text()) == said
+    segmented.panel.services.scene.overlays.follow_look()
+    # A map that is being computed has the limits on screen, which grow by steps.
+    shown = panel.state.shown
+    ranges = tuple(replace(one, limit=1.25 * one.limit) for one in shown.ranges)
+    running = replace(shown, finished=False, limit=1.25 * shown.limit, ranges=ranges)
+    panel.state.show(running)
+    content = part.content()
+    assert content.limit_of() == running.limit == 1.25 * shown.limit
+    assert [content.limit_of(name) for name in ("FLAIR", "T1")] == [one.limit for one in ranges]
+    for limits, ends in (("shared", running.limit), ("own", ranges[0].limit)):
+        asked = replace(settings, limits=limits)
+        assert scales_of(content, asked, Slicing(content, asked))[0].limit == ends
+    panel.state.show(shown)
 
     # About the point where the slices cross, with colours of each sequence's own limit.
     flair = segmented.layer("sub-01_FLAIR")

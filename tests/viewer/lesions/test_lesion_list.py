@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,15 @@ from without_a_window import Twin
 
 from napari_ies import SaliencyRequest, load_case, segment
 from napari_ies.cohort.metrics import match_metrics
+from napari_ies.progress import finish
+from napari_ies.regular_files import sha256_of
+from napari_ies.results import load_segmentation
 from napari_ies.results.session import load_session
 from napari_ies.results.storage.tables import read_table
 from napari_ies.viewer.feature import Services
 from napari_ies.viewer.lesions.lesion_list import LesionList
-from napari_ies.viewer.state.reading import Reading, scores_of
+from napari_ies.viewer.state.reading import KnownRegion, Reading, scores_of
+from napari_ies.viewer.state.scaled import number, scaled_unit
 from napari_ies.viewer.work import tasks
 
 from ..conftest import small_model
@@ -75,9 +80,13 @@ def test_a_click_shows_an_earlier_map_and_sets_the_form_to_it(twin, listed, qtbo
     twin.explaining.explain(2)
     twin.work.wait()
     assert maps_listed(listed) == ["max"]
-    peaks = {n: cells(listed, n)["▾ Peak FLAIR (mean)"] for n in (1, 2)}
+    # In the power of ten of the colour bar and Readout: that of all maps of the kind.
+    power = state.answers.power(state.answers.of(1)[-1])
+    header = "▾ Peak FLAIR\nmean" + (f", {scaled_unit('', power).strip()}" if power else "")
+    peaks = {n: cells(listed, n)[header] for n in (1, 2)}
     latest = state.answers.of(1)[-1].saliency.cropped[0]
-    assert float(peaks[1]) == pytest.approx(latest.flat[np.abs(latest).argmax()], rel=0.06)
+    strongest = float(latest.flat[np.abs(latest).argmax()])
+    assert peaks[1].removeprefix("+") == number(strongest, power)
     assert peaks[2] == ""
 
 
@@ -115,6 +124,36 @@ def test_verdicts_go_to_the_session_and_to_the_table_on_disk(twin, listed, own_s
     again.work.wait()
     assert again.state.reading.verdicts == {1: "agree", 2: "unsure"}
     assert '"Levels"' in path.with_suffix(".json").read_text().split('"verdict"')[1]
+    assert not list((tmp_path / "out").rglob("*_regions.*")), "nothing was said of a region"
+
+
+def test_what_is_said_of_regions_is_saved_as_a_table_of_their_own(twin, listed, tmp_path):
+    state = twin.state
+    mask = np.zeros(state.reading.case.shape, dtype=bool)
+    mask[4:7, 5:7, 8:10] = True
+    state.add_region(KnownRegion.of_mask("rim", mask, state.reading.case.spacing))
+    state.add_region(KnownRegion.of_mask("not judged", mask, state.reading.case.spacing))
+    twin.state.select("rim")
+    state.set_verdict("rim", "reject")
+    state.set_note("rim", "partial volume")
+
+    def save(overwrite=False):
+        finish(tasks.save_answers(tmp_path, state.reading, state.answers, overwrite))
+        return [*tmp_path.rglob("*_regions.*")]
+
+    path, sidecar = sorted(save(), key=lambda one: one.suffix, reverse=True)
+    (row,) = read_table(path, sha256_of(path.read_bytes())).to_dict("records")
+    assert (row["name"], row["verdict"], row["note"]) == ("rim", "reject", "partial volume")
+    assert row["voxels"] == mask.sum()
+    said = json.loads(sidecar.read_text())
+    assert "Levels" in said["verdict"]
+    assert said["SHA256"][path.name] == sha256_of(path.read_bytes())
+    # The table of lesions has a row for each label, as before, and is read back.
+    segmentation = load_segmentation(next(tmp_path.rglob("*dseg.tsv")), state.reading.case)
+    assert list(segmentation.lesions.index) == list(state.reading.places)
+    state.set_verdict("rim", None)
+    state.set_note("rim", "")
+    assert save(overwrite=True) == []
 
 
 def test_counts_and_scores_are_said_and_said_again_when_reopened(
@@ -187,7 +226,7 @@ def test_a_changed_threshold_marks_the_table_and_updates_what_changed(
     twin.work.wait()
     # What would be lost is said first, and nothing has changed yet.
     ((question, start),) = twin.tell.questions
-    assert question.startswith("1 note would go, of lesions that changed (1).")
+    assert question.startswith("1 note would go, of lesions that changed (1), and come back when")
     assert state.reading.segmentation.threshold == 0.5
     kept = state.answers.of(2)[0]
     stopped.clear()
@@ -218,10 +257,31 @@ def test_a_changed_threshold_marks_the_table_and_updates_what_changed(
     later = load_session(twin.session.folder)
     assert (later.record.segmentation.threshold, later.verdicts) == (0.3, {2: "agree"})
     assert [one.subject for one in later.maps] == [2]
-    # Back again: what became of the lesion that is selected is selected, under a number of its own.
+    # What is done meanwhile is kept apart from it.
+    state.set_verdict(3, "reject")
+    # Back again: the lesion that changed is there once more, with all that was said of it.
     state.select(3)
     state.take_threshold(0.5)
+    twin.tell.questions.clear()
     qtbot.mouseClick(bar.button, Qt.MouseButton.LeftButton)
     twin.work.wait()
-    assert (sorted(state.reading.places), state.selected) == ([2, 4], 4)
-    assert state.reading.mask_of(4).sum() == (labels == 1).sum()
+    ((question, start),) = twin.tell.questions
+    assert "1 verdict would go, of lesions that changed (3)" in question
+    start()
+    twin.session.begin(state.reading)
+    twin.work.wait()
+    assert (sorted(state.reading.places), state.selected) == ([1, 2], 1)
+    assert (state.reading.mask_of(1) == (labels == 1)).all()
+    assert state.reading.notes == {1: "of lesion 1", 2: "of lesion 2"}
+    assert state.reading.verdicts == {2: "agree"}
+    assert {one.subject for one in state.answers} == {1, 2}
+    assert cells(listed, 1)["Maps"] == "mean"
+    assert earlier == [None, None], "nobody need go back to the session of the threshold before"
+    assert load_session(twin.session.folder).notes == {1: "of lesion 1", 2: "of lesion 2"}
+    # And there again.
+    state.take_threshold(0.3)
+    qtbot.mouseClick(bar.button, Qt.MouseButton.LeftButton)
+    twin.work.wait()
+    twin.tell.questions[-1][1]()
+    assert sorted(state.reading.places) == [2, 3]
+    assert state.reading.verdicts == {2: "agree", 3: "reject"}

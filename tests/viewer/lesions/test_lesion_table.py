@@ -10,6 +10,7 @@ from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QApplication, QLabel, QLineEdit
 
 from napari_ies.viewer.canvas.colours import OUTLINES
+from napari_ies.viewer.lesions.lesion_columns import PeakKind
 from napari_ies.viewer.lesions.lesion_table import LesionTable
 
 LESIONS = pd.DataFrame(
@@ -24,6 +25,9 @@ LESIONS = pd.DataFrame(
     },
     index=pd.Index([1, 2, 3, 4], name="label"),
 )
+
+
+MEAN = PeakKind("mean")
 
 
 @pytest.fixture
@@ -105,37 +109,49 @@ def test_what_a_row_says(table):
 def test_columns_of_peaks_hold_one_kind_of_maps_chosen_in_their_header(qtbot, table):
     assert not any(title.startswith("▾") for title in titles(table))
     table.select(2)
-    table.set_kinds({"a": "mean"})
+    table.set_kinds({"a": MEAN})
     table.set_peaks(2, "a", {"FLAIR": -0.1234, "T1": 0.5}, "Lesion 2: in logit per something.")
-    mean = ["▾ Peak FLAIR (mean)", "▾ Peak T1 (mean)"]
-    assert titles(table)[-3:] == [*mean, "Note"]
-    assert [text(table, 2, title) for title in mean] == ["-0.12", "+0.5"]
+    mean = ["▾ Peak FLAIR\nmean", "▾ Peak T1\nmean"]
+    assert titles(table)[-4:] == [*mean, "Maps", "Note"]
+    assert [text(table, 2, title) for title in mean] == ["−0.123", "+0.5"]
     assert text(table, 1, mean[1]) == ""
     assert table.view.selectionModel().isSelected(cell(table, 2, mean[1]))
     assert table.view.selected_row() == 1
     assert "logit" in cell(table, 2, mean[1]).data(Qt.ItemDataRole.ToolTipRole)
+    # All of a kind are in units of one power of ten, and copied in full.
+    table.set_kinds({"a": PeakKind("mean", "logit per something", -3)})
+    small = ["▾ Peak FLAIR\nmean, 10⁻³", "▾ Peak T1\nmean, 10⁻³"]
+    assert [text(table, 2, title) for title in small] == ["−123", "+500"]
+    about = table.view.model().headerData(
+        column(table, small[0]), Qt.Orientation.Horizontal, Qt.ItemDataRole.ToolTipRole
+    )
+    assert "10⁻³ logit per something" in about
+    header, values = table.view.copied().splitlines()
+    assert "Peak FLAIR (mean)\tPeak T1 (mean)" in header
+    assert "-0.1234\t0.5" in values
+    table.set_kinds({"a": MEAN})
     # Maps of other kinds do not get among them, whichever came last.
-    table.set_kinds({"a": "mean", "b": "max", "c": "Grad-CAM++"})
+    table.set_kinds({"a": MEAN, "b": PeakKind("max"), "c": PeakKind("Grad-CAM++")})
     table.set_peaks(1, "b", {"FLAIR": 7.0, "T1": 8.0}, "")
     table.set_peaks(2, "b", {"FLAIR": 9.0, "T1": 9.5}, "")
     table.set_peaks(2, "c", {"all": 3.0}, "Lesion 2: in logit × activation.")
-    assert [text(table, n, mean[0]) for n in (1, 2)] == ["", "-0.12"]
+    assert [text(table, n, mean[0]) for n in (1, 2)] == ["", "−0.123"]
     table.resize(800, 300)
     order = table.subjects()
     press_choice(qtbot, table, mean[0], "Peaks of max maps")
-    largest = ["▾ Peak FLAIR (max)", "▾ Peak T1 (max)"]
-    assert titles(table)[-3:] == [*largest, "Note"]
+    largest = ["▾ Peak FLAIR\nmax", "▾ Peak T1\nmax"]
+    assert titles(table)[-4:] == [*largest, "Maps", "Note"]
     assert [text(table, n, largest[0]) for n in (1, 2, 3)] == ["+7", "+9", ""]
     press_choice(qtbot, table, largest[0], "Peaks of Grad-CAM++ maps")
-    assert titles(table)[-2:] == ["▾ Peak (Grad-CAM++)", "Note"]
-    assert [text(table, n, "▾ Peak (Grad-CAM++)") for n in (1, 2)] == ["", "+3"]
+    assert titles(table)[-3:] == ["▾ Peak\nGrad-CAM++", "Maps", "Note"]
+    assert [text(table, n, "▾ Peak\nGrad-CAM++") for n in (1, 2)] == ["", "+3"]
     # The choice did not sort; a click beside it does.
     assert table.subjects() == order
-    click_header(qtbot, table, "▾ Peak (Grad-CAM++)", into=60)
+    click_header(qtbot, table, "▾ Peak\nGrad-CAM++", into=60)
     assert table.subjects()[0] == 2
     # Maps that are gone leave nothing behind.
     table.forget_peaks(2, {"b"})
-    table.set_kinds({"b": "max"})
+    table.set_kinds({"b": PeakKind("max")})
     assert [text(table, n, largest[0]) for n in (1, 2)] == ["+7", "+9"]
     assert table.said == []
 
@@ -333,7 +349,7 @@ def test_a_note_is_written_without_choosing_anything(qtbot, table):
     qtbot.keyClick(table.view, Qt.Key.Key_F2)
     qtbot.keyClicks(note_editor(table), "old")
     table.set_explained(4, "mean")
-    table.set_kinds({"a": "mean"})
+    table.set_kinds({"a": MEAN})
     table.set_peaks(4, "a", {"FLAIR": 1.0}, "Lesion 4.")
     qtbot.keyClick(note_editor(table), Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: table.notes().get(4) == "old", timeout=10_000)

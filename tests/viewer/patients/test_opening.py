@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 from napari.layers._layer_actions import _duplicate_layer
-from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QFileDialog, QPushButton, QTreeView
 
@@ -17,12 +19,15 @@ from napari_ies.viewer.remembered import remembered
 
 @pytest.fixture
 def folders(small, tmp_path):
-    """Two patients beside each other, each with two images and an expert's mask; a checkpoint."""
-    for number, name in enumerate(("P07", "P19")):
+    """Patients beside each other, each with two images and an expert's mask; a checkpoint."""
+    for number, name in enumerate(("P07", "P19", "P23")):
         folder = tmp_path / "data" / name
         folder.mkdir(parents=True)
         for sequence, path in small.images.items():
-            shutil.copy(path, folder / f"{sequence}.nii.gz")
+            image = nib.load(path)
+            values = image.get_fdata(dtype=np.float32)
+            values[0, 0, number] += 1  # or they would be one patient's
+            nib.save(nib.Nifti1Image(values, image.affine), folder / f"{sequence}.nii.gz")
         shutil.copy(small.reference, folder / "consensus_lesions.nii.gz")
         (folder / f"T2_{number}.nii.gz").write_bytes(b"")
     for path in (small.checkpoint, small.checkpoint.with_suffix(".profile.json")):
@@ -46,9 +51,35 @@ def dropped(hands, *paths):
     return enter.isAccepted()
 
 
-def opened_by_the_dialog(hands, folder):
-    """Press the button, mark a folder in the dialog, press "Open folder"."""
-    hands.press("open_patient")
+class Counted:
+    """A person's clicks and keys, counted."""
+
+    def __init__(self, hands, so_far=0):
+        self.hands, self.number = hands, so_far
+
+    def click(self, widget, pos=None):
+        assert widget.isVisible()
+        assert widget.isEnabled()
+        self.number += 1
+        at = {} if pos is None else {"pos": pos}
+        self.hands.qtbot.mouseClick(widget, Qt.MouseButton.LeftButton, **at)
+
+    def key(self, key, modifier):
+        self.number += 1
+        canvas = self.hands.viewer.window._qt_viewer.canvas.native
+        self.hands.qtbot.keyClick(canvas, key, modifier)
+
+    def system_dialog(self, path):
+        """A dialog that only the system can show: a file, and the button."""
+        self.number += 2
+        return str(path)
+
+
+def opened_by_the_dialog(hands, folder, by="open_folder", click=None):
+    """Press the button, mark a folder in the dialog, press "Open folder" or another button."""
+    click = click or Counted(hands).click
+    hands.unfold()
+    click(hands.control("open_patient"))
     dialog = hands.panel.findChild(QFileDialog, "patient_dialog")
     dialog.setDirectory(str(folder.parent))
     tree = dialog.findChild(QTreeView, "treeView")
@@ -59,9 +90,8 @@ def opened_by_the_dialog(hands, folder):
         return next((tree.visualRect(one) for one in rows if one.data() == folder.name), None)
 
     hands.wait(place)
-    left = Qt.MouseButton.LeftButton
-    hands.qtbot.mouseClick(tree.viewport(), left, pos=place().center())
-    hands.qtbot.mouseClick(dialog.findChild(QPushButton, "open_folder"), Qt.MouseButton.LeftButton)
+    click(tree.viewport(), place().center())
+    click(dialog.findChild(QPushButton, by))
     hands.finish()
 
 
@@ -76,6 +106,9 @@ def images(hands):
 
 @pytest.mark.slow
 def test_a_patient_in_one_step(hands, folders, monkeypatch):
+    from_an_empty_window_to_a_figure_on_the_first_day(hands, folders, monkeypatch)
+    who_was_read_before_is_not_segmented_by_itself(hands, folders)
+    what_speaks_against_images_is_looked_at_first(hands, folders)
     files_and_checkpoint_dropped_together_are_ready_to_segment(hands, folders)
     another_patient_by_the_dialog_takes_the_place_of_the_first(hands, folders)
     where_the_session_will_lie_is_changed_before_it_begins(hands, folders, monkeypatch)
@@ -84,8 +117,80 @@ def test_a_patient_in_one_step(hands, folders, monkeypatch):
     what_speaks_against_the_images_is_said_below_them(hands, folders)
 
 
-def files_and_checkpoint_dropped_together_are_ready_to_segment(hands, folders):
+def from_an_empty_window_to_a_figure_on_the_first_day(hands, folders, monkeypatch):
+    """As docs/reading.md counts it: at most 12, and two fewer once the checkpoint is known."""
     assert not hands.control("recent_patients").isEnabled()
+    person = Counted(hands, so_far=2)  # Plugins, Lesion saliency
+    weights, asked = next(folders.glob("*.pth")), []
+
+    def choose(_, take, title):
+        asked.append(title)
+        take([person.system_dialog(weights)])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(dialogs, "choose_checkpoint", choose)
+        opened_by_the_dialog(hands, folders / "P23", "open_and_segment", person.click)
+        hands.wait(lambda: hands.panel.state.reading is not None)
+        hands.finish()
+    assert asked == ["Choose the checkpoint that segments this patient"]
+    reading, table = hands.panel.state.reading, hands.control("lesions")
+    assert reading.reference == folders / "P23/consensus_lesions.nii.gz"
+    assert "match" in reading.segmentation.lesions
+    person.click(table.viewport(), table.visualRect(table.model().index(0, 0)).center())
+    hands.wait(lambda: len(hands.panel.state.answers))
+    hands.finish()
+    person.key(Qt.Key.Key_Y, Qt.KeyboardModifier.ShiftModifier)
+    assert list(reading.verdicts.values()) == ["agree"]
+    session = hands.panel.features["session"]
+    hands.wait(lambda: session.folder is not None and not session.busy)
+    person.click(hands.control("figure"))
+    dialog = hands.panel.features["figure"].dialog
+    hands.wait(lambda: not dialog._pixmap.isNull())
+    person.click(dialog.findChild(QPushButton, "figure_keep"))
+    hands.wait(lambda: "Saved to" in dialog.text)
+    (saved,) = (session.folder / "figures").iterdir()
+    assert saved.name.startswith("sub-P23_")
+    assert saved.name.endswith("_figure.png")
+    assert str(saved) in dialog.text
+    assert person.number == 11
+    # Once more: beside it, and nothing is replaced.
+    before = saved.read_bytes()
+    person.click(dialog.findChild(QPushButton, "figure_keep"))
+    hands.wait(lambda: (session.folder / "figures" / f"{saved.stem}-2.png").exists())
+    assert saved.read_bytes() == before
+    dialog.close()
+
+
+def who_was_read_before_is_not_segmented_by_itself(hands, folders):
+    before = hands.panel.features["session"].folder
+    opened_by_the_dialog(hands, folders / "P23", "open_and_segment")
+    notice = hands.control("session_notice")
+    hands.wait(notice.isVisible)
+    hands.finish()
+    assert hands.panel.state.reading is None
+    (anew,) = (one for one in notice.findChildren(QPushButton) if one.text() == "Start anew")
+    hands.qtbot.mouseClick(anew, Qt.MouseButton.LeftButton)
+    hands.wait(lambda: hands.panel.state.reading is not None)
+    hands.finish()
+    assert before.is_dir()
+
+
+def what_speaks_against_images_is_looked_at_first(hands, folders):
+    unsure = folders / "P31"
+    unsure.mkdir()
+    for name, source in (("FLAIR_1", "P19/FLAIR"), ("FLAIR_2", "P07/FLAIR"), ("T1", "P19/T1")):
+        shutil.copy(folders / f"{source}.nii.gz", unsure / f"{name}.nii.gz")
+    opened_by_the_dialog(hands, unsure, "open_and_segment")
+    hands.wait(lambda: "Not segmented yet" in hands.control("status").text())
+    assert hands.panel.state.reading is None
+    assert hands.control("image_objections_text").isVisible()
+    assert hands.control("segment").text() == "Segment anyway"
+    hands.segment()
+    assert "by its place alone" in " ".join(hands.panel.state.reading.segmentation.notes)
+    shutil.rmtree(unsure)
+
+
+def files_and_checkpoint_dropped_together_are_ready_to_segment(hands, folders):
     weights = next(folders.glob("*.pth"))
     assert dropped(
         hands, *sorted((folders / "P07").glob("[Fc]*")), folders / "P07/T1.nii.gz", weights
@@ -134,12 +239,25 @@ def where_the_session_will_lie_is_changed_before_it_begins(hands, folders, monke
 
 
 def who_was_read_is_listed_and_opened_again(hands, folders):
-    menu = hands.control("recent_patients").menu()
-    menu.aboutToShow.emit()
-    first, second, *_ = menu.actions()
-    assert first.text().startswith("P19: 1 note, saved ")
-    assert second.text().startswith("P07 · ")
-    second.trigger()
+    button = hands.control("recent_patients")
+    menu, listed = button.menu(), []
+
+    def click_the_second():
+        # The menu is open, and nothing goes on before it is left.
+        try:
+            first, second, *_ = menu.actions()
+            listed.extend((first.text(), second.text()))
+            at = menu.actionGeometry(second).center()
+            hands.qtbot.mouseClick(menu, Qt.MouseButton.LeftButton, pos=at)
+        finally:
+            menu.close()
+
+    hands.unfold()
+    QTimer.singleShot(200, click_the_second)
+    hands.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    hands.wait(lambda: listed)
+    assert listed[0].startswith("P19: 1 note, saved ")
+    assert listed[1].startswith("P07 · ")
     hands.finish()
     assert hands.control("patient").text() == "P07"
 
@@ -186,5 +304,7 @@ def what_is_no_patient_is_left_to_others_or_refused(hands, folders):
     # Both patients at once.
     assert dropped(hands, folders)
     hands.finish()
-    assert "several patients or visits (sub-P07, sub-P19)" in hands.control("status").text()
+    assert (
+        "several patients or visits (sub-P07, sub-P19, sub-P23)" in hands.control("status").text()
+    )
     assert images(hands) == before

@@ -80,6 +80,7 @@ def test_the_mouse_in_every_plane(segmented, patient):
         hovering_says_what_lies_there(segmented, patient, number)
     a_key_zooms_to_the_lesion_and_back(segmented)
     press(segmented, "three_planes_button")
+    the_key_zooms_in_space_too(segmented)
     closing_the_panel_gives_the_mouse_back(segmented)
 
 
@@ -222,6 +223,29 @@ def a_key_zooms_to_the_lesion_and_back(hands):
     for (_, model), (zoom, middle) in zip(canvases(hands), looks, strict=True):
         assert model.scene.camera.zoom == pytest.approx(zoom, rel=1e-3)
         np.testing.assert_allclose(model.scene.camera.center, middle, atol=0.1)
+
+
+def the_key_zooms_in_space_too(hands):
+    viewer, reading = hands.viewer, hands.panel.state.reading
+    viewer.window.resize(900, 500)  # without a graphics card a large view takes seconds
+    hands.into_space()
+    native, camera = viewer.window._qt_viewer.canvas.native, viewer.scene.camera
+    before, angles = (camera.zoom, camera.center), camera.angles
+    shift = Qt.KeyboardModifier.ShiftModifier
+    hands.qtbot.keyClick(native, "z", shift)
+    hands.settle()
+    assert camera.zoom > before[0]
+    place, turn = reading.places[2], reading.frame.reorientation
+    box = turn.box_to_displayed(place.box)
+    middle = (np.add(box.start, box.stop) - 1) / 2 * reading.frame.scale + reading.frame.translate
+    np.testing.assert_allclose(camera.center, middle, atol=0.1)
+    assert camera.angles == angles
+    hands.qtbot.keyClick(native, "z", shift)
+    hands.settle()
+    assert camera.zoom == pytest.approx(before[0], rel=1e-3)
+    np.testing.assert_allclose(camera.center, before[1], atol=0.1)
+    viewer.dims.ndisplay = 2
+    hands.settle()
 
 
 def closing_the_panel_gives_the_mouse_back(hands):

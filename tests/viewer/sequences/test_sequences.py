@@ -13,9 +13,8 @@ from napari_ies.viewer.canvas.legend.caption_overlay import CaptionOverlay
 from napari_ies.viewer.canvas.legend.colour_strip import ColourStrip
 from napari_ies.viewer.canvas.legend.writing import MARGIN
 from napari_ies.viewer.canvas.plane_overlay import LETTER_PIXELS
-from napari_ies.viewer.readout.measuring import Numbers
-from napari_ies.viewer.readout.table import MeasuresModel
 
+from ..conftest import _with_patient
 from ..planes.test_mouse import canvas_pixel, drag, send_move
 from ..planes.test_planes import turn_wheel
 
@@ -49,13 +48,50 @@ def strip(hands):
     return hands.viewer.window._qt_window.findChild(ColourStrip)
 
 
-def test_sequences_are_switched_named_and_measured(segmented, patient):
+def test_sequences_are_switched_named_and_measured(hands, patient):
+    before_they_are_segmented(hands, patient)
+    segmented = _with_patient(hands, patient)
     image_map_and_limits_are_switched_together(segmented)
     what_is_on_show_is_said_whoever_showed_it(segmented)
     the_state_of_a_map_is_said(segmented)
     the_bar_covers_nothing_and_says_real_numbers(segmented)
     every_canvas_has_a_caption(segmented)
     two_sequences_stand_side_by_side(segmented)
+
+
+def before_they_are_segmented(hands, patient):
+    """By key and button, two beside each other, on the slices of the first one."""
+    fine = np.zeros((96, 40, 36), np.float32)
+    other = hands.viewer.add_image(fine, name="fine", scale=(1.0, 1.1, 0.9), units=("mm",) * 3)
+    other.visible = False
+    hands.open(patient)
+    coarse = hands.layer("sub-01_FLAIR").scale[0]
+    assert hands.viewer.dims.range[0].step == pytest.approx(coarse)
+    assert hands.viewer.dims.nsteps[0] == patient.volumes["FLAIR"].shape[2]
+    native = hands.viewer.window._qt_viewer.canvas.native
+    hands.viewer.dims.set_point(0, hands.viewer.dims.range[0].start + 4 * coarse)
+    step = hands.viewer.dims.point[0]
+    turn_wheel(hands, native, -1)
+    assert hands.viewer.dims.point[0] - step == pytest.approx(coarse)
+    turn_wheel(hands, native, 1)
+    press(hands, "q")
+    assert captions(hands) == ["T1"]
+    assert hands.control("show_T1").isChecked()
+    hands.qtbot.mouseClick(hands.control("show_FLAIR"), Qt.MouseButton.LeftButton)
+    assert captions(hands) == ["FLAIR"]
+    press(hands, "q", Qt.KeyboardModifier.ShiftModifier)
+    assert sorted(captions(hands)) == ["FLAIR", "T1"]
+    press(hands, "q", Qt.KeyboardModifier.ShiftModifier)
+    assert captions(hands) == ["FLAIR"]
+    # An action that has nothing to do says why, until the next one.
+    said = hands.control("status").text()
+    press(hands, "i", Qt.KeyboardModifier.ShiftModifier)
+    assert "Nothing was changed yet" in hands.control("status").text()
+    press(hands, "h")
+    assert hands.control("status").text() == said
+    press(hands, "h")
+    hands.viewer.layers.remove(other)
+    hands.viewer.layers.clear()
 
 
 def image_map_and_limits_are_switched_together(segmented):
@@ -145,9 +181,8 @@ def the_bar_covers_nothing_and_says_real_numbers(segmented):
     assert not places[0].intersects(places[1])
     # Its numbers are those of Readout: the same unit, the same power of ten.
     answer, (bar,) = segmented.answer(1), shown.bars
-    model, measures = MeasuresModel(), measure(answer.saliency)
-    model.set_numbers(Numbers(answer, measures, measures, None, None))
-    assert bar.power == model.power
+    measures = measure(answer.saliency)
+    assert bar.power == segmented.panel.state.answers.power(answer)
     assert bar.highest == pytest.approx(measures.loc["FLAIR", "peak_positive"])
     # The colours of the layer's own ends are painted at the ends of the bar.
     (top,) = [layer for layer in segmented.overlays() if layer.visible]
@@ -215,6 +250,7 @@ def two_sequences_stand_side_by_side(segmented):
     press(segmented, "h")
     explain(segmented, 1)
     assert all("Lesion 1 SmoothGrad mean" in line for line in captions(segmented))
+    second = two_stay_when_the_threshold_is_updated(segmented)
     viewer.dims.set_point(0, viewer.dims.point[0] + 4)
     assert second.model.dims.point == pytest.approx(viewer.dims.point)
     segmented.layer("sub-01_T1").contrast_limits = (20, 90)
@@ -231,6 +267,24 @@ def two_sequences_stand_side_by_side(segmented):
     assert segmented.panel.features["sequences"].beside.second is None
     assert (on_show(segmented), len(viewer.layers)) == before
     assert len(captions(segmented)) == 1
+
+
+def two_stay_when_the_threshold_is_updated(hands):
+    hands.unfold()
+    hands.control("threshold").setValue(0.05)
+    hands.qtbot.mouseClick(hands.control("update_threshold"), Qt.MouseButton.LeftButton)
+    hands.wait(lambda: hands.panel.state.reading.segmentation.threshold == 0.05)
+    hands.finish()
+    hands.control("threshold").setValue(0.5)
+    hands.qtbot.mouseClick(hands.control("update_threshold"), Qt.MouseButton.LeftButton)
+    hands.wait(lambda: hands.panel.state.reading.segmentation.threshold == 0.5)
+    hands.finish()
+    assert hands.control("show_both").isChecked()
+    # What was explained at this threshold is there again, on both.
+    lines = captions(hands)
+    assert len(lines) == 2
+    assert all("Lesion 1 SmoothGrad mean" in line for line in lines)
+    return hands.panel.features["sequences"].beside.second
 
 
 def the_mouse_does_there_what_it_does_everywhere(hands, second):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
 from scipy import ndimage
 
 from napari_ies.geometry import Grid, onto
 from napari_ies.patient.masks import read_mask
+from napari_ies.segmentation import segmentation
+from napari_ies.viewer.panel import dialogs
 from napari_ies.viewer.preparing.assembling import assemble_case
 from napari_ies.viewer.volumes.sources import source_of
 from napari_ies.viewer.work import tasks
@@ -66,7 +69,54 @@ def test_an_opened_label_map_keeps_its_labels(patient, tmp_path):
     assert np.unique(opened(path).data).tolist() == [0, 7, 300]
 
 
-def test_a_reference_of_all_the_image_is_refused(segmented, patient):
+def test_references_of_lesions_that_are_there(segmented, patient, monkeypatch):
+    one_chosen_afterwards_is_matched_at_once(segmented, patient, monkeypatch)
+    one_of_all_the_image_is_refused(segmented, patient)
+
+
+def one_chosen_afterwards_is_matched_at_once(hands, patient, monkeypatch):
+    """Without the network, and without a click more; what was said and computed stays."""
+    panel, state = hands.panel, hands.panel.state
+    panel.explaining.explain(2)
+    hands.wait(lambda: hands.answered(2))
+    hands.qtbot.mouseClick(hands.control("agree"), Qt.MouseButton.LeftButton)
+    before, kept = state.reading, hands.answer(2)
+    lesion = nib.load(patient.reference).get_fdata() > 0
+    lesion[24:] = False
+    lesion[3:6, 3:6, 3:6] = True  # and one that was missed
+    path = patient.reference.with_name("expert.nii.gz")
+    nib.save(nib.Nifti1Image(lesion.astype(np.uint8), patient.affine), path)
+
+    def forbidden(*_, **__):
+        raise AssertionError("the network is not needed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(segmentation, "segment_progressively", forbidden)
+        patched.setattr(dialogs, "choose_file", lambda *_: str(path))
+        hands.press("open_reference")
+        hands.wait(lambda: state.reading is not before)
+        hands.finish()
+        reading = state.reading
+        assert dict(reading.segmentation.lesions["match"]) == {1: "TP", 2: "FP", 3: "FN"}
+        assert reading.reference == path
+        assert "2 found (1 TP, 1 FP), 1 of the reference missed" in hands.control("status").text()
+        assert (state.selected, reading.verdicts) == (2, {2: "agree"})
+        assert hands.answer(2).saliency is kept.saliency
+        assert panel.services.scene.lesions.matches == {1: "TP", 2: "FP", 3: "FN"}
+        # None any more, by the keyboard.
+        box = hands.control("reference")
+        hands.unfold()
+        box.setFocus()
+        while box.currentIndex():
+            hands.qtbot.keyClick(box, Qt.Key.Key_Up)
+        hands.wait(lambda: "match" not in state.reading.segmentation.lesions)
+        hands.finish()
+    assert sorted(state.reading.places) == [1, 2]
+    assert (state.reading.reference, state.reading.scores) == (None, None)
+    assert state.reading.verdicts == {2: "agree"}
+
+
+def one_of_all_the_image_is_refused(segmented, patient):
     truth = nib.load(patient.reference).get_fdata() > 0
     frame = segmented.panel.state.reading.frame
     before = segmented.panel.state.reading

@@ -18,9 +18,10 @@ import napari
 import nibabel as nib
 import numpy as np
 import pytest
-from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from napari._qt.dialogs.qt_reader_dialog import QtReaderDialog
+from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QDialogButtonBox
 
 from napari_ies.errors import ResultsError
 from napari_ies.results.session import load_session
@@ -144,7 +145,7 @@ def test_closed_and_opened_again_everything_is_there(hands, case, make_napari_vi
     # Of two windows the one that asks, and not the one that was active last.
     other = make_napari_viewer(show=True)
     assert napari.current_viewer() is other
-    again.viewer.open(str(folder), plugin="napari-ies")
+    dropped_on_the_canvas(again, folder)
     again.wait(lambda: again.viewer.window._wrapped_dock_widgets)
     assert not other.window._wrapped_dock_widgets
     assert not other.layers
@@ -183,6 +184,38 @@ def test_closed_and_opened_again_everything_is_there(hands, case, make_napari_vi
     saved(again)
     assert [one.subject for one in load_session(folder).maps] == [3, "the rim", 4]
     assert panel.features["session"].folder == folder
+
+
+def dropped_on_the_canvas(hands, path):
+    """Drop a folder on napari's own view, and say to napari which plugin is to open it."""
+    tries = []
+
+    def choose_the_plugin():
+        tries.append(True)
+        shown = (w for w in QApplication.topLevelWidgets() if isinstance(w, QtReaderDialog))
+        dialog = next((one for one in shown if one.isVisible()), None)
+        if dialog is None:
+            if len(tries) < 100:
+                QTimer.singleShot(100, choose_the_plugin)
+            return
+        try:
+            ours = [b for b in dialog.reader_btn_group.buttons() if b.text() == "Lesion saliency"]
+            hands.qtbot.mouseClick(ours[0], Qt.MouseButton.LeftButton)
+            ok = dialog.btn_box.button(QDialogButtonBox.StandardButton.Ok)
+            hands.qtbot.mouseClick(ok, Qt.MouseButton.LeftButton)
+        finally:
+            if dialog.isVisible():
+                dialog.reject()  # nothing goes on before it is closed
+
+    files = QMimeData()
+    files.setUrls([QUrl.fromLocalFile(str(path))])
+    QTimer.singleShot(0, choose_the_plugin)
+    copy, view = Qt.DropAction.CopyAction, hands.viewer.window._qt_viewer
+    with_mouse = copy, files, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    enter = QDragEnterEvent(QPoint(20, 20), *with_mouse)
+    QApplication.sendEvent(view, enter)
+    assert enter.isAccepted()
+    QApplication.sendEvent(view, QDropEvent(QPointF(20, 20), *with_mouse))
 
 
 def dropped(hands, path):

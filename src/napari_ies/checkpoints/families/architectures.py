@@ -10,6 +10,7 @@ from napari_ies.checkpoints.families import (
     attention_unet,
     basic_unet,
     dynunet,
+    lst_ai,
     segresnet,
     segresnet_ds,
     swin_unetr,
@@ -42,6 +43,7 @@ FAMILIES: Mapping[str, Family] = {
         segresnet_ds.FAMILY,
         attention_unet.FAMILY,
         vnet.FAMILY,
+        lst_ai.FAMILY,
     )
 }
 
@@ -66,7 +68,7 @@ def describe_unknown(keys: Collection[str]) -> str:
 
 
 def build_network(family: Family, arguments: Mapping[str, Any]) -> nn.Module:
-    """Build a network of MONAI with initial weights, leaving PyTorch's random numbers alone.
+    """Build a network with initial weights, leaving PyTorch's random numbers alone.
 
     The arguments are keyword arguments of the family's class.
 
@@ -78,7 +80,7 @@ def build_network(family: Family, arguments: Mapping[str, Any]) -> nn.Module:
     import torch
     from monai.networks import nets
 
-    network_class = getattr(nets, family.architecture)
+    network_class = family.build or getattr(nets, family.architecture)
     if "spatial_dims" in inspect.signature(network_class).parameters:
         arguments = {"spatial_dims": 3, **arguments}
     try:
@@ -215,7 +217,8 @@ def _without_numbers(family: Family, arguments: Mapping[str, Any]) -> nn.Module:
 def _check_numbers(value: Any, most: int, name: str = "arguments", depth: int = 0) -> None:
     """Refuse arguments that no network has: as many layers as the file has tensors are the most."""
     if isinstance(value, dict | list | tuple):
-        if len(value) > max(most, _FEW) or depth > _DEEPEST:
+        # Of the arguments themselves a class has as many as it has.
+        if (depth and len(value) > max(most, _FEW)) or depth > _DEEPEST:
             raise CheckpointError(
                 f"{name} has {len(value)} entries, more than a file with {most} tensors can have"
             )

@@ -10,8 +10,10 @@ from napari_ies.checkpoints.families.family import (
     Shapes,
     kernel_size,
     names,
+    one_level_at_1,
     total_stride,
 )
+from napari_ies.network.profile import of_argument
 
 _STRIDES_ARE_GUESSED = (
     "The strides, {strides} from the top level down, are the usual 2: 1, or 2 along some axes "
@@ -42,7 +44,8 @@ def recognise(shapes: Shapes) -> Recognition | None:
         if kernel_size(kernel) != 3:
             arguments[name] = kernel_size(kernel)
     said = _STRIDES_ARE_GUESSED.format(strides=", ".join(map(str, strides)))
-    return Recognition(arguments, {"strides": said})
+    guess = of_argument("strides", said, strides, one_level_at_1(strides))
+    return Recognition(arguments, {"strides": guess})
 
 
 FAMILY = Family(

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from napari_ies.checkpoints.families.family import Family, Recognition, Shapes, names
+from napari_ies.checkpoints.families.family import (
+    ACTIVATIONS,
+    Family,
+    Recognition,
+    Shapes,
+    names,
+)
+
+if TYPE_CHECKING:
+    from napari_ies.network.profile import Guess
 
 _FIRST = "conv_0.conv_0"
 _LEVELS = (
@@ -19,7 +28,7 @@ def recognise(shapes: Shapes) -> Recognition | None:
     """Recognise a MONAI BasicUNet."""
     if not {"conv_0", "down_1", "upcat_1"} <= shapes.parts():
         return None
-    guessed: dict[str, str] = {}
+    guessed: dict[str, Guess] = {}
     first = shapes.convolution(f"{_FIRST}.conv.weight")
     norm = shapes.norm(f"{_FIRST}.adn.N", "norm", guessed)
     arguments: dict[str, Any] = {
@@ -33,7 +42,8 @@ def recognise(shapes: Shapes) -> Recognition | None:
         "upsample": (shapes.upsampling("upcat_4.upsample"), "deconv"),
     }
     arguments |= {name: value for name, (value, default) in found.items() if value != default}
-    arguments |= shapes.activation(f"{_FIRST}.adn.A", "leaky ReLU with slope 0.1", guessed)
+    said = "leaky ReLU with slope 0.1"
+    arguments |= shapes.activation(f"{_FIRST}.adn.A", said, ACTIVATIONS[2], guessed)
     return Recognition(arguments, guessed)
 
 

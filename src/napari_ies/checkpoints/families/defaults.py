@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_ies.checkpoints.known import known_network
 from napari_ies.errors import CheckpointError
-from napari_ies.network.profile import ORIENTATION_IS_GUESSED, SPACING_IS_GUESSED, Profile
+from napari_ies.network.profile import ORIENTATION_IS_GUESSED, SPACING_IS_GUESSED, Guess, Profile
+from napari_ies.patient.normalisation import BACKGROUND_IS_ZERO, METHODS
 from napari_ies.printable import joined
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ def make_profile(
     stated: Mapping[str, Any],
     weights: str | None = None,
 ) -> Profile:
-    """Put a profile together.
+    """Put the profile of a network of a family together.
 
     Parameters
     ----------
@@ -34,10 +37,8 @@ def make_profile(
         Name of the checkpoint.
     family, arguments
         The architecture and its arguments, complete.
-    guessed
-        Sentences on arguments that the weights do not tell, by argument.
-    stated
-        Fields that a profile file sets; they hold, and nothing is said to be guessed about them.
+    guessed, stated
+        See `profile_of`.
     weights
         Which of several networks in the file it is.
 
@@ -46,26 +47,87 @@ def make_profile(
     CheckpointError
         In a clause, if a stated field does not fit the network.
     """
-    n_inputs, n_outputs = arguments["in_channels"], arguments["out_channels"]
-    divisor, fixed_size = family.divisor(arguments), family.fixed_size(arguments)
+    takes = Takes(
+        arguments["in_channels"],
+        arguments["out_channels"],
+        family.divisor(arguments),
+        family.fixed_size(arguments),
+    )
+    told = {"architecture": family.architecture, "arguments": dict(arguments), "weights": weights}
+    if known := known_network(family.architecture, arguments):
+        told = {**known.fields, **told}
+        left = {k: v for k, v in guessed.items() if k not in known.arguments}
+        guessed = {**left, **known.guessed}
+    return profile_of(name, takes, told, guessed, stated, family.threshold)
+
+
+@dataclass(frozen=True)
+class Takes:
+    """What a network takes and gives."""
+
+    n_inputs: int
+    """Channels."""
+    n_outputs: int
+    divisor: tuple[int, int, int]
+    """The input's sizes are multiples of these."""
+    fixed_size: tuple[int, int, int] | None = None
+    """The only size of its input, or None."""
+
+
+def profile_of(
+    name: str,
+    takes: Takes,
+    told: Mapping[str, Any],
+    guessed: Mapping[str, str],
+    stated: Mapping[str, Any],
+    threshold: float | None = None,
+) -> Profile:
+    """Put the profile of any network together.
+
+    Parameters
+    ----------
+    name
+        Name of the checkpoint.
+    takes
+        What the network takes and gives.
+    told
+        Fields that the checkpoint itself tells, the architecture and its arguments among them.
+    guessed
+        Sentences on what it does not tell, by field or argument.
+    stated
+        Fields that a person states; they hold, and nothing is said to be guessed about them. Of
+        the architecture and its arguments those hold that are told.
+    threshold
+        The paper's for this architecture, if it has one.
+
+    Raises
+    ------
+    CheckpointError
+        In a clause, if a field does not fit the network.
+    """
+    n_inputs, n_outputs = takes.n_inputs, takes.n_outputs
+    divisor, fixed_size = takes.divisor, takes.fixed_size
+    known = {**told, **stated}
     fields: dict[str, Any] = {
         "name": name,
         "sequences": _SEQUENCES.get(n_inputs)
         or tuple(f"sequence {i + 1}" for i in range(n_inputs)),
         "classes": _class_names(n_outputs),
         "window": fixed_size or _default_window(divisor),
-        "threshold": family.threshold or _THRESHOLD,
-        "weights": weights,
+        "threshold": threshold or _THRESHOLD,
     }
-    assumptions = dict(guessed) | {
+    assumptions = {
         "sequences": f"The input sequences are taken to be {joined(fields['sequences'])}, in this "
         "order: the weights tell only how many there are.",
-        "normalisation": "Each sequence is z-scored over its nonzero voxels, as in the paper.",
-        "brain_extracted": _skull(stated.get("normalisation", "zscore-nonzero")),
+        "normalisation": Guess(
+            "Each sequence is z-scored over its nonzero voxels, as in the paper.",
+            *("normalisation", METHODS[0], METHODS),
+        ),
+        "brain_extracted": _skull(known.get("normalisation", METHODS[0])),
         "orientation": ORIENTATION_IS_GUESSED,
         "spacing": SPACING_IS_GUESSED,
-        "threshold": f"The threshold {family.threshold} is the paper's for this architecture."
-        if family.threshold
+        "threshold": f"The threshold {threshold} is the paper's for this architecture."
+        if threshold
         else f"The threshold {_THRESHOLD} is the usual one: the paper has none for this "
         "architecture.",
     }
@@ -75,9 +137,10 @@ def make_profile(
             "that the network takes: the size it was trained on is not in the file."
         )
     if n_outputs > 1:
-        assumptions["activation"] = (
+        assumptions["activation"] = Guess(
             f"The {n_outputs} outputs are taken to exclude each other (softmax): the weights do "
-            "not tell; a multi-label network takes the sigmoid."
+            "not tell; a multi-label network takes the sigmoid.",
+            *("activation", "softmax", ("softmax", "sigmoid")),
         )
     if n_outputs == 2:
         assumptions["classes"] = (
@@ -85,15 +148,22 @@ def make_profile(
             "tell which is what."
         )
     elif n_outputs > 2:
-        assumptions["explained_class"] = (
-            f"Class 1 of {n_outputs} is explained: the weights do not tell which class is what."
+        assumptions["explained_class"] = Guess(
+            f"Class 1 of {n_outputs} is explained: the weights do not tell which class is what.",
+            *("explained_class", 1, tuple(range(n_outputs))),
         )
-    fields |= {k: v for k, v in stated.items() if k not in {"architecture", "arguments"}}
+    usual = {k: v for k, v in assumptions.items() if k not in told and k not in guessed}
+    assumptions = {**guessed, **usual}
+    fields |= known | {k: told[k] for k in ("architecture", "arguments")}
     fields["explained_class"] = _explained_class(fields)
     _check(fields, n_inputs, n_outputs, divisor, fixed_size)
+    assumptions = {
+        key: Guess(text, key, fields.get(key))
+        if key in Profile.__annotations__ and not isinstance(text, Guess)
+        else text
+        for key, text in assumptions.items()
+    }
     return Profile(
-        architecture=family.architecture,
-        arguments=dict(arguments),
         divisor=divisor,
         fixed_size=fixed_size,
         guessed=tuple(text for key, text in assumptions.items() if key not in stated),
@@ -101,13 +171,15 @@ def make_profile(
     )
 
 
-def _skull(normalisation: str) -> str:
-    if normalisation == "zscore-nonzero":
-        return (
-            "The training images are taken to be brain-extracted, since only then are the nonzero "
-            "voxels the brain."
-        )
-    return "The training images are taken to show the whole head: the file does not tell."
+def _skull(normalisation: str) -> Guess:
+    extracted = normalisation in BACKGROUND_IS_ZERO
+    said = (
+        "The training images are taken to be brain-extracted, since only then are the nonzero "
+        "voxels the brain."
+        if extracted
+        else "The training images are taken to show the whole head: the file does not tell."
+    )
+    return Guess(said, "brain_extracted", extracted, (True, False))
 
 
 def _class_names(number: int) -> tuple[str, ...]:

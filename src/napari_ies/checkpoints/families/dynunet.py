@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.checkpoints.families.family import (
+    ACTIVATIONS,
     Family,
     Recognition,
     Shapes,
@@ -13,6 +14,7 @@ from napari_ies.checkpoints.families.family import (
     names,
     total_stride,
 )
+from napari_ies.network.profile import of_argument
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +44,7 @@ def recognise(shapes: Shapes) -> Recognition | None:
         kernel_size(shapes.of(f"upsamples.{i}.transp_conv.conv.weight"))
         for i in reversed(range(len(blocks) - 1))
     ]
-    guessed = {"strides": _STRIDE_IS_GUESSED}
+    guessed = {"strides": of_argument("strides", _STRIDE_IS_GUESSED, (1, *ups))}
     norm = shapes.norm("input_block.norm1", "norm_name", guessed)
     arguments: dict[str, Any] = {
         "spatial_dims": 3,
@@ -58,7 +60,9 @@ def recognise(shapes: Shapes) -> Recognition | None:
     if "input_block.lrelu.weight" in shapes:
         arguments["act_name"] = "prelu"
     else:
-        guessed["act_name"] = _ACTIVATION_IS_GUESSED
+        guessed["act_name"] = of_argument(
+            "act_name", _ACTIVATION_IS_GUESSED, ACTIVATIONS[1], ACTIVATIONS
+        )
     if heads := shapes.count(r"deep_supervision_heads\.(\d+)\."):
         arguments |= {"deep_supervision": True, "deep_supr_num": heads}
     if "upsamples.0.transp_conv.conv.bias" in shapes:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from math import prod
+from math import gcd, prod
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.errors import CheckpointError
+from napari_ies.network.profile import Guess, of_argument
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from torch import nn
 
 _NORM_IS_GUESSED = (
     "The normalisation layers are taken to be instance normalisation without weights: they leave "
@@ -30,6 +33,16 @@ _ACTIVATION_IS_GUESSED = (
     "ReLU, leaky ReLU with any slope, ELU, GELU, Swish or Mish; it is not PReLU."
 )
 
+
+ACTIVATIONS: tuple[Any, ...] = (
+    "RELU",
+    ("LEAKYRELU", {"negative_slope": 0.01}),
+    ("LEAKYRELU", {"negative_slope": 0.1}),
+    *("ELU", "GELU", "SWISH", "MISH"),
+)
+"""Activations without weights, as MONAI names them."""
+MOST_GROUPS = 32
+"""As many groups as are offered for a group normalisation."""
 
 _TRAINED_UPSAMPLING = ("deconv", "deconvgroup", "pixelshuffle")
 
@@ -83,8 +96,8 @@ class Shapes(dict[str, tuple[int, ...]]):
         return len({match.group(1) for match in matches if match})
 
     def norm(
-        self, layer: str, name: str, guessed: dict[str, str], groups: int | None = None
-    ) -> str | tuple[str, dict[str, bool | int]]:
+        self, layer: str, name: str, guessed: dict[str, Guess], groups: int | None = None
+    ) -> Any:
         """Recognise a normalisation layer.
 
         Parameters
@@ -104,25 +117,41 @@ class Shapes(dict[str, tuple[int, ...]]):
         affine = f"{layer}.weight" in self
         if f"{layer}.running_mean" in self:
             return "batch" if affine else ("batch", {"affine": False})
+        assumed: Any
         if groups and affine and self[f"{layer}.weight"][0] % groups == 0:
             channels = self[f"{layer}.weight"][0]
             others = [n for n in range(1, channels + 1) if channels % n == 0 and n != groups]
-            guessed[name] = _GROUPS_ARE_GUESSED.format(
-                groups=groups, others=", ".join(map(str, others))
-            )
-            return ("group", {"num_groups": groups})
-        guessed[name] = _AFFINE_IS_GUESSED if affine else _NORM_IS_GUESSED
-        return ("instance", {"affine": True}) if affine else "instance"
+            said = _GROUPS_ARE_GUESSED.format(groups=groups, others=", ".join(map(str, others)))
+            assumed = ("group", {"num_groups": groups})
+        else:
+            said = _AFFINE_IS_GUESSED if affine else _NORM_IS_GUESSED
+            assumed = ("instance", {"affine": True}) if affine else "instance"
+        looks_alike = self._norms_with_weights() if affine else ()
+        guessed[name] = of_argument(name, said, assumed, looks_alike)
+        return assumed
 
-    def activation(self, layer: str, assumed: str, guessed: dict[str, str]) -> dict[str, Any]:
+    def _norms_with_weights(self) -> tuple[Any, ...]:
+        """Return the norms without statistics that hold the same weights."""
+        weighted = {key.removesuffix(".weight") for key, shape in self.items() if len(shape) == 1}
+        widths = [self[f"{layer}.bias"][0] for layer in weighted if f"{layer}.bias" in self]
+        common = gcd(*widths)
+        groups = (n for n in range(1, MOST_GROUPS + 1) if common % n == 0)
+        return (
+            ("instance", {"affine": True}),
+            *(("group", {"num_groups": n}) for n in groups),
+        )
+
+    def activation(
+        self, layer: str, assumed: str, default: Any, guessed: dict[str, Guess]
+    ) -> dict[str, Any]:
         """Recognise an activation where it has weights.
 
         Parameters
         ----------
         layer
             Its name in the network, without a dot at the end.
-        assumed
-            What MONAI's default is, in words.
+        assumed, default
+            What MONAI's default is, in words and as the argument.
         guessed
             A sentence is added where it has none.
 
@@ -132,7 +161,8 @@ class Shapes(dict[str, tuple[int, ...]]):
         """
         slope = self.get(f"{layer}.weight")
         if slope is None:
-            guessed["act"] = _ACTIVATION_IS_GUESSED.format(assumed=assumed)
+            said = _ACTIVATION_IS_GUESSED.format(assumed=assumed)
+            guessed["act"] = of_argument("act", said, default, ACTIVATIONS)
             return {}
         return {"act": "PRELU" if slope == (1,) else ("PRELU", {"num_parameters": slope[0]})}
 
@@ -153,8 +183,8 @@ class Recognition:
     arguments: dict[str, Any]
     """Keyword arguments of the network's class, as few as describe it: those that equal the class's
     defaults are left out."""
-    guessed: dict[str, str]
-    """What the weights do not tell: a plain sentence for each argument's name."""
+    guessed: dict[str, Guess]
+    """What the weights do not tell, by the argument's name."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +192,7 @@ class Family:
     """A family of networks."""
 
     architecture: str
-    """Name of the class in `monai.networks.nets`."""
+    """Name of the class in `monai.networks.nets`, or of the tool whose network it is."""
     parts: frozenset[str]
     """Names of the parts that its networks are made of: each key starts with one."""
     recognise: Callable[[Shapes], Recognition | None]
@@ -182,6 +212,8 @@ class Family:
     inert: Callable[[Mapping[str, Any]], re.Pattern[str] | None] = lambda arguments: None
     """From the arguments to a pattern of keys that some versions of MONAI save or leave out and
     that no output depends on, or that repeat other keys; None where there are none."""
+    build: Callable[..., nn.Module] | None = None
+    """From the arguments to a network; None for MONAI's class."""
     renamed: Callable[[str], str] = str
     """From a key as earlier versions of MONAI saved it to that of today."""
 
@@ -204,6 +236,12 @@ def total_stride(strides: Any) -> tuple[int, int, int]:
     levels = [size_per_axis(stride) for stride in strides]
     x, y, z = (prod(level[axis] for level in levels) for axis in range(3))
     return (x, y, z)
+
+
+def one_level_at_1(strides: tuple[Any, ...]) -> tuple[tuple[Any, ...], ...]:
+    """Return strides, and those that have one level at 1 instead."""
+    levels = [level for level, stride in enumerate(strides) if stride != 1]
+    return (strides, *((*strides[:level], 1, *strides[level + 1 :]) for level in levels))
 
 
 def kernel_size(shape: tuple[int, ...]) -> int | tuple[int, ...]:

@@ -9,6 +9,8 @@ from napari_ies.checkpoints.families.family import Family, Recognition, Shapes, 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from napari_ies.network.profile import Guess
+
 _GROUPS = 8
 
 
@@ -16,7 +18,7 @@ def recognise(shapes: Shapes) -> Recognition | None:
     """Recognise a MONAI SegResNet, also as the part of a SegResNetVAE that segments."""
     if not {"convInit", "conv_final"} <= shapes.parts():
         return None
-    guessed: dict[str, str] = {}
+    guessed: dict[str, Guess] = {}
     first = shapes.convolution("convInit.conv.weight")
     n_up = shapes.count(r"up_samples\.(\d+)\.")
     # The first entry of a level below the top one is the convolution that leads to it.
@@ -40,7 +42,7 @@ def recognise(shapes: Shapes) -> Recognition | None:
         "upsample_mode": (shapes.upsampling("up_samples.0.1"), "nontrainable"),
     }
     arguments |= {name: value for name, (value, default) in found.items() if value != default}
-    arguments |= shapes.activation("act_mod", "ReLU", guessed)
+    arguments |= shapes.activation("act_mod", "ReLU", "RELU", guessed)
     return Recognition(arguments, guessed)
 
 

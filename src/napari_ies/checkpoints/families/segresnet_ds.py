@@ -10,6 +10,8 @@ from napari_ies.checkpoints.families.family import Family, Recognition, Shapes, 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from napari_ies.network.profile import Guess
+
 _BLOCKS = (1, 2, 2, 4)
 _LARGEST_RATIO = 1000
 """Of voxel sizes along two axes."""
@@ -23,7 +25,7 @@ def recognise(shapes: Shapes) -> Recognition | None:
     """
     if "encoder.conv_init.weight" not in shapes:
         return None
-    guessed: dict[str, str] = {}
+    guessed: dict[str, Guess] = {}
     first = shapes.convolution("encoder.conv_init.weight")
     n_up = shapes.count(r"encoder\.layers\.(\d+)\.downsample\.")
     blocks_up = tuple(shapes.count(rf"up_layers\.{i}\.blocks\.(\d+)\.") for i in range(n_up))
@@ -50,7 +52,7 @@ def recognise(shapes: Shapes) -> Recognition | None:
         "resolution": (_resolution([_kernel(shapes, i) for i in range(n_up + 1)]), None),
     }
     arguments |= {name: value for name, (value, default) in found.items() if value != default}
-    arguments |= shapes.activation(_first_activation(shapes), "ReLU", guessed)
+    arguments |= shapes.activation(_first_activation(shapes), "ReLU", "RELU", guessed)
     return Recognition(arguments, guessed)
 
 

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.checkpoints.families.family import Family, Recognition, Shapes, names, size_per_axis
+from napari_ies.network.profile import Guess, of_argument
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,11 @@ def recognise(shapes: Shapes) -> Recognition | None:
     if "swinViT" not in shapes.parts():
         return None
     embedding = shapes.convolution("swinViT.patch_embed.proj.weight")
-    guessed = {"downsample": _MERGING_IS_GUESSED, "normalize": _NORMALISE_IS_GUESSED}
+    merged = ("merging", "mergingv2")
+    guessed = {
+        "downsample": of_argument("downsample", _MERGING_IS_GUESSED, "merging", merged),
+        "normalize": of_argument("normalize", _NORMALISE_IS_GUESSED, True, (True, False)),
+    }
     arguments: dict[str, Any] = {
         "in_channels": embedding[1],
         "out_channels": shapes.of("out.conv.conv.weight")[0],
@@ -55,13 +60,13 @@ def recognise(shapes: Shapes) -> Recognition | None:
     return Recognition(arguments, guessed)
 
 
-def _attention_window(shapes: Shapes, block: str, guessed: dict[str, str]) -> int:
+def _attention_window(shapes: Shapes, block: str, guessed: dict[str, Guess]) -> int:
     """Return the edge w of the window: its bias table has (2w - 1)³ rows."""
     rows = shapes.of(f"{block}.attn.relative_position_bias_table")[0]
     edge: int = round(float(rows) ** (1 / 3))
     if edge**3 == rows and edge % 2:
         return (edge + 1) // 2
-    guessed["window_size"] = _WINDOW_IS_GUESSED
+    guessed["window_size"] = of_argument("window_size", _WINDOW_IS_GUESSED, 7)
     return 7
 
 

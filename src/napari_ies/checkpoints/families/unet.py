@@ -6,13 +6,16 @@ import re
 from typing import Any
 
 from napari_ies.checkpoints.families.family import (
+    ACTIVATIONS,
     Family,
     Recognition,
     Shapes,
     kernel_size,
     names,
+    one_level_at_1,
     total_stride,
 )
+from napari_ies.network.profile import Guess, of_argument
 
 _LAYERS = {"norm": ".adn.N.", "act": ".adn.A."}
 _STRIDES_ARE_GUESSED = (
@@ -40,7 +43,10 @@ def recognise(shapes: Shapes) -> Recognition | None:
     last = shapes.of("model.2.0.conv.weight" if units else "model.2.conv.weight")
     strides = tuple(_stride(shapes, level, bool(units)) for level in levels[:-1])
     block = "model.0.conv.unit0" if units else "model.0"
-    guessed = {"strides": _STRIDES_ARE_GUESSED.format(strides=", ".join(map(str, strides)))}
+    said = _STRIDES_ARE_GUESSED.format(strides=", ".join(map(str, strides)))
+    # Residual connections tell where a level keeps its size.
+    looks_alike = () if units else one_level_at_1(strides)
+    guessed = {"strides": of_argument("strides", said, strides, looks_alike)}
     norm = shapes.norm(f"{block}.adn.N", "norm", guessed)
     arguments: dict[str, Any] = {
         "spatial_dims": 3,
@@ -91,15 +97,16 @@ def _stride(shapes: Shapes, level: str, residual: bool) -> int:
     return 1 if keeps_its_size else 2
 
 
-def _activation(shapes: Shapes, block: str, guessed: dict[str, str]) -> dict[str, Any]:
+def _activation(shapes: Shapes, block: str, guessed: dict[str, Guess]) -> dict[str, Any]:
     """Return what is not MONAI's default, one PReLU slope per layer, after the normalisation."""
     slope = shapes.get(f"{block}.adn.A.weight")
     keys = list(shapes)
     norm = next((key for key in keys if key.startswith(f"{block}.adn.N.")), None)
     if slope is None or norm is None:
-        guessed["adn_ordering"] = _ORDER_IS_GUESSED
+        orders = ("NDA", "ADN")
+        guessed["adn_ordering"] = of_argument("adn_ordering", _ORDER_IS_GUESSED, "NDA", orders)
     if slope is None:
-        guessed["act"] = _ACTIVATION_IS_GUESSED
+        guessed["act"] = of_argument("act", _ACTIVATION_IS_GUESSED, "RELU", ACTIVATIONS)
         return {"act": "RELU"}
     arguments: dict[str, Any] = {}
     if slope != (1,):

@@ -6,11 +6,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.checkpoints.families.family import Family, Recognition, Shapes, names, size_per_axis
+from napari_ies.network.profile import of_argument
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PATCH = 16
+_MOST_HEADS = 24
 _HEADS_ARE_GUESSED = "The number of attention heads, {heads}: the weights do not tell it."
 _SIZE_IS_GUESSED = (
     "The image size is taken to be a cube of {edge} voxels: the weights tell only the number of "
@@ -26,7 +28,9 @@ def recognise(shapes: Shapes) -> Recognition | None:
     embedding = shapes.of("vit.patch_embedding.position_embeddings")
     hidden = embedding[-1]
     heads = 12 if hidden % 12 == 0 else max(1, hidden // 64)
-    guessed = {"num_heads": _HEADS_ARE_GUESSED.format(heads=heads)}
+    divide = tuple(n for n in range(1, _MOST_HEADS + 1) if hidden % n == 0)
+    said = _HEADS_ARE_GUESSED.format(heads=heads)
+    guessed = {"num_heads": of_argument("num_heads", said, heads, divide)}
     norm = shapes.norm("encoder1.layer.norm1", "norm_name", guessed)
     arguments: dict[str, Any] = {
         "in_channels": first[1],
@@ -39,13 +43,15 @@ def recognise(shapes: Shapes) -> Recognition | None:
     edge = round(float(embedding[-2]) ** (1 / 3))
     if edge**3 == embedding[-2]:
         arguments["img_size"] = edge * _PATCH
-        guessed["img_size"] = _SIZE_IS_GUESSED.format(edge=edge * _PATCH)
+        said = _SIZE_IS_GUESSED.format(edge=edge * _PATCH)
+        guessed["img_size"] = of_argument("img_size", said, edge * _PATCH)
     by_hand = "vit.patch_embedding.patch_embeddings.1.weight" in shapes
     found: dict[str, tuple[Any, Any]] = {
         "proj_type": ("perceptron" if by_hand else "conv", "conv"),
         "norm_name": (norm, "instance"),
         "conv_block": ("encoder2.blocks.0.0.conv.weight" in shapes, True),
-        "res_block": ("encoder1.layer.conv3.conv.weight" in shapes, True),
+        # The first encoder's block has no such convolution where it keeps its channels.
+        "res_block": ("decoder5.conv_block.conv3.conv.weight" in shapes, True),
         "qkv_bias": ("vit.blocks.0.attn.qkv.bias" in shapes, False),
     }
     arguments |= {name: value for name, (value, default) in found.items() if value != default}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_ies.checkpoints.families.family import Family, Recognition, Shapes, names
+
+if TYPE_CHECKING:
+    from napari_ies.network.profile import Guess
 
 
 def recognise(shapes: Shapes) -> Recognition | None:
     """Recognise a MONAI VNet."""
     if not {"in_tr", "down_tr32", "out_tr"} <= shapes.parts():
         return None
-    guessed: dict[str, str] = {}
+    guessed: dict[str, Guess] = {}
     first = shapes.convolution("in_tr.conv_block.conv.weight")
     arguments: dict[str, Any] = {
         "in_channels": first[1],
@@ -19,7 +22,7 @@ def recognise(shapes: Shapes) -> Recognition | None:
     }
     if "in_tr.conv_block.conv.bias" in shapes:
         arguments["bias"] = True
-    if act := shapes.activation("in_tr.act_function", "ELU", guessed):
+    if act := shapes.activation("in_tr.act_function", "ELU", "ELU", guessed):
         # In small letters and without arguments PReLU has a slope for each channel.
         shared = act["act"] == "PRELU"
         arguments["act"] = ("prelu", {"num_parameters": 1}) if shared else "prelu"

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 MAGIC = b"PK\x03\x04"
 MOST_DIRECTORY = 16 << 20
@@ -111,8 +111,15 @@ def directory(file: BinaryIO, size: int) -> list[zipfile.ZipInfo]:
     return entries
 
 
-def read_records(content: bytes) -> Mapping[str, memoryview]:
+def read_records(content: bytes, wanted: Collection[str] | None = None) -> Mapping[str, memoryview]:
     """Return the records of a whole archive by name, each of the size and checksum it states.
+
+    Parameters
+    ----------
+    content
+        The archive.
+    wanted
+        Names of records; by default all.
 
     Raises
     ------
@@ -133,6 +140,8 @@ def read_records(content: bytes) -> Mapping[str, memoryview]:
         end = start + entry.compress_size
         if end > len(content):
             raise DamagedError(f"the record {entry.filename} ends behind it")
+        if wanted is not None and entry.filename not in wanted:
+            continue
         data = whole[start:end]
         if entry.compress_type == zipfile.ZIP_DEFLATED:
             data = memoryview(_unpacked(data, entry))

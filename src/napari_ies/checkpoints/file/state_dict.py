@@ -16,7 +16,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from napari_ies.checkpoints.file import archive
+from napari_ies.checkpoints.file import archive, safetensors
 from napari_ies.checkpoints.file.calls import MalformedError
 from napari_ies.checkpoints.file.claims import AnyTensor, check_tensors, storage_bytes
 from napari_ies.checkpoints.file.old_files import (
@@ -54,17 +54,29 @@ class StateFile:
 
 
 def read_state_file(path: Path) -> StateFile:
-    """Read the tables of tensors in a checkpoint file.
+    """Read the tables of tensors in a checkpoint file: see `read_state_bytes`."""
+    return _read(path, *_content(path))
+
+
+def read_state_bytes(path: Path, content: bytes) -> StateFile:
+    """Read the tables of tensors in what a checkpoint file holds.
 
     Nothing in the file is executed. What it describes is followed as data first, and bounded, see
     :mod:`~napari_ies.checkpoints.file.pickled`; then PyTorch loads the same bytes with
     ``weights_only=True``, and has to find the same.
 
+    Parameters
+    ----------
+    path
+        Names it.
+    content
+        All of it.
+
     Returns
     -------
     Its tensors. In the zip archives that PyTorch writes since 1.6 every record has the size and
-    the checksum that the archive states; a file of the older kind has no checksums, and is read
-    if every byte of it is accounted for.
+    the checksum that the archive states; files of the older kind and safetensors have no
+    checksums, and are read if every byte of them is accounted for.
 
     Raises
     ------
@@ -72,8 +84,46 @@ def read_state_file(path: Path) -> StateFile:
         If there is no such file, it is no checkpoint, is damaged, holds Python objects, or holds
         no tensors.
     """
-    content, old = _content(path)
-    size, sha256 = len(content), hashlib.sha256(content).hexdigest()
+    return _read(path, content, _kind(path, io.BytesIO(content), len(content)))
+
+
+def _kind(path: Path, file: BinaryIO, size: int) -> str:
+    """Return the kind of a file that by its outside can be a checkpoint."""
+    magic = file.read(9)
+    if safetensors.is_safetensors(magic, size):
+        kind = "safetensors"
+    else:
+        kind = "zip" if magic.startswith(archive.MAGIC) else "old"
+    if not magic:
+        raise CheckpointError(
+            f"{path.name} is empty, where a checkpoint was expected: copy or download it again."
+        )
+    if kind == "old" and not magic.startswith(_PICKLE_MAGIC):
+        raise _not_a_checkpoint(path)
+    if lack := lacking(2 * size):
+        raise CheckpointError(
+            f"{path.name} {lack}: close other programs, or choose a smaller checkpoint."
+        )
+    # Before all of it is read, whatever its end or its beginning shows of it.
+    file.seek(0)
+    try:
+        if kind == "old":
+            check_old_size(file, size)
+        elif kind == "zip":
+            archive.directory(file, size)
+        else:
+            safetensors.check_list_length(magic, size)
+    except archive.DamagedError as error:
+        raise _damaged(path, size, str(error)) from error
+    except archive.PackedError as error:
+        raise _not_loaded(path, error) from error
+    return kind
+
+
+def _read(path: Path, content: bytes, kind: str) -> StateFile:
+    size, sha256, old = len(content), hashlib.sha256(content).hexdigest(), kind == "old"
+    if kind == "safetensors":
+        return StateFile(_safetensors(path, content), sha256, size)
     try:
         verified = io.BytesIO(content)
         if old:
@@ -110,37 +160,28 @@ def read_state_file(path: Path) -> StateFile:
             f"names each, as a state dict does: {_RE_SAVE}."
         )
     if not tables:
-        raise CheckpointError(
-            f"{path.name} holds no tensors, where the weights of a network were expected: choose "
-            "another file."
-        )
+        raise _no_tensors(path)
     return StateFile(tables, sha256, room)
 
 
-def _content(path: Path) -> tuple[bytes, bool]:
-    """Read a file that by its outside can be a checkpoint; return whether it is of the old kind."""
+def _safetensors(path: Path, content: bytes) -> Tables:
+    try:
+        tables = safetensors.read_safetensors(content)
+    except archive.DamagedError as error:
+        raise _damaged(path, len(content), str(error)) from error
+    except CheckpointError as error:
+        raise _not_loaded(path, error) from error
+    if not tables:
+        raise _no_tensors(path)
+    return tables
+
+
+def _content(path: Path) -> tuple[bytes, str]:
+    """Read a file that by its outside can be a checkpoint; return its kind, too."""
     try:
         with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
-            magic = file.read(4)
-            old = magic != archive.MAGIC
-            if not magic:
-                raise CheckpointError(
-                    f"{path.name} is empty, where a checkpoint was expected: copy or download it "
-                    "again."
-                )
-            if old and not magic.startswith(_PICKLE_MAGIC):
-                raise _not_a_checkpoint(path)
-            if lack := lacking(2 * size):
-                raise CheckpointError(
-                    f"{path.name} {lack}: close other programs, or choose a smaller checkpoint."
-                )
-            # Before all of it is read, whatever its end or its beginning shows of it.
-            file.seek(0)
-            if old:
-                check_old_size(file, size)
-            else:
-                archive.directory(file, size)
+            kind = _kind(path, file, size)
             file.seek(0)
             content = file.read(size + 1)
     except NotRegularError as error:
@@ -155,10 +196,6 @@ def _content(path: Path) -> tuple[bytes, bool]:
         raise CheckpointError(
             f"There is no file {path}: check the path of the checkpoint."
         ) from error
-    except archive.DamagedError as error:
-        raise _damaged(path, size, str(error)) from error
-    except archive.PackedError as error:
-        raise _not_loaded(path, error) from error
     except OSError as error:
         raise CheckpointError(
             f"{path} cannot be read ({error.strerror}): check its name and the permissions of the "
@@ -173,7 +210,7 @@ def _content(path: Path) -> tuple[bytes, bool]:
             f"{path.name} changed while it was read ({size} bytes at first): wait until it is "
             "written, or copy it."
         )
-    return content, old
+    return content, kind
 
 
 def _archive_file(content: bytes) -> tuple[Pickled, io.BytesIO]:
@@ -252,6 +289,13 @@ def _names_objects(content: bytes) -> bool:
         return any("GLOBAL" in opcode.name for opcode, _, _ in pickletools.genops(content))
     except Exception:
         return False
+
+
+def _no_tensors(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"{path.name} holds no tensors, where the weights of a network were expected: choose "
+        "another file."
+    )
 
 
 def _not_loaded(path: Path, why: Exception) -> CheckpointError:

@@ -158,8 +158,7 @@ def _participants(
 
     if n_cpus is not None:
         torch.set_num_threads(n_cpus)
-    place = (asked.device, asked.orientation, asked.spacing)
-    network = many.network_of(terminal, checkpoint, *place, None, None)
+    network = many.network_of(terminal, asked.source(checkpoint), None, None)
     if mem_mb is not None and network.device.type == "cpu":
         asked = replace(asked, memory_gib=_left_of(mem_mb, asked))
     elif mem_mb is not None:

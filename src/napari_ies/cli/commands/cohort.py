@@ -127,8 +127,8 @@ def cohort(
         for name, value in no_effect.items():
             if value is not None:
                 terminal.note(f"{name} {value} has no effect: {many.WHY_NO_EFFECT[name]}.")
-        where_it_runs = (asked.device, asked.orientation, asked.spacing)
-        network = many.network_of(terminal, model_checkpoint, *where_it_runs, model, input_size)
+        source = asked.source(model_checkpoint)
+        network = many.network_of(terminal, source, model, input_size)
         settings = settings_of(network, asked, layout=layout, claimed=model)
         cases = many.cases_of(where, network)
         if many.carried_out(terminal, network, model_checkpoint, cases, settings, out, asked):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -85,6 +86,7 @@ def context(
     forward: options.ForwardOption = "sliding-window",
     orientation: options.Orientation = None,
     spacing: options.Spacing = None,
+    trust: options.Trust = False,
     model_checkpoint: many.ModelCheckpoint = None,
     input_val_paths: many.InputPaths = None,
     input_prefixes: many.InputPrefixes = None,
@@ -145,6 +147,7 @@ def context(
 
         if not several:
             check_given(reference, labels, *(mask or ()))
+        from napari_ies.checkpoints import CheckpointSource
         from napari_ies.cli import many as cohorts
         from napari_ies.cli import segmenting
         from napari_ies.cli.contexts import contexts_table, rehearse, run_contexts, run_many
@@ -180,15 +183,12 @@ def context(
                 terminal.note(f"{name} {value} has no effect: {cohorts.WHY_NO_EFFECT[name]}.")
         ended = []
         for file in files:
+            wanted = CheckpointSource(file, device, orientation, spacing, trust=trust)
             if several:
-                network = cohorts.network_of(
-                    terminal, file, device, orientation, spacing, model, input_size
-                )
+                network = cohorts.network_of(terminal, wanted, model, input_size)
                 cases = cohorts.cases_of(where, network)
             else:
-                network, case = segmenting.opened(
-                    terminal, file, images, folder, device, subject, visit, orientation, spacing
-                )
+                network, case = segmenting.opened(terminal, wanted, images, folder, subject, visit)
                 cases = [CohortCase(case.subject, case.visit, images, reference, labels)]
             if dry_run:
                 rehearse(terminal, network, cases, folder, settings)
@@ -196,7 +196,7 @@ def context(
             with refusing():
                 check_place(folder)
             if several:
-                source = NetworkSource(file, device, orientation, spacing, key=network.sha256)
+                source = NetworkSource(**asdict(wanted), key=network.sha256)
                 run = (terminal, network, cases, folder, settings, source, workers, scheduler)
                 ended += [(file, report) for report in run_many(*run)]
                 continue

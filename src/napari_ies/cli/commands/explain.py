@@ -61,6 +61,7 @@ def explain(
     memory_gib: options.MemoryGib = None,
     orientation: options.Orientation = None,
     spacing: options.Spacing = None,
+    trust: options.Trust = False,
     device: options.Device = "auto",
     subject: options.Subject = None,
     visit: options.Visit = None,
@@ -81,15 +82,15 @@ def explain(
         from napari_ies.cohort.row.images import check_given
 
         check_given(reference, labels, *(mask or ()))
+        from napari_ies.checkpoints import CheckpointSource
         from napari_ies.cli import segmenting
         from napari_ies.cli.expecting import announce
         from napari_ies.cli.tables import measures_table, zones_table
         from napari_ies.cohort.row import explaining, targets
         from napari_ies.results import anat_folder
 
-        model, case = segmenting.opened(
-            terminal, checkpoint, images, out, device, subject, visit, orientation, spacing
-        )
+        source = CheckpointSource(checkpoint, device, orientation, spacing, trust=trust)
+        model, case = segmenting.opened(terminal, source, images, out, subject, visit)
         request = SaliencyRequest(
             method=method,
             aggregation=aggregation,

@@ -10,13 +10,25 @@ def inspect(
     checkpoint: options.Checkpoint,
     orientation: options.Orientation = None,
     spacing: options.Spacing = None,
+    write_profile: options.WriteProfile = False,
+    overwrite: options.ReplaceProfile = False,
+    trust: options.Trust = False,
     debug: options.Debug = False,
 ) -> None:
     """Say what a checkpoint is: architecture, inputs, classes, profile and what was guessed."""
     with reporting(debug) as terminal:
-        from napari_ies.checkpoints import load_checkpoint
+        from napari_ies.checkpoints import CheckpointSource
+        from napari_ies.checkpoints.sidecar import write_profile_to_complete
         from napari_ies.cli.tables import model_table
+        from napari_ies.errors import SaliencyError
         from napari_ies.saliency.gradcam import candidate_layers, default_layer
 
-        model = load_checkpoint(checkpoint, device="cpu", orientation=orientation, spacing=spacing)
-        terminal.show(model_table(model, candidate_layers(model), default_layer(model)))
+        model = CheckpointSource(checkpoint, "cpu", orientation, spacing, trust=trust).load()
+        try:
+            layers, default = candidate_layers(model), default_layer(model)
+        except SaliencyError as error:
+            layers, default = (str(error),), ""
+        terminal.show(model_table(model, layers, default))
+        if write_profile:
+            written = write_profile_to_complete(model, overwrite=overwrite)
+            terminal.note(f"Written to {written}: move what is right from to_complete up.")

@@ -14,8 +14,10 @@ def segment(
     threshold: options.Threshold = None,
     smallest: options.Smallest = None,
     forward: options.ForwardOption = "sliding-window",
+    class_: options.FoundClass = None,
     orientation: options.Orientation = None,
     spacing: options.Spacing = None,
+    trust: options.Trust = False,
     device: options.Device = "auto",
     subject: options.Subject = None,
     visit: options.Visit = None,
@@ -28,6 +30,7 @@ def segment(
         from napari_ies.cohort.row.images import check_given
 
         check_given(reference)
+        from napari_ies.checkpoints import CheckpointSource
         from napari_ies.cli.segmenting import opened, reference_of, segmented
         from napari_ies.cli.tables import lesions_table
         from napari_ies.patient.identity import Identity
@@ -36,9 +39,10 @@ def segment(
         from napari_ies.results.provenance import file_record
         from napari_ies.segmentation.lesions import found_words
 
-        model, case = opened(
-            terminal, checkpoint, images, out, device, subject, visit, orientation, spacing
+        source = CheckpointSource(
+            checkpoint, device, orientation, spacing, found_class=class_, trust=trust
         )
+        model, case = opened(terminal, source, images, out, subject, visit)
         names = segmentation_files(case.subject, case.visit).values()
         prepare(out, [str(anat_folder("", case) / name) for name in names], overwrite=overwrite)
         known = reference_of(terminal, reference, case)

@@ -50,8 +50,8 @@ Checkpoint = Annotated[
     Path,
     typer.Argument(
         metavar="CHECKPOINT",
-        help="The network's weights: a state dict of a network of MONAI. "
-        "NAME.profile.json beside it overrides what is recognised.",
+        help="The network: a state dict of MONAI, a MONAI bundle (folder or zip), TorchScript or "
+        "torch.export. NAME.profile.json beside it overrides what is recognised.",
     ),
 ]
 Images = Annotated[
@@ -87,6 +87,14 @@ Layer = Annotated[
 ]
 Tolerance = Annotated[float | None, _of_request("tolerance")]
 Class = Annotated[str | None, _of_request("class_index", limited=False, metavar="CLASS")]
+FoundClass = Annotated[
+    str | None,
+    typer.Option(
+        "--class",
+        metavar="CLASS",
+        help="Class to find, by name or index (default: the network's).",
+    ),
+]
 PrecisionOption = Annotated[Precision, _of_request("precision")]
 MemoryGib = Annotated[
     float | None,
@@ -95,6 +103,14 @@ MemoryGib = Annotated[
         min=0,
         help="Memory in GiB that may be taken beyond the network and one forward of it (default: "
         "half of what is free).",
+    ),
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="The checkpoint may run what it holds: expressions and classes of its own, or "
+        "programs. They can do to this computer whatever you can.",
     ),
 ]
 Device = Annotated[
@@ -153,6 +169,17 @@ GrowthFarthest = Annotated[
     float | None, _of_growth("farthest_mm", metavar="MM", added=" Default: 35.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Start, even if it will take more than an hour.")]
+WriteProfile = Annotated[
+    bool,
+    typer.Option(
+        "--write-profile",
+        help="Write what is known to NAME.profile.json beside the checkpoint, and what is not, to "
+        "be completed there.",
+    ),
+]
+ReplaceProfile = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a profile that is there.")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback if something fails.")]
 
 

@@ -18,6 +18,7 @@ from napari_ies.saliency.request import SaliencyRequest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari_ies.checkpoints import CheckpointSource
     from napari_ies.cohort.settings import CohortSettings
     from napari_ies.network.model import SegmentationModel
 
@@ -169,6 +170,7 @@ class Asked:
     memory_gib: options.MemoryGib = None
     orientation: options.Orientation = None
     spacing: options.Spacing = None
+    trust: options.Trust = False
     device: options.Device = "auto"
     use_checkpoint: Annotated[
         bool,
@@ -206,6 +208,14 @@ class Asked:
         ),
     ] = False
     debug: options.Debug = False
+
+    def source(self, checkpoint: Path) -> CheckpointSource:
+        """Return where the network comes from."""
+        from napari_ies.checkpoints import CheckpointSource
+
+        return CheckpointSource(
+            checkpoint, self.device, self.orientation, self.spacing, trust=self.trust
+        )
 
 
 def asking(command: Callable[..., None]) -> Callable[..., None]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_ies.checkpoints import checkpoint_sha256
 from napari_ies.cohort.cluster import network_of_worker
 from napari_ies.cohort.context.files import CaseContexts, provenance, table_path
 from napari_ies.cohort.context.one_case import computing, finding
@@ -27,7 +28,6 @@ from napari_ies.cohort.one_case import opened
 from napari_ies.cohort.run import check_place, ends_all
 from napari_ies.errors import CohortError, NapariIESError
 from napari_ies.patient.identity import Identity
-from napari_ies.regular_files import file_sha256
 from napari_ies.results import told_apart
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def running_on(
     check_place(folder)
     folder = folder.absolute()
     source = replace(source, checkpoint=source.checkpoint.expanduser().absolute())
-    what = (source, file_sha256(source.checkpoint), settings, folder, sentence_of)
+    what = (source, checkpoint_sha256(source.checkpoint), settings, folder, sentence_of)
     with locked(folder, [report.case for report in begun]):
         asked = {client.submit(_work, report, *what, pure=False): report for report in begun}
         try:

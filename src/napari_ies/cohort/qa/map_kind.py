@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _OF_BOTH = ("forward", "class_index")
 _OF_METHOD = {"smoothgrad": ("n_samples", "noise", "tolerance"), "gradcam++": ("layer",)}
 """What changes a map. Seed and version of the noise give other maps of the same distribution."""
-_NAMES_ONLY = ("name", "sha256", "guessed")
+_NAMES_ONLY = ("name", "sha256", "format", "guessed")
 """What is said of a network besides what it does."""
 _CALLED = {"n_samples": "noise samples", "class_index": "class number"}
 Name = Annotated[str, Field(max_length=200)]

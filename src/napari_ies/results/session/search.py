@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from napari_ies.checkpoints import checkpoint_sha256
 from napari_ies.errors import CaseError
 from napari_ies.patient.images.volume import Volume, read_volume
 from napari_ies.progress import Progress
@@ -115,7 +116,10 @@ class Search:
 
 
 def _holds(path: Path, digest: str, kept: io.BytesIO | None = None) -> Searching[bool]:
-    """Whether a file has this content."""
+    """Whether a file has this content, or a folder that is a checkpoint."""
+    if path.is_dir():
+        yield Progress(f"Checking {path.name}", 0, 0, "")
+        return checkpoint_sha256(path) == digest
     # No device, pipe or folder: reading one would not end.
     with open_regular(path) as file:
         total = os.fstat(file.fileno()).st_size

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -57,6 +57,10 @@ class Linearisation(ABC):
     @abstractmethod
     def rows_at_once(self, memory: int) -> int:
         """Return how many rows a chunk may have that takes so many bytes: one at the least."""
+
+    def of_sample(self, number: int) -> Linearisation:
+        """Return the linearisation of one of the inputs alone: rows are of an only one."""
+        return self
 
     def rows_into(self, seeds: Seeds, part: slice, canvases: Canvases) -> bool:
         """Take these rows into extremes on the window, or say that no kernel does so."""
@@ -112,6 +116,8 @@ class Engine(ABC):
     name: str
     shares_forwards = True
     """Whether one forward serves all footprints of a window."""
+    rows_of_each_sample = False
+    """Whether a forward of several noise samples gives the rows of each of them."""
     kernels: Mapping[str, str] = MappingProxyType({})
     """What computes which layer's rows, where kernels were tried: for the provenance."""
 
@@ -133,7 +139,7 @@ class Engine(ABC):
         return 1
 
     def samples_together(self, found: Sequence[Piece], device: torch.device, memory: int) -> int:
-        """Return how many noise samples of a mean run through the network at once.
+        """Return how many noise samples run through the network at once.
 
         Parameters
         ----------
@@ -185,6 +191,7 @@ class WindowedEngine(Engine):
     name = "windowed"
     kept_forwards = 16
     shares_forwards = False
+    rows_of_each_sample = True
 
     def __init__(self, network: nn.Module, precision: str = "float32") -> None:
         super().__init__(network, precision)
@@ -253,6 +260,9 @@ class _Windowed(Linearisation):
     def combined(self, seeds: Seeds) -> Patch:
         with arithmetic(self.precision):
             return self.local.combined(seeds)
+
+    def of_sample(self, number: int) -> Linearisation:
+        return replace(self, local=self.local.of_sample(number))
 
     def rows(self, seeds: Seeds, part: slice) -> Patch:
         with arithmetic(self.precision):

@@ -66,7 +66,7 @@ def pulled(
     nodes
         Of the network.
     seeds
-        (R, classes, x, y, z); they may be overwritten.
+        (R, classes, x, y, z); copies with the channels last are taken through.
     steps
         The layers that they are taken through, the last one first.
     slopes
@@ -76,7 +76,7 @@ def pulled(
     -------
     What is left, by the node whose output it is of; -1 is the input.
     """
-    waiting, scaled = {len(nodes) - 1: seeds}, -1
+    waiting, scaled = {len(nodes) - 1: seeds.clone(memory_format=torch.channels_last_3d)}, -1
     for step, after in zip(steps, (*steps[1:], None), strict=True):
         node, values = nodes[step.node], waiting.pop(step.node)
         both = _joined(step, after, nodes, waiting, slopes)

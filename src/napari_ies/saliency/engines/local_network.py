@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from napari_ies.saliency.engines.kernels.strided import Canvases
     from napari_ies.saliency.engines.local_layers import Layer
 
+DEMANDS_KEPT = 1024
+"""Boxes of the output of which it is kept what they depend on."""
+
 
 class LocalNetwork:
     """A network in evaluation mode whose layers are all local.
@@ -54,6 +57,7 @@ class LocalNetwork:
     def __init__(self, network: nn.Module) -> None:
         self._nodes = translated(network)
         self._sizes: dict[Triple, list[Triple]] = {}
+        self._known_demands: dict[tuple[Box, Triple], dict[int, Box]] = {}
         self._kernels = PLAIN
 
     def convolving_in(self, dtype: torch.dtype) -> LocalNetwork:
@@ -78,12 +82,12 @@ class LocalNetwork:
         twin = object.__new__(LocalNetwork)
         pairs = zip(self._nodes, layers, strict=True)
         twin._nodes = [replace(node, layer=layer) for node, layer in pairs]
-        twin._sizes, twin._kernels = {}, PLAIN
+        twin._sizes, twin._known_demands, twin._kernels = {}, {}, PLAIN
         return twin
 
     def subjects(self, domain: Triple) -> list[Subject]:
         """Return the convolutions that kernels may take rows through, for an input of a size."""
-        return worth_trying(self._nodes, self._of_one_voxel(domain))
+        return worth_trying(self._nodes, self._demands(self._one_voxel(domain), domain))
 
     def sizes(self, domain: Triple) -> list[Triple]:
         """Return the size of every node's output for an input of a size."""
@@ -96,8 +100,7 @@ class LocalNetwork:
 
     def reach(self, span: Box, domain: Triple) -> Box:
         """Return the box of the input that a box of the output depends on."""
-        demands = self._demands(span, domain, self.sizes(domain))
-        return demands[-1]
+        return self._demands(span, domain)[-1]
 
     def values(self, span: Box, domain: Triple) -> int:
         """Return how many numbers all layers together have for a box of the output.
@@ -105,13 +108,12 @@ class LocalNetwork:
         As many activations a forward computes, and as many cotangents a backward pass; most of
         them are gone before the last are there. `domain` is the size of the input.
         """
-        demands = self._demands(span, domain, self.sizes(domain))
+        demands = self._demands(span, domain)
         return sum(node.channels * demands[index].size for index, node in enumerate(self._nodes))
 
     def row_values(self, domain: Triple) -> int:
         """Return the same for a single voxel in the middle of the output."""
-        demands = self._of_one_voxel(domain)
-        return sum(node.channels * demands[index].size for index, node in enumerate(self._nodes))
+        return self.values(self._one_voxel(domain), domain)
 
     def linearise(
         self, images: torch.Tensor, span: Box, domain: Triple, class_index: int
@@ -130,7 +132,7 @@ class LocalNetwork:
             Output channel whose gradients will be asked for.
         """
         sizes = self.sizes(domain)
-        demands = self._demands(span, domain, sizes)
+        demands = self._demands(span, domain)
         last_use = {source: i for i, node in enumerate(self._nodes) for source in node.inputs}
         kept = {-1: Kept(packed(images), demands[-1])}
         slopes: dict[int, Kept] = {}
@@ -194,10 +196,7 @@ class LocalNetwork:
         return isinstance(node.layer, Pointwise | MaxPooling)
 
     def pull(self, seeds: torch.Tensor, plan: Plan, slopes: dict[int, Kept]) -> Patch:
-        """Take cotangents of the output back to the input, as planned.
-
-        The seeds, (R, classes, x, y, z), may be overwritten.
-        """
+        """Take cotangents of the output, (R, classes, x, y, z), back to the input, as planned."""
         rows = pulled(self._nodes, seeds, plan.steps, slopes)[-1]
         landing = None if plan.landing is None else plan.landing.canvases
         return Patch(rows, plan.boxes.base, landing)
@@ -226,22 +225,28 @@ class LocalNetwork:
     def _sources(self, node: Node, sizes: list[Triple], domain: Triple) -> list[Triple]:
         return [domain if source < 0 else sizes[source] for source in node.inputs]
 
-    def _of_one_voxel(self, domain: Triple) -> dict[int, Box]:
-        """Return what a voxel in the middle of the output depends on, by node."""
+    def _one_voxel(self, domain: Triple) -> Box:
+        """Return a voxel in the middle of the output."""
         middle = ints(self.sizes(domain)[-1]) // 2
-        return self._demands(Box(middle, middle + 1), domain, self.sizes(domain))
+        return Box(middle, middle + 1)
 
-    def _demands(self, span: Box, domain: Triple, sizes: list[Triple]) -> dict[int, Box]:
-        asked: dict[int, list[Box]] = {len(self._nodes) - 1: [span]}
-        demands: dict[int, Box] = {}
-        for index in range(len(self._nodes) - 1, -1, -1):
-            node = self._nodes[index]
-            demands[index] = Box.hull(asked[index])
-            needed = node.layer.demand(demands[index], self._sources(node, sizes, domain))
-            for source in node.inputs:
-                asked.setdefault(source, []).append(needed)
-        demands[-1] = Box.hull(asked[-1])
-        return demands
+    def _demands(self, span: Box, domain: Triple) -> dict[int, Box]:
+        """Return what a box of the output depends on, by node; it is asked for again and again."""
+        known, sizes = self._known_demands, self.sizes(domain)
+        if (span, domain) not in known:
+            asked: dict[int, list[Box]] = {len(self._nodes) - 1: [span]}
+            demands: dict[int, Box] = {}
+            for index in range(len(self._nodes) - 1, -1, -1):
+                node = self._nodes[index]
+                demands[index] = Box.hull(asked[index])
+                needed = node.layer.demand(demands[index], self._sources(node, sizes, domain))
+                for source in node.inputs:
+                    asked.setdefault(source, []).append(needed)
+            demands[-1] = Box.hull(asked[-1])
+            if len(known) >= DEMANDS_KEPT:
+                known.clear()
+            known[span, domain] = demands
+        return known[span, domain]
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,6 +270,14 @@ class LocalLinearisation:
     class_index: int
     logits: torch.Tensor
 
+    def of_sample(self, number: int) -> LocalLinearisation:
+        """Return the linearisation of one of the inputs alone."""
+        if len(self.logits) == 1:
+            return self
+        one = slice(number, number + 1)
+        slopes = {node: Kept(kept.values[one], kept.box) for node, kept in self.slopes.items()}
+        return replace(self, slopes=slopes, logits=self.logits[one])
+
     def rows(self, seeds: Seeds, part: slice | None = None) -> Patch:
         """Return the weighted gradients of single output voxels with respect to the only input.
 
@@ -280,7 +293,7 @@ class LocalLinearisation:
             return False
         with torch.no_grad():
             cotangents, plan = self._planned(seeds, part)
-            self.network.pull_into(_laid_out(cotangents), plan, self.slopes, canvases)
+            self.network.pull_into(cotangents, plan, self.slopes, canvases)
         return True
 
     def _planned(self, seeds: Seeds, part: slice) -> tuple[torch.Tensor, Plan]:
@@ -333,9 +346,4 @@ class LocalLinearisation:
 
     def _pull(self, cotangents: torch.Tensor, plan: Plan) -> Patch:
         with torch.no_grad():
-            return self.network.pull(_laid_out(cotangents), plan, self.slopes)
-
-
-def _laid_out(cotangents: torch.Tensor) -> torch.Tensor:
-    """Return a copy with the channels last, to be overwritten."""
-    return cotangents.clone(memory_format=torch.channels_last_3d)
+            return self.network.pull(cotangents, plan, self.slopes)

@@ -16,7 +16,7 @@ import torch
 
 from napari_ies.network.device import arithmetic
 from napari_ies.network.inference import network_logits
-from napari_ies.network.layers import out_of_place, see_layers, small_size, watched
+from napari_ies.network.layers import is_innermost, out_of_place, see_layers, small_size, watched
 from napari_ies.saliency.engines.chunks import rows_within
 from napari_ies.saliency.engines.jacobian import Engine, Linearisation
 from napari_ies.saliency.engines.norms import rows_in_few_passes
@@ -146,7 +146,7 @@ def graph_bytes(model: SegmentationModel) -> float:
 
     def see(_name: str, module: nn.Module, _inputs: object, output: object) -> None:
         nonlocal taken
-        if isinstance(output, torch.Tensor) and not any(module.children()):
+        if isinstance(output, torch.Tensor) and is_innermost(module):
             taken += output.nbytes
 
     see_layers(model, see)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from napari_ies.saliency.footprint import Piece
     from napari_ies.saliency.problem import Problem, Target
 
+ROWS_TOGETHER = 2048
+"""Samples with more rows than this together keep a GPU busy longer than the host takes for them."""
 BLENDED_BYTES = 256 * 2**20
 """More memory than this for rows that several windows predict saves no time."""
 
@@ -98,14 +100,23 @@ def samples_together(problem: Problem, targets: Sequence[Portions], n_samples: i
     """Return how many noise samples run at once after the first one, which runs alone.
 
     As many as the memory holds, in batches that are as equal as can be: a small last one would
-    take nearly as long as a whole one. Rows of a maximum fill the device alone.
+    take nearly as long as a whole one. Rows of a maximum fill the device alone, but a GPU would
+    wait for the noise and the forward of each sample where the rows are few.
     """
-    if any(one.target.aggregation == "max" for one in targets):
+    extremes = [one for one in targets if one.target.aggregation == "max"]
+    if extremes and (problem.immediate or not problem.engine.rows_of_each_sample):
         return 1
     most = problem.samples_together
     if most is None:
         found = [piece for one in targets for piece in one.pieces]
         most = problem.engine.samples_together(found, problem.device, problem.memory // 4)
+        if extremes:
+            rows = sum(one.steps for one in extremes)
+            image = problem.image
+            # A canvas of each sample, and two extremes.
+            voxels = 3 * len(image) * sum(one.box.size for one in targets)
+            held = problem.memory // 8 // (voxels * image.element_size())
+            most = max(min(most, ROWS_TOGETHER // rows, held), 1)
     rest = max(n_samples - 1, 1)
     return math.ceil(rest / math.ceil(rest / most))
 

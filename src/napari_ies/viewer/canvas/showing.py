@@ -35,6 +35,7 @@ class Showing:
         state.reading_changed.connect(self._on_reading)
         state.selection_changed.connect(self._on_selected)
         state.answer_shown.connect(self._on_answer)
+        state.answer_kept.connect(self._on_kept)
         self._selected: Subject | None = None
         link.clicked.connect(self._on_clicked)
         link.view_changed.connect(scene.lesions.follow_view)
@@ -61,8 +62,14 @@ class Showing:
     def _on_answer(self, answer: Answer) -> None:
         reading = self._state.reading
         if reading is not None:
-            frame, show = reading.frame, self._scene.overlays.show
-            show(answer.saliency, frame, answer.title, answer.limit, ranges=answer.ranges)
+            frame, show, ranges = reading.frame, self._scene.overlays.show, answer.ranges
+            power = self._state.answers.power(answer)
+            show(answer.saliency, frame, answer.title, answer.limit, ranges=ranges, power=power)
+
+    def _on_kept(self, _: Answer) -> None:
+        shown = self._state.shown
+        if shown is not None:
+            self._scene.overlays.set_power(self._state.answers.power(shown))
 
     def _on_clicked(self, click: Click) -> None:
         reading = self._state.reading

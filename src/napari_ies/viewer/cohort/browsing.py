@@ -77,11 +77,11 @@ class CohortBrowsing(Feature):
         times it goes three on, and past a case whose images are not there.
         """
         if self.cohort is None:
-            self.tell.say(NONE_OPEN)
+            self.tell.hint(NONE_OPEN)
             return
         number = self.cohort.step(by)
         if number is None:
-            self.tell.say(AT_END)
+            self.tell.hint(AT_END)
         else:
             self.open_lesion(number)
 

@@ -113,7 +113,7 @@ class Comparing(Feature):
             # The one that is B now, chosen for A: the two change places.
             second = before
         if first == second:
-            self.tell.say(SAME_MAP)
+            self.tell.hint(SAME_MAP)
             self._offer()
             return
         a, b = self._find(first), self._find(second)
@@ -213,7 +213,7 @@ class Comparing(Feature):
             return
         same_limits = self.view.same_limits.isEnabled() and self.view.same_limits.isChecked()
         pair = Pair(a, b, difference if self.view.shows_difference else None, same_limits)
-        self.side_by_side.show(pair, reading)
+        self.side_by_side.show(pair, reading, self.state.answers.power(b))
 
     def _follow(self) -> None:
         self.side_by_side.follow()

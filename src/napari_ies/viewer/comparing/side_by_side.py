@@ -105,8 +105,8 @@ class SideBySide:
             self._on_faint("")
         self.second = self._pair = None
 
-    def show(self, pair: Pair, reading: Reading) -> None:
-        """Show two maps, of which A is on screen."""
+    def show(self, pair: Pair, reading: Reading, power: int) -> None:
+        """Show two maps, of which A is on screen; B's numbers are in units of ten to a power."""
         second, frame = self.second, reading.frame
         if second is None:
             return
@@ -115,7 +115,8 @@ class SideBySide:
         if before is None or (before.b, before.difference) != (b, pair.difference):
             second.outlines.select(*reading.displayed(b.subject), frame)
             if pair.difference is None:
-                second.overlays.show(b.saliency, frame, f"B: {b.title}", b.limit, ranges=b.ranges)
+                show, ranges = second.overlays.show, b.ranges
+                show(b.saliency, frame, f"B: {b.title}", b.limit, ranges=ranges, power=power)
             else:
                 title, limit = f"A − B: {a.title} − {b.title}", max(a.limit, b.limit)
                 shown, ranges = pair.difference.saliency, pair.difference.ranges

@@ -77,7 +77,7 @@ class MapMemory:
         self._moving = False
 
     def _held(self) -> list[Answer]:
-        return [one for one in self._state.answers if one.saliency not in self._on_disk]
+        return [one for one in self._state.answers.every if one.saliency not in self._on_disk]
 
     def _on_reading(self, _: Reading | None) -> None:
         self._shown.clear()

@@ -50,8 +50,11 @@ class SaliencyForm(QWidget):
                 if isinstance(control, QComboBox):
                     control.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             layout.addWidget(QLabel(text), number, 0)
-            layout.addLayout(row((wide, 3), (narrow, 2)), number, 1)
-        layout.addWidget(self.button, len(ROWS), 0, 1, 2)
+            # The button stands beside what changes most, in sight in the lowest window.
+            beside = (self.button,) if text == "Method" else ()
+            line = row((wide, 3), (narrow, 2), *beside)
+            line.setSpacing(3)
+            layout.addLayout(line, number, 1)
         self._noise_version = NOISE_VERSION
         self.set_layers((), "")
         self.method.currentIndexChanged.connect(self._on_method)

@@ -25,6 +25,7 @@ from napari_ies.viewer.panel.parameter_form import ParameterForm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -40,6 +41,8 @@ class FigureDialog(QDialog):
     """Something was set: the preview is old."""
     save_requested = Signal(str)
     """The figure is to be saved in this format."""
+    keep_requested = Signal(str)
+    """The figure is to be saved in this format, with the session."""
     copy_requested = Signal()
     """The figure is to be put onto the clipboard."""
     caption_requested = Signal()
@@ -58,9 +61,13 @@ class FigureDialog(QDialog):
         self._preview.setMinimumSize(PREVIEW_SIZE)
         self._preview.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         describe(self._preview, "The figure as it will be.", "figure_preview")
+        about = "What is otherwise than on screen."
+        self._apart = words("figure_apart", about, selectable=True)
+        self._apart.setMinimumHeight(self._apart.fontMetrics().lineSpacing())
         self._words = words("figure_words", "What happened last.")
         layout = QVBoxLayout(self)
         layout.addLayout(row(self._form(), (self._preview, 1)), 1)
+        layout.addWidget(self._apart)
         layout.addWidget(self._words)
         layout.addLayout(self._buttons())
         self._controls.connect(self._on_changed)
@@ -102,9 +109,14 @@ class FigureDialog(QDialog):
         control = self._controls["outline_reference"]
         allow(control, "" if there else "There is no reference with these lesions.")
 
-    def set_preview(self, pixels: NDArray[np.uint8]) -> None:
-        """Show a figure; uint8 (height, width, 4)."""
+    def set_session(self, folder: Path | None) -> None:
+        """Offer to save with the session, if that is saved in a folder."""
+        allow(self._keep, "" if folder is not None else "This session is saved nowhere yet.")
+
+    def set_preview(self, pixels: NDArray[np.uint8], apart: str = "") -> None:
+        """Show a figure, uint8 (height, width, 4), and say what is otherwise than on screen."""
         self._pixmap = QPixmap.fromImage(image_of(pixels))
+        self._apart.setText(apart)
         self._scale_preview()
 
     def say(self, text: str) -> None:
@@ -173,8 +185,11 @@ class FigureDialog(QDialog):
         said = "Put a caption for the figure onto the clipboard, as text."
         taken = "Save the viewer's canvas as it is on screen, to a PNG file."
         shot = self.screenshot_requested
+        kept = "Save the figure in the folder of the session, named by what it shows."
+        self._keep = button("Save with session", "figure_keep", kept, self._on_keep)
         return row(
             None,
+            self._keep,
             button("Save…", "figure_save", "Save the figure to a file.", self._on_save),
             button("Copy", "figure_copy", copied, self.copy_requested),
             button("Copy caption", "figure_caption", said, self.caption_requested),
@@ -184,6 +199,9 @@ class FigureDialog(QDialog):
 
     def _on_save(self) -> None:
         self.save_requested.emit(self._format.currentText().lower())
+
+    def _on_keep(self) -> None:
+        self.keep_requested.emit(self._format.currentText().lower())
 
     def _on_changed(self) -> None:
         self.changed.emit()

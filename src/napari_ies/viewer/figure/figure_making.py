@@ -17,6 +17,8 @@ from napari_ies.errors import NapariIESError
 from napari_ies.figures.caption import caption
 from napari_ies.figures.content import FigureContent
 from napari_ies.figures.files import figure_format, figure_pixels, save_figure
+from napari_ies.figures.scales import scales_of
+from napari_ies.figures.slices import Slicing
 from napari_ies.segmentation.subject import Region
 from napari_ies.viewer.canvas.canvases import around, qt_viewer_of
 from napari_ies.viewer.feature import Feature, Place, Placed
@@ -24,15 +26,17 @@ from napari_ies.viewer.figure.figure_dialog import FigureDialog, image_of
 from napari_ies.viewer.panel import dialogs
 from napari_ies.viewer.panel.availability import allow
 from napari_ies.viewer.panel.controls import button
+from napari_ies.viewer.state.scaled import number
 from napari_ies.viewer.work.failures import sentence
 from napari_ies.viewer.work.lane import Errand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
     from qtpy.QtGui import QImage
 
+    from napari_ies.figures.scales import Scale
     from napari_ies.figures.settings import FigureSettings
     from napari_ies.viewer.feature import Services
     from napari_ies.viewer.state.answers import Answer
@@ -42,6 +46,11 @@ logger = logging.getLogger("napari_ies")
 
 PREVIEW_PIXELS = 1000
 """Width of the preview."""
+
+FIGURES = "figures"
+"""Folder in that of a session."""
+MOST_FIGURES = 1000
+"""Of one map."""
 
 KINDS = {
     "png": "PNG picture (*.png)",
@@ -61,8 +70,11 @@ class FigureMaking(Feature):
         about = "Make a figure for a paper of the map on screen."
         self.button = button("Figure…", "figure", about, self._on_open)
         self.dialog: FigureDialog | None = None
+        self._session: tuple[object, Path] | None = None
+        """The reading that is saved as a session, and where."""
         self.state.reading_changed.connect(self._refresh)
         self.state.answer_shown.connect(self._on_answer)
+        self.state.session_kept.connect(self._on_session)
         self._refresh()
         self.views = (Placed(Place.BUTTON, [self.button]),)
 
@@ -82,7 +94,10 @@ class FigureMaking(Feature):
         if answer.saliency.sequences != case.sequences and answer.request.method == "smoothgrad":
             # Another network's names for the same images, in the same order.
             case = replace(case, sequences=answer.saliency.sequences)
-        return FigureContent(case, answer.saliency, subject, answer.model_name)
+        # Of a map that is computed they grow by steps, and the figure's with them.
+        own = tuple(one.limit for one in answer.ranges)
+        limits = (answer.limit, *own) if own else ()
+        return FigureContent(case, answer.saliency, subject, answer.model_name, limits=limits)
 
     def settings(self) -> FigureSettings:
         """Return what the dialog says, with the colours on screen and their limit."""
@@ -123,6 +138,7 @@ class FigureMaking(Feature):
             self.dialog = FigureDialog(self.button)
             self.dialog.changed.connect(self._draw_preview)
             self.dialog.save_requested.connect(self._on_save)
+            self.dialog.keep_requested.connect(self._on_keep)
             self.dialog.copy_requested.connect(self._on_copy)
             self.dialog.caption_requested.connect(self._on_caption)
             self.dialog.screenshot_requested.connect(self._on_screenshot)
@@ -146,13 +162,14 @@ class FigureMaking(Feature):
         self.dialog.set_sequences(content.case.sequences)
         reading = self.state.reading
         self.dialog.set_reference(reading is not None and reading.reference is not None)
+        self.dialog.set_session(self._folder)
         self._draw_preview()
 
     def _draw_preview(self) -> None:
         dpi = PREVIEW_PIXELS / (self.settings().width / 25.4)
         self._previews += 1
         shown = partial(self._on_preview, self._previews)
-        self._submit("preview", partial(figure_pixels, dpi=dpi), shown)
+        self._submit("preview", partial(_preview, dpi), shown)
 
     def _submit(
         self,
@@ -167,9 +184,12 @@ class FigureMaking(Feature):
     def _add(self, kind: str, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         self.lane.add(Errand(work, done, self._on_failed, key=kind))
 
-    def _on_preview(self, number: int, pixels: NDArray[np.uint8]) -> None:
-        if self.dialog is not None and number == self._previews:
-            self.dialog.set_preview(pixels)
+    def _on_preview(self, count: int, preview: tuple[NDArray[np.uint8], tuple[Scale, ...]]) -> None:
+        if self.dialog is not None and count == self._previews:
+            pixels, scales = preview
+            overlays = self.scene.overlays
+            apart = limits_apart(scales, overlays.limits_on_show(), overlays.power)
+            self.dialog.set_preview(pixels, apart)
 
     def _on_copy(self) -> None:
         self._say("Drawing…")
@@ -194,6 +214,25 @@ class FigureMaking(Feature):
         if path is not None:
             self._say("Drawing…")
             self._submit("save", partial(_save, path), self._on_saved)
+
+    @property
+    def _folder(self) -> Path | None:
+        """Where the reading's session lies, once there is one."""
+        reading, kept = self.state.reading, self._session
+        return kept[1] if kept is not None and kept[0] is reading else None
+
+    def _on_session(self, folder: Path, _: str) -> None:
+        self._session = self.state.reading, folder
+        if self.dialog is not None:
+            self.dialog.set_session(folder)
+
+    def _on_keep(self, form: str) -> None:
+        """Save without a question: a name of its own beside what the session holds."""
+        content, folder = self.content(), self._folder
+        if content is not None and folder is not None:
+            self._say("Drawing…")
+            name = self._suggested(content)
+            self._submit("save", partial(_keep, folder / FIGURES, name, form), self._on_saved)
 
     def _on_screenshot(self) -> None:
         path = self._ask("Save a screenshot of the canvas", "screenshot", "png")
@@ -239,6 +278,34 @@ class FigureMaking(Feature):
             self.dialog.say(text)
 
 
+def limits_apart(scales: Sequence[Scale], on_show: Mapping[str, float], power: int) -> str:
+    """Say where the colours of a figure end elsewhere than on screen; empty if nowhere.
+
+    Parameters
+    ----------
+    scales
+        Of the figure.
+    on_show
+        Where they end on screen, by sequence.
+    power
+        The numbers are in units of ten to this power.
+    """
+    apart = [
+        f"{name}: ±{number(each.limit, power)} here, ±{number(on_show[name], power)} on screen"
+        for each in scales
+        for name in each.sequences
+        if name in on_show and number(each.limit, power) != number(on_show[name], power)
+    ]
+    return f"The colours end elsewhere than on screen ({'; '.join(apart)})." if apart else ""
+
+
+def _preview(
+    dpi: float, content: FigureContent, settings: FigureSettings
+) -> tuple[NDArray[np.uint8], tuple[Scale, ...]]:
+    scales = scales_of(content, settings, Slicing(content, settings))
+    return figure_pixels(content, settings, dpi=dpi), scales
+
+
 def _with_reference(
     work: Callable[[FigureContent, FigureSettings], Any],
     reading: Reading,
@@ -254,6 +321,15 @@ def _with_reference(
 def _save(path: Path, content: FigureContent, settings: FigureSettings) -> Path:
     figure_format(path)
     return save_figure(path, content, settings, overwrite=True)  # asked before
+
+
+def _keep(
+    folder: Path, name: str, form: str, content: FigureContent, settings: FigureSettings
+) -> Path:
+    """Save a figure beside those that are there."""
+    names = (f"{name}.{form}", *(f"{name}-{number}.{form}" for number in range(2, MOST_FIGURES)))
+    free = next((folder / one for one in names if not (folder / one).exists()), folder / names[-1])
+    return save_figure(free, content, settings)
 
 
 def _save_image(path: Path, image: QImage) -> Path:

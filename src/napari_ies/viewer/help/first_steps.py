@@ -8,8 +8,8 @@ from qtpy.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 from napari_ies.viewer.panel.controls import button, row
 
 WELCOME = (
-    "<b>Why did the network mark this lesion?</b><br>Open a patient's images and a checkpoint, "
-    "press Segment, then click a lesion."
+    "<b>Why did the network mark this lesion?</b><br><b>Open patient…</b> takes a patient's folder "
+    "and segments it, once a checkpoint is known. Then click a lesion."
 )
 
 

@@ -58,7 +58,7 @@ class Guidance(Feature):
     def _on_demo(self, demo: tuple[list[LayerDataTuple], str]) -> None:
         layers, checkpoint = demo
         self.state.layers_given.emit(layers)
-        self.state.segment_wanted.emit()
+        self.state.segment_wanted.emit(True)
         self.state.checkpoint_wanted.emit(checkpoint, "")
 
     def _on_layers_changed(self) -> None:

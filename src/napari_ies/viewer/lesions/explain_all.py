@@ -82,7 +82,7 @@ class ExplainAll:
         self._total = len(self._left)
         if not self._left:
             self._forget()
-            self._tell.say("Every lesion listed has a map with these settings already.")
+            self._tell.hint("Every lesion listed has a map with these settings already.")
             return
         self._table.filter.set_explaining(True)
         if agreed:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from napari_ies.viewer.state.scaled import number, scaled_unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +40,18 @@ class Column:
     """Whether it is hidden until a person asks for it."""
     left: bool = False
     """Whether it is text, which is aligned left."""
+    header: str = ""
+    """What its header says, in up to two lines, if that is more than the title."""
+
+
+@dataclass(frozen=True)
+class PeakKind:
+    """One kind of maps: what its peaks are called, and what their numbers stand for."""
+
+    title: str
+    unit: str = ""
+    power: int = 0
+    """They are written in units of ten to this power, as on the colour bar and in Readout."""
 
 
 def place_text(place: Place) -> str:
@@ -130,15 +145,22 @@ ERROR = Column(
 """There from the first lesion on that a model was asked about."""
 
 
-def peak_column(sequence: str, kind: str) -> Column:
+def peak_column(sequence: str, kind: PeakKind) -> Column:
     """Return the column of the strongest value of a sequence's map, of one kind of maps."""
     of = "the map" if sequence == "all" else f"the map of {sequence}"
     peak = "Peak" if sequence == "all" else f"Peak {sequence}"
+    factor = scaled_unit("", kind.power).strip()
     return Column(
         PEAK + sequence,
-        f"{peak} ({kind})",
-        f"Value of largest magnitude in {of}, with its sign, of {kind} maps only; empty for a "
-        "lesion without such a map. The unit is given with each value. ▾ chooses other maps.",
-        78,
-        "{:+.2g}".format,
+        f"{peak} ({kind.title})",
+        f"Value of largest magnitude in {of}, with its sign, of {kind.title} maps only, in "
+        f"{scaled_unit(kind.unit, kind.power)} as on the colour bar and in Readout; empty for a "
+        "lesion without such a map. ▾ chooses other maps.",
+        80,
+        partial(_signed, kind.power),
+        header="\n".join((peak, f"{kind.title}, {factor}" if factor else kind.title)),
     )
+
+
+def _signed(power: int, value: float) -> str:
+    return f"+{number(value, power)}" if value > 0 else number(value, power)

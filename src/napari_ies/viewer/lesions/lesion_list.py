@@ -12,6 +12,7 @@ from napari_ies.segmentation.verdicts import Verdict
 from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.lesions.chosen_lesion import NONE_CHOSEN
 from napari_ies.viewer.lesions.explain_all import ExplainAll
+from napari_ies.viewer.lesions.lesion_columns import PeakKind
 from napari_ies.viewer.lesions.lesion_table import LesionTable
 from napari_ies.viewer.lesions.threshold_change import ThresholdChange
 from napari_ies.viewer.state.answers import (
@@ -38,9 +39,9 @@ class LesionList(Feature):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
-        self.table = LesionTable()
-        self.explain_all = ExplainAll(services, self.table)
         self.threshold = ThresholdChange(services)
+        self.table = LesionTable(over_found=self.threshold.bar)
+        self.explain_all = ExplainAll(services, self.table)
         state = self.state
         self.table.chosen.connect(self.explaining.explain)
         self.table.note_changed.connect(state.set_note)
@@ -54,7 +55,7 @@ class LesionList(Feature):
         state.error_guessed.connect(self.table.set_error)
         state.reading_changed.connect(self._on_reading)
         state.selection_changed.connect(self._on_selected)
-        self.views = (Placed(Place.LESIONS, [self.threshold.bar, self.table], "Lesions"),)
+        self.views = (Placed(Place.LESIONS, [self.table], "Lesions"),)
         self.actions = {
             "next": partial(self._step, 1),
             "previous": partial(self._step, -1),
@@ -73,7 +74,7 @@ class LesionList(Feature):
         """
         subject, reading = self.table.pointed_at, self.state.reading
         if reading is None or subject is None:
-            self.tell.say(NONE_CHOSEN)
+            self.tell.hint(NONE_CHOSEN)
             return
         new = None if reading.verdicts.get(subject) == verdict else verdict
         self.state.set_verdict(subject, new)
@@ -81,7 +82,7 @@ class LesionList(Feature):
 
     def _step(self, by: int) -> None:
         if not self.table.step(by):
-            self.tell.say(f"There is no {'further' if by > 0 else 'earlier'} lesion in the table.")
+            self.tell.hint(f"There is no {'further' if by > 0 else 'earlier'} lesion in the table.")
 
     def _on_reading(self, reading: Reading | None) -> None:
         if reading is None:
@@ -139,6 +140,15 @@ class LesionList(Feature):
                 maps.append((None, f"{short_name(shown)} …", f"{shown.title}: being computed."))
         self.table.chosen_lesion.set_maps(maps, key)
 
+    def _kinds(self) -> dict[Hashable, PeakKind]:
+        """Return what is said of each kind of maps that there are."""
+        answers = self.state.answers
+        one_each = {kind_of(answer): answer for answer in answers}
+        return {
+            kind: PeakKind(title, one_each[kind].saliency.unit, answers.power(one_each[kind]))
+            for kind, title in kind_titles(answers).items()
+        }
+
     def _on_map_chosen(self, key: Key) -> None:
         answer = self.state.answers.get(key)
         if answer is not None:
@@ -158,7 +168,7 @@ class LesionList(Feature):
         words = dict.fromkeys(short_title(kept.request) for kept in latest_first)
         titles = dict.fromkeys(kept.title for kept in latest_first)
         table.set_explained(subject, ", ".join(words), "\n".join(titles))
-        table.set_kinds(kind_titles(self.state.answers))
+        table.set_kinds(self._kinds())
         table.forget_peaks(subject, {kind_of(kept) for kept in latest_first})
         unit = f"{answer.title}: value of largest magnitude, in {answer.saliency.unit}."
         table.set_peaks(subject, kind_of(answer), peaks(answer.saliency), unit)

@@ -12,6 +12,7 @@ from napari_ies.segmentation.subject import Lesion, Region
 from napari_ies.viewer.lesions.lesion_columns import (
     COLUMNS,
     ERROR,
+    EXPLAINED,
     LABEL,
     MATCH,
     NOTE,
@@ -19,6 +20,7 @@ from napari_ies.viewer.lesions.lesion_columns import (
     PLACE,
     VERDICT,
     Column,
+    PeakKind,
     peak_column,
     place_words,
 )
@@ -65,8 +67,8 @@ class LesionRows(QAbstractTableModel):
         super().__init__(parent)
         self.columns = [column for column in COLUMNS if column.name != MATCH]
         self.rows: list[Row] = []
-        self.kinds: dict[Hashable, str] = {}
-        """Titles of the kinds of maps that there are."""
+        self.kinds: dict[Hashable, PeakKind] = {}
+        """The kinds of maps that there are."""
         self.kind: Hashable = None
         """The kind that the columns of peaks hold."""
 
@@ -137,7 +139,7 @@ class LesionRows(QAbstractTableModel):
             row.peaks = {kind: peaks for kind, peaks in row.peaks.items() if kind in but}
             self._show_peaks(row)
 
-    def set_kinds(self, kinds: Mapping[Any, str]) -> None:
+    def set_kinds(self, kinds: Mapping[Any, PeakKind]) -> None:
         """Take the kinds of maps that there are; the first one is shown until one is chosen."""
         self.kinds = dict(kinds)
         if self.kind in self.kinds:
@@ -237,7 +239,8 @@ class LesionRows(QAbstractTableModel):
         column = self.columns[section]
         if role == Qt.ItemDataRole.TextAlignmentRole and column.name.startswith(PEAK):
             return Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-        title = f"{CHOICE} {column.title}" if column.name.startswith(PEAK) else column.title
+        said = column.header or column.title
+        title = f"{CHOICE} {said}" if column.name.startswith(PEAK) else said
         texts = {DISPLAY: title, Qt.ItemDataRole.ToolTipRole: tool_tip(column.tooltip)}
         return texts.get(Qt.ItemDataRole(role))
 
@@ -248,6 +251,8 @@ class LesionRows(QAbstractTableModel):
                 sequence = column.name.removeprefix(PEAK)
                 self.columns[number] = peak_column(sequence, self.kinds[self.kind])
                 self.headerDataChanged.emit(HORIZONTAL, number, number)
+                last = self.index(len(self.rows) - 1, number)
+                self.dataChanged.emit(self.index(0, number), last)
 
     def _show_peaks(self, row: Row) -> None:
         peaks, tooltip = row.peaks.get(self.kind, ({}, ""))
@@ -255,8 +260,8 @@ class LesionRows(QAbstractTableModel):
             self.set_value(row.subject, name, peaks.get(name.removeprefix(PEAK)), tooltip)
 
     def _have_column(self, column: Column) -> None:
-        """Add a column before the notes if it is not there yet."""
-        at = self.column_of(NOTE)
+        """Add a column before the maps and the notes, in sight, if it is not there yet."""
+        at = self.column_of(EXPLAINED)
         if at is None or self.column_of(column.name) is not None:
             return
         self.beginInsertColumns(QModelIndex(), at, at)

@@ -37,6 +37,9 @@ MOVES = {
 
 ENTER = {Qt.Key.Key_Return, Qt.Key.Key_Enter}
 
+HEADER, ROW, LEAST_ROWS = 32, 22, 4
+"""Heights of the header, of two lines, and of a row, in pixels, and how many rows are in sight."""
+
 CHOICE_WIDTH = 16
 """Pixels in which a press on ``▾`` counts."""
 
@@ -101,7 +104,6 @@ class LesionRowsView(QTableView):
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
-        self.setMinimumHeight(120)
         self._style()
         self.clicked.connect(self._on_clicked)
         order.columnsInserted.connect(self._on_columns)
@@ -209,9 +211,7 @@ class LesionRowsView(QTableView):
     def _on_columns(self, _: QModelIndex, first: int, last: int) -> None:
         """Let the selection reach over new columns; the current cell may be being written in."""
         for column in range(first, last + 1):
-            width = self._rows.columns[column].width
-            asked = self.horizontalHeader().sectionSizeHint(column)
-            self.setColumnWidth(column, max(width, asked))
+            self.setColumnWidth(column, self._rows.columns[column].width)
         whole = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
         for row in self._selected_rows():
             self.selectionModel().select(self._order.index(row, 0), whole)
@@ -248,15 +248,24 @@ class LesionRowsView(QTableView):
 
     def _style(self) -> None:
         # napari's theme pads headers so widely that two columns would not fit a laptop's panel.
-        self.setStyleSheet("QHeaderView::section { padding: 1px 2px; font-weight: normal; }")
+        # A sort arrow lies above the title: beside it, it would lie over a short one.
+        self.setStyleSheet(
+            "QHeaderView::section { padding: 1px 2px; font-weight: normal; font-size: 11px; }"
+            "QHeaderView::up-arrow, QHeaderView::down-arrow"
+            " { subcontrol-position: top center; width: 11px; height: 7px; }"
+        )
         self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(22)
+        self.verticalHeader().setDefaultSectionSize(ROW)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         header.setSectionsMovable(True)
         header.setStretchLastSection(True)
         header.setDefaultSectionSize(64)
+        header.setFixedHeight(HEADER)
+        below = self.horizontalScrollBar().sizeHint().height()
+        self.setMinimumHeight(HEADER + LEAST_ROWS * ROW + below + 2 * self.frameWidth())
         header.setMinimumSectionSize(24)
         header.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         header.customContextMenuRequested.connect(self._on_header_menu)
@@ -271,8 +280,8 @@ class LesionRowsView(QTableView):
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.setObjectName("kind_menu")
-        for kind, title in self._rows.kinds.items():
-            action = menu.addAction(f"Peaks of {shown_name(title)} maps")
+        for kind, said in self._rows.kinds.items():
+            action = menu.addAction(f"Peaks of {shown_name(said.title)} maps")
             action.setCheckable(True)
             action.setChecked(kind == self._rows.kind)
             action.triggered.connect(lambda _, kind=kind: self._rows.choose_kind(kind))

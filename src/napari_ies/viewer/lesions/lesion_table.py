@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QGridLayout, QWidget
 
 from napari_ies.viewer.lesions.chosen_lesion import ChosenLesion
 from napari_ies.viewer.lesions.lesion_columns import EXPLAINED, MATCH, NOTE, VERDICT
@@ -23,15 +23,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_ies.segmentation.subject import Subject
+    from napari_ies.viewer.lesions.lesion_columns import PeakKind
 
 PAUSE_MS = 250
 """After this pause the lesion that the arrow keys came to is chosen, in milliseconds."""
+FOUND_LINES = 2
+"""Of the words on what was found, and of what lies over them."""
 
 
 class LesionTable(QWidget):
     """What was found, a filter line, the rows of lesions and regions, and the one that is chosen.
 
     A view: it shows what it is given, and says what a person chose or wrote.
+
+    Parameters
+    ----------
+    over_found
+        What comes and goes over the words on what was found, so that the rows hold still.
     """
 
     chosen = Signal(object)
@@ -40,7 +48,7 @@ class LesionTable(QWidget):
     note_changed = Signal(object, str)
     """The lesion or region, and what a person wrote about it."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, over_found: QWidget | None = None) -> None:
         super().__init__(parent)
         self.found = words("found", "What the network found and missed.", selectable=True)
         self.found.hide()
@@ -50,9 +58,13 @@ class LesionTable(QWidget):
         self._order = SortedRows(self._rows, self)
         self.view = LesionRowsView(self._order)
         self.chosen_lesion = ChosenLesion()
+        place = QGridLayout()
+        for one in (self.found, over_found):
+            if one is not None:
+                place.addWidget(one, 0, 0)
         column(
             self,
-            *(self.found, self.legend, self.filter, (self.view, 1), self.chosen_lesion),
+            *(place, self.legend, self.filter, (self.view, 1), self.chosen_lesion),
             spacing=3,
         )
         self._pause = Soon(self._on_pause, self)
@@ -83,9 +95,9 @@ class LesionTable(QWidget):
         self._rows.set_lesions(lesions)
         self.found.setText(found)
         self.found.setVisible(bool(found))
-        # The room of its second line is claimed: a splitter does not ask how it wraps.
-        lines = 2 if lesions is not None and MATCH in lesions else 1
-        self.found.setMinimumHeight(lines * self.found.fontMetrics().lineSpacing())
+        # The room of a second line is claimed: a splitter does not ask how it wraps, and what
+        # lies over it has two.
+        self.found.setFixedHeight(FOUND_LINES * self.found.fontMetrics().lineSpacing() + 2)
         matches = None if lesions is None else lesions.get(MATCH)
         self.legend.set_counts(None if matches is None else matches.value_counts().to_dict())
         self.filter.set_matched(matches is not None)
@@ -101,8 +113,8 @@ class LesionTable(QWidget):
         """Say what was explained of a lesion or region."""
         self._rows.set_value(subject, EXPLAINED, text, tooltip)
 
-    def set_kinds(self, kinds: Mapping[Any, str]) -> None:
-        """Take the titles of the kinds of maps that there are; values are compared within one."""
+    def set_kinds(self, kinds: Mapping[Any, PeakKind]) -> None:
+        """Take the kinds of maps that there are; values are compared within one."""
         self._rows.set_kinds(kinds)
 
     def set_peaks(

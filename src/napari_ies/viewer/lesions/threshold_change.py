@@ -33,6 +33,7 @@ class ThresholdBar(QFrame):
         super().__init__(parent)
         self.setObjectName("threshold_bar")
         self.setStyleSheet(f"#threshold_bar {{ border: none; border-left: 4px solid {AMBER}; }}")
+        self.setAutoFillBackground(True)  # it lies over what the table says was found
         self.text = words("threshold_text", "The table is of an earlier threshold.")
         about = (
             "Find the lesions at the form's threshold. Those that stay the same voxel by voxel "
@@ -74,11 +75,8 @@ class ThresholdChange:
         of, says = [f"threshold {own.threshold:g}"], [f"{threshold:g}"]
         if own.smallest is not None and own.smallest != smallest:
             of.append(f"at least {counted(own.smallest, 'voxel')}")
-            says.append(counted(smallest, "voxel"))
-        self.bar.text.setText(
-            f"The table is of the earlier settings ({', '.join(of)}); the form says "
-            f"{joined(says)} now."
-        )
+            says.append(str(smallest))
+        self.bar.text.setText(f"Table of {joined(of)}; the form says {joined(says)} now.")
         allow(self.bar.button, READING_BACK if self._state.answers.any_awaited else "")
         self.bar.show()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,11 +20,21 @@ if TYPE_CHECKING:
 IMAGES = f"Images ({' '.join(f'*{ending}' for ending in READABLE)});;All files (*)"
 """Files of other names are opened, too, if their content is an image's."""
 
-CHECKPOINTS = f"Checkpoints ({' '.join(f'*{ending}' for ending in WEIGHTS)});;All files (*)"
+_PACKED = (*WEIGHTS, ".zip")
+CHECKPOINTS = f"Checkpoints ({' '.join(f'*{ending}' for ending in _PACKED)});;All files (*)"
 
 PATIENT = (
     f"Images and checkpoints ({' '.join(f'*{ending}' for ending in (*READABLE, *WEIGHTS))})"
     ";;All files (*)"
+)
+
+
+OPEN = "Open folder", "open_folder", "Open the folder that is marked, or else the one on show."
+OPEN_AND_SEGMENT = (
+    "Open and segment",
+    "open_and_segment",
+    "Open what is marked, or else the folder on show, and segment it at once, unless its images "
+    "were read before or something speaks against them.",
 )
 
 
@@ -38,7 +49,7 @@ def choose_folder(parent: QWidget, title: str) -> str:
     return _looked(title, str(QFileDialog.getExistingDirectory(parent, title, _last(title))))
 
 
-def choose_patient(parent: QWidget, take: Callable[[list[str]], None]) -> QFileDialog:
+def choose_patient(parent: QWidget, take: Callable[[list[str], bool], None]) -> QFileDialog:
     """Ask for the files of a patient or the folder that holds them; nothing waits for the answer.
 
     Parameters
@@ -46,32 +57,58 @@ def choose_patient(parent: QWidget, take: Callable[[list[str]], None]) -> QFileD
     parent
         What is asked above.
     take
-        Gets the paths.
+        Gets the paths, and whether they are to be segmented at once.
     """
-    # Qt's own dialog: those of the systems take either files or a folder.
-    dialog = QFileDialog(parent, "Open a patient: choose the folder, or the files in it")
-    dialog.setObjectName("patient_dialog")
-    dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
+    title = "Open a patient: choose the folder, or the files in it"
+    dialog = _files_or_folder(parent, title, "patient", PATIENT, take, OPEN, OPEN_AND_SEGMENT)
     dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+    return dialog
+
+
+def choose_checkpoint(
+    parent: QWidget,
+    take: Callable[[list[str]], None],
+    title: str = "Open a checkpoint: choose its file, or its folder",
+) -> QFileDialog:
+    """Ask for a checkpoint's file or folder, as `choose_patient` asks for a patient's."""
+    return _files_or_folder(
+        parent, title, "checkpoint", CHECKPOINTS, lambda paths, _: take(paths), OPEN
+    )
+
+
+def _files_or_folder(
+    parent: QWidget,
+    title: str,
+    what: str,
+    kinds: str,
+    take: Callable[[list[str], bool], None],
+    *buttons: tuple[str, str, str],
+) -> QFileDialog:
+    # Qt's own dialog: those of the systems take either files or a folder.
+    dialog = QFileDialog(parent, title)
+    dialog.setObjectName(f"{what}_dialog")
+    dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
+    dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    dialog.setNameFilters(PATIENT.split(";;"))
-    dialog.setDirectory(_last("patient"))
+    dialog.setNameFilters(kinds.split(";;"))
+    dialog.setDirectory(_last(what))
     dialog.resize(720, 420)
 
-    def taken(paths: list[str]) -> None:
-        remember_folder("patient", Path(paths[0]).parent)
-        take(paths)
+    def taken(paths: list[str], segment: bool = False) -> None:
+        remember_folder(what, Path(paths[0]).parent)
+        take(paths, segment)
 
-    def folder() -> None:
-        chosen = [path for path in dialog.selectedFiles() if Path(path).is_dir()]
+    def marked(segment: bool) -> None:
+        chosen = [path for path in dialog.selectedFiles() if segment or Path(path).is_dir()]
         dialog.reject()
-        taken(chosen or [dialog.directory().absolutePath()])
+        taken(chosen or [dialog.directory().absolutePath()], segment)
 
     box = dialog.findChild(QDialogButtonBox)
-    whole = box.addButton("Open folder", QDialogButtonBox.ButtonRole.ActionRole)
-    whole.setObjectName("open_folder")
-    whole.setToolTip("Open the folder that is marked, or else the one on show.")
-    whole.clicked.connect(folder)
+    for text, name, about in buttons:
+        button = box.addButton(text, QDialogButtonBox.ButtonRole.ActionRole)
+        button.setObjectName(name)
+        button.setToolTip(about)
+        button.clicked.connect(partial(marked, name == OPEN_AND_SEGMENT[1]))
     dialog.filesSelected.connect(taken)
     dialog.open()
     return dialog

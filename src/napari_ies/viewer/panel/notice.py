@@ -23,7 +23,7 @@ class Notice(QFrame):
         self._text = words(selectable=True)
         self._text.setObjectName(f"{name}_text")
         self._buttons = QHBoxLayout()
-        column(self, self._text, self._buttons, margins=(6, 4, 6, 4))
+        column(self, self._text, self._buttons, spacing=2, margins=(6, 2, 6, 2))
         self.hide()
 
     @property

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from napari_ies.viewer.feature import Placed
 
-COLUMN_HEIGHT, TAB_HEIGHT = 200, 130
+COLUMN_HEIGHT, TAB_HEIGHT = 200, 44
 """The least height of what scrolls: all that is above the status line, and a tab's page."""
 
 DISCLAIMER = "Research software, not a medical device."

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from qtpy.QtCore import QEvent, QObject, QPoint, QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap, QPolygonF
-from qtpy.QtWidgets import QFrame, QScrollArea, QWidget
+from qtpy.QtWidgets import QDockWidget, QFrame, QMainWindow, QScrollArea, QWidget
 
 from napari_ies.printable import printable
 from napari_ies.viewer.panel.controls import button, column, words
@@ -14,7 +14,7 @@ from napari_ies.viewer.panel.controls import button, column, words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from qtpy.QtGui import QResizeEvent
+    from qtpy.QtGui import QHideEvent, QResizeEvent
 
 AMBER = "#d9a441"
 """As the lesions' outlines and the notices: told from the grey around it by everybody."""
@@ -22,46 +22,65 @@ AMBER = "#d9a441"
 SIGN_SIZE = 14
 """Width and height of the sign of a warning, in the screen's units."""
 
-MOST_LINES = 7
-"""More text than this scrolls, so that the table below keeps its room."""
+AROUND = 10
+"""What the border of the sentences over the rest takes with its padding, in pixels."""
+WIDE = 10_000
+"""Pixels in which each sentence has one line."""
+MOST_LINES, PLACE_LINES = 16, 7
+"""More text than this scrolls: over what is below, and in a place of its own."""
 
 
 class SentenceList(QFrame):
     """A title, and sentences that a click on it shows or hides.
 
+    What is shown unasked has a place of its own; what a click shows beyond that lies over what is
+    below. So a click moves nothing.
+
     Parameters
     ----------
     name, tooltip
         Of the title's button.
+    lines
+        Of text that have a place of their own when they are shown unasked.
     """
 
-    toggled = Signal(bool)
-    """A person showed the sentences, or hid them."""
-
-    def __init__(self, name: str, tooltip: str, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, name: str, tooltip: str, lines: int = PLACE_LINES, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self.setObjectName(f"{name}_list")
         self.title = ""
         """The title on show, without the arrow before it."""
-        self.unfolded = False
-        """Whether the sentences are on show."""
+        self._lines, self._kept = lines, False
         self._button = button("", name, tooltip, self._on_clicked)
-        self._button.setStyleSheet("text-align: left; border: none; background: transparent;")
+        plain = "border: none; background: transparent; padding: 1px"
+        self._button.setStyleSheet(f"text-align: left; {plain};")
         self._text = words(selectable=True)
         self._text.setObjectName(f"{name}_text")
         self._text.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self._scroll = QScrollArea()
-        self._scroll.setWidgetResizable(True)
-        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._scroll.setWidget(self._text)
-        column(self, self._button, self._scroll, spacing=0)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(self._text)
+        self._bar = scroll.verticalScrollBar()
+        self._place, self._sheet = QWidget(), QFrame()
+        self._sheet.setObjectName(f"{name}_sheet")
+        column(self._sheet, scroll)
+        column(self._place, self._sheet)
+        column(self, self._button, self._place, spacing=0)
+        self._over: QWidget | None = None
         self.unfold(False)
 
     @property
     def text(self) -> str:
         """The sentences, folded away or not."""
         return str(self._text.text())
+
+    @property
+    def unfolded(self) -> bool:
+        """Whether the sentences are on show, or as many as have a place."""
+        return not self._sheet.isHidden()
 
     def set_sentences(
         self, title: str, sentences: Sequence[str], *, keep_height: bool, warning: bool = True
@@ -94,10 +113,10 @@ class SentenceList(QFrame):
             self._fit()
 
     def unfold(self, on: bool) -> None:
-        """Show the sentences, or hide them."""
-        self.unfolded = on
-        self._scroll.setVisible(on)
-        self._show_title()
+        """Show the sentences in a place of their own, or hide them and give up the place."""
+        self._kept = on
+        self._lay_back()
+        self._show(on)
         self._fit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
@@ -106,18 +125,80 @@ class SentenceList(QFrame):
         if event.size().width() != event.oldSize().width():
             self._fit()
 
+    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802
+        """Leave nothing over the rest of the panel."""
+        super().hideEvent(event)
+        if self._over is not None:
+            self._lay_back()
+            self._show(self._kept)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        """Stay below the title, wherever that goes."""
+        if event.type() in (QEvent.Type.Move, QEvent.Type.Resize):
+            self._place_over()
+        return bool(super().eventFilter(watched, event))
+
+    def _show(self, on: bool) -> None:
+        self._sheet.setVisible(on)
+        self._show_title()
+
     def _show_title(self) -> None:
         arrow = "▾" if self.unfolded else "▸"
         self._button.setText(f"{arrow} {self.title}" if self._text.text() else self.title)
 
+    def _height(self, lines: int) -> int:
+        """Return what all of the text needs, or so many lines of it."""
+        width = max(self.width() - self._bar.sizeHint().width(), 100)
+        line = self._text.fontMetrics().lineSpacing()
+        # What a style adds above and below.
+        around = self._text.heightForWidth(WIDE) - line * (self._text.text().count("\n") + 1)
+        return int(min(self._text.heightForWidth(width), lines * line + around) + 2)
+
     def _fit(self) -> None:
-        most = MOST_LINES * self._text.fontMetrics().lineSpacing()
-        width = max(self.width() - self._scroll.verticalScrollBar().sizeHint().width(), 100)
-        self._scroll.setFixedHeight(min(self._text.heightForWidth(width) + 2, most))
+        self._place.setFixedHeight(self._height(self._lines) if self._kept else 0)
+        self._place_over()
 
     def _on_clicked(self) -> None:
-        self.unfold(not self.unfolded)
-        self.toggled.emit(self.unfolded)
+        whole = self._place.height() >= self._height(MOST_LINES)
+        if self._over is not None or (self.unfolded and whole):
+            self._lay_back()
+            self._show(False)
+        elif whole:
+            self._show(True)
+        else:
+            self._lay_over()
+            self._show(True)
+            self._sheet.raise_()
+
+    def _lay_over(self) -> None:
+        """Lay the sentences over what is below, in the outermost widget of the panel."""
+        over: QWidget = self
+        while (parent := over.parentWidget()) and not isinstance(parent, QDockWidget | QMainWindow):
+            over.installEventFilter(self)
+            over = parent
+        over.installEventFilter(self)
+        self._over = over
+        self._sheet.setParent(over)
+        frame = f"#{self._sheet.objectName()} {{ border: 1px solid {AMBER}; }}"
+        self._sheet.setStyleSheet(frame)
+        self._place_over()
+
+    def _place_over(self) -> None:
+        if self._over is not None:
+            at = self._place.mapTo(self._over, QPoint(0, 0))
+            height = self._height(MOST_LINES) + AROUND
+            self._sheet.setGeometry(at.x(), at.y(), self.width(), height)
+
+    def _lay_back(self) -> None:
+        if self._over is None:
+            return
+        over: QWidget | None = self
+        while over is not None:
+            over.removeEventFilter(self)
+            over = None if over is self._over else over.parentWidget()
+        self._over = None
+        self._sheet.setStyleSheet("")
+        self._place.layout().addWidget(self._sheet)
 
 
 def warning_sign() -> QPixmap:

@@ -13,6 +13,7 @@ from napari_ies.duration import MINUTE, about
 from napari_ies.time_left import TimeLeft
 from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.panel.controls import button, column, row, words
+from napari_ies.viewer.panel.next_action import NextAction
 from napari_ies.viewer.panel.sentence_list import AMBER, warning_sign
 from napari_ies.viewer.work.qt_clock import Soon
 
@@ -55,7 +56,8 @@ class StatusLine(QWidget):
         self._scroll.setFrameShape(QFrame.Shape.NoFrame)
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._scroll.setWidget(self._text)
-        self._running = ""
+        self._running = self._before = ""
+        self._next_action = NextAction(self._say_before, self)
         self._time_left = TimeLeft()
         self._progress = QProgressBar()
         self._progress.setTextVisible(True)
@@ -89,11 +91,22 @@ class StatusLine(QWidget):
 
     def say(self, text: str, *, failed: bool = False) -> None:
         """Show a sentence, with a sign and a bar beside it if something failed."""
+        self._next_action.stop()
         self._text.setText(text)
         self._sign.setVisible(failed)
         bar = f"4px solid {AMBER}" if failed else "none"
         self._said.setStyleSheet(f"#status_frame {{ border: none; border-left: {bar}; }}")
         self._scroll.verticalScrollBar().setValue(0)
+
+    def hint(self, text: str) -> None:
+        """Show why an action did nothing, until the next one; then the sentence before it again."""
+        before = self._before if self._next_action.waits else self.text
+        self.say(text)
+        self._before = before
+        self._next_action.wait()
+
+    def _say_before(self) -> None:
+        self.say(self._before)
 
     @property
     def failed(self) -> bool:
@@ -131,12 +144,15 @@ class StatusLine(QWidget):
         """Show that nothing runs; of what ran without a word on how it ended, no more is said."""
         if self.text == self._running:
             self.say("")
+        if self._before == self._running:
+            self._before = ""
         self._empty()
         allow(self._cancel, NOTHING_RUNS)
 
     def show_report(self, report: Progress[Any]) -> None:
         """Show how far a computation is."""
         counted = f"{report.done} of {report.total} {report.unit}" if report.unit else ""
+        counted = report.said or counted
         left = self._time_left.after(report)
         if counted and left is not None and left >= MINUTE:
             counted = f"{counted}, {about(left)} left"

@@ -43,6 +43,10 @@ class Telling:
         """Show a sentence in the status line."""
         self._status.say(sentence)
 
+    def hint(self, sentence: str) -> None:
+        """Show why an action did nothing, until the next one."""
+        self._status.hint(sentence)
+
     def warn(self, sentence: str) -> None:
         """Show a sentence that a person should not miss."""
         show_warning(said_aloud(sentence))

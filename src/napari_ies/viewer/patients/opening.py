@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QMenu, QWidget
 
 from napari_ies.demo import demo_checkpoint
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 USUAL = ("FLAIR", "T1")
 """What is looked for until a checkpoint was loaded once."""
+CHECKPOINT = "Choose the checkpoint that segments this patient"
 NOBODY = "No patient was read here yet."
 
 
@@ -66,8 +68,8 @@ class PatientOpening(Feature):
         """Ask for a patient's folder or files."""
         dialogs.choose_patient(self._open, self.open)
 
-    def open(self, paths: Sequence[str]) -> None:
-        """Open a patient's files, or what is needed of a folder."""
+    def open(self, paths: Sequence[str], segment: bool = False) -> None:
+        """Open a patient's files, or what is needed of a folder, and segment it if that is sure."""
         if len(paths) == 1:
             remember_folder("patient", Path(paths[0]).parent)
         model, last = self.state.model, remembered().checkpoint
@@ -77,15 +79,25 @@ class PatientOpening(Feature):
         checkpoint = "" if model is not None or last is None else last.path
         whose = Path(paths[0]).name if len(paths) == 1 else f"{len(paths)} files"
         work = partial(open_patient, list(paths), sequences, checkpoint)
-        job = Job("patient", f"Opening {whose}", work, self._on_opened)
+        job = Job("patient", f"Opening {whose}", work, partial(self._on_opened, segment))
         self.state.leave_for(partial(self.work.run, job))
 
-    def _on_opened(self, opened: OpenedPatient) -> None:
+    def _on_opened(self, segment: bool, opened: OpenedPatient) -> None:
         if opened.layers:
             self.state.layers_given.emit(opened.layers)
         self.tell.say(opened.text)
         if opened.checkpoint is not None:
             self.state.checkpoint_wanted.emit(str(opened.checkpoint), "")
+        if segment:
+            self.state.segment_wanted.emit(False)
+            if opened.checkpoint is None and self.state.model is None:
+                # Later: this is called by the clock that tells what is done.
+                QTimer.singleShot(0, self._ask_for_checkpoint)
+
+    def _ask_for_checkpoint(self) -> None:
+        """Ask for the checkpoint where none was ever loaded: nothing is segmented without one."""
+        wanted = self.state.checkpoint_wanted
+        dialogs.choose_checkpoint(self._open, lambda paths: wanted.emit(paths[0], ""), CHECKPOINT)
 
     def _on_model(self, loaded: LoadedModel | None) -> None:
         path = None if loaded is None else loaded.model.path

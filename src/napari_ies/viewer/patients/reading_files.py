@@ -61,10 +61,14 @@ def open_patient(
     CaseError
         If they are no patient's, or one cannot be read.
     """
-    from napari_ies.patient.patient_files import patient_files
+    from napari_ies.checkpoints import recognised
+    from napari_ies.patient.patient_files import PatientFiles, patient_files
 
     yield Progress("Looking for images", 0, 0, "")
-    files = patient_files([Path(path) for path in paths], sequences)
+    whole = [Path(path) for path in paths]
+    networks = [path for path in whole if path.is_dir() and recognised(path)]
+    rest = [path for path in whole if path not in networks]
+    files = patient_files(rest, sequences) if rest else PatientFiles({})
     images, reference = files.opened, files.reference
     total = len(images) + (reference is not None)
     layers: list[LayerDataTuple] = []
@@ -78,10 +82,10 @@ def open_patient(
             layers.append(read_mask(reference))
         except CaseError as error:
             notes.append(f"The reference was left out: {error}")
-    chosen = files.checkpoint
+    chosen = networks[0] if networks else files.checkpoint
     if chosen is None and checkpoint:
         with suppress(OSError):
-            chosen = Path(checkpoint) if Path(checkpoint).is_file() else None
+            chosen = Path(checkpoint) if Path(checkpoint).exists() else None
         if chosen is None:
             notes.append(f"The checkpoint used last, {checkpoint}, is not there any more.")
     opened = OpenedPatient(files, layers, chosen, tuple(notes))

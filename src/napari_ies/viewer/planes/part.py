@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from napari_ies.viewer.canvas.picking import Click
     from napari_ies.viewer.feature import Services
     from napari_ies.viewer.planes.side_plane import SidePlane
+    from napari_ies.viewer.state.loaded import Chosen
 
 
 class Planes(Feature):
@@ -73,6 +74,7 @@ class Planes(Feature):
         self._cross_button.toggled.connect(self._on_lines)
         self.state.selection_changed.connect(self._space.colour)
         self.state.reading_changed.connect(self._on_reading)
+        self.state.images_chosen.connect(self._on_images)
         self.state.answer_shown.connect(self._under_mouse.refresh)
         self.scene.overlays.changed.connect(self._under_mouse.refresh)
         self.scene.room_taken.connect(self._on_room_taken)
@@ -133,7 +135,7 @@ class Planes(Feature):
         reading, selected, overlay = self.state.reading, self.state.selected, self.overlay
         place = None if reading is None or selected is None else reading.place_of(selected)
         if reading is None or place is None or self.state.at is None:
-            self.tell.say("Select a lesion first: click it in the image or in the table.")
+            self.tell.hint("Select a lesion first: click it in the image or in the table.")
             return
         dims = self.viewer.dims
         if overlay is None or (dims.ndisplay == 2 and min(shown_axes(dims)) < 0):
@@ -267,11 +269,17 @@ class Planes(Feature):
         self._keep_to_slices()
         self._refresh()
 
+    def _on_images(self, _: Chosen | None) -> None:
+        self._keep_to_slices()
+
     def _keep_to_slices(self) -> None:
-        """Let the sliders stand on the slices of the case, while its lesions are on show."""
-        reading = self.state.reading if self._attached else None
-        frame = None if reading is None or self.scene.lesions.layer is None else reading.frame
-        if self._slices is not None and self._slices.frame is not frame:
+        """Let the sliders stand on the slices of the first sequence, segmented or yet to be."""
+        frame, reading, chosen = None, self.state.reading, self.state.chosen
+        if self._attached and reading is not None:
+            frame = None if self.scene.lesions.layer is None else reading.frame
+        elif self._attached and chosen is not None:
+            frame = next(iter(chosen.sources.values())).frame
+        if self._slices is not None and self._slices.frame != frame:
             self._slices.release()
             self._slices = None
         if frame is not None and self._slices is None:

@@ -65,7 +65,8 @@ class SidePlane(QWidget):
         self.view = extra_view(self.model, viewer)
         self.overlay = PlaneOverlay(self.model, self.canvas)
         self.overlay.set_named(True)
-        self.caption = CaptionOverlay(self.canvas, legend)
+        # The viewer's own canvas says it whole.
+        self.caption = CaptionOverlay(self.canvas, legend, most_lines=2)
         self.outlines = OutlineLines(self.model, self.view.canvas, outlines)
         self.mirror = LayerMirror(viewer, self.model)
         self.mirror.changed.connect(self._on_layers)

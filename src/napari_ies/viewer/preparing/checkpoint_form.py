@@ -13,25 +13,61 @@ from napari_ies.viewer.panel.availability import describe
 from napari_ies.viewer.panel.controls import button, grid
 from napari_ies.viewer.panel.plain_text import shown_name, tool_tip
 from napari_ies.viewer.panel.sentence_list import SentenceList
-from napari_ies.viewer.preparing.geometry_form import GeometryForm
+from napari_ies.viewer.preparing.geometry.geometry_form import GeometryForm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from qtpy.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent
+
     from napari_ies.network.model import SegmentationModel
+
+
+class _Path(QLineEdit):
+    """A path that is typed, or dropped as a file or folder."""
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
+        if _dropped(event):
+            event.acceptProposedAction()
+        else:
+            super().dragEnterEvent(event)
+
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:  # noqa: N802
+        if _dropped(event):
+            event.acceptProposedAction()
+        else:
+            super().dragMoveEvent(event)
+
+    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
+        if path := _dropped(event):
+            event.acceptProposedAction()
+            self.setText(path)
+            self.editingFinished.emit()
+        else:
+            super().dropEvent(event)
+
+
+def _dropped(event: QDropEvent) -> str:
+    """Return the first local file or folder that is dragged, or an empty string."""
+    paths = (url.toLocalFile() for url in event.mimeData().urls())
+    return next((path for path in paths if path), "")
 
 
 class CheckpointForm(QWidget):
     """The checkpoint's file, one line on what it is, the device, and what was assumed of it."""
 
     chosen = Signal(str, str)
-    """A checkpoint's file and a device to load it on."""
+    """A checkpoint's file or folder and a device to load it on."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._file = QLineEdit()
-        self._file.setPlaceholderText("checkpoint file (.pth, .pt)")
-        describe(self._file, "The network's checkpoint: a file of weights.", "checkpoint")
+        self._file = _Path()
+        self._file.setPlaceholderText("checkpoint file or folder")
+        about = (
+            "The network's checkpoint: a file of weights, a MONAI bundle (folder or zip), or a "
+            "program (TorchScript, torch.export); it may be dropped here."
+        )
+        describe(self._file, about, "checkpoint")
         self._device = QComboBox()
         describe(
             self._device,
@@ -50,7 +86,7 @@ class CheckpointForm(QWidget):
             "a profile beside the file can state it.",
         )
         self.set_devices(("cpu",))
-        about = "Choose a checkpoint file."
+        about = "Choose a checkpoint's file or folder."
         layout = grid(self, 1)
         layout.addWidget(self._file, 0, 0)
         layout.addWidget(button("Open…", "open_checkpoint", about, self._on_browse), 0, 1)
@@ -128,9 +164,7 @@ class CheckpointForm(QWidget):
         self._description.setToolTip(tool_tip(tooltip))
 
     def _on_browse(self) -> None:
-        path = dialogs.choose_file(self, "Open a checkpoint", dialogs.CHECKPOINTS)
-        if path:
-            self.choose(path)
+        dialogs.choose_checkpoint(self, lambda paths: self.choose(paths[0]))
 
     def _on_edited(self) -> None:
         request = (self._file.text().strip(), self._device.currentText())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import ref
 
 from napari_ies.errors import NapariIESError
 from napari_ies.network.absent import why_absent
@@ -15,17 +14,20 @@ from napari_ies.viewer.panel.availability import allow
 from napari_ies.viewer.preferences import Preferences
 from napari_ies.viewer.preparing.assembling import Whose
 from napari_ies.viewer.preparing.brought_images import BroughtImages, shows
+from napari_ies.viewer.preparing.by_itself import SegmentsByItself
 from napari_ies.viewer.preparing.checkpoint_form import CheckpointForm
-from napari_ies.viewer.preparing.geometry import Geometry
+from napari_ies.viewer.preparing.geometry.geometry import Geometry
 from napari_ies.viewer.preparing.images_form import ImagesForm
+from napari_ies.viewer.preparing.matching import Matching
 from napari_ies.viewer.preparing.naming import Naming
+from napari_ies.viewer.preparing.network_loading import NetworkLoading
 from napari_ies.viewer.preparing.objections import objections
 from napari_ies.viewer.preparing.result_notes import ResultNotes
-from napari_ies.viewer.preparing.segmentation_form import SegmentationForm
+from napari_ies.viewer.preparing.segmentation_form import SEGMENT, SegmentationForm
 from napari_ies.viewer.preparing.segmenting import SegmentationSettings, segment_sources
 from napari_ies.viewer.state.loaded import Chosen
 from napari_ies.viewer.volumes.layer_data import sha256_of_file
-from napari_ies.viewer.volumes.sources import Source, placed, source_of
+from napari_ies.viewer.volumes.sources import placed, source_of
 from napari_ies.viewer.work import tasks
 from napari_ies.viewer.work.job import Job
 
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 
 DEFAULT_SEQUENCES = ("FLAIR", "T1")
 """What is asked for until a checkpoint says what it takes."""
+ANYWAY = "Segment anyway"
+LOOK = f"look at what is said below the images, then press {ANYWAY}."
 
 
 class Preparing(Feature):
@@ -51,8 +55,10 @@ class Preparing(Feature):
         self.checkpoint = CheckpointForm()
         self.segmentation = SegmentationForm()
         self.geometry = Geometry(self.checkpoint.geometry, self.state, self.tell)
+        self.loading = NetworkLoading(services, self.checkpoint, self._on_not_loaded)
         self.naming = Naming(services, self.images)
         self.notes = ResultNotes(services, self.why_other_images)
+        self._matching = Matching(services, self.segmentation, self.why_other_images)
         self._preferences = Preferences(
             "computation",
             {
@@ -62,17 +68,12 @@ class Preparing(Feature):
         )
         self.objections: tuple[str, ...] = ()
         """What speaks against the chosen images: plain sentences, on show below them."""
-        # The last one segmented here, and the keys of its layers: they may have no files.
-        self._segmented: ref[Reading] | None = None
-        self._chosen: dict[str, str] = {}
         self._restored: Restored | None = None
-        self._segments_next = False
         self._brought = BroughtImages(self.scene)
         self.images.file_chosen.connect(self.open_image)
         self.images.changed.connect(self._on_images)
         self.segmentation.reference_chosen.connect(self._on_images)
         self.naming.form.changed.connect(self._on_images)
-        self.checkpoint.chosen.connect(self.load_checkpoint)
         self.segmentation.file_chosen.connect(self.open_reference)
         self.segmentation.lesions_chosen.connect(self.open_lesions)
         self.segmentation.segment_requested.connect(self.segment)
@@ -87,7 +88,8 @@ class Preparing(Feature):
         state.layers_given.connect(self.open_layers)
         state.restored.connect(self._on_restored)
         state.checkpoint_wanted.connect(self._on_checkpoint_wanted)
-        state.segment_wanted.connect(self._on_segment_wanted)
+        # After what follows a loaded checkpoint here.
+        self._by_itself = SegmentsByItself(services, self.segment, self._why_not_by_itself)
         self.refresh()
         self.views = (
             Placed(Place.PREPARATION, [self.images, self.naming.form], "Images"),
@@ -101,8 +103,9 @@ class Preparing(Feature):
         self._preferences.attach()
 
     def release(self) -> None:
-        """Follow them no more."""
+        """Follow them no more, and match nothing."""
         self._preferences.release()
+        self._matching.release()
 
     def open_image(self, sequence: str, path: str) -> None:
         """Open a NIfTI file as a layer and take it as a sequence."""
@@ -138,30 +141,17 @@ class Preparing(Feature):
         self.segmentation.set_masks(masks, [*flat_masks, *flat], came)
         self.refresh()
 
-    def load_checkpoint(self, path: str, device: str = "auto") -> None:
-        """Load a checkpoint onto a device."""
-        self.state.device = device
-        self.work.run(
-            Job(
-                "checkpoint",
-                f"Loading {Path(path).name}",
-                partial(tasks.load_model, path, device),
-                self.state.take_model,
-                on_failed=self._on_not_loaded,
-            )
-        )
-
     def segment(self) -> None:
         """Segment the chosen images with the loaded network."""
         loaded, form = self.state.model, self.segmentation
         if loaded is None or self.images.why_not_complete:
             return
-        chosen = self.images.assignment()
+        chosen, reference = self.images.assignment(), form.reference.key
         try:
-            sources = placed({s: self._source(k) for s, k in chosen.items()})
-            reference, given = form.reference.key, form.lesions.key
-            mask = None if reference is None else self._source(reference)
-            lesions = None if given is None else self._source(given)
+            find, given = self.scene.find, form.lesions.key
+            sources = placed({s: source_of(find(k)) for s, k in chosen.items()})
+            mask = None if reference is None else source_of(find(reference))
+            lesions = None if given is None else source_of(find(given))
         except NapariIESError as error:
             self.tell.fail(str(error))
             return
@@ -171,7 +161,7 @@ class Preparing(Feature):
         )
         self.explaining.stop()
         work = partial(segment_sources, loaded.model, sources, settings)
-        done = partial(self._on_segmented, chosen)
+        done = partial(self._on_segmented, chosen, reference)
         self.work.run(Job("segment", "Segmenting", work, done))
 
     def why_other_images(self, reading: Reading) -> str:
@@ -179,8 +169,7 @@ class Preparing(Feature):
         if self.images.why_not_complete:
             return self.images.why_not_complete
         chosen, case = self.images.assignment(), reading.case
-        segmented = None if self._segmented is None else self._segmented()
-        if segmented is reading and chosen == self._chosen:
+        if chosen == reading.layers:  # they may have no files
             return ""
         find = self.scene.find
         other = [
@@ -200,6 +189,7 @@ class Preparing(Feature):
         loaded = self.state.model is not None
         why = "" if loaded else "Choose a checkpoint first."
         allow(self.segmentation.button, why or self.images.why_not_complete)
+        self.segmentation.button.setText(ANYWAY if self.objections else SEGMENT)
         self.notes.refresh()
 
     def _on_images(self) -> None:
@@ -223,7 +213,7 @@ class Preparing(Feature):
         except NapariIESError:  # said when it is to be segmented
             return None
         form, files = self.naming.form, {s: sha256_of_file(one) for s, one in layers.items()}
-        return Chosen(sources, files, form.patient, form.visit)
+        return Chosen(sources, files, form.patient, form.visit, self.images.assignment())
 
     def _open(
         self,
@@ -241,14 +231,14 @@ class Preparing(Feature):
         form.choose(orientation, form.spacing)
         self.segment()
 
-    def _on_segmented(self, chosen: dict[str, str], reading: Reading) -> None:
+    def _on_segmented(
+        self, chosen: dict[str, str], reference: str | None, reading: Reading
+    ) -> None:
         """Show what was segmented, named as a person typed meanwhile."""
         reading.case, reading.layers = self.naming.named(reading.case), chosen
-        self._segmented, self._chosen, self._restored = ref(reading), chosen, None
+        self._restored = None
+        self._matching.took(reading, reference)
         self.state.show_reading(reading)
-
-    def _source(self, key: str) -> Source:
-        return source_of(self.scene.find(key))
 
     def _on_image(self, sequence: str, layer_data: LayerDataTuple) -> None:
         # The first sequence is the one lesions are looked for on.
@@ -321,16 +311,16 @@ class Preparing(Feature):
 
     def _on_not_loaded(self) -> None:
         """Go on with the checkpoint that was loaded before, if one was."""
-        self._segments_next = False
+        self._by_itself.give_up()
         self.checkpoint.show_worked()
         self.state.device = self.checkpoint.device
         loaded = self.state.model
         self.checkpoint.set_model(*(loaded.model, loaded.device) if loaded else (None, ""))
         self.refresh()
 
-    def _on_segment_wanted(self) -> None:
-        """Segment once the checkpoint is loaded that was asked for."""
-        self._segments_next = True
+    def _why_not_by_itself(self) -> str:
+        """Say what a person should look at before these images are segmented, or nothing."""
+        return self.images.why_not_complete or (LOOK if self.objections else "")
 
     def _on_model(self, loaded: LoadedModel | None) -> None:
         if loaded is None:
@@ -345,6 +335,3 @@ class Preparing(Feature):
         if self._is_lacking(loaded):
             self._give_network()
         self.refresh()
-        if self._segments_next:
-            self._segments_next = False
-            self.segment()

@@ -27,6 +27,8 @@ TOOLTIP = (
     "What was assumed, converted or found odd in the images and the checkpoint, and what it means "
     "for this result."
 )
+PLACE_LINES = 2
+"""Of the notes, above the table: a click shows them all, over it."""
 
 
 class ResultNotesView(QFrame):
@@ -42,7 +44,7 @@ class ResultNotesView(QFrame):
         self._notes: tuple[str, ...] = ()
         self._on_map: tuple[str, ...] = ()
         self._warning = False
-        self.sentences = SentenceList("result_notes", TOOLTIP)
+        self.sentences = SentenceList("result_notes", TOOLTIP, PLACE_LINES)
         about = "Set this in the checkpoint's form and segment again."
         self.offer = button("", "offer", about, self.offer_taken)
         self.offer.hide()
@@ -63,8 +65,7 @@ class ResultNotesView(QFrame):
         news = not set(notes) <= {*self._notes, *reassuring}
         self._notes, self._on_map = tuple(notes), ()
         self._show(keep_height=False)
-        if news or not self._warning:
-            self.sentences.unfold(news)
+        self.sentences.unfold(news or (self._warning and self.sentences.unfolded))
         self.show()
 
     def set_map_notes(self, notes: Sequence[str]) -> None:

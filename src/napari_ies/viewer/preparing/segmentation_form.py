@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from napari_ies.viewer.panel.combo_entries import Unsuitable
 
+SEGMENT = "Segment"
 NO_REFERENCE = "no reference"
 BY_THE_NETWORK = "by the network"
 GIVEN = "The lesions are taken from elsewhere, as they are."
@@ -55,7 +56,7 @@ class SegmentationForm(QWidget):
             "it), FP (the network's alone) or FN (the expert's alone).",
         )
         about = "Find the lesions with the network."
-        self.button = button("Segment", "segment", about, self.segment_requested)
+        self.button = button(SEGMENT, "segment", about, self.segment_requested)
         self._preferred_smallest = 0
         self._settled = False
         layout = grid(self, 0, 4, 0, 6)

@@ -65,10 +65,11 @@ def segment_sources(
     reference: Path | NDArray[np.bool_] | None = None
     # The case says the same of names, and what was done; the rest of each sentence differs.
     known = {note.partition("; ")[0] for note in case.notes}
+    told: tuple[str, ...] = ()
     notes = tuple(one for one in settings.doubts if one.partition("; ")[0] not in known)
     if settings.reference is not None:
-        mask, reference, said = reference_mask(settings.reference, case, first.frame)
-        notes = (*notes, *said)
+        mask, reference, told = reference_mask(settings.reference, case, first.frame)
+        notes = (*notes, *told)
     if settings.lesions is not None:
         lesions, said = layer_lesions(settings.lesions, case, first.frame)
         notes = (*notes, *said)
@@ -98,6 +99,7 @@ def segment_sources(
                     ),
                     reference=reference,
                     scores=scores_of(report.result, mask),
+                    told_of_reference=told,
                 )
             yield report.with_result(reading)
     finally:

@@ -31,6 +31,7 @@ class Readout(Feature):
         self.view = ReadoutView()
         self.measuring = Measuring(self.work.lane("readout"))
         self.state.answer_shown.connect(self._refresh)
+        self.state.answer_kept.connect(self._on_kept)
         self.state.selection_changed.connect(self._refresh)
         self.state.reading_changed.connect(self._refresh)
         self.work.idle.connect(self._say_method)
@@ -74,8 +75,14 @@ class Readout(Feature):
 
     def _show(self, numbers: Numbers) -> None:
         self._numbers = numbers
-        self.view.set_numbers(numbers)
+        self.view.set_numbers(numbers, self.state.answers.power(numbers.answer))
         self._say_method()
+
+    def _on_kept(self, _: Answer) -> None:
+        """Go on with the power of ten of all maps of this kind."""
+        if self._numbers is not None:
+            power = self.state.answers.power(self._numbers.answer)
+            self.view.set_numbers(self._numbers, power)
 
     def _say_method(self) -> None:
         if self._numbers is not None:

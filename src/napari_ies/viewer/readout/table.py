@@ -8,7 +8,6 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSize, Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from napari_ies.viewer.readout.words import ROWS, cell_text, cell_tooltip
-from napari_ies.viewer.state.scaled import common_power
 
 if TYPE_CHECKING:
     from napari_ies.viewer.readout.measuring import Numbers
@@ -25,13 +24,18 @@ class MeasuresModel(QAbstractTableModel):
         self._numbers: Numbers | None = None
         self.power = 0
 
-    def set_numbers(self, numbers: Numbers | None) -> None:
-        """Show the numbers of another map, or of the same one further on, or none."""
+    def set_numbers(self, numbers: Numbers | None, power: int = 0) -> None:
+        """Show the numbers of another map, or of the same one further on, or none.
+
+        Parameters
+        ----------
+        numbers
+            The numbers.
+        power
+            They are written in units of ten to this power.
+        """
         before = self._sequences()
-        self._numbers = numbers
-        if numbers is not None:
-            peaks = numbers.measures[["peak_positive", "peak_negative"]].abs()
-            self.power = common_power(float(peaks.to_numpy().max()))
+        self._numbers, self.power = numbers, power
         if self._sequences() != before:
             self.beginResetModel()
             self.endResetModel()

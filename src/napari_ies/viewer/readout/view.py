@@ -66,11 +66,11 @@ class ReadoutView(QWidget):
         """Say which map the numbers are of."""
         self._method.setText(text)
 
-    def set_numbers(self, numbers: Numbers) -> None:
-        """Show the numbers of a map."""
-        self._model.set_numbers(numbers)
+    def set_numbers(self, numbers: Numbers, power: int) -> None:
+        """Show the numbers of a map, in units of ten to a power."""
+        self._model.set_numbers(numbers, power)
         self._shares.setText(share_sentence(numbers.answer, numbers.measures))
-        unit = scaled_unit(numbers.answer.saliency.unit, self._model.power)
+        unit = scaled_unit(numbers.answer.saliency.unit, power)
         known = numbers.measures["peak_positive_error"].notna().any()
         errors = " ± is the Monte-Carlo standard error." if known else ""
         self._unit.setText(f"Peaks and means in {unit}.{errors}")

@@ -74,7 +74,7 @@ class Regions(Feature):
     def flick(self) -> None:
         """Show the changed image in place of the original, or the original again."""
         if self.counterfactual is None:
-            self.tell.say(f"{UNCHANGED} The tab Regions changes a region, and shows what follows.")
+            self.tell.hint(f"{UNCHANGED} The tab Regions changes a region, and shows what follows.")
             return
         self._show(ORIGINAL if self.scene.counterfactual.shows == IMAGE else IMAGE)
 

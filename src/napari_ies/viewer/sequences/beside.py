@@ -53,8 +53,9 @@ class Beside:
         """Show the map that the viewer shows."""
         second, reading, shown = self.second, self._state.reading, self._state.shown
         if second is not None and reading is not None and shown is not None:
-            show, maps = second.overlays.show, shown.saliency
-            show(maps, reading.frame, shown.title, shown.limit, ranges=shown.ranges)
+            show, power = second.overlays.show, self._state.answers.power(shown)
+            place, ranges = (reading.frame, shown.title), shown.ranges
+            show(shown.saliency, *place, shown.limit, ranges=ranges, power=power)
 
     def follow(self, running: bool) -> None:
         """Show the sequence after the viewer's, with the viewer's look, and say so.

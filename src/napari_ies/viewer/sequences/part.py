@@ -13,6 +13,7 @@ from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
     from napari_ies.viewer.feature import Services
+    from napari_ies.viewer.state.loaded import Chosen
     from napari_ies.viewer.state.reading import Reading
 
 
@@ -31,6 +32,7 @@ class Sequences(Feature):
         self.switch.beside_toggled.connect(self.toggle_beside)
         self._soon = Soon(self._say, self.switch)  # once for many changes at a time
         self.state.reading_changed.connect(self._on_reading)
+        self.state.images_chosen.connect(self._on_images)
         self.state.answer_shown.connect(self._on_answer)
         self.scene.room_taken.connect(self._on_room_taken)
         self.link.layers_changed.connect(self._anatomy.follow_layers)
@@ -107,12 +109,27 @@ class Sequences(Feature):
         self._say()  # at once: what is said of a map is never later than the map
 
     def _on_reading(self, reading: Reading | None) -> None:
-        """Show the sequence that was on show, if there is one, else the first."""
+        """Show the sequence that was on show, if there is one, else the first; two if two were."""
+        two = self.beside.second is not None
+        self._offer(() if reading is None else reading.case.sequences)
+        if self._wanted is not None and self._names:
+            self.show(self._wanted)
+            if two:
+                self.toggle_beside()
+
+    def _on_images(self, chosen: Chosen | None) -> None:
+        """Switch between the images that are to be segmented, as they lie."""
+        if self.state.reading is None:
+            self._anatomy.set_layers({} if chosen is None else chosen.layers)
+            self._offer(() if chosen is None else tuple(chosen.layers))
+            self._ask()
+
+    def _offer(self, names: tuple[str, ...]) -> None:
         self._go_back()
-        self._names = () if reading is None else reading.case.sequences
-        self.switch.set_sequences(self._names)
-        if self._names:
-            self.show(self._wanted if self._wanted in self._names else self._names[0])
+        self._names = names
+        self.switch.set_sequences(names)
+        if names and self._wanted not in names:
+            self._wanted = names[0]
 
     def _on_view(self) -> None:
         """Show the image of what was chosen while surfaces stood for the images."""
@@ -132,6 +149,7 @@ class Sequences(Feature):
         in_space = self._in_space
         parts = caption_of(shown, maps, SPACE if in_space else image, running=running)
         odd = not in_space and is_odd(maps, image)
-        self.scene.legend.set_caption(parts if len(self.viewer.layers) else (), odd=odd)
+        parts = parts if len(self.viewer.layers) else ()
+        self.scene.legend.set_caption(parts, odd=odd, hidden=not maps)
         self.switch.set_shown(self._wanted if in_space else image)
         self.beside.follow(running)

@@ -7,6 +7,7 @@ brings the folder up to its own snapshot.
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_ies.viewer.session.opening import known_curves, known_maps
@@ -16,7 +17,6 @@ from napari_ies.viewer.work.lane import Errand
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from napari_ies.patient.case import Case
     from napari_ies.viewer.session.opening import Reopened
@@ -111,8 +111,9 @@ class Autosave:
         """
         roots = self._roots(reading.case) if root is None else (root,)
         former = self.recording
-        same = former is not None and former.reading.lineage is reading.lineage
-        before = former.folder if former is not None and same else None
+        before = frozenset[Path]()
+        if former is not None and former.reading.lineage is reading.lineage:
+            before = former.before | ({former.folder} if former.folder else frozenset())
         recording = Recording(reading, roots, self._state.device, before)
         self.recording = recording
         self._add(recording.look, partial(self._on_looked, recording))

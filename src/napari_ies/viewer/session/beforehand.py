@@ -97,7 +97,8 @@ class Beforehand:
             Errand(
                 partial(_look, chosen, (*own, *roots), len(own) or len(roots)),
                 partial(self._on_looked, chosen),
-                lambda _: None,  # what cannot be looked at is said when it is saved
+                # What cannot be looked at is said when it is saved.
+                lambda _: self._on_looked(chosen, Ahead(None, Found(None, ()))),
                 key="look ahead",
             )
         )

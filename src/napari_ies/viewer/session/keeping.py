@@ -185,17 +185,17 @@ class SessionKeeping(Feature):
             self.controls.show_planned(ahead.planned)
         else:
             self.controls.show_switched_off(None)
-        self._offer(ahead.found)
+        self.state.looked_ahead.emit(self._offer(ahead.found))
 
     def _on_looked(self, found: Found) -> None:
         self._tell_place()
         self._offer(found)
 
-    def _offer(self, found: Found) -> None:
+    def _offer(self, found: Found) -> bool:
         """Offer the session of the same images that was saved last, unless it was declined."""
         earlier, loaded = found.earlier, self.state.model
         if earlier is None or earlier.folder in self._declined:
-            return
+            return False
         sha256 = "" if loaded is None else loaded.model.sha256
         checkpoint = earlier.record.checkpoints[0]
         name = checkpoint.name if checkpoint.file is None else checkpoint.file.name
@@ -207,9 +207,14 @@ class SessionKeeping(Feature):
         again = f"Go on with the session in {earlier.folder}.", partial(self.open, earlier.folder)
         anew = (
             "Keep it; this one is saved in a folder of its own.",
-            partial(self._declined.add, earlier.folder),
+            partial(self._decline, earlier.folder),
         )
         self._tell("offer", told, {"Reopen": again, "Start anew": anew})
+        return True
+
+    def _decline(self, folder: Path) -> None:
+        self._declined.add(folder)
+        self.state.looked_ahead.emit(False)
 
     def _on_saved(self, recording: Recording) -> None:
         self._tell_place()

@@ -73,8 +73,8 @@ class Recording:
     """Where its session's folder is made: in the first of them that lets it be written."""
     device: str
     """Name of the device that was asked for."""
-    before: Path | None = None
-    """Where the same reading was saved until now, if anywhere."""
+    before: frozenset[Path] = frozenset()
+    """Where the same reading was saved until now, at other thresholds, if anywhere."""
     writer: SessionWriter | None = None
     """Adds to the session; None until it was begun."""
     known: list[tuple[Key | None, int | None]] = field(default_factory=list)
@@ -109,7 +109,7 @@ class Recording:
     def look(self) -> Found:
         """Look for an earlier session of the same case and checkpoint; write nothing.
 
-        The one that was saved in before this is no earlier one: it is the same work.
+        Those that were saved in before this are no earlier ones: it is the same work.
         """
         # Here, not above: the panel opens without what only saving needs.
         from napari_ies.results.provenance import data_digest
@@ -132,7 +132,7 @@ class Recording:
                 if one.record.holds_work
                 and shows(one, images, values)
                 and one.segmented_by(model.sha256)
-                and one.folder != self.before
+                and one.folder not in self.before
             ]
             if self.planned is None:
                 self.planned = next_session_folder(root, case.subject, case.visit)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.segmentation.subject import Region, Subject
+from napari_ies.viewer.state.scaled import common_power
 from napari_ies.viewer.state.titles import capitalised, request_title, short_title
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class Answers:
     _revisions: int = 0
     _answers: dict[Key, Answer] = field(default_factory=dict)
     _awaited: list[Key] = field(default_factory=list)
+    _unseen: dict[Key, Answer] = field(default_factory=dict)
+    _strongest: dict[Kind, float] = field(default_factory=dict)
 
     def await_saved(self, keys: Iterable[Key]) -> None:
         """Say which maps exist on disk and are about to be read back, the latest last."""
@@ -96,13 +99,33 @@ class Answers:
         self.await_no_more(answer.key)
         self._answers.pop(answer.key, None)
         self._answers[answer.key] = answer
+        kind = kind_of(answer)
+        self._strongest[kind] = max(self._strongest.get(kind, 0.0), strongest(answer))
         return answer
+
+    def set_aside(self, answer: Answer) -> None:
+        """Hold a map of a lesion that is not there at this threshold, until it comes back."""
+        self._unseen[answer.key] = answer
+
+    @property
+    def every(self) -> tuple[Answer, ...]:
+        """All that is held in memory: the maps, and before them those that were set aside."""
+        return (*self._unseen.values(), *self._answers.values())
+
+    def power(self, answer: Answer) -> int:
+        """Return the power of ten that a map's numbers are written in, wherever they are.
+
+        It is that of all maps of its kind: the strongest value of any of them reads well.
+        """
+        known = self._strongest.get(kind_of(answer), 0.0)
+        return common_power(max(known, strongest(answer)))
 
     def hold(self, answer: Answer, saliency: Saliency) -> None:
         """Hold a kept map in another place, with the same values."""
-        kept = self._answers.get(answer.key)
-        if kept is not None and kept.revision == answer.revision:
-            self._answers[answer.key] = replace(kept, saliency=saliency)
+        for held in (self._answers, self._unseen):
+            kept = held.get(answer.key)
+            if kept is not None and kept.revision == answer.revision:
+                held[answer.key] = replace(kept, saliency=saliency)
 
     def get(self, key: Key) -> Answer | None:
         """Return the answer with a key, or None if it was not computed yet."""
@@ -122,6 +145,12 @@ class Answers:
 
     def __len__(self) -> int:
         return len(self._answers)
+
+
+def strongest(answer: Answer) -> float:
+    """Return the largest magnitude in any of a map's sequences, in its unit; 0 where unknown."""
+    ends = (abs(end) for one in answer.ranges for end in (one.lowest, one.highest))
+    return max(ends, default=0.0)
 
 
 REGION_NOTES = "region_notes"

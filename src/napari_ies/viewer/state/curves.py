@@ -43,6 +43,8 @@ class Curves:
     """The finished curves of one reading, by subject, request and network."""
 
     _curves: dict[CurveKey, Curve] = field(default_factory=dict)
+    unseen: list[Curve] = field(default_factory=list)
+    """Those of lesions that are not there at this threshold, until they come back."""
 
     def add(self, curve: Curve) -> None:
         """Keep a finished curve; it becomes its subject's latest."""

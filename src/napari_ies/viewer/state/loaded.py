@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class Chosen:
     """Label of the patient."""
     visit: str
     """Label of the visit, or empty."""
+    layers: Mapping[str, str] = field(default_factory=dict)
+    """The key of each one's layer in the viewer."""
 
     @property
     def paths(self) -> tuple[Path | None, ...]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from napari_ies.saliency.footprint import BoxedMask
     from napari_ies.segmentation.segmentation import Segmentation
     from napari_ies.segmentation.subject import Subject
+    from napari_ies.segmentation.threshold_change import Former
     from napari_ies.segmentation.verdicts import Verdict
     from napari_ies.viewer.state.curves import Curve
     from napari_ies.viewer.volumes.frame import Voxel
@@ -99,6 +100,14 @@ class Reading:
     """The same for a reading and what it becomes at another threshold."""
     used: int = 0
     """The highest number of a lesion that it ever had at another threshold."""
+    former: Mapping[int, Former] = field(default_factory=dict)
+    """The lesions that it had at another threshold and has not now."""
+    unseen_notes: dict[Subject, str] = field(default_factory=dict)
+    """What a person wrote about those."""
+    unseen_verdicts: dict[Subject, Verdict] = field(default_factory=dict)
+    """What a person says of those."""
+    told_of_reference: tuple[str, ...] = ()
+    """Of the segmentation's notes, those on how the reference was taken."""
     layers: Mapping[str, str] = field(default_factory=dict)
     """The key of the viewer's layer that was segmented as each sequence; empty for those that
     show the case's files."""
@@ -131,10 +140,17 @@ class Reading:
         return cls(model, case, segmentation, frame, places, **more)
 
     def take_said_of(self, before: Reading) -> None:
-        """Take the notes and verdicts of a reading for what is the same here: its number is."""
+        """Take the notes and verdicts of a reading for what is the same here: its number is.
+
+        The others wait until their lesions come back.
+        """
         here = self.place_of
-        self.notes.update({one: said for one, said in before.notes.items() if here(one)})
-        self.verdicts.update({one: said for one, said in before.verdicts.items() if here(one)})
+        notes = {**before.unseen_notes, **before.notes}
+        self.notes = {one: said for one, said in notes.items() if here(one)}
+        self.unseen_notes = {one: said for one, said in notes.items() if not here(one)}
+        verdicts = {**before.unseen_verdicts, **before.verdicts}
+        self.verdicts = {one: said for one, said in verdicts.items() if here(one)}
+        self.unseen_verdicts = {one: said for one, said in verdicts.items() if not here(one)}
 
     def place_of(self, subject: Subject | int | str) -> Place | None:
         """Return where a lesion or a region lies, or None if there is none of that name."""

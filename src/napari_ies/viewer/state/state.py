@@ -36,6 +36,8 @@ class State:
         The checkpoint that is loaded now.
     device
         The device that was asked for, by name.
+    profiles
+        The folder of profiles that was asked for, or None for the usual one.
     reading
         What was segmented with what, or None.
     chosen
@@ -59,6 +61,7 @@ class State:
     def __init__(self) -> None:
         self.model: LoadedModel | None = None
         self.device = "auto"
+        self.profiles: Path | None = None
         self.reading: Reading | None = None
         self.chosen: Chosen | None = None
         self.answers = Answers()
@@ -101,8 +104,11 @@ class State:
         """The form is to ask for this, such as what a reopened session asked for last."""
         self.layers_given: Event[[list[LayerDataTuple]]] = Event()
         """Images and a reference mask are to be opened, such as the demo's."""
-        self.segment_wanted: Event[[]] = Event()
-        """What is open is to be segmented, once the checkpoint that was asked for is loaded."""
+        self.segment_wanted: Event[[bool]] = Event()
+        """What is open is to be segmented, once the checkpoint that was asked for is loaded:
+        whatever there is to look at before, or only where there is nothing."""
+        self.looked_ahead: Event[[bool]] = Event()
+        """It is known whether a session of the images chosen now is on offer."""
         self.restored: Event[[Restored]] = Event()
         """Images and settings of a saved session are to be shown and set again."""
         self.checkpoint_wanted: Event[[str, str]] = Event()
@@ -178,23 +184,30 @@ class State:
     def update_reading(self, reading: Reading) -> None:
         """Take the same patient at another threshold, with what is known of what stays the same.
 
-        A lesion of either number is the same in both.
+        A lesion of either number is the same in both. Maps and curves of a lesion that is not
+        there now are held until it comes back.
         """
-        answers, curves = list(self.answers), list(self.curves)
+        answers, curves = self.answers.every, [*self.curves.unseen, *self.curves]
         selected, at, shown = self.selected, self.at, self.shown
         self.show_reading(reading)
         for answer in answers:
             if reading.place_of(answer.subject) is not None:
                 self.keep(answer)
+            else:
+                self.answers.set_aside(answer)
         for curve in curves:
             if reading.place_of(curve.subject) is not None:
                 self.keep_curve(curve)
+            else:
+                self.curves.unseen.append(curve)
         if selected is not None and self.select(selected, at):
             kept = None if shown is None else self.answers.get(shown.key)
             if kept is not None and kept.subject == selected:
                 self.show(kept)
         elif at is not None and (here := int(reading.segmentation.labels[at])):
             self.select(here, at)  # what became of it
+            for kept in self.answers.of(here)[-1:]:
+                self.show(kept)
 
     def give_network(self, model: SegmentationModel) -> None:
         """Give a reopened reading the network that segmented it."""

@@ -19,6 +19,9 @@ class Tell(Protocol):
     def say(self, sentence: str) -> None:
         """Show a sentence in the status line."""
 
+    def hint(self, sentence: str) -> None:
+        """Show why an action did nothing, until the next one; then the sentence before it again."""
+
     def warn(self, sentence: str) -> None:
         """Show a sentence that a person should not miss."""
 

@@ -1,15 +1,25 @@
-"""A reading at another threshold: what is carried over to it, and what is left behind."""
+"""A reading at another threshold or reference: what is carried over to it, and what waits."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_ies.printable import counted, joined
 from napari_ies.segmentation.subject import Lesion
-from napari_ies.viewer.state.reading import Reading, scores_of
+from napari_ies.viewer.state.reading import Reading, lesion_places, scores_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_ies.segmentation.segmentation import Segmentation
     from napari_ies.viewer.state.state import State
+
+    TakenReference = tuple[NDArray[np.bool_], Path | NDArray[np.bool_], tuple[str, ...]]
 
 ALIKE = 0.006
 """A form shows two digits of a threshold."""
@@ -28,7 +38,7 @@ def at_form(state: State) -> tuple[float, int] | None:
 
 
 def carried_over(before: Reading, threshold: float, smallest: int) -> Reading:
-    """Return a reading at another threshold, with all that was said of what stays the same.
+    """Return a reading at another threshold, with all that was said of what is the same.
 
     Raises
     ------
@@ -37,27 +47,75 @@ def carried_over(before: Reading, threshold: float, smallest: int) -> Reading:
     """
     from napari_ies.segmentation.threshold_change import at_threshold  # SciPy comes with it
 
-    reference, case = before.reference_mask, before.case
+    reference = before.reference_mask
     found = at_threshold(
         before.segmentation,
-        case,
+        before.case,
         threshold=threshold,
         smallest=smallest,
         reference=reference,
         used=before.used,
+        former=before.former,
     )
-    after = Reading.of(
+    return _after(before, found, reference, before.reference, before.told_of_reference)
+
+
+def with_reference(before: Reading, taken: Callable[[], TakenReference] | None) -> Reading:
+    """Return a reading that is matched with another reference, and keeps all that was said.
+
+    Parameters
+    ----------
+    before
+        What was segmented.
+    taken
+        Gives mask, reference and notes, see
+        :func:`~napari_ies.viewer.volumes.layer_mask.reference_mask`; None for no reference.
+
+    Raises
+    ------
+    CaseError
+        If the reference is none for these images.
+    """
+    from napari_ies.segmentation.threshold_change import matched_anew  # SciPy comes with it
+
+    mask, reference, told = (None, None, ()) if taken is None else taken()
+    segmentation, old = before.segmentation, before.told_of_reference
+    kept = tuple(note for note in segmentation.notes if note not in old)
+    found = matched_anew(
+        replace(segmentation, notes=(*kept, *told)),
+        before.case,
+        mask,
+        used=before.used,
+        former=before.former,
+    )
+    return _after(before, found, mask, reference, told)
+
+
+def _after(
+    before: Reading,
+    found: Segmentation,
+    mask: NDArray[np.bool_] | None,
+    reference: Path | NDArray[np.bool_] | None,
+    told: tuple[str, ...],
+) -> Reading:
+    places = lesion_places(found.labels, before.case.spacing)
+    gone = {n: before.footprint_of(n) for n in before.places if n not in places}
+    former = {**before.former, **{n: (one.box, one.values) for n, one in gone.items()}}
+    after = Reading(
         before.model,
-        case,
+        before.case,
         found,
         before.frame,
+        places,
         resampled=before.resampled,
         regions=before.regions,
-        reference=before.reference,
-        scores=scores_of(found, reference),
+        reference=reference,
+        scores=scores_of(found, mask),
         layers=before.layers,
         lineage=before.lineage,
         used=max(before.used, *before.places, 0),
+        former={n: one for n, one in former.items() if n not in places},
+        told_of_reference=told,
     )
     after.take_said_of(before)
     return after
@@ -72,4 +130,7 @@ def left_behind(before: Reading, after: Reading) -> str:
     kinds = ((notes, "note"), (verdicts, "verdict"))
     what = joined(counted(len(those), word) for those, word in kinds if those)
     lesions = sorted({int(one) for one in (*notes, *verdicts) if isinstance(one, Lesion)})
-    return f"{what} would go, of lesions that changed ({joined(lesions)})."
+    return (
+        f"{what} would go, of lesions that changed ({joined(lesions)}), and come back when the "
+        "lesions do."
+    )

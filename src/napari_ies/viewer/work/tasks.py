@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from napari_ies.colour_maps import colour_limit
 from napari_ies.errors import NapariIESError
+from napari_ies.printable import counted
 from napari_ies.progress import Progress
 from napari_ies.segmentation.subject import Lesion, Region
 from napari_ies.viewer.state.answers import Answer
-from napari_ies.viewer.state.loaded import LoadedModel
 from napari_ies.viewer.state.look import ranges_of
 from napari_ies.viewer.state.reading import Reading, model_key
 from napari_ies.viewer.state.titles import model_title
@@ -21,6 +21,8 @@ from napari_ies.viewer.volumes.layer_data import read_image, read_mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    import pandas as pd
 
     from napari_ies.network.model import SegmentationModel
     from napari_ies.saliency.expected.expected_time import ExpectedTime
@@ -64,11 +66,6 @@ def make_demo() -> Iterator[Progress[tuple[list[LayerDataTuple], str]]]:
         return synthetic_patient_layers(), str(demo_checkpoint())
 
     return once("Making a synthetic patient", make)
-
-
-def load_model(path: str, device: str) -> Iterator[Progress[LoadedModel]]:
-    """Load a checkpoint onto a device."""
-    return once(f"Loading {Path(path).name}", lambda: _loaded(path, device))
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,11 +147,12 @@ def explain_subject(
         yield Progress("Explaining", 1, 1, "", TakesLong(subject, request, expected))
         return
     reports = explain_request(model, reading.case, mask, request, explained=explained)
-    limit, limits = 0.0, dict[int, float]()
+    limit, limits, used = 0.0, dict[int, float](), 0
     try:
         for report in reports:
             answer = None
             if report.result is not None:
+                used = report.result.n_used
                 own, ranges = colour_limit(report.result), ranges_of(report.result)
                 # The finished map gets its own limits, so that it looks the same however it came.
                 if not report.finished:
@@ -173,6 +171,9 @@ def explain_subject(
                     other_model=model_key(model) != model_key(reading.model),
                 )
             seconds = None if expected is None else expected.seconds
+            # As the caption counts, whatever the method counts on the way.
+            said = f"{used} of {counted(request.n_samples, 'sample')}"
+            report = replace(report, said=said if request.is_smoothgrad else "")
             yield report.with_result(answer, seconds=seconds)
     finally:
         _close(reports)
@@ -219,6 +220,7 @@ def save_answers(
         reference=reference,
         verdicts=reading.verdicts,
         notes=reading.notes,
+        regions=_judged_regions(reading),
     )
     named: Counter[tuple[Subject, str, str]] = Counter()
     for done, answer in enumerate(answers, start=1):
@@ -246,6 +248,24 @@ def save_answers(
     yield Progress("Saving", total, total, "results", result=folder)
 
 
+def _judged_regions(reading: Reading) -> pd.DataFrame | None:
+    """Return the regions of which a person says something, as a table; None where there are none.
+
+    The table of lesions has a row for each label, and regions have none.
+    """
+    from pandas import DataFrame
+
+    from napari_ies.segmentation.lesions import region_row
+
+    probability, rows = reading.segmentation.probability, {}
+    for name, region in reading.regions.items():
+        verdict, note = reading.verdicts.get(Region(name)), reading.notes.get(Region(name))
+        if verdict or note:
+            row = region_row(region.mask, probability, reading.case, region.place.box)
+            rows[str(name)] = row | {"verdict": verdict, "note": note or None}
+    return DataFrame.from_dict(rows, orient="index") if rows else None
+
+
 def _save_curve(
     folder: Path, reading: Reading, curve: Curve, model: SegmentationModel, overwrite: bool
 ) -> None:
@@ -255,23 +275,6 @@ def _save_curve(
     context, subject = curve.context, curve.subject
     store = CaseContexts(folder, model, reading.case, context.request, overwrite=overwrite)
     store.add(Target(subject, reading.footprint_of(subject)), context, reading.match_of(subject))
-
-
-def _loaded(path: str, device: str) -> LoadedModel:
-    from napari_ies.checkpoints import available_devices, device_label, load_checkpoint
-    from napari_ies.own_symbols import load_triton
-    from napari_ies.saliency.engines.certification import choose_engine
-    from napari_ies.saliency.gradcam import candidate_layers, default_layer
-
-    load_triton()  # the window has painted, and parts of PyTorch load it sooner or later
-    model = load_checkpoint(path, device=device)
-    choose_engine(model)  # its trial runs now, not at the first click
-    layers = candidate_layers(model)
-    try:
-        default = default_layer(model)
-    except NapariIESError:
-        default = ""
-    return LoadedModel(model, device_label(model.device), available_devices(), layers, default)
 
 
 def _close(reports: Iterator[Any]) -> None:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import os
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
+
+from napari_ies.network.device import exact_float32
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # is read when a kernel is defined
 
 
 @pytest.fixture
-def device() -> torch.device:
+def device() -> Iterator[torch.device]:
+    """Where kernels run; layers without one compute in true float32 there, as the engine's do."""
     if find_spec("triton") is None:
         pytest.skip("Triton is not installed: it is there for Linux alone")
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with exact_float32():
+        yield torch.device("cuda" if torch.cuda.is_available() else "cpu")

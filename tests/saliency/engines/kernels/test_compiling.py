@@ -24,8 +24,8 @@ BRICK = dict(BX=4, BY=4, BZ=4)
 KERNELS = [
     (transposed._transposed_rows, dict(IN=20, OUT=5, IN_FILLED=32, OUT_FILLED=16, **THREES,
         PRECISION="tf32x3", PLACES_AT_ONCE=64, CHANNELS=16, TERMS=32)),
-    (transposed._transposed_rows, dict(IN=16, OUT=64, IN_FILLED=16, OUT_FILLED=64, **THREES,
-        PRECISION="bf16", PLACES_AT_ONCE=64, CHANNELS=64, TERMS=16)),
+    (transposed._transposed_rows, dict(IN=16, OUT=16, IN_FILLED=16, OUT_FILLED=16, **THREES,
+        PRECISION="bf16", PLACES_AT_ONCE=64, CHANNELS=16, TERMS=16)),
     (extremes._last_layer, dict(IN=32, OUT=2, IN_FILLED=32, COLUMNS=16, **TWOS,
         PRECISION="tf32x3", TERMS=32, **BRICK)),
     (extremes._last_layer, dict(IN=32, OUT=1, IN_FILLED=32, COLUMNS=16, **TWOS,
@@ -48,14 +48,15 @@ for capability, (kernel, fixed) in [(80, KERNELS[0]), *((90, each) for each in K
 
 
 @pytest.mark.slow
-def test_kernels_compile(request):
+def test_kernels_compile(request, tmp_path):
     # Not imported here, where a window may have loaded Mesa's LLVM.
     if find_spec("triton") is None:
         pytest.skip("Triton is not installed: it is for Linux alone")
     if tuple(map(int, version("triton").split(".")[:2])) < (3, 3):
         pytest.skip("an older Triton is told otherwise what to compile")
     # What the same compiler made of the same kernels is not made again: Triton knows both.
-    made = request.config.cache.mkdir("triton")
+    cache = getattr(request.config, "cache", None)  # absent where pytest is told to keep none
+    made = cache.mkdir("triton") if cache else tmp_path
     environment = {**os.environ, "TRITON_CACHE_DIR": str(made)}
     environment.pop("TRITON_INTERPRET", None)
     ran = subprocess.run(

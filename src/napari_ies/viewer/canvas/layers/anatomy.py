@@ -12,7 +12,7 @@ from napari_ies.viewer.state.event import Event
 from napari_ies.viewer.volumes.layer_data import METADATA_KEY, file_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from napari_ies.viewer.canvas.layers.stack import LayerStack
     from napari_ies.viewer.state.reading import Reading
@@ -60,7 +60,11 @@ class Anatomy:
             name: reading.layers.get(name) or (None if path is None else files.get(path.absolute()))
             for name, path in paths.items()
         }
-        self._keys = {name: key for name, key in found.items() if key is not None}
+        self.set_layers({name: key for name, key in found.items() if key is not None})
+
+    def set_layers(self, keys: Mapping[str, str]) -> None:
+        """Know which layer shows which sequence, by their keys."""
+        self._keys = dict(keys)
 
     def layer_of(self, sequence: str) -> Any | None:
         """Return the image layer of a sequence, or None if it is gone."""

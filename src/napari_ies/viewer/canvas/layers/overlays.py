@@ -33,18 +33,16 @@ _NOWHERE = Box.whole((1, 1, 1))
 
 @dataclass(frozen=True)
 class _Shown:
-    """The map on screen: whose limits it may share, title, unit, signs, and how far it goes."""
+    """The map on screen: whose limits it may share, title, unit and its power of ten, signs, and
+    how far it goes.
+    """
 
     kind: Kind
     title: str
     unit: str
     signed: bool
+    power: int
     ranges: Mapping[str, MapRange] = field(default_factory=dict)
-
-    @property
-    def power(self) -> int:
-        """The power of ten that its numbers are written in, as in Readout."""
-        return _power([end for one in self.ranges.values() for end in (one.lowest, one.highest)])
 
 
 class SaliencyOverlays:
@@ -108,6 +106,7 @@ class SaliencyOverlays:
         *,
         ranges: Sequence[MapRange] = (),
         signed: bool | None = None,
+        power: int | None = None,
     ) -> None:
         """Show one overlay per sequence, in place of those of the lesion before.
 
@@ -126,6 +125,8 @@ class SaliencyOverlays:
             How far the values of each map go; empty where that is unknown.
         signed
             Whether values below 0 have a meaning; None for what the method says.
+        power
+            The power of ten that its numbers are written in; None for one of its own.
         """
         kind = kind_of(saliency.request)
         if self._shown is not None and self._shown.kind != kind:
@@ -133,7 +134,10 @@ class SaliencyOverlays:
         signed = saliency.request.method == "smoothgrad" if signed is None else signed
         by_name = dict(zip(saliency.sequences, ranges, strict=bool(ranges)))
         self._limits.enter(kind, title, limit, {n: one.limit for n, one in by_name.items()})
-        self._shown = shown = _Shown(kind, title, saliency.unit, signed, by_name)
+        if power is None:
+            ends = [abs(end) for one in ranges for end in (one.lowest, one.highest)]
+            power = common_power(max(ends, default=limit))
+        self._shown = shown = _Shown(kind, title, saliency.unit, signed, power, by_name)
         on_show = self._sequence if self._sequence in saliency.sequences else saliency.sequences[0]
         with self._quietly():
             self._layers.remove(set(self._layers.names) - set(saliency.sequences))
@@ -144,6 +148,12 @@ class SaliencyOverlays:
                 wanted = self._wanted(self.look, shown, name)
                 self._layers.show(name, data, placement, wanted, first=name == on_show)
         self.refresh()
+
+    def set_power(self, power: int) -> None:
+        """Write the numbers of the map on screen in another power of ten."""
+        if self._shown is not None and self._shown.power != power:
+            self._shown = replace(self._shown, power=power)
+            self.refresh()
 
     def prepare(self, sequences: Sequence[str], frame: Frame) -> None:
         """Make the layers before there is a map, empty: the first map then need not wait for them.
@@ -258,6 +268,11 @@ class SaliencyOverlays:
         """Return the sequences whose overlay is visible, in order."""
         return tuple(name for name, layer in self._layers.present().items() if layer.visible)
 
+    def limits_on_show(self) -> dict[str, float]:
+        """Return where the colours of each visible overlay end, whoever set that."""
+        layers = self._layers.present().items()
+        return {name: float(one.contrast_limits[1]) for name, one in layers if one.visible}
+
     def set_visible_sequences(self, names: Collection[str]) -> None:
         """Show the overlays of these sequences and no other; without any of them, the first."""
         layers = self._layers.present()
@@ -288,9 +303,7 @@ class SaliencyOverlays:
         name = self._layers.name_of(top)
         title = "Map of all sequences" if name == "all" else f"{name} map"
         known = shown.ranges.get(name)
-        if known is None:
-            return Bar.of_layer(top, title, shown.unit, power=_power(top.contrast_limits))
-        ends = {"lowest": known.lowest, "highest": known.highest}
+        ends = {} if known is None else {"lowest": known.lowest, "highest": known.highest}
         return Bar.of_layer(top, title, shown.unit, power=shown.power, **ends)
 
     def attach(self) -> None:
@@ -322,10 +335,6 @@ class SaliencyOverlays:
     def _wanted(self, look: Look, shown: _Shown, name: str) -> dict[str, Any]:
         limit = self._common or self._limits.limit(look, shown.kind, shown.title, name)
         return _attributes(look, limit, signed=shown.signed)
-
-
-def _power(values: Sequence[float]) -> int:
-    return common_power(max((abs(value) for value in values), default=0.0))
 
 
 def _attributes(look: Look, limit: float, *, signed: bool) -> dict[str, Any]:

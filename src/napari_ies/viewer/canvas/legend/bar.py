@@ -65,10 +65,15 @@ class Bar:
 
     @property
     def exceeded(self) -> tuple[bool, bool]:
-        """Whether there are values below the lower limit, and above the upper one."""
+        """Whether there are values below the lower limit, and above the upper one, as written."""
         below = self.lowest is not None and self.lowest < self.low
         above = self.highest is not None and self.highest > self.high
-        return below, above
+        return below and self._differ(self.lowest, self.low), above and self._differ(
+            self.highest, self.high
+        )
+
+    def _differ(self, one: float | None, other: float) -> bool:
+        return number(one or 0.0, self.power) != number(other, self.power)
 
     @property
     def warning(self) -> str:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject, QRectF, Qt
 from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPaintEvent
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QToolTip, QWidget
 
-from napari_ies.viewer.canvas.legend.writing import LETTER, MARGIN, write
+from napari_ies.viewer.canvas.legend.writing import LETTER, MARGIN, PAD, write
+from napari_ies.viewer.panel.plain_text import tool_tip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 FONT_PIXELS = 12
 TOP = MARGIN + 20
 """Below the plane's name and the letter in the middle of the upper border."""
-NARROW = 260
-"""Up to this width, in pixels, a caption takes all of its canvas, and else the left half of it."""
+NARROW = 480
+"""Up to this width, in pixels, a caption takes all of its canvas, and else no more than this or
+the left half of it."""
 NOTABLE = QColor(255, 200, 60)
 """Of a caption that says what a person might not expect; its words say what."""
 
@@ -33,14 +35,16 @@ class CaptionOverlay(QWidget):
         The canvas.
     legend
         What is said.
+    most_lines
+        What needs more is shortened, and whole in the tool tip; 0 for no end.
     """
 
-    def __init__(self, native: QWidget, legend: Legend) -> None:
+    def __init__(self, native: QWidget, legend: Legend, most_lines: int = 0) -> None:
         super().__init__(native)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
         self.setObjectName("canvas_caption")
-        self._native, self._legend = native, legend
+        self._native, self._legend, self._most_lines = native, legend, most_lines
         self.lines: list[str] = []
         """What is written, line by line."""
         native.installEventFilter(self)
@@ -56,9 +60,16 @@ class CaptionOverlay(QWidget):
         self.deleteLater()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
-        """Wrap the caption anew on a canvas of another size."""
+        """Wrap the caption anew at another size; say all of it under a mouse at rest."""
         if event.type() == QEvent.Type.Resize:
             self._on_legend()
+        elif (
+            event.type() == QEvent.Type.ToolTip
+            and self.isVisible()
+            and self.geometry().contains(event.pos())
+        ):
+            QToolTip.showText(event.globalPos(), tool_tip(self._legend.text), self._native)
+            return True
         return bool(super().eventFilter(watched, event))
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
@@ -69,17 +80,17 @@ class CaptionOverlay(QWidget):
         colour = NOTABLE if self._legend.odd else LETTER
         height = painter.fontMetrics().height()
         for number, line in enumerate(self.lines):
-            box = QRectF(2, number * height + 2, self.width(), height)
+            box = QRectF(PAD, number * height, self.width(), height)
             write(painter, box, Qt.AlignmentFlag.AlignLeft, line, colour)
         painter.end()
 
     def _on_legend(self) -> None:
         metrics = QFontMetrics(self._font())
         whole = self._native.width()
-        width = max(whole // 2 - 2 * MARGIN, min(whole - 2 * MARGIN, NARROW), 60)
-        self.lines = wrapped(self._legend.parts, metrics, width)
-        height = len(self.lines) * metrics.height() + 4
-        self.setGeometry(MARGIN - 2, TOP, width + 4, height)
+        width = max(whole // 2, min(whole, NARROW)) - 2 * MARGIN
+        self.lines = wrapped(self._legend.parts, metrics, max(width, 60), self._most_lines)
+        height = len(self.lines) * metrics.height()
+        self.setGeometry(MARGIN - PAD, TOP, max(width, 60) + 2 * PAD, height)
         self.setVisible(bool(self.lines))
         self.raise_()
         self.update()
@@ -90,10 +101,11 @@ class CaptionOverlay(QWidget):
         return font
 
 
-def wrapped(parts: Sequence[str], metrics: QFontMetrics, width: int) -> list[str]:
+def wrapped(parts: Sequence[str], metrics: QFontMetrics, width: int, most: int = 0) -> list[str]:
     """Join parts to lines no wider than there is room; a wider part is broken between its words.
 
-    A word that is wider is shortened.
+    A word that is wider is shortened. Where there are at `most` so many lines (0: no end), they are
+    filled word by word, and what is left ends the last one, shortened.
     """
     lines: list[str] = []
     for part in parts:
@@ -108,4 +120,16 @@ def wrapped(parts: Sequence[str], metrics: QFontMetrics, width: int) -> list[str
                 lines[-1] = joined
             else:
                 lines.append(metrics.elidedText(word, Qt.TextElideMode.ElideMiddle, width))
-    return lines
+    return _shortened(parts, metrics, width, most) if most and len(lines) > most else lines
+
+
+def _shortened(parts: Sequence[str], metrics: QFontMetrics, width: int, most: int) -> list[str]:
+    words, lines = " · ".join(parts).split(" "), []
+    for _ in range(most - 1):
+        count = 1  # not all of them fit
+        while metrics.horizontalAdvance(" ".join(words[: count + 1])) <= width:
+            count += 1
+        lines.append(" ".join(words[:count]))
+        del words[:count]
+    lines.append(" ".join(words))
+    return [metrics.elidedText(line, Qt.TextElideMode.ElideRight, width) for line in lines]

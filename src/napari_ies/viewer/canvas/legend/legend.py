@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_ies.viewer.panel.plain_text import shown_name
 from napari_ies.viewer.state.event import Event
+from napari_ies.viewer.state.titles import capitalised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,7 @@ class Legend:
         """Anything else is said."""
         self._prefix = ""
         self._parts: tuple[str, ...] = ()
-        self._odd = False
+        self._odd = self._hidden = False
         self._remarks: dict[str, str] = {}
         self._bars: dict[str, Bar] = {}
         self.room = False
@@ -29,8 +30,13 @@ class Legend:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The parts of the caption, the first with what tells this view from another one."""
-        parts = (*self._parts, *self._remarks.values())
+        """The parts of the caption, the first with what tells this view from another one.
+
+        A remark stands in the place of what would be said of a map that is hidden.
+        """
+        remarks = tuple(self._remarks.values())
+        alone = bool(remarks) and self._hidden
+        parts = (capitalised(remarks[0]), *remarks[1:]) if alone else (*self._parts, *remarks)
         return (f"{self._prefix}: {parts[0]}", *parts[1:]) if self._prefix and parts else parts
 
     @property
@@ -48,7 +54,7 @@ class Legend:
         """The bars on show."""
         return tuple(self._bars.values())
 
-    def set_caption(self, parts: Sequence[str], *, odd: bool = False) -> None:
+    def set_caption(self, parts: Sequence[str], *, odd: bool = False, hidden: bool = False) -> None:
         """Say what is shown.
 
         Parameters
@@ -57,10 +63,12 @@ class Legend:
             To be joined or written one below the other.
         odd
             Whether it says what a person might not expect, and is to be seen.
+        hidden
+            Whether it is of a map that is hidden.
         """
-        shown = tuple(shown_name(part) for part in parts)
-        if (shown, odd) != (self._parts, self._odd):
-            self._parts, self._odd = shown, odd
+        said = tuple(shown_name(part) for part in parts), odd, hidden
+        if said != (self._parts, self._odd, self._hidden):
+            self._parts, self._odd, self._hidden = said
             self.changed.emit()
 
     def set_remark(self, owner: str, remark: str) -> None:

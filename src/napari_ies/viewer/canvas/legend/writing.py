@@ -1,12 +1,16 @@
-"""Writing: letters over an image, white with a dark rim, legible on any of them."""
+"""Writing: white letters on dark plates, legible over any image and on either theme's canvas."""
 
 from __future__ import annotations
 
 from qtpy.QtCore import QPointF, QRectF, Qt
-from qtpy.QtGui import QColor, QPainter, QPainterPath, QPen
+from qtpy.QtGui import QColor, QPainter
 
 LETTER = QColor(255, 255, 255)
-HALO = QColor(0, 0, 0)
+PLATE = QColor(0, 0, 0, 190)
+"""Below the letters: nothing of it is seen on a black canvas, and white ones are read on a white
+one, where a rim around each letter would make a box of an "I"."""
+PAD = 4
+"""How far a plate reaches beyond its text on the left and on the right, in pixels."""
 MARGIN = 6
 """Between what is written and the border of the canvas, in pixels."""
 
@@ -29,7 +33,6 @@ def write(
         rect.moveTop(box.center().y() - rect.height() / 2)
     else:
         rect.moveTop(box.top())
-    path = QPainterPath()
-    path.addText(QPointF(rect.left(), rect.top() + metrics.ascent()), painter.font(), text)
-    painter.strokePath(path, QPen(HALO, 3))
-    painter.fillPath(path, colour)
+    painter.fillRect(rect.adjusted(-PAD, 0, PAD, 0), PLATE)
+    painter.setPen(colour)
+    painter.drawText(QPointF(rect.left(), rect.top() + metrics.ascent()), text)

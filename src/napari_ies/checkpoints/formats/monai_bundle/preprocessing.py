@@ -1,0 +1,213 @@
+"""What a MONAI bundle does to the images before its network, as fields of a profile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from napari_ies.errors import CheckpointError
+from napari_ies.network.trained_grid import is_orientation, is_voxel_size
+from napari_ies.patient.normalisation import Range
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from napari_ies.checkpoints.formats.monai_bundle.config import Config, Id
+
+MAKES_NO_DIFFERENCE = {
+    "LoadImage",
+    "EnsureChannelFirst",
+    "AddChannel",
+    "EnsureType",
+    "ToTensor",
+    "CastToType",
+    "ToDevice",
+    "FromMetaTensor",
+    "SelectItems",
+    "DeleteItems",
+}
+"""Transforms that are done here anyway, or that change no number."""
+
+
+@dataclass
+class Settings:
+    """Fields of a profile that a bundle tells, and sentences on what it does not."""
+
+    told: dict[str, Any] = field(default_factory=dict)
+    guessed: dict[str, str] = field(default_factory=dict)
+
+
+class Preprocessing:
+    """The transforms before the network, one after the other."""
+
+    def __init__(
+        self, config: Config, found: Settings, n_inputs: int, stated: Mapping[str, Any]
+    ) -> None:
+        self.config, self.found, self.stated = config, found, stated
+        self.alone = n_inputs == 1
+        self.scaled = False
+        self.keys: list[str] = []
+
+    def read(self) -> None:
+        """Read them all."""
+        places = listed(self.config, "preprocessing")
+        joins = [self._joined(place) for place in places if self._name(place) == "ConcatItems"]
+        for place in places:
+            name = self._name(place)
+            if name == "ConcatItems":
+                self.alone, self.keys = False, []
+                continue
+            if joins:
+                # Each sequence is an image of its own until all are put together.
+                self.keys = self.keys or joins[0]
+                self.alone = not self._behind(place, places)
+            self._take(name, place)
+        if joins:
+            self.found.told["sequences"] = tuple(joins[0])
+        if not self.scaled:
+            self.found.told.setdefault("normalisation", "none")
+
+    def _behind(self, place: Id, places: Sequence[Id]) -> bool:
+        before = places[: places.index(place)]
+        return any(self._name(one) == "ConcatItems" for one in before)
+
+    def _joined(self, place: Id) -> list[str]:
+        keys = self.config.argument(place, "keys")
+        return [str(key) for key in (keys if isinstance(keys, list) else [keys])]
+
+    def _name(self, place: Id) -> str:
+        return transform(self.config.target(place))
+
+    def _take(self, name: str, place: Id) -> None:
+        if name in MAKES_NO_DIFFERENCE or is_off(self.config, place):
+            return
+        taken = {
+            "Orientation": self._orientation,
+            "Spacing": self._spacing,
+            "NormalizeIntensity": self._standardised,
+            "ScaleIntensity": self._to_unit,
+            "ScaleIntensityRange": self._range,
+        }.get(name)
+        if taken is not None:
+            taken(place)
+        elif "normalisation" in self.stated:
+            self.found.guessed[name] = (
+                f"The bundle's {name} is left out, as its profile states the normalisation."
+            )
+        else:
+            raise self._impossible(place, "which no profile can say")
+
+    def _impossible(self, place: Id, why: str) -> CheckpointError:
+        target = self.config.target(place)
+        return CheckpointError(
+            f"its preprocessing has {target}{self.config.line(target)}, {why}: state the "
+            "normalisation in its profile if the images are to be taken without it"
+        )
+
+    def _orientation(self, place: Id) -> None:
+        codes = self.config.argument(place, "axcodes")
+        if not (isinstance(codes, str) and is_orientation(codes)):
+            raise self._impossible(place, "whose axcodes are not such as RAS")
+        spacing = self.found.told.get("spacing")
+        if spacing and len(set(spacing)) > 1:
+            raise self._impossible(place, "after another voxel size along other axes")
+        self.found.told["orientation"] = codes
+
+    def _spacing(self, place: Id) -> None:
+        sizes = self.config.argument(place, "pixdim")
+        sizes = [sizes] * 3 if isinstance(sizes, int | float) else sizes
+        if not (
+            isinstance(sizes, list)
+            and len(sizes) == 3
+            and all(type(size) in (int, float) and is_voxel_size(size) for size in sizes)
+        ):
+            raise self._impossible(place, "whose pixdim is not three voxel sizes in mm")
+        if self.scaled:
+            raise self._impossible(place, "after the intensities were scaled")
+        mode = self.config.argument(place, "mode", "bilinear")
+        mode = mode[0] if isinstance(mode, list) and mode else mode
+        if mode not in ("bilinear", 1):
+            raise self._impossible(place, f"with the interpolation {str(mode)[:20]!r}")
+        x, y, z = (float(size) for size in sizes)
+        self.found.told |= {"spacing": (x, y, z), "resample": True}
+        self.found.guessed["resampling"] = (
+            "Images of other voxels are resampled about their centre and logits are brought back, "
+            "where the bundle resamples from the first voxel and brings probabilities back: there "
+            "the two may differ by what half a voxel makes."
+        )
+
+    def _standardised(self, place: Id) -> None:
+        for name in ("subtrahend", "divisor"):
+            if self.config.argument(place, name) is not None:
+                raise self._impossible(place, f"with a {name} of its own")
+        nonzero = bool(self.config.argument(place, "nonzero", False))
+        self._scale(place, "zscore-nonzero" if nonzero else "zscore", by_channel=True)
+
+    def _to_unit(self, place: Id) -> None:
+        ends = [self.config.argument(place, name, end) for name, end in (("minv", 0), ("maxv", 1))]
+        if ends != [0, 1] or self.config.argument(place, "factor") is not None:
+            raise self._impossible(place, "to other numbers than 0 to 1")
+        self._scale(place, "minmax", by_channel=True)
+
+    def _range(self, place: Id) -> None:
+        names = ("a_min", "a_max", "b_min", "b_max")
+        low, high, first, last = (self.config.argument(place, name) for name in names)
+        clipped = bool(self.config.argument(place, "clip", False))
+        known = all(type(end) in (int, float) for end in (low, high, first, last))
+        made = str(Range(low, high, first, last, clipped)) if known else ""
+        if Range.read(made) is None:
+            raise self._impossible(place, f"whose {', '.join(names)} are no range")
+        self._scale(place, made, by_channel=False)
+
+    def _scale(self, place: Id, method: str, *, by_channel: bool) -> None:
+        own = self.alone or bool(self.config.argument(place, "channel_wise", False))
+        if by_channel and not own:
+            raise self._impossible(place, "over all sequences together (channel_wise is not true)")
+        if self.keys:
+            keys = self.config.argument(place, "keys")
+            if self.alone and not set(self.keys) <= set(keys if isinstance(keys, list) else [keys]):
+                raise self._impossible(place, "of some of the sequences only")
+        if self.scaled:
+            raise self._impossible(place, "after the intensities were scaled already")
+        self.scaled = True
+        self.found.told["normalisation"] = method
+
+
+def listed(config: Config, part: str) -> list[Id]:
+    """Return where each transform of a part stands."""
+    place = config.followed((part,))
+    found = config.raw(place)
+    if isinstance(found, str):
+        config.value(place)  # an expression is refused, or trusted
+        raise CheckpointError(
+            f"its {part} is made by an expression{config.line(found)}, whose transforms cannot be "
+            "told apart"
+        )
+    if isinstance(found, dict) and config.target(place):
+        if transform(config.target(place)) != "Compose":
+            return [place]
+        place = config.followed((*place, "transforms"))
+        found = config.raw(place)
+    if isinstance(found, str):
+        config.value(place)
+    if not isinstance(found, list):
+        raise CheckpointError(f"its {part} holds no list of transforms")
+    return [config.followed((*place, number)) for number in range(len(found))]
+
+
+def is_off(config: Config, place: Id) -> bool:
+    """Whether a transform is switched off (`_disabled_`)."""
+    found = config.value((*place, "_disabled_"), False)
+    return found is True or (isinstance(found, str) and found.lower() == "true")
+
+
+def transform(target: str) -> str:
+    """Return the name of a transform of MONAI without what says that it takes a dictionary."""
+    module, _, name = target.rpartition(".")
+    if module and not f"{module}.".startswith("monai."):
+        return target
+    for ending in ("Dict", "D", "d"):
+        # "Compose" and "Spacing" end in none of them.
+        if name.endswith(ending) and len(name) > len(ending):
+            return name.removesuffix(ending)
+    return name

@@ -1,0 +1,82 @@
+"""Public networks that are known: what their authors' code says and their weights do not tell.
+
+A JSON file for each. ``source`` names code, commit and licence; ``profile`` holds fields as in a
+profile file, of which the architecture and its arguments are what a network is known by, and the
+others what is told of it; ``open`` says of fields what could not be verified, or is done otherwise
+here. Nobody's weights lie beside them, so that they are known by their shapes: another network of
+the very same shapes is taken for one of them, which is said.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from napari_ies.checkpoints.profile_file import checked
+from napari_ies.network.profile import Guess
+from napari_ies.printable import joined
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Known:
+    """A public network.
+
+    Parameters
+    ----------
+    name
+        What it is called.
+    architecture, arguments
+        What it is known by: of the arguments those that its weights tell.
+    fields
+        The other fields of its profile.
+    guessed
+        What has to be said with it, by field.
+    """
+
+    name: str
+    architecture: str
+    arguments: Mapping[str, Any]
+    fields: Mapping[str, Any]
+    guessed: Mapping[str, Guess]
+
+
+@cache
+def known_networks() -> tuple[Known, ...]:
+    """Return them all."""
+    there = sorted(files(__name__).iterdir(), key=lambda one: one.name)
+    return tuple(
+        _read(file.name, json.loads(file.read_text(encoding="utf-8")))
+        for file in there
+        if file.name.endswith(".json")
+    )
+
+
+def known_network(architecture: str, arguments: Mapping[str, Any]) -> Known | None:
+    """Return the public network of an architecture and its recognised arguments, if it is one."""
+    for known in known_networks():
+        shared = known.arguments.keys() & arguments.keys()
+        if known.architecture == architecture and all(
+            known.arguments[name] == arguments[name] for name in shared
+        ):
+            return known
+    return None
+
+
+def _read(file: str, content: Mapping[str, Any]) -> Known:
+    fields = checked(content["profile"], file)
+    name, architecture, arguments = (fields.pop(k) for k in ("name", "architecture", "arguments"))
+    said = Guess(
+        f"It is taken for {name}, whose weights have these shapes: {joined(fields)} are those of "
+        f"{content['source']}. State them in a profile file if it is another network."
+    )
+    left = {
+        key: Guess(text, key if key in fields else "", fields.get(key))
+        for key, text in content["open"].items()
+    }
+    return Known(name, architecture, arguments, fields, {"known": said, **left})

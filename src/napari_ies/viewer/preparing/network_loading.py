@@ -1,0 +1,67 @@
+"""A checkpoint is loaded; where it would run what it holds, a person is asked first, each time."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_ies.viewer.panel import dialogs
+from napari_ies.viewer.work import loading
+from napari_ies.viewer.work.job import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_ies.viewer.feature import Services
+    from napari_ies.viewer.preparing.checkpoint_form import CheckpointForm
+    from napari_ies.viewer.state.loaded import LoadedModel
+
+
+class NetworkLoading:
+    """Loads the checkpoint that a form chooses.
+
+    Parameters
+    ----------
+    services
+        Of the feature.
+    form
+        Chooses it.
+    not_loaded
+        Called where it is not loaded.
+    """
+
+    def __init__(
+        self, services: Services, form: CheckpointForm, not_loaded: Callable[[], object]
+    ) -> None:
+        self._state, self._work = services.state, services.work
+        self._form, self._not_loaded = form, not_loaded
+        self._trusted = ""
+        form.chosen.connect(self.load)
+
+    def load(self, path: str, device: str = "auto") -> None:
+        """Load a checkpoint onto a device."""
+        self._state.device = device
+        trust, self._trusted = path == self._trusted, ""
+        self._work.run(
+            Job(
+                "checkpoint",
+                f"Loading {Path(path).name}",
+                partial(loading.load_model, path, device, trust, self._state.profiles),
+                self._on_loaded,
+                on_failed=self._not_loaded,
+            )
+        )
+
+    def _on_loaded(self, loaded: LoadedModel | loading.Untrusted) -> None:
+        if not isinstance(loaded, loading.Untrusted):
+            self._state.take_model(loaded)
+            return
+        self._not_loaded()
+
+        def trusted() -> None:
+            self._trusted = loaded.path
+            self._form.choose(loaded.path)
+
+        text = f"{loaded.why}.\n\nTrust it only if you know where it comes from."
+        dialogs.ask_to_start(self._form, text, trusted, "Trust and load")

@@ -1,0 +1,144 @@
+"""Public networks are known by the shapes of their weights, and what is told of them is said."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from monai.networks.nets import DynUNet
+
+from napari_ies.checkpoints import load_checkpoint, profile_path
+from napari_ies.checkpoints.families.architectures import FAMILIES, build_network
+from napari_ies.checkpoints.families.defaults import make_profile
+from napari_ies.checkpoints.families.family import Shapes
+from napari_ies.checkpoints.known import known_network, known_networks
+
+MINDGLIDE = {
+    "kernel_size": [[3, 3, 3]] * 6,
+    "strides": [[1, 1, 1], *[[2, 2, 2]] * 4, [2, 2, 1]],
+    "upsample_kernel_size": [*[[2, 2, 2]] * 4, [2, 2, 1]],
+}
+"""As its code works them out for windows of 128 × 128 × 64 voxels of 1 mm."""
+
+
+def mindglide(**changed):
+    with torch.device("meta"):
+        return DynUNet(
+            **{
+                "spatial_dims": 3,
+                "in_channels": 1,
+                "out_channels": 20,
+                **MINDGLIDE,
+                "norm_name": "instance",
+                "deep_supervision": True,
+                "deep_supr_num": 3,
+                **changed,
+            }
+        )
+
+
+def profile_of(network):
+    shapes = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+    found = FAMILIES["DynUNet"].recognise(Shapes("DynUNet", shapes))
+    return make_profile("weights", FAMILIES["DynUNet"], found.arguments, found.guessed, {})
+
+
+def test_mindglide_is_known_by_its_shapes_and_told_from_its_code():
+    profile = profile_of(mindglide())
+
+    assert profile.classes[profile.explained_class] == "lesion"
+    assert profile.explained_class == 18
+    assert len(profile.classes) == 20
+    assert (profile.spacing, profile.resample, profile.orientation) == ((1, 1, 1), True, "RAS")
+    assert (profile.window, profile.overlap) == ((128, 128, 64), 0.5)
+    assert (profile.normalisation, profile.brain_extracted) == ("zscore-nonzero", False)
+    assert profile.divisor == (32, 32, 16)
+    said = " ".join(profile.guessed)
+    assert "taken for MindGlide" in said
+    assert "MIT" in said
+    # The activation and the norms are in its code, and no guesses any more.
+    assert "leaky ReLU" not in said
+    assert "any sequence" in said
+    assert "most probable of its 20 classes" in said
+
+
+@pytest.mark.parametrize("changed", [{"out_channels": 19}, {"deep_supr_num": 2}])
+def test_a_network_of_other_shapes_is_no_mindglide(changed):
+    assert "MindGlide" not in " ".join(profile_of(mindglide(**changed)).guessed)
+
+
+def lst_ai(path, **changed):
+    arguments = {"in_channels": 2, "n_filters": 2, "n_conv_blocks": 2, "bottleneck_filters": 6}
+    arguments |= {"out_channels": 1, "n_heads": 1, **changed}
+    network = build_network(FAMILIES["LST-AI"], arguments).eval()
+    config = {"n_filters": 2, "n_conv_blocks": 2, "bottleneck_filters": 6, "ds_layers": (-2,)}
+    torch.save({"config": config, "state_dict": network.state_dict()}, path)
+    return network
+
+
+def test_a_member_of_lst_ai_is_read_as_it_is_saved(tmp_path):
+    network = lst_ai(tmp_path / "UNet3D_MS_final_mdlA.pt")
+
+    model = load_checkpoint(tmp_path / "UNet3D_MS_final_mdlA.pt", device="cpu")
+
+    image = torch.randn(1, 2, 8, 8, 8)
+    assert torch.equal(model.network(image), network(image))
+    profile = model.profile
+    assert (profile.architecture, profile.sequences) == ("LST-AI", ("FLAIR", "T1"))
+    assert (profile.activation, profile.normalisation) == ("sigmoid", "percentiles-nonzero")
+    assert (profile.brain_extracted, profile.window) == (True, (192, 192, 192))
+    said = " ".join(profile.guessed)
+    assert "averages the probabilities of its three networks" in said
+    assert "z-scored" not in said
+
+
+def test_lst_ai_computes_what_its_layers_say(tmp_path):
+    """Against its blocks written out for one level."""
+    state = lst_ai(tmp_path / "x.pt", n_conv_blocks=1, bottleneck_filters=4, n_heads=0).state_dict()
+    model = load_checkpoint(tmp_path / "x.pt", device="cpu")
+    f = torch.nn.functional
+
+    def act(values, name):
+        weight, bias = state[f"{name}.weight"], state[f"{name}.bias"]
+        return f.leaky_relu(f.instance_norm(values, weight=weight, bias=bias, eps=1e-3), 0.3)
+
+    def pair(values, name):
+        for i in (0, 3):
+            values = act(
+                f.conv3d(values, state[f"{name}.block.{i}.weight"], padding=1),
+                f"{name}.block.{i + 1}",
+            )
+        return values
+
+    image = torch.randn(1, 2, 8, 8, 8)
+    top = pair(image, "stem")
+    down = f.conv3d(top, state["bottleneck_down.block.0.weight"], stride=2, padding=1)
+    low = pair(act(down, "bottleneck_down.block.1"), "bottleneck_conv")
+    up = f.conv_transpose3d(low, state["dec_up.0.block.0.weight"], stride=2, padding=1)
+    joined = torch.cat([top, act(up, "dec_up.0.block.1")], dim=1)
+    wanted = f.conv3d(pair(joined, "dec_conv.0"), state["out_seg.weight"], state["out_seg.bias"])
+    torch.testing.assert_close(model.network(image), wanted)
+
+
+def test_a_person_has_the_last_word_on_a_known_network(tmp_path):
+    lst_ai(tmp_path / "x.pt")
+    profile_path(tmp_path / "x.pt").write_text(json.dumps({"normalisation": "none"}))
+
+    profile = load_checkpoint(tmp_path / "x.pt", device="cpu").profile
+
+    assert profile.normalisation == "none"
+    assert profile.threshold == 0.5
+
+
+def test_each_shipped_profile_names_source_and_licence_or_says_that_none_was_found():
+    names = {one.name for one in known_networks()}
+
+    assert names == {"MindGlide", "LST-AI", "FLAMeS"}
+    for one in known_networks():
+        said = " ".join(one.guessed.values())
+        assert "https://" in said
+        assert "MIT" in said or "licence of FLAMeS" in said
+    flames = known_network("nnU-Net Dataset004_WML", {"trainer": "nnUNetTrainer_8000epochs"})
+    assert flames is not None
+    assert flames.fields["brain_extracted"] is True

@@ -1,0 +1,76 @@
+"""One field takes every checkpoint, file or folder; what would run code is asked about."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from bundles import NETWORK, config, write_bundle, zipped
+from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox, QPushButton
+
+
+@pytest.mark.slow
+def test_one_field_for_every_checkpoint(hands, tmp_path):
+    folder = write_bundle(tmp_path / "networks" / "lesions")
+    archive = zipped(folder, tmp_path / "lesions.zip")
+    trusting = {**NETWORK, "out_channels": "$1 + 1"}
+    code = write_bundle(tmp_path / "code", config(trusting))
+    path, description = hands.control("checkpoint"), hands.control("checkpoint_description")
+
+    def loaded(name):
+        hands.finish()
+        model = hands.panel.state.model
+        return model is not None and model.model.path.name == name
+
+    # A folder and an archive, dropped on the field.
+    for dropped in (folder, archive):
+        drop(path, dropped)
+        assert loaded(dropped.name)
+        assert path.text() == str(dropped)
+        assert "UNet, FLAIR + T1 → MS lesion" in description.text()
+
+    # The folder by the dialog.
+    hands.press("open_checkpoint")
+    dialog = hands.panel.findChild(QFileDialog, "checkpoint_dialog")
+    dialog.setDirectory(str(folder))
+    click(hands, dialog.findChild(QPushButton, "open_folder"))
+    assert loaded("lesions")
+
+    # One that would run code is refused, then trusted.
+    for agreed in (False, True):
+        drop(path, code)
+        hands.finish()
+        question = hands.panel.findChild(QMessageBox, "ask to start")
+        assert "it would run $1 + 1 (configs/inference.json, line " in question.text()
+        word = "Trust and load" if agreed else "Not now"
+        (button,) = (one for one in question.buttons() if one.text().replace("&", "") == word)
+        click(hands, button)
+        assert loaded("code") if agreed else loaded("lesions")
+        assert path.text() == str(code if agreed else folder)
+
+    # The whole folder on the panel, as a patient's would be.
+    (code / "configs/inference.json").write_text(json.dumps(config()))
+    drop(hands.panel, folder)
+    assert loaded("lesions")
+
+
+def drop(widget, path):
+    """Drag a file or folder onto a widget and drop it there."""
+    files = QMimeData()
+    files.setUrls([QUrl.fromLocalFile(str(path))])
+    with_mouse = (
+        *(Qt.DropAction.CopyAction, files),
+        *(Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier),
+    )
+    enter = QDragEnterEvent(QPoint(5, 5), *with_mouse)
+    enter.ignore()
+    QApplication.sendEvent(widget, enter)
+    assert enter.isAccepted()
+    QApplication.sendEvent(widget, QDropEvent(QPointF(5, 5), *with_mouse))
+
+
+def click(hands, button):
+    hands.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    hands.settle()
