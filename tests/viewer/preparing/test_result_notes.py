@@ -10,7 +10,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel
 
-from napari_ies.network.agreement import Agreement
+from napari_ies.network.guesses.agreement import Agreement
 
 from ..conftest import small_model
 
