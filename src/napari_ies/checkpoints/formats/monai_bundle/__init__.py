@@ -18,6 +18,7 @@ from napari_ies.checkpoints.formats.format import Loaded, sha256_of_files
 from napari_ies.checkpoints.formats.monai_bundle import records
 from napari_ies.checkpoints.formats.monai_bundle.config import Config
 from napari_ies.checkpoints.formats.monai_bundle.settings import read_metadata, settings_of
+from napari_ies.checkpoints.formats.state_dict import check_arguments
 from napari_ies.checkpoints.sidecar import profile_path
 from napari_ies.errors import CheckpointError, UntrustedError
 from napari_ies.regular_files import sha256_of
@@ -123,7 +124,9 @@ def _described(
             f"its {architecture} has the argument {unknown[0]!r}{config.line(unknown[0])}: the "
             f"arguments are {', '.join(sorted(family.argument_names))}"
         )
-    return family, _defaults(architecture, family) | arguments
+    arguments = _defaults(architecture, family) | arguments
+    check_arguments(family, arguments, beside)
+    return family, arguments
 
 
 def _architecture(target: str) -> str | None:
