@@ -47,7 +47,8 @@ class Place(Enum):
     WELCOME = auto()
     """Over the lesions, while the panel is empty."""
     PREPARATION = auto()
-    """A section of what is set up once for a patient; it can be folded away."""
+    """A section of what is set up once for a patient; it can be folded away. Where several have
+    one title, they share it."""
     RESULT = auto()
     """Above the lesions: what must be said of the result."""
     LESIONS = auto()

@@ -41,7 +41,7 @@ class ProfileEditing(Feature):
         self.dialog: ProfileDialog | None = None
         """Once it was opened."""
         self._preferences = Preferences("computation", {"profiles": self._on_folder})
-        self.views = (Placed(Place.PREPARATION, [line], "Profile"),)
+        self.views = (Placed(Place.PREPARATION, [line], "Checkpoint"),)
         self.state.model_changed.connect(self._on_model)
         self._on_model(self.state.model)
 
