@@ -43,6 +43,7 @@ def unets(draw):
         "norm": draw(NORM),
         "act": draw(ACT),
         "bias": draw(FLAG),
+        "adn_ordering": draw(st.sampled_from(["NDA", "ADN"])),
         "kernel_size": draw(st.sampled_from([3, 5, (3, 3, 1)])),
     }
 

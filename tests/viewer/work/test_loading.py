@@ -24,7 +24,7 @@ def saved(change=lambda state: state) -> bytes:
 def bomb() -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("archive/data.pkl", bytes(200 << 20))
+        archive.writestr("archive/data.pkl", bytes(40 << 20))
     return buffer.getvalue()
 
 
