@@ -47,8 +47,7 @@ class Place(Enum):
     WELCOME = auto()
     """Over the lesions, while the panel is empty."""
     PREPARATION = auto()
-    """A section of what is set up once for a patient; it can be folded away. Where several have
-    one title, they share it."""
+    """A section of what is set up once for a patient; it can be folded away."""
     RESULT = auto()
     """Above the lesions: what must be said of the result."""
     LESIONS = auto()

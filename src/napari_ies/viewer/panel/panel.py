@@ -55,7 +55,6 @@ class Panel(QWidget):
         self.setAcceptDrops(True)
         self.status = StatusLine()
         self.preparation = self._preparation()
-        self._sections: dict[str, QGroupBox] = {}
         self.tabs = QTabWidget()
         self.tabs.setObjectName("tabs")
         # Each place grows downwards, or to the right; what welcomes lies over the lesions.
@@ -80,12 +79,7 @@ class Panel(QWidget):
             number = self.tabs.addTab(_Column(page, TAB_HEIGHT), placed.title)
             self.tabs.setTabToolTip(number, placed.tooltip)
         elif placed.place is Place.PREPARATION:
-            section = self._sections.get(placed.title)
-            if section is None:
-                self._sections[placed.title] = section = _section(placed.title)
-                self.preparation.addWidget(section)
-            for widget in placed.widgets:
-                section.layout().addWidget(widget)
+            self.preparation.addWidget(_section(placed.title, *placed.widgets))
         elif placed.place is Place.LESIONS:
             self._lesions.addWidget(_section(placed.title, *placed.widgets), 1)
         else:
