@@ -60,6 +60,10 @@ def read_or_refused(path: Path) -> Saliency | None:
         return None
 
 
+def contents(folder: Path) -> frozenset[tuple[str, bytes]]:
+    return frozenset((path.name, path.read_bytes()) for path in folder.iterdir())
+
+
 def some(anat: Path) -> list[Path]:
     """Return the sidecars of a map, of its standard error if it has one, and of a table."""
     return [
@@ -129,7 +133,7 @@ def test_killed_at_any_moment_the_former_or_the_new_map_is_read(tmp_path, case, 
     def work():
         save_saliency(place, after, case=case, lesion=3, overwrite=True)
 
-    seen, refused = [], 0
+    seen, refused, known = [], 0, {}
     for _ in moments(work, fresh):
         anat = place / "sub-07" / "anat"
         # As a reader that cannot finish the step sees it: whole, or refused.
@@ -143,10 +147,13 @@ def test_killed_at_any_moment_the_former_or_the_new_map_is_read(tmp_path, case, 
         assert same(read, before) or same(read, after)
         prepare(anat, [])
         assert not [name for name in names(anat) if name.startswith(staging.STAGING_PREFIX)]
-        settled = load_saliency(next(anat.glob("*footprint*.json")))
-        assert same(settled, before) or same(settled, after)
-        assert all(same(load_saliency(path), settled) for path in some(anat))
-        seen.append(same(settled, after))
+        there = contents(anat)
+        if there not in known:  # the same files are read the same
+            settled = load_saliency(next(anat.glob("*footprint*.json")))
+            assert same(settled, before) or same(settled, after)
+            assert all(same(load_saliency(path), settled) for path in some(anat))
+            known[there] = same(settled, after)
+        seen.append(known[there])
     assert len(seen) > 20
     assert refused
     assert seen == sorted(seen)
@@ -160,14 +167,16 @@ def test_killed_at_any_moment_of_a_first_write_there_is_all_or_nothing(tmp_path,
     def work():
         save_saliency(place, a_map(case, 1, errors=False), case=case, lesion=3)
 
-    found = set()
+    found = {}
     for _ in moments(work, lambda: shutil.rmtree(place, ignore_errors=True)):
         anat = place / "sub-07" / "anat"
         finish_leftovers(anat)
-        files = sorted(anat.iterdir())
-        found.add(len(files))
-        assert all(same(load_saliency(path), a_map(case, 1, errors=False)) for path in files)
-    assert found == {0, 10}
+        there = contents(anat)
+        if there not in found:  # the same files are read the same
+            files = sorted(anat.iterdir())
+            assert all(same(load_saliency(path), a_map(case, 1, errors=False)) for path in files)
+            found[there] = len(files)
+    assert {*found.values()} == {0, 10}
 
 
 def stopped(folder: Path, at: str, **files: str) -> Path:

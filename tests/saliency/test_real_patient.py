@@ -1,5 +1,7 @@
 """The trained U-Net on a real patient: the same values as a loop written apart from the package."""
 
+import dataclasses
+
 import naive
 import nibabel as nib
 import numpy as np
@@ -15,8 +17,8 @@ pytestmark = [
 ]
 
 
-BLOCK = (slice(36, 146), slice(60, 156), slice(40, 136))
-"""A part of the brain with lesions, 110 × 96 × 96 voxels: two windows that overlap."""
+BLOCK = (slice(44, 116), slice(60, 124), slice(40, 104))
+"""A part of the brain with lesions, 72 × 64 × 64 voxels: two windows that overlap."""
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +31,8 @@ def patient(real_file, tmp_path_factory):
         nib.save(whole.slicer[BLOCK], images[name])
     case = load_case(images)
     model = load_checkpoint(real_file("checkpoints/unet_flair_t1_epoch_31.pth"), device="cpu")
+    # The values hang on no size; the loop's time does.
+    model = model.with_profile(dataclasses.replace(model.profile, window=(64, 64, 64)))
     segmentation = segment(model, case)
     return model, case, segmentation
 

@@ -35,6 +35,7 @@ FEATURES = (
     "explaining.settings:SaliencySettings",
     "patients.opening:PatientOpening",
     "preparing.preparing:Preparing",
+    "profiles.editing:ProfileEditing",
     "session.keeping:SessionKeeping",
     "cohort.browsing:CohortBrowsing",
     "planes.part:Planes",
