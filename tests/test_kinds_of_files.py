@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import command_line
 import nibabel as nib
 import numpy as np
 import pytest
 from rewritten import KINDS, rewrite
-from typer.testing import CliRunner
 
 from napari_ies import load_case, load_checkpoint
 from napari_ies.checkpoints import with_geometry
-from napari_ies.cli import app
 from napari_ies.geometry import Grid, onto
 from napari_ies.network.assumptions import notes_on
 from napari_ies.network.inference import network_input
@@ -21,7 +20,7 @@ from napari_ies.results import load_segmentation
 
 
 def run(*arguments):
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    result = command_line.run(*arguments)
     assert result.exit_code == 0, result.output
     return result
 
