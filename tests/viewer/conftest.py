@@ -6,6 +6,7 @@ import contextlib
 import functools
 import gc
 import hashlib
+import itertools
 import os
 import sys
 import time
@@ -13,6 +14,7 @@ import weakref
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
@@ -82,9 +84,9 @@ def _freeze() -> None:
 
 
 @pytest.fixture(scope="session")
-def frozen_once_more() -> list[bool]:
-    """Whether what the first window made for good was frozen, too."""
-    return []
+def windows() -> Iterator[int]:
+    """Number each window."""
+    return itertools.count()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -92,9 +94,13 @@ def napari_repeats_less() -> Iterator[None]:
     """What napari does again and again for each window and layer, and no test looks at.
 
     It writes all its own settings to disk at each change of one, fills its welcome screen, which
-    is hidden, for each of a few hundred shortcuts, and reads the signature of every callback that
-    it connects or disconnects. That was a tenth of a window's time.
+    is hidden, for each of a few hundred shortcuts, reads the signature of every callback that it
+    connects or disconnects, looks through all there is for garbage with each layer that goes (here
+    through what is young), and makes some thirty controls for each layer, which follow its every
+    change: those the monkey has. That was a fifth of a window's time.
     """
+    from napari._qt.layer_controls import qt_layer_controls_container
+    from napari._qt.widgets.qt_viewer_buttons import QtViewerPushButton
     from napari._qt.widgets.qt_welcome import QtWelcomeWidget
     from napari.settings import NapariSettings
     from napari.utils.events.event import EventEmitter
@@ -112,10 +118,26 @@ def napari_repeats_less() -> Iterator[None]:
         return known[key]
 
     with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("napari._vispy.canvas.gc", SimpleNamespace(collect=partial(gc.collect, 1)))
+        patched.setattr(qt_layer_controls_container, "create_qt_layer_controls", _no_controls)
+        patched.setattr(QtViewerPushButton, "_refresh_qss", lambda _: None, raising=False)
         patched.setattr(NapariSettings, "_maybe_save", lambda _: None)
         patched.setattr(QtWelcomeWidget, "refresh", lambda *_: None, raising=False)
         patched.setattr(EventEmitter, "_check_signature", staticmethod(takes_an_event))
         yield
+
+
+CONTROLS = (302, 264)
+"""Least width and height of the controls of an image layer (napari 0.9.2), in pixels."""
+
+
+def _no_controls(layer: Any) -> Any:
+    """Return what takes the room of the controls of a layer."""
+    from qtpy.QtWidgets import QFrame
+
+    empty = QFrame()
+    empty.setMinimumSize(*CONTROLS)
+    return empty
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -301,22 +323,24 @@ def loaded(model: Any) -> Any:
 
 
 class Screen:
-    """Shows five pictures a second while somebody waits, and each one otherwise.
+    """Shows a few pictures a second while somebody waits, one once all has settled, or each.
 
     With Mesa a picture of the window takes as long as a step of what is computed meanwhile, and
     each step is one.
     """
 
-    PICTURE = 0.2
+    PICTURE = 0.3
+    """Seconds from one picture to the next while somebody waits."""
 
     def __init__(self) -> None:
-        self._waiting, self._due, self._held = False, 0.0, weakref.WeakSet()
+        self._every, self._due, self._last = 0.0, 0.0, 0.0
+        self._held = weakref.WeakSet()
 
     def holds(self, window: Any) -> bool:
         """Whether a window that asks to be painted is painted later."""
         now = time.monotonic()
-        if not self._waiting or now >= self._due:
-            self._due = now + self.PICTURE
+        if now >= self._due:
+            self._last, self._due = now, now + self._every
             return False
         self._held.add(window)
         return True
@@ -326,13 +350,19 @@ class Screen:
             self._show()
 
     @contextlib.contextmanager
-    def slow(self) -> Iterator[None]:
-        self._waiting = True
+    def every(self, seconds: float, first: float = 0.0) -> Iterator[None]:
+        """Show the first picture after so many seconds, and then one each so many.
+
+        While somebody waits nobody shows more.
+        """
+        before = self._every, self._due
+        self._every, self._due = seconds, max(self._due, time.monotonic() + first)
         try:
             yield
         finally:
-            self._waiting = False
-            self._show()
+            self._every, due = before
+            self._due = max(due, self._last + self._every)
+            self.show_if_due()
 
     def _show(self) -> None:
         from qtpy.QtCore import QCoreApplication, QEvent
@@ -343,6 +373,7 @@ class Screen:
                 QCoreApplication.postEvent(window, QEvent(QEvent.Type.UpdateRequest))
 
 
+NEVER = float("inf")
 the_screen = Screen()
 
 
@@ -371,7 +402,7 @@ class Hands:
         self.viewer, self.panel, self.qtbot = viewer, panel, qtbot
 
     def wait(self, condition: Callable[[], object], seconds: float = 60) -> None:
-        with the_screen.slow():
+        with the_screen.every(Screen.PICTURE, first=Screen.PICTURE):
             self.qtbot.waitUntil(
                 lambda: the_screen.show_if_due() or bool(condition()), timeout=int(1000 * seconds)
             )
@@ -390,13 +421,15 @@ class Hands:
         self.panel.features["explaining"].form.samples.setValue(3)
         self.settle()
 
-    def settle(self) -> None:
-        """Let happen what was begun, here and on the screen, and what follows from that."""
+    def settle(self, *, seen: bool = True) -> None:
+        """Let happen what was begun, here and, if seen, on the screen, and what follows."""
         from qtpy.QtGui import QGuiApplication
 
-        for _ in range(3):
-            QGuiApplication.sync()
-            self.qtbot.wait(1)
+        # Two rounds, then the picture of what came of them, then what follows from that.
+        for first in (NEVER, NEVER, 0.0, NEVER) if seen else (NEVER, NEVER):
+            with the_screen.every(NEVER, first):
+                QGuiApplication.sync()
+                self.qtbot.wait(1)
 
     def layer(self, start: str) -> Any:
         found = [layer for layer in self.viewer.layers if layer.name.startswith(start)]
@@ -450,8 +483,9 @@ class Hands:
 
     def unfold(self) -> None:
         """Unfold what was set up, as a person does who wants to change it."""
+        folded = not self.panel.preparation.isExpanded()
         self.panel.preparation.expand(animate=False)
-        self.settle()
+        self.settle(seen=folded)
 
     def open(self, patient: Patient) -> None:
         for name, path in patient.images.items():
@@ -497,7 +531,7 @@ class Hands:
         self.qtbot.mousePress(native, Qt.MouseButton.LeftButton, pos=at)
         for step in range(1, 5 if drag else 1):
             self.qtbot.mouseMove(native, at + QPoint(step * drag // 4, 0))
-            self.qtbot.wait(5)
+            self.settle(seen=False)
         end = at + QPoint(drag, 0)
         self.qtbot.mouseRelease(native, Qt.MouseButton.LeftButton, pos=end)
         self.settle()
@@ -556,16 +590,18 @@ def _with_patient(hands: Hands, patient: Patient) -> Hands:
 
 
 @pytest.fixture
-def after_the_first_window(frozen_once_more: list[bool]) -> Iterator[None]:
-    """Freeze what the first window left once it is closed: modules, style sheets and shaders."""
-    yield
-    if not frozen_once_more:
-        frozen_once_more.append(True)
+def frozen_now_and_then(windows: Iterator[int]) -> None:
+    """Freeze what windows before left for good, modules, style sheets and shaders.
+
+    After the first window that is most of what there will be; napari collects in full with each
+    that is closed.
+    """
+    if next(windows) % 8 == 1:
         _freeze()
 
 
 @pytest.fixture
-def hands(after_the_first_window: None, make_napari_viewer: Any, qtbot: Any) -> Hands:
+def hands(frozen_now_and_then: None, make_napari_viewer: Any, qtbot: Any) -> Hands:
     """A viewer on the screen with the panel docked."""
     return _docked(make_napari_viewer, qtbot)
 

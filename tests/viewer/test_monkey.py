@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-SECONDS = 35
+SECONDS = 15
 """Of playing, in the suite: a slow computer plays fewer actions, not for longer."""
 PATIENCE = 400
 """Seconds to start, and for what is running at the end to finish; then the process is ended."""

@@ -21,7 +21,7 @@ from napari_ies.errors import CheckpointError
 from napari_ies.network.profile import Guess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from napari_ies.network.model import SegmentationModel
     from napari_ies.network.profile import Profile
@@ -177,6 +177,43 @@ def write_profile_to_complete(model: SegmentationModel, *, overwrite: bool = Fal
         )
     write_profile(path, profile_to_complete(model.profile, model.sha256))
     return path
+
+
+def write_stated(
+    checkpoint: Path, stated: Mapping[str, Any], sha256: str, file: Path | None, folder: Path | None
+) -> Path:
+    """Write what is stated of a checkpoint to its profile file.
+
+    Parameters
+    ----------
+    checkpoint
+        Its file or folder.
+    stated
+        The fields, as `read_profile` returns them: all that the file is to say.
+    sha256
+        The checkpoint's.
+    file
+        Where its profile lies now, which is replaced; None where there is none.
+    folder
+        The folder of profiles that a new one is put into; None puts it beside the checkpoint.
+
+    Returns
+    -------
+    The file.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be written.
+    """
+    if file is None and folder is not None:
+        file = path_in_folder(folder, checkpoint.stem, sha256)
+        with suppress(OSError):  # said when it is written
+            folder.mkdir(parents=True, exist_ok=True)
+    file = file or profile_path(checkpoint)
+    content = {**stated, "sha256": sha256}
+    write_profile(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    return file
 
 
 def profile_to_complete(profile: Profile, sha256: str) -> str:

@@ -35,6 +35,7 @@ FEATURES = (
     "explaining.settings:SaliencySettings",
     "patients.opening:PatientOpening",
     "preparing.preparing:Preparing",
+    "profiles.editing:ProfileEditing",
     "session.keeping:SessionKeeping",
     "cohort.browsing:CohortBrowsing",
     "planes.part:Planes",
@@ -54,8 +55,8 @@ FEATURES = (
 order they hear of what happens, too: layers are on offer before a session asks for one of them."""
 
 FIRST_STEPS = (
-    "Open patient… takes a patient's folder, or images and a checkpoint, and segments them, "
-    "or Segment does. Then click a lesion in the image or in the table."
+    "Open patient… takes a patient's folder and segments it; then click a lesion in the image or "
+    "in the table."
 )
 
 

@@ -123,12 +123,12 @@ def from_an_empty_window_to_a_figure_on_the_first_day(hands, folders, monkeypatc
     person = Counted(hands, so_far=2)  # Plugins, Lesion saliency
     weights, asked = next(folders.glob("*.pth")), []
 
-    def choose(_, title, __):
+    def choose(_, take, title):
         asked.append(title)
-        return person.system_dialog(weights)
+        take([person.system_dialog(weights)])
 
     with monkeypatch.context() as patched:
-        patched.setattr(dialogs, "choose_file", choose)
+        patched.setattr(dialogs, "choose_checkpoint", choose)
         opened_by_the_dialog(hands, folders / "P23", "open_and_segment", person.click)
         hands.wait(lambda: hands.panel.state.reading is not None)
         hands.finish()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from qtpy.QtGui import QGuiApplication
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.saliency.saliency import Saliency
 from napari_ies.segmentation.subject import Lesion
+from napari_ies.viewer.canvas.legend.colour_strip import ColourStrip
 from napari_ies.viewer.panel.plot import Sheet
 from napari_ies.viewer.readout.plot import STYLES, profile_figure
 from napari_ies.viewer.readout.words import (
@@ -25,7 +27,7 @@ from napari_ies.viewer.readout.words import (
     share_sentence,
 )
 from napari_ies.viewer.state.answers import Answer
-from napari_ies.viewer.state.scaled import common_power, scaled_unit
+from napari_ies.viewer.state.scaled import common_power, number, scaled_unit
 
 READOUT = "napari-ies readout"
 """Name of the thread that measures."""
@@ -44,6 +46,10 @@ def open_tab(hands, title="Readout"):
     place = tabs.tabBar().tabRect(titles.index(title)).center()
     hands.qtbot.mouseClick(tabs.tabBar(), Qt.MouseButton.LeftButton, pos=place)
     hands.settle()
+
+
+def header(rows, column):
+    return rows.headerData(column, Qt.Orientation.Horizontal)
 
 
 def method(hands):
@@ -136,6 +142,24 @@ def test_the_numbers_of_the_map_on_screen_are_shown_and_copied(segmented):
     sentence = segmented.control("readout_shares").text()
     assert f"FLAIR {100 * shares[0]:.0f} %, T1 {100 * shares[1]:.0f} %" in sentence
 
+    # Readout, colour bar and table are in one power of ten: that of all maps of this kind.
+    state, strip = segmented.panel.state, segmented.viewer.window._qt_window.findChild(ColourStrip)
+    rows = segmented.control("lesions").model()
+    at = next(i for i in range(rows.columnCount()) if header(rows, i).startswith("▾ Peak FLAIR"))
+    peak = rows.index(segmented.panel.features["lesions"].table.subjects().index(2), at)
+    values = answer.saliency.cropped[0]
+    strongest = float(values.flat[np.abs(values).argmax()])
+    for factor in (1.0, 1000.0):
+        ranges = [replace(one, highest=factor * one.highest) for one in answer.ranges]
+        state.keep(replace(answer, subject=Lesion(1), ranges=tuple(ranges)))
+        (bar,), power = strip.bars, power_on_screen(segmented)
+        assert bar.power == power
+        assert power == common_power(factor * max(one.highest for one in answer.ranges))
+        unit = scaled_unit("", power).strip()
+        assert header(rows, at) == f"▾ Peak FLAIR\nmean{', ' if unit else ''}{unit}"
+        assert peak.data().removeprefix("+") == number(strongest, power)
+    state.answers.forget(1)
+
     segmented.press("copy_readout")
     copied = pd.read_csv(
         io.StringIO(QGuiApplication.clipboard().text()), sep="\t", index_col=0, na_values=["n/a"]
@@ -152,6 +176,7 @@ def test_the_numbers_of_the_map_on_screen_are_shown_and_copied(segmented):
     segmented.wait(lambda: "running: " in method(segmented))
     assert "Lesion 1" in method(segmented)
     assert "of 5000 samples" in method(segmented)
+    assert " of 5000 samples" in segmented.control("progress").text()
     first = method(segmented)
     segmented.wait(lambda: method(segmented) != first)
     assert "running: " in method(segmented)

@@ -300,15 +300,15 @@ def change_and_original_are_flicked(segmented, image, change):
     assert (bar.title, bar.unit, bar.low, bar.high) == ("Change", "probability", -1.0, 1.0)
     assert bar.lowest == pytest.approx(float(np.min(change.data)))
     # Of the map that makes way for it nothing is said: it would take lines over the image.
-    assert legend.text == "change of probability, were FLAIR filled as the tissue around"
+    assert legend.text == "Change of probability, were FLAIR filled as the tissue around"
     original = segmented.layer("sub-01_FLAIR")
     original.contrast_limits, original.gamma = (30.0, 170.0), 0.8
     original.colormap = "magma"
     seen = []
-    for said in ("changed image: FLAIR filled", "original FLAIR", "changed image: FLAIR filled"):
+    for said in ("Changed image: FLAIR filled", "Original FLAIR", "Changed image: FLAIR filled"):
         segmented.qtbot.keyClick(native, "i", Qt.KeyboardModifier.ShiftModifier)
         assert said in legend.text
-        assert image.visible == (said != "original FLAIR")
+        assert image.visible == (said != "Original FLAIR")
         assert shows.currentIndex() == (1 if image.visible else 2)
         assert not change.visible
         assert not strip.bars

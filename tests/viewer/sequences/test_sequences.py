@@ -13,8 +13,6 @@ from napari_ies.viewer.canvas.legend.caption_overlay import CaptionOverlay
 from napari_ies.viewer.canvas.legend.colour_strip import ColourStrip
 from napari_ies.viewer.canvas.legend.writing import MARGIN
 from napari_ies.viewer.canvas.plane_overlay import LETTER_PIXELS
-from napari_ies.viewer.readout.measuring import Numbers
-from napari_ies.viewer.readout.table import MeasuresModel
 
 from ..conftest import _with_patient
 from ..planes.test_mouse import canvas_pixel, drag, send_move
@@ -183,9 +181,8 @@ def the_bar_covers_nothing_and_says_real_numbers(segmented):
     assert not places[0].intersects(places[1])
     # Its numbers are those of Readout: the same unit, the same power of ten.
     answer, (bar,) = segmented.answer(1), shown.bars
-    model, measures = MeasuresModel(), measure(answer.saliency)
-    model.set_numbers(Numbers(answer, measures, measures, None, None))
-    assert bar.power == model.power
+    measures = measure(answer.saliency)
+    assert bar.power == segmented.panel.state.answers.power(answer)
     assert bar.highest == pytest.approx(measures.loc["FLAIR", "peak_positive"])
     # The colours of the layer's own ends are painted at the ends of the bar.
     (top,) = [layer for layer in segmented.overlays() if layer.visible]

@@ -10,6 +10,7 @@ from without_a_window import Twin
 
 from napari_ies.results.session import load_session
 from napari_ies.saliency.request import SaliencyRequest
+from napari_ies.segmentation.subject import Lesion
 from napari_ies.viewer.session.words import problems
 
 
@@ -101,3 +102,15 @@ def test_a_session_goes_on_with_its_noise_whatever_was_asked_last(twin, own_sess
     assert again.tell.failures == []
     assert [one.noise_version for one in asked if one.is_smoothgrad] == [1]
     assert asked[-1] == last
+    # The map that comes by itself takes no words away; one that a person waits for is named.
+    assert again.state.shown is not None
+    assert again.tell.text.startswith("Reopened the session of ")
+    waiting = Twin(own_sessions)
+    waiting.reopening.shown.connect(lambda _: waiting.tell.say(""))
+    waiting.reopening.open(twin.session.folder)
+    while waiting.state.reading is None:
+        waiting.work.poll()
+    waiting.explaining.reopen(Lesion(1))
+    waiting.work.wait()
+    assert waiting.tell.text.startswith("Showing Lesion 1 · ")
+    assert waiting.tell.text.endswith(", from the session.")

@@ -199,19 +199,23 @@ def dropped_on_the_canvas(hands, path):
                 QTimer.singleShot(100, choose_the_plugin)
             return
         try:
-            ours = [b for b in dialog.reader_btn_group.buttons() if "ies" in b.text().lower()]
+            ours = [b for b in dialog.reader_btn_group.buttons() if b.text() == "Lesion saliency"]
             hands.qtbot.mouseClick(ours[0], Qt.MouseButton.LeftButton)
             ok = dialog.btn_box.button(QDialogButtonBox.StandardButton.Ok)
             hands.qtbot.mouseClick(ok, Qt.MouseButton.LeftButton)
         finally:
-            dialog.reject()  # nothing goes on before it is closed
+            if dialog.isVisible():
+                dialog.reject()  # nothing goes on before it is closed
 
     files = QMimeData()
     files.setUrls([QUrl.fromLocalFile(str(path))])
     QTimer.singleShot(0, choose_the_plugin)
-    with_mouse = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
-    drop = QDropEvent(QPointF(20, 20), Qt.DropAction.CopyAction, files, *with_mouse)
-    QApplication.sendEvent(hands.viewer.window._qt_viewer, drop)
+    copy, view = Qt.DropAction.CopyAction, hands.viewer.window._qt_viewer
+    with_mouse = copy, files, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    enter = QDragEnterEvent(QPoint(20, 20), *with_mouse)
+    QApplication.sendEvent(view, enter)
+    assert enter.isAccepted()
+    QApplication.sendEvent(view, QDropEvent(QPointF(20, 20), *with_mouse))
 
 
 def dropped(hands, path):

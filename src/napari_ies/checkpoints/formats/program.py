@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import os
 from contextlib import contextmanager, suppress
@@ -43,6 +44,15 @@ class Program(nn.Module):
     def __init__(self, network: nn.Module, *, one_by_one: bool) -> None:
         super().__init__()
         self.network, self._one_by_one = network, one_by_one
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Program:
+        """Copy all but what an exported program knows of its inputs: symbols have no numbers."""
+        for module in self.modules():
+            memo |= {id(node): node for node in getattr(module, "input_placeholders", ())}
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        twin.__dict__ = copy.deepcopy(self.__dict__, memo)
+        return twin
 
     def forward(self, batch: torch.Tensor) -> Any:
         """Run it as it is written: optimised, it would round otherwise than the network it was."""

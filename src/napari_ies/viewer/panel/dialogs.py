@@ -65,9 +65,12 @@ def choose_patient(parent: QWidget, take: Callable[[list[str], bool], None]) -> 
     return dialog
 
 
-def choose_checkpoint(parent: QWidget, take: Callable[[list[str]], None]) -> QFileDialog:
+def choose_checkpoint(
+    parent: QWidget,
+    take: Callable[[list[str]], None],
+    title: str = "Open a checkpoint: choose its file, or its folder",
+) -> QFileDialog:
     """Ask for a checkpoint's file or folder, as `choose_patient` asks for a patient's."""
-    title = "Open a checkpoint: choose its file, or its folder"
     return _files_or_folder(
         parent, title, "checkpoint", CHECKPOINTS, lambda paths, _: take(paths), OPEN
     )

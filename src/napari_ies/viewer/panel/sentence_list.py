@@ -22,10 +22,12 @@ AMBER = "#d9a441"
 SIGN_SIZE = 14
 """Width and height of the sign of a warning, in the screen's units."""
 
+AROUND = 10
+"""What the border of the sentences over the rest takes with its padding, in pixels."""
 WIDE = 10_000
 """Pixels in which each sentence has one line."""
-MOST_LINES = 7
-"""More text than this scrolls."""
+MOST_LINES, PLACE_LINES = 16, 7
+"""More text than this scrolls: over what is below, and in a place of its own."""
 
 
 class SentenceList(QFrame):
@@ -43,7 +45,7 @@ class SentenceList(QFrame):
     """
 
     def __init__(
-        self, name: str, tooltip: str, lines: int = MOST_LINES, parent: QWidget | None = None
+        self, name: str, tooltip: str, lines: int = PLACE_LINES, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
         self.setObjectName(f"{name}_list")
@@ -184,7 +186,8 @@ class SentenceList(QFrame):
     def _place_over(self) -> None:
         if self._over is not None:
             at = self._place.mapTo(self._over, QPoint(0, 0))
-            self._sheet.setGeometry(at.x(), at.y(), self.width(), self._height(MOST_LINES) + 2)
+            height = self._height(MOST_LINES) + AROUND
+            self._sheet.setGeometry(at.x(), at.y(), self.width(), height)
 
     def _lay_back(self) -> None:
         if self._over is None:

@@ -96,9 +96,8 @@ class PatientOpening(Feature):
 
     def _ask_for_checkpoint(self) -> None:
         """Ask for the checkpoint where none was ever loaded: nothing is segmented without one."""
-        path = dialogs.choose_file(self._open, CHECKPOINT, dialogs.CHECKPOINTS)
-        if path:
-            self.state.checkpoint_wanted.emit(path, "")
+        wanted = self.state.checkpoint_wanted
+        dialogs.choose_checkpoint(self._open, lambda paths: wanted.emit(paths[0], ""), CHECKPOINT)
 
     def _on_model(self, loaded: LoadedModel | None) -> None:
         path = None if loaded is None else loaded.model.path

@@ -46,12 +46,14 @@ class Matching:
         self._form, self._why_other = form, why_other
         self._lineage: object = None
         self._key: str | None = None
+        self._refused: str | None = None
         self._may_go = False
         # Once a session has its images and its reference, or a patient all of his.
         self._soon = Soon(self._match, form)
-        form.reference_chosen.connect(self._soon.ask)
+        form.reference_chosen.connect(self._on_chosen)
         form.reference.activated.connect(self._on_person)
-        services.state.reading_changed.connect(self._on_reading)
+        services.state.reading_changed.connect(self._on_changed)
+        services.state.answer_kept.connect(self._on_changed)  # the last that was to be read back
 
     def took(self, reading: Reading, key: str | None) -> None:
         """Know the layer that a reading was matched with; None for none."""
@@ -66,18 +68,22 @@ class Matching:
         self._may_go = True
         self._soon.ask()
 
-    def _on_reading(self, _: Reading | None) -> None:
+    def _on_chosen(self) -> None:
+        self._refused = None
+        self._soon.ask()
+
+    def _on_changed(self, _: object) -> None:
         self._soon.ask()
 
     def _match(self) -> None:
         reading, key = self._state.reading, self._form.reference.key
+        if reading is None or self._work.is_active("segment") or self._state.answers.any_awaited:
+            return
         may_go, self._may_go = self._may_go, False
-        if reading is None or self._work.is_active("segment") or self._is_matched(reading, key):
+        if self._is_matched(reading, key) or (key is None and not may_go):
             return
-        if (key is None and not may_go) or self._state.answers.any_awaited:
-            return
-        if self._why_other(reading):
-            return  # Segment is to be pressed for these anyway
+        if key == self._refused or self._why_other(reading):
+            return  # for other images Segment is to be pressed anyway
         taken = None
         if key is not None:
             try:
@@ -87,7 +93,8 @@ class Matching:
                 return
             taken = partial(reference_mask, source, reading.case, reading.frame)
         work = partial(once, TITLE, partial(with_reference, reading, taken))
-        self._work.run(Job("segment", TITLE, work, partial(self._on_matched, reading, key)))
+        done, refused = partial(self._on_matched, reading, key), partial(self._on_refused, key)
+        self._work.run(Job("segment", TITLE, work, done, on_failed=refused))
 
     def _is_matched(self, reading: Reading, key: str | None) -> bool:
         if reading.lineage is self._lineage:
@@ -97,6 +104,9 @@ class Matching:
         # Of a session: its layer shows its file.
         reference = reading.reference
         return isinstance(reference, Path) and shows(self._scene.find(key), reference)
+
+    def _on_refused(self, key: str | None) -> None:
+        self._refused = key  # said once
 
     def _on_matched(self, before: Reading, key: str | None, after: Reading) -> None:
         if before is not self._state.reading:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_ies.viewer.panel import dialogs
-from napari_ies.viewer.work import tasks
+from napari_ies.viewer.work import loading
 from napari_ies.viewer.work.job import Job
 
 if TYPE_CHECKING:
@@ -47,14 +47,14 @@ class NetworkLoading:
             Job(
                 "checkpoint",
                 f"Loading {Path(path).name}",
-                partial(tasks.load_model, path, device, trust),
+                partial(loading.load_model, path, device, trust, self._state.profiles),
                 self._on_loaded,
                 on_failed=self._not_loaded,
             )
         )
 
-    def _on_loaded(self, loaded: LoadedModel | tasks.Untrusted) -> None:
-        if not isinstance(loaded, tasks.Untrusted):
+    def _on_loaded(self, loaded: LoadedModel | loading.Untrusted) -> None:
+        if not isinstance(loaded, loading.Untrusted):
             self._state.take_model(loaded)
             return
         self._not_loaded()

@@ -36,6 +36,8 @@ class State:
         The checkpoint that is loaded now.
     device
         The device that was asked for, by name.
+    profiles
+        The folder of profiles that was asked for, or None for the usual one.
     reading
         What was segmented with what, or None.
     chosen
@@ -59,6 +61,7 @@ class State:
     def __init__(self) -> None:
         self.model: LoadedModel | None = None
         self.device = "auto"
+        self.profiles: Path | None = None
         self.reading: Reading | None = None
         self.chosen: Chosen | None = None
         self.answers = Answers()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from napari_ies.viewer.work.runner import Runner
 
 KIND, AHEAD = "explain", "prepare"
+READING = "Reading the map of {} from the session…"
 
 
 class Explaining:
@@ -134,14 +135,16 @@ class Explaining:
             state.show(there)
             self._tell.say(f"Showing {there.title}.")
         elif self._wanted is not None:
-            self._tell.say(f"Reading the map of {subject.called} from the session…")
+            self._tell.say(READING.format(subject.called))
 
     def keep(self, answer: Answer) -> None:
         """Keep a finished map of this reading; it is shown only if a person waits for it."""
         kept = self._state.keep(answer)
         if answer.key == self._wanted and answer.subject == self._state.selected:
             self._state.show(kept)
-            self._tell.say(f"Showing {answer.title}, from the session.")
+            # What is said of a session that was opened is worth more than which map it shows.
+            if self._tell.text == READING.format(answer.subject.called):
+                self._tell.say(f"Showing {answer.title}, from the session.")
 
     def show(self, answer: Answer) -> None:
         """Show a kept map of the reading again, and have the form ask as it was asked for."""
@@ -225,7 +228,7 @@ class Explaining:
         self.stop()
         if key in awaited or (awaited and not kept):
             self._wanted = key if key in awaited else awaited[-1]
-            self._tell.say(f"Reading the map of {subject.called} from the session…")
+            self._tell.say(READING.format(subject.called))
         elif kept:
             state.show(kept[-1])
             self._tell.say(f"Showing {kept[-1].title}. {hindrance}")

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.colour_maps import colour_limit
-from napari_ies.errors import NapariIESError, UntrustedError
+from napari_ies.errors import NapariIESError
 from napari_ies.printable import counted
 from napari_ies.progress import Progress
 from napari_ies.segmentation.subject import Lesion, Region
 from napari_ies.viewer.state.answers import Answer
-from napari_ies.viewer.state.loaded import LoadedModel
 from napari_ies.viewer.state.look import ranges_of
 from napari_ies.viewer.state.reading import Reading, model_key
 from napari_ies.viewer.state.titles import model_title
@@ -67,29 +66,6 @@ def make_demo() -> Iterator[Progress[tuple[list[LayerDataTuple], str]]]:
         return synthetic_patient_layers(), str(demo_checkpoint())
 
     return once("Making a synthetic patient", make)
-
-
-@dataclass(frozen=True)
-class Untrusted:
-    """A checkpoint that was not loaded, because it would run what it holds.
-
-    Parameters
-    ----------
-    path
-        Its file or folder.
-    why
-        What would run.
-    """
-
-    path: str
-    why: str
-
-
-def load_model(
-    path: str, device: str, trust: bool = False
-) -> Iterator[Progress[LoadedModel | Untrusted]]:
-    """Load a checkpoint onto a device; what it holds runs only if it is trusted."""
-    return once(f"Loading {Path(path).name}", lambda: _loaded(path, device, trust))
 
 
 @dataclass(frozen=True, eq=False)
@@ -299,26 +275,6 @@ def _save_curve(
     context, subject = curve.context, curve.subject
     store = CaseContexts(folder, model, reading.case, context.request, overwrite=overwrite)
     store.add(Target(subject, reading.footprint_of(subject)), context, reading.match_of(subject))
-
-
-def _loaded(path: str, device: str, trust: bool) -> LoadedModel | Untrusted:
-    from napari_ies.checkpoints import available_devices, device_label, load_checkpoint
-    from napari_ies.own_symbols import load_triton
-    from napari_ies.saliency.engines.certification import choose_engine
-    from napari_ies.saliency.gradcam import candidate_layers, default_layer
-
-    load_triton()  # the window has painted, and parts of PyTorch load it sooner or later
-    try:
-        model = load_checkpoint(path, device=device, trust=trust)
-    except UntrustedError as error:
-        return Untrusted(path, error.why)
-    choose_engine(model)  # its trial runs now, not at the first click
-    layers = candidate_layers(model)
-    try:
-        default = default_layer(model)
-    except NapariIESError:
-        default = ""
-    return LoadedModel(model, device_label(model.device), available_devices(), layers, default)
 
 
 def _close(reports: Iterator[Any]) -> None:

@@ -60,7 +60,7 @@ def test_a_narrow_canvas_has_two_lines_and_all_words_in_its_tool_tip(qtbot):
     # What is changed in place of a hidden map is all that is said.
     legend.set_caption(("Lesion 13", "map hidden, FLAIR"), hidden=True)
     legend.set_remark("what if", "original FLAIR")
-    assert caption.lines == ["original FLAIR"]
+    assert caption.lines == ["Original FLAIR"]
     legend.set_caption(PARTS)
     assert legend.text == " · ".join((*PARTS, "original FLAIR"))
 

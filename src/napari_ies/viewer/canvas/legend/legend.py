@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_ies.viewer.panel.plain_text import shown_name
 from napari_ies.viewer.state.event import Event
+from napari_ies.viewer.state.titles import capitalised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,8 @@ class Legend:
         A remark stands in the place of what would be said of a map that is hidden.
         """
         remarks = tuple(self._remarks.values())
-        parts = remarks if remarks and self._hidden else (*self._parts, *remarks)
+        alone = bool(remarks) and self._hidden
+        parts = (capitalised(remarks[0]), *remarks[1:]) if alone else (*self._parts, *remarks)
         return (f"{self._prefix}: {parts[0]}", *parts[1:]) if self._prefix and parts else parts
 
     @property

@@ -44,10 +44,11 @@ class Geometry:
     def take(self, loaded: LoadedModel) -> None:
         """Turn and scale a network that was just loaded as the form asks for.
 
-        For another network than the one before, the form begins with what its profile says.
+        For another network than the one before, or another profile of it, the form begins with
+        what the profile says.
         """
         before, self._loaded = self._loaded, loaded
-        if before is None or model_key(before.model) != model_key(loaded.model):
+        if before is None or _own(before) != _own(loaded):
             self.form.set_profile(loaded.model.profile)
         else:
             self._turn()
@@ -124,6 +125,12 @@ def geometry_said(old: Profile, new: Profile, shown: Profile | None) -> str:
                 f"{there or AS_STORED}."
             )
     return " ".join(told) or "Orientation and voxels are as before."
+
+
+def _own(loaded: LoadedModel) -> object:
+    """Return a network, and what its profile says of the images it was trained on."""
+    profile = loaded.model.profile
+    return model_key(loaded.model), profile.orientation, _voxels(profile)
 
 
 def _voxels(profile: Profile) -> tuple[float, float, float] | None:
