@@ -56,6 +56,7 @@ class Preparing(Feature):
         self.segmentation = SegmentationForm()
         self.geometry = Geometry(self.checkpoint.geometry, self.state, self.tell)
         self.loading = NetworkLoading(services, self.checkpoint, self._on_not_loaded)
+        self.checkpoint.profile_wanted.connect(self.state.profile_wanted.emit)
         self.naming = Naming(services, self.images)
         self.notes = ResultNotes(services, self.why_other_images)
         self._matching = Matching(services, self.segmentation, self.why_other_images)
