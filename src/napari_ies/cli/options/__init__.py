@@ -50,8 +50,9 @@ Checkpoint = Annotated[
     Path,
     typer.Argument(
         metavar="CHECKPOINT",
-        help="The network: a state dict of MONAI, a MONAI bundle (folder or zip), TorchScript or "
-        "torch.export. NAME.profile.json beside it overrides what is recognised.",
+        help="The network: a state dict of MONAI, the results folder of an nnU-Net, a MONAI bundle "
+        "(folder or zip), TorchScript or torch.export. NAME.profile.json beside it overrides what "
+        "is recognised.",
     ),
 ]
 Images = Annotated[

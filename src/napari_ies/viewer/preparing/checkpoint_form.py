@@ -66,7 +66,7 @@ class CheckpointForm(QWidget):
         self._file = _Path()
         self._file.setPlaceholderText("checkpoint file or folder")
         about = (
-            "The network's checkpoint: a file of weights, a MONAI bundle (folder or zip), or a "
+            "The network's checkpoint: a file of weights, an nnU-Net folder, a MONAI bundle or a "
             "program (TorchScript, torch.export); it may be dropped here."
         )
         describe(self._file, about, "checkpoint")
