@@ -70,6 +70,7 @@ def make_folder(
     mirrored: tuple[int, ...] | None = (0, 1, 2),
     name: str = "3d_fullres",
     plans: dict[str, Any] | None = None,
+    channels: dict[str, str] | None = None,
     **changed: Any,
 ) -> Path:
     """Make a results folder of random networks and return it."""
@@ -77,7 +78,7 @@ def make_folder(
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
     dataset = {
-        "channel_names": {"0": "FLAIR", "1": "T1"},
+        "channel_names": channels or {"0": "FLAIR", "1": "T1"},
         "labels": labels or {"background": 0, "lesion": 1},
         "numTraining": 1,
         "file_ending": ".nii.gz",
@@ -109,7 +110,8 @@ def make_folder(
     for number, fold in enumerate(folds):
         torch.manual_seed(number)
         network = nnUNetTrainer.build_network_architecture(
-            manager, manager.get_configuration(name), 2, heads, enable_deep_supervision=False
+            *(manager, manager.get_configuration(name), len(dataset["channel_names"]), heads),
+            enable_deep_supervision=False,
         )
         # Logits of some size about 0, so that probabilities are not all alike.
         for layer in network.decoder.seg_layers:

@@ -12,7 +12,7 @@ from napari_ies.checkpoints import load_checkpoint, profile_path
 from napari_ies.checkpoints.families.architectures import FAMILIES, build_network
 from napari_ies.checkpoints.families.defaults import make_profile
 from napari_ies.checkpoints.families.family import Shapes
-from napari_ies.checkpoints.known import known_network, known_networks
+from napari_ies.checkpoints.known import known_networks
 
 MINDGLIDE = {
     "kernel_size": [[3, 3, 3]] * 6,
@@ -139,6 +139,21 @@ def test_each_shipped_profile_names_source_and_licence_or_says_that_none_was_fou
         said = " ".join(one.guessed.values())
         assert "https://" in said
         assert "MIT" in said or "licence of FLAMeS" in said
-    flames = known_network("nnU-Net Dataset004_WML", {"trainer": "nnUNetTrainer_8000epochs"})
-    assert flames is not None
-    assert flames.fields["brain_extracted"] is True
+
+
+def test_flames_is_known_by_its_dataset(tmp_path):
+    pytest.importorskip("nnunetv2", reason="needs the extra nnunet")
+    from nnunet_folders import make_folder
+
+    folder = make_folder(tmp_path / "results", channels={"0": "0000"})
+    plans = json.loads((folder / "plans.json").read_text())
+    before = load_checkpoint(folder, device="cpu").profile
+    (folder / "plans.json").write_text(json.dumps(plans | {"dataset_name": "Dataset004_WML"}))
+
+    profile = load_checkpoint(folder, device="cpu").profile
+
+    assert (before.sequences, before.brain_extracted) == (("0000",), False)
+    assert (profile.sequences, profile.brain_extracted) == (("FLAIR",), True)
+    said = " ".join(profile.guessed)
+    assert "taken for FLAMeS, whose dataset has this name" in said
+    assert "were not found" in said

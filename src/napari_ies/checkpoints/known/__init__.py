@@ -2,9 +2,9 @@
 
 A JSON file for each. ``source`` names code, commit and licence; ``profile`` holds fields as in a
 profile file, of which the architecture and its arguments are what a network is known by, and the
-others what is told of it; ``open`` says of fields what could not be verified, or is done otherwise
-here. Nobody's weights lie beside them, so that they are known by their shapes: another network of
-the very same shapes is taken for one of them, which is said.
+others what is told of it; ``known_by`` says it in words where that is not the weights' shapes;
+``open`` says of fields what could not be verified, or is done otherwise here. Nobody's weights lie
+beside them, so that another network of the very same shapes is taken for one of them: it is said.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from napari_ies.printable import joined
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+_BY_SHAPES = "whose weights have these shapes"
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ def _read(file: str, content: Mapping[str, Any]) -> Known:
     fields = checked(content["profile"], file)
     name, architecture, arguments = (fields.pop(k) for k in ("name", "architecture", "arguments"))
     said = Guess(
-        f"It is taken for {name}, whose weights have these shapes: {joined(fields)} are those of "
-        f"{content['source']}. State them in a profile file if it is another network."
+        f"It is taken for {name}, {content.get('known_by', _BY_SHAPES)}: {joined(fields)} are "
+        f"those of {content['source']}. State them in a profile file if it is another network."
     )
     left = {
         key: Guess(text, key if key in fields else "", fields.get(key))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ies.checkpoints.families.defaults import Takes, profile_of
+from napari_ies.checkpoints.known import known_network
 from napari_ies.errors import CheckpointError
 from napari_ies.printable import joined, printable
 
@@ -86,13 +87,18 @@ def make_profile(
         "threshold": 0.5,
         "smallest_lesion": 1,
     }
+    known = known_network(f"nnU-Net {manager.dataset_name}", {})
+    if known and inputs == len(known.fields["sequences"]):
+        told |= known.fields
+    else:
+        known = None
     said = [name for name in stated if name not in (*STATED, "arguments")]
     if wrong := [name for name in said if stated[name] != told.get(name)]:
         raise CheckpointError(
             f"The profile of {folder.top.name} states {joined(wrong)} otherwise than its plans: "
             f"leave that out, and state only {joined(STATED)} or arguments."
         )
-    guessed = {}
+    guessed: dict[str, str] = dict(known.guessed) if known else {}
     if len(classes) > (1 if regions else 2):
         kind = "regions" if regions else "classes"
         guessed["explained_class"] = (
