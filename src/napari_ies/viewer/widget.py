@@ -117,7 +117,7 @@ class LesionSaliencyWidget(Panel, metaclass=_OneEach):
         self._attached: list[Callable[[], object]] = []
         self._window: WindowClose | None = None
         # Not a bound method: when this fires, the Qt side of this widget is gone already.
-        self.destroyed.connect(partial(_let_go, self._attached))
+        self.destroyed.connect(_LettingGo(self._attached))
         self._attach()
         tell.say(FIRST_STEPS)
 
@@ -243,6 +243,20 @@ def _call(method: WeakMethod[Callable[[], object]]) -> None:
     found = method()
     if found is not None:
         found()
+
+
+class _LettingGo:
+    """Lets go when the widget is destroyed, be it as garbage together with its window.
+
+    The garbage collector empties what is garbage, this too, before Qt calls it: an emptied partial
+    that is called ends the program.
+    """
+
+    def __init__(self, attached: list[Callable[[], object]]) -> None:
+        self._attached = attached
+
+    def __call__(self, _: object = None) -> None:
+        _let_go(getattr(self, "_attached", []))
 
 
 def _let_go(attached: list[Callable[[], object]], _: object = None) -> None:

@@ -20,7 +20,12 @@ from napari_ies.viewer.comparing.side_by_side import is_faint
 
 @pytest.fixture
 def comparing(segmented):
-    """Lesion 2 explained twice and lesion 1 once, lesion 2's second map on screen, tab open."""
+    """What :func:`explained` shows."""
+    return explained(segmented)
+
+
+def explained(segmented):
+    """Explain lesion 2 twice and lesion 1 once, lesion 2's second map on screen, tab open."""
     segmented.unfold()
     for label, aggregation in ((1, "mean"), (2, "mean"), (2, "max")):
         segmented.control("aggregation").setCurrentText(aggregation)
@@ -96,6 +101,10 @@ def state(hands):
 
 
 def test_two_maps_side_by_side_and_the_panel_closed(comparing):
+    lesions_at_two_places_are_seen_at_their_places(comparing)
+    comparing.control("method").setCurrentText("SmoothGrad")
+    comparing.afresh()
+    explained(comparing)
     two_maps_of_a_lesion_in_numbers_and_side_by_side(comparing)
     anything_may_be_closed_while_side_by_side(comparing, "panel")
 
@@ -211,7 +220,7 @@ def two_maps_of_a_lesion_in_numbers_and_side_by_side(comparing):
     comparing.wait(collected, seconds=20)
 
 
-def test_lesions_at_two_places_are_seen_at_their_places(comparing):
+def lesions_at_two_places_are_seen_at_their_places(comparing):
     panel, viewer = comparing.panel, comparing.viewer
     titles = [comparing.control("compare_b").itemText(i) for i in range(3)]
     choose(comparing, "compare_b", titles.index("Lesion 1 · SmoothGrad mean"))

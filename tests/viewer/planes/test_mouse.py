@@ -62,8 +62,11 @@ def send_move(native, at, buttons=Qt.MouseButton.NoButton):
 
 def test_the_mouse_in_every_plane(segmented, patient):
     viewer = segmented.viewer
+    a_click_close_to_a_lesion_picks_it(segmented, patient)
     viewer.window.resize(1500, 900)
     segmented.settle()
+    viewer.reset_view()
+    segmented.afresh()
     one_plane(segmented)
     opened(segmented)
     # napari lets the camera zoom with the wheel again when another layer becomes active.
@@ -263,7 +266,7 @@ def closing_the_panel_gives_the_mouse_back(hands):
     assert viewer.dims.current_step == step
 
 
-def test_a_click_close_to_a_lesion_picks_it(segmented, patient):
+def a_click_close_to_a_lesion_picks_it(segmented, patient):
     """By real clicks, beside the outline: within 2 mm, and not from farther away."""
     reading = segmented.panel.state.reading
     world = np.array(reading.frame.to_world(patient.centres[2]))

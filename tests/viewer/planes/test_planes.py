@@ -168,11 +168,19 @@ def test_a_click_in_any_plane_picks_the_lesion_and_the_map_refines_in_all(segmen
             assert other.outlines.count == sum(edges)
 
 
-def test_wheel_space_and_back_and_nothing_is_left_of_three_planes(segmented, patient):
+def test_wheel_keys_space_and_back_and_nothing_is_left_of_three_planes(segmented, patient):
     wheel_moves_the_lines_in_the_other_planes(segmented, patient)
+    press(segmented, "crosshair_button")
     toggling_leaves_nothing_behind(segmented)
     segmented.viewer.reset_view()
     space_and_back_leaves_the_slices_as_they_were(segmented)
+    press(segmented, "three_planes_button")
+    segmented.viewer.reset_view()
+    segmented.afresh()
+    every_key_works_after_a_click_in_a_side_plane(segmented)
+    opened(segmented)
+    for what in ("panel", "viewer"):
+        closing_in_the_middle_of_a_map(segmented, what)
 
 
 def wheel_moves_the_lines_in_the_other_planes(segmented, patient):
@@ -268,12 +276,6 @@ def toggling_leaves_nothing_behind(segmented):
     segmented.qtbot.wait(50)
     gc.collect()
     assert [model() for model in models] == [None, None]
-
-
-def test_closing_in_the_middle_of_a_map_with_three_planes(segmented):
-    opened(segmented)
-    closing_in_the_middle_of_a_map(segmented, "panel")
-    closing_in_the_middle_of_a_map(segmented, "viewer")
 
 
 def closing_in_the_middle_of_a_map(segmented, what):
@@ -389,7 +391,7 @@ def test_surfaces_lie_where_the_voxels_are():
         np.testing.assert_allclose(own.mean(axis=0), (low + high) / 2, atol=0.5)
 
 
-def test_every_key_works_after_a_click_in_a_side_plane(segmented):
+def every_key_works_after_a_click_in_a_side_plane(segmented):
     panel, viewer = segmented.panel, segmented.viewer
     shift = Qt.KeyboardModifier.ShiftModifier
     three = opened(segmented)

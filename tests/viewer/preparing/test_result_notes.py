@@ -10,7 +10,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel
 
-from napari_ies.network.agreement import Agreement
+from napari_ies.network.guesses.agreement import Agreement
 
 from ..conftest import small_model
 
@@ -19,19 +19,31 @@ NOTES = ("The background of FLAIR is −0.81, not 0.", "T1 lay on another grid a
 
 @pytest.fixture
 def noted(segmented):
-    """The same reading, with notes on it."""
-    reading = segmented.panel.state.reading
-    shown = replace(reading, segmentation=replace(reading.segmentation, notes=NOTES))
-    segmented.panel.state.show_reading(shown)
-    segmented.settle()
-    return segmented
+    """Show a reading once more, with notes on it."""
+
+    def note(reading):
+        shown = replace(reading, segmentation=replace(reading.segmentation, notes=NOTES))
+        segmented.panel.state.show_reading(shown)
+        segmented.settle()
+        return segmented
+
+    return note
 
 
 def text_of(hands, name):
     return hands.panel.findChild(QLabel, name)
 
 
-def test_notes_hold_still_and_are_seen(noted):
+def test_notes_hold_still_and_a_geometry_is_offered(segmented, noted, patient, tmp_path):
+    reading = segmented.panel.state.reading
+    a_geometry_chosen_after_segmenting_says_that_it_counts_next_time(segmented)
+    notes_hold_still_and_are_seen(noted(reading))
+    segmented.panel.state.show_reading(reading)
+    the_offer_is_for_the_images_of_the_result_alone(segmented, patient, tmp_path)
+    one_click_segments_again_in_the_orientation_the_network_agrees_with(segmented)
+
+
+def notes_hold_still_and_are_seen(noted):
     nothing_moves_while_a_map_refines_and_says_more(noted)
     noted.panel.preparation.collapse(animate=False)
     noted.panel.state.show_reading(noted.panel.state.reading)
@@ -154,24 +166,10 @@ def orientation_and_voxel_size_are_typed_and_apply_to_the_loaded_network(hands):
     assert panel.features["preparing"].segmentation.threshold.value() == 0.5
 
 
-def test_a_geometry_is_chosen_after_segmenting_and_offered(segmented):
-    a_geometry_chosen_after_segmenting_says_that_it_counts_next_time(segmented)
-    one_click_segments_again_in_the_orientation_the_network_agrees_with(segmented)
-
-
 def one_click_segments_again_in_the_orientation_the_network_agrees_with(segmented):
     panel = segmented.panel
     offer = segmented.control("offer")
-    assert not offer.isVisible()
     reading = panel.state.reading
-    first = reading.segmentation
-    object.__setattr__(
-        first,
-        "agreements",
-        (Agreement("orientation", "RAS", "LPS", {}, "Better with LPS.", True, "LPS"),),
-    )
-    panel.state.show_reading(reading)
-    segmented.settle()
     assert offer.isVisible()
     assert offer.text() == "Segment again as LPS"
     segmented.qtbot.mouseClick(offer, Qt.MouseButton.LeftButton)
@@ -236,8 +234,9 @@ def as_stored_can_be_chosen_where_the_checkpoint_states_its_own(hands):
     assert (profile.orientation, profile.resample) == (None, False)
 
 
-def test_the_offer_is_for_the_images_of_the_result_alone(segmented, patient, tmp_path):
+def the_offer_is_for_the_images_of_the_result_alone(segmented, patient, tmp_path):
     panel, offer = segmented.panel, segmented.control("offer")
+    assert not offer.isVisible()
     reading = panel.state.reading
     object.__setattr__(
         reading.segmentation,
@@ -266,6 +265,7 @@ def test_the_offer_is_for_the_images_of_the_result_alone(segmented, patient, tmp
     panel.features["preparing"].notes.view.offer_taken.emit()
     assert segmented.control("orientation").currentText() == "as stored"
     assert not panel.services.work.busy
+    panel.features["preparing"].images.assign("FLAIR", own)
 
 
 def the_offer_knows_layers_without_files(hands, patient):

@@ -112,7 +112,14 @@ def expected_measures(answer):
     return found
 
 
-def test_the_numbers_of_the_map_on_screen_are_shown_and_copied(segmented):
+def test_numbers_and_plot_of_the_map_on_screen(segmented):
+    the_numbers_of_the_map_on_screen_are_shown_and_copied(segmented)
+    segmented.panel.features["explaining"].form.set_method("smoothgrad")
+    segmented.afresh()
+    the_plot_is_seen_in_the_theme_and_nothing_is_left_behind(segmented)
+
+
+def the_numbers_of_the_map_on_screen_are_shown_and_copied(segmented):
     assert "Explain a lesion" in method(segmented)
     readout = segmented.panel.features["readout"]
     segmented.panel.explaining.explain(2)
@@ -196,7 +203,7 @@ def test_the_numbers_of_the_map_on_screen_are_shown_and_copied(segmented):
     assert on_screen(peak.split(" ± ")[0]) * power == pytest.approx(value, rel=6e-3)
 
 
-def test_the_plot_is_seen_in_the_theme_and_nothing_is_left_behind(segmented):
+def the_plot_is_seen_in_the_theme_and_nothing_is_left_behind(segmented):
     open_tab(segmented)
     segmented.panel.explaining.explain(1)
     segmented.wait(lambda: "3 samples" in method(segmented))

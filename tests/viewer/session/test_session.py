@@ -347,8 +347,14 @@ def test_a_session_without_its_checkpoint_and_image_shows_what_it_holds(hands, c
     assert load_session(archive / "session").notes == {3: "dark rim", 5: "unsure"}
 
 
-def test_the_same_case_again_is_offered_to_be_reopened(hands, case):
-    first = read_case(hands, case)
+def test_one_case_again_without_its_map_and_without_its_checkpoint(hands, case):
+    folder = read_case(hands, case)
+    the_same_case_again_is_offered_to_be_reopened(hands, case, folder)
+    a_session_that_lacks_no_map_is_said_to_be_reopened_once(hands, folder)
+    with_its_network_loaded_a_session_computes_without_its_checkpoint(hands, case, folder)
+
+
+def the_same_case_again_is_offered_to_be_reopened(hands, case, first):
     close(hands)
     _, hands.panel = hands.viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
     before = {path: path.read_bytes() for path in first.iterdir()}
@@ -743,17 +749,11 @@ def a_notice_of_where_it_is_saved_goes_once_it_is_not_saved_there(segmented):
     assert panel.features["session"].notice.text == ""
 
 
-def test_with_its_network_loaded_a_session_computes_without_its_checkpoint(hands, case):
-    folder = read_case(hands, case)
-    panel = hands.panel
+def with_its_network_loaded_a_session_computes_without_its_checkpoint(hands, case, folder):
+    panel, before = hands.panel, hands.panel.state.reading
     network = (case / "unet.pth").rename(case / "gone.pth")
     panel.features["session"].open(folder)
-    hands.wait(
-        lambda: (
-            panel.features["session"].reopening.reopened is not None
-            and len(panel.state.answers) == 1
-        )
-    )
+    hands.wait(lambda: panel.state.reading is not before and len(panel.state.answers) == 1)
     hands.finish()
     idle(hands)
     first, *others = panel.features["session"].notice.text.splitlines()
@@ -780,16 +780,16 @@ def test_with_its_network_loaded_a_session_computes_without_its_checkpoint(hands
     assert "its network is loaded" in panel.features["session"].notice.text.splitlines()[0]
 
 
-def test_a_session_that_lacks_no_map_is_said_to_be_reopened_once(hands, case):
-    folder = read_case(hands, case)
+def a_session_that_lacks_no_map_is_said_to_be_reopened_once(hands, folder):
     panel = hands.panel
     idle(hands)
-    content = json.loads((folder / "session.json").read_text())
+    lacking = shutil.copytree(folder, folder.with_name("sub-lacking"))
+    content = json.loads((lacking / "session.json").read_text())
     (one,) = content["Maps"]
-    (folder / next(iter(one["Files"]))).unlink()
-    hostile(folder, Selected=None)
-    panel.features["session"].open(folder)
-    hands.wait(lambda: panel.features["session"].reopening.reopened is not None)
+    (lacking / next(iter(one["Files"]))).unlink()
+    hostile(lacking, Selected=None)
+    panel.features["session"].open(lacking)
+    hands.wait(lambda: panel.features["session"].folder == lacking)
     hands.finish()
     idle(hands)
     assert panel.status.text.count("Reopened the session") == 1
