@@ -69,8 +69,8 @@ class Counted:
         canvas = self.hands.viewer.window._qt_viewer.canvas.native
         self.hands.qtbot.keyClick(canvas, key, modifier)
 
-    def system_dialog(self, path):
-        """A dialog that only the system can show: a file, and the button."""
+    def checkpoint_dialog(self, path):
+        """The dialog of the checkpoint: a file, and the button."""
         self.number += 2
         return str(path)
 
@@ -125,7 +125,7 @@ def from_an_empty_window_to_a_figure_on_the_first_day(hands, folders, monkeypatc
 
     def choose(_, take, title):
         asked.append(title)
-        take([person.system_dialog(weights)])
+        take([person.checkpoint_dialog(weights)])
 
     with monkeypatch.context() as patched:
         patched.setattr(dialogs, "choose_checkpoint", choose)
