@@ -19,11 +19,11 @@ from napari_ies.saliency.engines.local_network import LocalNetwork
 from napari_ies.saliency.engines.moves import landed
 from napari_ies.saliency.engines.plan import Seeds
 
-DOMAIN = (9, 8, 10)
-VOXELS = np.array([(0, 0, 0), (8, 7, 9), (4, 3, 5)])
+DOMAIN = (13, 12, 14)
+VOXELS = np.array([(0, 0, 0), (12, 11, 13), (6, 5, 7)])
 EMULATED = not torch.cuda.is_available()
 """The interpreter takes its time for each program, however large."""
-START, SHAPE = (-1, 2, 3), (7, 8, 5)
+START, SHAPE = (-1, 2, 3), (9, 12, 7)
 """Of the canvases, across two faces of the domain."""
 
 
