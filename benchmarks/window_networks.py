@@ -11,8 +11,9 @@ from benchmarks.maps import ours, windows_holding
 from benchmarks.report import Result, duration
 from benchmarks.settings import N, windows_target
 from benchmarks.subjects import random_model
-from benchmarks.timing import interleaved, seconds
+from benchmarks.timing import interleaved, matrix_product_peak, seconds
 from benchmarks.usage import used
+from benchmarks.work import operations
 from napari_ies.network.windows import tiling
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ def window_network(
         settings.window_repetitions,
     )
     literal = times["literal"] * len(windows)
+    held = windows_holding(model, lesion)
+    done = held * window_operations(model, lesion)
+    speed, peak = done / times["ours"], matrix_product_peak(model.device, settings.product)
     # To see what a sample uses is one more of them, which takes a minute on a CPU.
     uses = (
         ""
@@ -76,10 +80,21 @@ def window_network(
         against=f"literal loop through the inferer: {duration(N * literal)}",
         value=literal / times["ours"],
         target=windows_target(model.device),
-        note=f"{windows_holding(model, lesion)} of {len(windows)} windows hold these voxels; the "
-        "loop was timed on a volume of one window and scaled by their number, since its graph of "
-        f"all windows does not fit in memory; {settings.window_repetitions} repetition(s){uses}",
+        note=f"{held} of {len(windows)} windows hold these voxels: {done / 1e9:.3g} GFLOP a sample "
+        f"at {speed / 1e9:.3g} GFLOP/s, {speed / peak:.0%} of the matrix product's; the loop was "
+        "timed on a volume of one window and scaled by their number, since its graph of all "
+        f"windows does not fit in memory; {settings.window_repetitions} repetition(s){uses}",
     )
+
+
+def window_operations(model: SegmentationModel, lesion: Lesion) -> int:
+    """Return the operations of a window's part in a sample: a forward, and a pass per voxel."""
+    x, y, z = model.profile.window
+    noisy = Noisy.of(model, lesion.case).crop((slice(0, x), slice(0, y), slice(0, z)))
+    kept: list[KeptForward] = []
+    image, centre = noisy.draw(), np.array(noisy.image.shape[1:]) // 2
+    forward = operations(lambda: kept.append(KeptForward.run(model, image, "sliding-window")))
+    return forward + len(lesion.voxels) * operations(lambda: kept[0].row(centre))
 
 
 def literal_window_seconds(model: SegmentationModel, lesion: Lesion) -> float:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+
+from typer import testing
 from typer.testing import CliRunner
 
 from napari_ies.cli import app
+
+# Typer makes all commands anew at each call.
+testing._get_command = cache(testing._get_command)
 
 
 def run(*arguments: object):

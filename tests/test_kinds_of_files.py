@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import command_line
 import nibabel as nib
 import numpy as np
 import pytest
 from rewritten import KINDS, rewrite
-from typer.testing import CliRunner
 
 from napari_ies import load_case, load_checkpoint
 from napari_ies.checkpoints import with_geometry
-from napari_ies.cli import app
 from napari_ies.geometry import Grid, onto
 from napari_ies.network.assumptions import notes_on
 from napari_ies.network.inference import network_input
@@ -21,7 +20,7 @@ from napari_ies.results import load_segmentation
 
 
 def run(*arguments):
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    result = command_line.run(*arguments)
     assert result.exit_code == 0, result.output
     return result
 
@@ -73,8 +72,8 @@ def test_what_was_made_of_the_file_is_stored_with_a_map(small, tmp_path, kind):
 def real_patient(real_file, tmp_path_factory):
     """The network, a patient's files, the patient as stored, and what the network is given.
 
-    Of the images an eighth is enough, from a corner of the volume to beyond the middle of the
-    brain: background, its edge and tissue.
+    A part of the images is enough, from outside the head to beyond the middle of the brain:
+    background, its edge and tissue.
     """
     model = load_checkpoint(real_file("checkpoints/unet_flair_t1_epoch_31.pth"), device="cpu")
     # What is guessed about it is tested in windows, and small ones do.
@@ -84,7 +83,7 @@ def real_patient(real_file, tmp_path_factory):
     images = {n: folder / f"{n}.nii" for n in names}
     for name, path in images.items():
         whole = nib.load(real_file(f"data/open_ms/patient07/{name}.nii.gz"))
-        nib.save(whole.slicer[:100, :110, :90], path)
+        nib.save(whole.slicer[16:96, 16:96, 16:80], path)
     plain = load_case(images)
     return model, images, plain, network_input(model, plain).numpy()
 

@@ -27,6 +27,10 @@ class CaseError(NapariIESError):
 class CheckpointError(NapariIESError):
     """A checkpoint cannot be loaded, or does not fit the case."""
 
+    def __str__(self) -> str:
+        # A tensor's name may have lines.
+        return super().__str__().replace("\n", r"\x0a").replace("\t", r"\x09")
+
 
 class UntrustedError(CheckpointError):
     """A checkpoint would have to run what it holds, and nobody said that it may.

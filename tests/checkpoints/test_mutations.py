@@ -14,8 +14,8 @@ from napari_ies.checkpoints import load_checkpoint
 from napari_ies.errors import CheckpointError
 from napari_ies.printable import printable
 
-EXAMPLES = int(os.environ.get("NAPARI_IES_EXAMPLES", "8"))
-"""Of each network."""
+EXAMPLES = 5 * int(os.environ.get("NAPARI_IES_EXAMPLES", "1"))
+"""Of each network; more on request."""
 NETWORKS = {
     "UNet": lambda: UNet(3, 2, 2, (4, 8, 8), (2, 2), norm="batch", num_res_units=1),
     "DynUNet": lambda: DynUNet(3, 2, 2, [3] * 3, [1, 2, 2], [2, 2], filters=[4, 4, 8]),

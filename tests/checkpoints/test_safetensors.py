@@ -78,12 +78,18 @@ def test_its_tensors_are_those_that_were_saved(path):
 
 def test_a_network_is_recognised_in_it_whatever_it_is_called(tmp_path):
     network = UNet(3, 2, 2, (4, 8), (2,), norm="batch").eval()
+    for name, tensor in network.state_dict().items():
+        if name.endswith(("running_mean", "running_var")):
+            tensor.uniform_(0.5, 2)
     save_file(network.state_dict(), tmp_path / "weights.pth", metadata={"epoch": "3"})
 
     model = load_checkpoint(tmp_path / "weights.pth", device="cpu")
 
     image = torch.randn(1, 2, 8, 8, 8)
     assert torch.equal(model.network(image), network(image))
+    # Its tensors are listed by name, which does not tell what comes first.
+    (asked,) = (one for one in model.profile.guessed if "order of the layers" in one)
+    assert (asked.field, asked.candidates) == ("arguments.adn_ordering", ("NDA", "ADN"))
 
 
 TWENTY_GB = 20 * 10**9

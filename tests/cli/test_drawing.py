@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import shutil
 
+import command_line
 import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from napari_ies.cli import app
 from napari_ies.figures.content import FigureContent
 from napari_ies.figures.files import figure_bytes
 from napari_ies.figures.settings import FigureSettings
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.xdist_group("results to draw")  # made once, by one wor
 
 
 def run(*arguments: object):
-    return CliRunner().invoke(app, ["figure", *(str(argument) for argument in arguments)])
+    return command_line.run("figure", *arguments)
 
 
 def one_line(result) -> str:

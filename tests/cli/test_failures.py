@@ -10,15 +10,14 @@ import re
 import shutil
 import signal
 
+import command_line
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
 from rich.console import Console
 from rich.table import Table
-from typer.testing import CliRunner
 
-from napari_ies.cli import app
 from napari_ies.cli.failures import sentence_of
 from napari_ies.cli.tables import MOST_ROWS, lesions_table
 from napari_ies.cli.terminal import Terminal, reporting
@@ -30,7 +29,7 @@ ODD = "\x1b[31mred\x1b]0;title\x07[bold]x[/nothing]:smile:"
 
 
 def run(*arguments: object):
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    result = command_line.run(*arguments)
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\x9b]", result.output), result.output
     assert len(result.output) < 20_000
     return result

@@ -98,7 +98,7 @@ def test_a_file_that_is_there_is_replaced_only_when_asked(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["F\x1b[31mL\x00AIR", "$x^{", "a" * 5000])
+@pytest.mark.parametrize("name", ["F\x1b[31mL\x00A$x^{IR", "a" * 5000])
 @pytest.mark.parametrize("form", ["svg", "pdf", "png"])
 def test_names_from_files_spoil_no_figure(name, form):
     made = content()
@@ -113,4 +113,4 @@ def test_names_from_files_spoil_no_figure(name, form):
         words = " ".join(ElementTree.fromstring(drawn).itertext())  # noqa: S314 - our own
         assert "\x1b" not in words
         assert "a" * 1000 not in words
-        assert ("$x^{" in words) == (name == "$x^{")
+        assert ("$x^{" in words) == ("$x^{" in name)

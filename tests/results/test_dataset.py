@@ -8,15 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import command_line
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 from saved_maps import newest_session
-from typer.testing import CliRunner
 
 from napari_ies import explain, load_case, load_saliency
-from napari_ies.cli import app
 from napari_ies.results import load_segmentation, save_saliency, save_segmentation
 from napari_ies.results.dataset import dataset_root, source_file, source_uris
 from napari_ies.results.explained import load_explained, load_images
@@ -44,7 +43,7 @@ def problems(folder: Path) -> dict[str, list[str]]:
 
 
 def run(*arguments: object) -> str:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    result = command_line.run(*arguments)
     assert result.exit_code == 0, result.output
     return result.stderr
 

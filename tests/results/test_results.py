@@ -14,7 +14,7 @@ from nibabel.eulerangles import euler2mat
 from pandas.testing import assert_frame_equal
 
 from napari_ies.errors import ResultsError
-from napari_ies.network.agreement import Agreement
+from napari_ies.network.guesses.agreement import Agreement
 from napari_ies.patient.case import Case
 from napari_ies.patient.loading import load_case
 from napari_ies.results import (

@@ -390,7 +390,7 @@ def layers_of_the_user_are_never_changed(hands, patient):
     )
     labels = hands.viewer.add_layer(Labels(np.ones((4, 4, 4), int), name="mine"))
     state = [layer._get_state() for layer in (own, labels)]
-    from napari_ies.viewer.work.tasks import LoadedModel
+    from napari_ies.viewer.state.loaded import LoadedModel
 
     model = _loaded()
     assert isinstance(model, LoadedModel)
@@ -409,7 +409,7 @@ def _loaded():
 
     from napari_ies.network.model import SegmentationModel
     from napari_ies.network.profile import Profile
-    from napari_ies.viewer.work.tasks import LoadedModel
+    from napari_ies.viewer.state.loaded import LoadedModel
 
     profile = Profile("empty", "UNet", {}, ("FLAIR", "T1"))
     model = SegmentationModel(nn.Conv3d(2, 2, 1), profile, torch.device("cpu"))

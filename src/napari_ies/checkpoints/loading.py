@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_ies.checkpoints.ensemble import FORMAT, read_ensemble, together
 from napari_ies.checkpoints.formats import checkpoint_sha256, format_of
 from napari_ies.checkpoints.sidecar import stated_profile
 from napari_ies.network.device import resolve_device
 from napari_ies.network.model import SegmentationModel
-from napari_ies.network.trained_grid import stated_geometry
+from napari_ies.network.trained_grid import with_geometry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import torch
-    from torch import nn
 
+    from napari_ies.checkpoints.formats.format import Loaded
     from napari_ies.network.profile import Profile
 
 
@@ -102,11 +103,17 @@ def load_checkpoint(
     """
     path = Path(path)
     chosen = resolve_device(device)
-    network, found = _load(path, spacing, stated, trust, profiles)
-    profile = stated_geometry(found.profile, orientation, spacing)
-    return SegmentationModel(
-        network, profile, chosen, path=path, sha256=found.sha256, format=found.format
+    loaded, found = _load(path, spacing, stated, trust, profiles)
+    model = SegmentationModel(
+        loaded.network,
+        found.profile,
+        chosen,
+        path=path,
+        sha256=found.sha256,
+        format=found.format,
+        preparation=loaded.preparation,
     )
+    return with_geometry(model, orientation, spacing)
 
 
 def inspect_checkpoint(
@@ -128,7 +135,14 @@ def _load(
     stated: Mapping[str, Any] | None = None,
     trust: bool = False,
     profiles: Path | None = None,
-) -> tuple[nn.Module, Inspection]:
+) -> tuple[Loaded, Inspection]:
+    if (ensemble := read_ensemble(path)) is not None:
+        members = [_load(one, spacing, stated, trust, profiles)[0] for one in ensemble.members]
+        loaded = together(path, ensemble, members)
+        count = sum(parameter.numel() for parameter in loaded.network.parameters())
+        return loaded, Inspection(
+            path, FORMAT, loaded.sha256, loaded.profile, count, loaded.keys, None
+        )
     kind = format_of(path)
     known, used = stated_profile(path, profiles, checkpoint_sha256)
     if stated:
@@ -137,8 +151,7 @@ def _load(
     if known.get("resample") and spacing is not None:
         del known["resample"]  # said with the spacing, by `stated_geometry`
     loaded = kind.load(path, known, trust)
-    network = loaded.network
-    count = sum(parameter.numel() for parameter in network.parameters())
-    return network, Inspection(
+    count = sum(parameter.numel() for parameter in loaded.network.parameters())
+    return loaded, Inspection(
         path, kind.name, loaded.sha256, loaded.profile, count, loaded.keys, used
     )

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from napari_ies.errors import CheckpointError
-from napari_ies.network.profile import Activation, Blending  # noqa: TC001 - pydantic reads it
+from napari_ies.network.profile import Activation  # noqa: TC001 - pydantic reads it
 from napari_ies.network.trained_grid import (
     LARGEST_VOXEL,
     SMALLEST_VOXEL,
@@ -127,7 +127,9 @@ class ProfileFile(BaseModel):
     overlap: Annotated[
         float, Field(ge=0, lt=1, description="a number from 0 up to but not including 1")
     ] = 0.0
-    blending: Annotated[Blending, Field(description="one of gaussian, constant")] = "gaussian"
+    blending: Annotated[
+        Literal["gaussian", "constant"], Field(description="one of gaussian, constant")
+    ] = "gaussian"
     threshold: Annotated[
         float, Field(gt=0, lt=1, description="a probability above 0 and below 1")
     ] = 0.5

@@ -129,8 +129,13 @@ def _filed(folder: Path) -> dict[str, list[Path]]:
 
 
 def profile_to_json(profile: Profile, sha256: str | None = None) -> str:
-    """Return a profile as the text of a profile file: all of its fields are stated then."""
-    content = {name: getattr(profile, name) for name in FIELDS if hasattr(profile, name)}
+    """Return a profile as the text of a profile file: all of its fields are stated then.
+
+    But for those of nnU-Net's own ways, which no profile file states.
+    """
+    own = ("normalisation", "blending") if profile.blending == "nnU-Net" else ()
+    fields = [name for name in FIELDS if hasattr(profile, name) and name not in own]
+    content = {name: getattr(profile, name) for name in fields}
     content["arguments"] = dict(profile.arguments)
     if sha256:
         content["sha256"] = sha256

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from napari_ies.errors import CheckpointError
 from napari_ies.network.model import SegmentationModel
-from napari_ies.network.profile import Profile
+from napari_ies.network.profile import Blending, Profile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,6 +72,18 @@ def absent_model(
     return SegmentationModel(network, profile, torch.device("cpu"), path, sha256)
 
 
+def is_lacking(absent: SegmentationModel, loaded: SegmentationModel) -> bool:
+    """Whether a network is the one that an absent one stands for.
+
+    It is of the same files, and the same was chosen of an nnU-Net folder.
+    """
+    chosen = [
+        [one.profile.arguments.get(name) for name in ("folds", "checkpoint", "mirroring")]
+        for one in (absent, loaded)
+    ]
+    return absent.sha256 == loaded.sha256 != "" and chosen[0] == chosen[1]
+
+
 def _profile(name: str, sequences: tuple[str, ...], facts: Mapping[str, Any]) -> Profile:
     index = _index(facts)
     checkpoint = facts["Checkpoint"]
@@ -122,7 +134,7 @@ def _later_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(f"the activation {facts['Activation']!r} is not known")
         fields["activation"] = facts["Activation"]
     if facts.get("Blending") is not None:
-        if facts["Blending"] not in ("gaussian", "constant"):
+        if facts["Blending"] not in get_args(Blending):
             raise ValueError(f"the blending {facts['Blending']!r} is not known")
         fields["blending"] = facts["Blending"]
     if facts.get("Orientation") is not None:

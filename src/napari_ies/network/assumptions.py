@@ -9,8 +9,8 @@ import numpy as np
 
 from napari_ies.errors import CheckpointError
 from napari_ies.geometry.grid import size_words
-from napari_ies.network.agreement import Agreement, Testing, testing_orientation
-from napari_ies.network.guess_tests import testing_guesses
+from napari_ies.network.guesses.agreement import Agreement, Testing, testing_orientation
+from napari_ies.network.guesses.guess_tests import testing_guesses
 from napari_ies.network.network_grid import network_turn, resampling_notes, runs_resampled
 from napari_ies.network.profile import DEFAULT_SPACING
 from napari_ies.patient.normalisation import BACKGROUND_IS_ZERO
@@ -60,7 +60,8 @@ def agreements_progressively(
     """
     step, done = "Testing what was guessed", 0
     found: tuple[Agreement, ...] = ()
-    if not case.missing and len(case.sequences) == len(model.profile.sequences):
+    given = model.preparation is None  # else nothing is guessed of what the tests look at
+    if given and not case.missing and len(case.sequences) == len(model.profile.sequences):
         testing = _tested(model, case)
         try:
             while True:
@@ -85,6 +86,8 @@ def _tested(model: SegmentationModel, case: Case) -> Testing[tuple[Agreement, ..
 
 
 def _orientation_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
+    if model.preparation is not None:
+        return ()  # said by its own notes
     stored, trained = case.grid.orientation, model.profile.orientation
     if trained is not None:
         if trained == stored:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -16,6 +16,7 @@ from napari_ies.free_memory import is_out_of_memory
 from napari_ies.network.blending import CPU, SMALLER, TOO_LARGE, Blend
 from napari_ies.network.device import free_on, on_host, runs_ahead
 from napari_ies.network.finite import all_finite
+from napari_ies.network.members import alone, averages_probabilities, check_one_logit
 from napari_ies.network.model import SegmentationModel, check_channels, network_logits
 from napari_ies.network.network_grid import network_case, network_turn, to_stored
 from napari_ies.network.windows import tiling
@@ -73,7 +74,7 @@ def network_input(model: SegmentationModel, case: Case) -> torch.Tensor:
     model
         Gives the normalisation.
     case
-        Its sequences in the profile's order.
+        Its sequences in the profile's order, as :func:`network_case` returns it.
 
     Returns
     -------
@@ -88,7 +89,8 @@ def network_input(model: SegmentationModel, case: Case) -> torch.Tensor:
     check_channels(model, case.sequences)
     kept = _kept_inputs(model, case)
     if CPU not in kept:
-        values = case.normalised(model.profile.normalisation)
+        made = model.preparation is not None
+        values = case.data if made else case.normalised(model.profile.normalisation)
         turned = np.ascontiguousarray(network_turn(model, case).apply(values))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "The given NumPy array is not writable")
@@ -148,6 +150,9 @@ def predict(
     SegmentationError
         If the network cannot run on the volume.
     """
+    if averages_probabilities(model.network):
+        yield from _of_members(model, case, forward, keep_logits)
+        return
     seen = network_case(model, case)
     steps, blend = yield from _blending(model, seen, forward)
     logits = None
@@ -161,6 +166,29 @@ def predict(
         probability = np.ascontiguousarray(network_turn(model, seen).invert(turned))
     result = Prediction(probability, logits if keep_logits else None)
     yield Progress("Segmenting", steps, steps, "windows", result)
+
+
+def _of_members(
+    model: SegmentationModel, case: Case, forward: str, keep_logits: bool
+) -> Iterator[Progress[Prediction]]:
+    """Predict by the mean of the members' probabilities; the logits kept are the mean logits."""
+    members = model.derive(
+        "members", lambda: [replace(model, network=one) for one in alone(model.network)]
+    )
+    probability: Any = 0
+    logits: Any = None
+    count = len(members)
+    for number, one in enumerate(members):
+        for report in predict(one, case, forward, keep_logits=keep_logits):
+            if report.result is not None:
+                probability = probability + report.result.probability / np.float32(count)
+                if report.result.logits is not None:
+                    share = report.result.logits / np.float32(count)
+                    logits = share if logits is None else logits + share
+            done, total = number * report.total + report.done, count * report.total
+            last = number == count - 1 and report.result is not None
+            result = Prediction(probability, logits) if last else None
+            yield Progress("Segmenting", done, total, "windows", result, report.note)
 
 
 def logit_map(
@@ -249,6 +277,7 @@ def changed_logits(
     SegmentationError
         If the network cannot run on the volume.
     """
+    check_one_logit(model.network)
     seen = network_case(model, before)
     old, new = network_input(model, seen), network_input(model, network_case(model, after))
     turn = network_turn(model, seen)
@@ -278,8 +307,9 @@ def changed_logits(
         result[(slice(None), *blends[0].box)] += blends[0].mean().cpu()
         if not all_finite(result):
             raise SegmentationError(TOO_LARGE)
-    changed_to = to_stored(turn.invert(result.numpy()), seen.grid, before.grid)
-    if resampled and not whole:
+    inverted, part = turn.invert(result.numpy()), resampled and not whole
+    changed_to = to_stored(model, inverted, seen, before, change=part)
+    if part:
         changed_to = logits + changed_to
     yield Progress("Re-running", steps, steps, "windows", changed_to)
 
@@ -289,6 +319,11 @@ def _blending(
 ) -> Generator[Progress[Any], None, tuple[int, torch.Tensor]]:
     """Blend the logits of a case on the network's grid; return all steps and them."""
     image, shape = network_input(model, seen), network_turn(model, seen).displayed_shape
+    if model.preparation is not None and forward == "sliding-window":
+        passes, logits = yield from model.preparation.blend(model.network, model.device, image)
+        if not all_finite(logits):
+            raise SegmentationError(TOO_LARGE)
+        return passes + 1, logits
     tiles = tiling(model.profile, shape, forward)
     there = network_input_there(model, seen)
     blend, steps = Blend(model, image, tiles, there=there), len(tiles.windows) + 1
@@ -312,4 +347,4 @@ def _stored(
 ) -> NDArray[np.float32]:
     """Return logits on the network's axes and grid as an array on the stored ones."""
     turned = network_turn(model, seen).invert(on_host(logits).numpy())
-    return to_stored(turned, seen.grid, case.grid)
+    return to_stored(model, turned, seen, case)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from napari_ies.network.preparation import Preparation
     from napari_ies.network.profile import Profile
 
 T = TypeVar("T")
@@ -44,6 +45,9 @@ class SegmentationModel:
         string.
     format
         What kind of checkpoint that is, such as ``"state dict"``, or an empty string.
+    preparation
+        How the tool that the network came from makes its input and brings results back; None
+        where the profile says it all.
     """
 
     network: nn.Module
@@ -52,6 +56,7 @@ class SegmentationModel:
     path: Path | None = None
     sha256: str = ""
     format: str = ""
+    preparation: Preparation | None = None
     _derived: dict[str, object] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -1,4 +1,7 @@
-"""A network at its own voxel size: the case on a grid of that size, and results back from it.
+"""A network on a grid of its own: the case on voxels of its size, and results back from them.
+
+A network that came with a tool's own preparation sees what that makes
+(:mod:`napari_ies.network.preparation`); maps come back from there in the same way.
 
 Images are resampled linearly, without smoothing, as `nibabel.processing.resample_to_output` does
 with order 1, and normalised afterwards, as in training. Logits, maps and standard errors come back
@@ -22,6 +25,7 @@ from napari_ies.geometry.box import Box
 from napari_ies.geometry.grid import Grid, size_words
 from napari_ies.geometry.orientation import Reorientation
 from napari_ies.geometry.resampling import onto
+from napari_ies.network.model import check_channels
 from napari_ies.patient.case import Case
 
 if TYPE_CHECKING:
@@ -39,6 +43,8 @@ MOST_VOXELS = 2**29
 def runs_resampled(model: SegmentationModel, case: Case) -> bool:
     """Whether a network runs on another grid than the case's, since its profile wants that."""
     profile = model.profile
+    if model.preparation is not None:
+        return True
     if not profile.resample or profile.spacing is None:
         return False
     ratios = np.divide(case.spacing, _stored_spacing(model, case))
@@ -47,6 +53,8 @@ def runs_resampled(model: SegmentationModel, case: Case) -> bool:
 
 def network_turn(model: SegmentationModel, case: Case) -> Reorientation:
     """Return how a case's stored axes are turned to those the network was trained on."""
+    if model.preparation is not None:
+        return model.preparation.turn(case)
     if model.profile.orientation is None:
         return Reorientation.identity(case.shape)
     return Reorientation.between(case.affine, case.shape, tuple(model.profile.orientation))
@@ -71,6 +79,11 @@ def network_case(model: SegmentationModel, case: Case) -> Case:
     if not runs_resampled(model, case):
         return case
     kept = model.derive("cases on the network's grid", WeakKeyDictionary[Case, list[Case]])
+    if model.preparation is not None:
+        if case not in kept:
+            check_channels(model, case.sequences)
+            kept[case] = [model.preparation.network_case(case)]
+        return kept[case][0]
     grid = _network_grid(model, case)
     made = kept.setdefault(case, [])
     for known in made:
@@ -82,11 +95,23 @@ def network_case(model: SegmentationModel, case: Case) -> Case:
     return made[-1]
 
 
-def to_stored(values: NDArray[np.float32], network: Grid, stored: Grid) -> NDArray[np.float32]:
-    """Bring values (C, X', Y', Z') on a network's grid linearly to the stored grid."""
-    if network is stored or network.same_as(stored):
+def to_stored(
+    model: SegmentationModel,
+    values: NDArray[np.float32],
+    seen: Case,
+    case: Case,
+    *,
+    change: bool = False,
+) -> NDArray[np.float32]:
+    """Bring logits (C, X', Y', Z'), or a change of logits, on a network's grid to the stored grid.
+
+    Linearly, or as the network's own preparation does.
+    """
+    if model.preparation is not None:
+        return model.preparation.to_stored(values, seen, case, change=change)
+    if seen is case or seen.grid.same_as(case.grid):
         return values
-    return np.stack([onto(channel, network, stored).data for channel in values])
+    return np.stack([onto(channel, seen.grid, case.grid).data for channel in values])
 
 
 def map_to_stored(
@@ -105,7 +130,7 @@ def map_to_stored(
 
     Returns
     -------
-    float32 (C, x, y, z) on `stored_box`: what :func:`to_stored` gives there for the whole map.
+    float32 (C, x, y, z) on `stored_box`: linearly interpolated, as the whole map would be.
     """
     # A plane of zeros around it, where there is one, so that the map ends as it does.
     wider = box.grow(1).clip(network.shape)
@@ -116,8 +141,8 @@ def map_to_stored(
 
 def touched_box(box: Box, network: Grid, stored: Grid) -> Box:
     """Return the part of the stored grid that a box of a network's grid has a weight in."""
-    scale = np.divide(stored.spacing, network.spacing)
-    shift = (np.array(network.shape) - 1 - scale * (np.array(stored.shape) - 1)) / 2
+    there = np.linalg.inv(network.affine) @ stored.affine
+    scale, shift = np.diag(there)[:3], there[:3, 3]
     # Voxel i lies at scale · i + shift there, and a voxel reaches as far as its neighbours.
     low = np.floor((np.array(box.start) - 1 - shift) / scale)
     high = np.ceil((np.array(box.stop) - shift) / scale) + 1
@@ -150,6 +175,8 @@ def footprint_on(mask: NDArray[np.bool_], stored: Grid, network: Grid) -> NDArra
 
 def resampling_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
     """Say that the network ran on voxels of its own size, if it did."""
+    if model.preparation is not None:
+        return model.preparation.notes(case)
     if not runs_resampled(model, case):
         return ()
     own = size_words(_stored_spacing(model, case))

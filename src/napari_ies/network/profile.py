@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from napari_ies.parameters import Parameter
 
 Activation = Literal["softmax", "sigmoid"]
-Blending = Literal["gaussian", "constant"]
+Blending = Literal["gaussian", "constant", "nnU-Net"]
 
 DEFAULT_SPACING = (1.0, 1.0, 1.0)
 """Voxel size in mm that a network is taken to be trained on where nothing states it."""
@@ -149,7 +149,7 @@ class Profile:
         Overlap of neighbouring windows, as a fraction of the window.
     blending
         How much the outputs of overlapping windows count: ``"gaussian"``, most at a window's
-        centre, or ``"constant"``, alike.
+        centre, ``"constant"``, alike, or ``"nnU-Net"``, by its Gaussian, in its windows.
     threshold
         Probability from which a voxel counts as lesion.
     smallest_lesion

@@ -49,8 +49,14 @@ def with_geometry(
     Raises
     ------
     CheckpointError
-        If these are no axis codes, or no three voxel sizes.
+        If these are no axis codes, or no three voxel sizes, or the network came with its tool's own
+        preparation, which says both.
     """
+    if model.preparation is not None and (orientation, spacing) != (None, None):
+        raise CheckpointError(
+            f"{model.profile.name} says itself which orientation and voxel size it wants: leave "
+            "both as they are."
+        )
     profile = stated_geometry(model.profile, orientation, spacing)
     return model if profile is model.profile else model.with_profile(profile)
 

@@ -26,7 +26,7 @@ from napari_ies.geometry.box import Box, Triple
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_ies.network.profile import Profile
+    from napari_ies.network.profile import Blending, Profile
 
 MOST_WINDOWS = 100_000
 """Days of work, and more than this are a slip in the window or its overlap."""
@@ -52,7 +52,7 @@ class Tiling:
     shape: Triple
     windows: tuple[Box, ...]
     blended: bool
-    blending: str = "gaussian"
+    blending: Blending = "gaussian"
 
     def importance(self, window: Box) -> torch.Tensor:
         """Return the unscaled weights of a window on the part of it that lies in the volume.
@@ -121,6 +121,13 @@ class Tiling:
         size = self.windows[0].shape
         if not self.blended or self.blending == "constant":
             return torch.ones((), dtype=torch.float64).expand(size)
+        if self.blending == "nnU-Net":
+            from nnunetv2.inference.sliding_window_prediction import compute_gaussian
+
+            # The factor and the half precision are those of nnU-Net's own predictor.
+            cpu = torch.device("cpu")
+            gaussian: torch.Tensor = compute_gaussian(size, 1 / 8, 10, torch.float16, cpu)
+            return gaussian.double()
         importance: torch.Tensor = compute_importance_map(size, mode="gaussian", sigma_scale=0.125)
         return importance.double()
 
@@ -143,8 +150,9 @@ def tiling(profile: Profile, shape: Triple, forward: str) -> Tiling:
     shape
         Size of the volume.
     forward
-        ``"sliding-window"``: the windows of MONAI's sliding-window inference, blended; a volume
-        smaller than the window is padded with zeros on both sides.
+        ``"sliding-window"``: the windows of MONAI's sliding-window inference, or of nnU-Net's
+        where the profile says so, blended; a volume smaller than the window is padded with zeros
+        on both sides.
         ``"whole-volume"``: one window, padded with zeros at the far end of each axis.
 
     Raises
@@ -190,15 +198,19 @@ def _check_memory(profile: Profile, shape: Triple, window: Triple, remedy: str) 
 
 
 @lru_cache(maxsize=1)
-def _sliding(shape: Triple, size: Triple, overlap: float, blending: str) -> Tiling:
+def _sliding(shape: Triple, size: Triple, overlap: float, blending: Blending) -> Tiling:
     """Place windows as `monai.inferers.sliding_window_inference` does (tested against it)."""
-    starts = []
-    for length, extent in zip(shape, size, strict=True):
-        before = max(extent - length, 0) // 2
-        padded = max(length, extent)
-        step = extent if padded == extent else max(int(extent * (1 - overlap)), 1)
-        count = math.ceil((padded - extent) / step) + 1
-        starts.append([min(i * step, padded - extent) - before for i in range(count)])
+    padded = [max(length, extent) for length, extent in zip(shape, size, strict=True)]
+    if blending == "nnU-Net":
+        from nnunetv2.inference.sliding_window_prediction import compute_steps_for_sliding_window
+
+        steps = compute_steps_for_sliding_window(tuple(padded), size, 1 - overlap)
+    else:
+        steps = [_starts(*lengths, overlap) for lengths in zip(padded, size, strict=True)]
+    starts = [
+        [start - max(extent - length, 0) // 2 for start in axis]
+        for axis, length, extent in zip(steps, shape, size, strict=True)
+    ]
     number = math.prod(map(len, starts))
     if number > MOST_WINDOWS:
         raise SegmentationError(
@@ -208,3 +220,9 @@ def _sliding(shape: Triple, size: Triple, overlap: float, blending: str) -> Tili
         )
     windows = tuple(Box.whole(size).shift(start) for start in product(*starts))
     return Tiling(shape, windows, blended=True, blending=blending)
+
+
+def _starts(padded: int, extent: int, overlap: float) -> list[int]:
+    step = extent if padded == extent else max(int(extent * (1 - overlap)), 1)
+    count = math.ceil((padded - extent) / step) + 1
+    return [min(i * step, padded - extent) for i in range(count)]

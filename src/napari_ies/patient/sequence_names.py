@@ -53,7 +53,7 @@ PARTS = words(
 MASKS = words(
     "mask masks seg segs segmentation segmentations dseg probseg lesion lesions label labels "
     "labelmap consensus gt groundtruth truth manual manualsegmentation annotation roi wmh saliency "
-    "standarderror footprint"
+    "standarderror footprint network networkstandarderror memberspread"
 )
 """Words that, behind the sequence, make a name that of a mask or map and not of an image."""
 EXPERTS = words("consensus gt groundtruth truth reference manual manualsegmentation expert")

@@ -13,19 +13,22 @@ from napari_ies.results.belonging import told_apart
 from napari_ies.results.dataset import source_uris, write_result
 from napari_ies.results.names import saliency_stem
 from napari_ies.results.provenance import case_provenance
-from napari_ies.results.sidecars import SaliencyContent, read_content
-from napari_ies.results.storage.images import image_writer
+from napari_ies.results.sidecars import BoxedGridContent, SaliencyContent, read_content
+from napari_ies.results.storage.images import OnGrid, image_writer
 from napari_ies.results.storage.json_files import finishing, sidecar_of
 from napari_ies.results.storage.tables import table_writer
 from napari_ies.saliency.provenance import network_provenance
 from napari_ies.saliency.reading_off.distance_profile import describe_profile, profile
 from napari_ies.saliency.reading_off.measures import describe_measures, measure
 from napari_ies.saliency.reading_off.surroundings import surroundings
-from napari_ies.saliency.saliency import Saliency
+from napari_ies.saliency.saliency import NetworkMaps, Saliency
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
+
+    from napari_ies.geometry.box import Box
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
     from napari_ies.results.storage.writing import Writer
@@ -49,7 +52,9 @@ def saliency_files(
     -------
     ``{"maps": [one name per sequence], "standard_error": [the same], "footprint": name}``, names
     with ``.nii.gz``, and ``"measures"`` and ``"profile"``, names with ``.tsv``; beside each stands
-    a JSON of the same stem.
+    a JSON of the same stem. ``"network"`` and ``"network_standard_error"`` are the maps and their
+    errors on the network's own grid, where it has one, and ``"spread"`` how far the maps of an
+    ensemble's members lie apart.
 
     Raises
     ------
@@ -73,7 +78,10 @@ def saliency_files(
         )
     return {
         "maps": maps,
-        "standard_error": [name(sequence=s, desc="standarderror") for s in sequences],
+        **{
+            group: [name(sequence=s, desc=desc) for s in sequences]
+            for group, desc in _DESCS.items()
+        },
         "footprint": name(desc="footprint", suffix="mask"),
         "measures": name(".tsv", suffix="measures"),
         "profile": name(".tsv", suffix="profile"),
@@ -83,7 +91,8 @@ def saliency_files(
 def every_name(names: Mapping[str, Any]) -> list[str]:
     """List the files that :func:`saliency_files` names, without the JSON beside each."""
     singles = [names[kind] for kind in ("footprint", "measures", "profile")]
-    return [*names["maps"], *names.get("standard_error", ()), *singles]
+    images = [one for group in ("maps", *_DESCS) for one in names.get(group, ())]
+    return [*images, *singles]
 
 
 def save_saliency(
@@ -146,23 +155,24 @@ def save_saliency(
         case, _ = told_apart(root, case)
     whose = {"lesion": lesion, "region": region}
     names = saliency_files(case, saliency.request, saliency.sequences, run=run, **whose)
-    errors = saliency.cropped_standard_error
-    obsolete = names.pop("standard_error") if errors is None else []
+    images = _images(saliency, case)
+    obsolete = [one for group in _DESCS if group not in images for one in names.pop(group)]
     common = _description(saliency, case, model, lesion, region) | {
         "Sources": source_uris(case, root),
         "Files": names,
     }
     files: dict[str, Writer] = {}
     sidecars: dict[str, dict[str, Any]] = {}
-    groups = {"maps": saliency.cropped} | ({} if errors is None else {"standard_error": errors})
-    for group, arrays in groups.items():
+    for group, (arrays, place, box) in images.items():
         for sequence, name, array in zip(saliency.sequences, names[group], arrays, strict=True):
-            files[name] = image_writer(array, case, saliency.box)
+            files[name] = image_writer(array, place, box)
             described = _WORDS[group].format(sequence=sequence)
             own = {"Description": described, "Sequence": sequence, "Units": saliency.unit}
             sidecars[name] = own | common
     footprint = names["footprint"]
-    files[footprint] = image_writer(saliency.footprint.astype(np.uint8), case, saliency.box)
+    files[footprint] = image_writer(
+        saliency.footprint.astype(np.uint8), OnGrid.of(case), saliency.box
+    )
     sidecars[footprint] = {"Description": _WORDS["footprint"], "Type": "ROI"} | common
     around = surroundings(saliency)
     for group, table, columns in (
@@ -208,10 +218,10 @@ def _read(path: Path, with_errors: bool) -> tuple[Saliency, SaliencyContent]:
     content, _ = read_content(sidecar, SaliencyContent)
     names, grid = content.files, content.grid
 
-    def cropped(name: str, dtype: type[np.generic]) -> Any:
+    def cropped(name: str, dtype: type[np.generic], on: BoxedGridContent = grid) -> Any:
         image = path.with_name(name)
-        whole, _ = content.image(image, dtype)
-        part = np.ascontiguousarray(whole[grid.slices])
+        whole, _ = content.image(image, dtype, on.size)
+        part = np.ascontiguousarray(whole[on.slices])
         if np.count_nonzero(whole) != np.count_nonzero(part):
             raise ResultsError(
                 f"{image} does not belong to {sidecar.name}: it has values outside the box given "
@@ -228,6 +238,15 @@ def _read(path: Path, with_errors: bool) -> tuple[Saliency, SaliencyContent]:
         )
     wanted = names.standard_error if with_errors else []
     errors = [cropped(name, np.float32) for name in wanted]
+    spreads = [cropped(name, np.float32) for name in names.spread if with_errors]
+    there = None
+    if names.network and content.network_grid is not None:
+        own = content.network_grid
+        maps = np.stack([cropped(name, np.float32, own) for name in names.network])
+        wanted = names.network_standard_error if with_errors else []
+        spread = [cropped(name, np.float32, own) for name in wanted]
+        deviations = np.stack(spread) if spread else None
+        there = NetworkMaps(own.size, own.matrix, own.slices, maps, deviations)
     saliency = Saliency(
         request=content.asked,
         sequences=tuple(content.sequences),
@@ -239,13 +258,42 @@ def _read(path: Path, with_errors: bool) -> tuple[Saliency, SaliencyContent]:
         footprint=footprint,
         n_used=content.samples_used,
         provenance=dict(content.provenance),
+        cropped_spread=np.stack(spreads) if spreads else None,
+        in_network=there,
     )
     return saliency, content
 
 
+def _images(saliency: Saliency, case: Case) -> dict[str, tuple[NDArray[np.float32], OnGrid, Box]]:
+    """Return the maps of each group that there is, where they lie, and the box they fill."""
+    here, own = OnGrid.of(case), saliency.in_network
+    images = {"maps": (saliency.cropped, here, saliency.box)}
+    if saliency.cropped_standard_error is not None:
+        images["standard_error"] = saliency.cropped_standard_error, here, saliency.box
+    if saliency.cropped_spread is not None:
+        images["spread"] = saliency.cropped_spread, here, saliency.box
+    if own is not None:
+        place = OnGrid(own.shape, own.affine, case.space)
+        images["network"] = (own.cropped, place, own.box)
+        if own.cropped_standard_error is not None:
+            images["network_standard_error"] = (own.cropped_standard_error, place, own.box)
+    return images
+
+
+_DESCS = {
+    "standard_error": "standarderror",
+    "spread": "memberspread",
+    "network": "network",
+    "network_standard_error": "networkstandarderror",
+}
+"""What tells the images of a saliency apart from its maps, by group."""
+_ON_ITS_GRID = "on the network's own grid, as it was computed: the map beside it is interpolated"
 _WORDS = {
     "maps": "Instance-level saliency of the lesion's logit, sequence {sequence}",
     "standard_error": "Monte-Carlo standard error of the saliency, sequence {sequence}",
+    "spread": "Standard deviation between the maps of the ensemble's members, sequence {sequence}",
+    "network": f"Saliency {_ON_ITS_GRID}, sequence {{sequence}}",
+    "network_standard_error": f"Monte-Carlo standard error {_ON_ITS_GRID}, sequence {{sequence}}",
     "footprint": "The voxels whose logits are explained",
 }
 
@@ -274,5 +322,14 @@ def _description(
             "Affine": saliency.affine.tolist(),
             "Box": [[side.start, side.stop] for side in saliency.box],
         },
+        **_network_grid(saliency.in_network),
         "Provenance": provenance,
     }
+
+
+def _network_grid(own: NetworkMaps | None) -> dict[str, Any]:
+    if own is None:
+        return {}
+    box = [[side.start, side.stop] for side in own.box]
+    grid = {"Shape": list(own.shape), "Affine": own.affine.tolist(), "Box": box}
+    return {"NetworkGrid": grid}

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from napari_ies.network.agreement import Agreement
+    from napari_ies.network.guesses.agreement import Agreement
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
     from napari_ies.segmentation.segmentation import Segmentation
@@ -291,7 +291,7 @@ def _description(
 
 def _agreement(content: AgreementContent) -> Agreement:
     # Here for the same reason as where it is called.
-    from napari_ies.network.agreement import Agreement
+    from napari_ies.network.guesses.agreement import Agreement
 
     scores = {name: math.inf if score is None else score for name, score in content.scores.items()}
     return Agreement(**content.model_dump() | {"scores": scores})

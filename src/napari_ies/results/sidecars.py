@@ -87,14 +87,16 @@ class _GridContent(_Strict):
         return np.array(self.affine, dtype=np.float64)
 
 
-class _BoxedGridContent(_GridContent):
+class BoxedGridContent(_GridContent):
+    """A grid, and the box of it that maps fill."""
+
     box: Annotated[
         list[Annotated[list[int], Field(min_length=2, max_length=2)]],
         Field(min_length=3, max_length=3),
     ]
 
     @model_validator(mode="after")
-    def _is_inside(self) -> _BoxedGridContent:
+    def _is_inside(self) -> BoxedGridContent:
         for (start, stop), size in zip(self.box, self.shape, strict=True):
             if not 0 <= start < stop <= size:
                 raise ValueError("the box does not lie in the images")
@@ -102,6 +104,7 @@ class _BoxedGridContent(_GridContent):
 
     @property
     def slices(self) -> Box:
+        """The box."""
         return Box(*zip(*self.box, strict=True))
 
 
@@ -132,9 +135,16 @@ class Described(_Strict):
         return self.sha256[name]
 
     def image(
-        self, path: Path, dtype: type[np.generic], *, changed_too: bool = False
+        self,
+        path: Path,
+        dtype: type[np.generic],
+        size: tuple[int, int, int] | None = None,
+        *,
+        changed_too: bool = False,
     ) -> tuple[NDArray[Any], str]:
-        """Read an image of the result, of a type and on the grid, with the SHA-256 of its file.
+        """Read an image of the result, of a type and a size, with the SHA-256 of its file.
+
+        The size is that of the result's grid, if it is left out.
 
         Raises
         ------
@@ -143,7 +153,7 @@ class Described(_Strict):
             to be read, too.
         """
         return read_image(
-            path, dtype, self.grid.size, "" if changed_too else self.digest(path.name)
+            path, dtype, size or self.grid.size, "" if changed_too else self.digest(path.name)
         )
 
 
@@ -151,6 +161,9 @@ class _SaliencyFiles(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
     maps: Annotated[list[FileName], Field(min_length=1)]
     standard_error: list[FileName] = []
+    spread: list[FileName] = []
+    network: list[FileName] = []
+    network_standard_error: list[FileName] = []
     footprint: FileName
     measures: FileName | None = None
     profile: FileName | None = None
@@ -182,7 +195,8 @@ class SaliencyContent(Described):
     listed: ClassVar[str] = "maps"
 
     files: _SaliencyFiles
-    grid: _BoxedGridContent
+    grid: BoxedGridContent
+    network_grid: BoxedGridContent | None = None
     request: dict[str, Any]
     sequences: Annotated[list[str], Field(min_length=1)]
     samples_used: Annotated[int, Field(ge=0)]
@@ -195,7 +209,10 @@ class SaliencyContent(Described):
     def _agrees(self) -> SaliencyContent:
         count = len(self.sequences)
         sizes = {len(set(self.sequences)), len(self.files.maps)}
-        if sizes != {count} or len(self.files.standard_error) not in (0, count):
+        files = self.files
+        others = [files.standard_error, files.spread]
+        others += [files.network, files.network_standard_error]
+        if sizes != {count} or any(len(names) not in (0, count) for names in others):
             raise ValueError("the sizes do not agree")
         _Provenance.model_validate(self.provenance)
         _ = self.asked

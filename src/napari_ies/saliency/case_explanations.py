@@ -16,6 +16,7 @@ from napari_ies.errors import SaliencyError
 from napari_ies.geometry.box import Box
 from napari_ies.network.device import runs_ahead
 from napari_ies.network.inference import network_input_there
+from napari_ies.network.members import alone
 from napari_ies.network.network_grid import (
     footprint_on,
     map_to_stored,
@@ -30,11 +31,12 @@ from napari_ies.saliency.engines.kernels.choice import EXTREMES
 from napari_ies.saliency.engines.memory import PeakMemory, memory_limit
 from napari_ies.saliency.footprint import BoxedMask, boxed_footprint
 from napari_ies.saliency.gradcam import default_layer, gradcam
+from napari_ies.saliency.member_spread import with_spread
 from napari_ies.saliency.noise import DEFINITIONS
 from napari_ies.saliency.problem import Estimate, Problem, Target
 from napari_ies.saliency.provenance import provenance
 from napari_ies.saliency.request import NOISE_VERSION
-from napari_ies.saliency.saliency import Saliency
+from napari_ies.saliency.saliency import NetworkMaps, Saliency
 from napari_ies.saliency.smoothgrad import smoothgrad
 
 if TYPE_CHECKING:
@@ -183,17 +185,36 @@ class CaseExplanations:
             self._provenance["jacobian"] = problem.engine.name
             self._provenance["noise"] = DEFINITIONS[self.request.noise_version]
             self._chosen = problem.engine.kernels
-            unit, estimates = "gradients", smoothgrad(problem, targets, self.request)
+            unit = "gradients"
         else:
-            unit, layer = "windows", self.request.layer or ""
-            estimates = gradcam(self.problem, targets[0].voxels, layer)
-        for estimate in estimates:
+            problem, unit = self.problem, "windows"
+
+        def explain(one: Problem) -> Iterator[Estimate]:
+            if self.request.is_smoothgrad:
+                return smoothgrad(one, targets, self.request)
+            return gradcam(one, targets[0].voxels, self.request.layer or "")
+
+        for estimate in with_spread(explain, problem, self._members(problem)):
             target = targets[estimate.target]
             result = None
             if estimate.mean is not None:
                 result = self._saliency(estimate, target.aggregation, masks[estimate.target])
             report = Progress("Explaining", estimate.done, estimate.total, unit, result)
             yield estimate.target, report
+
+    def _members(self, problem: Problem) -> list[Problem]:
+        """Return the problem of each of the network's members; none if it is one network."""
+        models = self._model.derive(
+            "members",
+            lambda: [dataclasses.replace(self._model, network=n) for n in alone(problem.network)],
+        )
+        precision = self.request.precision
+        return [
+            problem.changed(
+                network=one.network, engine=choose_engine(one, self._jacobian, precision)
+            ).settled()
+            for one in models
+        ]
 
     def _target(self, mask: BoxedMask, aggregation: str) -> Target:
         counted, target = self._counted or (None, None)
@@ -209,12 +230,15 @@ class CaseExplanations:
         error, turn = estimate.standard_error, self._turn
         box = turn.box_to_stored(estimate.box)
         mean = _stored(estimate.mean, turn)
-        deviation = None if error is None else _stored(error, turn)
+        deviation, there = None if error is None else _stored(error, turn), None
+        own_maps = [_stored(one, turn) for one in estimate.members]
         if self._seen is not self._case:
             grids = self._seen.grid, self._case.grid
+            there = NetworkMaps(self._seen.shape, self._seen.affine, box, mean, deviation)
             own, box = box, Box.hull([touched_box(box, *grids), mask.box])
             mean = map_to_stored(mean, own, *grids, box)
             deviation = None if deviation is None else map_to_stored(deviation, own, *grids, box)
+            own_maps = [map_to_stored(one, own, *grids, box) for one in own_maps]
         return Saliency(
             request=dataclasses.replace(self.request, aggregation=aggregation),
             sequences=self.request.maps_of(self._case.sequences),
@@ -231,6 +255,8 @@ class CaseExplanations:
                 "peak_memory_gib": self._peak.gib,
                 "peak_memory_of": self._peak.of,
             },
+            in_network=there,
+            cropped_spread=np.std(own_maps, axis=0, ddof=1) if own_maps else None,
         )
 
     def _kernels(self, aggregation: str) -> dict[str, object]:

@@ -8,7 +8,9 @@ position and the score ``y' = Σ_{v∈Ω} y[v]`` of a footprint (Spagnolo et al.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from difflib import get_close_matches
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,11 +23,12 @@ from napari_ies.network.device import arithmetic
 from napari_ies.network.finite import all_finite
 from napari_ies.network.inference import network_logits
 from napari_ies.network.layers import see_layers, small_size
+from napari_ies.network.members import Mirror, members_of, mirror_image, mirrors_of
 from napari_ies.saliency.footprint import Piece, pieces
 from napari_ies.saliency.problem import Estimate, Problem, too_large
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -66,7 +69,8 @@ def default_layer(model: SegmentationModel) -> str:
 def _last_below(model: SegmentationModel) -> str:
     sizes = _layer_sizes(model)
     below = [name for name, size in sizes.items() if size != small_size(model)]
-    upsampling = [n for n in below if isinstance(model.network.get_submodule(n), UPSAMPLING)]
+    first = members_of(model.network)[0]
+    upsampling = [n for n in below if isinstance(first.get_submodule(n), UPSAMPLING)]
     if not sizes and any(
         isinstance(one, torch.jit.ScriptModule) for one in model.network.modules()
     ):
@@ -112,7 +116,7 @@ def gradcam(problem: Problem, voxels: NDArray[np.int64], layer: str) -> Iterator
         activations, gradients = layer_pass(problem, piece, window, layer)
         problem.check(all_finite(activations), f"activations of {layer}", piece.window)
         problem.check(all_finite(gradients), "gradients", piece.window)
-        total = total + (activations * gradients**3).sum(dim=(1, 2, 3)).cpu()
+        total = total + (activations * gradients**3).sum(dim=(0, 2, 3, 4)).cpu()
         passes.append((activations.cpu(), gradients.cpu()))
         yield Estimate(done, len(found), 0, box)
     canvas = torch.zeros((1, *box.shape))
@@ -128,8 +132,16 @@ def gradcam(problem: Problem, voxels: NDArray[np.int64], layer: str) -> Iterator
 def window_map(
     activations: torch.Tensor, gradients: torch.Tensor, total: torch.Tensor, piece: Piece
 ) -> torch.Tensor:
-    """Return a window's part of the map, (1, x, y, z), upsampled to its voxels."""
-    raw = _position_map(activations, gradients, total.to(activations))
+    """Return a window's part of the map, (1, x, y, z), upsampled to its voxels.
+
+    Its mirror images are windows of their own, whose maps add.
+    """
+    raw = torch.stack(
+        [
+            _position_map(*view, total.to(activations))
+            for view in zip(activations, gradients, strict=True)
+        ]
+    ).sum(dim=0)
     return functional.interpolate(
         raw[None, None], size=piece.window.shape, mode="trilinear", align_corners=False
     )[0]
@@ -148,11 +160,16 @@ def _position_map(
 def layer_pass(
     problem: Problem, piece: Piece, window: torch.Tensor, layer: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the layer's activations and the score's gradient there, each (K, x, y, z)."""
+    """Return the layer's activations and the score's gradient there, each (M, K, x, y, z).
+
+    M counts the mirror images that the network sees, turned back; the channels K are those of all
+    networks that it is the mean of.
+    """
     with torch.enable_grad(), _watched(problem.network, layer) as outputs:
         with arithmetic(problem.precision, window.device):
             logits = network_logits(problem.network, window[None])[0, problem.class_index]
-        if len(outputs) != 1:
+        mirrors = mirrors_of(problem.network)
+        if len(outputs) != len(members_of(problem.network)) * len(mirrors):
             raise SaliencyError(
                 f"The layer {layer!r} runs {len(outputs)} times in one pass; choose one that "
                 "runs once."
@@ -168,18 +185,28 @@ def layer_pass(
                 f"The prediction does not depend on the layer {layer!r}; choose another one."
             )
         with arithmetic(problem.precision):
-            (gradient,) = torch.autograd.grad(score, outputs[0])
-    return outputs[0].detach()[0].to(window.dtype), gradient[0].to(window.dtype)
+            gradients = torch.autograd.grad(score, outputs)
+    activations = [output.detach() for output in outputs]
+    return _views(activations, mirrors).to(window), _views(gradients, mirrors).to(window)
+
+
+def _views(values: Sequence[torch.Tensor], mirrors: Sequence[Mirror]) -> torch.Tensor:
+    """Arrange what each member gave for each mirror image, as `layer_pass` returns it."""
+    back = [
+        mirror_image(one[0], mirror) for one, mirror in zip(values, cycle(mirrors), strict=False)
+    ]
+    return torch.stack([torch.cat(back[i :: len(mirrors)]) for i in range(len(mirrors))])
 
 
 def layer_named(network: nn.Module, layer: str) -> nn.Module:
-    """Return a layer by its name.
+    """Return a layer by its name; of several networks as one, that of the first.
 
     Raises
     ------
     SaliencyError
         If the network has none of that name.
     """
+    network = members_of(network)[0]
     try:
         found = network.get_submodule(layer)
         if isinstance(found, torch.jit.ScriptModule):
@@ -196,7 +223,7 @@ def layer_named(network: nn.Module, layer: str) -> nn.Module:
 @contextmanager
 def _watched(network: nn.Module, layer: str) -> Iterator[list[torch.Tensor]]:
     """Collect a layer's output as the start of the graph: nothing before it is differentiated."""
-    module = layer_named(network, layer)
+    modules = [layer_named(member, layer) for member in members_of(network)]
     outputs: list[torch.Tensor] = []
 
     def watch(_module: nn.Module, _inputs: object, output: object) -> torch.Tensor:
@@ -209,16 +236,18 @@ def _watched(network: nn.Module, layer: str) -> Iterator[list[torch.Tensor]]:
         outputs.append(leaf)
         return leaf.clone()  # what follows may work in place
 
-    handle = module.register_forward_hook(watch)
+    handles = [module.register_forward_hook(watch) for module in modules]
     try:
         yield outputs
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
 
 
 def _layer_sizes(model: SegmentationModel) -> dict[str, tuple[int, ...]]:
     """Run the network on zeros; return the output size of each layer in the order they end."""
     sizes: dict[str, tuple[int, ...]] = {}
+    model = replace(model, network=members_of(model.network)[0])
 
     def record(name: str, _module: nn.Module, _inputs: object, output: object) -> None:
         tensor = output if name and isinstance(output, torch.Tensor) else None

@@ -174,6 +174,9 @@ class Estimate:
         (C, x, y, z) on `box`; None while there is nothing new to show.
     target
         Number of the target it is about.
+    members
+        (C, x, y, z) on `box`: the map of each of the network's members; none where there is one
+        member, or until all are known.
     """
 
     done: int
@@ -183,6 +186,12 @@ class Estimate:
     mean: torch.Tensor | None = None
     standard_error: torch.Tensor | None = None
     target: int = 0
+    members: tuple[torch.Tensor, ...] = ()
+
+    @property
+    def finished(self) -> bool:
+        """Whether it holds the target's map, all of its work done."""
+        return self.mean is not None and self.done >= self.total
 
 
 def too_large() -> SaliencyError:

@@ -12,7 +12,32 @@ from napari_ies.saliency.boxed_maps import BoxedMaps
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkMaps:
+    """Maps as they were computed, on the grid of a network that has one of its own.
+
+    Parameters
+    ----------
+    shape, affine
+        That grid: size, and voxel indices to millimetres (RAS+), 4 x 4.
+    box
+        The part of it outside which the maps are 0.
+    cropped
+        float32 (C, x, y, z): the maps on that box, a gradient by the value of each of its voxels.
+    cropped_standard_error
+        float32, same shape, or None.
+    """
+
+    shape: tuple[int, int, int]
+    affine: NDArray[np.float64]
+    box: Box
+    cropped: NDArray[np.float32]
+    cropped_standard_error: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +69,17 @@ class Saliency(BoxedMaps):
         Number of noise samples in the map (1 for Grad-CAM++).
     provenance
         Plain values that say how it was made: device, precision, checkpoint, images, versions.
+    cropped_spread
+        float32, same shape as the maps: standard deviation between the maps of each of the
+        network's members alone; None where it is one network.
+    in_network
+        What the maps were interpolated from, where the network ran on a grid of its own.
     """
 
     n_used: int
     provenance: Mapping[str, object] = field(default_factory=dict)
+    cropped_spread: NDArray[np.float32] | None = None
+    in_network: NetworkMaps | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "box", Box.of(self.box))

@@ -14,7 +14,7 @@ import torch
 from bundles import NETWORK, NORMALISED, config, trained_unet, write_bundle, zipped
 from cases import random_case
 from monai.bundle import ConfigParser
-from monai.networks.nets import UNet
+from monai.networks.nets import SegResNet, SwinUNETR, UNet
 from naive_model import check_model
 
 from napari_ies import load_case, segment
@@ -84,9 +84,10 @@ def by_monai(folder, images):
         (ORIENTED, RANGE),
         ({**RANGE, "clip": False, "b_min": -1},),
         (UNIT,),
+        (UNIT, {**NORMALISED, "nonzero": False}),
         (),
     ],
-    ids=["nonzero", "all voxels", "turned", "range", "open range", "unit", "as they are"],
+    ids=["nonzero", "all voxels", "turned", "range", "open range", "unit", "twice", "as they are"],
 )
 @pytest.mark.parametrize("mode", ["constant", "gaussian"])
 def test_it_computes_what_monai_does(transforms, mode, tmp_path, images):
@@ -233,6 +234,38 @@ def test_the_whole_volume_is_said(tmp_path):
     profile = load_checkpoint(write_bundle(tmp_path / "b", content), device="cpu").profile
 
     assert any("forward whole-volume" in text for text in profile.guessed)
+
+
+@pytest.mark.parametrize(
+    ("network", "spent"),
+    [
+        (SwinUNETR(2, 2, feature_size=12, depths=(1, 1, 1, 1)), {"img_size": 96}),
+        (SegResNet(3, 8, 2, 2, blocks_down=(1, 1), blocks_up=(1,)), {"norm_name": "group"}),
+    ],
+)
+def test_arguments_of_earlier_versions(network, spent, tmp_path):
+    """As the bundles of the model zoo still have them."""
+    arguments = {
+        "SwinUNETR": {"feature_size": 12, "depths": [1, 1, 1, 1]},
+        "SegResNet": {"init_filters": 8, "blocks_down": [1, 1], "blocks_up": [1]},
+    }[type(network).__name__]
+    content = config(
+        {
+            "_target_": type(network).__name__,
+            "spatial_dims": 3,
+            "in_channels": 2,
+            "out_channels": 2,
+            **arguments,
+            **spent,
+        },
+        inferer={"_target_": "SimpleInferer"},
+    )
+    folder = write_bundle(tmp_path / "b", content, weights=network.state_dict())
+
+    profile = load_checkpoint(folder, device="cpu").profile
+
+    assert profile.architecture == type(network).__name__
+    assert not spent.keys() & profile.arguments.keys()
 
 
 def with_network(**changes):

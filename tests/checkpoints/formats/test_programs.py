@@ -182,6 +182,7 @@ class NoGradients(nn.Module):
 def test_where_gradients_do_not_flow(kind, tmp_path):
     save, name, _ = KINDS[kind]
     save(NoGradients().eval(), tmp_path / name)
+    profile_path(tmp_path / name).write_text('{"window": 16}')
     model, case = load_checkpoint(tmp_path / name, device="cpu", trust=True), random_case()
     mask = np.zeros(case.shape, dtype=bool)
     mask[8, 8, 8] = True

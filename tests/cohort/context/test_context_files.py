@@ -132,7 +132,8 @@ def _mask(path):
 
 
 @pytest.mark.slow
-def test_the_papers_lesions_dilations_and_two_networks_in_one(small, tmp_path):
+def test_the_papers_lesions_dilations_and_two_networks_in_one(small, tmp_path, no_charts):
+    no_charts()
     second = tmp_path / "second.pth"
     shutil.copy(small.checkpoint, second)
     beside = small.checkpoint.with_suffix(".profile.json")

@@ -271,6 +271,7 @@ def test_a_changed_threshold_marks_the_table_and_updates_what_changed(
     twin.session.begin(state.reading)
     twin.work.wait()
     assert (sorted(state.reading.places), state.selected) == ([1, 2], 1)
+    assert "1 lesion stayed the same, 1 gone or changed, 0 new, 1 back as" in twin.tell.text
     assert (state.reading.mask_of(1) == (labels == 1)).all()
     assert state.reading.notes == {1: "of lesion 1", 2: "of lesion 2"}
     assert state.reading.verdicts == {2: "agree"}

@@ -45,7 +45,7 @@ def fields(hands):
 
 
 def test_patient_and_visit_follow_the_images_and_what_is_typed(hands, patient, tmp_path):
-    from napari_ies.viewer.work.tasks import LoadedModel
+    from napari_ies.viewer.state.loaded import LoadedModel
 
     panel = hands.panel
     panel.state.take_model(LoadedModel(small_model(), "CPU", ("cpu",), ("0", "2"), "0"))

@@ -10,7 +10,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel
 
-from napari_ies.network.agreement import Agreement
+from napari_ies.network.guesses.agreement import Agreement
 
 from ..conftest import small_model
 
@@ -108,7 +108,7 @@ def test_what_a_checkpoint_leaves_open_is_seen_and_chosen(hands, patient):
 
 
 def guesses_are_counted_beside_the_checkpoint(hands):
-    from napari_ies.viewer.work.tasks import LoadedModel
+    from napari_ies.viewer.state.loaded import LoadedModel
 
     model = small_model()
     guessed = ("orientation: each case as it is stored.", "strides: 2, 2, 2, 2.")
@@ -139,7 +139,7 @@ def type_into(hands, name, text):
 
 
 def orientation_and_voxel_size_are_typed_and_apply_to_the_loaded_network(hands):
-    from napari_ies.viewer.work.tasks import LoadedModel
+    from napari_ies.viewer.state.loaded import LoadedModel
 
     panel = hands.panel
     panel.state.take_model(LoadedModel(small_model(), "CPU", ("cpu",), (), ""))
@@ -211,7 +211,7 @@ def a_geometry_chosen_after_segmenting_says_that_it_counts_next_time(segmented):
 
 
 def as_stored_can_be_chosen_where_the_checkpoint_states_its_own(hands):
-    from napari_ies.viewer.work.tasks import LoadedModel
+    from napari_ies.viewer.state.loaded import LoadedModel
 
     panel, model = hands.panel, small_model()
     stated = replace(model.profile, orientation="LPS", spacing=(1, 1, 3), resample=True)
@@ -269,7 +269,7 @@ def the_offer_is_for_the_images_of_the_result_alone(segmented, patient, tmp_path
 
 
 def the_offer_knows_layers_without_files(hands, patient):
-    from napari_ies.viewer.work.tasks import LoadedModel
+    from napari_ies.viewer.state.loaded import LoadedModel
 
     panel = hands.panel
     panel.state.take_model(LoadedModel(small_model(), "CPU", ("cpu",), ("0", "2"), "0"))

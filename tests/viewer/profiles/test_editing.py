@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QLineEdit, QPushButton
 
 from napari_ies.checkpoints import checkpoint_sha256, profile_path
 from napari_ies.checkpoints.sidecar import path_in_folder
+from napari_ies.viewer.preparing.checkpoint_form import CheckpointForm
 from napari_ies.viewer.profiles.editing import ProfileEditing
 from napari_ies.viewer.work import loading
 
@@ -33,7 +34,6 @@ def editing(twin, checkpoint, qtbot, tmp_path):
     state.take_model(loaded.result)
     others = dict.fromkeys(("viewer", "scene", "explaining", "link"))
     made = ProfileEditing(SimpleNamespace(state=state, work=twin.work, tell=twin.tell, **others))
-    qtbot.addWidget(made.views[0].widgets[0])
     state.device, state.profiles = "cpu", tmp_path / "mine"
     return made
 
@@ -56,8 +56,15 @@ def press(qtbot, editing, name):
 
 
 def open_dialog(editing, qtbot):
-    line = editing.views[0].widgets[0]
-    qtbot.mouseClick(line.findChild(QPushButton, "edit_profile"), Qt.MouseButton.LeftButton)
+    """Press the button of the checkpoint's form."""
+    form = CheckpointForm()
+    qtbot.addWidget(form)
+    form.profile_wanted.connect(editing.state.profile_wanted.emit)
+    button = form.findChild(QPushButton, "edit_profile")
+    assert not button.isEnabled()
+    form.set_model(editing.state.model.model, "CPU")
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    qtbot.addWidget(editing.dialog)
     return editing.dialog
 
 

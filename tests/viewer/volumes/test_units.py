@@ -14,8 +14,8 @@ from ..conftest import small_model
 
 def take(hands, patient, units):
     """Add the patient's images as another reader would, each in units of its own, and segment."""
+    from napari_ies.viewer.state.loaded import LoadedModel
     from napari_ies.viewer.volumes.frame import Frame
-    from napari_ies.viewer.work.tasks import LoadedModel
 
     hands.panel.state.take_model(LoadedModel(small_model(), "CPU", ("cpu",), ("0", "2"), "0"))
     frame = Frame.of_grid(patient.affine, patient.volumes["FLAIR"].shape)

@@ -86,6 +86,15 @@ class Shapes(dict[str, tuple[int, ...]]):
             )
         return shape
 
+    @property
+    def are_by_name(self) -> bool:
+        """Whether they are listed by the alphabet, which tells nothing of the layers' order.
+
+        PyTorch lists a layer's weight before its bias.
+        """
+        keys = [key for key in self if not key.endswith(".num_batches_tracked")]
+        return keys == sorted(keys)
+
     def parts(self) -> set[str]:
         """Return what the keys start with, up to the first dot."""
         return {key.partition(".")[0] for key in self}

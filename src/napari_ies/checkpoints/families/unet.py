@@ -26,6 +26,10 @@ _ORDER_IS_GUESSED = (
     "Normalisation comes before activation, as is MONAI's default: one of the two leaves no trace "
     "in the file, so their order does not either."
 )
+_ORDER_IS_BY_NAME = (
+    "Normalisation comes before activation, as is MONAI's default: the file lists its tensors by "
+    "their names, as safetensors do, so that it does not tell the order of the layers."
+)
 _ACTIVATION_IS_GUESSED = "The activation, ReLU, leaves no trace in the file; it is not PReLU."
 
 
@@ -102,8 +106,8 @@ def _activation(shapes: Shapes, block: str, guessed: dict[str, Guess]) -> dict[s
     slope = shapes.get(f"{block}.adn.A.weight")
     keys = list(shapes)
     norm = next((key for key in keys if key.startswith(f"{block}.adn.N.")), None)
+    orders = ("NDA", "ADN")
     if slope is None or norm is None:
-        orders = ("NDA", "ADN")
         guessed["adn_ordering"] = of_argument("adn_ordering", _ORDER_IS_GUESSED, "NDA", orders)
     if slope is None:
         guessed["act"] = of_argument("act", _ACTIVATION_IS_GUESSED, "RELU", ACTIVATIONS)
@@ -111,8 +115,11 @@ def _activation(shapes: Shapes, block: str, guessed: dict[str, Guess]) -> dict[s
     arguments: dict[str, Any] = {}
     if slope != (1,):
         arguments["act"] = ("PRELU", {"num_parameters": slope[0]})
-    if norm is not None and keys.index(f"{block}.adn.A.weight") < keys.index(norm):
-        arguments["adn_ordering"] = "ADN"
+    if norm is not None:
+        if shapes.are_by_name:
+            guessed["adn_ordering"] = of_argument("adn_ordering", _ORDER_IS_BY_NAME, "NDA", orders)
+        elif keys.index(f"{block}.adn.A.weight") < keys.index(norm):
+            arguments["adn_ordering"] = "ADN"
     return arguments
 
 

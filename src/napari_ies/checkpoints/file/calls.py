@@ -45,6 +45,13 @@ class Other:
     """Something that holds no tensor, such as a device."""
 
 
+class NumberType:
+    """NumPy's type of one number, as training scripts keep with their losses."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+
+
 _SCALARS = (str, bytes, int, float, bool, type(None))
 _LATIN = ("latin1", "latin-1")
 _FROM_TYPE = "torch._tensor._rebuild_from_type_v2"
@@ -79,7 +86,10 @@ _PLAIN_CALLS = {
     "builtins.set",
     "builtins.complex",
 }
-_KNOWN = {*_REBUILT, *_PARAMETERS, *_ODD, *_TABLES, *_PLAIN_CALLS}
+NUMPY_SCALARS = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+NUMPY_TYPE = "numpy.dtype"
+NUMBER_CODES = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
+_KNOWN = {*_REBUILT, *_PARAMETERS, *_ODD, *_TABLES, *_PLAIN_CALLS, *NUMPY_SCALARS, NUMPY_TYPE}
 _CONSTANT = re.compile(
     r"torch\.(?:[a-z]+\d+\w*|bool|half|float|double|int|long|short|strided|sparse_\w+"
     r"|per_(?:tensor|channel)_\w+)"
@@ -143,6 +153,10 @@ class Calls:
             return self._table(_TABLES[name], *arguments)
         if name in _PLAIN_CALLS:
             return self._plain(name, *arguments)
+        if name == NUMPY_TYPE:
+            return _number_type(*arguments)
+        if name in NUMPY_SCALARS:
+            return _number(*arguments)
         raise MalformedError(f"a call of {name}")
 
     def check_keys(self, keys: Iterable[Any]) -> None:
@@ -163,13 +177,16 @@ class Calls:
                 raise MalformedError("an entry under something that is no name")
 
     def check_attributes(self, of: Any, state: Any) -> None:
-        """Refuse attributes of anything but a state dict, or that would hide its own.
+        """Refuse attributes of anything but a state dict or a number's type, or that hide its own.
 
         Raises
         ------
         MalformedError
             If there are such.
         """
+        if isinstance(of, NumberType):
+            _check_number_state(*state)
+            return
         if type(of) is not OrderedDict or not isinstance(state, dict):
             raise MalformedError("attributes of something that is no state dict")
         if any(not isinstance(name, str) or hasattr(of, name) for name in state):
@@ -253,6 +270,29 @@ class Calls:
         if not isinstance(content, str) or encoding not in _LATIN:
             raise MalformedError("bytes of something that is no text in Latin-1")
         return content.encode(encoding)
+
+
+def _number_type(code: Any, *flags: Any) -> NumberType:
+    plain = isinstance(code, str) and code in NUMBER_CODES and len(flags) == 2
+    if not plain or not all(isinstance(flag, bool | int) for flag in flags):
+        raise MalformedError("a type of NumPy that is not one number's")
+    return NumberType(code)
+
+
+def _check_number_state(version: Any, order: Any, *rest: Any) -> None:
+    if version != 3 or order not in ("<", ">", "|", "=") or rest != (None, None, None, -1, -1, 0):
+        raise MalformedError("attributes that no number's type has")
+
+
+def _number(kind: Any, content: Any = None) -> bool | int | float:
+    import numpy as np
+
+    if not isinstance(kind, NumberType) or not isinstance(content, bytes):
+        raise MalformedError("a number of NumPy without its bytes")
+    if len(content) != int(kind.code[1:]):
+        raise MalformedError("a number of NumPy of another length")
+    found: bool | int | float = np.frombuffer(content, kind.code)[0].item()
+    return found
 
 
 def _axes(parts: Any) -> tuple[int, ...]:

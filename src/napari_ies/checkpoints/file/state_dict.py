@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from napari_ies.checkpoints.file import archive, safetensors
-from napari_ies.checkpoints.file.calls import MalformedError
+from napari_ies.checkpoints.file.calls import NUMBER_CODES, NUMPY_SCALARS, MalformedError
 from napari_ies.checkpoints.file.claims import AnyTensor, check_tensors, storage_bytes
 from napari_ies.checkpoints.file.old_files import (
     LONGEST_PICKLE,
@@ -51,6 +51,8 @@ class StateFile:
     """SHA-256 in hexadecimal of the bytes that were read."""
     size: int
     """How many these are, unpacked where the file is compressed."""
+    content: Any = None
+    """All that its pickle says, as data: tables, lists, texts and numbers, tensors as claims."""
 
 
 def read_state_file(path: Path) -> StateFile:
@@ -161,7 +163,7 @@ def _read(path: Path, content: bytes, kind: str) -> StateFile:
         )
     if not tables:
         raise _no_tensors(path)
-    return StateFile(tables, sha256, room)
+    return StateFile(tables, sha256, room, content=pickled.content)
 
 
 def _safetensors(path: Path, content: bytes) -> Tables:
@@ -254,7 +256,7 @@ def _loaded(verified: BinaryIO) -> Tables:
     import torch
 
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_numpy_numbers()):
             warnings.filterwarnings("ignore", "Detected pickle protocol")
             content = torch.load(verified, map_location="cpu", weights_only=True, mmap=False)
     except pickle.UnpicklingError as error:
@@ -270,6 +272,15 @@ def _loaded(verified: BinaryIO) -> Tables:
         place: {name: tensor.detach() for name, tensor in table.items()}
         for place, table in tables_of(content, torch.Tensor).items()
     }
+
+
+def _numpy_numbers() -> list[Any]:
+    """Return what PyTorch has to let through for the numbers that training scripts keep."""
+    import numpy as np
+
+    scalar = np.float64(0).__reduce__()[0]
+    types = {type(np.dtype(code)) for code in NUMBER_CODES}
+    return [*((scalar, name) for name in NUMPY_SCALARS), np.dtype, *types]
 
 
 def _description(tables: Any) -> list[Any]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_ies.checkpoints.formats import exported, monai_bundle, state_dict, torchscript
+from napari_ies.checkpoints.formats import exported, monai_bundle, nnunet, state_dict, torchscript
 from napari_ies.checkpoints.formats.format import Format, sha256_of_files
 from napari_ies.regular_files import file_sha256
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMATS: tuple[Format, ...] = (monai_bundle, torchscript, exported, state_dict)
+FORMATS: tuple[Format, ...] = (nnunet, monai_bundle, torchscript, exported, state_dict)
 """In the order in which they are asked; the last one takes what no other recognises."""
 
 

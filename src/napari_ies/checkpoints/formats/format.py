@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from napari_ies.network.preparation import Preparation
     from napari_ies.network.profile import Profile
 
 
@@ -28,6 +29,8 @@ class Loaded:
     """In hexadecimal: of the file that was read, or `sha256_of_files` of those of a folder."""
     keys: tuple[str, ...]
     """Of the tensors in it, wrappers stripped."""
+    preparation: Preparation | None = None
+    """How the tool that it came from makes its input, where the profile does not say it all."""
 
 
 class Format(Protocol):

@@ -157,7 +157,7 @@ def _built(
         else f"choose another file, or state the arguments in {beside.name} beside it"
     )
     with _told(f"{path.name} cannot be loaded: "):
-        _check_arguments(family, arguments, beside.name)
+        check_arguments(family, arguments, beside.name)
     with _told(f"{path.name} cannot be loaded: ", f"; {remedy}"):
         check_fit(reading.tensors, family, arguments, size)
     with _told(f"{beside.name}: "):
@@ -181,7 +181,14 @@ def _told(before: str, after: str = "") -> Iterator[None]:
         raise CheckpointError(f"{before}{error}{after}.") from error
 
 
-def _check_arguments(family: Family, arguments: Mapping[str, Any], profile_file: str) -> None:
+def check_arguments(family: Family, arguments: Mapping[str, Any], profile_file: str) -> None:
+    """Refuse arguments that no network of a family has, before anything is built of them.
+
+    Raises
+    ------
+    CheckpointError
+        In a clause; what is missing is to be stated in the profile file.
+    """
     unknown = [name for name in arguments if name not in family.argument_names]
     if unknown:
         raise CheckpointError(

@@ -86,6 +86,8 @@ def context(
     forward: options.ForwardOption = "sliding-window",
     orientation: options.Orientation = None,
     spacing: options.Spacing = None,
+    folds: options.Folds = None,
+    mirroring: options.Mirroring = None,
     trust: options.Trust = False,
     model_checkpoint: many.ModelCheckpoint = None,
     input_val_paths: many.InputPaths = None,
@@ -182,8 +184,9 @@ def context(
             if value is not None:
                 terminal.note(f"{name} {value} has no effect: {cohorts.WHY_NO_EFFECT[name]}.")
         ended = []
+        chosen = options.choices(folds, mirroring)
         for file in files:
-            wanted = CheckpointSource(file, device, orientation, spacing, trust=trust)
+            wanted = CheckpointSource(file, device, orientation, spacing, chosen, trust=trust)
             if several:
                 network = cohorts.network_of(terminal, wanted, model, input_size)
                 cases = cohorts.cases_of(where, network)

@@ -61,6 +61,8 @@ def explain(
     memory_gib: options.MemoryGib = None,
     orientation: options.Orientation = None,
     spacing: options.Spacing = None,
+    folds: options.Folds = None,
+    mirroring: options.Mirroring = None,
     trust: options.Trust = False,
     device: options.Device = "auto",
     subject: options.Subject = None,
@@ -89,7 +91,8 @@ def explain(
         from napari_ies.cohort.row import explaining, targets
         from napari_ies.results import anat_folder
 
-        source = CheckpointSource(checkpoint, device, orientation, spacing, trust=trust)
+        chosen = options.choices(folds, mirroring)
+        source = CheckpointSource(checkpoint, device, orientation, spacing, chosen, trust=trust)
         model, case = segmenting.opened(terminal, source, images, out, subject, visit)
         request = SaliencyRequest(
             method=method,

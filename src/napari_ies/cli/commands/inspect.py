@@ -12,6 +12,8 @@ def inspect(
     spacing: options.Spacing = None,
     write_profile: options.WriteProfile = False,
     overwrite: options.ReplaceProfile = False,
+    folds: options.Folds = None,
+    mirroring: options.Mirroring = None,
     trust: options.Trust = False,
     debug: options.Debug = False,
 ) -> None:
@@ -23,7 +25,10 @@ def inspect(
         from napari_ies.errors import SaliencyError
         from napari_ies.saliency.gradcam import candidate_layers, default_layer
 
-        model = CheckpointSource(checkpoint, "cpu", orientation, spacing, trust=trust).load()
+        chosen = options.choices(folds, mirroring)
+        model = CheckpointSource(
+            checkpoint, "cpu", orientation, spacing, chosen, trust=trust
+        ).load()
         try:
             layers, default = candidate_layers(model), default_layer(model)
         except SaliencyError as error:

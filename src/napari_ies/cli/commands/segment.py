@@ -17,6 +17,8 @@ def segment(
     class_: options.FoundClass = None,
     orientation: options.Orientation = None,
     spacing: options.Spacing = None,
+    folds: options.Folds = None,
+    mirroring: options.Mirroring = None,
     trust: options.Trust = False,
     device: options.Device = "auto",
     subject: options.Subject = None,
@@ -39,8 +41,9 @@ def segment(
         from napari_ies.results.provenance import file_record
         from napari_ies.segmentation.lesions import found_words
 
+        chosen = options.choices(folds, mirroring)
         source = CheckpointSource(
-            checkpoint, device, orientation, spacing, found_class=class_, trust=trust
+            checkpoint, device, orientation, spacing, chosen, found_class=class_, trust=trust
         )
         model, case = opened(terminal, source, images, out, subject, visit)
         names = segmentation_files(case.subject, case.visit).values()

@@ -113,6 +113,22 @@ Trust = Annotated[
         "programs. They can do to this computer whatever you can.",
     ),
 ]
+Folds = Annotated[
+    str | None,
+    typer.Option(
+        metavar="0,1",
+        help="Of an nnU-Net results folder, the folds that are averaged (default: as nnU-Net, all "
+        "of them).",
+    ),
+]
+Mirroring = Annotated[
+    bool | None,
+    typer.Option(
+        "--mirroring/--no-mirroring",
+        help="With an nnU-Net network, whether it sees each window in mirrors too, as nnU-Net "
+        "does by default: up to eight times as long.",
+    ),
+]
 Device = Annotated[
     str,
     typer.Option(
@@ -210,3 +226,13 @@ def parse_images(values: list[str]) -> dict[str, Path]:
             )
         images[name] = Path(file)
     return images
+
+
+def choices(folds: str | None, mirroring: bool | None) -> tuple[tuple[str, Any], ...]:
+    """Return what is chosen of an nnU-Net folder, as `CheckpointSource` takes it."""
+    chosen: dict[str, Any] = {}
+    if folds is not None:
+        chosen["folds"] = tuple(part.strip() for part in folds.split(","))
+    if mirroring is not None:
+        chosen["mirroring"] = mirroring
+    return tuple(chosen.items())

@@ -170,6 +170,8 @@ class Asked:
     memory_gib: options.MemoryGib = None
     orientation: options.Orientation = None
     spacing: options.Spacing = None
+    folds: options.Folds = None
+    mirroring: options.Mirroring = None
     trust: options.Trust = False
     device: options.Device = "auto"
     use_checkpoint: Annotated[
@@ -213,8 +215,9 @@ class Asked:
         """Return where the network comes from."""
         from napari_ies.checkpoints import CheckpointSource
 
+        chosen = options.choices(self.folds, self.mirroring)
         return CheckpointSource(
-            checkpoint, self.device, self.orientation, self.spacing, trust=self.trust
+            checkpoint, self.device, self.orientation, self.spacing, chosen, trust=self.trust
         )
 
 

@@ -15,6 +15,7 @@ from napari_ies.cohort.context.window_steps import Forwards, WindowSteps
 from napari_ies.geometry.box import Box
 from napari_ies.geometry.resampling import onto
 from napari_ies.network.inference import network_input
+from napari_ies.network.members import check_one_logit
 from napari_ies.network.network_grid import network_case, network_turn
 from napari_ies.network.windows import tiling
 from napari_ies.patient.normalisation import scaling
@@ -95,6 +96,7 @@ def step_logits(
     A report per batch of windows; with it the steps that became known, each once: the last one,
     the images as they are, first, and then from the lesion alone on.
     """
+    check_one_logit(model.network)
     seen = network_case(model, case)
     if seen is case:
         return _stored(model, case, masking, forward)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
@@ -29,7 +29,21 @@ SCANNER_SPACE = 1
 """NIfTI's code for coordinates of the scanner."""
 
 
-def image_writer(values: NDArray[Any], case: Case, box: Box | None = None) -> Writer:
+class OnGrid(NamedTuple):
+    """Where the values of an image lie."""
+
+    shape: tuple[int, int, int]
+    affine: NDArray[np.float64]
+    space: int
+    """NIfTI's code for what its millimetres refer to."""
+
+    @classmethod
+    def of(cls, case: Case) -> OnGrid:
+        """Return the grid of a case."""
+        return cls(case.shape, case.affine, case.space)
+
+
+def image_writer(values: NDArray[Any], case: Case | OnGrid, box: Box | None = None) -> Writer:
     """Return what writes an array as NIfTI, values and affine unchanged.
 
     Parameters
@@ -51,7 +65,7 @@ def image_writer(values: NDArray[Any], case: Case, box: Box | None = None) -> Wr
     return writer
 
 
-def _header(dtype: np.dtype[Any], case: Case) -> nib.Nifti1Header:
+def _header(dtype: np.dtype[Any], case: Case | OnGrid) -> nib.Nifti1Header:
     affine, space = case.affine, case.space or SCANNER_SPACE
     without_values = np.broadcast_to(np.zeros((), dtype), case.shape)
     image = nib.Nifti1Image(without_values, affine, dtype=dtype)

@@ -15,6 +15,7 @@ import torch
 from napari_ies.duration import HOUR, about
 from napari_ies.errors import SaliencyError
 from napari_ies.free_memory import is_out_of_memory, within_memory
+from napari_ies.network.members import alone
 from napari_ies.progress import Progress, to_its_end
 from napari_ies.saliency.case_explanations import CaseExplanations
 from napari_ies.saliency.expected.portions import Portions, samples_together
@@ -22,6 +23,7 @@ from napari_ies.saliency.expected.work import Work, work_of_gradcam, work_of_sam
 from napari_ies.saliency.footprint import Piece, pieces
 from napari_ies.saliency.forwards import Forwards, Watch
 from napari_ies.saliency.gradcam import layer_pass, window_map
+from napari_ies.saliency.member_spread import TIMES
 from napari_ies.saliency.running_map import RunningMap
 from napari_ies.saliency.smoothgrad import closed_together, noise_of
 
@@ -155,6 +157,8 @@ def expecting(
                 work += work_of_sample(problem, portions).times(done.n_samples)
                 tried = tried or portions
             yield Progress(step, reports := reports + 1, 0, "steps")
+        if alone(problem.network):
+            work = work.times(TIMES)
         window = problem.tiles.windows[0].shape
         largest = max((p.seen.size for one in tried for p in one.pieces), default=0)
         # Small parts of a window take longer by voxel than large ones: each size has its rates.
@@ -255,7 +259,7 @@ class _Trial:
             activations, gradients = (
                 values.cpu() for values in layer_pass(problem, piece, window, layer)
             )
-            total = (activations * gradients**3).sum(dim=(1, 2, 3))
+            total = (activations * gradients**3).sum(dim=(0, 2, 3, 4))
             window_map(activations, gradients, total, piece)
 
         seconds, _ = self._timed(whole)

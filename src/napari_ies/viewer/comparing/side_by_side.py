@@ -48,6 +48,8 @@ class Difference:
             box=comparison.box,
             cropped=comparison.difference,
             cropped_standard_error=None,
+            cropped_spread=None,
+            in_network=None,
             footprint=a.box.lay(a.footprint, comparison.box),
         )
         return cls(saliency, ranges_of(saliency))

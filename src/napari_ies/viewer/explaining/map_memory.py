@@ -35,7 +35,7 @@ HELD_BYTES = 2**30
 cover all of a 182 × 218 × 182 case. That is more than a reader goes back and forth between, and
 an eighth of the memory of a small laptop."""
 
-MOVED = ("cropped", "cropped_standard_error", "footprint")
+MOVED = ("cropped", "cropped_standard_error", "cropped_spread", "footprint")
 
 
 class MapMemory:

@@ -25,7 +25,6 @@ from napari_ies.viewer.panel.parameter_form import ParameterForm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -109,10 +108,6 @@ class FigureDialog(QDialog):
         control = self._controls["outline_reference"]
         allow(control, "" if there else "There is no reference with these lesions.")
 
-    def set_session(self, folder: Path | None) -> None:
-        """Offer to save with the session, if that is saved in a folder."""
-        allow(self._keep, "" if folder is not None else "This session is saved nowhere yet.")
-
     def set_preview(self, pixels: NDArray[np.uint8], apart: str = "") -> None:
         """Show a figure, uint8 (height, width, 4), and say what is otherwise than on screen."""
         self._pixmap = QPixmap.fromImage(image_of(pixels))
@@ -186,10 +181,9 @@ class FigureDialog(QDialog):
         taken = "Save the viewer's canvas as it is on screen, to a PNG file."
         shot = self.screenshot_requested
         kept = "Save the figure in the folder of the session, named by what it shows."
-        self._keep = button("Save with session", "figure_keep", kept, self._on_keep)
         return row(
             None,
-            self._keep,
+            button("Save with session", "figure_keep", kept, self._on_keep),
             button("Save…", "figure_save", "Save the figure to a file.", self._on_save),
             button("Copy", "figure_copy", copied, self.copy_requested),
             button("Copy caption", "figure_caption", said, self.caption_requested),

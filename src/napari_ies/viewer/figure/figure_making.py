@@ -72,6 +72,8 @@ class FigureMaking(Feature):
         self.dialog: FigureDialog | None = None
         self._session: tuple[object, Path] | None = None
         """The reading that is saved as a session, and where."""
+        self._waiting: tuple[object, str] | None = None
+        """The reading whose figure is to be saved as soon as its session is, and the format."""
         self.state.reading_changed.connect(self._refresh)
         self.state.answer_shown.connect(self._on_answer)
         self.state.session_kept.connect(self._on_session)
@@ -162,7 +164,6 @@ class FigureMaking(Feature):
         self.dialog.set_sequences(content.case.sequences)
         reading = self.state.reading
         self.dialog.set_reference(reading is not None and reading.reference is not None)
-        self.dialog.set_session(self._folder)
         self._draw_preview()
 
     def _draw_preview(self) -> None:
@@ -223,13 +224,17 @@ class FigureMaking(Feature):
 
     def _on_session(self, folder: Path, _: str) -> None:
         self._session = self.state.reading, folder
-        if self.dialog is not None:
-            self.dialog.set_session(folder)
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and waiting[0] is self.state.reading:
+            self._on_keep(waiting[1])
 
     def _on_keep(self, form: str) -> None:
         """Save without a question: a name of its own beside what the session holds."""
         content, folder = self.content(), self._folder
-        if content is not None and folder is not None:
+        if folder is None:
+            self._waiting = self.state.reading, form
+            self._say("Waiting until the session is saved…")
+        elif content is not None:
             self._say("Drawing…")
             name = self._suggested(content)
             self._submit("save", partial(_keep, folder / FIGURES, name, form), self._on_saved)

@@ -58,8 +58,8 @@ class Guidance(Feature):
     def _on_demo(self, demo: tuple[list[LayerDataTuple], str]) -> None:
         layers, checkpoint = demo
         self.state.layers_given.emit(layers)
-        self.state.segment_wanted.emit(True)
         self.state.checkpoint_wanted.emit(checkpoint, "")
+        self.state.segment_wanted.emit(True)  # once that is loaded, if it is not yet
 
     def _on_layers_changed(self) -> None:
         self.first_steps.setVisible(not any(True for _ in self.scene.images()))

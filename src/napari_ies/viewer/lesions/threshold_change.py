@@ -108,8 +108,10 @@ class ThresholdChange:
         after.take_said_of(before)
         self._state.update_reading(after)
         same = len(before.places.keys() & after.places.keys())
-        gone, new = len(before.places) - same, len(after.places) - same
+        back = len(before.former.keys() & after.places.keys())
+        gone, new = len(before.places) - same, len(after.places) - same - back
+        came = f", {back} back as they were" if back else ""
         self._tell.say(
-            f"Updated to the threshold {after.segmentation.threshold:g}: "
-            f"{counted(same, 'lesion')} stayed the same, {gone} gone or changed, {new} new."
+            f"Updated to the threshold {after.segmentation.threshold:g}: {counted(same, 'lesion')} "
+            f"stayed the same, {gone} gone or changed, {new} new{came}."
         )

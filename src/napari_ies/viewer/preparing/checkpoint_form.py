@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QComboBox, QLineEdit, QWidget
 from superqt import QElidingLabel
 
 from napari_ies.viewer.panel import dialogs
-from napari_ies.viewer.panel.availability import describe
+from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.panel.controls import button, grid
 from napari_ies.viewer.panel.plain_text import shown_name, tool_tip
 from napari_ies.viewer.panel.sentence_list import SentenceList
@@ -56,6 +56,8 @@ def _dropped(event: QDropEvent) -> str:
 class CheckpointForm(QWidget):
     """The checkpoint's file, one line on what it is, the device, and what was assumed of it."""
 
+    profile_wanted = Signal()
+    """What is known of the loaded network is to be shown, and asked."""
     chosen = Signal(str, str)
     """A checkpoint's file or folder and a device to load it on."""
 
@@ -93,7 +95,13 @@ class CheckpointForm(QWidget):
         layout.addWidget(self._device, 1, 1)
         layout.addWidget(self._description, 1, 0)
         layout.addWidget(self.geometry, 2, 0, 1, 2)
-        layout.addWidget(self._assumptions, 3, 0, 1, 2)
+        layout.addWidget(self._assumptions, 3, 0)
+        about = (
+            "What the network expects and gives, and what its file leaves open: state it, and the "
+            "checkpoint is loaded anew."
+        )
+        self._profile = button("Profile…", "edit_profile", about, self.profile_wanted)
+        layout.addWidget(self._profile, 3, 1, Qt.AlignmentFlag.AlignTop)
         self._loaded: tuple[str, str] | None = None
         self._worked = ("", "")
         self._file.editingFinished.connect(self._on_edited)
@@ -127,6 +135,7 @@ class CheckpointForm(QWidget):
 
     def set_model(self, model: SegmentationModel | None, device: str = "") -> None:
         """Say what was loaded, and where `device` (in words) it computes; None for nothing."""
+        allow(self._profile, "" if model else "Choose a checkpoint first.")
         if model is None:
             self._loaded, self._worked = None, ("", "")
             self._say("No checkpoint yet.", "Choose a checkpoint file to go on.")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.errors import NapariIESError
-from napari_ies.network.absent import why_absent
+from napari_ies.network.absent import is_lacking, why_absent
 from napari_ies.viewer.canvas.layers import key_of
 from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.panel.availability import allow
@@ -56,6 +56,7 @@ class Preparing(Feature):
         self.segmentation = SegmentationForm()
         self.geometry = Geometry(self.checkpoint.geometry, self.state, self.tell)
         self.loading = NetworkLoading(services, self.checkpoint, self._on_not_loaded)
+        self.checkpoint.profile_wanted.connect(self.state.profile_wanted.emit)
         self.naming = Naming(services, self.images)
         self.notes = ResultNotes(services, self.why_other_images)
         self._matching = Matching(services, self.segmentation, self.why_other_images)
@@ -290,10 +291,10 @@ class Preparing(Feature):
 
     def _is_lacking(self, loaded: LoadedModel) -> bool:
         """Whether a network is the one that segmented what was reopened."""
-        reading, sha256 = self.state.reading, loaded.model.sha256
+        reading = self.state.reading
         if reading is None or self._restored is None:
             return False
-        return reading.model.sha256 == sha256 != ""
+        return is_lacking(reading.model, loaded.model)
 
     def _give_network(self) -> None:
         """Give a reopened reading its network, turned and scaled as when it segmented."""

@@ -6,15 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QApplication
 
 from napari_ies.checkpoints.sidecar import profiles_folder, stated_profile
 from napari_ies.errors import CheckpointError
-from napari_ies.network.profile import questions
-from napari_ies.printable import counted
-from napari_ies.viewer.feature import Feature, Place, Placed
-from napari_ies.viewer.panel.availability import allow
-from napari_ies.viewer.panel.controls import button, column, row, words
+from napari_ies.viewer.feature import Feature
 from napari_ies.viewer.preferences import Preferences
 from napari_ies.viewer.profiles.profile_dialog import ProfileDialog
 from napari_ies.viewer.work import loading
@@ -26,32 +22,24 @@ if TYPE_CHECKING:
 
 
 class ProfileEditing(Feature):
-    """Shows how much of the network's profile is open, and loads it anew with what is stated."""
+    """Shows the network's profile, and loads it anew with what is stated."""
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
-        about = (
-            "What the network expects and gives, and what its file leaves open: state it, and the "
-            "checkpoint is loaded anew."
-        )
-        self._edit = button("Edit profile…", "edit_profile", about, self.open)
-        self._said = words("profile_open", "How much the checkpoint's file leaves open.")
-        line = QWidget()
-        column(line, row((self._said, 1), self._edit))
         self.dialog: ProfileDialog | None = None
         """Once it was opened."""
         self._preferences = Preferences("computation", {"profiles": self._on_folder})
-        self.views = (Placed(Place.PREPARATION, [line], "Profile"),)
-        self.state.model_changed.connect(self._on_model)
-        self._on_model(self.state.model)
+        self.state.profile_wanted.connect(self.open)
 
     def attach(self) -> None:
         """Follow the preferences."""
         self._preferences.attach()
 
     def release(self) -> None:
-        """Follow them no more."""
+        """Follow them no more, and ask nothing."""
         self._preferences.release()
+        if self.dialog is not None:
+            self.dialog.close()
 
     def open(self) -> None:
         """Ask about the loaded network."""
@@ -60,7 +48,7 @@ class ProfileEditing(Feature):
             return
         model, path = loaded.model, loaded.model.path
         if self.dialog is None:
-            self.dialog = ProfileDialog(self._edit)
+            self.dialog = ProfileDialog(QApplication.activeWindow())
             self.dialog.stated.connect(self._on_stated)
         try:
             kept = stated_profile(path, self.state.profiles, lambda _: model.sha256)[1]
@@ -94,11 +82,3 @@ class ProfileEditing(Feature):
     def _on_not_loaded(self) -> None:
         if self.dialog is not None:
             self.dialog.say("It cannot be loaded with this profile: the panel says why.")
-
-    def _on_model(self, loaded: LoadedModel | None) -> None:
-        allow(self._edit, "" if loaded else "Choose a checkpoint first.")
-        if loaded is None:
-            self._said.setText("No network yet.")
-            return
-        count = len(questions(loaded.model.profile.guessed))
-        self._said.setText(f"{counted(count, 'choice')} open." if count else "Nothing is open.")

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QDialog, QFormLayout, QLabel, QLineEdit, QScrollArea,
 from napari_ies.checkpoints.profile_file import ProfileFile, checked
 from napari_ies.errors import CheckpointError
 from napari_ies.network.profile import Guess, Profile, questions
-from napari_ies.patient.normalisation import METHODS
+from napari_ies.patient.normalisation import METHODS, is_method
 from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.panel.controls import button, column, combo, row, tick_box, words
 from napari_ies.viewer.panel.parameter_form import ParameterForm
@@ -65,7 +65,7 @@ class ProfileDialog(QDialog):
         layout = column(self, (self._scroll, 1), self._all, self._mine, self._words)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.addLayout(row((None, 1), close, use))
-        self.resize(520, 620)
+        self.resize(560, 620)
 
     def show_profile(self, profile: Profile, kept: str) -> None:
         """Ask about a network whose profile lies in the file `kept`, if not empty."""
@@ -78,8 +78,9 @@ class ProfileDialog(QDialog):
         choices = list(profile.classes)
         self._choose("explained_class", "Class to find", profile.explained_class, choices)
         self._choose("activation", "Outputs", profile.activation, ["softmax", "sigmoid"])
-        methods = list(dict.fromkeys((*METHODS, profile.normalisation)))
-        self._choose("normalisation", "Normalisation", profile.normalisation, methods)
+        if is_method(profile.normalisation):  # another tool's own is not to be stated
+            methods = list(dict.fromkeys((*METHODS, profile.normalisation)))
+            self._choose("normalisation", "Normalisation", profile.normalisation, methods)
         for name, label in _TICKS.items():
             title = f"{label} ({ASSUMED})" if name in self._assumed else label
             box = tick_box(title, f"profile_{name}", self._about(name), getattr(profile, name))

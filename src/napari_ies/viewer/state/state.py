@@ -113,6 +113,8 @@ class State:
         """Images and settings of a saved session are to be shown and set again."""
         self.checkpoint_wanted: Event[[str, str]] = Event()
         """A checkpoint's file is to be loaded onto a device (empty: the one that is chosen)."""
+        self.profile_wanted: Event[[]] = Event()
+        """What is known of the loaded network is to be shown, and asked."""
         self.patient_wanted: Event[[list[str]]] = Event()
         """The files of a patient, or the folder that holds them, are to be opened."""
         self.session_wanted: Event[[str, bool]] = Event()

@@ -51,7 +51,7 @@ def said_at(
         start, stop = saliency.box.start, saliency.box.stop
         inside = all(a <= i < b for i, a, b in zip(voxel, start, stop, strict=True))
         x, y, z = (i - a for i, a in zip(voxel, start, strict=True))
-        errors = saliency.cropped_standard_error
+        errors, spreads = saliency.cropped_standard_error, saliency.cropped_spread
         times = f" · {scaled_unit('', power).strip()}" if power else ""
         for channel, name in enumerate(saliency.sequences):
             if name not in visible:
@@ -60,6 +60,9 @@ def said_at(
             error = float(errors[channel, x, y, z]) if inside and errors is not None else 0.0
             whose = "" if name == "all" else f"{name} "
             text = with_error(value, error, power) if error > 0 else number(value, power, digits=2)
+            if inside and spreads is not None:
+                apart = number(float(spreads[channel, x, y, z]), power, digits=2)
+                text += f" (members ± {apart})"
             lines.append(f"{whose}saliency {text}{times}")
     return tuple(lines)
 

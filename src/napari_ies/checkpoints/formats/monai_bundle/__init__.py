@@ -18,12 +18,13 @@ from napari_ies.checkpoints.formats.format import Loaded, sha256_of_files
 from napari_ies.checkpoints.formats.monai_bundle import records
 from napari_ies.checkpoints.formats.monai_bundle.config import Config
 from napari_ies.checkpoints.formats.monai_bundle.settings import read_metadata, settings_of
+from napari_ies.checkpoints.formats.state_dict import check_arguments
 from napari_ies.checkpoints.sidecar import profile_path
 from napari_ies.errors import CheckpointError, UntrustedError
 from napari_ies.regular_files import sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     import torch
@@ -37,6 +38,12 @@ name = "MONAI bundle"
 recognises, files = records.is_bundle, records.files_of
 
 _NETS = "monai.networks.nets"
+_SPENT: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
+    "SwinUNETR": {"img_size": lambda _: True},
+    "SegResNet": {"norm_name": lambda name: name == "group"},
+}
+"""Arguments of earlier versions of MONAI, and with which values they make no difference: the size
+of the images that it was trained on, and the name of the normalisation that it has anyway."""
 
 
 def load(path: Path, stated: Mapping[str, Any], trust: bool) -> Loaded:
@@ -73,7 +80,6 @@ def load(path: Path, stated: Mapping[str, Any], trust: bool) -> Loaded:
             takes = probed(network, n_inputs, stated)
             architecture = type(network).__name__
         else:
-            network, keys = _network(family, arguments, tables, len(weights))
             architecture = family.architecture
             takes = Takes(
                 arguments["in_channels"],
@@ -82,6 +88,8 @@ def load(path: Path, stated: Mapping[str, Any], trust: bool) -> Loaded:
                 family.fixed_size(arguments),
             )
         found = settings_of(config, metadata, takes.n_inputs, takes.n_outputs, stated)
+        if family is not None:  # what cannot be told is known before anything is built
+            network, keys = _network(family, arguments, tables, len(weights))
         found.told |= {"architecture": architecture, "arguments": arguments}
         profile = profile_of(_name(path), takes, found.told, found.guessed, stated)
     return Loaded(network, profile, held.sha256 or sha256_of_files(digests), keys)
@@ -107,13 +115,18 @@ def _described(
     arguments = config.arguments(place) | dict(stated.get("arguments", {}))
     if arguments.pop("spatial_dims", 3) != 3:
         raise CheckpointError("its network is not 3-d, and napari-ies explains 3-d networks only")
+    for key, makes_none in _SPENT.get(architecture, {}).items():
+        if key in arguments and makes_none(arguments[key]):
+            del arguments[key]
     unknown = [key for key in arguments if key not in family.argument_names]
     if unknown:
         raise CheckpointError(
             f"its {architecture} has the argument {unknown[0]!r}{config.line(unknown[0])}: the "
             f"arguments are {', '.join(sorted(family.argument_names))}"
         )
-    return family, _defaults(architecture, family) | arguments
+    arguments = _defaults(architecture, family) | arguments
+    check_arguments(family, arguments, beside)
+    return family, arguments
 
 
 def _architecture(target: str) -> str | None:

@@ -167,7 +167,12 @@ class Preprocessing:
             keys = self.config.argument(place, "keys")
             if self.alone and not set(self.keys) <= set(keys if isinstance(keys, list) else [keys]):
                 raise self._impossible(place, "of some of the sequences only")
-        if self.scaled:
+        before = self.found.told.get("normalisation", "none")
+        # The z-score over all voxels undoes any linear change.
+        linear = before in ("zscore", "minmax") or (
+            before.startswith("range") and "clipped" not in before
+        )
+        if self.scaled and not (method == "zscore" and linear):
             raise self._impossible(place, "after the intensities were scaled already")
         self.scaled = True
         self.found.told["normalisation"] = method

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from napari_ies.network.agreement import Agreement, Testing, central_window
+from napari_ies.network.guesses.agreement import Agreement, Testing, central_window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,9 +17,9 @@ from torch import nn
 
 from napari_ies.checkpoints import load_checkpoint, with_geometry
 from napari_ies.geometry.orientation import Reorientation
-from napari_ies.network.agreement import AXIAL_ORDERS, Agreement
 from napari_ies.network.assumptions import agreements
-from napari_ies.network.guess_tests import batch_norms, channel_disagreement
+from napari_ies.network.guesses.agreement import AXIAL_ORDERS, Agreement
+from napari_ies.network.guesses.guess_tests import batch_norms, channel_disagreement
 from napari_ies.network.model import SegmentationModel
 from napari_ies.network.profile import Profile
 from napari_ies.patient.case import Case

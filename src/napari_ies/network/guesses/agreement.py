@@ -8,7 +8,8 @@ sagittal PSR 0.61 and 0.195; the Dice there was 0.63 and 0.47, 0.89 and 0.87.
 The running statistics of batch norms do not tell it. On the same patients they agreed best with a
 wrong order, compared in evaluation or as in training, by mean, median or layer, with or without a
 fit of the share of each tissue: how much lesion a window holds moves them more than how it is
-turned. They do tell strides and, less, activations: see :mod:`napari_ies.network.guess_tests`.
+turned. They do tell strides and, less, activations: see
+:mod:`napari_ies.network.guesses.guess_tests`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,117 @@
+"""Several checkpoints as one model: a JSON file that lists them.
+
+``{"ensemble": ["a.pth", "b.pth"], "average": "probability"}``
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from napari_ies.checkpoints.formats.format import Loaded
+from napari_ies.errors import CheckpointError
+from napari_ies.network.members import AVERAGES, Members
+from napari_ies.printable import joined
+from napari_ies.regular_files import file_sha256, read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+FORMAT = "ensemble"
+"""What such a file is called in results."""
+LARGEST = 1 << 20
+"""Bytes of such a file."""
+MOST_MEMBERS = 64
+_OWN = ("name", "architecture", "arguments", "weights", "guessed")
+"""Fields of a profile in which members may differ."""
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """What such a file says."""
+
+    members: tuple[Path, ...]
+    average: str
+    """``"probability"``: of each member's logits, as most tools do; or ``"logit"``."""
+
+
+def read_ensemble(path: Path) -> Ensemble | None:
+    """Read such a file; return None if it is another.
+
+    Raises
+    ------
+    CheckpointError
+        If it lists no checkpoints, or says more than it may.
+    """
+    content = _content(path)
+    if content is None:
+        return None
+    names, average = content["ensemble"], content.get("average", AVERAGES[0])
+    listed = isinstance(names, list) and all(isinstance(name, str) and name for name in names)
+    if not listed or not 2 <= len(names) <= MOST_MEMBERS or len(set(names)) < len(names):
+        raise CheckpointError(
+            f"{path.name} lists no ensemble: expected 2 to {MOST_MEMBERS} different checkpoints, "
+            'such as {"ensemble": ["a.pth", "b.pth"]}.'
+        )
+    if average not in AVERAGES or content.keys() - {"ensemble", "average"}:
+        raise CheckpointError(
+            f'{path.name} says more than an ensemble may: expected "ensemble" and "average", which '
+            f"is one of {joined(AVERAGES)}."
+        )
+    members = tuple(path.parent / name for name in names)
+    nested = [one.name for one in members if _content(one) is not None]
+    if nested:
+        raise CheckpointError(
+            f"{path.name} lists itself or another ensemble ({joined(nested)}): list the "
+            "checkpoints themselves."
+        )
+    return Ensemble(members, average)
+
+
+def _content(path: Path) -> dict[str, Any] | None:
+    """Return what a file says that lists an ensemble; None for any other."""
+    try:
+        if not path.is_file() or path.stat().st_size > LARGEST:
+            return None
+        content = json.loads(read_text(path, LARGEST))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) and "ensemble" in content else None
+
+
+def together(path: Path, ensemble: Ensemble, loaded: Sequence[Loaded]) -> Loaded:
+    """Make one model of an ensemble's members.
+
+    Raises
+    ------
+    CheckpointError
+        If they do not take the same input, give the same classes and are read alike.
+    """
+    first = loaded[0].profile
+    for file, one in zip(ensemble.members, loaded, strict=True):
+        if one.preparation is not None or isinstance(one.network, Members):
+            raise CheckpointError(
+                f"{file.name} of {path.name} is an ensemble or an nnU-Net folder itself: choose "
+                "its folds instead."
+            )
+        names = [field.name for field in fields(first) if field.name not in _OWN]
+        wrong = [name for name in names if getattr(one.profile, name) != getattr(first, name)]
+        if wrong:
+            raise CheckpointError(
+                f"{file.name} of {path.name} differs from {ensemble.members[0].name} in "
+                f"{joined(wrong)}: state the same in the profiles beside both."
+            )
+    members: list[Any] = [
+        {"file": file.name, "sha256": one.sha256}
+        for file, one in zip(ensemble.members, loaded, strict=True)
+    ]
+    profile = replace(
+        first,
+        name=path.stem,
+        arguments={"members": members, "average": ensemble.average},
+        guessed=tuple(dict.fromkeys(text for one in loaded for text in one.profile.guessed)),
+    )
+    network = Members([one.network for one in loaded], average=ensemble.average)
+    return Loaded(network, profile, file_sha256(path), loaded[0].keys)

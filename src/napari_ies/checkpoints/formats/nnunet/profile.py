@@ -1,0 +1,141 @@
+"""The profile of an nnU-Net network: all of it is in its plans and its dataset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_ies.checkpoints.families.defaults import Takes, profile_of
+from napari_ies.errors import CheckpointError
+from napari_ies.printable import joined, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from napari_ies.checkpoints.formats.nnunet.folder import Folder
+    from napari_ies.network.profile import Profile
+
+STATED = ("name", "sequences", "classes", "explained_class", "threshold", "smallest_lesion")
+"""What a person may say beside the plans: what is called how, and what counts as a lesion."""
+CHOSEN = ("folds", "checkpoint", "mirroring", "configuration")
+"""Arguments that choose among what the folder holds."""
+
+
+def make_profile(
+    folder: Folder,
+    chosen: Mapping[str, Any],
+    stated: Mapping[str, Any],
+    manager: Any,
+    dataset: Mapping[str, Any],
+    configuration: Any,
+    configuration_name: str,
+    inputs: int,
+) -> Profile:
+    """Put a profile together.
+
+    Parameters
+    ----------
+    folder
+        Where the network lies.
+    chosen
+        Which folds, checkpoint and mirroring, as they are used.
+    stated
+        Fields that a profile file sets.
+    manager, configuration
+        nnU-Net's own plans and configuration.
+    dataset
+        What ``dataset.json`` says.
+    configuration_name
+        Such as ``"3d_fullres"``.
+    inputs
+        Number of input channels.
+
+    Raises
+    ------
+    CheckpointError
+        If a stated field is not a person's to say, or does not fit the network.
+    """
+    if wrong := [name for name in stated.get("arguments", {}) if name not in CHOSEN]:
+        raise CheckpointError(
+            f"The profile of {folder.top.name} states the arguments {joined(wrong)}, expected "
+            f"{joined(CHOSEN)}."
+        )
+    regions = manager.get_label_manager(dataset).has_regions
+    classes = class_names(dataset["labels"], regions)
+    explained = _lesion(classes, regions)
+    strides = configuration.network_arch_init_kwargs.get("strides")
+    patch = _three(configuration.patch_size)
+    divisor = patch if strides is None else _three(np.prod(np.array(strides), axis=0))
+    x, y, z = (float(size) for size in configuration.spacing)
+    told: dict[str, Any] = {
+        "architecture": str(configuration.network_arch_class_name).rsplit(".", 1)[-1],
+        "arguments": {**chosen, "configuration": configuration_name},
+        "sequences": _sequences(dataset, inputs),
+        "classes": classes,
+        "explained_class": explained,
+        "normalisation": f"nnU-Net's {joined(dict.fromkeys(configuration.normalization_schemes))}",
+        "brain_extracted": False,
+        "activation": "sigmoid" if regions else "softmax",
+        "spacing": (x, y, z),
+        "resample": False,
+        "orientation": None,
+        "window": patch,
+        "overlap": 0.5,
+        "blending": "nnU-Net",
+        "threshold": 0.5,
+        "smallest_lesion": 1,
+    }
+    said = [name for name in stated if name not in (*STATED, "arguments")]
+    if wrong := [name for name in said if stated[name] != told.get(name)]:
+        raise CheckpointError(
+            f"The profile of {folder.top.name} states {joined(wrong)} otherwise than its plans: "
+            f"leave that out, and state only {joined(STATED)} or arguments."
+        )
+    guessed = {}
+    if len(classes) > (1 if regions else 2):
+        kind = "regions" if regions else "classes"
+        guessed["explained_class"] = (
+            f"{classes[explained]} is explained, one of the {kind} {joined(classes)}."
+        )
+    takes = Takes(inputs, len(classes), divisor, patch if strides is None else None)
+    name = f"{manager.dataset_name} {configuration_name}"
+    try:
+        return profile_of(name, takes, told, guessed, stated)
+    except CheckpointError as error:
+        raise CheckpointError(f"The profile of {folder.top.name} does not fit: {error}.") from error
+
+
+def class_names(labels: Mapping[str, Any], regions: bool) -> tuple[str, ...]:
+    """Return the names of a network's outputs, in nnU-Net's order.
+
+    Those of labels are in the order of their numbers, those of regions in that of the dataset;
+    what is to be ignored has none, and neither has the background of regions.
+    """
+    numbers = {
+        str(name): tuple(np.atleast_1d(np.asarray(value)).astype(int).tolist())
+        for name, value in labels.items()
+        if name != "ignore"
+    }
+    if regions:
+        return tuple(printable(name) for name, parts in numbers.items() if set(parts) != {0})
+    names = {part: name for name, parts in numbers.items() for part in parts}
+    return tuple(printable(names[number]) for number in sorted(names))
+
+
+def _sequences(dataset: Mapping[str, Any], inputs: int) -> tuple[str, ...]:
+    said = dataset.get("channel_names", dataset.get("modality", {}))
+    names = [printable(str(said.get(str(i), f"sequence {i + 1}"))) for i in range(inputs)]
+    return tuple(
+        name if names.count(name) == 1 else f"{name} {i + 1}" for i, name in enumerate(names)
+    )
+
+
+def _lesion(classes: Sequence[str], regions: bool) -> int:
+    named = [i for i, one in enumerate(classes) if "lesion" in one.lower()]
+    return named[0] if named else 0 if regions else min(1, len(classes) - 1)
+
+
+def _three(values: Any) -> tuple[int, int, int]:
+    x, y, z = (int(value) for value in values)
+    return x, y, z

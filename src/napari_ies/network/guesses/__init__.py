@@ -1,0 +1,1 @@
+"""Guesses about a network, tested on a case."""

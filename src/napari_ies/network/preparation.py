@@ -1,0 +1,68 @@
+"""Preparation: how another tool makes a network's input of a case, and its results of logits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from napari_ies.geometry.orientation import Reorientation
+    from napari_ies.patient.case import Case
+    from napari_ies.progress import Progress
+
+
+class Preparation(Protocol):
+    """What a tool does around its networks, by its own functions.
+
+    The network's space is a grid along the stored axes, so that a place in it is a place in the
+    patient: cropped, or of other voxels. Gradients are those in it.
+    """
+
+    def network_case(self, case: Case) -> Case:
+        """Return a case in the network's space, its data what the network gets (C, X', Y', Z').
+
+        It is another case than the one given, and made anew each time.
+
+        Raises
+        ------
+        SegmentationError
+            If the tool makes no input of this case.
+        """
+
+    def turn(self, case: Case) -> Reorientation:
+        """Return how the axes of a case, as stored or in the network's space, are turned."""
+
+    def to_stored(
+        self, values: NDArray[np.float32], seen: Case, case: Case, *, change: bool
+    ) -> NDArray[np.float32]:
+        """Bring logits from the network's space to the stored grid.
+
+        Parameters
+        ----------
+        values
+            float32 (classes, X', Y', Z'), or differences of logits where it is a `change`.
+        seen, case
+            What :meth:`network_case` returned, and what it was made of.
+
+        Returns
+        -------
+        float32 (classes, X, Y, Z); outside the network's space those that mean background.
+        """
+
+    def blend(
+        self, network: nn.Module, device: torch.device, image: torch.Tensor
+    ) -> Generator[Progress[Any], None, tuple[int, torch.Tensor]]:
+        """Run the tool's own sliding window over an image (C, x, y, z), in the network's axes.
+
+        Yields a report after each pass of the network, and returns how many there were and the
+        logits, float32 (classes, x, y, z) on the CPU. Who stops iterating ends it.
+        """
+
+    def notes(self, case: Case) -> tuple[str, ...]:
+        """Say what it does to this case: plain sentences."""

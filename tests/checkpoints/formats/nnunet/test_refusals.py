@@ -1,0 +1,184 @@
+"""What is wrong with an nnU-Net folder is said in one sentence, and nothing in it runs."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from napari_ies.checkpoints import load_checkpoint
+from napari_ies.checkpoints.formats import format_of, nnunet
+from napari_ies.checkpoints.sidecar import write_profile_to_complete
+from napari_ies.errors import CheckpointError
+
+
+def bare(place):
+    """Make what a folder is told by: plans and dataset."""
+    place.mkdir()
+    (place / "plans.json").write_text(json.dumps({"plans_name": "p", "configurations": {}}))
+    (place / "dataset.json").write_text(json.dumps({"labels": {"background": 0}}))
+    return place
+
+
+def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):
+    folder = bare(tmp_path / "results")
+    monkeypatch.setitem(sys.modules, "nnunetv2", None)
+    with pytest.raises(CheckpointError, match=r"pip install napari-ies\[nnunet\]"):
+        load_checkpoint(folder, device="cpu")
+
+
+def test_it_is_told_by_its_plans(tmp_path):
+    folder = bare(tmp_path / "any name")
+    fold = folder / "fold_2"
+    fold.mkdir()
+    file = fold / "checkpoint_best.pth"
+    file.write_bytes(b"")
+    for path in (folder, fold, file):
+        assert format_of(path) is nnunet
+    assert set(nnunet.files(folder)) == {"plans.json", "dataset.json"}
+    assert nnunet.files(file) == {}
+    assert format_of(folder / "plans.json") is not nnunet
+    (folder / "plans.json").write_text('{"name": "a bundle"}')
+    assert format_of(folder) is not nnunet
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    pytest.importorskip("nnunetv2", reason="needs the extra nnunet")
+    from nnunet_folders import make_folder
+
+    return make_folder(tmp_path_factory.mktemp("whole") / "results", folds=("0", "1"))
+
+
+@pytest.fixture
+def folder(whole, tmp_path):
+    return Path(shutil.copytree(whole, tmp_path / "results"))
+
+
+def changed(folder, change, name="plans.json"):
+    content = json.loads((folder / name).read_text())
+    change(content)
+    (folder / name).write_text(json.dumps(content))
+
+
+def of_slices(plans):
+    plans["configurations"]["3d_fullres"]["patch_size"] = [16, 16]
+
+
+def of_a_cascade(plans):
+    plans["configurations"]["3d_fullres"]["previous_stage"] = "3d_lowres"
+
+
+def foreign(plans):
+    plans["configurations"]["3d_fullres"]["architecture"]["network_class_name"] = "canary.Canary"
+
+
+def foreign_layer(plans):
+    architecture = plans["configurations"]["3d_fullres"]["architecture"]
+    architecture["arch_kwargs"]["nonlin"] = "canary.Canary"
+
+
+def of_the_future(plans):
+    plans["configurations"]["3d_fullres"]["architecture"] = {"v3": 1}
+
+
+def wider(plans):
+    network = plans["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]
+    network["features_per_stage"] = [5, 6, 8]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (of_slices, "was trained on slices"),
+        (of_a_cascade, "second stage of a cascade"),
+        (foreign, "'canary.Canary', which is no layer"),
+        (foreign_layer, "'canary.Canary', which is no layer"),
+        (of_the_future, "cannot build the network"),
+        (wider, "does not fit the network of its plans"),
+        (lambda plans: plans.pop("configurations"), "lacks configurations"),
+    ],
+)
+def test_plans_that_are_not_taken(folder, change, said, tmp_path, monkeypatch):
+    (tmp_path / "canary.py").write_text("raise SystemExit('it was imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    changed(folder, change)
+    with pytest.raises(CheckpointError, match=said):
+        load_checkpoint(folder, device="cpu")
+
+
+class Canary:
+    def __reduce__(self):
+        return exec, ("raise SystemExit('it ran')",)
+
+
+def spoilt(file, change):
+    content = torch.load(file, weights_only=False)
+    change(content)
+    torch.save(content, file)
+
+
+def renamed(content):
+    content["weights"] = content.pop("network_weights")
+
+
+def nan(content):
+    content["network_weights"]["decoder.seg_layers.1.weight"][0, 0] = torch.nan
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (nan, r"decoder.seg_layers.1.weight\) hold NaN"),
+        (renamed, "has no network_weights"),
+        (lambda content: content.pop("init_args"), "does not say its trainer"),
+        (lambda content: content.update(trainer_name="NobodyKnows"), "cannot build the network"),
+        (lambda content: content.update(logging=Canary()), "holds Python objects"),
+        (lambda content: content.update(inference_allowed_mirroring_axes=(7,)), "mirroring as"),
+    ],
+)
+def test_checkpoints_that_are_not_taken(folder, change, said):
+    spoilt(folder / "fold_0" / "checkpoint_final.pth", change)
+    with pytest.raises(CheckpointError, match=said):
+        load_checkpoint(folder / "fold_0", device="cpu")
+
+
+def test_what_is_chosen_has_to_be_there(folder):
+    for choice, said in (
+        ({"folds": (0, 4)}, "no fold 4"),
+        ({"checkpoint": "checkpoint_best.pth"}, "no fold with checkpoint_best.pth"),
+        ({"mirroring": 3}, "mirroring is 3"),
+        ({"step": 1}, "states the arguments step"),
+    ):
+        with pytest.raises(CheckpointError, match=said):
+            load_checkpoint(folder, device="cpu", stated={"arguments": choice})
+    with pytest.raises(CheckpointError, match="states spacing otherwise than its plans"):
+        load_checkpoint(folder, device="cpu", stated={"spacing": (1.0, 1.0, 1.0)})
+    with pytest.raises(CheckpointError, match="leave both as they are"):
+        load_checkpoint(folder, device="cpu", orientation="LAS")
+
+
+def test_a_pickle_that_is_no_checkpoint_is_refused(folder):
+    file = folder / "fold_1" / "checkpoint_final.pth"
+    file.write_bytes(pickle.dumps(Canary()))
+    with pytest.raises(CheckpointError, match=r"checkpoint_final\.pth"):
+        load_checkpoint(folder, device="cpu")
+    for content in (b"", b"PK\x03\x04"):
+        file.write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"checkpoint_final\.pth"):
+            load_checkpoint(file, device="cpu")
+
+
+def test_a_profile_that_is_written_is_read_and_holds_the_choice(folder):
+    model = load_checkpoint(
+        folder, device="cpu", stated={"arguments": {"folds": "1", "mirroring": False}}
+    )
+    write_profile_to_complete(model)
+    again = load_checkpoint(folder, device="cpu")
+    assert again.profile == model.profile
+    assert again.profile.arguments["folds"] == ["1"]

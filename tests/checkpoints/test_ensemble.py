@@ -1,0 +1,98 @@
+"""Several checkpoints as one model: averaged as they say, explained by the mean of their logits."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from cases import random_case
+from monai.networks.nets import SegResNet
+
+from napari_ies.checkpoints import load_checkpoint, profile_path
+from napari_ies.errors import CheckpointError, SegmentationError
+from napari_ies.network.inference import changed_logits, predict
+from napari_ies.progress import finish
+from napari_ies.saliency import explain
+from napari_ies.segmentation.segmentation import segment
+
+SHAPE = (20, 16, 16)
+
+
+@pytest.fixture
+def members(saved):
+    paths = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        network = SegResNet(3, 8, 2, 2, blocks_down=(1, 1), blocks_up=(1,))
+        paths.append(saved(network, f"{seed}.pth"))
+        stated = {"window": [16, 16, 16], "overlap": 0.5, "smallest_lesion": 1}
+        profile_path(paths[-1]).write_text(json.dumps(stated))
+    return paths
+
+
+def together(members, **said):
+    path = members[0].with_name("both.json")
+    path.write_text(json.dumps({"ensemble": [member.name for member in members], **said}))
+    return path
+
+
+def test_probabilities_are_averaged_and_the_mean_logit_is_explained(members):
+    case = random_case(SHAPE)
+    models = [load_checkpoint(path, device="cpu") for path in members]
+    alone = [finish(predict(model, case, keep_logits=True)) for model in models]
+    by_probability = load_checkpoint(together(members), device="cpu")
+    assert by_probability.format == "ensemble"
+    assert [one["file"] for one in by_probability.profile.arguments["members"]] == [
+        "0.pth",
+        "1.pth",
+    ]
+    mean = np.mean([one.probability for one in alone], axis=0)
+    assert np.abs(segment(by_probability, case).probability - mean).max() < 1e-6
+
+    reports = list(predict(by_probability, case, keep_logits=True))
+    assert [report.finished for report in reports] == [False] * (len(reports) - 1) + [True]
+    logits = np.mean([one.logits for one in alone], axis=0)
+    assert np.abs(reports[-1].result.logits - logits).max() < 1e-5
+    by_logit = load_checkpoint(together(members, average="logit"), device="cpu")
+    expected = torch.from_numpy(logits).softmax(dim=0)[1].numpy()
+    assert np.abs(segment(by_logit, case).probability - expected).max() < 1e-5
+    assert np.abs(expected - mean).max() > 1e-4
+
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[10, 8, 7:9] = True
+    own = [explain(model, case, mask, n_samples=1) for model in models]
+    found = explain(by_probability, case, mask, n_samples=1)
+    maps = [one.maps for one in own]
+    assert np.abs(found.maps - np.mean(maps, axis=0)).max() < 1e-5 * np.abs(found.maps).max()
+    spread = np.std(maps, axis=0, ddof=1)
+    whole = np.zeros_like(spread)
+    whole[(slice(None), *found.box)] = found.cropped_spread
+    assert np.abs(whole - spread).max() < 1e-5 * spread.max()
+
+    with pytest.raises(SegmentationError, match="have it average logits"):
+        next(changed_logits(by_probability, case, case, logits))
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"ensemble": ["0.pth"]}, "lists no ensemble"),
+        ({"ensemble": ["0.pth", "0.pth"]}, "lists no ensemble"),
+        ({"average": "votes"}, "says more than an ensemble may"),
+        ({"weights": 3}, "says more than an ensemble may"),
+        ({"ensemble": ["0.pth", "2.pth"]}, "There is no file"),
+        ({"ensemble": ["0.pth", "both.json"]}, "lists itself"),
+    ],
+)
+def test_what_is_no_ensemble_is_refused(members, said, why):
+    path = together(members, **said)
+    with pytest.raises(CheckpointError, match=why):
+        load_checkpoint(path, device="cpu")
+
+
+def test_members_are_read_alike(members):
+    profile_path(members[1]).write_text(json.dumps({"window": [32, 16, 16], "overlap": 0.5}))
+    with pytest.raises(CheckpointError, match=r"1\.pth of both\.json differs .* in window"):
+        load_checkpoint(together(members), device="cpu")
