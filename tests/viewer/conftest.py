@@ -483,9 +483,8 @@ class Hands:
 
     def unfold(self) -> None:
         """Unfold what was set up, as a person does who wants to change it."""
-        folded = not self.panel.preparation.isExpanded()
         self.panel.preparation.expand(animate=False)
-        self.settle(seen=folded)
+        self.settle()
 
     def open(self, patient: Patient) -> None:
         for name, path in patient.images.items():
