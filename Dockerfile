@@ -17,7 +17,7 @@ RUN python -m venv /opt/napari-ies \
     && /opt/napari-ies/bin/pip install --no-cache-dir --no-deps --index-url "${TORCH_INDEX}/${COMPUTE}" --constraint constraints.txt torch
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
-RUN /opt/napari-ies/bin/pip install --no-cache-dir --constraint constraints.txt ".[cluster,qa]"
+RUN /opt/napari-ies/bin/pip install --no-cache-dir --constraint constraints.txt ".[cluster,nnunet,qa]"
 
 FROM ${BASE}
 ARG COMPUTE=cpu

@@ -72,12 +72,13 @@ def small_size(model: SegmentationModel) -> Triple:
     return x, y, z
 
 
-def see_layers(model: SegmentationModel, see: See) -> None:
-    """Run a network once on a small volume of zeros, its layers watched."""
+def see_layers(model: SegmentationModel, see: See, network: nn.Module | None = None) -> None:
+    """Run a network, or a part of it, once on a small volume of zeros, its layers watched."""
     import torch
 
-    with watched(model.network, see), torch.inference_mode():
+    network = network or model.network
+    with watched(network, see), torch.inference_mode():
         size = (1, len(model.profile.sequences), *small_size(model))
-        like = next(model.network.parameters(), torch.zeros(()))
+        like = next(network.parameters(), torch.zeros(()))
         zeros = torch.zeros(size, dtype=like.dtype, device=model.device)
-        network_output(model.network, zeros)
+        network_output(network, zeros)

@@ -8,7 +8,6 @@ position and the score ``y' = Σ_{v∈Ω} y[v]`` of a footprint (Spagnolo et al.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import replace
 from difflib import get_close_matches
 from itertools import cycle
 from typing import TYPE_CHECKING
@@ -247,12 +246,11 @@ def _watched(network: nn.Module, layer: str) -> Iterator[list[torch.Tensor]]:
 def _layer_sizes(model: SegmentationModel) -> dict[str, tuple[int, ...]]:
     """Run the network on zeros; return the output size of each layer in the order they end."""
     sizes: dict[str, tuple[int, ...]] = {}
-    model = replace(model, network=members_of(model.network)[0])
 
     def record(name: str, _module: nn.Module, _inputs: object, output: object) -> None:
         tensor = output if name and isinstance(output, torch.Tensor) else None
         if tensor is not None and tensor.ndim == 5 and tensor[0, 0].numel() > 1:
             sizes[name] = tuple(tensor.shape[2:])
 
-    see_layers(model, record)
+    see_layers(model, record, members_of(model.network)[0])
     return sizes

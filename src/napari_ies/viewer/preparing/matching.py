@@ -82,7 +82,7 @@ class Matching:
         may_go, self._may_go = self._may_go, False
         if self._is_matched(reading, key) or (key is None and not may_go):
             return
-        if key == self._refused or self._why_other(reading):
+        if (key is not None and key == self._refused) or self._why_other(reading):
             return  # for other images Segment is to be pressed anyway
         taken = None
         if key is not None:
