@@ -96,11 +96,13 @@ def napari_repeats_less() -> Iterator[None]:
 
     It writes all its own settings to disk at each change of one, fills its welcome screen, which
     is hidden, for each of a few hundred shortcuts, reads the signature of every callback that it
-    connects or disconnects, looks through all there is for garbage with each layer that goes (here
-    through what is youngest), and makes some thirty controls for each layer, which follow its every
+    connects or disconnects, asks of each event of the program whether it brings back a menu bar
+    that nobody hid, looks through all there is for garbage with each layer that goes (here through
+    what is youngest), and makes some thirty controls for each layer, which follow its every
     change: those the monkey has. That was a fifth of a window's time.
     """
     from napari._qt.layer_controls import qt_layer_controls_container
+    from napari._qt.qt_main_window import _QtMainWindow
     from napari._qt.widgets.qt_viewer_buttons import QtViewerPushButton
     from napari._qt.widgets.qt_welcome import QtWelcomeWidget
     from napari.settings import NapariSettings
@@ -121,6 +123,7 @@ def napari_repeats_less() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("napari._vispy.canvas.gc", SimpleNamespace(collect=partial(gc.collect, 0)))
         patched.setattr(qt_layer_controls_container, "create_qt_layer_controls", _no_controls)
+        patched.delattr(_QtMainWindow, "eventFilter")
         patched.setattr(QtViewerPushButton, "_refresh_qss", lambda _: None, raising=False)
         patched.setattr(NapariSettings, "_maybe_save", lambda _: None)
         patched.setattr(QtWelcomeWidget, "refresh", lambda *_: None, raising=False)
