@@ -14,6 +14,7 @@ LONGEST_WORD = 300
 LONGEST = 4000
 """Characters of a text for a person."""
 
+_BREAKS = dict.fromkeys(map(ord, "\n\t"))
 _LONG = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Controls (escape codes among them), turns of direction, halves of characters, unassigned ones."""
@@ -37,7 +38,7 @@ def printable(text: str, longest: int = LONGEST) -> str:
     # Cut first: what is far too long is not looked at letter by letter.
     text = _shortened(text, longest)
     text = _LONG.sub(lambda word: _shortened(word.group(), LONGEST_WORD), text)
-    if text.isascii() and text.isprintable():
+    if text.translate(_BREAKS).isprintable():
         return text
     return "".join(_seen(letter) for letter in text)
 

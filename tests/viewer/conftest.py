@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import gzip
 import hashlib
 import itertools
 import os
@@ -95,11 +96,13 @@ def napari_repeats_less() -> Iterator[None]:
 
     It writes all its own settings to disk at each change of one, fills its welcome screen, which
     is hidden, for each of a few hundred shortcuts, reads the signature of every callback that it
-    connects or disconnects, looks through all there is for garbage with each layer that goes (here
-    through what is young), and makes some thirty controls for each layer, which follow its every
+    connects or disconnects, asks of each event of the program whether it brings back a menu bar
+    that nobody hid, looks through all there is for garbage with each layer that goes (here through
+    what is youngest), and makes some thirty controls for each layer, which follow its every
     change: those the monkey has. That was a fifth of a window's time.
     """
     from napari._qt.layer_controls import qt_layer_controls_container
+    from napari._qt.qt_main_window import _QtMainWindow
     from napari._qt.widgets.qt_viewer_buttons import QtViewerPushButton
     from napari._qt.widgets.qt_welcome import QtWelcomeWidget
     from napari.settings import NapariSettings
@@ -118,8 +121,9 @@ def napari_repeats_less() -> Iterator[None]:
         return known[key]
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("napari._vispy.canvas.gc", SimpleNamespace(collect=partial(gc.collect, 1)))
+        patched.setattr("napari._vispy.canvas.gc", SimpleNamespace(collect=partial(gc.collect, 0)))
         patched.setattr(qt_layer_controls_container, "create_qt_layer_controls", _no_controls)
+        patched.delattr(_QtMainWindow, "eventFilter")
         patched.setattr(QtViewerPushButton, "_refresh_qss", lambda _: None, raising=False)
         patched.setattr(NapariSettings, "_maybe_save", lambda _: None)
         patched.setattr(QtWelcomeWidget, "refresh", lambda *_: None, raising=False)
@@ -142,8 +146,10 @@ def _no_controls(layer: Any) -> Any:
 
 @pytest.fixture(scope="session", autouse=True)
 def vispy_repeats_less() -> Iterator[None]:
-    """What every canvas works out anew, the same each time: its letters and its shaders' text."""
+    """What every canvas works out anew, the same each time: letters, kernels, its shaders' text."""
+    from vispy.color import colormap
     from vispy.gloo.program import Program
+    from vispy.io import load_spatial_filters
     from vispy.visuals.shaders.function import Function
     from vispy.visuals.text.text import SDFRendererCPU
 
@@ -167,11 +173,23 @@ def vispy_repeats_less() -> Iterator[None]:
         if update_variables:
             self._process_pending_variables()
 
+    fill, filled = colormap._process_glsl_template, {}
+
+    def fill_once(template: str, colours: NDArray[np.float64]) -> str:
+        key = template, colours.shape, colours.tobytes()
+        if key not in filled:
+            filled[key] = fill(template, colours)
+        return filled[key]
+
     clean = functools.cache(partial(Function._clean_code, None))
+    kernels = functools.cache(load_spatial_filters)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(SDFRendererCPU, "render_to_texture", draw_once)
         patched.setattr(Program, "_parse_variables_from_code", read_once)
         patched.setattr(Function, "_clean_code", lambda _, code: clean(code))
+        patched.setattr(colormap, "_process_glsl_template", fill_once)
+        for module in ("image", "volume", "text.text"):
+            patched.setattr(f"vispy.visuals.{module}.load_spatial_filters", kernels)
         yield
 
 
@@ -266,11 +284,11 @@ class Patient:
     background: tuple[int, int, int] = (24, 20, 8)
 
 
-@pytest.fixture(params=["anisotropic"])
-def patient(request: pytest.FixtureRequest, tmp_path: Path) -> Patient:
-    affine = AFFINES[request.param]
+@functools.cache
+def _drawn(affine: str) -> tuple[dict[str, NDArray[np.float32]], dict[str, bytes]]:
+    """Return the images of the patient, and these and the reference as they lie on disk."""
     generator = np.random.default_rng(5)
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    spacing = np.linalg.norm(AFFINES[affine][:3, :3], axis=0)
     grid = np.stack(np.indices(SHAPE), axis=-1)
     lesions = np.zeros(SHAPE, dtype=bool)
     for centre in CENTRES.values():
@@ -278,13 +296,22 @@ def patient(request: pytest.FixtureRequest, tmp_path: Path) -> Patient:
     flair = 100 + 60 * lesions + generator.normal(0, 3, SHAPE)
     t1 = 100 - 40 * lesions + generator.normal(0, 3, SHAPE)
     volumes = {"FLAIR": flair.astype(np.float32), "T1": t1.astype(np.float32)}
-    paths = {}
-    for name, volume in volumes.items():
-        paths[name] = tmp_path / f"sub-01_{name}.nii.gz"
-        nib.save(nib.Nifti1Image(volume, affine), paths[name])
+    files = {}
+    for name, data in (volumes | {"reference": lesions.astype(np.uint8)}).items():
+        image = nib.Nifti1Image(data, AFFINES[affine])
+        files[name] = gzip.compress(image.to_bytes(), compresslevel=1)
+    return volumes, files
+
+
+@pytest.fixture(params=["anisotropic"])
+def patient(request: pytest.FixtureRequest, tmp_path: Path) -> Patient:
+    volumes, files = _drawn(request.param)
+    paths = {name: tmp_path / f"sub-01_{name}.nii.gz" for name in volumes}
     reference = tmp_path / "reference.nii.gz"
-    nib.save(nib.Nifti1Image(lesions.astype(np.uint8), affine), reference)
-    return Patient(paths, reference, affine, volumes, CENTRES)
+    for name, path in (paths | {"reference": reference}).items():
+        path.write_bytes(files[name])
+    own = {name: volume.copy() for name, volume in volumes.items()}
+    return Patient(paths, reference, AFFINES[request.param], own, CENTRES)
 
 
 def small_model() -> Any:
