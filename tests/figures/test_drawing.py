@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from functools import cached_property
 
 import matplotlib as mpl
 import numpy as np
@@ -43,13 +44,11 @@ WHOLE = FigureSettings(margin=None, interpolation="nearest", outline=False, limi
 
 
 class Picture:
-    """A rendered figure of the three planes, with and without overlay beside each other."""
+    """A figure of the three planes, with and without overlay beside each other."""
 
     def __init__(self, made: FigureContent, settings: FigureSettings) -> None:
         self.figure = draw_figure(made, settings)
-        canvas = FigureCanvasAgg(self.figure)
-        canvas.draw()
-        self.pixels = np.asarray(canvas.buffer_rgba())[..., :3].astype(int)
+        self.canvas = FigureCanvasAgg(self.figure)
         drawn = iter(self.figure.axes)
         self.axes = {
             (plane, sequence, overlay): next(drawn)
@@ -57,6 +56,12 @@ class Picture:
             for sequence in made.sequences(settings)
             for overlay in (False, True)
         }
+
+    @cached_property
+    def pixels(self):
+        """Red, green and blue, rendered when first asked for: artists need no picture."""
+        self.canvas.draw()
+        return np.asarray(self.canvas.buffer_rgba())[..., :3].astype(int)
 
     def edges(self, panel):
         """Left, right, top and bottom edge of a panel in pixels, counted from the top left."""
@@ -251,6 +256,7 @@ def test_a_reference_is_dashed_and_outlines_are_as_thin_as_asked():
         assert {tuple(corner) for corner in np.round(around / steps, 6).tolist()} == corners
     words = [text.get_text() for axes in picture.figure.axes for text in axes.texts]
     assert "Reference" in words
+    assert picture.pixels.min() < picture.pixels.max(), "dashes can be rendered"
     without = Picture(made, dataclasses.replace(settings, outline_reference=False))
     assert "Reference" not in [t.get_text() for axes in without.figure.axes for t in axes.texts]
     with pytest.raises(FigureError, match="reference"):
@@ -301,6 +307,7 @@ def test_letters_name_the_panels_row_by_row():
     )
     named = [next(t.get_text() for t in axes.texts if t.get_weight() == "bold") for axes in order]
     assert named == [*"abcdefghijkl"]
+    assert picture.pixels.min() < picture.pixels.max(), "they can be rendered"
     assert not any(
         text.get_weight() == "bold"
         for axes in Picture(content(), WHOLE).axes.values()
