@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from napari_ies.checkpoints.formats.format import Loaded
 from napari_ies.errors import CheckpointError
-from napari_ies.network.members import AVERAGES, Members
 from napari_ies.printable import joined
 from napari_ies.regular_files import file_sha256, read_text
 
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+AVERAGES = ("probability", "logit")
+"""What several networks are averaged by: what is explained is their mean logit either way."""
 FORMAT = "ensemble"
 """What such a file is called in results."""
 LARGEST = 1 << 20
@@ -89,6 +90,8 @@ def together(path: Path, ensemble: Ensemble, loaded: Sequence[Loaded]) -> Loaded
     CheckpointError
         If they do not take the same input, give the same classes and are read alike.
     """
+    from napari_ies.network.members import Members  # PyTorch comes with it
+
     first = loaded[0].profile
     for file, one in zip(ensemble.members, loaded, strict=True):
         if one.preparation is not None or isinstance(one.network, Members):

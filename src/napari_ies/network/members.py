@@ -13,10 +13,6 @@ from napari_ies.errors import SegmentationError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
-AVERAGES = ("probability", "logit")
-"""What several networks are averaged by: what is explained is their mean logit either way."""
-
 Mirror = tuple[int, ...]
 """Axes of a window, 0 to 2, that run backwards in it."""
 
@@ -31,7 +27,7 @@ class Members(nn.Module):
     mirrored
         Axes (0 to 2) that are mirrored, each alone and with the others, as nnU-Net does.
     average
-        One of `AVERAGES`: what makes the lesions' probability.
+        ``"probability"`` or ``"logit"``: what makes the lesions' probability.
     """
 
     def __init__(

@@ -304,6 +304,11 @@ def change_and_original_are_flicked(segmented, image, change):
     original = segmented.layer("sub-01_FLAIR")
     original.contrast_limits, original.gamma = (30.0, 170.0), 0.8
     original.colormap = "magma"
+    # A region's paint would tint what is compared.
+    frame = segmented.panel.state.reading.frame
+    region = segmented.viewer.add_labels(
+        (image.data > 0).astype(np.uint8), name="painted over", **frame.placement()
+    )
     seen = []
     for said in ("Changed image: FLAIR filled", "Original FLAIR", "Changed image: FLAIR filled"):
         segmented.qtbot.keyClick(native, "i", Qt.KeyboardModifier.ShiftModifier)
@@ -313,11 +318,13 @@ def change_and_original_are_flicked(segmented, image, change):
         assert not change.visible
         assert not strip.bars
         assert original.visible
+        assert region.opacity == 0.0 or region.contour
         seen.append(picture(segmented))
     assert tuple(image.contrast_limits) == (30.0, 170.0)
     assert (image.gamma, image.colormap.name) == (0.8, "magma")
     np.testing.assert_array_equal(seen[0], seen[2])
     # Where nothing was changed both look the same, to the shade.
+    viewer.layers.remove(region)
     differing = np.abs(seen[0] - seen[1]).max(axis=-1) > 0
     assert 0 < differing.mean() < 0.2
     original.contrast_limits, original.gamma, original.colormap = (90.0, 170.0), 1.0, "gray"

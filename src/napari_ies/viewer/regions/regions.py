@@ -117,8 +117,9 @@ class Regions(Feature):
     def undo(self) -> None:
         """Remove the change and all that was shown of it."""
         self.work.cancel("what if")
-        self.scene.counterfactual.clear()
         self.counterfactual = None
+        self.scene.counterfactual.clear()
+        self._follow()
         self.view.what_if.say(())
         self._refresh()
 
@@ -174,12 +175,12 @@ class Regions(Feature):
         self._refresh()
 
     def _follow(self, _: object = None) -> None:
-        """Show regions as outlines while a map is shown, and filled otherwise."""
+        """Show regions as outlines while a map or a changed image is looked at, else filled."""
         reading, change = self.state.reading, self.scene.counterfactual.shows
         if self.counterfactual is not None:
             self.view.what_if.set_what(change)
         mapped = self.state.shown is not None and self.scene.overlays.on_show
-        if reading is not None and (mapped or change == CHANGE):
+        if reading is not None and (mapped or self.counterfactual is not None):
             self.scene.regions.outline(self.scene.masks(), reading.frame)
         else:
             self.scene.regions.fill()
@@ -205,8 +206,8 @@ class Regions(Feature):
         form = self.view.what_if
         what = CHANGE if form.what == ORIGINAL else form.what  # there is something new to see
         original = self.scene.show_sequence(seen.counterfactual.edit.sequence)
-        self.scene.counterfactual.show(seen, reading.frame, original, what=what)
         self.counterfactual = seen.counterfactual
+        self.scene.counterfactual.show(seen, reading.frame, original, what=what)
         self._segmentation = seen.counterfactual.before
         form.set_what(what)
         self.scene.look_at(reading.frame.to_world(seen.region.place.centre))

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _PLANS_SAY = ("dataset_name", "plans_name", "configurations", "image_reader_writer")
 _DATASET_SAYS = ("labels", "channel_names")
+_RESAMPLING = ("resampling_fn_data", "resampling_fn_probabilities")
 _CLASSES_FROM = ("torch.nn.", "dynamic_network_architectures.")
 """Where the classes lie that plans may name: nnU-Net would import whatever they say."""
 
@@ -199,6 +200,8 @@ def _check(path: Path, name: str, configuration: Any) -> None:
             f"{path.name} is the second stage of a cascade ({name}), which takes the marks of the "
             "first one as input: choose the folder of 3d_lowres or 3d_fullres."
         )
+    for one in _RESAMPLING:
+        getattr(configuration, one)  # nnU-Net looks a function up by its name, and refuses others
     arguments = configuration.network_arch_init_kwargs
     named = [arguments.get(one) for one in configuration.network_arch_init_kwargs_req_import]
     for one in (configuration.network_arch_class_name, *named):
