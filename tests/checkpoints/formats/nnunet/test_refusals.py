@@ -83,6 +83,10 @@ def foreign_layer(plans):
     architecture["arch_kwargs"]["nonlin"] = "canary.Canary"
 
 
+def otherwise_resampled(plans):
+    plans["configurations"]["3d_fullres"]["resampling_fn_data"] = "os.system"
+
+
 def of_the_future(plans):
     plans["configurations"]["3d_fullres"]["architecture"] = {"v3": 1}
 
@@ -98,6 +102,7 @@ def wider(plans):
         (of_slices, "was trained on slices"),
         (of_a_cascade, "second stage of a cascade"),
         (foreign, "'canary.Canary', which is no layer"),
+        (otherwise_resampled, "resampling function named 'os.system'"),
         (foreign_layer, "'canary.Canary', which is no layer"),
         (of_the_future, "cannot build the network"),
         (wider, "does not fit the network of its plans"),
