@@ -168,6 +168,15 @@ def test_what_is_chosen_has_to_be_there(folder):
         load_checkpoint(folder, device="cpu", orientation="LAS")
 
 
+def test_a_fold_without_its_checkpoint_is_said_to_be_left_out(folder):
+    said = "fold_1 without checkpoint_final.pth: left out of the average."
+    assert said not in load_checkpoint(folder, device="cpu").profile.guessed
+    (folder / "fold_1" / "checkpoint_final.pth").unlink()
+    assert said in load_checkpoint(folder, device="cpu").profile.guessed
+    chosen = {"arguments": {"folds": (0,)}}
+    assert said not in load_checkpoint(folder, device="cpu", stated=chosen).profile.guessed
+
+
 def test_a_pickle_that_is_no_checkpoint_is_refused(folder):
     file = folder / "fold_1" / "checkpoint_final.pth"
     file.write_bytes(pickle.dumps(Canary()))

@@ -48,6 +48,12 @@ class Folder:
         }
         return {name: found[name] for name in sorted(found, key=lambda n: (n == "all", len(n), n))}
 
+    def folds_without(self, checkpoint: str) -> list[str]:
+        """Return the names of the folds' folders that do not hold it."""
+        there = self.folds(checkpoint)
+        matches = (_FOLD.fullmatch(place.name) for place in sorted(self.top.glob("fold_*")))
+        return [match.group() for match in matches if match and match.group(1) not in there]
+
     def files(self) -> dict[str, Path]:
         """Return plans, dataset and the folds' usual checkpoints, by their names in the folder."""
         chosen = [(n, one) for n, one in self.folds(USUAL).items() if self.fold in (None, n)]

@@ -104,6 +104,11 @@ def make_profile(
         guessed["explained_class"] = (
             f"{classes[explained]} is explained, one of the {kind} {joined(classes)}."
         )
+    without = folder.folds_without(str(chosen["checkpoint"])) if folder.fold is None else []
+    if without and "folds" not in stated.get("arguments", {}):
+        guessed["arguments"] = (
+            f"{joined(without)} without {chosen['checkpoint']}: left out of the average."
+        )
     takes = Takes(inputs, len(classes), divisor, patch if strides is None else None)
     name = f"{manager.dataset_name} {configuration_name}"
     try:
