@@ -137,7 +137,9 @@ def test_the_class_to_find_is_chosen_by_name_or_index(checkpoint):
 
 
 def test_the_published_schema_is_what_profile_files_are_checked_by():
-    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema = pytest.importorskip(
+        "jsonschema", reason="napari brings it; the published schema is checked by it"
+    )
     outdated = "write published_schema() to docs/profile.schema.json"
     schema = json.loads(PUBLISHED.read_text(encoding="utf-8"))
     assert schema == published_schema(), outdated
