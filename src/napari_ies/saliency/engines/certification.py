@@ -52,15 +52,31 @@ def choose_engine(
         raise SaliencyError(
             f"There is no jacobian {jacobian!r}; expected one of {', '.join(JACOBIANS)}."
         )
+    engine, reason = _chosen(model, jacobian, precision)
+    if reason:  # said once for a network, not for each map of it
+        said = f"Whole windows, {engine.name}: {reason}."
+        model.derive(said, lambda: logger.info(said))
+    return engine
+
+
+def _chosen(model: SegmentationModel, jacobian: str, precision: str) -> tuple[Engine, str]:
+    """Return the engine, and why it is not windowed where that was not asked for."""
     if isinstance(model.network, Members):
+        reasons: list[str] = []
+
+        def choose(one: SegmentationModel) -> Engine:
+            engine, reason = _chosen(one, jacobian, precision)
+            reasons.append(reason)
+            return engine
+
         return model.derive(
             f"engine of members {jacobian} {precision}",
-            lambda: engine_of_members(model, lambda one: choose_engine(one, jacobian, precision)),
+            lambda: (engine_of_members(model, choose), next(filter(None, reasons), "")),
         )
     if jacobian == "loop":
-        return LoopEngine(model.network, precision)
+        return LoopEngine(model.network, precision), ""
     if jacobian == "batched":
-        return _batched(model, precision)
+        return _batched(model, precision), ""
     windowed, reason = model.derive("windowed engine", lambda: _certified(model))
     if windowed is not None and precision != "float32":
         windowed = model.derive(
@@ -68,16 +84,14 @@ def choose_engine(
         )
     if windowed is not None:
         windowed.try_kernels(model.device, model.profile.window)
-        return windowed
+        return windowed, ""
     if jacobian == "windowed":
         raise SaliencyError(
             f"The gradients of this network cannot be windowed: {reason}; choose auto, loop or "
             "batched."
         )
     on_cpu = model.device.type == "cpu"
-    engine = LoopEngine(model.network, precision) if on_cpu else _batched(model, precision)
-    logger.info("Whole windows, %s: %s.", engine.name, reason)
-    return engine
+    return LoopEngine(model.network, precision) if on_cpu else _batched(model, precision), reason
 
 
 def _batched(model: SegmentationModel, precision: str) -> BatchedEngine:

@@ -34,7 +34,7 @@ from napari_ies.results import load_saliency, save_saliency
 from napari_ies.saliency import explain
 from napari_ies.saliency.engines.certification import choose_engine
 from napari_ies.saliency.explanation import explain_request
-from napari_ies.saliency.gradcam import default_layer, gradcam
+from napari_ies.saliency.gradcam import candidate_layers, default_layer, gradcam
 from napari_ies.saliency.noise import standard_noise
 from napari_ies.saliency.problem import Problem
 from napari_ies.saliency.request import SaliencyRequest
@@ -195,6 +195,10 @@ def test_it_explains_what_nnunet_computes(folds, files):
         tiles=tiles,
         class_index=1,
         turn=turn,
+    )
+    assert candidate_layers(model) == (
+        *(f"encoder.stages.{i}" for i in range(3)),
+        *(f"decoder.{name}.{i}" for i in range(2) for name in ("transpconvs", "stages")),
     )
     layer = default_layer(model)
     *_, last = gradcam(problem, voxels, layer)
