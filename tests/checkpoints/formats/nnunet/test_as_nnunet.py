@@ -6,6 +6,7 @@ import contextlib
 import copy
 import dataclasses
 import io
+import json
 import threading
 from itertools import combinations, product
 
@@ -30,7 +31,13 @@ from napari_ies.network.members import members_of
 from napari_ies.network.network_grid import footprint_on, network_case, network_turn
 from napari_ies.network.windows import tiling
 from napari_ies.patient.loading import load_case
-from napari_ies.results import load_saliency, save_saliency
+from napari_ies.results import (
+    load_saliency,
+    load_segmentation,
+    save_saliency,
+    save_segmentation,
+)
+from napari_ies.results.storage.json_files import sidecar_of
 from napari_ies.saliency import explain
 from napari_ies.saliency.engines.certification import choose_engine
 from napari_ies.saliency.explanation import explain_request
@@ -39,6 +46,7 @@ from napari_ies.saliency.noise import standard_noise
 from napari_ies.saliency.problem import Problem
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.segmentation.segmentation import segment
+from napari_ies.segmentation.threshold_change import at_threshold
 
 AFFINE = np.diag([1.2, 1.0, 0.9, 1.0])
 
@@ -120,6 +128,41 @@ def test_it_segments_as_nnunets_predictor(name, place, files):
         assert model.profile.classes == ("background", "lesion")
         assert ((found.labels > 0) == (segmented == 1))[sure].all()
     assert any("nnU-Net cropped the images" in note for note in found.notes)
+
+
+def test_of_several_classes_the_most_probable_is_marked(place, files, tmp_path):
+    """As nnU-Net decides; another threshold is a person's choice, and what counts is stored."""
+    labels = {"background": 0, "lesion": 1, "other": 2, "third": 3}
+    folder = make_folder(place / "several", labels=labels)
+    segmented, probabilities = by_nnunet(folder, files)
+    model, case = loaded(folder, files)
+    found = segment(model, case)
+    best = np.sort(probabilities, axis=0)
+    sure = best[-1] - best[-2] > 1e-5
+    assert np.abs(found.probability - probabilities[1]).max() <= 1e-4
+    assert ((found.labels > 0) == (segmented == 1))[sure].all()
+    # Somewhere it is the most probable with less than 0.5: there a threshold differs.
+    assert ((segmented == 1) & (probabilities[1] < 0.499)).any()
+    assert any("lesion is the most probable of 4 classes" in note for note in found.notes)
+
+    lower = segment(model, case, threshold=0.3)
+    assert ((lower.labels > 0) == (lower.probability > 0.3)).all()
+    assert any("above 0.3; the network's own tool" in note for note in lower.notes)
+    changed = at_threshold(found, case, threshold=0.3, smallest=1)
+    assert ((changed.labels > 0) == (lower.labels > 0)).all()
+    back = at_threshold(changed, case, threshold=0.5, smallest=1)
+    assert ((back.labels > 0) == (found.labels > 0)).all()
+
+    first, *_ = save_segmentation(tmp_path, found, case=case, model=model)
+    assert json.loads(sidecar_of(first).read_text())["Decision"] == {
+        "Threshold": 0.5,
+        "Decided": True,
+    }
+    again = load_segmentation(first)
+    assert ((again.marked_at(0.5)) == (found.labels > 0)).all()
+    first, *_ = save_segmentation(tmp_path, changed, case=case, model=model, overwrite=True)
+    with pytest.raises(SegmentationError, match="press Segment to find it anew"):
+        at_threshold(load_segmentation(first), case, threshold=0.5, smallest=1)
 
 
 def naive_logits(networks, image, patch, mirrored):
