@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ies.viewer.lesions.lesion_columns import NOTE, PEAK, VERDICT
+from napari_ies.viewer.lesions.lesion_columns import LABEL, NOTE, PEAK, VERDICT
 from napari_ies.viewer.lesions.lesion_rows import CHOICE, DISPLAY, HORIZONTAL
 from napari_ies.viewer.panel.plain_text import shown_name
 from napari_ies.viewer.work.qt_clock import Soon
@@ -39,6 +39,9 @@ ENTER = {Qt.Key.Key_Return, Qt.Key.Key_Enter}
 
 HEADER, ROW, LEAST_ROWS = 32, 22, 4
 """Heights of the header, of two lines, and of a row, in pixels, and how many rows are in sight."""
+
+WIDEST_NAME = 90
+"""Width in pixels up to which the name of a region is shown in full."""
 
 CHOICE_WIDTH = 16
 """Pixels in which a press on ``▾`` counts."""
@@ -150,6 +153,13 @@ class LesionRowsView(QTableView):
                 width = max(width, self.sizeHintForColumn(number))
             self.setColumnWidth(number, column.width if column.name == NOTE else width)
             self.setColumnHidden(number, column.hidden)
+
+    def fit_names(self) -> None:
+        """Give the names of regions room, as long as that leaves some for what is said of them."""
+        number = self._rows.column_of(LABEL) or 0
+        wanted = min(self.sizeHintForColumn(number), WIDEST_NAME)
+        if wanted > self.columnWidth(number):
+            self.setColumnWidth(number, wanted)
 
     def copied(self) -> str:
         """Return the selected rows as tab-separated values with a header, as they are shown."""
