@@ -59,7 +59,7 @@ def place_text(place: Place) -> str:
     side, distance = place
     if side == "unknown":
         return "?"
-    return "midline" if side == "midline" else f"{side[0].upper()} {distance:.0f}"
+    return "mid" if side == "midline" else f"{side[0].upper()} {distance:.0f}"
 
 
 def place_words(place: Place) -> str:
@@ -102,7 +102,7 @@ COLUMNS = (
         MATCH,
         "Match",
         "TP: overlaps the reference; FP: the network's alone; FN: in the reference alone.",
-        42,
+        40,
         left=True,
     ),
     Column(
@@ -110,7 +110,7 @@ COLUMNS = (
         "OK?",
         "Your verdict: ✓ agree, it is a lesion; ✗ reject, it is none; ? unsure. By the buttons "
         "below the table or by key (Help).",
-        28,
+        26,
         SYMBOLS.__getitem__,
         left=True,
     ),
@@ -119,7 +119,7 @@ COLUMNS = (
         "Place (mm)",
         "The patient's side (L left, R right) and the distance of the lesion's centre from the "
         "midline plane of the brain, in mm; ? where the images show no such plane.",
-        40,
+        38,
         place_text,
         left=True,
         header="Place\n(mm)",
@@ -157,7 +157,7 @@ def peak_column(sequence: str, kind: PeakKind) -> Column:
         f"Value of largest magnitude in {of}, with its sign, of {kind.title} maps only, in "
         f"{scaled_unit(kind.unit, kind.power)} as on the colour bar and in Readout; empty for a "
         "lesion without such a map. ▾ chooses other maps.",
-        80,
+        56,
         partial(_signed, kind.power),
         header="\n".join((peak, f"{kind.title}, {factor}" if factor else kind.title)),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QItemSelectionModel, QModelIndex, QPoint, Qt, Signal
-from qtpy.QtGui import QGuiApplication, QKeySequence
+from qtpy.QtGui import QFont, QFontMetrics, QGuiApplication, QKeySequence
 from qtpy.QtWidgets import (
     QAbstractItemDelegate,
     QAbstractItemView,
@@ -42,6 +42,9 @@ HEADER, ROW, LEAST_ROWS = 32, 22, 4
 
 WIDEST_NAME = 90
 """Width in pixels up to which the name of a region is shown in full."""
+
+HEADER_FONT, HEADER_PADDING = 11, 6
+"""Height of the letters of a header, and what they have at their sides together, in pixels."""
 
 CHOICE_WIDTH = 16
 """Pixels in which a press on ``▾`` counts."""
@@ -148,10 +151,10 @@ class LesionRowsView(QTableView):
     def fit_columns(self) -> None:
         """Give each column its width, and hide at first what is hidden at first."""
         for number, column in enumerate(self._rows.columns):
-            width = column.width
-            if not column.name.startswith(PEAK):
+            width = self._width(number)
+            if not column.name.startswith((PEAK, NOTE)):
                 width = max(width, self.sizeHintForColumn(number))
-            self.setColumnWidth(number, column.width if column.name == NOTE else width)
+            self.setColumnWidth(number, width)
             self.setColumnHidden(number, column.hidden)
 
     def fit_names(self) -> None:
@@ -221,10 +224,20 @@ class LesionRowsView(QTableView):
     def _on_columns(self, _: QModelIndex, first: int, last: int) -> None:
         """Let the selection reach over new columns; the current cell may be being written in."""
         for column in range(first, last + 1):
-            self.setColumnWidth(column, self._rows.columns[column].width)
+            self.setColumnWidth(column, self._width(column))
         whole = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
         for row in self._selected_rows():
             self.selectionModel().select(self._order.index(row, 0), whole)
+
+    def _width(self, number: int) -> int:
+        """Return a column's own width, or that of a header in which something is chosen."""
+        column, font = self._rows.columns[number], QFont(self.font())
+        if not column.name.startswith(PEAK):
+            return column.width
+        font.setPixelSize(HEADER_FONT)
+        title = str(self._rows.headerData(number, HORIZONTAL))
+        text = QFontMetrics(font).size(0, title).width()
+        return max(column.width, text + HEADER_PADDING)
 
     def _on_clicked(self, index: QModelIndex) -> None:
         if QGuiApplication.keyboardModifiers() & WITH_MORE:
@@ -260,7 +273,8 @@ class LesionRowsView(QTableView):
         # napari's theme pads headers so widely that two columns would not fit a laptop's panel.
         # A sort arrow lies above the title: beside it, it would lie over a short one.
         self.setStyleSheet(
-            "QHeaderView::section { padding: 1px 2px; font-weight: normal; font-size: 11px; }"
+            "QHeaderView::section { padding: 1px 2px; font-weight: normal;"
+            f" font-size: {HEADER_FONT}px; }}"
             "QHeaderView::up-arrow, QHeaderView::down-arrow"
             " { subcontrol-position: top center; width: 11px; height: 7px; }"
         )

@@ -167,7 +167,7 @@ class WhatIfForm(QWidget):
             row((amount, 2), (unit, 1), QLabel("margin"), (margin, 2)),
             row(self.run, self.undo, (self.shows, 1)),
             self.outcome,
-            spacing=3,
+            spacing=2,
         )
         kind.currentIndexChanged.connect(self._on_kind)
         self.shows.activated.connect(self._on_shows)
@@ -213,7 +213,7 @@ class RegionsView(QWidget):
         super().__init__(parent)
         self.region = RegionForm()
         self.what_if = WhatIfForm()
-        column(self, self.region, self.what_if, spacing=6)
+        column(self, self.region, self.what_if, spacing=2)
 
     def allow_actions(self, *, segmented: str, region: str, seen: str) -> None:
         """Enable the buttons, or disable each for the reason given (empty: it can be used)."""
