@@ -89,7 +89,7 @@ def network_input(model: SegmentationModel, case: Case) -> torch.Tensor:
     check_channels(model, case.sequences)
     kept = _kept_inputs(model, case)
     if CPU not in kept:
-        made = model.preparation is not None
+        made = model.preparation is not None and model.preparation.normalises
         values = case.data if made else case.normalised(model.profile.normalisation)
         turned = np.ascontiguousarray(network_turn(model, case).apply(values))
         with warnings.catch_warnings():
@@ -290,8 +290,9 @@ def changed_logits(
         result = torch.zeros((len(logits), *turn.displayed_shape))
     else:
         result = torch.from_numpy(np.array(turn.apply(logits), order="C"))
-    # Where every window changes there is no rest to keep.
-    whole = len(windows) == len(tiles.windows)
+    # Where every window changes there is no rest to keep; what a tool brings back is a whole.
+    whole = len(windows) == len(tiles.windows) or model.preparation is not None
+    windows = list(tiles.windows) if whole else windows
     images = (new,) if whole else (new, old)
     steps, blends = len(images) * len(windows) + 1, list[Blend]()
     for number, image in enumerate(images if windows else ()):
@@ -308,7 +309,7 @@ def changed_logits(
         if not all_finite(result):
             raise SegmentationError(TOO_LARGE)
     inverted, part = turn.invert(result.numpy()), resampled and not whole
-    changed_to = to_stored(model, inverted, seen, before, change=part)
+    changed_to = to_stored(model, inverted, seen, before)
     if part:
         changed_to = logits + changed_to
     yield Progress("Re-running", steps, steps, "windows", changed_to)
@@ -319,8 +320,9 @@ def _blending(
 ) -> Generator[Progress[Any], None, tuple[int, torch.Tensor]]:
     """Blend the logits of a case on the network's grid; return all steps and them."""
     image, shape = network_input(model, seen), network_turn(model, seen).displayed_shape
-    if model.preparation is not None and forward == "sliding-window":
-        passes, logits = yield from model.preparation.blend(model.network, model.device, image)
+    own = model.preparation.blend if model.preparation is not None else None
+    if own is not None and forward == "sliding-window":
+        passes, logits = yield from own(model.network, model.device, image)
         if not all_finite(logits):
             raise SegmentationError(TOO_LARGE)
         return passes + 1, logits
