@@ -279,20 +279,20 @@ def changed_logits(
     """
     check_one_logit(model.network)
     seen = network_case(model, before)
-    old, new = network_input(model, seen), network_input(model, network_case(model, after))
+    old, new = (network_input(model, one) for one in (seen, network_case(model, after)))
     turn = network_turn(model, seen)
     tiles = tiling(model.profile, turn.displayed_shape, forward)
     changed = (old != new).any(dim=0)
+    if model.preparation is not None:
+        changed[:] = True  # it brings back logits, and no change of them
     windows = [w for w in tiles.windows if changed[tiles.visible(w)].any()]
-    resampled = seen is not before
-    if resampled:
+    if resampled := seen is not before:
         # On the network's grid the logits are not known: the change alone is brought back.
         result = torch.zeros((len(logits), *turn.displayed_shape))
     else:
         result = torch.from_numpy(np.array(turn.apply(logits), order="C"))
-    # Where every window changes there is no rest to keep; what a tool brings back is a whole.
-    whole = len(windows) == len(tiles.windows) or model.preparation is not None
-    windows = list(tiles.windows) if whole else windows
+    # Where every window changes there is no rest to keep.
+    whole = len(windows) == len(tiles.windows)
     images = (new,) if whole else (new, old)
     steps, blends = len(images) * len(windows) + 1, list[Blend]()
     for number, image in enumerate(images if windows else ()):
@@ -308,9 +308,8 @@ def changed_logits(
         result[(slice(None), *blends[0].box)] += blends[0].mean().cpu()
         if not all_finite(result):
             raise SegmentationError(TOO_LARGE)
-    inverted, part = turn.invert(result.numpy()), resampled and not whole
-    changed_to = to_stored(model, inverted, seen, before)
-    if part:
+    changed_to = to_stored(model, turn.invert(result.numpy()), seen, before)
+    if resampled and not whole:
         changed_to = logits + changed_to
     yield Progress("Re-running", steps, steps, "windows", changed_to)
 
@@ -320,9 +319,9 @@ def _blending(
 ) -> Generator[Progress[Any], None, tuple[int, torch.Tensor]]:
     """Blend the logits of a case on the network's grid; return all steps and them."""
     image, shape = network_input(model, seen), network_turn(model, seen).displayed_shape
-    own = model.preparation.blend if model.preparation is not None else None
-    if own is not None and forward == "sliding-window":
-        passes, logits = yield from own(model.network, model.device, image)
+    tool = model.preparation
+    if tool is not None and tool.blend is not None and forward == "sliding-window":
+        passes, logits = yield from tool.blend(model.network, model.device, image)
         if not all_finite(logits):
             raise SegmentationError(TOO_LARGE)
         return passes + 1, logits

@@ -107,6 +107,18 @@ class Chain:
     result: str
     normalises: bool
 
+    @property
+    def spatial(self) -> tuple[Step, ...]:
+        """Those that move voxels."""
+        return tuple(step for step in self.steps if step.name in SPATIAL)
+
+    @property
+    def moved(self) -> str:
+        """Under which key all of them are done; empty where none moves a voxel, or under none."""
+        keys = [np.atleast_1d(step.arguments["keys"]).tolist() for step in self.spatial]
+        shared = (key for key in (*self.keys, self.result) if all(key in one for one in keys))
+        return next(shared, "") if keys else ""
+
 
 @dataclass(frozen=True)
 class WayBack:

@@ -17,13 +17,14 @@ from napari_ies.errors import SegmentationError
 from napari_ies.free_memory import is_out_of_memory, lacking
 from napari_ies.geometry.grid import size_words
 from napari_ies.geometry.orientation import Reorientation
-from napari_ies.patient.case import Case
 from napari_ies.printable import joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    from napari_ies.patient.case import Case
 
 _SMALLEST = 1e-37
 """Probabilities below it are taken for it, so that they have a logarithm."""
@@ -205,28 +206,19 @@ class MONAIPreparation:
         return affine
 
     def _inverted(self, values: torch.Tensor, seen: Case) -> torch.Tensor:
-        """Bring values (…, x, y, z) of the network's axes to the stored grid, by MONAI's inverse."""
+        """Bring values (…, x, y, z) to the stored grid, by MONAI's inverse."""
         from monai.data import MetaTensor
         from monai.transforms import Compose, Invertd
 
-        spatial = [step for step in self.chain.steps if step.name in SPATIAL]
-        chain = Compose([step.transform for step in spatial])
-        images = self._moved[seen].images
-        # What was done before the sequences were joined, was done to each of them.
-        key = next(
-            (key for key in (self.chain.result, *self.chain.keys) if _moves(images[key])), ""
-        )
-        if not key:
+        if not (key := self.chain.moved):
             return values
+        chain = Compose([step.transform for step in self.chain.spatial])
+        images = self._moved[seen].images
         invert = Invertd("pred", chain, orig_keys=key, nearest_interp=self.back.nearest)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             data = invert({"pred": MetaTensor(values), key: images[key]})
         return torch.as_tensor(data["pred"].as_tensor(), dtype=torch.float32)
-
-
-def _moves(image: Any) -> bool:
-    return bool(image.applied_operations)
 
 
 def _logarithm(shares: torch.Tensor) -> torch.Tensor:

@@ -115,12 +115,17 @@ class Preprocessing:
         results = [str(step.arguments["name"]) for step in steps if step.name == JOINS]
         self.found.told = told
         self.found.guessed.pop("resampling", None)
-        self.found.chain = Chain(
+        chain = Chain(
             tuple(step for step in steps if self.beyond or step.name not in INTENSITY),
             tuple(keys),
             (results or keys)[-1],
             normalises=bool(self.beyond),
         )
+        if chain.spatial and not chain.moved:
+            raise self._impossible(
+                self.taken[0][1], "beside others that are done before or after the sequences join"
+            )
+        self.found.chain = chain
 
     def _step(self, name: str, place: Id) -> Step:
         step = Step(name, {**self.config.arguments(place), "allow_missing_keys": True})
@@ -167,6 +172,12 @@ class Preprocessing:
 
     def _impossible(self, place: Id, why: str) -> CheckpointError:
         target = self.config.target(place)
+        if "." in transform(target):
+            return CheckpointError(
+                f"its preprocessing has {target}{self.config.line(target)}, which is no transform "
+                "of MONAI's and is never run, trusted or not: choose a bundle without it, or state "
+                "the normalisation in its profile if its network does without it too"
+            )
         return CheckpointError(
             f"its preprocessing has {target}{self.config.line(target)}, {why}: state the "
             "normalisation in its profile if the images are to be taken without it"
