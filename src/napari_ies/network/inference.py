@@ -298,8 +298,8 @@ def changed_logits(
     for number, image in enumerate(images if windows else ()):
         blends.append(Blend(model, image, tiles, windows))
         for done, note in blends[-1].run():
-            count = number * len(windows) + done
-            yield Progress("Re-running", count, steps, "windows", note=note)
+            done += number * len(windows)
+            yield Progress("Re-running", done, steps, "windows", note=note)
     if whole:
         result = blends[0].mean().cpu()
     elif blends:
@@ -319,8 +319,7 @@ def _blending(
 ) -> Generator[Progress[Any], None, tuple[int, torch.Tensor]]:
     """Blend the logits of a case on the network's grid; return all steps and them."""
     image, shape = network_input(model, seen), network_turn(model, seen).displayed_shape
-    tool = model.preparation
-    if tool is not None and tool.blend is not None and forward == "sliding-window":
+    if (tool := model.preparation) and tool.blend and forward == "sliding-window":
         passes, logits = yield from tool.blend(model.network, model.device, image)
         if not all_finite(logits):
             raise SegmentationError(TOO_LARGE)
