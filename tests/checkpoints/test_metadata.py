@@ -1,4 +1,4 @@
-"""What a file says of its network beside the weights is used where these leave it open, and said."""
+"""What a file says of its network beside the weights is used where these leave it open."""
 
 from __future__ import annotations
 
