@@ -84,7 +84,7 @@ def test_orientation_and_voxel_size_are_options(small, tmp_path):
     shown = run("inspect", small.checkpoint, *stated).stdout
 
     assert re.search(r"Orientation\s+RAS", shown)
-    assert re.search(r"Trained at\s+2 × 2 × 2.5 mm, and run at that size", shown)
+    assert re.search(r"Trained at\s+2 × 2 × 2.5 mm along R A S, and run at that size", shown)
     assert "as it is stored" not in shown
     for wrong, words in ((("--orientation", "RAX"), "such as LAS"), (("--spacing", 1, 1, 0), "mm")):
         assert words in one_line(run("segment", *small.arguments, *wrong, "--out", tmp_path))
