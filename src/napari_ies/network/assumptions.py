@@ -12,7 +12,6 @@ from napari_ies.geometry.grid import size_words
 from napari_ies.network.guesses.agreement import Agreement, Testing, testing_orientation
 from napari_ies.network.guesses.guess_tests import testing_guesses
 from napari_ies.network.network_grid import (
-    network_turn,
     resampling_notes,
     runs_resampled,
     stored_spacing,
