@@ -12,8 +12,10 @@ from monai.networks.nets import SegResNet
 from naive_model import check_model
 
 from napari_ies.checkpoints import load_checkpoint, profile_path
+from napari_ies.checkpoints.sidecar import write_profile_to_complete
 from napari_ies.errors import CheckpointError, SegmentationError
 from napari_ies.network.inference import changed_logits, predict
+from napari_ies.network.profile import questions
 from napari_ies.progress import finish
 from napari_ies.saliency import explain
 from napari_ies.segmentation.segmentation import segment
@@ -105,3 +107,40 @@ def test_members_are_read_alike(members):
     profile_path(members[1]).write_text(json.dumps({"window": [32, 16, 16], "overlap": 0.5}))
     with pytest.raises(CheckpointError, match=r"1\.pth of both\.json differs .* in window"):
         load_checkpoint(together(members), device="cpu")
+
+
+def test_a_profile_beside_it_holds_for_each_member_and_what_is_open_is_asked(members):
+    path = together(members)
+    before = load_checkpoint(path, device="cpu").profile
+    asked = {guess.field: guess for guess in questions(before.guessed)}
+    assert {"arguments.norm", "arguments.act", "activation"} <= asked.keys()
+    choice = asked["arguments.norm"].candidates[1]
+    profile_path(path).write_text(
+        json.dumps({"name": "Both", "arguments": {"norm": choice}, "threshold": 0.7})
+    )
+
+    both = load_checkpoint(path, device="cpu")
+
+    stated = {"arguments": {"norm": choice}}
+    alone = [load_checkpoint(one, device="cpu", stated=stated) for one in members]
+    image = torch.randn(1, 2, 16, 16, 16)
+    mean = torch.stack([one.network(image) for one in alone]).mean(0)
+    torch.testing.assert_close(both.network(image), mean)
+    assert (both.profile.name, both.profile.threshold) == ("Both", 0.7)
+    assert "arguments.norm" not in [guess.field for guess in questions(both.profile.guessed)]
+
+
+def test_what_is_written_to_be_completed_is_read_again(members):
+    path = together(members)
+    model = load_checkpoint(path, device="cpu")
+    write_profile_to_complete(model)
+    again = load_checkpoint(path, device="cpu")
+    assert (again.profile, again.profile.guessed) == (model.profile, model.profile.guessed)
+
+
+def test_what_is_open_of_one_member_alone_names_it(members):
+    profile_path(members[0]).write_text(
+        json.dumps({**json.loads(profile_path(members[0]).read_text()), "activation": "softmax"})
+    )
+    guessed = load_checkpoint(together(members), device="cpu").profile.guessed
+    assert any(text.startswith("1.pth: The 2 outputs are taken") for text in guessed)

@@ -26,6 +26,7 @@ from napari_ies.geometry.grid import Grid, size_words
 from napari_ies.geometry.orientation import Reorientation
 from napari_ies.geometry.resampling import onto
 from napari_ies.network.model import check_channels
+from napari_ies.network.profile import DEFAULT_SPACING
 from napari_ies.patient.case import Case
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def runs_resampled(model: SegmentationModel, case: Case) -> bool:
         return True
     if not profile.resample or profile.spacing is None:
         return False
-    ratios = np.divide(case.spacing, _stored_spacing(model, case))
+    ratios = np.divide(case.spacing, stored_spacing(model, case))
     return bool(np.abs(ratios - 1).max() > SAME_SIZE)
 
 
@@ -185,7 +186,7 @@ def resampling_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
         return model.preparation.notes(case)
     if not runs_resampled(model, case):
         return ()
-    own = size_words(_stored_spacing(model, case))
+    own = size_words(stored_spacing(model, case))
     return (
         f"The network ran at {own} mm: the images, which have {size_words(case.spacing)} mm, were "
         "resampled linearly to it, without smoothing, and probabilities and maps came back "
@@ -217,7 +218,7 @@ def _moved(case: Case, grid: Grid, statistics: Case | None) -> Case:
 
 def _network_grid(model: SegmentationModel, case: Case) -> Grid:
     """Return voxels of the network's size about the centre of the case that cover all of it."""
-    spacing = np.array(_stored_spacing(model, case))
+    spacing = np.array(stored_spacing(model, case))
     ratio = spacing / case.spacing
     # A hundredth of a voxel less than needed is covered all the same: centres lie inside.
     edges = np.maximum(np.ceil(np.array(case.shape) / ratio - 0.01), 1)
@@ -238,9 +239,8 @@ def _network_grid(model: SegmentationModel, case: Case) -> Grid:
     return Grid.of(tuple(shape), case.affine @ from_matvec(np.diag(ratio), first))
 
 
-def _stored_spacing(model: SegmentationModel, case: Case) -> tuple[float, float, float]:
+def stored_spacing(model: SegmentationModel, case: Case) -> tuple[float, float, float]:
     """Return the network's voxel size along the stored axes, in mm."""
-    spacing = model.profile.spacing
-    assert spacing is not None  # noqa: S101 - asked for only where it is known
+    spacing = model.profile.spacing or DEFAULT_SPACING
     x, y, z = (spacing[int(axis)] for axis in np.argsort(network_turn(model, case).axes))
     return x, y, z
