@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from napari_ies.network.model import SegmentationModel
 
 UPSAMPLING = (nn.ConvTranspose3d, nn.Upsample)
+UPSAMPLES = ("aten.conv_transpose3d", "aten.upsample_")
 STAGE = re.compile(r"(encoder|decoder)\.(stages|transpconvs)\.\d+")
 """A stage of the networks of nnU-Net, by its name."""
 NO_LAYERS = (
@@ -80,7 +81,7 @@ def _last_below(model: SegmentationModel) -> str:
     sizes = _layer_sizes(model)
     below = [name for name, size in sizes.items() if size != small_size(model)]
     first = members_of(model.network)[0]
-    upsampling = [n for n in below if isinstance(first.get_submodule(n), UPSAMPLING)]
+    upsampling = [name for name in below if _upsamples(first.get_submodule(name))]
     if not sizes and any(
         isinstance(one, torch.jit.ScriptModule) for one in model.network.modules()
     ):
@@ -90,6 +91,15 @@ def _last_below(model: SegmentationModel) -> str:
             "The network has no layer below output resolution; choose a layer by name."
         )
     return (upsampling or below)[-1]
+
+
+def _upsamples(layer: nn.Module) -> bool:
+    if isinstance(layer, UPSAMPLING):
+        return True
+    # Of an exported network it is known what each layer runs, and no more what class it was.
+    nodes = getattr(getattr(layer, "graph", None), "nodes", ())
+    alone = next(layer.children(), None) is None
+    return alone and any(str(node.target).startswith(UPSAMPLES) for node in nodes)
 
 
 def gradcam(problem: Problem, voxels: NDArray[np.int64], layer: str) -> Iterator[Estimate]:

@@ -13,10 +13,11 @@ from napari_ies.geometry.box import Box
 from napari_ies.network.members import Members
 from napari_ies.saliency.engines.jacobian import Engine, WindowedEngine
 from napari_ies.saliency.engines.local_translation import NotLocalError
-from napari_ies.saliency.engines.member_passes import engine_of_members
+from napari_ies.saliency.engines.packed_passes import certified
 from napari_ies.saliency.engines.patches import add_to
 from napari_ies.saliency.engines.plan import Seeds
 from napari_ies.saliency.engines.whole_windows import BatchedEngine, LoopEngine, graph_bytes
+from napari_ies.saliency.member_passes import engine_of_members
 
 if TYPE_CHECKING:
     from napari_ies.network.model import SegmentationModel
@@ -91,7 +92,15 @@ def _chosen(model: SegmentationModel, jacobian: str, precision: str) -> tuple[En
             "batched."
         )
     on_cpu = model.device.type == "cpu"
-    return LoopEngine(model.network, precision) if on_cpu else _batched(model, precision), reason
+    engine = _packed(model, precision) if on_cpu else _batched(model, precision)
+    return engine, reason
+
+
+def _packed(model: SegmentationModel, precision: str) -> LoopEngine:
+    if precision == "bf16":
+        return LoopEngine(model.network, precision)
+    layers = model.derive("packed layers", lambda: certified(model.network))
+    return LoopEngine(model.network, precision, layers)
 
 
 def _batched(model: SegmentationModel, precision: str) -> BatchedEngine:
