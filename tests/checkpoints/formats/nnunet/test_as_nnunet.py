@@ -40,6 +40,7 @@ from napari_ies.results import (
 from napari_ies.results.storage.json_files import sidecar_of
 from napari_ies.saliency import explain
 from napari_ies.saliency.engines.certification import choose_engine
+from napari_ies.saliency.expected.expected_time import expected_time
 from napari_ies.saliency.explanation import explain_request
 from napari_ies.saliency.gradcam import candidate_layers, default_layer, gradcam
 from napari_ies.saliency.noise import standard_noise
@@ -250,6 +251,11 @@ def test_it_explains_what_nnunet_computes(folds, files):
     expected = naive_gradcam(networks, image, voxels, layer, tiles, mirrored)
     assert np.abs(found - expected).max() < 1e-5 * expected.max()
     assert explain(model, case, mask, method="gradcam++").maps.max() > 0
+    shorter = expected_time(model, case, [mask], SaliencyRequest(), few_steps=10**9).shorter
+    assert shorter[:2] == (
+        "one of 2 folds or members (--folds, or its own file)",
+        "no mirroring (2 images; --no-mirroring, or in the profile)",
+    )
 
 
 def naive_gradcam(networks, image, voxels, layer, tiles, mirrored):

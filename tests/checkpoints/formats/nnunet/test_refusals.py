@@ -15,6 +15,7 @@ from napari_ies.checkpoints import load_checkpoint
 from napari_ies.checkpoints.formats import format_of, nnunet
 from napari_ies.checkpoints.sidecar import write_profile_to_complete
 from napari_ies.errors import CheckpointError
+from napari_ies.network.profile import questions
 
 
 def bare(place):
@@ -229,6 +230,24 @@ def test_a_fold_without_its_checkpoint_is_said_to_be_left_out(folder):
     assert said in load_checkpoint(folder, device="cpu").profile.guessed
     chosen = {"arguments": {"folds": (0,)}}
     assert said not in load_checkpoint(folder, device="cpu", stated=chosen).profile.guessed
+
+
+def test_what_takes_longer_than_need_be_is_said_and_asked(folder):
+    """As nnU-Net takes it by default; the panel's profile asks with these candidates."""
+    model = load_checkpoint(folder, device="cpu")
+    asked = {one.field: one for one in questions(model.profile.guessed)}
+    assert asked["arguments.folds"].candidates == (["0", "1"], ["0"], ["1"])
+    assert asked["arguments.mirroring"].candidates == (True, False)
+    assert "8 mirror images" in asked["arguments.mirroring"]
+    assert "takes an eighth of" in asked["arguments.mirroring"]
+    for field, value in (("folds", ["0"]), ("mirroring", False)):
+        stated = {"arguments": {field: value}}
+        again = load_checkpoint(folder, device="cpu", stated=stated)
+        assert again.profile.arguments[field] == value  # stored with every result
+        left = {one.field for one in questions(again.profile.guessed)}
+        assert left == asked.keys() - {f"arguments.{field}"}
+    alone = load_checkpoint(folder / "fold_1", device="cpu")
+    assert {one.field for one in questions(alone.profile.guessed)} == {"arguments.mirroring"}
 
 
 def test_a_pickle_that_is_no_checkpoint_is_refused(folder):

@@ -131,6 +131,7 @@ def load_folds(path: Path, folder: Folder, stated: Mapping[str, Any]) -> Loaded:
         configuration,
         what.configuration,
         inputs,
+        2 ** len(axes),
     )
     return Loaded(
         one_network(networks, axes),
