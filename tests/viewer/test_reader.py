@@ -57,7 +57,7 @@ def test_neither_declining_a_folder_nor_opening_the_panel_waits_for_what_compute
         "'napari_ies.results' in sys.modules);"
         "import napari_ies.viewer.widget;"
         "print([name for name in ('torch', 'monai', 'matplotlib') if name in sys.modules]);"
-        f"print(napari_get_reader({str(tmp_path)!r}), napari_get_reader({str(tmp_path / 'none')!r}))"
+        f"print(*map(napari_get_reader, {[str(tmp_path), str(tmp_path / 'none')]}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["None False", "[]", "None None"]
