@@ -236,7 +236,7 @@ class LesionRowsView(QTableView):
             return column.width
         font.setPixelSize(HEADER_FONT)
         title = str(self._rows.headerData(number, HORIZONTAL))
-        text = QFontMetrics(font).size(0, title).width()
+        text = int(QFontMetrics(font).size(0, title).width())
         return max(column.width, text + HEADER_PADDING)
 
     def _on_clicked(self, index: QModelIndex) -> None:
