@@ -354,7 +354,8 @@ def what_is_read_is_in_sight_and_holds_still(segmented):
         form.setValue(form.value() - 0.1)
         assert places() == before
         qtbot.mouseClick(segmented.control("session_notice_0"), Qt.MouseButton.LeftButton)
-        state.show_reading(reading)
+        plain = replace(noted, segmentation=replace(noted.segmentation, notes=()))
+        state.show_reading(plain)
         the_form_of_what_if_is_in_sight(segmented, size)
     segmented.viewer.window.resize(1100, 700)
     state.show_reading(reading)
