@@ -15,6 +15,7 @@ import torch
 from napari_ies.duration import HOUR, about
 from napari_ies.errors import SaliencyError
 from napari_ies.free_memory import is_out_of_memory, within_memory
+from napari_ies.network.members import Members
 from napari_ies.progress import Progress, to_its_end
 from napari_ies.saliency.case_explanations import CaseExplanations
 from napari_ies.saliency.expected.portions import Portions, samples_together
@@ -311,6 +312,14 @@ def _shorter(
             found.insert(0, f"fewer noise samples than {request.n_samples:,}")
         if jacobian not in ("auto", "windowed"):
             found.append("the windowed engine, where the network allows it")
+    network = problem.network
+    if isinstance(network, Members) and network.mirrored:
+        count = len(network.mirrors)
+        found.insert(0, f"no mirroring ({count} images; --no-mirroring, or in the profile)")
+    if isinstance(network, Members) and len(network.members) > 1:
+        found.insert(
+            0, f"one of {len(network.members)} folds or members (--folds, or its own file)"
+        )
     if problem.device.type == "cpu":
         found.append("a GPU")
     return tuple(found)
