@@ -44,11 +44,14 @@ def test_one_field_for_every_checkpoint(hands, tmp_path):
         hands.finish()
         question = hands.panel.findChild(QMessageBox, "ask to start")
         assert "it would run $1 + 1 (configs/inference.json, line " in question.text()
+        assert "whatever else it holds may run as well" in question.text()
         word = "Trust and load" if agreed else "Not now"
         (button,) = (one for one in question.buttons() if one.text().replace("&", "") == word)
         click(hands, button)
         assert loaded("code") if agreed else loaded("lesions")
         assert path.text() == str(code if agreed else folder)
+        refused = hands.control("status").text() == "code was not loaded: it is not trusted."
+        assert refused is not agreed
 
     # The whole folder on the panel, as a patient's would be.
     (code / "configs/inference.json").write_text(json.dumps(config()))
