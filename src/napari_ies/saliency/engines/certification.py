@@ -16,7 +16,8 @@ from napari_ies.saliency.engines.local_translation import NotLocalError
 from napari_ies.saliency.engines.member_passes import engine_of_members
 from napari_ies.saliency.engines.patches import add_to
 from napari_ies.saliency.engines.plan import Seeds
-from napari_ies.saliency.engines.whole_windows import BatchedEngine, LoopEngine, graph_bytes
+from napari_ies.saliency.engines.whole.packed_passes import certified
+from napari_ies.saliency.engines.whole.whole_windows import BatchedEngine, LoopEngine, graph_bytes
 
 if TYPE_CHECKING:
     from napari_ies.network.model import SegmentationModel
@@ -75,9 +76,16 @@ def choose_engine(
             "batched."
         )
     on_cpu = model.device.type == "cpu"
-    engine = LoopEngine(model.network, precision) if on_cpu else _batched(model, precision)
+    engine = _packed(model, precision) if on_cpu else _batched(model, precision)
     logger.info("Whole windows, %s: %s.", engine.name, reason)
     return engine
+
+
+def _packed(model: SegmentationModel, precision: str) -> LoopEngine:
+    if precision == "bf16":
+        return LoopEngine(model.network, precision)
+    layers = model.derive("packed layers", lambda: certified(model.network))
+    return LoopEngine(model.network, precision, layers)
 
 
 def _batched(model: SegmentationModel, precision: str) -> BatchedEngine:
