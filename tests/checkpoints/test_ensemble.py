@@ -9,6 +9,7 @@ import pytest
 import torch
 from cases import random_case
 from monai.networks.nets import SegResNet
+from naive_model import check_model
 
 from napari_ies.checkpoints import load_checkpoint, profile_path
 from napari_ies.checkpoints.sidecar import write_profile_to_complete
@@ -75,6 +76,14 @@ def test_probabilities_are_averaged_and_the_mean_logit_is_explained(members):
 
     with pytest.raises(SegmentationError, match="have it average logits"):
         next(changed_logits(by_probability, case, case, logits))
+
+
+def test_the_mean_logit_is_explained_as_the_loop_says(members, caplog):
+    model = load_checkpoint(together(members, average="logit"), device="cpu")
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[10, 8, 7:9] = True
+    check_model(model, random_case(SHAPE), mask, caplog, engine="loop", layers=False)
+    # Layers of all members together: tests/checkpoints/formats/nnunet.
 
 
 @pytest.mark.parametrize(

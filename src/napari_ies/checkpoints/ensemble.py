@@ -109,10 +109,16 @@ def together(path: Path, ensemble: Ensemble, loaded: Sequence[Loaded], name: str
 
     first = loaded[0].profile
     for file, one in zip(ensemble.members, loaded, strict=True):
-        if one.preparation is not None or isinstance(one.network, Members):
+        blends = one.preparation is not None and one.preparation.blend is not None
+        if blends or isinstance(one.network, Members):
             raise CheckpointError(
                 f"{file.name} of {path.name} is an ensemble or an nnU-Net folder itself: choose "
                 "its folds instead."
+            )
+        if one.preparation != loaded[0].preparation:
+            raise CheckpointError(
+                f"{file.name} of {path.name} has other transforms around its network than "
+                f"{ensemble.members[0].name}: choose members that see the images alike."
             )
         names = [field.name for field in fields(first) if field.name not in _OWN]
         wrong = [name for name in names if getattr(one.profile, name) != getattr(first, name)]
@@ -132,7 +138,7 @@ def together(path: Path, ensemble: Ensemble, loaded: Sequence[Loaded], name: str
         guessed=tuple(_guessed(ensemble, loaded)),
     )
     network = Members([one.network for one in loaded], average=ensemble.average)
-    return Loaded(network, profile, file_sha256(path), loaded[0].keys)
+    return Loaded(network, profile, file_sha256(path), loaded[0].keys, loaded[0].preparation)
 
 
 def _guessed(ensemble: Ensemble, loaded: Sequence[Loaded]) -> Iterator[str]:

@@ -133,7 +133,8 @@ def _intensity_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
     method = model.profile.normalisation
     for name, background in zip(case.sequences, case.backgrounds, strict=True):
         odd = background is not None and not background.is_zero
-        if odd and background is not None and method not in BACKGROUND_IS_ZERO:
+        apart = method in BACKGROUND_IS_ZERO and model.preparation is None
+        if odd and background is not None and not apart:
             notes.append(
                 f"The normalisation {method} takes all voxels of {name}, its background of "
                 f"{background.value:.3g} too; if the network was trained on a background of 0, its "

@@ -80,36 +80,32 @@ def network_case(model: SegmentationModel, case: Case) -> Case:
     if not runs_resampled(model, case):
         return case
     kept = model.derive("cases on the network's grid", WeakKeyDictionary[Case, list[Case]])
+    origin = case.normalised_as
     if model.preparation is not None:
         if case not in kept:
             check_channels(model, case.sequences)
-            kept[case] = [model.preparation.network_case(case)]
+            statistics = None if origin is None else network_case(model, origin)
+            kept[case] = [model.preparation.network_case(case, statistics)]
         return kept[case][0]
     grid = _network_grid(model, case)
     made = kept.setdefault(case, [])
     for known in made:
         if known.grid.same_as(grid):
             return known
-    origin = case.normalised_as
     statistics = None if origin is None else network_case(model, origin)
     made.append(_moved(case, grid, statistics))
     return made[-1]
 
 
 def to_stored(
-    model: SegmentationModel,
-    values: NDArray[np.float32],
-    seen: Case,
-    case: Case,
-    *,
-    change: bool = False,
+    model: SegmentationModel, values: NDArray[np.float32], seen: Case, case: Case
 ) -> NDArray[np.float32]:
-    """Bring logits (C, X', Y', Z'), or a change of logits, on a network's grid to the stored grid.
+    """Bring logits (C, X', Y', Z') on a network's grid to the stored grid.
 
-    Linearly, or as the network's own preparation does.
+    Linearly, so that a change of logits may be given too, or as the network's own preparation does.
     """
     if model.preparation is not None:
-        return model.preparation.to_stored(values, seen, case, change=change)
+        return model.preparation.to_stored(values, seen, case)
     if seen is case or seen.grid.same_as(case.grid):
         return values
     return np.stack([onto(channel, seen.grid, case.grid).data for channel in values])

@@ -10,8 +10,11 @@ import torch
 
 from napari_ies.errors import SaliencyError
 from napari_ies.geometry.box import Box
+from napari_ies.network.members import Members
 from napari_ies.saliency.engines.jacobian import Engine, WindowedEngine
 from napari_ies.saliency.engines.local_translation import NotLocalError
+from napari_ies.saliency.engines.member_passes import engine_of_members
+from napari_ies.saliency.engines.packed_passes import certified
 from napari_ies.saliency.engines.patches import add_to
 from napari_ies.saliency.engines.plan import Seeds
 from napari_ies.saliency.engines.whole_windows import BatchedEngine, LoopEngine, graph_bytes
@@ -50,6 +53,11 @@ def choose_engine(
         raise SaliencyError(
             f"There is no jacobian {jacobian!r}; expected one of {', '.join(JACOBIANS)}."
         )
+    if isinstance(model.network, Members):
+        return model.derive(
+            f"engine of members {jacobian} {precision}",
+            lambda: engine_of_members(model, lambda one: choose_engine(one, jacobian, precision)),
+        )
     if jacobian == "loop":
         return LoopEngine(model.network, precision)
     if jacobian == "batched":
@@ -68,9 +76,16 @@ def choose_engine(
             "batched."
         )
     on_cpu = model.device.type == "cpu"
-    engine = LoopEngine(model.network, precision) if on_cpu else _batched(model, precision)
+    engine = _packed(model, precision) if on_cpu else _batched(model, precision)
     logger.info("Whole windows, %s: %s.", engine.name, reason)
     return engine
+
+
+def _packed(model: SegmentationModel, precision: str) -> LoopEngine:
+    if precision == "bf16":
+        return LoopEngine(model.network, precision)
+    layers = model.derive("packed layers", lambda: certified(model.network))
+    return LoopEngine(model.network, precision, layers)
 
 
 def _batched(model: SegmentationModel, precision: str) -> BatchedEngine:

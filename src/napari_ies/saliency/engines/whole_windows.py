@@ -7,7 +7,6 @@ block on, so nothing of a window can be left out (``docs/performance.md``).
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,9 +19,13 @@ from napari_ies.network.layers import is_innermost, out_of_place, see_layers, sm
 from napari_ies.saliency.engines.chunks import rows_within
 from napari_ies.saliency.engines.jacobian import Engine, Linearisation
 from napari_ies.saliency.engines.norms import rows_in_few_passes
+from napari_ies.saliency.engines.packed_passes import packed_passes
 from napari_ies.saliency.engines.patches import Patch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
     from torch import nn
 
     from napari_ies.geometry.box import Box, Triple
@@ -31,10 +34,26 @@ if TYPE_CHECKING:
 
 
 class LoopEngine(Engine):
-    """One backward pass through the whole window for each row."""
+    """One backward pass through the whole window for each row.
+
+    Parameters
+    ----------
+    network, precision
+        See :class:`~napari_ies.saliency.engines.jacobian.Engine`.
+    packed
+        Layers of the network that run by `packed_passes`, in float32.
+    """
 
     name = "loop"
     chunk = 1
+
+    def __init__(
+        self, network: nn.Module, precision: str = "float32", packed: Sequence[nn.Module] = ()
+    ) -> None:
+        super().__init__(network, precision)
+        self._packed = packed
+        if packed:
+            self.kernels = {"convolutions and instance norms": "channels last"}
 
     def linearise(
         self, images: torch.Tensor, span: Box, domain: Triple, class_index: int
@@ -59,7 +78,7 @@ class LoopEngine(Engine):
 
     def _differentiable(self) -> AbstractContextManager[None]:
         """Prepare the network's layers for the passes through them."""
-        return nullcontext()
+        return packed_passes(self._packed)
 
 
 class BatchedEngine(LoopEngine):
