@@ -12,9 +12,10 @@ from torch import nn
 from napari_ies.network import members
 from napari_ies.network.members import Members
 from napari_ies.saliency import explain
-from napari_ies.saliency.engines import member_passes, whole_windows
+from napari_ies.saliency.engines import member_passes
 from napari_ies.saliency.engines.certification import choose_engine
-from napari_ies.saliency.engines.whole_windows import LoopEngine
+from napari_ies.saliency.engines.whole import whole_windows
+from napari_ies.saliency.engines.whole.whole_windows import LoopEngine
 from napari_ies.saliency.expected.expected_time import expected_time
 from napari_ies.saliency.request import SaliencyRequest
 

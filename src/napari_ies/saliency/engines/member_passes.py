@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from napari_ies.geometry.box import Box, Triple
 from napari_ies.network.members import InMirrors, members_of, mirrors_together
 from napari_ies.saliency.engines.jacobian import Engine, Forward
-from napari_ies.saliency.engines.whole_windows import graph_bytes
+from napari_ies.saliency.engines.whole.whole_windows import graph_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

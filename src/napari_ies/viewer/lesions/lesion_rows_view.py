@@ -237,7 +237,7 @@ class LesionRowsView(QTableView):
         font.setPixelSize(HEADER_FONT)
         title = str(self._rows.headerData(number, HORIZONTAL))
         text = QFontMetrics(font).size(0, title).width()
-        return max(column.width, text + HEADER_PADDING)
+        return max(column.width, int(text) + HEADER_PADDING)
 
     def _on_clicked(self, index: QModelIndex) -> None:
         if QGuiApplication.keyboardModifiers() & WITH_MORE:
