@@ -6,6 +6,7 @@ import json
 import zipfile
 
 import torch
+from monai.bundle import ConfigParser
 from monai.networks.nets import UNet
 
 NETWORK = {
@@ -111,3 +112,22 @@ def zipped(folder, archive, top=""):
             if file.is_file():
                 packed.write(file, f"{top}{file.relative_to(folder).as_posix()}")
     return archive
+
+
+def monai_probability(folder, files):
+    """Return probabilities (classes, X, Y, Z), on the stored grid, by MONAI's parts of a bundle.
+
+    Files are those of one image of several channels, or of one image for each key.
+    """
+    parser = ConfigParser(json.loads((folder / "configs/inference.json").read_text()))
+    parser["bundle_root"] = str(folder)
+    network = parser.get_parsed_content("network_def")
+    network.load_state_dict(torch.load(folder / "models/model.pt", weights_only=True))
+    files = files if isinstance(files, dict) else {"image": files}
+    data = parser.get_parsed_content("preprocessing")(files)
+    with torch.no_grad():
+        data["pred"] = parser.get_parsed_content("inferer")(data["image"][None], network.eval())[0]
+    for transform in parser.get_parsed_content("postprocessing").transforms:
+        if type(transform).__name__ != "AsDiscreted":
+            data = transform(data)
+    return data["pred"].numpy()

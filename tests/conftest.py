@@ -22,6 +22,7 @@ from nibabel.eulerangles import euler2mat
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from multiprocessing.context import BaseContext
+    from multiprocessing.process import BaseProcess
 
     from synthetic_cohort import SyntheticCohort
 
@@ -204,6 +205,41 @@ def forks() -> Iterator[BaseContext]:
             get_mp_context()  # says, the first time, what is loaded: not enough
         context.set_forkserver_preload(["distributed", "napari_ies.cohort.cluster"])
         yield context
+
+
+@pytest.fixture
+def begin(forks: BaseContext, tmp_path: Path) -> Callable[..., tuple[BaseProcess, Path]]:
+    """Begin a program as ``python -c`` would; return its process and the file of what it prints.
+
+    It is a fork: to load PyTorch and MONAI takes longer than what most such programs do.
+    """
+    from forked_program import run_program
+
+    def begin(
+        program: str, *arguments: object, environment: dict[str, str] | None = None
+    ) -> tuple[BaseProcess, Path]:
+        said = tmp_path / "said.txt"
+        own = dict(os.environ) if environment is None else environment
+        given = (program, [str(one) for one in arguments], own, str(said))
+        process = forks.Process(target=run_program, args=given)
+        process.start()
+        return process, said
+
+    return begin
+
+
+@pytest.fixture
+def said_by(begin: Callable[..., tuple[BaseProcess, Path]]) -> Callable[..., list[str]]:
+    """Run a program so, to its end without an error; return the lines that it printed."""
+
+    def run(program: str, *arguments: object, environment: dict[str, str] | None = None):
+        process, said = begin(program, *arguments, environment=environment)
+        process.join()
+        text = said.read_text(encoding="utf-8")
+        assert process.exitcode == 0, text
+        return text.splitlines()
+
+    return run
 
 
 @pytest.fixture(scope="session")

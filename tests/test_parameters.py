@@ -12,8 +12,9 @@ from typing import get_args, get_type_hints
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from networks import small_model
 from npe2 import PluginManifest
-from qtpy.QtWidgets import QCheckBox, QComboBox, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QLineEdit, QWidget
 
 from napari_ies.cli import app
 from napari_ies.figures.settings import FigureSettings
@@ -24,6 +25,7 @@ from napari_ies.viewer.explaining.saliency_form import DEFAULT_LAYER, SaliencyFo
 from napari_ies.viewer.figure.figure_dialog import FigureDialog
 from napari_ies.viewer.preparing.geometry.geometry_form import GeometryForm
 from napari_ies.viewer.preparing.segmentation_form import SegmentationForm
+from napari_ies.viewer.profiles.profile_dialog import ProfileDialog
 
 LAYERS = ("model.0.conv", "model.1.submodule.2.conv")
 
@@ -54,6 +56,8 @@ def in_forms():
     )
     for form, taker, command, prefix in forms:
         for name, about in parameters_of(taker).items():
+            if taker is Profile and about.name not in options(command):
+                continue  # the profile's form alone asks it
             yield pytest.param(form, about, command, prefix, id=f"{form.__name__}-{name}")
 
 
@@ -116,6 +120,25 @@ def test_every_setting_of_a_map_is_an_option_and_all_but_three_are_on_the_form(m
     assert {about.name for about in described.values()} - {
         one.objectName() for one in form.findChildren(QWidget)
     } == {"class", "tolerance", "noise-version"}
+
+
+def test_the_form_of_a_profile_is_made_of_the_same_descriptions(made):
+    profile = small_model().profile
+    form = made(ProfileDialog)
+    form.show_profile(profile, "")
+    asked = parameters_of(Profile)
+    assert {"sequences", "window", "resample", "activation", "smallest_lesion"} <= asked.keys()
+    for name, about in asked.items():
+        control = form.findChild(QWidget, f"profile_{about.name}")
+        assert shown(control.toolTip()).endswith(" ".join(about.help.split())), name
+        if isinstance(control, QCheckBox):
+            assert control.text().startswith(about.label)
+        elif not isinstance(control, (QComboBox, QLineEdit)):
+            assert (control.minimum(), control.maximum()) == (about.offered or about.limits)
+    assert form.fields() == {}
+    form.findChild(QCheckBox, "profile_all").click()
+    stated = form.fields()
+    assert {name: getattr(profile, name) for name in asked} == {**stated, "spacing": None}
 
 
 def test_the_settings_page_of_napari_agrees():

@@ -46,6 +46,10 @@ class UntrustedError(CheckpointError):
         self.why = why
 
 
+class NoSuchClassError(CheckpointError):
+    """A class was asked for that the network does not have."""
+
+
 class SegmentationError(NapariIESError):
     """A case cannot be segmented."""
 

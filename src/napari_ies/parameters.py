@@ -45,6 +45,8 @@ class Parameter:
         What a form writes before a number and after it.
     percent
         Whether a form shows a fraction in percent.
+    typed
+        Whether it is typed on a form: a text, names with commas or numbers with × between them.
     offered, step, decimals
         The least and the most that a form offers, by default the limits; how far an arrow goes,
         and the digits after the point; all in what the form shows.
@@ -64,6 +66,7 @@ class Parameter:
     before: str = ""
     unit: str = ""
     percent: bool = False
+    typed: bool = False
     offered: tuple[float, float] | None = None
     step: float = 1.0
     decimals: int = 0

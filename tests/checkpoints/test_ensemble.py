@@ -9,10 +9,13 @@ import pytest
 import torch
 from cases import random_case
 from monai.networks.nets import SegResNet
+from naive_model import check_model
 
 from napari_ies.checkpoints import load_checkpoint, profile_path
+from napari_ies.checkpoints.sidecar import write_profile_to_complete
 from napari_ies.errors import CheckpointError, SegmentationError
 from napari_ies.network.inference import changed_logits, predict
+from napari_ies.network.profile import questions
 from napari_ies.progress import finish
 from napari_ies.saliency import explain
 from napari_ies.segmentation.segmentation import segment
@@ -75,6 +78,14 @@ def test_probabilities_are_averaged_and_the_mean_logit_is_explained(members):
         next(changed_logits(by_probability, case, case, logits))
 
 
+def test_the_mean_logit_is_explained_as_the_loop_says(members, caplog):
+    model = load_checkpoint(together(members, average="logit"), device="cpu")
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[10, 8, 7:9] = True
+    check_model(model, random_case(SHAPE), mask, caplog, engine="loop", layers=False)
+    # Layers of all members together: tests/checkpoints/formats/nnunet.
+
+
 @pytest.mark.parametrize(
     ("said", "why"),
     [
@@ -96,3 +107,40 @@ def test_members_are_read_alike(members):
     profile_path(members[1]).write_text(json.dumps({"window": [32, 16, 16], "overlap": 0.5}))
     with pytest.raises(CheckpointError, match=r"1\.pth of both\.json differs .* in window"):
         load_checkpoint(together(members), device="cpu")
+
+
+def test_a_profile_beside_it_holds_for_each_member_and_what_is_open_is_asked(members):
+    path = together(members)
+    before = load_checkpoint(path, device="cpu").profile
+    asked = {guess.field: guess for guess in questions(before.guessed)}
+    assert {"arguments.norm", "arguments.act", "activation"} <= asked.keys()
+    choice = asked["arguments.norm"].candidates[1]
+    profile_path(path).write_text(
+        json.dumps({"name": "Both", "arguments": {"norm": choice}, "threshold": 0.7})
+    )
+
+    both = load_checkpoint(path, device="cpu")
+
+    stated = {"arguments": {"norm": choice}}
+    alone = [load_checkpoint(one, device="cpu", stated=stated) for one in members]
+    image = torch.randn(1, 2, 16, 16, 16)
+    mean = torch.stack([one.network(image) for one in alone]).mean(0)
+    torch.testing.assert_close(both.network(image), mean)
+    assert (both.profile.name, both.profile.threshold) == ("Both", 0.7)
+    assert "arguments.norm" not in [guess.field for guess in questions(both.profile.guessed)]
+
+
+def test_what_is_written_to_be_completed_is_read_again(members):
+    path = together(members)
+    model = load_checkpoint(path, device="cpu")
+    write_profile_to_complete(model)
+    again = load_checkpoint(path, device="cpu")
+    assert (again.profile, again.profile.guessed) == (model.profile, model.profile.guessed)
+
+
+def test_what_is_open_of_one_member_alone_names_it(members):
+    profile_path(members[0]).write_text(
+        json.dumps({**json.loads(profile_path(members[0]).read_text()), "activation": "softmax"})
+    )
+    guessed = load_checkpoint(together(members), device="cpu").profile.guessed
+    assert any(text.startswith("1.pth: The 2 outputs are taken") for text in guessed)

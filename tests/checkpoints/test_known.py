@@ -41,7 +41,7 @@ def mindglide(**changed):
 def profile_of(network):
     shapes = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
     found = FAMILIES["DynUNet"].recognise(Shapes("DynUNet", shapes))
-    return make_profile("weights", FAMILIES["DynUNet"], found.arguments, found.guessed, {})
+    return make_profile("weights", FAMILIES["DynUNet"], found.arguments, found.guessed, {}, {})
 
 
 def test_mindglide_is_known_by_its_shapes_and_told_from_its_code():

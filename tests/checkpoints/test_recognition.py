@@ -21,6 +21,7 @@ from monai.networks.nets import (
 
 from napari_ies.checkpoints import inspect_checkpoint, load_checkpoint
 from napari_ies.errors import CheckpointError
+from napari_ies.network.profile import questions
 
 
 def unet(**arguments):
@@ -283,19 +284,30 @@ def test_unetr_takes_its_image_size_only(saved):
     assert profile.divisor == (16, 16, 16)
 
 
-def test_unetr_of_another_shape_needs_its_size_stated(saved):
-    network = unetr(img_size=(32, 32, 16))
+def test_unetr_of_another_shape_is_asked_for_its_size(saved):
+    network = unetr(img_size=(32, 16, 32))
     path = saved(network)
+
+    (asked,) = (
+        guess
+        for guess in questions(load_checkpoint(path, device="cpu").profile.guessed)
+        if guess.field == "arguments.img_size"
+    )
+
+    assert asked.candidates[:3] == ((32, 32, 16), (32, 16, 32), (16, 32, 32))
+    path.with_suffix(".profile.json").write_text('{"arguments": {"img_size": [32, 16, 32]}}')
+    model = load_checkpoint(path, device="cpu")
+    image = torch.randn(1, 2, 32, 16, 32)
+    assert model.profile.window == (32, 16, 32)
+    with torch.inference_mode():
+        assert torch.equal(model.network(image), network(image))
+
+
+def test_unetr_of_an_unusual_shape_needs_its_size_stated(saved):
+    path = saved(unetr(img_size=(80, 16, 16)))
 
     with pytest.raises(CheckpointError, match=r"lack img_size.*network\.profile\.json"):
         load_checkpoint(path)
-
-    path.with_suffix(".profile.json").write_text('{"arguments": {"img_size": [32, 32, 16]}}')
-    model = load_checkpoint(path, device="cpu")
-    image = torch.randn(1, 2, 32, 32, 16)
-    assert model.profile.window == (32, 32, 16)
-    with torch.inference_mode():
-        assert torch.equal(model.network(image), network(image))
 
 
 def test_the_segmenting_part_of_a_segresnetvae_is_used_and_the_rest_named(saved):

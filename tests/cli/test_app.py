@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import logging
 import os
@@ -83,7 +84,7 @@ def test_orientation_and_voxel_size_are_options(small, tmp_path):
     shown = run("inspect", small.checkpoint, *stated).stdout
 
     assert re.search(r"Orientation\s+RAS", shown)
-    assert re.search(r"Trained at\s+2 × 2 × 2.5 mm, and run at that size", shown)
+    assert re.search(r"Trained at\s+2 × 2 × 2.5 mm along R A S, and run at that size", shown)
     assert "as it is stored" not in shown
     for wrong, words in ((("--orientation", "RAX"), "such as LAS"), (("--spacing", 1, 1, 0), "mm")):
         assert words in one_line(run("segment", *small.arguments, *wrong, "--out", tmp_path))
@@ -582,3 +583,35 @@ def test_what_is_short_is_begun_without_a_word(small, tmp_path):
     done = run("explain", *small.arguments, "--lesion", 1, "--samples", 2, "--out", tmp_path)
     assert done.exit_code == 0
     assert "This will take" not in done.output
+
+
+def test_wherever_a_checkpoint_is_taken_its_class_is_chosen():
+    for command in app.registered_commands:
+        asked = {one.name for one in inspect.signature(command.callback).parameters.values()}
+        assert ("class_name" in asked) == ("trust" in asked), command.callback.__name__
+
+
+def test_the_lesions_of_a_chosen_class_are_those_that_are_explained(small, tmp_path):
+    _, *images = small.arguments
+    checkpoint = shutil.copy(small.arguments[0], tmp_path / "net.pth")
+    chosen = (*images, "--class", "background", "--out", tmp_path / "out")
+    assert run("segment", checkpoint, *chosen).exit_code == 0
+    found = load_segmentation(next(tmp_path.rglob("*dseg.nii.gz")))
+    asked = ("--lesion", 1, "--method", "gradcam++")
+
+    result = run("explain", checkpoint, *chosen, *asked)
+
+    assert result.exit_code == 0, result.output
+    explained = load_saliency(next(tmp_path.rglob("*saliency.nii.gz")))
+    np.testing.assert_array_equal(explained.mask, found.labels == 1)
+    assert explained.request.class_index == 0
+    shown = run("inspect", checkpoint, "--class", "0", "--write-profile")
+    assert "Explained class    background" in shown.stdout
+    assert ".profile.json: used" in shown.stdout
+    assert "not there" not in shown.stdout
+    for rest in (("inspect", checkpoint), ("segment", checkpoint, *chosen)):
+        said = one_line(run(*rest, "--class", "nope"))
+        assert said.endswith(
+            "There is no class nope: the network has 0 background, 1 lesion; give one of these "
+            "names or numbers."
+        )

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -51,6 +52,16 @@ def test_voxels_far_from_the_trained_ones_are_said(spacing, size, said):
     case = brain(LAS @ np.diag([*size, 1]))
     notes = notes_on(with_profile(spacing=spacing), case)
     assert [said in note for note in notes] == ([] if said is None else [True])
+
+
+@pytest.mark.parametrize("resample", [False, True])
+def test_voxel_sizes_are_named_along_the_stored_axes(resample):
+    """Stored P S R with slices of 3 mm along S; the network's axes are L, A and S."""
+    case = brain(PSR @ np.diag([1.0, 3.0, 0.5, 1]))
+    model = with_profile(orientation="LAS", spacing=(1.0, 1.0, 2.0), resample=resample)
+    (note,) = (one for one in notes_on(model, case) if " mm" in one)
+    named = re.findall(r"[\d.]+ × [\d.]+ × [\d.]+", note)
+    assert named == ["1 × 2 × 1", "1 × 3 × 0.5"]
 
 
 def test_a_skull_is_said_where_brains_are_expected():

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from napari_ies.geometry.box import Box
 from napari_ies.geometry.orientation import Reorientation
 from napari_ies.network.windows import tiling
-from napari_ies.saliency.engines.whole_windows import LoopEngine
+from napari_ies.saliency.engines.whole.whole_windows import LoopEngine
 from napari_ies.saliency.forwards import noisy_images
 from napari_ies.saliency.noise import Noise, drawn, standard_noise
 from napari_ies.saliency.noise.lines import SCALE, STEPS_OF_ONE, noise_of_lines, quantiles

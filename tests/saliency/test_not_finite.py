@@ -15,7 +15,7 @@ from napari_ies.geometry.orientation import Reorientation
 from napari_ies.network.windows import tiling
 from napari_ies.saliency import explain
 from napari_ies.saliency.arrivals import AtOnce
-from napari_ies.saliency.engines.whole_windows import LoopEngine
+from napari_ies.saliency.engines.whole.whole_windows import LoopEngine
 from napari_ies.saliency.forwards import Forwards
 from napari_ies.saliency.noise import Noise
 from napari_ies.saliency.problem import Problem

@@ -98,27 +98,69 @@ def napari_repeats_less() -> Iterator[None]:
     is hidden, for each of a few hundred shortcuts, reads the signature of every callback that it
     connects or disconnects, asks of each event of the program whether it brings back a menu bar
     that nobody hid, looks through all there is for garbage with each layer that goes (here through
-    what is youngest), and makes some thirty controls for each layer, which follow its every
-    change: those the monkey has. That was a fifth of a window's time.
+    what is youngest), looks for what a model holds in four places and through its events one by
+    one, checks all about the axes four times for each layer that comes, goes or changes, places
+    what lies over a canvas once for each layer there, and makes some thirty controls for each
+    layer, which follow its every change: those the monkey has. That was a third of a window's
+    time.
     """
     from napari._qt.layer_controls import qt_layer_controls_container
     from napari._qt.qt_main_window import _QtMainWindow
     from napari._qt.widgets.qt_viewer_buttons import QtViewerPushButton
     from napari._qt.widgets.qt_welcome import QtWelcomeWidget
+    from napari._vispy.canvas import VispyCanvas
+    from napari.components.dims import Dims
     from napari.settings import NapariSettings
-    from napari.utils.events.event import EventEmitter
+    from napari.utils.events.event import EmitterGroup, EventEmitter
+    from napari.utils.events.evented_model import EventedModel
 
     check, known = EventEmitter._check_signature, {}
 
-    def takes_an_event(callback: Any) -> bool:
+    def called_as(callback: Any) -> Any:
+        """What of a callback says how it is called: the same of all that is made of one code."""
+        if isinstance(callback, partial):
+            function = called_as(callback.func)
+            return function and (function, len(callback.args), *callback.keywords)
+        if isinstance(callback, EventEmitter):
+            return type(callback)
         function = getattr(callback, "__func__", callback)
-        code = getattr(function, "__code__", None)
-        if code is None or hasattr(function, "__wrapped__"):
+        code = None if hasattr(function, "__wrapped__") else getattr(function, "__code__", None)
+        return code and (code, function is callback)
+
+    def takes_an_event(callback: Any) -> bool:
+        key = called_as(callback)
+        if key is None:
             return check(callback)
-        key = code, function is callback
         if key not in known:
             known[key] = check(callback)
         return known[key]
+
+    put, get = Dims.__setattr__, EventedModel.__getattr__
+
+    def put_what_differs(self: Any, name: str, value: Any) -> None:
+        if name not in OF_LAYERS or getattr(self, name) != value:
+            put(self, name, value)
+
+    def get_at_once(self: Any, name: str) -> Any:
+        try:
+            return object.__getattribute__(self, "__pydantic_private__")[name]
+        except (AttributeError, KeyError, TypeError):
+            return get(self, name)
+
+    arrange, place = VispyCanvas._update_scenegraph, VispyCanvas._update_overlay_canvas_positions
+    arranged = []
+
+    def arrange_then_place(self: Any, event: Any = None) -> None:
+        arranged.append(self)
+        try:
+            arrange(self)
+        finally:
+            arranged.remove(self)
+        place_once_arranged(self)
+
+    def place_once_arranged(self: Any, event: Any = None) -> None:
+        if self not in arranged:
+            place(self)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("napari._vispy.canvas.gc", SimpleNamespace(collect=partial(gc.collect, 0)))
@@ -128,9 +170,18 @@ def napari_repeats_less() -> Iterator[None]:
         patched.setattr(NapariSettings, "_maybe_save", lambda _: None)
         patched.setattr(QtWelcomeWidget, "refresh", lambda *_: None, raising=False)
         patched.setattr(EventEmitter, "_check_signature", staticmethod(takes_an_event))
+        patched.setattr(EventedModel, "__getattr__", get_at_once)
+        patched.setattr(Dims, "__setattr__", put_what_differs, raising=False)
+        patched.setattr(VispyCanvas, "_update_scenegraph", arrange_then_place)
+        patched.setattr(VispyCanvas, "_update_overlay_canvas_positions", place_once_arranged)
+        patched.setattr(
+            EmitterGroup, "__contains__", lambda self, name: name in self._emitters, raising=False
+        )
         yield
 
 
+OF_LAYERS = ("ndim", "range", "units", "axis_labels")
+"""What the axes of a viewer take from its layers, whatever changes of these: mostly the same."""
 CONTROLS = (302, 264)
 """Least width and height of the controls of an image layer (napari 0.9.2), in pixels."""
 
@@ -146,11 +197,16 @@ def _no_controls(layer: Any) -> Any:
 
 @pytest.fixture(scope="session", autouse=True)
 def vispy_repeats_less() -> Iterator[None]:
-    """What every canvas works out anew, the same each time: letters, kernels, its shaders' text."""
+    """What every canvas works out anew, the same each time: letters, kernels, its shaders' text.
+
+    And what it tells to nobody.
+    """
     from vispy.color import colormap
     from vispy.gloo.program import Program
     from vispy.io import load_spatial_filters
+    from vispy.util.event import EventEmitter
     from vispy.visuals.shaders.function import Function
+    from vispy.visuals.shaders.shader_object import ShaderObject
     from vispy.visuals.text.text import SDFRendererCPU
 
     draw, drawn = SDFRendererCPU.render_to_texture, {}
@@ -181,6 +237,17 @@ def vispy_repeats_less() -> Iterator[None]:
             filled[key] = fill(template, colours)
         return filled[key]
 
+    emit, tell = EventEmitter.__call__, ShaderObject.changed
+
+    def emit_to_somebody(self: Any, *event: Any, **of: Any) -> Any:
+        if self._callbacks:
+            return emit(self, *event, **of)
+        return self._prepare_event(*event, **of)
+
+    def tell_somebody(self: Any, *changed: Any, **of: Any) -> None:
+        if len(self._dependents):
+            tell(self, *changed, **of)
+
     clean = functools.cache(partial(Function._clean_code, None))
     kernels = functools.cache(load_spatial_filters)
     with pytest.MonkeyPatch.context() as patched:
@@ -188,6 +255,8 @@ def vispy_repeats_less() -> Iterator[None]:
         patched.setattr(Program, "_parse_variables_from_code", read_once)
         patched.setattr(Function, "_clean_code", lambda _, code: clean(code))
         patched.setattr(colormap, "_process_glsl_template", fill_once)
+        patched.setattr(EventEmitter, "__call__", emit_to_somebody)
+        patched.setattr(ShaderObject, "changed", tell_somebody)
         for module in ("image", "volume", "text.text"):
             patched.setattr(f"vispy.visuals.{module}.load_spatial_filters", kernels)
         yield

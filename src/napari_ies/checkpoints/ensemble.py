@@ -1,6 +1,8 @@
 """Several checkpoints as one model: a JSON file that lists them.
 
 ``{"ensemble": ["a.pth", "b.pth"], "average": "probability"}``
+
+The profile beside such a file holds for each of its members, over what theirs say.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from napari_ies.printable import joined
 from napari_ies.regular_files import file_sha256, read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 AVERAGES = ("probability", "logit")
@@ -25,6 +27,7 @@ FORMAT = "ensemble"
 LARGEST = 1 << 20
 """Bytes of such a file."""
 MOST_MEMBERS = 64
+_OF_THE_FILE = ("name", "architecture", "arguments", "weights")
 _OWN = ("name", "architecture", "arguments", "weights", "guessed")
 """Fields of a profile in which members may differ."""
 
@@ -82,8 +85,20 @@ def _content(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) and "ensemble" in content else None
 
 
-def together(path: Path, ensemble: Ensemble, loaded: Sequence[Loaded]) -> Loaded:
-    """Make one model of an ensemble's members.
+def of_members(stated: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is stated of an ensemble as it is stated of each member.
+
+    Which members there are and how they are averaged is said by the ensemble's own file.
+    """
+    fields = {key: value for key, value in stated.items() if key not in _OF_THE_FILE}
+    arguments = dict(stated.get("arguments", {}))
+    for name in ("members", "average"):
+        arguments.pop(name, None)
+    return fields | ({"arguments": arguments} if arguments else {})
+
+
+def together(path: Path, ensemble: Ensemble, loaded: Sequence[Loaded], name: str) -> Loaded:
+    """Make one model of an ensemble's members, under that name.
 
     Raises
     ------
@@ -94,10 +109,16 @@ def together(path: Path, ensemble: Ensemble, loaded: Sequence[Loaded]) -> Loaded
 
     first = loaded[0].profile
     for file, one in zip(ensemble.members, loaded, strict=True):
-        if one.preparation is not None or isinstance(one.network, Members):
+        blends = one.preparation is not None and one.preparation.blend is not None
+        if blends or isinstance(one.network, Members):
             raise CheckpointError(
                 f"{file.name} of {path.name} is an ensemble or an nnU-Net folder itself: choose "
                 "its folds instead."
+            )
+        if one.preparation != loaded[0].preparation:
+            raise CheckpointError(
+                f"{file.name} of {path.name} has other transforms around its network than "
+                f"{ensemble.members[0].name}: choose members that see the images alike."
             )
         names = [field.name for field in fields(first) if field.name not in _OWN]
         wrong = [name for name in names if getattr(one.profile, name) != getattr(first, name)]
@@ -112,9 +133,17 @@ def together(path: Path, ensemble: Ensemble, loaded: Sequence[Loaded]) -> Loaded
     ]
     profile = replace(
         first,
-        name=path.stem,
+        name=name,
         arguments={"members": members, "average": ensemble.average},
-        guessed=tuple(dict.fromkeys(text for one in loaded for text in one.profile.guessed)),
+        guessed=tuple(_guessed(ensemble, loaded)),
     )
     network = Members([one.network for one in loaded], average=ensemble.average)
-    return Loaded(network, profile, file_sha256(path), loaded[0].keys)
+    return Loaded(network, profile, file_sha256(path), loaded[0].keys, loaded[0].preparation)
+
+
+def _guessed(ensemble: Ensemble, loaded: Sequence[Loaded]) -> Iterator[str]:
+    """Give what was guessed of all members; what differs is to be stated beside each."""
+    every = [one.profile.guessed for one in loaded]
+    for text in dict.fromkeys(text for guessed in every for text in guessed):
+        of = [file.name for file, own in zip(ensemble.members, every, strict=True) if text in own]
+        yield text if len(of) == len(every) else f"{joined(of)}: {text}"

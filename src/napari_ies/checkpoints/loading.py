@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.checkpoints.ensemble import FORMAT, read_ensemble, together
+from napari_ies.checkpoints.ensemble import FORMAT, of_members, read_ensemble, together
 from napari_ies.checkpoints.formats import checkpoint_sha256, format_of
 from napari_ies.checkpoints.sidecar import stated_profile
 from napari_ies.network.device import resolve_device
@@ -136,18 +136,20 @@ def _load(
     trust: bool = False,
     profiles: Path | None = None,
 ) -> tuple[Loaded, Inspection]:
-    if (ensemble := read_ensemble(path)) is not None:
-        members = [_load(one, spacing, stated, trust, profiles)[0] for one in ensemble.members]
-        loaded = together(path, ensemble, members)
-        count = sum(parameter.numel() for parameter in loaded.network.parameters())
-        return loaded, Inspection(
-            path, FORMAT, loaded.sha256, loaded.profile, count, loaded.keys, None
-        )
-    kind = format_of(path)
+    ensemble = read_ensemble(path)
     known, used = stated_profile(path, profiles, checkpoint_sha256)
     if stated:
         arguments = {**known.get("arguments", {}), **stated.get("arguments", {})}
         known |= {**stated, "arguments": arguments}
+    if ensemble is not None:
+        of_each = of_members(known)
+        members = [_load(one, spacing, of_each, trust, profiles)[0] for one in ensemble.members]
+        loaded = together(path, ensemble, members, known.get("name", path.stem))
+        count = sum(parameter.numel() for parameter in loaded.network.parameters())
+        return loaded, Inspection(
+            path, FORMAT, loaded.sha256, loaded.profile, count, loaded.keys, used
+        )
+    kind = format_of(path)
     if known.get("resample") and spacing is not None:
         del known["resample"]  # said with the spacing, by `stated_geometry`
     loaded = kind.load(path, known, trust)

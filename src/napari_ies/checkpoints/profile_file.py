@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from napari_ies.errors import CheckpointError
-from napari_ies.network.profile import Activation  # noqa: TC001 - pydantic reads it
+from napari_ies.network.profile import Activation, Profile
 from napari_ies.network.trained_grid import (
     LARGEST_VOXEL,
     SMALLEST_VOXEL,
     VOXEL_SIZES,
     is_orientation,
 )
+from napari_ies.parameters import parameters_of
 from napari_ies.patient.normalisation import EXPECTED, is_method
 from napari_ies.printable import printable
 from napari_ies.regular_files import read_text
@@ -32,9 +33,17 @@ LARGEST = 4 << 20
 LONGEST_NAME = 200
 DEEPEST = 5
 """Levels of lists and objects among the arguments."""
-LARGEST_WINDOW = 4096
+_ABOUT = parameters_of(Profile)
+_SMALLEST_EDGE, LARGEST_WINDOW = (int(end) for end in _ABOUT["window"].limits)
 
 _SHA256 = r"^[0-9a-f]{64}$"
+
+
+def _ends(name: str) -> dict[str, Any]:
+    """Return the limits of a field as pydantic takes them."""
+    about = _ABOUT[name]
+    least, most = about.limits
+    return {"gt" if about.above else "ge": least, "lt" if about.below else "le": most}
 
 
 def _only(accepts: Callable[[Any], bool]) -> AfterValidator:
@@ -67,7 +76,7 @@ _Names = Annotated[
     Field(min_length=1, json_schema_extra={"uniqueItems": True}),
     _only(_are_different),
 ]
-_Edge = Annotated[int, Field(ge=1, le=LARGEST_WINDOW)]
+_Edge = Annotated[int, Field(ge=_SMALLEST_EDGE, le=LARGEST_WINDOW)]
 _Three = Field(min_length=3, max_length=3)
 
 
@@ -125,18 +134,18 @@ class ProfileFile(BaseModel):
         ),
     ] = 1
     overlap: Annotated[
-        float, Field(ge=0, lt=1, description="a number from 0 up to but not including 1")
+        float, Field(**_ends("overlap"), description="a number from 0 up to but not including 1")
     ] = 0.0
     blending: Annotated[
         Literal["gaussian", "constant"], Field(description="one of gaussian, constant")
     ] = "gaussian"
     threshold: Annotated[
-        float, Field(gt=0, lt=1, description="a probability above 0 and below 1")
+        float, Field(**_ends("threshold"), description="a probability above 0 and below 1")
     ] = 0.5
     smallest_lesion: Annotated[
         int,
         Field(
-            ge=1,
+            ge=int(_ABOUT["smallest_lesion"].limits[0]),
             le=10**9,
             description="a whole number of voxels, 1 or more and at most a thousand million",
         ),

@@ -19,6 +19,7 @@ from platformdirs import user_config_dir
 from napari_ies.checkpoints.profile_file import FIELDS, read_profile
 from napari_ies.errors import CheckpointError
 from napari_ies.network.profile import Guess
+from napari_ies.patient.normalisation import is_method
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -131,9 +132,10 @@ def _filed(folder: Path) -> dict[str, list[Path]]:
 def profile_to_json(profile: Profile, sha256: str | None = None) -> str:
     """Return a profile as the text of a profile file: all of its fields are stated then.
 
-    But for those of nnU-Net's own ways, which no profile file states.
+    But for a tool's own ways, which no profile file states.
     """
-    own = ("normalisation", "blending") if profile.blending == "nnU-Net" else ()
+    own = [] if is_method(profile.normalisation) else ["normalisation"]
+    own += ["blending"] if profile.blending == "nnU-Net" else []
     fields = [name for name in FIELDS if hasattr(profile, name) and name not in own]
     content = {name: getattr(profile, name) for name in fields}
     content["arguments"] = dict(profile.arguments)

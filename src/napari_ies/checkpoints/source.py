@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.checkpoints.loading import load_checkpoint
+from napari_ies.network.profile import finding
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,10 +38,8 @@ class CheckpointSource:
         CheckpointError
             See `load_checkpoint`.
         """
-        stated: dict[str, Any] = {"arguments": dict(self.arguments)} if self.arguments else {}
-        if (one := self.found_class) is not None:
-            stated["explained_class"] = int(one) if one.isdecimal() else one
-        return load_checkpoint(
+        stated = {"arguments": dict(self.arguments)} if self.arguments else {}
+        model = load_checkpoint(
             self.checkpoint,
             device=self.device,
             orientation=self.orientation,
@@ -48,3 +47,6 @@ class CheckpointSource:
             stated=stated,
             trust=self.trust,
         )
+        if self.found_class is None:
+            return model
+        return model.with_profile(finding(model.profile, self.found_class))

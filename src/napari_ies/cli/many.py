@@ -90,8 +90,8 @@ def network_of(
     from napari_ies.checkpoints import device_label, profile_path
     from napari_ies.cohort.claims import check_claims
 
-    model, checkpoint = source.load(), source.checkpoint
     with refusing():
+        model, checkpoint = source.load(), source.checkpoint
         notes = check_claims(model, claimed, input_size)
     terminal.note(f"{model.profile.architecture} on {device_label(model.device)}")
     if model.profile.guessed:

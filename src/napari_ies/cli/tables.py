@@ -113,7 +113,7 @@ def model_table(model: SegmentationModel, layers: tuple[str, ...], default: str)
         ("Input sizes", _sizes(profile.fixed_size, profile.divisor)),
         ("Brain-extracted", "yes" if profile.brain_extracted else "no"),
         ("Probability", profile.activation),
-        ("Trained at", _trained_at(profile.spacing, profile.resample)),
+        ("Trained at", _trained_at(profile)),
         ("Orientation", profile.orientation or "as each image is stored"),
         ("Weights", _weights(profile.weights)),
         ("SHA-256", model.sha256),
@@ -141,8 +141,8 @@ def model_table(model: SegmentationModel, layers: tuple[str, ...], default: str)
 
 def _overlapping(profile: Profile) -> str:
     """Say how windows overlap, and how they are blended where that is unusual."""
-    alike = ", blended alike" if profile.blending == "constant" else ""
-    return f"overlap {profile.overlap:g}{alike}"
+    said = {"constant": ", blended alike", "nnU-Net": ", in nnU-Net's order of the axes"}
+    return f"overlap {profile.overlap:g}{said.get(profile.blending, '')}"
 
 
 def _table(headings: list[str], left: int = 0, caption: str | None = None) -> Table:
@@ -175,10 +175,13 @@ def _times(sizes: tuple[float, ...]) -> str:
     return " × ".join(f"{size:g}" for size in sizes)
 
 
-def _trained_at(spacing: tuple[float, float, float] | None, resample: bool) -> str:
-    if spacing is None:
+def _trained_at(profile: Profile) -> str:
+    """Say the voxel size, and along which axes: those of the orientation, or as stored."""
+    if profile.spacing is None:
         return "not known"
-    return f"{_times(spacing)} mm{', and run at that size' if resample else ''}"
+    axes = " ".join(profile.orientation) if profile.orientation else "the stored axes"
+    run = ", and run at that size" if profile.resample else ""
+    return f"{_times(profile.spacing)} mm along {axes}{run}"
 
 
 def _weights(chosen: str | None) -> str:

@@ -45,9 +45,9 @@ def _shown_printable() -> Iterator[None]:
 @contextmanager
 def refusing() -> Iterator[None]:
     """Turn what is wrong with what was asked for into wrong usage."""
-    from napari_ies.errors import CohortError, ResultsError, SaliencyError
+    from napari_ies.errors import CohortError, NoSuchClassError, ResultsError, SaliencyError
 
     try:
         yield
-    except (CohortError, ResultsError, SaliencyError) as error:
+    except (CohortError, NoSuchClassError, ResultsError, SaliencyError) as error:
         raise typer.BadParameter(str(error)) from error

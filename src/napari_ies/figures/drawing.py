@@ -6,6 +6,7 @@ matplotlib is imported where it is used, through its objects alone: no window, n
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,8 +39,10 @@ from napari_ies.figures.slices import Slicing
 from napari_ies.figures.style import (
     BAR_GREYS,
     BEHIND_BAR,
+    CASING_WIDTHS,
     DPI,
     HEADING_PT,
+    HIDDEN_PARTS,
     LESION_LINE,
     MM_PER_INCH,
     NAME_PT,
@@ -52,6 +55,7 @@ from napari_ies.figures.style import (
     THINNEST_PT,
     UNIT_PT,
     Line,
+    Stroke,
     drawing_settings,
 )
 from napari_ies.geometry.outline import chained
@@ -90,6 +94,16 @@ def draw_figure(content: FigureContent, settings: FigureSettings) -> Figure:
     """
     with drawing_settings():
         return _Drawing(content, settings).draw()
+
+
+def outline_width(content: FigureContent, settings: FigureSettings) -> float | None:
+    """Return how wide a figure's outlines are, in points; None where it has none.
+
+    That is less than what is set where the lesion is so small that they would hide its map.
+    """
+    with drawing_settings():
+        drawing = _Drawing(content, settings)
+        return drawing.stroke.width if drawing.outlines else None
 
 
 LONGEST_NAME = 200
@@ -210,15 +224,23 @@ class _Drawing:
             draw_scale_bar(axes, where.size[0], POINTS_PER_MM * panel.place.width)
         return axes
 
+    @cached_property
+    def stroke(self) -> Stroke:
+        """How wide the outlines are: thinner where they would hide what they surround."""
+        panel, asked = self.page.panels[0], self.settings.outline_width
+        scale = POINTS_PER_MM * panel.place.width / panel.where.size[0]  # of all panels
+        voxel = scale * min(self.slicing.spacing)
+        width = min(max(OUTLINE_PER_VOXEL * voxel, THINNEST_PT), asked)
+        fits = scale * self.slicing.area_by_border / (HIDDEN_PARTS * CASING_WIDTHS / 2)
+        return Stroke(min(width, max(fits, THINNEST_PT)), cased=fits >= THINNEST_PT)
+
     def _draw_outlines(self, axes: Axes, panel: Panel) -> None:
-        # Thinner where voxels are small, or the outline would hide what it surrounds.
-        voxel = POINTS_PER_MM * min(self.slicing.spacing) * panel.place.width / panel.where.size[0]
-        asked = self.settings.outline_width
-        thin = min(max(OUTLINE_PER_VOXEL * voxel, THINNEST_PT), asked)
         masks = {LESION_LINE: self.slicing.footprint, REFERENCE_LINE: self.slicing.reference}
         for line in self.outlines:
             edges = self.slicing.outline(masks[line](panel.where), panel.where)
-            draw_outline(axes, [*edges] if line.dashes is None else chained(edges), line, thin)
+            draw_outline(
+                axes, [*edges] if line.dashes is None else chained(edges), line, self.stroke
+            )
 
     def _draw_colour_bar(self, scale: Scale, place: Rectangle) -> None:
         from matplotlib.cm import ScalarMappable
@@ -265,7 +287,8 @@ class _Drawing:
         for line, words in self.outlines.items():
             right = left + SWATCH_MM
             around = [(left, 0), (right, 0), (right, high), (left, high), (left, 0)]
-            draw_outline(axes, [np.array(around)], line, self.settings.outline_width, clip=False)
+            stroke = Stroke(self.settings.outline_width)  # of the sample, to be seen well
+            draw_outline(axes, [np.array(around)], line, stroke, clip=False)
             axes.text(
                 right + 1,
                 high / 2,

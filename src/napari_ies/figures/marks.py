@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from napari_ies.figures.style import (
     CASING,
+    CASING_WIDTHS,
     MM_PER_POINT,
     NAME_PT,
     SMALL_PT,
     Line,
+    Stroke,
     font_family,
 )
 
@@ -78,9 +80,9 @@ def draw_letter(axes: Axes, letter: str) -> None:
 
 
 def draw_outline(
-    axes: Axes, lines: Sequence[NDArray[np.float64]], line: Line, width: float, clip: bool = True
+    axes: Axes, lines: Sequence[NDArray[np.float64]], line: Line, stroke: Stroke, clip: bool = True
 ) -> None:
-    """Draw lines of an outline, over a darker and broader one.
+    """Draw lines of an outline, over a darker and broader one where there is room for that.
 
     Parameters
     ----------
@@ -90,8 +92,8 @@ def draw_outline(
         Each (N, 2): the points that it runs through, in the axes' data.
     line
         How it looks.
-    width
-        In points.
+    stroke
+        How wide.
     clip
         Whether what lies outside the axes is left out.
     """
@@ -101,7 +103,8 @@ def draw_outline(
     if not lines:
         return
     path = Path.make_compound_path(*(Path(points) for points in lines))
-    for colour, points in ((CASING, 2.2 * width), (line.colour, width)):
+    casing = [(CASING, CASING_WIDTHS * stroke.width)] if stroke.cased else []
+    for colour, points in (*casing, (line.colour, stroke.width)):
         drawn = PathPatch(path, fill=False, edgecolor=colour, linewidth=points)
         drawn.set_capstyle("projecting" if line.dashes is None else "butt")
         if line.dashes is not None and colour != CASING:

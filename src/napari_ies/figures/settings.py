@@ -84,7 +84,8 @@ _THRESHOLD = Parameter(
 _OPACITY = Parameter("Opacity of the overlay, up to 1.", why="a fraction", limits=(0.0, 1.0))
 _OUTLINE = Parameter("Outline the lesion over its saliency.", label="outline of the lesion")
 _OUTLINE_WIDTH = Parameter(
-    "Width of the outlines in points; where voxels are small they are thinner.",
+    "Width of the outlines in points; thinner where voxels are small, and around a lesion so small "
+    "that they would hide its map.",
     name="outline-width",
     said="The outline's width is {} points",
     why="more hides what it surrounds",

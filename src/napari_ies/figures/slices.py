@@ -139,6 +139,17 @@ class Slicing:
         return np.asarray((ends * steps)[..., ::-1])
 
     @cached_property
+    def area_by_border(self) -> float:
+        """What is explained on the slices shown, its area by the length of its border, in mm."""
+        area = length = 0.0
+        for one in self.slices:
+            mask = self.footprint(one)
+            down, along = self.spacing[one.plane.down], self.spacing[one.plane.along]
+            area += float(np.count_nonzero(mask)) * down * along
+            length += float(np.abs(np.diff(self.outline(mask, one), axis=1)).sum())
+        return area / length if length else np.inf
+
+    @cached_property
     def _first(self) -> tuple[int, int, int]:
         """The displayed index at which the saliency's box begins."""
         return self._turn.box_to_displayed(self._content.saliency.box).start

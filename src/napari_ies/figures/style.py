@@ -52,6 +52,10 @@ THINNEST_PT, OUTLINE_PER_VOXEL = 0.3, 0.35
 """Width of an outline: a share of a voxel, from the thinnest to what is set."""
 CASING = (0.0, 0.0, 0.0, 0.6)
 """The dark line under an outline that sets it off from a bright image."""
+CASING_WIDTHS = 2.2
+"""How many times as wide as the outline it is."""
+HIDDEN_PARTS = 4
+"""One part of so many is the most that an outline and its casing hide of what they surround."""
 SWATCH_MM = 4.0
 """Width of the outline's sample in the legend."""
 
@@ -68,6 +72,16 @@ class Line:
     colour: tuple[float, float, float, float]
     dashes: tuple[float, float] | None = None
     """Of how many times its width a dash and a gap are; None for a whole line."""
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """How wide an outline is drawn."""
+
+    width: float
+    """In points."""
+    cased: bool = True
+    """Whether it lies over a darker and broader one."""
 
 
 LESION_LINE = Line(OUTLINE_SELECTED)

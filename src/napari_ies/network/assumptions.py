@@ -11,8 +11,11 @@ from napari_ies.errors import CheckpointError
 from napari_ies.geometry.grid import size_words
 from napari_ies.network.guesses.agreement import Agreement, Testing, testing_orientation
 from napari_ies.network.guesses.guess_tests import testing_guesses
-from napari_ies.network.network_grid import network_turn, resampling_notes, runs_resampled
-from napari_ies.network.profile import DEFAULT_SPACING
+from napari_ies.network.network_grid import (
+    resampling_notes,
+    runs_resampled,
+    stored_spacing,
+)
 from napari_ies.patient.normalisation import BACKGROUND_IS_ZERO
 from napari_ies.progress import Progress, to_its_end
 
@@ -109,10 +112,9 @@ def _spacing_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
     if runs_resampled(model, case):
         return resampling_notes(model, case)
     stated = model.profile.spacing
-    trained = DEFAULT_SPACING if stated is None else stated
+    trained = stored_spacing(model, case)
     tolerance = ASSUMED_TOLERANCE if stated is None else STATED_TOLERANCE
-    turned = network_turn(model, case).displayed_spacing(case.spacing)
-    ratios = np.divide(turned, trained)
+    ratios = np.divide(case.spacing, trained)
     if np.maximum(ratios, 1 / ratios).max() <= 1 + tolerance:
         return ()
     said = (
@@ -121,7 +123,7 @@ def _spacing_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
         else f"is taken to be trained on voxels of {size_words(trained)} mm, which nothing states,"
     )
     return (
-        f"The network {said} and these images have {size_words(turned)} mm: its marks may be "
+        f"The network {said} and these images have {size_words(case.spacing)} mm: its marks may be "
         "wrong; resample the images first, or state its voxel size to have it run at that.",
     )
 
@@ -131,7 +133,8 @@ def _intensity_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
     method = model.profile.normalisation
     for name, background in zip(case.sequences, case.backgrounds, strict=True):
         odd = background is not None and not background.is_zero
-        if odd and background is not None and method not in BACKGROUND_IS_ZERO:
+        apart = method in BACKGROUND_IS_ZERO and model.preparation is None
+        if odd and background is not None and not apart:
             notes.append(
                 f"The normalisation {method} takes all voxels of {name}, its background of "
                 f"{background.value:.3g} too; if the network was trained on a background of 0, its "

@@ -89,7 +89,7 @@ def network_input(model: SegmentationModel, case: Case) -> torch.Tensor:
     check_channels(model, case.sequences)
     kept = _kept_inputs(model, case)
     if CPU not in kept:
-        made = model.preparation is not None
+        made = model.preparation is not None and model.preparation.normalises
         values = case.data if made else case.normalised(model.profile.normalisation)
         turned = np.ascontiguousarray(network_turn(model, case).apply(values))
         with warnings.catch_warnings():
@@ -279,13 +279,14 @@ def changed_logits(
     """
     check_one_logit(model.network)
     seen = network_case(model, before)
-    old, new = network_input(model, seen), network_input(model, network_case(model, after))
+    old, new = (network_input(model, one) for one in (seen, network_case(model, after)))
     turn = network_turn(model, seen)
     tiles = tiling(model.profile, turn.displayed_shape, forward)
     changed = (old != new).any(dim=0)
+    if model.preparation is not None:
+        changed[:] = True  # it brings back logits, and no change of them
     windows = [w for w in tiles.windows if changed[tiles.visible(w)].any()]
-    resampled = seen is not before
-    if resampled:
+    if resampled := seen is not before:
         # On the network's grid the logits are not known: the change alone is brought back.
         result = torch.zeros((len(logits), *turn.displayed_shape))
     else:
@@ -297,8 +298,8 @@ def changed_logits(
     for number, image in enumerate(images if windows else ()):
         blends.append(Blend(model, image, tiles, windows))
         for done, note in blends[-1].run():
-            count = number * len(windows) + done
-            yield Progress("Re-running", count, steps, "windows", note=note)
+            done += number * len(windows)
+            yield Progress("Re-running", done, steps, "windows", note=note)
     if whole:
         result = blends[0].mean().cpu()
     elif blends:
@@ -307,9 +308,8 @@ def changed_logits(
         result[(slice(None), *blends[0].box)] += blends[0].mean().cpu()
         if not all_finite(result):
             raise SegmentationError(TOO_LARGE)
-    inverted, part = turn.invert(result.numpy()), resampled and not whole
-    changed_to = to_stored(model, inverted, seen, before, change=part)
-    if part:
+    changed_to = to_stored(model, turn.invert(result.numpy()), seen, before)
+    if resampled and not whole:
         changed_to = logits + changed_to
     yield Progress("Re-running", steps, steps, "windows", changed_to)
 
@@ -319,8 +319,8 @@ def _blending(
 ) -> Generator[Progress[Any], None, tuple[int, torch.Tensor]]:
     """Blend the logits of a case on the network's grid; return all steps and them."""
     image, shape = network_input(model, seen), network_turn(model, seen).displayed_shape
-    if model.preparation is not None and forward == "sliding-window":
-        passes, logits = yield from model.preparation.blend(model.network, model.device, image)
+    if (tool := model.preparation) and tool.blend and forward == "sliding-window":
+        passes, logits = yield from tool.blend(model.network, model.device, image)
         if not all_finite(logits):
             raise SegmentationError(TOO_LARGE)
         return passes + 1, logits

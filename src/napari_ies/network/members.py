@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 Mirror = tuple[int, ...]
 """Axes of a window, 0 to 2, that run backwards in it."""
 
+MIRRORED_VOXELS = 2**18
+"""Mirror images of no more voxels than this run as one batch: a graph of some 100 MB."""
+
 
 class Members(nn.Module):
     """The mean of networks' logits, of each its mean over mirror images.
@@ -49,10 +52,35 @@ class Members(nn.Module):
         total: Any = 0
         for member in self.members:
             for mirror in self.mirrors:
-                seen = member(mirror_image(batch, mirror))
-                logits = seen[0] if isinstance(seen, (list, tuple)) else seen
-                total = total + mirror_image(logits, mirror)
+                total = total + InMirrors(member, [mirror])(batch)
         mean: torch.Tensor = total / (len(self.members) * len(self.mirrors))
+        return mean
+
+
+class InMirrors(nn.Module):
+    """The mean of a network's logits over mirror images, which it sees as one batch.
+
+    Parameters
+    ----------
+    network
+        Gives logits of the input's size, or several outputs of which the first is.
+    mirrors
+        At least one.
+    """
+
+    def __init__(self, network: nn.Module, mirrors: Sequence[Mirror]) -> None:
+        super().__init__()
+        self.network, self.mirrors = network, tuple(mirrors)
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        """Return logits (N, classes, x, y, z) of a batch (N, C, x, y, z)."""
+        views = [mirror_image(batch, mirror) for mirror in self.mirrors]
+        seen = self.network(torch.cat(views) if len(views) > 1 else views[0])
+        logits = seen[0] if isinstance(seen, (list, tuple)) else seen
+        several = logits.view(len(views), len(batch), *logits.shape[1:]).unbind()
+        back = [mirror_image(*one) for one in zip(several, self.mirrors, strict=True)]
+        total: Any = sum(back[1:], back[0])
+        mean: torch.Tensor = total / len(back) if len(back) > 1 else total
         return mean
 
 
@@ -100,6 +128,23 @@ def check_one_logit(network: nn.Module) -> None:
 def mirrors_of(network: nn.Module) -> tuple[Mirror, ...]:
     """Return the mirror images that each member sees, in the order in which they run."""
     return network.mirrors if isinstance(network, Members) else ((),)
+
+
+def mirrors_together(network: nn.Module, voxels: int) -> list[tuple[Mirror, ...]]:
+    """Return the mirror images in batches that run through a member at once.
+
+    Those of small windows take a fraction of the time so; large ones would take memory only.
+
+    Parameters
+    ----------
+    network
+        What is seen in mirrors.
+    voxels
+        Of a window.
+    """
+    mirrors = mirrors_of(network)
+    size = max(min(MIRRORED_VOXELS // voxels, len(mirrors)), 1)
+    return [mirrors[start : start + size] for start in range(0, len(mirrors), size)]
 
 
 def mirror_image(values: torch.Tensor, mirror: Mirror) -> torch.Tensor:

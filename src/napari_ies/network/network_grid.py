@@ -26,6 +26,7 @@ from napari_ies.geometry.grid import Grid, size_words
 from napari_ies.geometry.orientation import Reorientation
 from napari_ies.geometry.resampling import onto
 from napari_ies.network.model import check_channels
+from napari_ies.network.profile import DEFAULT_SPACING
 from napari_ies.patient.case import Case
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def runs_resampled(model: SegmentationModel, case: Case) -> bool:
         return True
     if not profile.resample or profile.spacing is None:
         return False
-    ratios = np.divide(case.spacing, _stored_spacing(model, case))
+    ratios = np.divide(case.spacing, stored_spacing(model, case))
     return bool(np.abs(ratios - 1).max() > SAME_SIZE)
 
 
@@ -79,36 +80,32 @@ def network_case(model: SegmentationModel, case: Case) -> Case:
     if not runs_resampled(model, case):
         return case
     kept = model.derive("cases on the network's grid", WeakKeyDictionary[Case, list[Case]])
+    origin = case.normalised_as
     if model.preparation is not None:
         if case not in kept:
             check_channels(model, case.sequences)
-            kept[case] = [model.preparation.network_case(case)]
+            statistics = None if origin is None else network_case(model, origin)
+            kept[case] = [model.preparation.network_case(case, statistics)]
         return kept[case][0]
     grid = _network_grid(model, case)
     made = kept.setdefault(case, [])
     for known in made:
         if known.grid.same_as(grid):
             return known
-    origin = case.normalised_as
     statistics = None if origin is None else network_case(model, origin)
     made.append(_moved(case, grid, statistics))
     return made[-1]
 
 
 def to_stored(
-    model: SegmentationModel,
-    values: NDArray[np.float32],
-    seen: Case,
-    case: Case,
-    *,
-    change: bool = False,
+    model: SegmentationModel, values: NDArray[np.float32], seen: Case, case: Case
 ) -> NDArray[np.float32]:
-    """Bring logits (C, X', Y', Z'), or a change of logits, on a network's grid to the stored grid.
+    """Bring logits (C, X', Y', Z') on a network's grid to the stored grid.
 
-    Linearly, or as the network's own preparation does.
+    Linearly, so that a change of logits may be given too, or as the network's own preparation does.
     """
     if model.preparation is not None:
-        return model.preparation.to_stored(values, seen, case, change=change)
+        return model.preparation.to_stored(values, seen, case)
     if seen is case or seen.grid.same_as(case.grid):
         return values
     return np.stack([onto(channel, seen.grid, case.grid).data for channel in values])
@@ -189,7 +186,7 @@ def resampling_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
         return model.preparation.notes(case)
     if not runs_resampled(model, case):
         return ()
-    own = size_words(_stored_spacing(model, case))
+    own = size_words(stored_spacing(model, case))
     return (
         f"The network ran at {own} mm: the images, which have {size_words(case.spacing)} mm, were "
         "resampled linearly to it, without smoothing, and probabilities and maps came back "
@@ -221,7 +218,7 @@ def _moved(case: Case, grid: Grid, statistics: Case | None) -> Case:
 
 def _network_grid(model: SegmentationModel, case: Case) -> Grid:
     """Return voxels of the network's size about the centre of the case that cover all of it."""
-    spacing = np.array(_stored_spacing(model, case))
+    spacing = np.array(stored_spacing(model, case))
     ratio = spacing / case.spacing
     # A hundredth of a voxel less than needed is covered all the same: centres lie inside.
     edges = np.maximum(np.ceil(np.array(case.shape) / ratio - 0.01), 1)
@@ -242,9 +239,8 @@ def _network_grid(model: SegmentationModel, case: Case) -> Grid:
     return Grid.of(tuple(shape), case.affine @ from_matvec(np.diag(ratio), first))
 
 
-def _stored_spacing(model: SegmentationModel, case: Case) -> tuple[float, float, float]:
+def stored_spacing(model: SegmentationModel, case: Case) -> tuple[float, float, float]:
     """Return the network's voxel size along the stored axes, in mm."""
-    spacing = model.profile.spacing
-    assert spacing is not None  # noqa: S101 - asked for only where it is known
+    spacing = model.profile.spacing or DEFAULT_SPACING
     x, y, z = (spacing[int(axis)] for axis in np.argsort(network_turn(model, case).axes))
     return x, y, z

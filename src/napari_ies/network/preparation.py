@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     import numpy as np
     import torch
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from napari_ies.patient.case import Case
     from napari_ies.progress import Progress
 
+    Blending = Callable[
+        [nn.Module, torch.device, torch.Tensor],
+        Generator[Progress[Any], None, tuple[int, torch.Tensor]],
+    ]
+
 
 class Preparation(Protocol):
     """What a tool does around its networks, by its own functions.
@@ -24,10 +29,24 @@ class Preparation(Protocol):
     patient: cropped, or of other voxels. Gradients are those in it.
     """
 
-    def network_case(self, case: Case) -> Case:
-        """Return a case in the network's space, its data what the network gets (C, X', Y', Z').
+    @property
+    def normalises(self) -> bool:
+        """Whether its cases hold what the network gets; else the profile normalises them."""
 
-        It is another case than the one given, and made anew each time.
+    @property
+    def blend(self) -> Blending | None:
+        """The tool's own sliding window over an image (C, x, y, z), in the network's axes.
+
+        Yields a report after each pass of the network, and returns how many there were and the
+        logits, float32 (classes, x, y, z) on the CPU. Who stops iterating ends it. None where the
+        profile says which windows there are and how they are blended.
+        """
+
+    def network_case(self, case: Case, statistics: Case | None) -> Case:
+        """Return a case in the network's space, (C, X', Y', Z').
+
+        It is another case than the one given, and made anew each time. `statistics` is what was
+        made of the case that it is a changed copy of (`Case.normalised_as`), or None.
 
         Raises
         ------
@@ -38,30 +57,19 @@ class Preparation(Protocol):
     def turn(self, case: Case) -> Reorientation:
         """Return how the axes of a case, as stored or in the network's space, are turned."""
 
-    def to_stored(
-        self, values: NDArray[np.float32], seen: Case, case: Case, *, change: bool
-    ) -> NDArray[np.float32]:
+    def to_stored(self, values: NDArray[np.float32], seen: Case, case: Case) -> NDArray[np.float32]:
         """Bring logits from the network's space to the stored grid.
 
         Parameters
         ----------
         values
-            float32 (classes, X', Y', Z'), or differences of logits where it is a `change`.
+            float32 (classes, X', Y', Z').
         seen, case
             What :meth:`network_case` returned, and what it was made of.
 
         Returns
         -------
         float32 (classes, X, Y, Z); outside the network's space those that mean background.
-        """
-
-    def blend(
-        self, network: nn.Module, device: torch.device, image: torch.Tensor
-    ) -> Generator[Progress[Any], None, tuple[int, torch.Tensor]]:
-        """Run the tool's own sliding window over an image (C, x, y, z), in the network's axes.
-
-        Yields a report after each pass of the network, and returns how many there were and the
-        logits, float32 (classes, x, y, z) on the CPU. Who stops iterating ends it.
         """
 
     def notes(self, case: Case) -> tuple[str, ...]:

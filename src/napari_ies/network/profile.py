@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping  # noqa: TC003 - what describes the fields is evaluated
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
+from napari_ies.errors import NoSuchClassError
 from napari_ies.parameters import Parameter
+from napari_ies.patient.normalisation import METHODS
 
 Activation = Literal["softmax", "sigmoid"]
 Blending = Literal["gaussian", "constant", "nnU-Net"]
@@ -31,12 +33,14 @@ _SPACING = Parameter(
     label="Voxels",
     limits=(0.01, 100.0),
     offered=(0.1, 20.0),
+    typed=True,
 )
 _ORIENTATION = Parameter(
     "How the network was trained to see the images: the directions that their three axes point "
     "to, such as LAS (left, anterior, superior). The images are turned to it exactly, and the "
     "results back. By default as the checkpoint says, else as stored.",
     label="Orientation",
+    typed=True,
 )
 _THRESHOLD = Parameter(
     "Probability (0 to 1) above which a voxel counts as lesion; by default the checkpoint's own.",
@@ -57,6 +61,60 @@ _SMALLEST_LESION = Parameter(
     limits=(1, math.inf),
     offered=(1, 100_000),
     unit=" vox",
+)
+
+
+_SEQUENCES = Parameter(
+    "Names of the input channels, in order, such as FLAIR, T1.", label="Sequences", typed=True
+)
+_CLASSES = Parameter(
+    "Names of the output channels, in order, such as background, lesion.",
+    label="Classes",
+    typed=True,
+)
+_EXPLAINED_CLASS = Parameter(
+    "Class to find and to explain, by name or index (default: the network's).",
+    name="class",
+    label="Class to find",
+    why="counted from 0 as the network's output channels are",
+)
+_NORMALISATION = Parameter(
+    "How intensities become the network's input, each sequence on its own: mean 0 and standard "
+    "deviation 1 over what is not background (zscore-nonzero) or over all voxels (zscore), 0 to 1 "
+    "(minmax), the same from the percentiles 0.5 to 99.5 of what is not background "
+    "(percentiles-nonzero), or as they are (none).",
+    label="Normalisation",
+    choices=dict(zip(METHODS, METHODS, strict=True)),
+)
+_BRAIN_EXTRACTED = Parameter(
+    "Whether the network was trained on brains without skull.",
+    label="Trained on brains without skull",
+)
+_ACTIVATION = Parameter(
+    "What makes probabilities of the outputs: the softmax where they exclude each other, the "
+    "sigmoid where they do not.",
+    label="Outputs",
+    choices={"softmax": "exclude each other (softmax)", "sigmoid": "each on its own (sigmoid)"},
+)
+_RESAMPLE = Parameter(
+    "Whether the images are resampled to the voxel size that the network was trained on, and its "
+    "results brought back; a difference is only said otherwise.",
+    label="Run at that voxel size",
+)
+_WINDOW = Parameter(
+    "Size of the sliding window in voxels, along the network's axes.",
+    label="Window (voxels)",
+    limits=(1, 4096),
+    typed=True,
+)
+_OVERLAP = Parameter(
+    "How much neighbouring windows overlap, as a fraction of the window.",
+    label="Overlap",
+    limits=(0.0, 1.0),
+    below=True,
+    offered=(0.0, 0.95),
+    step=0.05,
+    decimals=2,
 )
 
 
@@ -99,6 +157,31 @@ def of_argument(
 ) -> Guess:
     """Make a guess on an argument of the network's class."""
     return Guess(sentence, f"arguments.{name}", assumed, candidates)
+
+
+def class_named(text: str, profile: Profile) -> int:
+    """Read a class that is given by name or index.
+
+    Raises
+    ------
+    NoSuchClassError
+        If the network has no such class.
+    """
+    if text in profile.classes:
+        return profile.classes.index(text)
+    if text.isdecimal() and int(text) < len(profile.classes):
+        return int(text)
+    known = ", ".join(f"{i} {name}" for i, name in enumerate(profile.classes))
+    raise NoSuchClassError(
+        f"There is no class {text}: the network has {known}; give one of these names or numbers."
+    )
+
+
+def finding(profile: Profile, text: str) -> Profile:
+    """Return the profile of a network that is to find another of its classes; see `class_named`."""
+    index = class_named(text, profile)
+    guessed = (one for one in profile.guessed if getattr(one, "field", "") != "explained_class")
+    return replace(profile, explained_class=index, guessed=tuple(guessed))
 
 
 def questions(guessed: tuple[str, ...]) -> tuple[Guess, ...]:
@@ -169,17 +252,17 @@ class Profile:
     name: str
     architecture: str
     arguments: Mapping[str, Any]
-    sequences: tuple[str, ...]
-    classes: tuple[str, ...] = ("background", "lesion")
-    explained_class: int = 1
-    normalisation: str = "zscore-nonzero"
-    brain_extracted: bool = _FOLLOWS
-    activation: Activation = _FOLLOWS
+    sequences: Annotated[tuple[str, ...], _SEQUENCES]
+    classes: Annotated[tuple[str, ...], _CLASSES] = ("background", "lesion")
+    explained_class: Annotated[int, _EXPLAINED_CLASS] = 1
+    normalisation: Annotated[str, _NORMALISATION] = "zscore-nonzero"
+    brain_extracted: Annotated[bool, _BRAIN_EXTRACTED] = _FOLLOWS
+    activation: Annotated[Activation, _ACTIVATION] = _FOLLOWS
     spacing: Annotated[tuple[float, float, float] | None, _SPACING] = None
-    resample: bool = False
+    resample: Annotated[bool, _RESAMPLE] = False
     orientation: Annotated[str | None, _ORIENTATION] = None
-    window: tuple[int, int, int] = (96, 96, 96)
-    overlap: float = 0.25
+    window: Annotated[tuple[int, int, int], _WINDOW] = (96, 96, 96)
+    overlap: Annotated[float, _OVERLAP] = 0.25
     blending: Blending = "gaussian"
     threshold: Annotated[float, _THRESHOLD] = 0.3
     smallest_lesion: Annotated[int, _SMALLEST_LESION] = 6

@@ -16,7 +16,6 @@ from napari_ies.errors import SaliencyError
 from napari_ies.geometry.box import Box
 from napari_ies.network.device import runs_ahead
 from napari_ies.network.inference import network_input_there
-from napari_ies.network.members import alone
 from napari_ies.network.network_grid import (
     footprint_on,
     map_to_stored,
@@ -31,7 +30,6 @@ from napari_ies.saliency.engines.kernels.choice import EXTREMES
 from napari_ies.saliency.engines.memory import PeakMemory, memory_limit
 from napari_ies.saliency.footprint import BoxedMask, boxed_footprint
 from napari_ies.saliency.gradcam import default_layer, gradcam
-from napari_ies.saliency.member_spread import with_spread
 from napari_ies.saliency.noise import DEFINITIONS
 from napari_ies.saliency.problem import Estimate, Problem, Target
 from napari_ies.saliency.provenance import provenance
@@ -189,32 +187,18 @@ class CaseExplanations:
         else:
             problem, unit = self.problem, "windows"
 
-        def explain(one: Problem) -> Iterator[Estimate]:
-            if self.request.is_smoothgrad:
-                return smoothgrad(one, targets, self.request)
-            return gradcam(one, targets[0].voxels, self.request.layer or "")
-
-        for estimate in with_spread(explain, problem, self._members(problem)):
+        estimates = (
+            smoothgrad(problem, targets, self.request)
+            if self.request.is_smoothgrad
+            else gradcam(problem, targets[0].voxels, self.request.layer or "")
+        )
+        for estimate in estimates:
             target = targets[estimate.target]
             result = None
             if estimate.mean is not None:
                 result = self._saliency(estimate, target.aggregation, masks[estimate.target])
             report = Progress("Explaining", estimate.done, estimate.total, unit, result)
             yield estimate.target, report
-
-    def _members(self, problem: Problem) -> list[Problem]:
-        """Return the problem of each of the network's members; none if it is one network."""
-        models = self._model.derive(
-            "members",
-            lambda: [dataclasses.replace(self._model, network=n) for n in alone(problem.network)],
-        )
-        precision = self.request.precision
-        return [
-            problem.changed(
-                network=one.network, engine=choose_engine(one, self._jacobian, precision)
-            ).settled()
-            for one in models
-        ]
 
     def _target(self, mask: BoxedMask, aggregation: str) -> Target:
         counted, target = self._counted or (None, None)

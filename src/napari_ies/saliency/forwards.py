@@ -14,7 +14,7 @@ from napari_ies.saliency.noise import drawn
 if TYPE_CHECKING:
     from napari_ies.geometry.box import Box
     from napari_ies.saliency.arrivals import Arrival
-    from napari_ies.saliency.engines.jacobian import Linearisation
+    from napari_ies.saliency.engines.jacobian import Forward
     from napari_ies.saliency.footprint import Piece
     from napari_ies.saliency.noise import Noise
     from napari_ies.saliency.problem import Problem
@@ -88,10 +88,10 @@ class Forwards:
         self._problem, self._box = problem, box
         self.samples = range(len(samples))
         self._noisy = noisy_images(problem, box, noise, samples)
-        self._ready: dict[object, Linearisation] = {}
+        self._ready: dict[object, Forward] = {}
         self._watch = watch or Watch(problem)
 
-    def of(self, piece: Piece) -> Linearisation:
+    def of(self, piece: Piece) -> Forward:
         """Return a piece's forward."""
         engine = self._problem.engine
         key = engine.key(piece)
@@ -104,7 +104,7 @@ class Forwards:
         self._ready[key] = found
         return found
 
-    def of_sample(self, piece: Piece, number: int) -> Linearisation:
+    def of_sample(self, piece: Piece, number: int) -> Forward:
         """Return a piece's forward in one of the samples alone."""
         return self.of(piece).of_sample(number)
 
@@ -117,18 +117,18 @@ class Forwards:
         self._watch.send()
         self._watch.look()
 
-    def keep(self, piece: Piece, forward: Linearisation) -> None:
+    def keep(self, piece: Piece, forward: Forward) -> None:
         """Have a piece's forward ready that was run by :meth:`linearised`."""
         self._ready[self._problem.engine.key(piece)] = forward
 
-    def linearised(self, piece: Piece) -> Linearisation:
+    def linearised(self, piece: Piece) -> Forward:
         """Run a piece's forward, whether it is ready or not."""
         problem = self._problem
         images = problem.tiles.crop(self._noisy, piece.seen, self._box)
         images = images.clone(memory_format=torch.contiguous_format)
         window = piece.window
         found = problem.engine.linearise(images, piece.span, window.shape, problem.class_index)
-        self.watch(found.logits, "logits", window)
+        found.watched_by(lambda logits: self.watch(logits, "logits", window))
         return found
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from difflib import get_close_matches
-from itertools import cycle
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,12 +21,18 @@ from napari_ies.network.device import arithmetic
 from napari_ies.network.finite import all_finite
 from napari_ies.network.inference import network_logits
 from napari_ies.network.layers import see_layers, small_size
-from napari_ies.network.members import Mirror, members_of, mirror_image, mirrors_of
+from napari_ies.network.members import (
+    InMirrors,
+    members_of,
+    mirror_image,
+    mirrors_of,
+    mirrors_together,
+)
 from napari_ies.saliency.footprint import Piece, pieces
 from napari_ies.saliency.problem import Estimate, Problem, too_large
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
     from napari_ies.network.model import SegmentationModel
 
 UPSAMPLING = (nn.ConvTranspose3d, nn.Upsample)
+UPSAMPLES = ("aten.conv_transpose3d", "aten.upsample_")
 NO_LAYERS = (
     "A TorchScript network lets nobody look at its layers, so there is no Grad-CAM++ of it: choose "
     "SmoothGrad, or load the network's weights or what torch.export makes of it."
@@ -69,7 +75,7 @@ def _last_below(model: SegmentationModel) -> str:
     sizes = _layer_sizes(model)
     below = [name for name, size in sizes.items() if size != small_size(model)]
     first = members_of(model.network)[0]
-    upsampling = [n for n in below if isinstance(first.get_submodule(n), UPSAMPLING)]
+    upsampling = [name for name in below if _upsamples(first.get_submodule(name))]
     if not sizes and any(
         isinstance(one, torch.jit.ScriptModule) for one in model.network.modules()
     ):
@@ -79,6 +85,15 @@ def _last_below(model: SegmentationModel) -> str:
             "The network has no layer below output resolution; choose a layer by name."
         )
     return (upsampling or below)[-1]
+
+
+def _upsamples(layer: nn.Module) -> bool:
+    if isinstance(layer, UPSAMPLING):
+        return True
+    # Of an exported network it is known what each layer runs, and no more what class it was.
+    nodes = getattr(getattr(layer, "graph", None), "nodes", ())
+    alone = next(layer.children(), None) is None
+    return alone and any(str(node.target).startswith(UPSAMPLES) for node in nodes)
 
 
 def gradcam(problem: Problem, voxels: NDArray[np.int64], layer: str) -> Iterator[Estimate]:
@@ -118,14 +133,25 @@ def gradcam(problem: Problem, voxels: NDArray[np.int64], layer: str) -> Iterator
         total = total + (activations * gradients**3).sum(dim=(0, 2, 3, 4)).cpu()
         passes.append((activations.cpu(), gradients.cpu()))
         yield Estimate(done, len(found), 0, box)
-    canvas = torch.zeros((1, *box.shape))
+    members = len(members_of(problem.network))
+    # A member alone has its channels only, and a gradient that no mean with others makes smaller.
+    shares = [(slice(None), 1)]
+    if members > 1:
+        each = len(total) // members
+        shares += [(slice(n * each, (n + 1) * each), members) for n in range(members)]
+    canvas = torch.zeros((len(shares), *box.shape))
     for piece, (activations, gradients) in zip(found, passes, strict=True):
-        upsampled = window_map(activations, gradients, total, piece)
         part = problem.tiles.visible(piece.window)
-        canvas[(..., *part.within(box))] += upsampled[(..., *part.within(piece.window))]
+        for number, (own, times) in enumerate(shares):
+            upsampled = window_map(
+                activations[:, own], times * gradients[:, own], times**3 * total[own], piece
+            )
+            inside = upsampled[(0, *part.within(piece.window))]
+            canvas[(number, *part.within(box))] += inside
     if not all_finite(total) or not all_finite(canvas):
         raise too_large()
-    yield Estimate(len(found), len(found), 1, box, canvas)
+    first, *alone = canvas[:, None]
+    yield Estimate(len(found), len(found), 1, box, first, members=tuple(alone))
 
 
 def window_map(
@@ -164,11 +190,36 @@ def layer_pass(
     M counts the mirror images that the network sees, turned back; the channels K are those of all
     networks that it is the mean of.
     """
-    with torch.enable_grad(), _watched(problem.network, layer) as outputs:
+    network = problem.network
+    members = members_of(network)
+    share = 1 / (len(members) * len(mirrors_of(network)))
+    views = [
+        [
+            _pass_of(problem, InMirrors(one, mirrors), share * len(mirrors), piece, window, layer)
+            for one in members
+        ]
+        for mirrors in mirrors_together(network, window[0].numel())
+    ]
+    activations, gradients = (
+        torch.cat([torch.cat([one[which] for one in each], dim=1) for each in views])
+        for which in (0, 1)
+    )
+    return activations, gradients
+
+
+def _pass_of(
+    problem: Problem,
+    network: InMirrors,
+    share: float,
+    piece: Piece,
+    window: torch.Tensor,
+    layer: str,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what `layer_pass` does, of one member and some mirror images."""
+    with torch.enable_grad(), _watched(network.network, layer) as outputs:
         with arithmetic(problem.precision, window.device):
-            logits = network_logits(problem.network, window[None])[0, problem.class_index]
-        mirrors = mirrors_of(problem.network)
-        if len(outputs) != len(members_of(problem.network)) * len(mirrors):
+            logits = network_logits(network, window[None])[0, problem.class_index]
+        if len(outputs) != 1:
             raise SaliencyError(
                 f"The layer {layer!r} runs {len(outputs)} times in one pass; choose one that "
                 "runs once."
@@ -176,25 +227,27 @@ def layer_pass(
         logits = logits.to(window.dtype)
         problem.check(all_finite(logits), "logits", piece.window)
         score = (
-            logits[tuple(torch.from_numpy(piece.local).to(logits.device).T)]
-            * piece.weight.to(logits)
-        ).sum()
+            share
+            * (
+                logits[tuple(torch.from_numpy(piece.local).to(logits.device).T)]
+                * piece.weight.to(logits)
+            ).sum()
+        )
         if not score.requires_grad:
             raise SaliencyError(
                 f"The prediction does not depend on the layer {layer!r}; choose another one."
             )
         with arithmetic(problem.precision):
-            gradients = torch.autograd.grad(score, outputs)
-    activations = [output.detach() for output in outputs]
-    return _views(activations, mirrors).to(window), _views(gradients, mirrors).to(window)
+            (gradient,) = torch.autograd.grad(score, outputs)
+    found = (_turned_back(one.to(window), network) for one in (outputs[0].detach(), gradient))
+    activations, gradients = found
+    return activations, gradients
 
 
-def _views(values: Sequence[torch.Tensor], mirrors: Sequence[Mirror]) -> torch.Tensor:
-    """Arrange what each member gave for each mirror image, as `layer_pass` returns it."""
-    back = [
-        mirror_image(one[0], mirror) for one, mirror in zip(values, cycle(mirrors), strict=False)
-    ]
-    return torch.stack([torch.cat(back[i :: len(mirrors)]) for i in range(len(mirrors))])
+def _turned_back(values: torch.Tensor, network: InMirrors) -> torch.Tensor:
+    """Return what a layer gave for each mirror image, (M, K, x, y, z), turned back."""
+    pairs = zip(values, network.mirrors, strict=True)
+    return torch.stack([mirror_image(one, mirror) for one, mirror in pairs])
 
 
 def layer_named(network: nn.Module, layer: str) -> nn.Module:
@@ -222,7 +275,6 @@ def layer_named(network: nn.Module, layer: str) -> nn.Module:
 @contextmanager
 def _watched(network: nn.Module, layer: str) -> Iterator[list[torch.Tensor]]:
     """Collect a layer's output as the start of the graph: nothing before it is differentiated."""
-    modules = [layer_named(member, layer) for member in members_of(network)]
     outputs: list[torch.Tensor] = []
 
     def watch(_module: nn.Module, _inputs: object, output: object) -> torch.Tensor:
@@ -235,12 +287,11 @@ def _watched(network: nn.Module, layer: str) -> Iterator[list[torch.Tensor]]:
         outputs.append(leaf)
         return leaf.clone()  # what follows may work in place
 
-    handles = [module.register_forward_hook(watch) for module in modules]
+    handle = layer_named(network, layer).register_forward_hook(watch)
     try:
         yield outputs
     finally:
-        for handle in handles:
-            handle.remove()
+        handle.remove()
 
 
 def _layer_sizes(model: SegmentationModel) -> dict[str, tuple[int, ...]]:

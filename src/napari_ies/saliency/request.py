@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from napari_ies.errors import SaliencyError
-from napari_ies.parameters import Parameter, take
+from napari_ies.network.profile import Profile
+from napari_ies.parameters import Parameter, parameters_of, take
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +70,7 @@ _FORWARD = Parameter(
     choices={name: name.replace("-", " ") for name in FORWARDS},
 )
 _CLASS_INDEX = Parameter(
-    "Class to explain, by name or index (default: the network's).",
+    parameters_of(Profile)["explained_class"].help,
     name="class",
     why="counted from 0 as the network's output channels are",
     limits=(0, 99_999),

@@ -34,12 +34,16 @@ rows of one block have the same box."""
 
 
 class RunningMap(Portions):
-    """What is kept of one target: its map so far, and the noise samples under way."""
+    """What is kept of one target: its map so far, and the noise samples under way.
+
+    Those of the network's members, if there are several, come as more channels behind its own.
+    """
 
     def __init__(self, problem: Problem, number: int, target: Target) -> None:
         super().__init__(problem, number, target)
         like = torch.zeros((), dtype=problem.image.dtype, device=problem.device)
-        self._canvases = like.new_zeros((1, len(problem.image), *self.box.shape))
+        self._channels = len(problem.image)
+        self._canvases = like.new_zeros((1, self.maps * self._channels, *self.box.shape))
         self._moments = RunningMoments(self._canvases[0])
         self._extremes: RunningExtremes | None = None
         self._chunks, self._next_preview = 0, 1
@@ -49,23 +53,25 @@ class RunningMap(Portions):
 
     def combine(self, piece: Piece, forwards: Forwards) -> Step:
         """Add the gradient of a piece's summed or mean logits, in each sample under way."""
-        gradient = forwards.of(piece).combined(self._seeds((piece,), piece, piece.rows))
-        forwards.watch(gradient.values, "gradients", piece.window)
-        samples = len(gradient.values)
+        seeds, samples = self._seeds((piece,), piece, piece.rows), len(forwards.samples)
         if len(self._canvases) < samples:
             self._canvases = self._canvases.new_zeros((samples, *self._canvases.shape[1:]))
         canvases = self._canvases[:samples]
-        for rows, values, at in landed(gradient, self.box.within(piece.window)):
-            canvases[(rows, slice(None), *at)] += values
+        for member, part in forwards.of(piece).parts():
+            gradient = part.combined(seeds)
+            del part  # before the next pass takes memory
+            forwards.watch(gradient.values, "gradients", piece.window)
+            for rows, values, at in landed(gradient, self.box.within(piece.window)):
+                canvases[(rows, self._own(member), *at)] += values
         if self._moments.count or self.steps == 1:
             return samples, None
-        return samples, self._shown(self._canvases[0].clone, forwards)
+        return samples, self._shown(self._mean_first(self._canvases[:1])[0].clone, forwards)
 
     def reduce(self, piece: Piece, forwards: Forwards, rows: NDArray[np.int64]) -> Iterator[Step]:
         """Take in the gradients of voxels that one piece alone holds."""
         seeds, whole = self._seeds((piece,), piece, rows), self.box.within(piece.window)
         for number in forwards.samples:
-            forward = forwards.of_sample(piece, number)
+            ((_, forward),) = forwards.of_sample(piece, number).parts()
             extremes = self._reduction(forwards).of_sample(number)
             canvases = Canvases(extremes.highest, extremes.lowest, whole.start, piece.window.shape)
             for part, found in forward.chunks(
@@ -79,10 +85,10 @@ class RunningMap(Portions):
                         forwards.watch(extreme, "gradients", piece.window)
                 yield part.stop - part.start, self._preview(forwards)
 
-    def reduce_blended(
+    def reduce_summed(
         self, found: tuple[Piece, ...], forwards: Forwards, rows: NDArray[np.int64]
     ) -> Iterator[Step]:
-        """Take in the gradients of voxels that several pieces hold: summed over them first."""
+        """Take in the gradients of voxels that come in parts: summed over them first."""
         area, together = self.area(found), self.rows_summed(found)
         here = (slice(None), *area.within(self.box))
         starts = range(0, len(rows), together)
@@ -92,14 +98,15 @@ class RunningMap(Portions):
             sums = self._canvases.new_zeros(shape)
             for piece in found:
                 seeds, whole = self._seeds(found, piece, rows), area.within(piece.window)
-                forward = forwards.of_sample(piece, number)
-                for part, given in forward.chunks(seeds, chunk, self.row_memory, whole):
-                    ours = sums[part.start - start : part.stop - start]
-                    for some, values, at in given:
-                        forwards.watch(values, "gradients", piece.window)
-                        ours[(some, slice(None), *at)] += values
-                    yield 0, None
-            self._reduction(forwards).of_sample(number).add(sums, here)
+                for member, forward in forwards.of_sample(piece, number).parts():
+                    for part, given in forward.chunks(seeds, chunk, self.row_memory, whole):
+                        ours = sums[part.start - start : part.stop - start]
+                        for some, values, at in given:
+                            forwards.watch(values, "gradients", piece.window)
+                            ours[(some, self._own(member), *at)] += values
+                        yield 0, None
+                    del forward  # before the next pass takes memory
+            self._reduction(forwards).of_sample(number).add(self._mean_first(sums), here)
             yield len(sums), self._preview(forwards)
 
     def _seeds(self, holders: tuple[Piece, ...], piece: Piece, rows: NDArray[np.int64]) -> Seeds:
@@ -107,7 +114,9 @@ class RunningMap(Portions):
         seeds = self._known_seeds.get((holders, piece))
         if seeds is None:
             voxels = self.target.voxels
-            scale = 1 / len(voxels) if self.target.aggregation == "mean" else 1.0
+            engine = self._problem.engine  # a member's gradient is the mean of its passes'
+            scale = max(engine.members, 1) / engine.passes
+            scale /= len(voxels) if self.target.aggregation == "mean" else 1
             # Block by block: rows of a chunk lie close together then, and so do their boxes.
             rows = rows[np.lexsort((voxels[rows] // NEAR).T)]
             entry = np.searchsorted(piece.rows, rows)
@@ -115,11 +124,23 @@ class RunningMap(Portions):
             self._known_seeds[holders, piece] = seeds
         return seeds
 
+    def _own(self, member: int) -> slice:
+        """Return the channels of a member; of a single network, all."""
+        first = 0 if self.maps == 1 else 1 + member
+        return slice(first * self._channels, (first + 1) * self._channels)
+
+    def _mean_first(self, values: torch.Tensor) -> torch.Tensor:
+        """Fill the first channels with the mean of the members', in place; (N, channels, …)."""
+        if self.maps > 1:
+            by_map = values.view(len(values), self.maps, self._channels, *values.shape[2:])
+            by_map[:, 0] = by_map[:, 1:].mean(dim=1)
+        return values
+
     def close_samples(self, under_way: range) -> None:
         """Take some of the samples under way into the map."""
         found = slice(under_way.start, under_way.stop)
         if self._extremes is None:
-            values = self._canvases[found]
+            values = self._mean_first(self._canvases[found])
         else:
             values = self._extremes.of_sample(found).result()
         if len(under_way) == 1:
@@ -145,7 +166,8 @@ class RunningMap(Portions):
         error = None if tolerance is None else self._moments.standard_error()
         if tolerance is None or error is None:
             return False
-        return bool(error.norm() <= tolerance * self._moments.mean().norm())
+        own = slice(self._channels)
+        return bool(error[own].norm() <= tolerance * self._moments.mean()[own].norm())
 
     def estimate(self, done: int, total: int, watch: Watch, *, last: bool = False) -> Estimate:
         """Return the map so far, once what it is made of was looked at.
@@ -158,8 +180,8 @@ class RunningMap(Portions):
         waited = last or count == 1 or self._problem.immediate
         if waited or (self._coming is None and count >= self._next_shown):
             error = self._moments.standard_error()
-            known = [self._moments.mean(), *([] if error is None else [error])]
-            self._coming = count, self._problem.bring(known)
+            sent = [self._moments.mean(), *([] if error is None else [error])]
+            self._coming = count, self._problem.bring(sent)
             self._next_shown = 2 * count
         if self._coming is None or not (waited or self._coming[1].here):
             return Estimate(done, total, count, self.box, target=self.number)
@@ -168,8 +190,10 @@ class RunningMap(Portions):
         watch.look()  # what was sent before has come too, and says more than the map does
         if not all(all_finite(values) for values in (mean, *errors)):
             raise too_large()
-        error = errors[0] if errors else None
-        return Estimate(done, total, n_used, self.box, mean, error, self.number)
+        first, *members = mean.view(self.maps, self._channels, *mean.shape[1:])
+        error = errors[0][: self._channels] if errors else None
+        alone = tuple(members) if last else ()
+        return Estimate(done, total, n_used, self.box, first, error, self.number, alone)
 
     def _reduction(self, forwards: Forwards) -> RunningExtremes:
         """Return the extremes of each of the samples under way."""
@@ -202,7 +226,7 @@ class RunningMap(Portions):
             if (at_once := self._arrived()) is not None:
                 forwards.check()  # it came at once, and so did what was watched before
                 come = at_once
-        return come[0] if come else None
+        return come[0][: self._channels] if come else None
 
     def _arrived(self) -> list[torch.Tensor] | None:
         if self._coming is None or not self._coming[1].here:

@@ -136,7 +136,7 @@ def _work(
     """Work on the rows of one target that the same pieces hold."""
     if one.target.aggregation != "max":
         yield one.combine(holders[0], forwards)
-    elif len(holders) == 1:
-        yield from one.reduce(holders[0], forwards, rows)
+    elif one.sums_rows(holders):
+        yield from one.reduce_summed(holders, forwards, rows)
     else:
-        yield from one.reduce_blended(holders, forwards, rows)
+        yield from one.reduce(holders[0], forwards, rows)

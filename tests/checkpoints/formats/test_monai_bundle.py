@@ -11,9 +11,16 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from bundles import NETWORK, NORMALISED, config, trained_unet, write_bundle, zipped
+from bundles import (
+    NETWORK,
+    NORMALISED,
+    config,
+    monai_probability,
+    trained_unet,
+    write_bundle,
+    zipped,
+)
 from cases import random_case
-from monai.bundle import ConfigParser
 from monai.networks.nets import SegResNet, SwinUNETR, UNet
 from naive_model import check_model
 
@@ -61,20 +68,6 @@ def images(tmp_path):
     return paths
 
 
-def by_monai(folder, images):
-    """Probabilities (classes, X, Y, Z), on the stored grid, by MONAI's own parts of a bundle."""
-    parser = ConfigParser(json.loads((folder / "configs/inference.json").read_text()))
-    parser["bundle_root"] = str(folder)
-    network = parser.get_parsed_content("network_def")
-    network.load_state_dict(torch.load(folder / "models/model.pt", weights_only=True))
-    data = parser.get_parsed_content("preprocessing")({"image": [str(p) for p in images.values()]})
-    with torch.no_grad():
-        data["pred"] = parser.get_parsed_content("inferer")(data["image"][None], network.eval())[0]
-    activation, invert, _ = parser.get_parsed_content("postprocessing").transforms
-    data = activation(data)
-    return invert(data)["pred"].numpy()
-
-
 @pytest.mark.parametrize(
     "transforms",
     [
@@ -100,7 +93,7 @@ def test_it_computes_what_monai_does(transforms, mode, tmp_path, images):
     model = load_checkpoint(folder, device="cpu")
     found = segment(model, load_case(images)).probability
 
-    expected = by_monai(folder, images)[1]
+    expected = monai_probability(folder, [str(path) for path in images.values()])[1]
     assert np.abs(found - expected).max() < 1e-5
     assert np.ptp(expected) > 0.1
 
@@ -337,29 +330,6 @@ def test_what_is_trusted_runs(tmp_path):
     assert torch.equal(model.network(image), trained_unet()(image))
 
 
-@pytest.mark.parametrize(
-    ("transform", "said"),
-    [
-        ({"_target_": "CropForegroundd", "keys": "image"}, "CropForegroundd (configs"),
-        ({"_target_": "scripts.Own", "keys": "image"}, "has scripts.Own"),
-        ({**NORMALISED, "channel_wise": False}, "over all sequences together"),
-        ({**NORMALISED, "subtrahend": [1, 2]}, "a subtrahend of its own"),
-        ({**UNIT, "minv": -1.0}, "to other numbers than 0 to 1"),
-        ({**RANGE, "b_max": None}, "are no range"),
-        ({**SPACED, "pixdim": [1, 1]}, "not three voxel sizes"),
-        ({**SPACED, "mode": "nearest"}, "with the interpolation 'nearest'"),
-        ({**ORIENTED, "axcodes": "XYZ"}, "not such as RAS"),
-    ],
-)
-def test_what_no_profile_can_say_is_refused(transform, said, tmp_path):
-    folder = write_bundle(tmp_path / "b", config(transforms=(transform,)))
-
-    sentence = refusal(folder)
-
-    assert said in sentence
-    assert "state the normalisation in its profile" in sentence
-
-
 def test_it_is_left_out_where_a_person_says_so(tmp_path):
     crop = {"_target_": "CropForegroundd", "keys": "image"}
     folder = write_bundle(tmp_path / "b", config(transforms=(crop,)))
@@ -369,17 +339,6 @@ def test_it_is_left_out_where_a_person_says_so(tmp_path):
 
     assert profile.normalisation == "zscore"
     assert any("CropForeground is left out" in text for text in profile.guessed)
-
-
-@pytest.mark.parametrize(
-    "transforms",
-    [(RANGE, SPACED), (RANGE, NORMALISED), (SPACED, ORIENTED)],
-    ids=["voxels after intensities", "twice", "turned after"],
-)
-def test_an_order_that_no_profile_can_say_is_refused(transforms, tmp_path):
-    assert "its preprocessing has" in refusal(
-        write_bundle(tmp_path / "b", config(transforms=transforms))
-    )
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,18 @@ def test_an_exported_network_has_the_layers_it_had(programs):
     model = load_checkpoint(programs["exported"], device="cpu", trust=True)
 
     assert "network.model.1.submodule.conv.unit0.conv" in candidate_layers(model)
-    assert default_layer(model).startswith("network.model.")
+
+
+def test_the_default_layer_of_an_exported_network_is_the_one_it_had(tmp_path):
+    network = UNet(3, 2, 2, (4, 5, 6), (2, 2), num_res_units=1).eval()
+    exported_fixed(network, tmp_path / "network.pt2")
+    profile_path(tmp_path / "network.pt2").write_text('{"window": 16}')
+
+    model = load_checkpoint(tmp_path / "network.pt2", device="cpu", trust=True)
+
+    own = default_layer(type(model)(network, model.profile, model.device))
+    assert own == "model.1.submodule.2.0.conv"
+    assert default_layer(model) == f"network.{own}"
 
 
 def test_the_window_is_asked_for_where_it_is_fixed(tmp_path):

@@ -16,7 +16,7 @@ from napari_ies.saliency import explanation, footprint, gradcam
 from napari_ies.saliency.case_explanations import CaseExplanations
 from napari_ies.saliency.engines.certification import choose_engine
 from napari_ies.saliency.engines.jacobian import _Windowed
-from napari_ies.saliency.engines.whole_windows import _WholeWindow
+from napari_ies.saliency.engines.whole.whole_windows import _WholeWindow
 from napari_ies.saliency.expected.expected_time import ExpectedTime, expected_time
 from napari_ies.saliency.expected.portions import Portions
 from napari_ies.saliency.expected.work import Work, work_of_sample

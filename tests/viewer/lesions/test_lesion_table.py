@@ -28,6 +28,7 @@ LESIONS = pd.DataFrame(
 
 
 MEAN = PeakKind("mean")
+PLACE = "Place\n(mm)"
 
 
 @pytest.fixture
@@ -100,10 +101,27 @@ def paused(qtbot, table):
 def test_what_a_row_says(table):
     assert text(table, 3, "mm³") == "1,400"
     assert text(table, 1, "p max") == "0.90"
-    assert [text(table, n, "Place") for n in (1, 2, 3, 4)] == ["L 23 mm", "R 8 mm", "?", "midline"]
+    assert [text(table, n, PLACE) for n in (1, 2, 3, 4)] == ["L 23", "R 8", "?", "mid"]
     role = Qt.ItemDataRole.ToolTipRole
-    assert "23 mm from the midline" in cell(table, 1, "Place").data(role)
-    assert cell(table, 1, "Place").data(role).endswith("on the patient's left.")
+    assert "23 mm from the midline" in cell(table, 1, PLACE).data(role)
+    assert cell(table, 1, PLACE).data(role).endswith("on the patient's left.")
+
+
+def test_the_name_of_a_region_and_all_columns_of_peaks_fit_a_small_screen(qtbot, table):
+    view = table.view
+    kind = PeakKind("mean", "1", -3)
+    table.set_kinds({"mean": kind})
+    table.set_peaks(2, "mean", {"FLAIR": -0.0123, "T1": 0.0045}, "")
+    # As wide as the rows are at 1280 by 800.
+    table.resize(377 + table.width() - view.viewport().width(), table.height())
+    qtbot.wait(1)
+    last = column(table, next(title for title in titles(table) if title.startswith("▾ Peak T1")))
+    assert view.columnViewportPosition(last) + view.columnWidth(last) <= view.viewport().width()
+    table.set_region("Region 12", {"volume_mm3": 70.0})
+    assert view.columnWidth(0) >= view.sizeHintForColumn(0)
+    assert view.fontMetrics().horizontalAdvance("Region 12") < view.columnWidth(0)
+    table.set_region("A name that is longer than all the rest of the table", {"volume_mm3": 7.0})
+    assert view.columnWidth(0) < 100
 
 
 def test_columns_of_peaks_hold_one_kind_of_maps_chosen_in_their_header(qtbot, table):
@@ -248,10 +266,10 @@ def test_sorted_by_any_column_with_regions_and_gaps_below(qtbot, table):
     click_header(qtbot, table, "mm³")
     assert table.subjects() == [3, 1, 4, 2, "a region"]
     # From the patient's left to the right; where the side is not known stands below.
-    click_header(qtbot, table, "Place")
+    click_header(qtbot, table, PLACE)
     places = table.subjects()
     assert places == [1, 4, 2, 3, "a region"]
-    click_header(qtbot, table, "Place")
+    click_header(qtbot, table, PLACE)
     assert table.subjects() == [2, 4, 1, 3, "a region"]
 
 
@@ -321,8 +339,8 @@ def test_arrow_keys_choose_after_a_pause_and_the_mouse_at_once(qtbot, table):
     qtbot.keyClick(table.view, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
     lines = QGuiApplication.clipboard().text().splitlines()
     assert [line.split("\t") for line in lines] == [
-        ["#", "mm³", "p max", "Match", "OK?", "Place", "Maps", "Note"],
-        ["2", "9", "0.5", "FP", "", "R 8 mm", "", ""],
+        ["#", "mm³", "p max", "Match", "OK?", "Place (mm)", "Maps", "Note"],
+        ["2", "9", "0.5", "FP", "", "R 8", "", ""],
         ["3", "1400", "1", "TP", "", "?", "", ""],
     ]
 
@@ -363,7 +381,7 @@ def test_a_note_is_written_without_choosing_anything(qtbot, table):
 def test_columns_are_hidden_and_shown_by_the_header_menu(qtbot, table):
     hidden = {
         title: table.view.isColumnHidden(column(table, title))
-        for title in ("#", "mm³", "Voxels", "p mean", "p max", "Match", "Place", "Note")
+        for title in ("#", "mm³", "Voxels", "p mean", "p max", "Match", PLACE, "Note")
     }
     assert [title for title, is_hidden in hidden.items() if is_hidden] == ["Voxels", "p mean"]
     # What is shown at first fits a panel of 340 pixels.

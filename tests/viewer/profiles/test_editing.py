@@ -75,7 +75,7 @@ def test_a_chosen_candidate_builds_the_network_anew_and_is_kept(
     dialog = open_dialog(editing, qtbot)
     assert dialog.isVisible()
     pick(qtbot, find(editing, QComboBox, "arguments.strides"), "[2, 1]")
-    pick(qtbot, find(editing, QComboBox, "explained_class"), "class 2")
+    pick(qtbot, find(editing, QComboBox, "class"), "class 2")
 
     press(qtbot, editing, "profile_use")
     twin.work.wait()
@@ -100,7 +100,7 @@ def test_a_chosen_candidate_builds_the_network_anew_and_is_kept(
     # A second choice goes into the same file, beside the first.
     open_dialog(editing, qtbot)
     assert not find(editing, QCheckBox, "mine").isEnabled()
-    pick(qtbot, find(editing, QComboBox, "activation"), "sigmoid")
+    pick(qtbot, find(editing, QComboBox, "activation"), "each on its own (sigmoid)")
     press(qtbot, editing, "profile_use")
     twin.work.wait()
     assert twin.state.model.model.profile.arguments["strides"] == (2, 1)

@@ -81,12 +81,12 @@ def test_opened_in_the_window_everything_is_there(hands, folder):
     assert "Reopened the session of 2026-11-26 14:18: 4 lesions, 4 maps, 1 note." in said(hands)
     for trouble in ("missing", "has changed", "cannot"):
         assert trouble not in said(hands)
-    assert rows(hands, "#", "mm³", "Place", "Maps", "Note") == [
-        ("1", "746", "midline", "", ""),
-        ("2", "81", "R 14 mm", "mean", NOTE),
-        ("3", "577", "R 11 mm", "", ""),
-        ("4", "54", "R 10 mm", "max, Grad-CAM++", ""),
-        ("beside it", "91", "R 9 mm", "Grad-CAM++", ""),
+    assert rows(hands, "#", "mm³", "Place\n(mm)", "Maps", "Note") == [
+        ("1", "746", "mid", "", ""),
+        ("2", "81", "R 14", "mean", NOTE),
+        ("3", "577", "R 11", "", ""),
+        ("4", "54", "R 10", "max, Grad-CAM++", ""),
+        ("beside it", "91", "R 9", "Grad-CAM++", ""),
     ]
     # The columns of peaks hold the maps of one kind at a time.
     for kind, title, held in (

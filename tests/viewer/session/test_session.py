@@ -10,8 +10,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 
 import napari
@@ -279,18 +277,17 @@ if __name__ == "__main__":
 
 
 def test_killed_in_the_middle_of_a_computation_all_but_the_running_map_comes_back(
-    hands, case, tmp_path, monkeypatch
+    hands, case, tmp_path, monkeypatch, begin
 ):
     monkeypatch.setenv("NAPARI_CONFIG", str(tmp_path / "settings.yaml"))
-    (tmp_path / "killed.py").write_text(KILLED)
-    run = subprocess.Popen([sys.executable, str(tmp_path / "killed.py"), str(case), str(tmp_path)])
+    run, said = begin(KILLED, case, tmp_path)
     try:
         running = tmp_path / "running"
-        hands.wait(lambda: (running.exists() and running.read_text()) or run.poll(), 240)
+        hands.wait(lambda: (running.exists() and running.read_text()) or not run.is_alive(), 240)
     finally:
         run.kill()
-        run.wait()
-    assert run.returncode == (-signal.SIGKILL if os.name == "posix" else 1)
+        run.join()
+    assert run.exitcode == (-signal.SIGKILL if os.name == "posix" else 1), said.read_text()
     folder = running.read_text()
     (tmp_path / "nothing").mkdir()
     assert not dropped(hands, tmp_path / "nothing")

@@ -30,7 +30,7 @@ def recognise(shapes: Shapes) -> Recognition | None:
         return None
     guessed: dict[str, Guess] = {}
     first = shapes.convolution(f"{_FIRST}.conv.weight")
-    norm = shapes.norm(f"{_FIRST}.adn.N", "norm", guessed)
+    norm = shapes.norm(f"{_FIRST}.adn.N", "norm", guessed, may_lack=True)
     arguments: dict[str, Any] = {
         "in_channels": first[1],
         "out_channels": shapes.of("final_conv.weight")[0],

@@ -27,7 +27,7 @@ def make_profile(
     arguments: Mapping[str, Any],
     guessed: Mapping[str, str],
     stated: Mapping[str, Any],
-    weights: str | None = None,
+    told: Mapping[str, Any],
 ) -> Profile:
     """Put the profile of a network of a family together.
 
@@ -39,8 +39,8 @@ def make_profile(
         The architecture and its arguments, complete.
     guessed, stated
         See `profile_of`.
-    weights
-        Which of several networks in the file it is.
+    told
+        Fields that the file tells; see `profile_of`.
 
     Raises
     ------
@@ -53,11 +53,11 @@ def make_profile(
         family.divisor(arguments),
         family.fixed_size(arguments),
     )
-    told = {"architecture": family.architecture, "arguments": dict(arguments), "weights": weights}
     if known := known_network(family.architecture, arguments):
-        told = {**known.fields, **told}
         left = {k: v for k, v in guessed.items() if k not in known.arguments}
-        guessed = {**left, **known.guessed}
+        guessed = {**left, **{k: v for k, v in known.guessed.items() if k not in told}}
+        told = {**known.fields, **told}
+    told = {**told, "architecture": family.architecture, "arguments": dict(arguments)}
     return profile_of(name, takes, told, guessed, stated, family.threshold)
 
 

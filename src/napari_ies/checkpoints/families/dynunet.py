@@ -55,10 +55,14 @@ def recognise(shapes: Shapes) -> Recognition | None:
         "upsample_kernel_size": tuple(ups),
         "filters": tuple(shape[0] for shape in convolutions),
         "norm_name": norm,
-        "res_block": any(re.match(r"(downsamples\.\d+|bottleneck)\.conv3\.", k) for k in shapes),
+        "res_block": any(
+            re.match(r"(input_block|downsamples\.\d+|bottleneck)\.conv3\.", key) for key in shapes
+        ),
     }
-    if "input_block.lrelu.weight" in shapes:
-        arguments["act_name"] = "prelu"
+    if slope := shapes.get("input_block.lrelu.weight"):
+        arguments["act_name"] = (
+            "prelu" if slope == (1,) else ("prelu", {"num_parameters": slope[0]})
+        )
     else:
         guessed["act_name"] = of_argument(
             "act_name", _ACTIVATION_IS_GUESSED, ACTIVATIONS[1], ACTIVATIONS

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _NORM_IS_GUESSED = (
     "The normalisation layers are taken to be instance normalisation without weights: they leave "
-    "no trace in the file."
+    "no trace in the file, nor would a network without any."
 )
 _AFFINE_IS_GUESSED = (
     "The normalisation layers have weights but no running statistics: instance normalisation is "
@@ -43,6 +43,10 @@ ACTIVATIONS: tuple[Any, ...] = (
 """Activations without weights, as MONAI names them."""
 MOST_GROUPS = 32
 """As many groups as are offered for a group normalisation."""
+
+MOST_UNEQUAL = 4
+"""Edges of an image or an attention window are within this ratio of each other."""
+_LARGEST_PRODUCT = 10**6
 
 _TRAINED_UPSAMPLING = ("deconv", "deconvgroup", "pixelshuffle")
 
@@ -105,7 +109,13 @@ class Shapes(dict[str, tuple[int, ...]]):
         return len({match.group(1) for match in matches if match})
 
     def norm(
-        self, layer: str, name: str, guessed: dict[str, Guess], groups: int | None = None
+        self,
+        layer: str,
+        name: str,
+        guessed: dict[str, Guess],
+        groups: int | None = None,
+        *,
+        may_lack: bool = False,
     ) -> Any:
         """Recognise a normalisation layer.
 
@@ -117,6 +127,8 @@ class Shapes(dict[str, tuple[int, ...]]):
             The argument that describes it, under which a sentence is added where it is a guess.
         groups
             How many groups it has by default, in families whose default is group normalisation.
+        may_lack
+            Whether the family can do without.
 
         Returns
         -------
@@ -135,7 +147,7 @@ class Shapes(dict[str, tuple[int, ...]]):
         else:
             said = _AFFINE_IS_GUESSED if affine else _NORM_IS_GUESSED
             assumed = ("instance", {"affine": True}) if affine else "instance"
-        looks_alike = self._norms_with_weights() if affine else ()
+        looks_alike = self._norms_with_weights() if affine else (None,) if may_lack else ()
         guessed[name] = of_argument(name, said, assumed, looks_alike)
         return assumed
 
@@ -245,6 +257,21 @@ def total_stride(strides: Any) -> tuple[int, int, int]:
     levels = [size_per_axis(stride) for stride in strides]
     x, y, z = (prod(level[axis] for level in levels) for axis in range(3))
     return (x, y, z)
+
+
+def factors(number: int) -> list[tuple[int, int, int]]:
+    """Return the three numbers whose product a number is, those nearest to a cube first.
+
+    None is more than `MOST_UNEQUAL` times another; of an order, that with the smallest last.
+    """
+    smallest = range(1, round(min(number, _LARGEST_PRODUCT) ** (1 / 3)) + 1)
+    found: set[tuple[int, int, int]] = set()
+    for x in (x for x in smallest if number % x == 0):
+        for y in range(x, MOST_UNEQUAL * x + 1):
+            z, rest = divmod(number, x * y)
+            if not rest and y <= z <= MOST_UNEQUAL * x:
+                found |= {(x, y, z), (x, z, y), (y, x, z), (y, z, x), (z, x, y), (z, y, x)}
+    return sorted(found, key=lambda edges: (max(edges) / min(edges), *(-edge for edge in edges)))
 
 
 def one_level_at_1(strides: tuple[Any, ...]) -> tuple[tuple[Any, ...], ...]:

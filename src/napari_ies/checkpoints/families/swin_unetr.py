@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import re
+from math import prod
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.checkpoints.families.family import Family, Recognition, Shapes, names, size_per_axis
+from napari_ies.checkpoints.families.family import (
+    Family,
+    Recognition,
+    Shapes,
+    factors,
+    names,
+    size_per_axis,
+)
 from napari_ies.network.profile import Guess, of_argument
 
 if TYPE_CHECKING:
@@ -19,7 +27,10 @@ _NORMALISE_IS_GUESSED = (
     "The features of each stage are normalised, as is MONAI's default: it leaves no trace in the "
     "file."
 )
-_WINDOW_IS_GUESSED = "The attention window is MONAI's default, 7 voxels: its index is not a cube."
+_WINDOW_IS_GUESSED = (
+    "The attention window, {window} voxels, is no cube: the weights do not tell the order of its "
+    "edges."
+)
 
 
 def recognise(shapes: Shapes) -> Recognition | None:
@@ -60,14 +71,23 @@ def recognise(shapes: Shapes) -> Recognition | None:
     return Recognition(arguments, guessed)
 
 
-def _attention_window(shapes: Shapes, block: str, guessed: dict[str, Guess]) -> int:
-    """Return the edge w of the window: its bias table has (2w - 1)³ rows."""
+def _attention_window(shapes: Shapes, block: str, guessed: dict[str, Guess]) -> Any:
+    """Return the window: of edges u, v, w its bias table has (2u - 1)(2v - 1)(2w - 1) rows.
+
+    The index of the places in it, which has uvw rows, tells other edges of as many rows apart.
+    """
     rows = shapes.of(f"{block}.attn.relative_position_bias_table")[0]
-    edge: int = round(float(rows) ** (1 / 3))
-    if edge**3 == rows and edge % 2:
-        return (edge + 1) // 2
-    guessed["window_size"] = of_argument("window_size", _WINDOW_IS_GUESSED, 7)
-    return 7
+    places = shapes.get(f"{block}.attn.relative_position_index", (0,))[0]
+    found = [
+        tuple((edge + 1) // 2 for edge in edges)
+        for edges in factors(rows)
+        if places in (0, prod((edge + 1) // 2 for edge in edges))
+    ]
+    if not found or len(set(found[0])) == 1:
+        return found[0][0] if found else 7
+    said = _WINDOW_IS_GUESSED.format(window="×".join(map(str, found[0])))
+    guessed["window_size"] = of_argument("window_size", said, found[0], tuple(found))
+    return found[0]
 
 
 def _inert(arguments: Mapping[str, Any]) -> re.Pattern[str]:

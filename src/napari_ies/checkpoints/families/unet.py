@@ -51,7 +51,7 @@ def recognise(shapes: Shapes) -> Recognition | None:
     # Residual connections tell where a level keeps its size.
     looks_alike = () if units else one_level_at_1(strides)
     guessed = {"strides": of_argument("strides", said, strides, looks_alike)}
-    norm = shapes.norm(f"{block}.adn.N", "norm", guessed)
+    norm = shapes.norm(f"{block}.adn.N", "norm", guessed, may_lack=True)
     arguments: dict[str, Any] = {
         "spatial_dims": 3,
         "in_channels": first[1],

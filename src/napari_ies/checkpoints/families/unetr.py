@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.checkpoints.families.family import Family, Recognition, Shapes, names, size_per_axis
+from napari_ies.checkpoints.families.family import (
+    Family,
+    Recognition,
+    Shapes,
+    factors,
+    names,
+    size_per_axis,
+)
 from napari_ies.network.profile import of_argument
 
 if TYPE_CHECKING:
@@ -15,13 +22,14 @@ _PATCH = 16
 _MOST_HEADS = 24
 _HEADS_ARE_GUESSED = "The number of attention heads, {heads}: the weights do not tell it."
 _SIZE_IS_GUESSED = (
-    "The image size is taken to be a cube of {edge} voxels: the weights tell only the number of "
-    "patches."
+    "The image size is taken to be {size} voxels: the weights tell only how many patches of 16 "
+    "voxels there are."
 )
+_MOST_SIZES = 12
 
 
 def recognise(shapes: Shapes) -> Recognition | None:
-    """Recognise a MONAI UNETR, without `img_size` where the patches are not those of a cube."""
+    """Recognise a MONAI UNETR, without `img_size` where the patches fill no usual size."""
     if not {"vit", "decoder5"} <= shapes.parts():
         return None
     first = shapes.convolution("encoder1.layer.conv1.conv.weight")
@@ -40,11 +48,12 @@ def recognise(shapes: Shapes) -> Recognition | None:
         "mlp_dim": shapes.of("vit.blocks.0.mlp.linear1.weight")[0],
         "num_heads": heads,
     }
-    edge = round(float(embedding[-2]) ** (1 / 3))
-    if edge**3 == embedding[-2]:
-        arguments["img_size"] = edge * _PATCH
-        said = _SIZE_IS_GUESSED.format(edge=edge * _PATCH)
-        guessed["img_size"] = of_argument("img_size", said, edge * _PATCH)
+    sizes = [tuple(edge * _PATCH for edge in edges) for edges in factors(embedding[-2])]
+    if sizes:
+        alike = [size[0] if len(set(size)) == 1 else size for size in sizes[:_MOST_SIZES]]
+        arguments["img_size"] = alike[0]
+        said = _SIZE_IS_GUESSED.format(size="×".join(map(str, sizes[0])))
+        guessed["img_size"] = of_argument("img_size", said, alike[0], tuple(alike))
     by_hand = "vit.patch_embedding.patch_embeddings.1.weight" in shapes
     found: dict[str, tuple[Any, Any]] = {
         "proj_type": ("perceptron" if by_hand else "conv", "conv"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from napari_ies.checkpoints.families.architectures import FAMILIES, some
 from napari_ies.checkpoints.families.family import Family, Recognition, Shapes
 from napari_ies.errors import CheckpointError
+from napari_ies.network.profile import Guess
 from napari_ies.printable import joined
 
 if TYPE_CHECKING:
@@ -184,14 +185,16 @@ def what_else(tables: Tables, group: Group, groups: list[Group]) -> dict[str, st
     Sentences: under ``"weights"`` which networks there are to choose from, under ``"left out"``
     which tensors beside this one's belong to no network.
     """
-    said = {}
+    said: dict[str, str] = {}
     others = [other for other in groups if not _same(other, group)]
     if others:
-        names = [named(group, groups), *(named(other, groups) for other in others)]
-        shown = [f'"{name}"' if name else TOP_LEVEL for name in dict.fromkeys(names)]
-        said["weights"] = (
+        every = (named(one, groups) for one in (group, *others))
+        names = tuple(dict.fromkeys(every))
+        shown = [f'"{name}"' if name else TOP_LEVEL for name in names]
+        said["weights"] = Guess(
             f"The file holds the networks {joined(sorted(shown))}; {shown[0]} is used: weights in "
-            "the profile file chooses another."
+            "the profile file chooses another.",
+            *("weights", names[0], names),
         )
     known = {
         key

@@ -68,8 +68,8 @@ def check_list_length(head: bytes, size: int) -> int:
     return length
 
 
-def read_safetensors(content: bytes) -> Tables:
-    """Return the tensors of a file, in a table without a name.
+def read_safetensors(content: bytes) -> tuple[Tables, dict[str, str]]:
+    """Return the tensors of a file, in a table without a name, and its metadata.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def read_safetensors(content: bytes) -> Tables:
     import torch
 
     behind = _LENGTH + check_list_length(content, len(content))
-    entries = _entries(content[_LENGTH:behind])
+    entries, metadata = _entries(content[_LENGTH:behind])
     places = {name: _place(name, entry) for name, entry in entries.items()}
     at = 0
     for name in sorted(places, key=lambda name: places[name][2]):
@@ -97,10 +97,10 @@ def read_safetensors(content: bytes) -> Tables:
         numbers = bytearray(content[behind + start : behind + end])
         found = torch.frombuffer(numbers, dtype=dtype) if numbers else torch.empty(0, dtype=dtype)
         table[name] = found.reshape(shape)
-    return {"": table} if table else {}
+    return ({"": table} if table else {}), metadata
 
 
-def _entries(listed: bytes) -> dict[str, Any]:
+def _entries(listed: bytes) -> tuple[dict[str, Any], dict[str, str]]:
     try:
         content = json.loads(listed.decode("utf-8"), object_pairs_hook=_each_once)
     except (ValueError, RecursionError) as error:
@@ -113,7 +113,7 @@ def _entries(listed: bytes) -> dict[str, Any]:
         raise DamagedError("its metadata are no table of texts")
     if len(content) > MOST_TENSORS:
         raise CheckpointError(f"it holds more than {MOST_TENSORS} tensors")
-    return content
+    return content, metadata
 
 
 def _place(name: str, entry: Any) -> tuple[torch.dtype, tuple[int, ...], int, int]:

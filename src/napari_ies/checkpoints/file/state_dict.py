@@ -52,7 +52,8 @@ class StateFile:
     size: int
     """How many these are, unpacked where the file is compressed."""
     content: Any = None
-    """All that its pickle says, as data: tables, lists, texts and numbers, tensors as claims."""
+    """All that its pickle or its metadata say, as data: tables, lists, texts and numbers, tensors
+    as claims."""
 
 
 def read_state_file(path: Path) -> StateFile:
@@ -125,7 +126,8 @@ def _kind(path: Path, file: BinaryIO, size: int) -> str:
 def _read(path: Path, content: bytes, kind: str) -> StateFile:
     size, sha256, old = len(content), hashlib.sha256(content).hexdigest(), kind == "old"
     if kind == "safetensors":
-        return StateFile(_safetensors(path, content), sha256, size)
+        tables, metadata = _safetensors(path, content)
+        return StateFile(tables, sha256, size, content=metadata)
     try:
         verified = io.BytesIO(content)
         if old:
@@ -166,16 +168,16 @@ def _read(path: Path, content: bytes, kind: str) -> StateFile:
     return StateFile(tables, sha256, room, content=pickled.content)
 
 
-def _safetensors(path: Path, content: bytes) -> Tables:
+def _safetensors(path: Path, content: bytes) -> tuple[Tables, dict[str, str]]:
     try:
-        tables = safetensors.read_safetensors(content)
+        tables, metadata = safetensors.read_safetensors(content)
     except archive.DamagedError as error:
         raise _damaged(path, len(content), str(error)) from error
     except CheckpointError as error:
         raise _not_loaded(path, error) from error
     if not tables:
         raise _no_tensors(path)
-    return tables
+    return tables, metadata
 
 
 def _content(path: Path) -> tuple[bytes, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.checkpoints.families.architectures import (
@@ -23,6 +23,7 @@ from napari_ies.checkpoints.file.groups import (
     named,
     what_else,
 )
+from napari_ies.checkpoints.file.metadata import Told, told_of
 from napari_ies.checkpoints.file.state_dict import read_state_file
 from napari_ies.checkpoints.formats.format import Loaded
 from napari_ies.checkpoints.sidecar import profile_path
@@ -71,11 +72,11 @@ def load(path: Path, stated: Mapping[str, Any], trust: bool) -> Loaded:
         if stated.get("weights") is not None:
             tables = chosen_tables(tables, stated["weights"])
     with _told(f"{path.name} cannot be loaded: "):
-        readings = _readings(tables, stated)
+        readings = _readings(tables, stated, file.content)
     reasons = []
     for reading in readings:
         try:
-            network, profile = _built(path, beside, reading, stated, file.size)
+            network, profile = _told_or_not(path, beside, reading, stated, file.size)
         except CheckpointError as error:
             reasons.append(error)
         else:
@@ -95,12 +96,24 @@ class _Reading:
     """What the file leaves open, a sentence each."""
     weights: str | None = None
     """Which of several networks in the file it is, or None."""
+    told: Told = field(default_factory=Told)
+    """What the file says of it beside the weights."""
+
+    def with_told(self, stated: Mapping[str, Any]) -> _Reading:
+        """Return it with what the file says of what a person leaves open."""
+        said = stated.get("arguments", {})
+        arguments = {k: v for k, v in self.told.arguments.items() if k not in said}
+        left = {k: v for k, v in self.guessed.items() if k not in arguments}
+        for place, sentence in enumerate(self.told.said):
+            left[f"metadata {place}"] = sentence
+        return replace(self, arguments={**self.arguments, **arguments}, guessed=left)
 
 
-def _readings(tables: Tables, stated: Mapping[str, Any]) -> list[_Reading]:
+def _readings(tables: Tables, stated: Mapping[str, Any], content: Any) -> list[_Reading]:
     """Settle what to try, the likeliest first: what is stated holds, the rest is recognised.
 
-    Arguments that are complete hold whatever is recognised.
+    Arguments that are complete hold whatever is recognised. `content` is what the file says beside
+    the weights.
     """
     architecture = stated.get("architecture")
     said: dict[str, Any] = stated.get("arguments", {})
@@ -113,6 +126,7 @@ def _readings(tables: Tables, stated: Mapping[str, Any]) -> list[_Reading]:
             {k: v for k, v in group.recognition.guessed.items() if k not in said}
             | what_else(tables, group, groups),
             named(group, groups) if len(groups) > 1 else None,
+            told_of(content, group.family, group.recognition),
         )
         for group in groups
         if group.recognition and architecture in (None, group.family.architecture)
@@ -147,6 +161,19 @@ def _largest(tables: Tables) -> dict[str, torch.Tensor]:
     return tensors
 
 
+def _told_or_not(
+    path: Path, beside: Path, reading: _Reading, stated: Mapping[str, Any], size: int
+) -> tuple[nn.Module, Profile]:
+    """Build a network with what its file says beside the weights, or without if that cannot be."""
+    try:
+        return _built(path, beside, reading.with_told(stated), stated, size)
+    except CheckpointError:
+        if not (reading.told.arguments or reading.told.fields):
+            raise
+        without = replace(reading, told=reading.told.refused())
+        return _built(path, beside, without.with_told(stated), stated, size)
+
+
 def _built(
     path: Path, beside: Path, reading: _Reading, stated: Mapping[str, Any], size: int
 ) -> tuple[nn.Module, Profile]:
@@ -162,7 +189,12 @@ def _built(
         check_fit(reading.tensors, family, arguments, size)
     with _told(f"{beside.name}: "):
         profile = make_profile(
-            path.stem, family, arguments, reading.guessed, stated, reading.weights
+            path.stem,
+            family,
+            arguments,
+            reading.guessed,
+            stated,
+            {**reading.told.fields, "weights": reading.weights},
         )
     with _told(f"{path.name} cannot be loaded: ", f"; {remedy}"):
         network = build_network(family, arguments)

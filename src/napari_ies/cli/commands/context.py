@@ -84,6 +84,7 @@ def context(
         ),
     ] = False,
     forward: options.ForwardOption = "sliding-window",
+    class_name: options.Class = None,
     orientation: options.Orientation = None,
     spacing: options.Spacing = None,
     folds: options.Folds = None,
@@ -186,7 +187,8 @@ def context(
         ended = []
         chosen = options.choices(folds, mirroring)
         for file in files:
-            wanted = CheckpointSource(file, device, orientation, spacing, chosen, trust=trust)
+            place = (file, device, orientation, spacing)
+            wanted = CheckpointSource(*place, chosen, class_name, trust)
             if several:
                 network = cohorts.network_of(terminal, wanted, model, input_size)
                 cases = cohorts.cases_of(where, network)

@@ -92,7 +92,8 @@ def explain(
         from napari_ies.results import anat_folder
 
         chosen = options.choices(folds, mirroring)
-        source = CheckpointSource(checkpoint, device, orientation, spacing, chosen, trust=trust)
+        place = (checkpoint, device, orientation, spacing)
+        source = CheckpointSource(*place, chosen, class_name, trust)
         model, case = segmenting.opened(terminal, source, images, out, subject, visit)
         request = SaliencyRequest(
             method=method,
@@ -101,7 +102,7 @@ def explain(
             noise=noise,
             seed=seed,
             forward=forward,
-            class_index=explaining.class_index(class_name, model.profile),
+            class_index=model.profile.explained_class if class_name else None,
             layer=layer,
             tolerance=tolerance,
             precision=precision,

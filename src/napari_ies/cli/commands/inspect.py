@@ -8,6 +8,7 @@ from napari_ies.cli.terminal import reporting
 
 def inspect(
     checkpoint: options.Checkpoint,
+    class_name: options.Class = None,
     orientation: options.Orientation = None,
     spacing: options.Spacing = None,
     write_profile: options.WriteProfile = False,
@@ -26,14 +27,13 @@ def inspect(
         from napari_ies.saliency.gradcam import candidate_layers, default_layer
 
         chosen = options.choices(folds, mirroring)
-        model = CheckpointSource(
-            checkpoint, "cpu", orientation, spacing, chosen, trust=trust
-        ).load()
+        place = (checkpoint, "cpu", orientation, spacing)
+        model = CheckpointSource(*place, chosen, class_name, trust).load()
         try:
             layers, default = candidate_layers(model), default_layer(model)
         except SaliencyError as error:
             layers, default = (str(error),), ""
+        written = write_profile_to_complete(model, overwrite=overwrite) if write_profile else None
         terminal.show(model_table(model, layers, default))
-        if write_profile:
-            written = write_profile_to_complete(model, overwrite=overwrite)
+        if written is not None:
             terminal.note(f"Written to {written}: move what is right from to_complete up.")

@@ -14,7 +14,7 @@ def segment(
     threshold: options.Threshold = None,
     smallest: options.Smallest = None,
     forward: options.ForwardOption = "sliding-window",
-    class_: options.FoundClass = None,
+    class_name: options.Class = None,
     orientation: options.Orientation = None,
     spacing: options.Spacing = None,
     folds: options.Folds = None,
@@ -42,9 +42,8 @@ def segment(
         from napari_ies.segmentation.lesions import found_words
 
         chosen = options.choices(folds, mirroring)
-        source = CheckpointSource(
-            checkpoint, device, orientation, spacing, chosen, found_class=class_, trust=trust
-        )
+        place = (checkpoint, device, orientation, spacing)
+        source = CheckpointSource(*place, chosen, class_name, trust)
         model, case = opened(terminal, source, images, out, subject, visit)
         names = segmentation_files(case.subject, case.visit).values()
         prepare(out, [str(anat_folder("", case) / name) for name in names], overwrite=overwrite)

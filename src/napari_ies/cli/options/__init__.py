@@ -87,14 +87,8 @@ Layer = Annotated[
     str | None, _of_request("layer", metavar="NAME", added=" The command inspect lists them.")
 ]
 Tolerance = Annotated[float | None, _of_request("tolerance")]
-Class = Annotated[str | None, _of_request("class_index", limited=False, metavar="CLASS")]
-FoundClass = Annotated[
-    str | None,
-    typer.Option(
-        "--class",
-        metavar="CLASS",
-        help="Class to find, by name or index (default: the network's).",
-    ),
+Class = Annotated[
+    str | None, _of_network("explained_class", "--class", limited=False, metavar="CLASS")
 ]
 PrecisionOption = Annotated[Precision, _of_request("precision")]
 MemoryGib = Annotated[

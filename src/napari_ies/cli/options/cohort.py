@@ -216,9 +216,8 @@ class Asked:
         from napari_ies.checkpoints import CheckpointSource
 
         chosen = options.choices(self.folds, self.mirroring)
-        return CheckpointSource(
-            checkpoint, self.device, self.orientation, self.spacing, chosen, trust=self.trust
-        )
+        place = (checkpoint, self.device, self.orientation, self.spacing)
+        return CheckpointSource(*place, chosen, self.class_name, self.trust)
 
 
 def asking(command: Callable[..., None]) -> Callable[..., None]:
@@ -265,7 +264,6 @@ def settings_of(
     typer.BadParameter
         If they contradict each other or the network.
     """
-    from napari_ies.cohort.row.explaining import class_index
     from napari_ies.cohort.selection import Selection
     from napari_ies.cohort.settings import CohortSettings
     from napari_ies.saliency.gradcam import layer_named
@@ -279,7 +277,7 @@ def settings_of(
             "layer": asked.layer,
             "tolerance": asked.tolerance,
             "precision": asked.precision,
-            "class_index": class_index(asked.class_name, model.profile),
+            "class_index": model.profile.explained_class if asked.class_name else None,
         }
         if asked.layer is not None:
             layer_named(model.network, asked.layer)

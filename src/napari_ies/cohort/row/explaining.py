@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_ies.cohort.row.writing import WritingBeside
-from napari_ies.errors import ResultsError, SaliencyError
+from napari_ies.errors import ResultsError
 from napari_ies.patient.images.volume import stem_of
 from napari_ies.results import (
     anat_folder,
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from napari_ies.cohort.row.targets import Target
     from napari_ies.network.model import SegmentationModel
-    from napari_ies.network.profile import Profile
     from napari_ies.patient.case import Case
     from napari_ies.progress import Progress
     from napari_ies.saliency.request import SaliencyRequest
@@ -42,24 +41,6 @@ if TYPE_CHECKING:
 
 LONGEST_LABEL = 2**31 - 1
 """No lesion has a longer number in the names of its files."""
-
-
-def class_index(text: str | None, profile: Profile) -> int | None:
-    """Read a class given by name or index.
-
-    Raises
-    ------
-    SaliencyError
-        If the network has no such class.
-    """
-    if text is None:
-        return None
-    if text in profile.classes:
-        return profile.classes.index(text)
-    if text.isdecimal() and int(text) < len(profile.classes):
-        return int(text)
-    known = ", ".join(f"{i} {name}" for i, name in enumerate(profile.classes))
-    raise SaliencyError(f"There is no class {text}; the network has {known}.")
 
 
 def check_place(

@@ -10,12 +10,14 @@ import torch
 
 from napari_ies.errors import SaliencyError
 from napari_ies.geometry.box import Box
+from napari_ies.network.members import Members
 from napari_ies.saliency.engines.jacobian import Engine, WindowedEngine
 from napari_ies.saliency.engines.local_translation import NotLocalError
-from napari_ies.saliency.engines.packed_passes import certified
+from napari_ies.saliency.engines.member_passes import engine_of_members
 from napari_ies.saliency.engines.patches import add_to
 from napari_ies.saliency.engines.plan import Seeds
-from napari_ies.saliency.engines.whole_windows import BatchedEngine, LoopEngine, graph_bytes
+from napari_ies.saliency.engines.whole.packed_passes import certified
+from napari_ies.saliency.engines.whole.whole_windows import BatchedEngine, LoopEngine, graph_bytes
 
 if TYPE_CHECKING:
     from napari_ies.network.model import SegmentationModel
@@ -50,6 +52,11 @@ def choose_engine(
     if jacobian not in JACOBIANS:
         raise SaliencyError(
             f"There is no jacobian {jacobian!r}; expected one of {', '.join(JACOBIANS)}."
+        )
+    if isinstance(model.network, Members):
+        return model.derive(
+            f"engine of members {jacobian} {precision}",
+            lambda: engine_of_members(model, lambda one: choose_engine(one, jacobian, precision)),
         )
     if jacobian == "loop":
         return LoopEngine(model.network, precision)

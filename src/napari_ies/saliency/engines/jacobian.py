@@ -24,7 +24,7 @@ from napari_ies.saliency.engines.local_network import LocalLinearisation, LocalN
 from napari_ies.saliency.engines.moves import Landed, landed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch import nn
 
@@ -34,9 +34,30 @@ if TYPE_CHECKING:
     from napari_ies.saliency.engines.plan import Seeds
     from napari_ies.saliency.footprint import Piece
 
+    See = Callable[[torch.Tensor], None]
 
-class Linearisation(ABC):
-    """One forward of one or more noisy windows, ready to be differentiated many times."""
+
+class Forward(ABC):
+    """A forward of one or more noisy windows: of a network, or of several whose mean counts."""
+
+    @abstractmethod
+    def parts(self) -> Iterator[tuple[int, Linearisation]]:
+        """Yield the passes that it is made of, each with the number of the network.
+
+        A network's logits are the mean of its passes', and the mean of all networks counts.
+        """
+
+    @abstractmethod
+    def watched_by(self, see: See) -> None:
+        """Have a function see the logits of each pass, once it has run."""
+
+    def of_sample(self, number: int) -> Forward:
+        """Return the forward of one of the inputs alone: rows are of an only one."""
+        return self
+
+
+class Linearisation(Forward):
+    """One pass of a network, ready to be differentiated many times."""
 
     logits: torch.Tensor
     """What the windows' gradients are of: those of the network there."""
@@ -58,9 +79,11 @@ class Linearisation(ABC):
     def rows_at_once(self, memory: int) -> int:
         """Return how many rows a chunk may have that takes so many bytes: one at the least."""
 
-    def of_sample(self, number: int) -> Linearisation:
-        """Return the linearisation of one of the inputs alone: rows are of an only one."""
-        return self
+    def parts(self) -> Iterator[tuple[int, Linearisation]]:
+        yield 0, self
+
+    def watched_by(self, see: See) -> None:
+        see(self.logits)
 
     def rows_into(self, seeds: Seeds, part: slice, canvases: Canvases) -> bool:
         """Take these rows into extremes on the window, or say that no kernel does so."""
@@ -120,9 +143,17 @@ class Engine(ABC):
     """Whether a forward of several noise samples gives the rows of each of them."""
     kernels: Mapping[str, str] = MappingProxyType({})
     """What computes which layer's rows, where kernels were tried: for the provenance."""
+    members = 0
+    """Of how many networks the gradients are the mean, each known alone; 0 for a single one."""
+    passes = 1
+    """How many passes, all alike, a forward is made of."""
 
     def __init__(self, network: nn.Module, precision: str = "float32") -> None:
         self._network, self._precision = network, precision
+
+    def one_pass(self) -> Engine:
+        """Return the engine of one of the passes."""
+        return self
 
     def settled(self, *, wait: bool = False) -> Engine:
         """Return this engine with what has been found out about it by now, for an explanation.
@@ -163,7 +194,7 @@ class Engine(ABC):
     @abstractmethod
     def linearise(
         self, images: torch.Tensor, span: Box, domain: Triple, class_index: int
-    ) -> Linearisation:
+    ) -> Forward:
         """Run the network once.
 
         Parameters

@@ -15,7 +15,6 @@ import torch
 from napari_ies.duration import HOUR, about
 from napari_ies.errors import SaliencyError
 from napari_ies.free_memory import is_out_of_memory, within_memory
-from napari_ies.network.members import alone
 from napari_ies.progress import Progress, to_its_end
 from napari_ies.saliency.case_explanations import CaseExplanations
 from napari_ies.saliency.expected.portions import Portions, samples_together
@@ -23,7 +22,6 @@ from napari_ies.saliency.expected.work import Work, work_of_gradcam, work_of_sam
 from napari_ies.saliency.footprint import Piece, pieces
 from napari_ies.saliency.forwards import Forwards, Watch
 from napari_ies.saliency.gradcam import layer_pass, window_map
-from napari_ies.saliency.member_spread import TIMES
 from napari_ies.saliency.running_map import RunningMap
 from napari_ies.saliency.smoothgrad import closed_together, noise_of
 
@@ -157,8 +155,6 @@ def expecting(
                 work += work_of_sample(problem, portions).times(done.n_samples)
                 tried = tried or portions
             yield Progress(step, reports := reports + 1, 0, "steps")
-        if alone(problem.network):
-            work = work.times(TIMES)
         window = problem.tiles.windows[0].shape
         largest = max((p.seen.size for one in tried for p in one.pieces), default=0)
         # Small parts of a window take longer by voxel than large ones: each size has its rates.
@@ -206,7 +202,9 @@ class _Trial:
         request: SaliencyRequest,
         clock: Callable[[], float],
     ) -> None:
-        self._problem, self._targets = problem, targets
+        # Its passes are alike: one of them is timed.
+        self._passes = problem.engine.passes
+        self._problem, self._targets = problem.changed(engine=problem.engine.one_pass()), targets
         self._request, self._clock = request, clock
 
     def smoothgrad(self) -> Iterator[tuple[str, float]]:
@@ -226,18 +224,18 @@ class _Trial:
             count = 1
             noise, forward, forwards = self._forward(one, piece, count)
         yield "noise_voxels", noise / (shown * count)
-        yield "forward_voxels", forward / (voxels * count)
+        yield "forward_voxels", self._passes * forward / (voxels * count)
         # A first sample is shown as it grows, and waited for: not what the others take.
         for _ in range(2):
             one.close_samples(range(1))
         ways = {target.aggregation for target in self._targets}
         if ways != {"max"}:
             seconds, _ = self._timed(lambda: one.combine(piece, forwards))
-            yield "gradient_voxels", seconds / (voxels * count)
+            yield "gradient_voxels", self._passes * seconds / (voxels * count)
         if "max" in ways:
             rows = piece.rows[:ROWS_TRIED]
             seconds, (chunk, _) = self._timed(lambda: next(one.reduce(piece, forwards, rows)))
-            yield "rows", seconds / chunk
+            yield "rows", self._passes * seconds / chunk
 
         part = closed_together(problem, count, self._request.tolerance)[0]
 

@@ -44,12 +44,15 @@ class Portions:
         The part of the grid outside which the map is 0.
     groups
         The pieces that are summed, with the footprint's voxels that they hold.
+    maps
+        How many maps come of it: of each of the network's members too, if there are several.
     steps
         Steps of work of a noise sample, for progress.
     """
 
     def __init__(self, problem: Problem, number: int, target: Target) -> None:
         self.number, self.target, self._problem = number, target, problem
+        self.maps = 1 + problem.engine.members
         self.pieces = found = target.pieces(problem)
         self.box = Box.hull([problem.tiles.visible(piece.seen) for piece in found])
         self.groups: list[tuple[tuple[Piece, ...], NDArray[np.int64]]]
@@ -66,10 +69,14 @@ class Portions:
         """Return the part of the grid that the sums of pieces' rows lie in."""
         return Box.hull([self._problem.tiles.visible(piece.seen) for piece in holders])
 
+    def sums_rows(self, holders: Sequence[Piece]) -> bool:
+        """Whether rows come in parts: of several windows, or of several passes in each."""
+        return len(holders) > 1 or self._problem.engine.passes > 1
+
     def rows_summed(self, holders: Sequence[Piece]) -> int:
         """Return how many rows are summed over their pieces at once."""
         image = self._problem.image
-        row_bytes = len(image) * self.area(holders).size * image.element_size()
+        row_bytes = self.maps * len(image) * self.area(holders).size * image.element_size()
         return rows_within(self.row_memory, row_bytes, max(BLENDED_BYTES // row_bytes, 1))
 
     @property

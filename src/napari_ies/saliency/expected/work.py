@@ -73,7 +73,7 @@ def work_of_sample(problem: Problem, targets: Sequence[Portions]) -> Work:
             gradient_voxels += holders[0].seen.size
             continue
         rows += len(holders) * len(held)
-        together = len(held) if len(holders) == 1 else one.rows_summed(holders)
+        together = one.rows_summed(holders) if one.sums_rows(holders) else len(held)
         ready.ask(holders, math.ceil(len(held) / together))
     channels = len(problem.image)
     return Work(
@@ -83,7 +83,7 @@ def work_of_sample(problem: Problem, targets: Sequence[Portions]) -> Work:
         gradient_voxels=gradient_voxels,
         rows=rows,
         noise_voxels=channels * Box.hull([one.box for one in targets]).size,
-        map_voxels=channels * sum(one.box.size for one in targets),
+        map_voxels=channels * sum(one.maps * one.box.size for one in targets),
     )
 
 

@@ -22,6 +22,7 @@ from napari_ies.figures.settings import FORMATS, FigureSettings
 from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.panel.controls import button, row, tick_box, words
 from napari_ies.viewer.panel.parameter_form import ParameterForm
+from napari_ies.viewer.panel.sentence_list import AMBER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,9 +64,18 @@ class FigureDialog(QDialog):
         about = "What is otherwise than on screen."
         self._apart = words("figure_apart", about, selectable=True)
         self._apart.setMinimumHeight(self._apart.fontMetrics().lineSpacing())
+        self._unfinished = words("figure_unfinished", "What the map is made of so far.")
+        self._unfinished.setStyleSheet(
+            f"#figure_unfinished {{ border-left: 4px solid {AMBER}; padding-left: 6px; }}"
+        )
+        policy = self._unfinished.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)  # nothing moves when the map is complete
+        self._unfinished.setSizePolicy(policy)
+        self._unfinished.hide()
         self._words = words("figure_words", "What happened last.")
         layout = QVBoxLayout(self)
         layout.addLayout(row(self._form(), (self._preview, 1)), 1)
+        layout.addWidget(self._unfinished)
         layout.addWidget(self._apart)
         layout.addWidget(self._words)
         layout.addLayout(self._buttons())
@@ -113,6 +123,11 @@ class FigureDialog(QDialog):
         self._pixmap = QPixmap.fromImage(image_of(pixels))
         self._apart.setText(apart)
         self._scale_preview()
+
+    def say_unfinished(self, text: str) -> None:
+        """Say that the map is not complete, in amber; an empty text says nothing."""
+        self._unfinished.setText(text)
+        self._unfinished.setVisible(bool(text))
 
     def say(self, text: str) -> None:
         """Show a sentence."""

@@ -16,6 +16,7 @@ from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
 from napari_ies.errors import NapariIESError
 from napari_ies.figures.caption import caption
 from napari_ies.figures.content import FigureContent
+from napari_ies.figures.drawing import outline_width
 from napari_ies.figures.files import figure_format, figure_pixels, save_figure
 from napari_ies.figures.scales import scales_of
 from napari_ies.figures.slices import Slicing
@@ -23,15 +24,15 @@ from napari_ies.segmentation.subject import Region
 from napari_ies.viewer.canvas.canvases import around, qt_viewer_of
 from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.figure.figure_dialog import FigureDialog, image_of
+from napari_ies.viewer.figure.words import limits_apart, lines_apart, unfinished
 from napari_ies.viewer.panel import dialogs
 from napari_ies.viewer.panel.availability import allow
 from napari_ies.viewer.panel.controls import button
-from napari_ies.viewer.state.scaled import number
 from napari_ies.viewer.work.failures import sentence
 from napari_ies.viewer.work.lane import Errand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
     from qtpy.QtGui import QImage
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from napari_ies.viewer.feature import Services
     from napari_ies.viewer.state.answers import Answer
     from napari_ies.viewer.state.reading import Reading
+
+    Preview = tuple[NDArray[np.uint8], tuple[Scale, ...], float | None]
+    """Pixels, where the colours end, and how wide the outlines are, if there are any."""
 
 logger = logging.getLogger("napari_ies")
 
@@ -77,6 +81,7 @@ class FigureMaking(Feature):
         self.state.reading_changed.connect(self._refresh)
         self.state.answer_shown.connect(self._on_answer)
         self.state.session_kept.connect(self._on_session)
+        self.work.idle.connect(self._say_unfinished)  # a map may have been stopped
         self._refresh()
         self.views = (Placed(Place.BUTTON, [self.button]),)
 
@@ -149,9 +154,16 @@ class FigureMaking(Feature):
         self._refresh()
 
     def _on_answer(self, answer: Answer) -> None:
+        self._say_unfinished()
         # A running map is drawn when it is asked for, not each time it refines.
         if answer.finished or not self.button.isEnabled():
             self._refresh()
+
+    def _say_unfinished(self) -> None:
+        """Say of a map that is not complete what it is made of, before a figure of it is saved."""
+        shown = self.state.shown
+        if self.dialog is not None and shown is not None:
+            self.dialog.say_unfinished(unfinished(shown, self.explaining.running))
 
     def _refresh(self, _: object = None) -> None:
         content = self.content()
@@ -161,6 +173,7 @@ class FigureMaking(Feature):
         if content is None:
             self.dialog.close()
             return
+        self._say_unfinished()
         self.dialog.set_sequences(content.case.sequences)
         reading = self.state.reading
         self.dialog.set_reference(reading is not None and reading.reference is not None)
@@ -185,12 +198,13 @@ class FigureMaking(Feature):
     def _add(self, kind: str, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         self.lane.add(Errand(work, done, self._on_failed, key=kind))
 
-    def _on_preview(self, count: int, preview: tuple[NDArray[np.uint8], tuple[Scale, ...]]) -> None:
+    def _on_preview(self, count: int, preview: Preview) -> None:
         if self.dialog is not None and count == self._previews:
-            pixels, scales = preview
+            pixels, scales, width = preview
             overlays = self.scene.overlays
-            apart = limits_apart(scales, overlays.limits_on_show(), overlays.power)
-            self.dialog.set_preview(pixels, apart)
+            limits = limits_apart(scales, overlays.limits_on_show(), overlays.power)
+            lines = lines_apart(width, self.dialog.settings.outline_width)
+            self.dialog.set_preview(pixels, " ".join(filter(None, (limits, lines))))
 
     def _on_copy(self) -> None:
         self._say("Drawing…")
@@ -283,32 +297,11 @@ class FigureMaking(Feature):
             self.dialog.say(text)
 
 
-def limits_apart(scales: Sequence[Scale], on_show: Mapping[str, float], power: int) -> str:
-    """Say where the colours of a figure end elsewhere than on screen; empty if nowhere.
-
-    Parameters
-    ----------
-    scales
-        Of the figure.
-    on_show
-        Where they end on screen, by sequence.
-    power
-        The numbers are in units of ten to this power.
-    """
-    apart = [
-        f"{name}: ±{number(each.limit, power)} here, ±{number(on_show[name], power)} on screen"
-        for each in scales
-        for name in each.sequences
-        if name in on_show and number(each.limit, power) != number(on_show[name], power)
-    ]
-    return f"The colours end elsewhere than on screen ({'; '.join(apart)})." if apart else ""
-
-
-def _preview(
-    dpi: float, content: FigureContent, settings: FigureSettings
-) -> tuple[NDArray[np.uint8], tuple[Scale, ...]]:
-    scales = scales_of(content, settings, Slicing(content, settings))
-    return figure_pixels(content, settings, dpi=dpi), scales
+def _preview(dpi: float, content: FigureContent, settings: FigureSettings) -> Preview:
+    scales, width = scales_of(content, settings, Slicing(content, settings)), None
+    if settings.outline or settings.outline_reference:
+        width = outline_width(content, settings)
+    return figure_pixels(content, settings, dpi=dpi), scales, width
 
 
 def _with_reference(

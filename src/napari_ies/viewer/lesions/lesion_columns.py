@@ -55,11 +55,11 @@ class PeakKind:
 
 
 def place_text(place: Place) -> str:
-    """Return a place in short, such as ``"L 23 mm"``."""
+    """Return a place in short, in mm, such as ``"L 23"``."""
     side, distance = place
     if side == "unknown":
         return "?"
-    return "midline" if side == "midline" else f"{side[0].upper()} {distance:.0f} mm"
+    return "mid" if side == "midline" else f"{side[0].upper()} {distance:.0f}"
 
 
 def place_words(place: Place) -> str:
@@ -77,9 +77,9 @@ def place_words(place: Place) -> str:
 
 COLUMNS = (
     Column(
-        LABEL, "#", "Number of the lesion; the same in the image and in every file.", 28, left=True
+        LABEL, "#", "Number of the lesion; the same in the image and in every file.", 24, left=True
     ),
-    Column("volume_mm3", "mm³", "Volume in cubic millimetres.", 46, "{:,.0f}".format),
+    Column("volume_mm3", "mm³", "Volume in cubic millimetres.", 42, "{:,.0f}".format),
     Column(
         "voxels", "Voxels", "Number of voxels of the images' own grid.", 54, "{:,d}".format, True
     ),
@@ -95,14 +95,14 @@ COLUMNS = (
         "max_probability",
         "p max",
         "Highest probability in the lesion, by the network, from 0 to 1.",
-        44,
+        38,
         "{:.2f}".format,
     ),
     Column(
         MATCH,
         "Match",
         "TP: overlaps the reference; FP: the network's alone; FN: in the reference alone.",
-        44,
+        40,
         left=True,
     ),
     Column(
@@ -110,18 +110,19 @@ COLUMNS = (
         "OK?",
         "Your verdict: ✓ agree, it is a lesion; ✗ reject, it is none; ? unsure. By the buttons "
         "below the table or by key (Help).",
-        30,
+        26,
         SYMBOLS.__getitem__,
         left=True,
     ),
     Column(
         PLACE,
-        "Place",
+        "Place (mm)",
         "The patient's side (L left, R right) and the distance of the lesion's centre from the "
         "midline plane of the brain, in mm; ? where the images show no such plane.",
-        58,
+        38,
         place_text,
         left=True,
+        header="Place\n(mm)",
     ),
     Column(
         EXPLAINED,
@@ -156,7 +157,7 @@ def peak_column(sequence: str, kind: PeakKind) -> Column:
         f"Value of largest magnitude in {of}, with its sign, of {kind.title} maps only, in "
         f"{scaled_unit(kind.unit, kind.power)} as on the colour bar and in Readout; empty for a "
         "lesion without such a map. ▾ chooses other maps.",
-        80,
+        56,
         partial(_signed, kind.power),
         header="\n".join((peak, f"{kind.title}, {factor}" if factor else kind.title)),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QItemSelectionModel, QModelIndex, QPoint, Qt, Signal
-from qtpy.QtGui import QGuiApplication, QKeySequence
+from qtpy.QtGui import QFont, QFontMetrics, QGuiApplication, QKeySequence
 from qtpy.QtWidgets import (
     QAbstractItemDelegate,
     QAbstractItemView,
@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ies.viewer.lesions.lesion_columns import NOTE, PEAK, VERDICT
+from napari_ies.viewer.lesions.lesion_columns import LABEL, NOTE, PEAK, VERDICT
 from napari_ies.viewer.lesions.lesion_rows import CHOICE, DISPLAY, HORIZONTAL
 from napari_ies.viewer.panel.plain_text import shown_name
 from napari_ies.viewer.work.qt_clock import Soon
@@ -39,6 +39,12 @@ ENTER = {Qt.Key.Key_Return, Qt.Key.Key_Enter}
 
 HEADER, ROW, LEAST_ROWS = 32, 22, 4
 """Heights of the header, of two lines, and of a row, in pixels, and how many rows are in sight."""
+
+WIDEST_NAME = 90
+"""Width in pixels up to which the name of a region is shown in full."""
+
+HEADER_FONT, HEADER_PADDING = 11, 6
+"""Height of the letters of a header, and what they have at their sides together, in pixels."""
 
 CHOICE_WIDTH = 16
 """Pixels in which a press on ``▾`` counts."""
@@ -145,11 +151,18 @@ class LesionRowsView(QTableView):
     def fit_columns(self) -> None:
         """Give each column its width, and hide at first what is hidden at first."""
         for number, column in enumerate(self._rows.columns):
-            width = column.width
-            if not column.name.startswith(PEAK):
+            width = self._width(number)
+            if not column.name.startswith((PEAK, NOTE)):
                 width = max(width, self.sizeHintForColumn(number))
-            self.setColumnWidth(number, column.width if column.name == NOTE else width)
+            self.setColumnWidth(number, width)
             self.setColumnHidden(number, column.hidden)
+
+    def fit_names(self) -> None:
+        """Give the names of regions room, as long as that leaves some for what is said of them."""
+        number = self._rows.column_of(LABEL) or 0
+        wanted = min(self.sizeHintForColumn(number), WIDEST_NAME)
+        if wanted > self.columnWidth(number):
+            self.setColumnWidth(number, wanted)
 
     def copied(self) -> str:
         """Return the selected rows as tab-separated values with a header, as they are shown."""
@@ -211,10 +224,20 @@ class LesionRowsView(QTableView):
     def _on_columns(self, _: QModelIndex, first: int, last: int) -> None:
         """Let the selection reach over new columns; the current cell may be being written in."""
         for column in range(first, last + 1):
-            self.setColumnWidth(column, self._rows.columns[column].width)
+            self.setColumnWidth(column, self._width(column))
         whole = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
         for row in self._selected_rows():
             self.selectionModel().select(self._order.index(row, 0), whole)
+
+    def _width(self, number: int) -> int:
+        """Return a column's own width, or that of a header in which something is chosen."""
+        column, font = self._rows.columns[number], QFont(self.font())
+        if not column.name.startswith(PEAK):
+            return column.width
+        font.setPixelSize(HEADER_FONT)
+        title = str(self._rows.headerData(number, HORIZONTAL))
+        text = QFontMetrics(font).size(0, title).width()
+        return max(column.width, int(text) + HEADER_PADDING)
 
     def _on_clicked(self, index: QModelIndex) -> None:
         if QGuiApplication.keyboardModifiers() & WITH_MORE:
@@ -250,7 +273,8 @@ class LesionRowsView(QTableView):
         # napari's theme pads headers so widely that two columns would not fit a laptop's panel.
         # A sort arrow lies above the title: beside it, it would lie over a short one.
         self.setStyleSheet(
-            "QHeaderView::section { padding: 1px 2px; font-weight: normal; font-size: 11px; }"
+            "QHeaderView::section { padding: 1px 2px; font-weight: normal;"
+            f" font-size: {HEADER_FONT}px; }}"
             "QHeaderView::up-arrow, QHeaderView::down-arrow"
             " { subcontrol-position: top center; width: 11px; height: 7px; }"
         )

@@ -106,6 +106,7 @@ class LesionTable(QWidget):
     def set_region(self, name: str, values: Mapping[str, Any]) -> None:
         """Show a region below the lesions, with the values of a row of the lesion table."""
         self._rows.set_region(name, values)
+        self.view.fit_names()
         if name == self._chosen:
             self._show_chosen()
 

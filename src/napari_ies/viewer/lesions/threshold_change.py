@@ -60,6 +60,7 @@ class ThresholdChange:
         self._explaining, self._tell = services.explaining, services.tell
         self.bar = ThresholdBar()
         self.bar.update_requested.connect(self.update)
+        self._state.update_wanted.connect(self.update)
         self._state.threshold_changed.connect(self.refresh)
         self._state.reading_changed.connect(self.refresh)
         self._state.answer_kept.connect(self.refresh)
@@ -83,11 +84,18 @@ class ThresholdChange:
     def update(self) -> None:
         """Find the lesions at the form's threshold and smallest lesion."""
         reading, asked = self._state.reading, at_form(self._state)
-        if reading is None or asked is None or self._state.answers.any_awaited:
+        if reading is None or asked is None:
+            return
+        if self._state.answers.any_awaited:
+            self._tell.hint(READING_BACK)
             return
         title = f"Finding the lesions at the threshold {asked[0]:g}"
         work = partial(once, title, partial(carried_over, reading, *asked))
-        self._work.run(Job("segment", title, work, partial(self._on_found, reading)))
+        found, refused = partial(self._on_found, reading), partial(self._on_refused, reading)
+        self._work.run(Job("segment", title, work, found, on_failed=refused))
+
+    def _on_refused(self, reading: Reading) -> None:
+        reading.fixed = True  # so that Segment finds lesions anew
 
     def _on_found(self, before: Reading, after: Reading) -> None:
         if before is not self._state.reading:

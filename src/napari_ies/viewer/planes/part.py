@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from napari_ies.viewer.feature import Services
     from napari_ies.viewer.planes.side_plane import SidePlane
     from napari_ies.viewer.state.loaded import Chosen
+    from napari_ies.viewer.state.reading import Reading
 
 
 class Planes(Feature):
@@ -263,8 +264,9 @@ class Planes(Feature):
         visible = self.scene.overlays.visible_sequences
         self.link.hovered.emit(Hovering(overlay, model, position, visible))
 
-    def _on_reading(self, _: Any = None) -> None:
-        self._space.leave()
+    def _on_reading(self, reading: Reading | None) -> None:
+        if not self._space.follow(reading):
+            self._space.leave()
         self._under_mouse.forget()
         self._keep_to_slices()
         self._refresh()

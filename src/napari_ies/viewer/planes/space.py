@@ -74,18 +74,24 @@ class SpaceView:
         self._slices = _Slices(
             tuple(dims.order), tuple(dims.point), camera.zoom, tuple(camera.center), hidden
         )
-        self._reading = reading
-        if reading is not None:
-            self._given_up = Event()
-            work = partial(surfaces_of, reading, self._given_up.is_set)
-            shown = partial(self._on_surfaces, reading)
-            self._lane.add(Errand(work, shown, self._on_failed))
-            self._tell.say(MAKING)
+        self._make(reading)
         dims.order = tuple(range(dims.ndim))
         dims.ndisplay = 3
         camera.set_view_direction(view_direction=FROM_THE_FRONT, up_direction=SUPERIOR)
         self._viewer.fit_to_view()
         camera.zoom *= CLOSER
+
+    def follow(self, reading: Reading | None) -> bool:
+        """Stay in space where a reading is the one on show at another threshold; say whether."""
+        before = self._reading
+        if self._slices is None or reading is None or before is None:
+            return False
+        if before.lineage is not reading.lineage:
+            return False
+        self._given_up.set()
+        self._scene.space.hide()  # they are of the lesions before
+        self._make(reading)
+        return True
 
     def leave(self) -> None:
         """Show the slices again, as they were."""
@@ -113,6 +119,16 @@ class SpaceView:
         self._selected = selected
         if self._slices is not None:
             self._scene.space.colour(self._scene.lesions.matches, selected)
+
+    def _make(self, reading: Reading | None) -> None:
+        """Have the surfaces of a reading made, and shown when they are."""
+        self._reading = reading
+        if reading is None:
+            return
+        self._given_up = Event()
+        work = partial(surfaces_of, reading, self._given_up.is_set)
+        self._lane.add(Errand(work, partial(self._on_surfaces, reading), self._on_failed))
+        self._tell.say(MAKING)
 
     def _on_failed(self, error: Exception) -> None:
         if not isinstance(error, NapariIESError):

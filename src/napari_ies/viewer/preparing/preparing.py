@@ -26,6 +26,7 @@ from napari_ies.viewer.preparing.result_notes import ResultNotes
 from napari_ies.viewer.preparing.segmentation_form import SEGMENT, SegmentationForm
 from napari_ies.viewer.preparing.segmenting import SegmentationSettings, segment_sources
 from napari_ies.viewer.state.loaded import Chosen
+from napari_ies.viewer.state.updated import only_threshold_differs
 from napari_ies.viewer.volumes.layer_data import sha256_of_file
 from napari_ies.viewer.volumes.sources import placed, source_of
 from napari_ies.viewer.work import tasks
@@ -143,10 +144,21 @@ class Preparing(Feature):
         self.refresh()
 
     def segment(self) -> None:
-        """Segment the chosen images with the loaded network."""
-        loaded, form = self.state.model, self.segmentation
+        """Segment the chosen images with the loaded network; update where that is enough.
+
+        Where what is known of the lesions before is saved nowhere, a person is asked first.
+        """
+        loaded = self.state.model
         if loaded is None or self.images.why_not_complete:
             return
+        same = self.segmentation.lesions.key is None and only_threshold_differs(self.state)
+        if same and not self.why_other_images(self.state.reading):
+            self.state.update_wanted.emit()
+        else:
+            self.state.leave_for(partial(self._segment_anew, loaded))
+
+    def _segment_anew(self, loaded: LoadedModel) -> None:
+        form = self.segmentation
         chosen, reference = self.images.assignment(), form.reference.key
         try:
             find, given = self.scene.find, form.lesions.key
@@ -165,9 +177,9 @@ class Preparing(Feature):
         done = partial(self._on_segmented, chosen, reference)
         self.work.run(Job("segment", "Segmenting", work, done))
 
-    def why_other_images(self, reading: Reading) -> str:
+    def why_other_images(self, reading: Reading | None) -> str:
         """Why the chosen images are not those of a reading, or an empty string."""
-        if self.images.why_not_complete:
+        if reading is None or self.images.why_not_complete:
             return self.images.why_not_complete
         chosen, case = self.images.assignment(), reading.case
         if chosen == reading.layers:  # they may have no files

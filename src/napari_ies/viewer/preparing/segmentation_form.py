@@ -55,7 +55,10 @@ class SegmentationForm(QWidget):
             "An expert's mask to compare with (optional): each lesion is then marked TP (overlaps "
             "it), FP (the network's alone) or FN (the expert's alone).",
         )
-        about = "Find the lesions with the network."
+        about = (
+            "Find the lesions with the network. Where only threshold or smallest lesion changed, "
+            "those that stay the same keep number, maps, notes and verdict, as with Update."
+        )
         self.button = button(SEGMENT, "segment", about, self.segment_requested)
         self._preferred_smallest = 0
         self._settled = False

@@ -100,6 +100,7 @@ def segment_sources(
                     reference=reference,
                     scores=scores_of(report.result, mask),
                     told_of_reference=told,
+                    fixed=lesions is not None,
                 )
             yield report.with_result(reading)
     finally:

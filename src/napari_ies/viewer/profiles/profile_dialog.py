@@ -7,9 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QDialog, QFormLayout, QLabel, QLineEdit, QScrollArea, QWidget
+from qtpy.QtWidgets import QDialog, QFormLayout, QLabel, QScrollArea, QWidget
 
-from napari_ies.checkpoints.profile_file import ProfileFile, checked
+from napari_ies.checkpoints.profile_file import checked
 from napari_ies.errors import CheckpointError
 from napari_ies.network.profile import Guess, Profile, questions
 from napari_ies.patient.normalisation import METHODS, is_method
@@ -21,20 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ASSUMED = "assumed"
-_TEXTS = {
-    "sequences": "Sequences",
-    "classes": "Classes",
-    "window": "Window (voxels)",
-    "overlap": "Overlap",
-    "orientation": "Orientation",
-    "spacing": "Voxels (mm)",
-}
-"""Fields that are typed; lists with commas or spaces between their parts."""
-_NAMES, _NUMBERS = ("sequences", "classes"), ("window", "overlap", "spacing")
-_TICKS = {
-    "resample": "Run at that voxel size",
-    "brain_extracted": "Trained on brains without skull",
-}
+_ASKED = (
+    *("sequences", "classes", "explained_class", "activation", "normalisation"),
+    *("brain_extracted", "orientation", "spacing", "resample", "window", "overlap"),
+    *("threshold", "smallest_lesion"),
+)
+"""Fields of a profile, in the order of the form."""
 
 
 class ProfileDialog(QDialog):
@@ -73,27 +65,31 @@ class ProfileDialog(QDialog):
         self._assumed = {guess.field: guess for guess in guesses}
         self._values, page = {}, QWidget()
         self._form = QFormLayout(page)
-        for name, label in _TEXTS.items():
-            self._type(name, label, _typed(getattr(profile, name)))
-        choices = list(profile.classes)
-        self._choose("explained_class", "Class to find", profile.explained_class, choices)
-        self._choose("activation", "Outputs", profile.activation, ["softmax", "sigmoid"])
-        if is_method(profile.normalisation):  # another tool's own is not to be stated
-            methods = list(dict.fromkeys((*METHODS, profile.normalisation)))
-            self._choose("normalisation", "Normalisation", profile.normalisation, methods)
-        for name, label in _TICKS.items():
-            title = f"{label} ({ASSUMED})" if name in self._assumed else label
-            box = tick_box(title, f"profile_{name}", self._about(name), getattr(profile, name))
-            self._add(name, "", box, box.isChecked)
-        numbers = ParameterForm(Profile, "threshold", "smallest_lesion", prefix="profile_")
-        numbers.show(profile)
-        for name, about in numbers.about.items():
-            self._add(name, about.label, numbers[name], partial(numbers.value, name))
+        # Another tool's own normalisation is not to be stated.
+        left_out = () if is_method(profile.normalisation) else ("normalisation",)
+        methods = dict.fromkeys((*METHODS, profile.normalisation))
+        self._controls = ParameterForm(  # magicgui's widgets go with what made them
+            Profile,
+            *(name for name in _ASKED if name not in left_out),
+            prefix="profile_",
+            choices={
+                "explained_class": dict(enumerate(profile.classes)),
+                **({} if left_out else {"normalisation": {one: one for one in methods}}),
+            },
+        )
+        self._controls.show(profile)
+        for name, about in self._controls.about.items():
+            control = self._controls[name]
+            if guess := self._assumed.get(name):
+                describe(control, f"{guess}\n{about.help}")
+            label = "" if about.kind is bool else about.label
+            if not label and guess:
+                control.setText(f"{about.label} ({ASSUMED})")
+            self._add(name, label, control, partial(self._controls.value, name))
         for guess in questions(profile.guessed):
-            if guess.field.startswith("arguments."):
+            if guess.field not in self._values:
                 self._ask(guess)
         self._scroll.setWidget(page)
-        self._numbers = numbers  # magicgui's widgets go with what made them
         self._before = {name: value() for name, value in self._values.items()}
         self._all.setChecked(False)
         self._mine.setChecked(False)
@@ -121,8 +117,8 @@ class ProfileDialog(QDialog):
             if inner:
                 found.setdefault(outer, {})[inner] = now
             else:
-                found[name] = _read(name, now)
-        return checked(found, "The profile")
+                found[name] = now
+        return checked(json.loads(json.dumps(found)), "The profile")
 
     def _on_use(self) -> None:
         try:
@@ -136,59 +132,15 @@ class ProfileDialog(QDialog):
         self.say("Loading…")
         self.stated.emit(fields, self._mine.isChecked())
 
-    def _type(self, name: str, label: str, text: str) -> None:
-        edit = QLineEdit(text)
-        edit.setPlaceholderText("not known")
-        describe(edit, self._about(name), f"profile_{name}")
-        self._add(name, label, edit, lambda: edit.text().strip())
-
-    def _choose(self, name: str, label: str, value: Any, entries: list[str]) -> None:
-        """Offer entries, of which an index counts by its place and a text by itself."""
-        box = combo(f"profile_{name}", self._about(name), entries)
-        if isinstance(value, int):
-            box.setCurrentIndex(value)
-            self._add(name, label, box, box.currentIndex)
-        else:
-            box.setCurrentText(value)
-            self._add(name, label, box, box.currentText)
-
     def _ask(self, guess: Guess) -> None:
-        """Offer the values of an argument that the file fits as well."""
+        """Offer the values that the file fits as well, of an argument or of the network in it."""
         texts = [json.dumps(one) for one in guess.candidates]
         box = combo(f"profile_{guess.field}", str(guess), texts)
-        label = guess.field.removeprefix("arguments.")
+        _, _, argument = guess.field.partition(".")
+        label = f"Argument {argument}" if argument else "Network in the file"
         self._add(guess.field, label, box, lambda: json.loads(box.currentText()))
-
-    def _about(self, name: str) -> str:
-        expected = ProfileFile.model_fields[name].description or ""
-        return f"{self._assumed.get(name, '')}\n{expected[:1].upper()}{expected[1:]}.".strip()
 
     def _add(self, name: str, label: str, control: Any, value: Callable[[], Any]) -> None:
         self._values[name] = value
         said = QLabel(f"{label} ({ASSUMED})" if label and name in self._assumed else label)
         self._form.addRow(said, control)
-
-
-def _typed(value: Any) -> str:
-    """Show a value as it is typed."""
-    if value is None:
-        return ""
-    if isinstance(value, tuple):
-        joint = ", " if value and isinstance(value[0], str) else " "
-        return joint.join(one if isinstance(one, str) else f"{one:g}" for one in value)
-    return value if isinstance(value, str) else f"{value:g}"
-
-
-def _read(name: str, value: Any) -> Any:
-    """Return what is typed as a profile file says it; what is no number is refused later."""
-    if name in _NAMES:
-        return [part.strip() for part in value.split(",")]
-    if name in _NUMBERS:
-        try:
-            parts = [json.loads(part) for part in value.replace("×", " ").split()]
-        except ValueError:
-            return value
-        if name == "overlap":
-            return parts[0] if len(parts) == 1 else value
-        return parts or (None if name == "spacing" else value)
-    return value or None if name == "orientation" else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGroupBox, QLabel, QLineEdit, QSizePolicy, QSpinBox, QWidget
+from qtpy.QtWidgets import QLabel, QLineEdit, QSizePolicy, QSpinBox, QWidget
 from superqt.utils import signals_blocked
 
 from napari_ies.counterfactual.edit import Edit
@@ -74,9 +74,8 @@ class RegionForm(QWidget):
         layout = grid(self, 1)
         layout.addWidget(self.layer, 0, 0)
         layout.addWidget(self.new, 0, 1)
-        layout.addLayout(row(QLabel("called"), (self.name, 1)), 1, 0, 1, 2)
-        layout.addLayout(row(self.value, (self.only_part, 1)), 2, 0, 1, 2)
-        layout.addWidget(self.explain, 3, 0, 1, 2)
+        layout.addLayout(row(QLabel("called"), (self.name, 1), self.value), 1, 0, 1, 2)
+        layout.addLayout(row((self.only_part, 1), self.explain), 2, 0, 1, 2)
         self.set_layers({})
         self.layer.currentIndexChanged.connect(self._on_changed)
         self.name.editingFinished.connect(self._on_named)
@@ -164,12 +163,11 @@ class WhatIfForm(QWidget):
         self.outcome = words("outcome", "What the network makes of the change.", selectable=True)
         column(
             self,
-            row(QLabel("In"), (self.sequence, 2), (kind, 3)),
+            row(QLabel("What if"), (self.sequence, 2), (kind, 3)),
             row((amount, 2), (unit, 1), QLabel("margin"), (margin, 2)),
-            row((self.run, 1), self.undo),
-            row(QLabel("show"), (self.shows, 1)),
+            row(self.run, self.undo, (self.shows, 1)),
             self.outcome,
-            spacing=3,
+            spacing=2,
         )
         kind.currentIndexChanged.connect(self._on_kind)
         self.shows.activated.connect(self._on_shows)
@@ -215,9 +213,7 @@ class RegionsView(QWidget):
         super().__init__(parent)
         self.region = RegionForm()
         self.what_if = WhatIfForm()
-        box = QGroupBox("What if it were different?")
-        column(box, self.what_if, margins=(4, 2, 4, 4))
-        column(self, self.region, box)
+        column(self, self.region, self.what_if, spacing=2)
 
     def allow_actions(self, *, segmented: str, region: str, seen: str) -> None:
         """Enable the buttons, or disable each for the reason given (empty: it can be used)."""

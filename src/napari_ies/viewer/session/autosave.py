@@ -7,7 +7,6 @@ brings the folder up to its own snapshot.
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_ies.viewer.session.opening import known_curves, known_maps
@@ -17,6 +16,7 @@ from napari_ies.viewer.work.lane import Errand
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from napari_ies.patient.case import Case
     from napari_ies.viewer.session.opening import Reopened
@@ -56,6 +56,8 @@ class Autosave:
         self._state, self._lane, self._roots = state, lane, roots
         self._automatic = automatic
         self.recording: Recording | None = None
+        self._former: list[Recording] = []
+        """Those of the same reading at other thresholds, the latest last."""
         self.looked: Event[[Found]] = Event()
         """It was looked where the session will lie, and what lies there."""
         self.saved: Event[[Recording]] = Event()
@@ -102,6 +104,8 @@ class Autosave:
     def begin(self, reading: Reading, root: Path | None = None) -> None:
         """Save from now on in a session of its own, which begins with the first saved work.
 
+        Back at a threshold that the reading had before, it goes on in the session of that.
+
         Parameters
         ----------
         reading
@@ -109,12 +113,21 @@ class Autosave:
         root
             The folder for its folder, in place of the usual ones.
         """
-        roots = self._roots(reading.case) if root is None else (root,)
         former = self.recording
-        before = frozenset[Path]()
-        if former is not None and former.reading.lineage is reading.lineage:
-            before = former.before | ({former.folder} if former.folder else frozenset())
-        recording = Recording(reading, roots, self._state.device, before)
+        if former is None or former.reading.lineage is not reading.lineage:
+            former, self._former = None, []
+        elif former not in self._former:
+            self._former.append(former)
+        before = frozenset(one.folder for one in self._former if one.folder is not None)
+        latest = (one for one in reversed(self._former) if one.reading is not reading)
+        same = (one for one in latest if one.reading.is_found_as(reading))
+        recording = next(same, None) if root is None else None
+        if recording is not None:
+            recording.go_on(reading, before)
+        else:
+            beside = self._roots(reading.case) if former is None else former.roots
+            roots = beside if root is None else (root,)
+            recording = Recording(reading, roots, self._state.device, before)
         self.recording = recording
         self._add(recording.look, partial(self._on_looked, recording))
         self.save()

@@ -143,6 +143,12 @@ class Recording:
         last = max(earlier, key=lambda summary: summary.saved_at, default=None)
         return Found(last, tuple(problems))
 
+    def go_on(self, reading: Reading, before: frozenset[Path]) -> None:
+        """Go on with the same lesions, which are there again; see ``before``."""
+        self.reading, self.before = reading, before
+        if self.writer is None:
+            self.planned = None  # somebody else may have taken that folder meanwhile
+
     def resume(self, session: Session) -> bool:
         """Go on with a session that was opened.
 

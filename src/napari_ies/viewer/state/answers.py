@@ -66,7 +66,8 @@ class Answers:
 
     regions: Mapping[str, KnownRegion] = field(default_factory=dict)
     """Those of the reading: what is noted of a region is noted in its maps."""
-    _revisions: int = 0
+    revisions: int = 0
+    """How many maps were kept so far, with other readings too: no two have the same number."""
     _answers: dict[Key, Answer] = field(default_factory=dict)
     _awaited: list[Key] = field(default_factory=list)
     _unseen: dict[Key, Answer] = field(default_factory=dict)
@@ -94,8 +95,10 @@ class Answers:
         subject, saliency = answer.subject, answer.saliency
         if isinstance(subject, Region) and subject in self.regions:
             saliency = with_region_notes(saliency, self.regions[subject].notes)
-        self._revisions += 1
-        answer = replace(answer, saliency=saliency, revision=self._revisions)
+        if not answer.revision:  # else it is carried over, and the same map still
+            self.revisions += 1
+        revision = answer.revision or self.revisions
+        answer = replace(answer, saliency=saliency, revision=revision)
         self.await_no_more(answer.key)
         self._answers.pop(answer.key, None)
         self._answers[answer.key] = answer

@@ -108,6 +108,9 @@ class Reading:
     """What a person says of those."""
     told_of_reference: tuple[str, ...] = ()
     """Of the segmentation's notes, those on how the reference was taken."""
+    fixed: bool = False
+    """Whether its lesions are known to be found at no other threshold: they were given as a file,
+    or an attempt was refused."""
     layers: Mapping[str, str] = field(default_factory=dict)
     """The key of the viewer's layer that was segmented as each sequence; empty for those that
     show the case's files."""
@@ -158,6 +161,20 @@ class Reading:
             return self.places.get(subject)
         region = self.regions.get(subject)
         return None if region is None else region.place
+
+    def is_found_as(self, other: Reading) -> bool:
+        """Whether another reading of the same lineage has the same lesions, found alike.
+
+        A number never means other voxels there, so that no voxel is looked at.
+        """
+        own, others = self.segmentation, other.segmentation
+        return (
+            self.lineage is other.lineage
+            and self.reference is other.reference
+            and (self.case.subject, self.case.visit) == (other.case.subject, other.case.visit)
+            and (own.threshold, own.smallest) == (others.threshold, others.smallest)
+            and self.places.keys() == other.places.keys()
+        )
 
     @cached_property
     def prepared(self) -> Prepared:

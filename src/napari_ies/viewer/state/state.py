@@ -107,6 +107,8 @@ class State:
         self.segment_wanted: Event[[bool]] = Event()
         """What is open is to be segmented, once the checkpoint that was asked for is loaded:
         whatever there is to look at before, or only where there is nothing."""
+        self.update_wanted: Event[[]] = Event()
+        """The lesions are to be found at the form's threshold, keeping what stays the same."""
         self.looked_ahead: Event[[bool]] = Event()
         """It is known whether a session of the images chosen now is on offer."""
         self.restored: Event[[Restored]] = Event()
@@ -161,7 +163,8 @@ class State:
 
     def show_reading(self, reading: Reading) -> None:
         """Take a segmented patient in place of the one before."""
-        self.reading, self.answers = reading, Answers(reading.regions)
+        self.reading = reading
+        self.answers = Answers(reading.regions, self.answers.revisions)
         self.curves = Curves()
         self.selected = self.shown = self.at = None
         self.reading_changed.emit(reading)
@@ -170,7 +173,8 @@ class State:
     def close_reading(self) -> None:
         """Hold no patient any more: the images of another one come."""
         if self.reading is not None:
-            self.reading, self.answers, self.curves = None, Answers(), Curves()
+            self.answers = Answers(revisions=self.answers.revisions)
+            self.reading, self.curves = None, Curves()
             self.selected = self.shown = self.at = None
             self.reading_changed.emit(None)
             self.selection_changed.emit(None)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_ies.printable import counted, joined
 from napari_ies.segmentation.subject import Lesion
-from napari_ies.viewer.state.reading import Reading, lesion_places, scores_of
+from napari_ies.viewer.state.reading import Reading, lesion_places, model_key, scores_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,15 @@ def at_form(state: State) -> tuple[float, int] | None:
     if abs(threshold - own.threshold) < ALIKE and smallest == (own.smallest or smallest):
         return None
     return threshold, smallest
+
+
+def only_threshold_differs(state: State) -> bool:
+    """Whether form and loaded network ask for the reading on screen at another threshold."""
+    reading, loaded = state.reading, state.model
+    if reading is None or loaded is None or reading.fixed or at_form(state) is None:
+        return False
+    own, model = reading.model, loaded.model
+    return model_key(own) == model_key(model) and own.profile == model.profile
 
 
 def carried_over(before: Reading, threshold: float, smallest: int) -> Reading:

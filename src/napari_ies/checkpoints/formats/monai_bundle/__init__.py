@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
     from napari_ies.checkpoints.families.family import Family
     from napari_ies.checkpoints.file.groups import Tables
+    from napari_ies.checkpoints.formats.monai_bundle.prepared import MONAIPreparation
+    from napari_ies.checkpoints.formats.monai_bundle.preprocessing import Settings
+    from napari_ies.network.profile import Profile
 
 name = "MONAI bundle"
 
@@ -92,7 +95,20 @@ def load(path: Path, stated: Mapping[str, Any], trust: bool) -> Loaded:
             network, keys = _network(family, arguments, tables, len(weights))
         found.told |= {"architecture": architecture, "arguments": arguments}
         profile = profile_of(_name(path), takes, found.told, found.guessed, stated)
-    return Loaded(network, profile, held.sha256 or sha256_of_files(digests), keys)
+        sha256 = held.sha256 or sha256_of_files(digests)
+    return Loaded(network, profile, sha256, keys, _preparation(found, profile))
+
+
+def _preparation(found: Settings, profile: Profile) -> MONAIPreparation | None:
+    """Return what MONAI does around the network, where the profile does not say it all."""
+    if found.chain is None:
+        return None
+    from napari_ies.checkpoints.formats.monai_bundle.prepared import MONAIPreparation
+
+    sigmoid = profile.activation == "sigmoid" or len(profile.classes) == 1
+    return MONAIPreparation(
+        found.chain, found.back, profile.orientation, found.told.get("spacing"), sigmoid
+    )
 
 
 def _described(

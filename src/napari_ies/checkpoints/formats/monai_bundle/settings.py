@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from napari_ies.checkpoints.formats.monai_bundle.chain import WayBack
 from napari_ies.checkpoints.formats.monai_bundle.preprocessing import (
     MAKES_NO_DIFFERENCE,
     Preprocessing,
@@ -17,7 +18,7 @@ from napari_ies.errors import CheckpointError
 from napari_ies.printable import joined, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from napari_ies.checkpoints.formats.monai_bundle.config import Config, Id
 
@@ -107,11 +108,12 @@ def _windows(config: Config, found: Settings) -> None:
 def _output(config: Config, found: Settings, n_outputs: int) -> None:
     if "postprocessing" not in config:
         return
+    places = [place for place in listed(config, "postprocessing") if not is_off(config, place)]
+    names = [transform(config.target(place)) for place in places]
+    if found.chain is not None:
+        _way_back(config, places, names, found)
     left_out = []
-    for place in listed(config, "postprocessing"):
-        name = transform(config.target(place))
-        if is_off(config, place):
-            continue
+    for place, name in zip(places, names, strict=True):
         if name == "Activations":
             for activation in ("sigmoid", "softmax"):
                 if bool(config.argument(place, activation, False)):
@@ -128,6 +130,26 @@ def _output(config: Config, found: Settings, n_outputs: int) -> None:
         found.guessed["postprocessing"] = (
             f"What the bundle does to its labels afterwards is left out ({joined(left_out)}): the "
             "lesions are those of the probability."
+        )
+
+
+def _way_back(config: Config, places: Sequence[Id], names: Sequence[str], found: Settings) -> None:
+    """Read whether probabilities are brought to the images' voxels, or what else is."""
+    if "Invert" not in names:
+        found.guessed["inverse"] = (
+            "The bundle leaves its output on the voxels of its network: here probabilities are "
+            "brought back to the images' by the inverse of MONAI's transforms, linearly."
+        )
+        return
+    at = names.index("Invert")
+    nearest = config.argument(places[at], "nearest_interp", True)
+    nearest = nearest[0] if isinstance(nearest, list) and nearest else nearest
+    found.back = WayBack("Activations" in names[:at], bool(nearest))
+    if "AsDiscrete" in names[:at]:
+        found.back = WayBack()
+        found.guessed["inverse"] = (
+            "The bundle brings its labels back to the images' voxels; here probabilities are, and "
+            "are labelled there: at the lesions' borders the two may differ by a voxel."
         )
 
 

@@ -48,6 +48,8 @@ class NNUNetPreparation:
         Axes of a window that are mirrored.
     """
 
+    normalises = True
+
     def __init__(
         self,
         plans: Any,
@@ -62,9 +64,9 @@ class NNUNetPreparation:
         self._trainer, self._mirrored = trainer, mirrored
         self._properties = WeakKeyDictionary[Case, dict[str, Any]]()
 
-    def network_case(self, case: Case) -> Case:
+    def network_case(self, case: Case, statistics: Case | None) -> Case:
         """Return what nnU-Net's preprocessor makes of a case, on the grid that it lies on."""
-        if case.normalised_as is not None:
+        if case.normalised_as is not None or statistics is not None:
             raise SegmentationError(
                 "Changed images (what-if, context) are not computed with nnU-Net's networks: it "
                 "would normalise and crop them anew, so that every voxel changes; choose another "
@@ -119,15 +121,13 @@ class NNUNetPreparation:
         a, b, c = (turn.flips[axis] for axis in order)
         return Reorientation((x, y, z), (a, b, c), case.shape)
 
-    def to_stored(
-        self, values: NDArray[np.float32], seen: Case, case: Case, *, change: bool
-    ) -> NDArray[np.float32]:
+    def to_stored(self, values: NDArray[np.float32], seen: Case, case: Case) -> NDArray[np.float32]:
         """Bring logits back by nnU-Net's own resampling, into the box that it had cropped to."""
         from acvl_utils.cropping_and_padding.bounding_boxes import insert_crop_into_image
 
         properties, turn = self._properties[seen], self.turn(case)
         logits = np.ascontiguousarray(replace(turn, shape=seen.shape).apply(values))
-        if not change and (logits == (half := logits.astype(np.float16))).all():
+        if (logits == (half := logits.astype(np.float16))).all():
             logits = half  # as nnU-Net has them, and rounds them when it resamples
         spacing = [properties["spacing"][axis] for axis in self._plans.transpose_forward]
         cropped = self._configuration.resampling_fn_probabilities(
@@ -137,8 +137,7 @@ class NNUNetPreparation:
             spacing,
         )
         whole = np.zeros((len(values), *properties["shape_before_cropping"]), dtype=np.float32)
-        if not change:
-            whole[0 if self._labels.has_regions else 1 :] = IMPOSSIBLE
+        whole[0 if self._labels.has_regions else 1 :] = IMPOSSIBLE
         box = properties["bbox_used_for_cropping"]
         whole = insert_crop_into_image(whole, np.asarray(cropped, dtype=np.float32), box)
         return np.ascontiguousarray(turn.invert(whole))

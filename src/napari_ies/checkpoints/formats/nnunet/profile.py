@@ -68,7 +68,9 @@ def make_profile(
     strides = configuration.network_arch_init_kwargs.get("strides")
     patch = _three(configuration.patch_size)
     divisor = patch if strides is None else _three(np.prod(np.array(strides), axis=0))
-    x, y, z = (float(size) for size in configuration.spacing)
+    # Readers give z, y, x, which the plans transpose: named along the images' own axes here.
+    order = np.argsort([2 - int(axis) for axis in manager.transpose_forward])
+    x, y, z = (float(configuration.spacing[axis]) for axis in order)
     told: dict[str, Any] = {
         "architecture": str(configuration.network_arch_class_name).rsplit(".", 1)[-1],
         "arguments": {**chosen, "configuration": configuration_name},

@@ -15,7 +15,7 @@ from napari_ies.saliency import explain
 from napari_ies.saliency.engines.certification import choose_engine
 from napari_ies.saliency.engines.norms import rows_in_few_passes
 from napari_ies.saliency.engines.plan import Seeds
-from napari_ies.saliency.engines.whole_windows import BatchedEngine, LoopEngine, graph_bytes
+from napari_ies.saliency.engines.whole.whole_windows import BatchedEngine, LoopEngine, graph_bytes
 
 FAMILIES = [
     "unet",

@@ -19,8 +19,8 @@ from napari_ies.network.layers import is_innermost, out_of_place, see_layers, sm
 from napari_ies.saliency.engines.chunks import rows_within
 from napari_ies.saliency.engines.jacobian import Engine, Linearisation
 from napari_ies.saliency.engines.norms import rows_in_few_passes
-from napari_ies.saliency.engines.packed_passes import packed_passes
 from napari_ies.saliency.engines.patches import Patch
+from napari_ies.saliency.engines.whole.packed_passes import packed_passes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

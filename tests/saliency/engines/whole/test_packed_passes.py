@@ -11,11 +11,11 @@ from torch import nn
 
 from napari_ies.geometry.box import Box
 from napari_ies.saliency import explain
-from napari_ies.saliency.engines import packed_passes as module_of
 from napari_ies.saliency.engines.certification import choose_engine
-from napari_ies.saliency.engines.packed_passes import certified, packed_passes
 from napari_ies.saliency.engines.plan import Seeds
-from napari_ies.saliency.engines.whole_windows import LoopEngine
+from napari_ies.saliency.engines.whole import packed_passes as module_of
+from napari_ies.saliency.engines.whole.packed_passes import certified, packed_passes
+from napari_ies.saliency.engines.whole.whole_windows import LoopEngine
 
 
 def convolution(*channels, transposed=False, **settings):
