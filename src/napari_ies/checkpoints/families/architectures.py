@@ -162,7 +162,7 @@ def load_weights(network: nn.Module, tensors: Mapping[str, torch.Tensor]) -> Non
     ------
     CheckpointError
         If a weight is no decimal number, not finite, or too large for the network's float32, a
-        variance is negative, or an index leads nowhere.
+        variance is negative, an index leads nowhere, or copies of one tensor contradict each other.
     """
     own = network.state_dict()
     for key, tensor in tensors.items():
@@ -198,6 +198,19 @@ def load_weights(network: nn.Module, tensors: Mapping[str, torch.Tensor]) -> Non
         raise CheckpointError(
             f"{len(negative)} of its tensors ({some(negative)}) hold negative variances"
         )
+    _check_copies(loaded, tensors)
+
+
+def _check_copies(own: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]) -> None:
+    """Refuse a file that holds a tensor of the network twice, with other numbers each."""
+    first: dict[int, str] = {}
+    for key in sorted(own):
+        other = first.setdefault(own[key].data_ptr(), key) if own[key].numel() else key
+        one, copy = tensors[other], tensors[key]
+        if one.shape == copy.shape and bool((one.float() != copy.float()).any()):
+            raise CheckpointError(
+                f"its tensors {other} and {key} are one in the network, and hold different numbers"
+            )
 
 
 def _without_numbers(family: Family, arguments: Mapping[str, Any]) -> nn.Module:

@@ -13,11 +13,11 @@ from napari_ies.geometry.box import Box
 from napari_ies.network.members import Members
 from napari_ies.saliency.engines.jacobian import Engine, WindowedEngine
 from napari_ies.saliency.engines.local_translation import NotLocalError
-from napari_ies.saliency.engines.member_passes import engine_of_members
 from napari_ies.saliency.engines.patches import add_to
 from napari_ies.saliency.engines.plan import Seeds
 from napari_ies.saliency.engines.whole.packed_passes import certified
 from napari_ies.saliency.engines.whole.whole_windows import BatchedEngine, LoopEngine, graph_bytes
+from napari_ies.saliency.member_passes import engine_of_members
 
 if TYPE_CHECKING:
     from napari_ies.network.model import SegmentationModel

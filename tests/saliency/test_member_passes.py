@@ -15,8 +15,7 @@ from napari_ies.geometry.box import Box
 from napari_ies.network import members
 from napari_ies.network.members import Members
 from napari_ies.results import save_saliency
-from napari_ies.saliency import explain
-from napari_ies.saliency.engines import member_passes
+from napari_ies.saliency import explain, member_passes
 from napari_ies.saliency.engines.certification import choose_engine
 from napari_ies.saliency.engines.whole import whole_windows
 from napari_ies.saliency.engines.whole.whole_windows import LoopEngine
