@@ -41,6 +41,7 @@ def together(members, **said):
     return path
 
 
+@pytest.mark.slow
 def test_probabilities_are_averaged_and_the_mean_logit_is_explained(members):
     case = random_case(SHAPE)
     models = [load_checkpoint(path, device="cpu") for path in members]
