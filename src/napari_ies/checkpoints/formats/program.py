@@ -93,8 +93,8 @@ def load_program(
     """
     if not trust:
         raise UntrustedError(
-            f"{path.name} is a program ({kind}), which can do to this computer whatever you can: "
-            "choose the weights of its network, saved with torch.save(network.state_dict(), …)"
+            f"{path.name} is a program ({kind}), which can do to this computer whatever you can; "
+            "the weights alone, saved with torch.save(network.state_dict(), …), need no trust"
         )
     beside = profile_path(path).name
     with _told(path, beside):
