@@ -34,8 +34,12 @@ WHOLE = {
     "AttentionUnet": lambda: AttentionUnet(3, 2, 2, (4, 6), (2,)),
 }
 LST_AI = {
-    **{"in_channels": 2, "out_channels": 1, "n_filters": 2, "n_conv_blocks": 2},
-    **{"bottleneck_filters": 6, "n_heads": 1},
+    "in_channels": 2,
+    "out_channels": 1,
+    "n_filters": 2,
+    "n_conv_blocks": 2,
+    "bottleneck_filters": 6,
+    "n_heads": 1,
 }
 KNOWN = {
     # Of LST-AI's own sizes there are only the first and the last.
