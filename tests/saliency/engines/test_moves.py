@@ -158,6 +158,55 @@ def test_both_ways_give_the_same_rows(name, monkeypatch):
     torch.testing.assert_close(found[0], found[1], rtol=1e-12, atol=1e-13)
 
 
+class Sizes(TorchDispatchMode):
+    """Keeps the sizes of what convolutions give."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if function is torch.ops.aten.convolution.default:
+            self.seen.append(tuple(result.shape[2:]))
+        return result
+
+
+@pytest.mark.parametrize("place", ["a corner", "the middle", "everywhere", "together"])
+def test_rows_in_slices_stay_within_the_window(place):
+    """A small window is all that a deep network's rows can reach, on whichever boxes they lie."""
+    torch.manual_seed(0)
+    wide = [nn.Conv3d(2, 2, 5, padding=2) for _ in range(5)]
+    network = nn.Sequential(
+        nn.Conv3d(2, 2, 3, stride=2, padding=1),
+        *wide[:3],
+        nn.ConvTranspose3d(2, 2, 3, stride=2, padding=1, output_padding=1),
+        *(layer for one in wide[3:] for layer in (nn.ELU(), one)),
+    )
+    network, domain = network.double().requires_grad_(False), (12, 10, 14)
+    voxels = {
+        "a corner": np.array([(0, 9, 0)]),
+        "the middle": np.array([(6, 5, 7), (6, 4, 7)]),
+        "everywhere": np.array([(0, 0, 0), (6, 5, 7), (11, 9, 13), (11, 0, 6)]),
+        "together": np.array([(0, 9, 0), (3, 5, 2)]),
+    }[place]
+    image, span = torch.randn(2, *domain, dtype=torch.float64), Box.of_voxels(voxels)
+    local, whole = LocalNetwork(network), Box.whole(domain)
+    forward = local.linearise(image[(None, ..., *local.reach(span, domain))], span, domain, 1)
+    weights = torch.linspace(0.5, 1, len(voxels), dtype=torch.float64)
+    expected = gradients(network, image, voxels, 1) * weights.view(-1, 1, 1, 1, 1)
+    with Sizes() as sizes:
+        if place == "together":
+            found = on_canvas(forward.combined(Seeds(voxels, weights)), whole)
+            expected = expected.sum(dim=0, keepdim=True)
+        else:
+            found = on_canvas(forward.rows(Seeds(voxels, weights)), whole)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+    assert len(sizes.seen) == 7
+    # A kernel's reach beyond the window at most, however deep: without, there would be 37 voxels.
+    assert (np.array(sizes.seen) <= np.array(domain) + 4).all()
+
+
 def test_rows_that_are_planned_in_portions_are_the_same(by_index, monkeypatch):
     monkeypatch.setattr(plan, "TOGETHER", 5)
     monkeypatch.setattr(plan, "OVERLAP", 2)

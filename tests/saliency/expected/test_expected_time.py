@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from networks import small_model
 
 from napari_ies.duration import HOUR, about
 from napari_ies.geometry import Box
+from napari_ies.network.members import Members
 from napari_ies.saliency import explanation, footprint, gradcam
 from napari_ies.saliency.case_explanations import CaseExplanations
 from napari_ies.saliency.engines.certification import choose_engine
@@ -265,9 +267,55 @@ def test_a_whole_brain_is_long_and_says_what_is_shorter():
     assert expected.long
     assert expected.text.startswith("at most about ")
     assert expected.shorter_with == (
-        "fewer noise samples than 50, the aggregation mean instead of max, a smaller region or a "
-        "GPU"
+        "fewer noise samples than 50, the aggregation mean instead of max, the forward "
+        "whole-volume instead of sliding-window or a GPU"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "forward", "offered"),
+    [
+        ("unet", SHAPE, "sliding-window", True),
+        ("unet", SHAPE, "whole-volume", False),
+        ("dynunet", (8, 8, 12), "sliding-window", True),  # two windows of 8 hold the middle
+        ("dynunet", (40, 40, 40), "sliding-window", False),
+        ("unetr", SHAPE, "sliding-window", False),  # takes windows alone
+    ],
+)
+def test_a_whole_volume_is_offered_where_it_is_less_work(name, shape, forward, offered):
+    model, case = small_model(name), random_case(shape)
+    mask = np.zeros(shape, dtype=bool)
+    mask[tuple(n // 2 for n in shape)] = True
+    request = SaliencyRequest(aggregation="max", forward=forward, n_samples=1)
+    words = expected_time(model, case, [mask], request).shorter_with
+    assert ("whole-volume" in words) == offered
+    assert "smaller region" not in words
+    assert "fewer noise samples" not in words
+
+
+def test_a_whole_volume_that_memory_does_not_hold_is_not_offered():
+    model, case = small_model("dynunet"), random_case((8, 8, 12))
+    mask = ball((8, 8, 12), (4, 4, 6), 1.0)
+    request = SaliencyRequest(aggregation="max", n_samples=1)
+    words = [
+        expected_time(model, case, [mask], request, memory_gib=memory).shorter_with
+        for memory in (1.0, 1e-6)
+    ]
+    assert ["whole-volume" in one for one in words] == [True, False]
+
+
+def test_members_and_mirrors_are_offered_as_fewer():
+    members = Members([small_model().network for _ in range(2)], mirrored=(0, 1))
+    model = replace(small_model(), network=members)
+    request = SaliencyRequest(aggregation="max", n_samples=2)
+    words = expected_time(model, random_case(SHAPE), FOOTPRINTS["one"], request).shorter
+    assert "no mirroring (4 images; --no-mirroring, or in the profile)" in words
+    assert "one of 2 folds or members (--folds, or its own file)" in words
+    assert "a smaller region" not in words
+    mean = replace(request, aggregation="mean")
+    words = expected_time(model, random_case(SHAPE), FOOTPRINTS["one"], mean).shorter
+    assert "the aggregation mean instead of max" not in words
+    assert "a smaller region" in words
 
 
 def test_the_limit_is_an_hour():

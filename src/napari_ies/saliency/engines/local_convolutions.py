@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from napari_ies.geometry.box import Box, Triple
 from napari_ies.saliency.engines.local_layers import Layer, Output
-from napari_ies.saliency.engines.moves import Cutting, Move, Placing
+from napari_ies.saliency.engines.moves import Cropping, Cutting, Move, Placing
 from napari_ies.saliency.engines.patches import Boxes, Kept, ints, triple
 from napari_ies.saliency.engines.plan import Route
 
@@ -96,13 +96,16 @@ class Convolution(Layer):
         weight = weight.permute(3, 5, 7, 1, 0, 2, 4, 6).reshape(i * j * k * width, -1, a, b, c)
         return weight.contiguous(memory_format=torch.channels_last_3d)
 
-    def _transposed(self, values: torch.Tensor) -> torch.Tensor:
-        """Return the cotangent of the padded input, (R, Cin, x, y, z)."""
+    def _transposed(self, values: torch.Tensor, moves: tuple[Move, ...]) -> torch.Tensor:
+        """Return the cotangent of the padded input, (R, Cin, x, y, z), or what they leave of it."""
         if self._subpixel is None:
+            spared = [move.margins for move in moves if isinstance(move, Cropping)]
+            padding = np.minimum(spared[0], self._reach()) if spared else ints((0, 0, 0))
             return functional.conv_transpose3d(
                 values,
                 self.weight,
                 stride=self.stride,
+                padding=triple(padding),
                 dilation=self.dilation,
                 groups=self.groups,
             )
@@ -124,7 +127,8 @@ class Convolution(Layer):
     ) -> list[torch.Tensor]:
         if self.kernel is not None and values.dtype == torch.float32:
             return [_cut(self.kernel(values), moves)]
-        return [_cut(self._transposed(values.to(self.weight.dtype)).to(values.dtype), moves)]
+        pulled = self._transposed(values.to(self.weight.dtype), moves)
+        return [_cut(pulled.to(values.dtype), moves)]
 
     def convolving_in(self, dtype: torch.dtype) -> Convolution:
         bias = None if self.bias is None else self.bias.to(dtype)
@@ -202,6 +206,6 @@ def _cut_route(boxes: Boxes, domain: Triple, *moves: Move) -> Route:
 
 def _cut(values: torch.Tensor, moves: tuple[Move, ...]) -> torch.Tensor:
     for cutting in moves:
-        assert isinstance(cutting, Cutting)  # noqa: S101 - `_cut_route` says so
-        cutting.cut(values)
+        assert isinstance(cutting, Cutting | Cropping)  # noqa: S101 - `_cut_route` says so
+        values = cutting.cut(values)
     return values

@@ -168,6 +168,7 @@ class LocalNetwork:
                 continue
             known = slopes[index].box if index in slopes else None
             route = node.layer.route(reached, self._sources(node, sizes, domain), known)
+            route = route.cropped() if like is None else route
             joins: list[Join | None] = []
             for source, part in zip(node.inputs, route.inputs, strict=True):
                 if source in waiting:

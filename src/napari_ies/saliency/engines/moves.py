@@ -10,14 +10,14 @@ of the volume, and a row is an entry of that view: one number a row and move, se
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
 
 from napari_ies.geometry.box import Box, Triple
-from napari_ies.saliency.engines.patches import ints, packed, triple
+from napari_ies.saliency.engines.patches import Boxes, ints, packed, triple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -188,11 +188,11 @@ class Cutting(Move):
         inside[self.domain] = 1
         return replace(self, at=at, inside=inside)
 
-    def cut(self, values: torch.Tensor) -> None:
+    def cut(self, values: torch.Tensor) -> torch.Tensor:
         """Cut rows (R, C, x, y, z) in place."""
         if self.at is not None and self.inside is not None:
             channels_last(values).mul_(picked_boxes(self.inside, self.size, self.at))
-            return
+            return values
         for rows, box in self.alike():
             for axis, (side, extent) in enumerate(zip(box, self.target, strict=True), start=2):
                 before, length = max(-side.start, 0), side.stop - side.start
@@ -201,6 +201,62 @@ class Cutting(Move):
                     values[rows].narrow(axis, 0, min(before, length)).zero_()
                 if inside < length:
                     values[rows].narrow(axis, inside, length - inside).zero_()
+        return values
+
+
+@dataclass(frozen=True, eq=False)
+class Cropping(Move):
+    """Takes out of each row's box what lies in a domain, in slices: smaller boxes of one size.
+
+    Parameters
+    ----------
+    first
+        int64 (R, 3): the first voxel that is kept, in a box's indices.
+    kept
+        Size of the smaller boxes: what most of a row's box lies in the domain. The others reach
+        beyond it, and are cut.
+    """
+
+    first: NDArray[np.int64] = field(kw_only=True)
+    kept: Triple = field(kw_only=True)
+
+    @classmethod
+    def of(cls, cutting: Cutting) -> Cropping:
+        """Return what crops where another move cuts."""
+        start, size = cutting.start, ints(cutting.size)
+        first = np.maximum(-start, 0)
+        inside = np.minimum(ints(cutting.target) - start, size) - first
+        kept = np.maximum(inside.max(axis=0), 1)
+        return cls(
+            start,
+            cutting.size,
+            cutting.target,
+            first=np.minimum(first, size - kept),
+            kept=triple(kept),
+        )
+
+    @property
+    def boxes(self) -> Boxes:
+        """The smaller boxes."""
+        return Boxes(self.start + self.first, self.kept)
+
+    @property
+    def margins(self) -> NDArray[np.int64]:
+        """How many voxels no row keeps, at both ends of each axis alike, int64 (3,)."""
+        behind = ints(self.size) - self.kept - self.first
+        least: NDArray[np.int64] = np.minimum(self.first.min(axis=0), behind.min(axis=0))
+        return least
+
+    def part(self, rows: slice) -> Self:  # noqa: D102 - as above
+        return replace(super().part(rows), first=self.first[rows])
+
+    def cut(self, values: torch.Tensor) -> torch.Tensor:
+        """Crop rows (R, C, x, y, z), all of their boxes or what is left without margins."""
+        left = (ints(self.size) - values.shape[2:]) // 2
+        lie = Cutting(self.first - left, self.kept, triple(ints(values.shape[2:])))
+        runs = [values[(rows, slice(None), *box)] for rows, box in lie.alike()]
+        cropped = runs[0] if len(runs) == 1 else torch.cat(runs)
+        return Cutting(self.boxes.base, self.kept, self.target).cut(cropped)
 
 
 def landed(patch: Patch, box: Box) -> Iterator[Landed]:

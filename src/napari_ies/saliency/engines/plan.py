@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import torch
 
-from napari_ies.saliency.engines.moves import Adding, Move, Placing
+from napari_ies.saliency.engines.moves import Adding, Cropping, Cutting, Move, Placing
 from napari_ies.saliency.engines.patches import Boxes, ints, triple
 
 if TYPE_CHECKING:
@@ -60,6 +60,16 @@ class Route:
 
     inputs: tuple[Boxes, ...]
     moves: tuple[Move, ...] = ()
+
+    def cropped(self) -> Route:
+        """Return the route with boxes cropped, in slices, where rows reach beyond the domain.
+
+        Else they would grow on, layer by layer, to many times a small window.
+        """
+        if not (self.moves and isinstance(self.moves[-1], Cutting)):
+            return self
+        cropping = Cropping.of(self.moves[-1])
+        return Route((cropping.boxes,), (*self.moves[:-1], cropping))
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from napari_ies.errors import SaliencyError
 from napari_ies.free_memory import is_out_of_memory, within_memory
 from napari_ies.progress import Progress, to_its_end
 from napari_ies.saliency.case_explanations import CaseExplanations
+from napari_ies.saliency.expected.cheaper import cheaper
 from napari_ies.saliency.expected.portions import Portions, samples_together
 from napari_ies.saliency.expected.work import Work, work_of_gradcam, work_of_sample
 from napari_ies.saliency.footprint import Piece, pieces
@@ -174,7 +175,7 @@ def expecting(
             if parts.keys() - rates
             else float(sum(count * rates[name] for name, count in parts.items())),
             at_most=done.is_smoothgrad and done.tolerance is not None,
-            shorter=_shorter(done, ways, problem, jacobian),
+            shorter=cheaper(model, problem, first, done, jacobian),
         )
     yield Progress(step, reports, reports, "steps", expected)
 
@@ -297,20 +298,3 @@ def _batches(footprints: Iterable[ArrayLike], size: int) -> Iterator[list[ArrayL
     waiting = iter(footprints)
     while batch := list(islice(waiting, size)):
         yield batch
-
-
-def _shorter(
-    request: SaliencyRequest, ways: Sequence[str], problem: Problem, jacobian: str
-) -> tuple[str, ...]:
-    """Say what would take less time."""
-    found = ["a smaller region"]
-    if request.is_smoothgrad:
-        if "max" in ways:
-            found.insert(0, "the aggregation mean instead of max")
-        if request.n_samples > 1:
-            found.insert(0, f"fewer noise samples than {request.n_samples:,}")
-        if jacobian not in ("auto", "windowed"):
-            found.append("the windowed engine, where the network allows it")
-    if problem.device.type == "cpu":
-        found.append("a GPU")
-    return tuple(found)

@@ -69,7 +69,9 @@ class ProfileEditing(Feature):
             return
         path, folder = loaded.model.path, self.state.profiles
         keep = (folder or profiles_folder()) if mine else None
-        work = partial(loading.restate, str(path), self.state.device, fields, keep, folder)
+        trusted = loaded.model.sha256 if loaded.trusted else ""
+        asked = (str(path), self.state.device, fields, keep, folder, trusted)
+        work = partial(loading.restate, *asked)
         title = f"Loading {path.name}"
         failed = self._on_not_loaded
         self.work.run(Job("checkpoint", title, work, self._on_restated, on_failed=failed))

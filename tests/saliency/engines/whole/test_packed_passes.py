@@ -110,6 +110,16 @@ def test_every_convolution_and_norm_of_an_instance_norm_network_runs_so():
     assert certified(model.network) == every
 
 
+def test_layers_of_a_kind_are_tried_once_whichever_network_they_are_in(monkeypatch):
+    tried = []
+    monkeypatch.setattr(module_of, "TRIED", {})
+    monkeypatch.setattr(module_of, "_equal_on_trial", lambda layer: not tried.append(layer))
+    for _ in range(2):
+        assert certified(small_model("dynunet").network)
+    kinds = {(type(layer), layer.extra_repr()) for layer in tried}
+    assert len(kinds) == len(tried)
+
+
 def test_a_layer_that_fails_its_trial_stays_as_it_is(monkeypatch, caplog):
     """A defect must end in a slower map, not in a wrong one; the others go on."""
     real = module_of.pull_of
@@ -119,6 +129,7 @@ def test_a_layer_that_fails_its_trial_stays_as_it_is(monkeypatch, caplog):
         return (lambda rows: 1.001 * pull(rows)) if max(module.stride) > 1 else pull
 
     monkeypatch.setattr(module_of, "pull_of", wrong)
+    monkeypatch.setattr(module_of, "TRIED", {})
     model = small_model("dynunet")
     packed = certified(model.network)
     layers = [layer for layer in model.network.modules() if isinstance(layer, nn.Conv3d)]

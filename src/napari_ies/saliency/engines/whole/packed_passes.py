@@ -40,20 +40,24 @@ SLAB = 2**18
 CERTIFIED = 1e-4
 """Largest relative difference (Euclidean norm) at which a layer is taken for what it was."""
 
+TRIED: dict[object, bool] = {}
+"""Kinds of layers, and whether they are."""
+
 
 def certified(network: nn.Module) -> list[nn.Module]:
     """Return the layers that can run so, and on a trial gave what they give by themselves.
 
-    Layers of a kind are tried once: the value of their weights changes nothing.
+    Layers of a kind are tried once, whichever networks they are in (a fold in eight mirrors is
+    eight): the value of their weights changes nothing.
     """
-    equal: dict[object, bool] = {}
     found = []
     for module in network.modules():
         if type(module) in FORWARDS and "forward" not in vars(module):
-            kind = module.extra_repr()
-            if kind not in equal:
-                equal[kind] = _equal_on_trial(module)
-            if equal[kind]:
+            like = next(module.parameters(), torch.zeros(()))
+            kind = type(module), module.extra_repr(), like.dtype, like.device
+            if kind not in TRIED:
+                TRIED[kind] = _equal_on_trial(module)
+            if TRIED[kind]:
                 found.append(module)
             else:
                 logger.warning("%s stays as it is: it failed its trial.", module)
