@@ -48,6 +48,8 @@ def test_what_the_page_makes_is_loaded(name, tmp_path, monkeypatch):
     model = load_checkpoint(tmp_path / name, device="cpu", trust=True)
 
     assert model.format == FORMATS[name]
+    said = " ".join(model.profile.guessed)
+    assert ('strides [2, 2]; adn_ordering "NDA"' in said) == (name == "network.safetensors")
     assert (len(model.profile.sequences), len(model.profile.classes)) == (2, 2)
     image = torch.randn(1, 2, 64, 64, 64)
     assert torch.allclose(model.network(image), network(image), atol=1e-6)

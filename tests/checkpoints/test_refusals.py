@@ -243,3 +243,16 @@ def test_case_with_another_number_of_sequences():
         "The network takes 2 sequences (FLAIR, T1), the case has 3 (FLAIR, T1, T2): give it one "
         "image for each input of the network, in this order."
     )
+
+
+def test_copies_of_one_tensor_that_contradict_each_other(tmp_path):
+    """A DynUNet's blocks are saved a second time, under its skip layers."""
+    state = DynUNet(3, 2, 2, [3] * 3, [1, 2, 2], [2, 2], filters=[4, 4, 8]).state_dict()
+    state = {key: tensor.clone() for key, tensor in state.items()}
+    copy = next(key for key in state if key.startswith("skip_layers.") and "conv1" in key)
+    state[copy][0] += 1
+    torch.save(state, tmp_path / "x.pth")
+
+    said = refusal(tmp_path / "x.pth")
+
+    assert f"and {copy} are one in the network, and hold different numbers" in said

@@ -30,10 +30,11 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 from napari_ies.errors import FigureError
 from napari_ies.figures.content import FigureContent
-from napari_ies.figures.drawing import draw_figure
+from napari_ies.figures.drawing import draw_figure, outline_width
 from napari_ies.figures.scales import scales_of
 from napari_ies.figures.settings import FigureSettings
 from napari_ies.figures.slices import Slicing
+from napari_ies.figures.style import THINNEST_PT
 
 # Displayed axes (across, down, along) of each plane.
 PLANES = {"Axial": (0, 1, 2), "Coronal": (1, 0, 2), "Sagittal": (2, 0, 1)}
@@ -238,10 +239,42 @@ def test_the_outline_runs_along_the_edges_of_exactly_the_lesions_voxels():
         )
 
 
+@pytest.mark.parametrize("width", [88.0, 180.0, 400.0])
+def test_an_outline_leaves_most_of_a_small_lesion_to_be_seen(width):
+    settings = FigureSettings(width=width, outline_width=3.0, sequences=("FLAIR",))
+    one_voxel = np.zeros_like(content().saliency.footprint)
+    one_voxel[tuple(v - side.start for v, side in zip(CENTRE, BOX, strict=True))] = True
+    for made in (content(), content(footprint=one_voxel)):
+        picture = Picture(made, settings)
+        area = length = 0.0
+        widths = []
+        for plane, (across, *_) in PLANES.items():
+            axes = picture.axes[plane, "FLAIR", True]
+            drawn = [patch for patch in axes.patches if isinstance(patch, PathPatch)]
+            widths.append([patch.get_linewidth() for patch in drawn])
+            border = drawn[-1].get_path().to_polygons(closed_only=False)
+            length += sum(np.abs(np.diff(one, axis=0)).sum() for one in border)
+            lesion = np.argwhere(made.saliency.footprint) + [side.start for side in BOX]
+            indices = np.array([displayed(tuple(voxel)) for voxel in lesion])
+            count = (indices[:, across] == displayed(CENTRE)[across]).sum()
+            area += count * np.prod(np.delete(DISPLAYED_SPACING, across))
+            points = 72 * axes.get_position().width * picture.figure.get_figwidth()
+            scale = points / abs(np.diff(axes.get_xlim())[0])
+        assert len({tuple(one) for one in widths}) == 1, "one width in all of a figure"
+        hidden = max(widths[0]) / 2 / scale * length / area
+        assert outline_width(made, settings) == widths[0][-1]
+        if len(widths[0]) == 2:
+            assert hidden <= 0.2501
+        else:  # without the dark line below it, and as thin as can be
+            assert widths[0] == [THINNEST_PT]
+
+
 def test_a_reference_is_dashed_and_outlines_are_as_thin_as_asked():
     reference = np.zeros(SHAPE, dtype=bool)
     reference[CENTRE] = True
-    made = dataclasses.replace(content(), reference=reference)
+    large = np.zeros(SHAPE, dtype=bool)
+    large[14:29, 3:10, 21:40] = True  # about the same centre
+    made = dataclasses.replace(content(footprint=large[BOX]), reference=reference)
     settings = dataclasses.replace(WHOLE, outline=True, outline_width=0.35, sequences=("FLAIR",))
     picture = Picture(made, settings)
     for plane, (_, down, along) in PLANES.items():

@@ -1,5 +1,6 @@
 import dataclasses
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -77,6 +78,17 @@ def test_a_normalisation_that_takes_the_background_too_is_said():
     notes = notes_on(with_profile(normalisation="minmax"), brain(LAS, -1000))
     assert notes[0].startswith("The normalisation minmax takes all voxels of FLAIR")
     assert notes_on(small_model(), brain(LAS, -1000)) == ()
+    # A tool's own z-score over what is not 0 does so too, and knows of no other background.
+    tool = SimpleNamespace(notes=lambda _: (), normalises=False, blend=None)
+    notes = notes_on(dataclasses.replace(small_model(), preparation=tool), brain(LAS, -1000))
+    assert notes[0].startswith("The normalisation zscore-nonzero takes all voxels of FLAIR")
+
+
+def test_which_of_several_classes_is_meant_is_said():
+    several = with_profile(classes=("background", "ventricle", "lesion"))
+    assert notes_on(several, brain(LAS)) == (
+        "Lesions here are ventricle, one of the network's 3 classes.",
+    )
 
 
 def test_what_was_assumed_is_stored_with_every_result():

@@ -75,7 +75,7 @@ def seen_once() -> Iterator[None]:
         )
         yield
     gc.set_threshold(*thresholds)
-    gc.unfreeze()
+    # What is frozen stays so: the end of the process would look through all of it once more.
 
 
 def _freeze() -> None:

@@ -329,6 +329,11 @@ def what_is_read_is_in_sight_and_holds_still(segmented):
         for name in (*names, "session_notice_0", "session_notice_text"):
             one = segmented.control(name)
             assert one.visibleRegion().boundingRect() == one.rect(), (size, name)
+        header, columns = rows.horizontalHeader(), range(rows.model().columnCount())
+        titles = {c: rows.model().headerData(c, Qt.Orientation.Horizontal) for c in columns}
+        for peak in (c for c, title in titles.items() if title.startswith("▾ Peak")):
+            right = header.sectionViewportPosition(peak) + header.sectionSize(peak)
+            assert right <= rows.viewport().width(), (size, titles[peak])
         four = QRect(QPoint(), QSize(rows.viewport().width(), 4 * rows.rowHeight(0)))
         assert rows.viewport().visibleRegion().boundingRect().contains(four), size
         # All notes lie over what is below, and the words on the threshold over what was found.
@@ -349,9 +354,22 @@ def what_is_read_is_in_sight_and_holds_still(segmented):
         form.setValue(form.value() - 0.1)
         assert places() == before
         qtbot.mouseClick(segmented.control("session_notice_0"), Qt.MouseButton.LeftButton)
+        plain = replace(noted, segmentation=replace(noted.segmentation, notes=()))
+        state.show_reading(plain)
+        the_form_of_what_if_is_in_sight(segmented, size)
     segmented.viewer.window.resize(1100, 700)
     state.show_reading(reading)
     segmented.settle()
+
+
+def the_form_of_what_if_is_in_sight(hands, size):
+    tabs = hands.panel.tabs
+    tabs.setCurrentIndex([tabs.tabText(n) for n in range(tabs.count())].index("Regions"))
+    hands.settle()
+    for name in ("explain_region", "amount", "margin_mm", "see_changes", "undo", "what_if_shows"):
+        one = hands.control(name)
+        assert one.visibleRegion().boundingRect() == one.rect(), (size, name)
+    tabs.setCurrentIndex(0)
 
 
 def layers_renamed_hidden_and_deleted_in_the_middle(segmented):

@@ -51,10 +51,11 @@ def announce(
     expected = expected_time(model, case, footprints, request, memory_gib=memory_gib)
     if expected.seconds is None or expected.seconds < MINUTE:
         return
-    if agreed or not expected.long:
-        terminal.note(f"This will take {expected.text}.")
-        return
     shorter = f"with {expected.shorter_with}"
+    if agreed or not expected.long:
+        more = "" if agreed else f"; it is shorter {shorter}"
+        terminal.note(f"This will take {expected.text}{more}.")
+        return
     if at_a_terminal(terminal):
         terminal.note(f"This will take {expected.text}; it is shorter {shorter}.")
         typer.confirm("Start it?", abort=True, err=True)

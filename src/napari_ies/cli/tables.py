@@ -58,18 +58,22 @@ def lesions_table(lesions: pd.DataFrame) -> Table:
 
 def measures_table(measures: Mapping[str, pd.DataFrame], unit: str) -> Table:
     """Lay out the measures of one or more saliencies, by what each explains."""
+    apart = any("peak_positive_spread" in rows for rows in measures.values())
+    members = "; members ± the standard deviation between their maps" if apart else ""
     table = _table(
         ["Explained", "Sequence", "Peak +", "Peak −", "> 0 inside", "Share"],
         left=2,
-        caption=f"Peaks (± standard error) in {unit}.",
+        caption=f"Peaks (± standard error{members}) in {unit}.",
     )
     for name, rows in measures.items():
         for sequence, row in rows.iterrows():
             table.add_row(
                 name,
                 str(sequence),
-                _with_error(row["peak_positive"], row["peak_positive_error"]),
-                _with_error(row["peak_negative"], row["peak_negative_error"]),
+                *(
+                    _with_error(row[name], row[f"{name}_error"], row.get(f"{name}_spread"))
+                    for name in ("peak_positive", "peak_negative")
+                ),
                 _percent(row["positive_fraction_inside"]),
                 _percent(row["share"]),
             )
@@ -159,8 +163,10 @@ def _place(side: str, distance: float) -> str:
     return side if side == "midline" else NOT_KNOWN
 
 
-def _with_error(value: float, error: float) -> str:
-    return f"{value:.3g}" if math.isnan(error) else f"{value:.3g} ± {error:.1g}"
+def _with_error(value: float, error: float, spread: float | None = None) -> str:
+    """Write a value, its Monte-Carlo error, and how far the network's members lie apart there."""
+    text = f"{value:.3g}" if math.isnan(error) else f"{value:.3g} ± {error:.1g}"
+    return text if spread is None or math.isnan(spread) else f"{text} (members ± {spread:.1g})"
 
 
 def _number(value: float) -> str:

@@ -60,7 +60,7 @@ def write_as_scripts(
         The maps, and the name of the scripts' folder.
     """
     patient = (planned.place or planned.name).replace("/", "-").replace(" ", "-")
-    marked = (segmentation.probability > segmentation.threshold).astype(np.float32)
+    marked = segmentation.marked_at(segmentation.threshold).astype(np.float32)
     voxels = segmentation.lesions["voxels"]
     chosen = [label for label in explained if voxels[label] > _MORE_THAN]
     groups = {"": chosen}

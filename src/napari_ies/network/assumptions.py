@@ -39,11 +39,13 @@ def notes_on(model: SegmentationModel, case: Case) -> tuple[str, ...]:
 
     Returns
     -------
-    Plain sentences: what was done to the images on loading, how their axes and voxel sizes relate
-    to those that the network was trained on, whether they look as it expects.
+    Plain sentences: which class is meant, what was done to the images on loading, how their axes
+    and voxel sizes relate to those that the network was trained on, whether they look as it
+    expects.
     """
     return (
         *case.notes,
+        *_class_notes(model),
         *_orientation_notes(model, case),
         *_spacing_notes(model, case),
         *_intensity_notes(model, case),
@@ -86,6 +88,15 @@ def _tested(model: SegmentationModel, case: Case) -> Testing[tuple[Agreement, ..
     orientation = yield from testing_orientation(model, case)
     others = yield from testing_guesses(model, case)
     return others if orientation is None else (orientation, *others)
+
+
+def _class_notes(model: SegmentationModel) -> tuple[str, ...]:
+    """Say which of several classes is meant, where it is not the one that is no background."""
+    profile = model.profile
+    if len(profile.classes) < 3:
+        return ()
+    meant = profile.classes[profile.explained_class]
+    return (f"Lesions here are {meant}, one of the network's {len(profile.classes)} classes.",)
 
 
 def _orientation_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:

@@ -72,5 +72,22 @@ class Preparation(Protocol):
         float32 (classes, X, Y, Z); outside the network's space those that mean background.
         """
 
+    def marked(
+        self, logits: NDArray[np.float32], class_index: int
+    ) -> tuple[float, NDArray[np.bool_]] | None:
+        """Return what the tool itself marks, where that is not what lies above a threshold.
+
+        Parameters
+        ----------
+        logits
+            float32 (classes, X, Y, Z), as :meth:`to_stored` returns them.
+        class_index
+            Which class.
+
+        Returns
+        -------
+        The threshold that stands for the tool's own decision, and bool (X, Y, Z); or None.
+        """
+
     def notes(self, case: Case) -> tuple[str, ...]:
         """Say what it does to this case: plain sentences."""

@@ -49,16 +49,23 @@ def with_geometry(
     Raises
     ------
     CheckpointError
-        If these are no axis codes, or no three voxel sizes, or the network came with its tool's own
-        preparation, which says both.
+        If these are no axis codes, or no three voxel sizes, or `has_own_grid`.
     """
     if model.preparation is not None and (orientation, spacing) != (None, None):
-        raise CheckpointError(
-            f"{model.profile.name} says itself which orientation and voxel size it wants: leave "
-            "both as they are."
-        )
+        if has_own_grid(model):
+            raise CheckpointError(
+                f"{model.profile.name} says itself which orientation and voxel size it wants: "
+                "leave both as they are."
+            )
+        model = replace(model, preparation=None)  # a person's grid takes its place
     profile = stated_geometry(model.profile, orientation, spacing)
     return model if profile is model.profile else model.with_profile(profile)
+
+
+def has_own_grid(model: SegmentationModel) -> bool:
+    """Whether a network's own preparation does more than bring images to another grid."""
+    tool = model.preparation
+    return tool is not None and (tool.normalises or tool.blend is not None)
 
 
 def stated_geometry(

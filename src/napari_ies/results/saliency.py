@@ -175,8 +175,11 @@ def save_saliency(
     )
     sidecars[footprint] = {"Description": _WORDS["footprint"], "Type": "ROI"} | common
     around = surroundings(saliency)
+    measures = measure(saliency, around)
+    meaning = describe_measures(saliency.unit)
+    there = {name: meaning[name] for name in meaning if name in ("sequence", *measures)}
     for group, table, columns in (
-        ("measures", measure(saliency, around), describe_measures(saliency.unit)),
+        ("measures", measures, there),
         ("profile", profile(saliency, around), describe_profile(saliency)),
     ):
         files[names[group]] = table_writer(table)

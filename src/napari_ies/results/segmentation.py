@@ -38,11 +38,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
+    from numpy.typing import NDArray
 
     from napari_ies.network.guesses.agreement import Agreement
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
-    from napari_ies.segmentation.segmentation import Segmentation
+    from napari_ies.segmentation.segmentation import Decision, Segmentation
 
 
 def segmentation_files(subject: str, visit: str = "") -> dict[str, str]:
@@ -236,6 +237,7 @@ def _read(path: Path, case: Case | None, changed_too: bool) -> SavedSegmentation
         smallest=content.smallest_lesion,
         # Earlier versions did not write what they had tested.
         agreements=tuple(map(_agreement, content.agreements)),
+        decision=_decision(content, labels, lesions),
     )
     return SavedSegmentation(segmentation, whole, file_record(names.labels, digest))
 
@@ -269,6 +271,7 @@ def _description(
         "SpatialReference": "orig" if case.paths[0] is None else sources[0],
         "Lesions": len(segmentation.lesions),
         "Threshold": segmentation.threshold,
+        **_decision_said(segmentation),
         "Forward": segmentation.forward,
         "Device": segmentation.device,
         **({} if segmentation.smallest is None else {"SmallestLesion": segmentation.smallest}),
@@ -287,6 +290,31 @@ def _description(
         "Versions": versions(),
         "Grid": {"Shape": list(case.shape), "Affine": case.affine.tolist()},
     }
+
+
+def _decision_said(segmentation: Segmentation) -> dict[str, Any]:
+    """Return what is stored of a decision of the network's own tool: nothing, if it makes none."""
+    decision = segmentation.decision
+    if decision is None:
+        return {}
+    decided = math.isclose(segmentation.threshold, decision.threshold)
+    return {"Decision": {"Threshold": decision.threshold, "Decided": decided}}
+
+
+def _decision(
+    content: SegmentationContent, labels: NDArray[np.int32], lesions: pd.DataFrame
+) -> Decision | None:
+    """Return a decision that was stored; what it marked are the lesions, if none is left out."""
+    # Here for the same reason as where it is called.
+    from napari_ies.segmentation.segmentation import Decision
+
+    stored = content.decision
+    if stored is None or not stored.decided or content.smallest_lesion != 1:
+        return None if stored is None else Decision(stored.threshold)
+    found = labels > 0
+    if "match" in lesions:
+        found &= ~np.isin(labels, lesions.index[lesions["match"] == "FN"])
+    return Decision(stored.threshold, found)
 
 
 def _agreement(content: AgreementContent) -> Agreement:

@@ -251,6 +251,13 @@ class AgreementContent(_Strict):
     suggestion: str | None
 
 
+class DecisionContent(_Strict):
+    """The network's own tool's rule: the threshold that stands for it, and whether it decided."""
+
+    threshold: float
+    decided: bool
+
+
 class _FileRecord(_Strict):
     name: str | None = None
     sha256: Annotated[str | None, Field(alias="SHA256")] = None
@@ -274,6 +281,7 @@ class SegmentationContent(Described):
     segmentation_notes: list[str]
     smallest_lesion: Annotated[int, Field(ge=1)] | None = None
     agreements: list[AgreementContent] = []
+    decision: DecisionContent | None = None
     images: list[_SegmentationImage] = []
     reference: _FileRecord | None = None
     checkpoint: dict[str, Any] = {}

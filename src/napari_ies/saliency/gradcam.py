@@ -7,6 +7,7 @@ position and the score ``y' = Σ_{v∈Ω} y[v]`` of a footprint (Spagnolo et al.
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 UPSAMPLING = (nn.ConvTranspose3d, nn.Upsample)
 UPSAMPLES = ("aten.conv_transpose3d", "aten.upsample_")
+STAGE = re.compile(r"(encoder|decoder)\.(stages|transpconvs)\.\d+")
+"""A stage of the networks of nnU-Net, by its name."""
 NO_LAYERS = (
     "A TorchScript network lets nobody look at its layers, so there is no Grad-CAM++ of it: choose "
     "SmoothGrad, or load the network's weights or what torch.export makes of it."
@@ -55,9 +58,12 @@ def candidate_layers(model: SegmentationModel) -> tuple[str, ...]:
     Returns
     -------
     Names of the modules whose output is one map per channel, (N, K, x, y, z) with at least two
-    positions, as `torch.nn.Module.get_submodule` takes them.
+    positions, as `torch.nn.Module.get_submodule` takes them. Of a network that is made of stages,
+    as nnU-Net's are, only these and what upsamples between them: inside a stage every layer is
+    there under several names.
     """
-    return tuple(_layer_sizes(model))
+    names = tuple(_layer_sizes(model))
+    return tuple(name for name in names if STAGE.fullmatch(name)) or names
 
 
 def default_layer(model: SegmentationModel) -> str:

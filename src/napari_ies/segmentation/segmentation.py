@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
 
 from napari_ies.admissible import whole_number
 from napari_ies.errors import SegmentationError
 from napari_ies.free_memory import within_memory
+from napari_ies.geometry.components import instances
 from napari_ies.network.assumptions import agreements_progressively, notes_on
 from napari_ies.network.device import device_label
 from napari_ies.network.forward_memory import check_memory
@@ -19,18 +23,32 @@ from napari_ies.network.windows import tiling
 from napari_ies.parameters import parameters_of
 from napari_ies.patient.mask_values import MOST_LABELS
 from napari_ies.progress import Progress, to_its_end
-from napari_ies.segmentation.lesions import find_lesions, lesion_table, match_reference
+from napari_ies.segmentation.lesions import lesion_table, match_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
-    import pandas as pd
     from numpy.typing import NDArray
 
     from napari_ies.network.guesses.agreement import Agreement
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """What the tool that a network came from marks by a rule of its own.
+
+    Parameters
+    ----------
+    threshold
+        The threshold that stands for this rule; at any other one the probability counts.
+    marked
+        bool (X, Y, Z), or None where it is not known any more.
+    """
+
+    threshold: float
+    marked: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +80,9 @@ class Segmentation:
         changes.
     agreements
         What testing the guesses about the network showed; of one read back from disk, nothing.
+    decision
+        What the network's tool marks by its own rule, which counts at that rule's threshold; None
+        where a threshold says it all.
     """
 
     probability: NDArray[np.float32]
@@ -74,6 +95,25 @@ class Segmentation:
     smallest: int | None = None
     logits: NDArray[np.float32] | None = None
     agreements: tuple[Agreement, ...] = ()
+    decision: Decision | None = None
+
+    def marked_at(self, threshold: float) -> NDArray[np.bool_]:
+        """Return which voxels are marked at a threshold, bool (X, Y, Z), of any number.
+
+        Raises
+        ------
+        SegmentationError
+            If the network's tool decides there, and what it marked is not known any more.
+        """
+        decision = self.decision
+        if decision is None or not math.isclose(threshold, decision.threshold):
+            return self.probability > threshold
+        if decision.marked is None:
+            raise SegmentationError(
+                f"At the threshold {decision.threshold:g} the network's own tool decides, and what "
+                "it marked is not stored with this segmentation; press Segment to find it anew."
+            )
+        return decision.marked
 
     def __post_init__(self) -> None:
         low, high = int(self.labels.min(initial=0)), int(self.labels.max(initial=0))
@@ -162,31 +202,63 @@ def segment_progressively(
             tested = testing.result or ()
             yield testing.with_result(None)
         notes: list[str] = list(said)
-        for report in predict(model, case, forward, keep_logits=keep_logits):
+        prepared = model.preparation
+        for report in predict(
+            model, case, forward, keep_logits=keep_logits or prepared is not None
+        ):
             if report.note:
                 notes.append(report.note)
             if report.result is None:
                 yield report.with_result(None)
                 continue
             probability = report.result.probability
-            labels, match = lesions, None
-            if labels is None:
-                labels = find_lesions(probability, threshold, smallest)
-            if reference is not None:
-                labels, match = match_reference(labels, reference)
+            logits, decision = report.result.logits, None
+            if prepared is not None and logits is not None and lesions is None:
+                of_tool = prepared.marked(logits, model.profile.explained_class)
+                decision = None if of_tool is None else Decision(*of_tool)
+            match = None
             result = Segmentation(
                 probability=probability,
-                labels=labels,
-                lesions=lesion_table(labels, probability, case, match),
+                labels=np.zeros(case.shape, np.int32) if lesions is None else lesions,
+                lesions=pd.DataFrame(),
                 threshold=threshold,
                 forward=forward,
                 device=device_label(model.device),
-                notes=(*notes_on(model, case), *notes),
                 smallest=smallest,
-                logits=report.result.logits,
+                logits=logits if keep_logits else None,
                 agreements=tested,
+                decision=decision,
+            )
+            labels = result.labels
+            if lesions is None:
+                labels = instances(result.marked_at(threshold), smallest)
+                if decision is not None:
+                    notes.append(decided_words(decision, threshold, model.profile))
+            if reference is not None:
+                labels, match = match_reference(labels, reference)
+            result = replace(
+                result,
+                labels=labels,
+                lesions=lesion_table(labels, probability, case, match),
+                notes=(*notes_on(model, case), *notes),
             )
             yield report.with_result(result)
 
 
 segment = to_its_end("segment", segment_progressively)
+
+
+def decided_words(decision: Decision, threshold: float, profile: Profile) -> str:
+    """Say whether the network's own tool or a threshold decided."""
+    name = profile.classes[profile.explained_class]
+    if math.isclose(threshold, decision.threshold):
+        return (
+            f"Marked is where {name} is the most probable of {len(profile.classes)} classes, as "
+            f"the network's own tool decides; at any other threshold than {threshold:g} it is "
+            "where its probability is above that."
+        )
+    return (
+        f"Marked is where the probability of {name} is above {threshold:g}; the network's own tool "
+        f"marks where it is the most probable of {len(profile.classes)} classes, as the threshold "
+        f"{decision.threshold:g} does here."
+    )

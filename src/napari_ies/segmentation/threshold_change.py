@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_ies.errors import SegmentationError
+from napari_ies.geometry.components import instances
 from napari_ies.segmentation.lesions import (
-    find_lesions,
     lesion_boxes,
     lesion_table,
     match_reference,
@@ -74,7 +74,7 @@ def at_threshold(
             "press Segment."
         )
     known = segmentation.smallest or smallest
-    above = find_lesions(segmentation.probability, segmentation.threshold, known) > 0
+    above = instances(segmentation.marked_at(segmentation.threshold), known) > 0
     if (above != (_found(segmentation) > 0)).any():
         raise SegmentationError(
             "These lesions are not all that lies above their threshold (they were given as a file, "
@@ -82,7 +82,7 @@ def at_threshold(
             "to find lesions anew."
         )
     used = max(used, int(segmentation.labels.max(initial=0)), *(former or ()))
-    labels = find_lesions(segmentation.probability, threshold, smallest)
+    labels = instances(segmentation.marked_at(threshold), smallest)
     changed = replace(
         segmentation,
         threshold=threshold,

@@ -24,6 +24,7 @@ from napari_ies.counterfactual.edit import Edit
 from napari_ies.errors import CheckpointError, SegmentationError
 from napari_ies.geometry.box import Box
 from napari_ies.network.network_grid import footprint_on, network_case, network_turn
+from napari_ies.network.trained_grid import with_geometry
 from napari_ies.results import load_saliency, save_saliency
 from napari_ies.saliency.noise import standard_noise
 
@@ -225,7 +226,7 @@ def test_changed_images_are_refused_where_it_would_scale_them_anew(tmp_path, ima
 def test_a_profile_may_state_the_grid_itself(tmp_path):
     folder = bundle(tmp_path / "b", CHAINS["cropped"])
     model = load_checkpoint(folder, device="cpu")
-    assert (model.profile.spacing, model.profile.resample) == ((1.5, 1.1, 1.3), False)
+    assert (model.profile.spacing, model.profile.resample) == ((1.5, 1.1, 1.3), True)
     write_profile(profile_path(folder), model.profile)
     assert load_checkpoint(folder, device="cpu").preparation == model.preparation
 
@@ -234,6 +235,12 @@ def test_a_profile_may_state_the_grid_itself(tmp_path):
     assert own.preparation is None
     said = " ".join(own.profile.guessed)
     assert "CropForeground is left out, as its profile states the spacing" in said
+
+    own = with_geometry(model, spacing=(2, 2, 2))
+    assert (own.preparation, own.profile.spacing, own.profile.resample) == (None, (2, 2, 2), True)
+    scaled = load_checkpoint(bundle(tmp_path / "c", CHAINS["together"]), device="cpu")
+    with pytest.raises(CheckpointError, match="says itself which orientation and voxel size"):
+        with_geometry(scaled, orientation="LAS")
 
 
 def test_members_of_an_ensemble_see_the_images_alike(tmp_path, images):

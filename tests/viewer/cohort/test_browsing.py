@@ -168,7 +168,7 @@ def test_a_cohort_is_read_by_keyboard(hands, results, monkeypatch):
     question = asked(hands)
     assert "saved nowhere, and are lost" in question.text()
     assert state.reading.case.subject == "P1"
-    go_on = next(one for one in question.buttons() if one.text() == "Open all the same")
+    go_on = next(one for one in question.buttons() if one.text() == "Go on all the same")
     qtbot.mouseClick(go_on, Qt.MouseButton.LeftButton)
     on_screen(hands, feature.cohort.lesions.rows[other], maps)
 

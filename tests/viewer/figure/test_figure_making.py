@@ -102,8 +102,18 @@ def test_a_figure_is_previewed_saved_and_copied(segmented, patient, tmp_path, mo
     # A map that is being computed has the limits on screen, which grow by steps.
     shown = panel.state.shown
     ranges = tuple(replace(one, limit=1.25 * one.limit) for one in shown.ranges)
+    part_way = replace(shown.saliency, n_used=1)
     running = replace(shown, finished=False, limit=1.25 * shown.limit, ranges=ranges)
+    running = replace(running, saliency=part_way)
+    said, places = part.dialog.findChild(QWidget, "figure_unfinished"), apart.geometry()
+    assert not said.isVisible()
     panel.state.show(running)
+    # In amber, before anything is saved; and nothing moves.
+    assert said.isVisible()
+    assert "stopped (1 of 3 samples)" in said.text()
+    picture = pixels(said.grab().toImage())
+    assert (picture[picture.shape[0] // 2, 1, :3] == (217, 164, 65)).all()
+    assert apart.geometry() == places
     content = part.content()
     assert content.limit_of() == running.limit == 1.25 * shown.limit
     assert [content.limit_of(name) for name in ("FLAIR", "T1")] == [one.limit for one in ranges]
@@ -111,6 +121,14 @@ def test_a_figure_is_previewed_saved_and_copied(segmented, patient, tmp_path, mo
         asked = replace(settings, limits=limits)
         assert scales_of(content, asked, Slicing(content, asked))[0].limit == ends
     panel.state.show(shown)
+    assert not said.isVisible()
+    # Thinner than set on so narrow a page, which is said as long as there are any.
+    drawn()
+    assert "Outlines are 0.3 pt wide" in apart.text()
+    press("figure_outline")
+    drawn()
+    assert "wide" not in apart.text()
+    press("figure_outline")
 
     # About the point where the slices cross, with colours of each sequence's own limit.
     flair = segmented.layer("sub-01_FLAIR")

@@ -324,6 +324,7 @@ def space_and_back_leaves_the_slices_as_they_were(segmented):
     segmented.settle()
     assert "T1 map on surfaces" in legend.text
     assert not legend.odd
+    another_threshold_leaves_the_view_in_space(segmented)
     press(segmented, "space_button")
     segmented.wait(lambda: segmented.panel.features["planes"].three is not None)
     segmented.wait(lambda: "T1 map on T1" in legend.text)
@@ -332,6 +333,27 @@ def space_and_back_leaves_the_slices_as_they_were(segmented):
     assert (viewer.dims.ndisplay, viewer.dims.order) == (2, order)
     np.testing.assert_allclose(viewer.dims.point, point)
     assert {layer.name: layer.visible for layer in viewer.layers} == visible
+
+
+def another_threshold_leaves_the_view_in_space(segmented):
+    """By Update, and by Segment, which does the same here."""
+    viewer, own = segmented.viewer, segmented.panel.state.reading
+    shown = {layer.name: layer.visible for layer in viewer.layers}
+    looks = viewer.scene.camera.angles, viewer.scene.camera.zoom
+    form = segmented.panel.features["preparing"].segmentation
+    for threshold, button in ((0.05, "update_threshold"), (own.segmentation.threshold, "segment")):
+        before = len(viewer.layers["Lesions in space"].data[0])
+        segmented.unfold()
+        form.threshold.setValue(threshold)
+        segmented.press(button)
+        segmented.finish()
+        segmented.wait(lambda: "Lesions in space" in viewer.layers)
+        assert segmented.panel.state.reading.lineage is own.lineage
+        assert len(viewer.layers["Lesions in space"].data[0]) != before
+        assert viewer.dims.ndisplay == 3
+        assert (viewer.scene.camera.angles, viewer.scene.camera.zoom) == looks
+        assert segmented.control("space_button").isChecked()
+    assert {layer.name: layer.visible for layer in viewer.layers} == shown
 
 
 def letters_in_space_lie_where_the_sides_of_the_patient_do(segmented):

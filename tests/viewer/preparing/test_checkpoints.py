@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from bundles import NETWORK, config, write_bundle, zipped
+from bundles import NETWORK, NORMALISED, config, write_bundle, zipped
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox, QPushButton
@@ -14,7 +14,11 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox, QPushButton
 @pytest.mark.slow
 def test_one_field_for_every_checkpoint(hands, tmp_path):
     folder = write_bundle(tmp_path / "networks" / "lesions")
-    archive = zipped(folder, tmp_path / "lesions.zip")
+    # One that scales its images in a way of its own, at voxels of its own.
+    spaced = {"_target_": "Spacingd", "keys": "image", "pixdim": [1.5, 1.5, 1.5]}
+    transforms = (spaced, {**NORMALISED, "channel_wise": False})
+    own = write_bundle(tmp_path / "own", config(transforms=transforms))
+    archive = zipped(own, tmp_path / "lesions.zip")
     trusting = {**NETWORK, "out_channels": "$1 + 1"}
     code = write_bundle(tmp_path / "code", config(trusting))
     path, description = hands.control("checkpoint"), hands.control("checkpoint_description")
@@ -30,6 +34,10 @@ def test_one_field_for_every_checkpoint(hands, tmp_path):
         assert loaded(dropped.name)
         assert path.text() == str(dropped)
         assert "UNet, FLAIR + T1 → MS lesion" in description.text()
+        fields = [hands.control(name) for name in ("orientation", "spacing")]
+        assert all(field.isEnabled() == (dropped is folder) for field in fields)
+        own_grid = ["its own", "1.5 × 1.5 × 1.5"] if dropped is archive else ["as stored"] * 2
+        assert [field.currentText() for field in fields] == own_grid
 
     # The folder by the dialog.
     hands.press("open_checkpoint")
@@ -44,11 +52,14 @@ def test_one_field_for_every_checkpoint(hands, tmp_path):
         hands.finish()
         question = hands.panel.findChild(QMessageBox, "ask to start")
         assert "it would run $1 + 1 (configs/inference.json, line " in question.text()
+        assert "whatever else it holds may run as well" in question.text()
         word = "Trust and load" if agreed else "Not now"
         (button,) = (one for one in question.buttons() if one.text().replace("&", "") == word)
         click(hands, button)
         assert loaded("code") if agreed else loaded("lesions")
         assert path.text() == str(code if agreed else folder)
+        refused = hands.control("status").text() == "code was not loaded: it is not trusted."
+        assert refused is not agreed
 
     # The whole folder on the panel, as a patient's would be.
     (code / "configs/inference.json").write_text(json.dumps(config()))

@@ -23,7 +23,9 @@ from napari_ies.viewer.readout.words import (
     ROWS,
     cell_text,
     cell_tooltip,
+    copied_text,
     method_line,
+    rows_of,
     share_sentence,
 )
 from napari_ies.viewer.state.answers import Answer
@@ -275,6 +277,24 @@ def test_the_method_line_says_how_far_the_map_is():
         answered(finished=False, n_used=0), True
     )
     assert "sample" not in method_line(answered("gradcam++"), False)
+
+
+def test_how_far_members_lie_apart_stands_below_the_peaks():
+    one = answered()
+    measures = one.saliency.measures
+    assert rows_of(measures) == ROWS
+    measures = measures.assign(peak_positive_spread=0.02, peak_negative_spread=0.01)
+    rows = rows_of(measures)
+    assert [row.title for row in rows[:4]] == [
+        "Peak, positive",
+        "Peak, negative",
+        "Members ±, at +",
+        "Members ±, at −",
+    ]
+    values = measures.loc["T1"]
+    assert cell_text(rows[2], values, -2) == "2"
+    assert "how much another training would change" in cell_tooltip(rows[2], "T1", values, one)
+    assert f"Members ±, at −\t{one.saliency.unit}\t0.01" in copied_text(one, measures, False)
 
 
 def test_a_number_that_is_missing_says_why():

@@ -270,15 +270,25 @@ def two_sequences_stand_side_by_side(segmented):
 
 
 def two_stay_when_the_threshold_is_updated(hands):
+    lineage = hands.panel.state.reading.lineage
+    native = hands.viewer.window._qt_viewer.canvas.native
+    hands.qtbot.keyClick(native, Qt.Key.Key_Y, Qt.KeyboardModifier.ShiftModifier)
+    hands.settle()
+    assert hands.panel.state.reading.verdicts == {1: "agree"}
     hands.unfold()
     hands.control("threshold").setValue(0.05)
-    hands.qtbot.mouseClick(hands.control("update_threshold"), Qt.MouseButton.LeftButton)
+    # Segment does the same as Update does, and asks as that does.
+    hands.press("segment")
+    hands.wait(lambda: "Not updated yet" in hands.panel.status.text)
+    assert "1 verdict would go" in hands.reply("Update")
     hands.wait(lambda: hands.panel.state.reading.segmentation.threshold == 0.05)
+    assert hands.panel.state.reading.lineage is lineage
     hands.finish()
     hands.control("threshold").setValue(0.5)
     hands.qtbot.mouseClick(hands.control("update_threshold"), Qt.MouseButton.LeftButton)
     hands.wait(lambda: hands.panel.state.reading.segmentation.threshold == 0.5)
     hands.finish()
+    assert hands.panel.state.reading.verdicts == {1: "agree"}
     assert hands.control("show_both").isChecked()
     # What was explained at this threshold is there again, on both.
     lines = captions(hands)

@@ -12,6 +12,7 @@ from napari_ies.results.session import load_session
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.segmentation.subject import Lesion
 from napari_ies.viewer.session.words import problems
+from napari_ies.viewer.state.updated import carried_over
 
 
 def explain_rim(twin, start):
@@ -48,6 +49,64 @@ def test_a_map_stays_saved_when_two_other_networks_were_loaded_since(twin):
     twin.note(1, "x")
     assert twin.refused == []
     assert [one.subject for one in load_session(twin.session.folder).maps] == [1]
+
+
+def test_back_at_a_former_threshold_the_session_of_that_goes_on(twin, tmp_path):
+    def update(threshold):
+        own = twin.state.reading
+        twin.state.update_reading(carried_over(own, threshold, own.segmentation.smallest))
+        twin.session.begin(twin.state.reading)
+        twin.work.wait()
+
+    def files(folder):
+        return {path.name: path.stat().st_mtime_ns for path in folder.glob("*.nii*")}
+
+    twin.explain(1)
+    twin.note(1, "dark rim")
+    first, before = twin.session.folder, files(twin.session.folder)
+    update(0.3)
+    # A map of a lesion that is another one here, and one of the voxels of a region.
+    twin.explain(int(twin.state.reading.segmentation.lesions.index[0]))
+    mask = explain_rim(twin, 10)
+    other = twin.session.folder
+    assert other != first
+    assert other.parent == first.parent
+    update(0.5)
+    assert twin.session.folder == first
+    twin.note(2, "pale")
+    twin.session.automatic = True
+    assert twin.refused == []
+    assert sorted(first.parent.iterdir()) == sorted({first, other})
+    # What was there is not written again, and what was found meanwhile is there, too.
+    session = load_session(first)
+    assert session.problems == ()
+    assert before.items() <= files(first).items()
+    assert {one.subject for one in session.record.notes} == {1, 2}
+    assert {one.subject for one in session.maps} == {1, "rim"}
+    np.testing.assert_array_equal(session.regions["rim"], mask)
+    # The same settings computed anew take the place of the map before, at every threshold.
+    answer = twin.answer(1)
+    update(0.3)
+    update(0.5)
+    assert twin.answer(1).revision == answer.revision
+    changed = answer.saliency.told(("Computed anew.",))
+    twin.state.keep(dataclasses.replace(answer, saliency=changed, revision=0))
+    twin.work.wait()
+    (again,) = (one for one in load_session(first).maps if one.subject == 1)
+    assert "Computed anew." in again.load().provenance["notes"]
+    # Another name is another session, and so is another folder.
+    twin.state.rename("02", "")
+    twin.session.begin(twin.state.reading)
+    twin.work.wait()
+    assert twin.session.folder not in (first, other)
+    twin.session.begin(twin.state.reading, tmp_path / "elsewhere")
+    twin.work.wait()
+    there = twin.session.folder
+    assert there.parent == tmp_path / "elsewhere"
+    update(0.3)
+    assert twin.session.folder.parent == there.parent, "beside the one before"
+    update(0.5)
+    assert twin.session.folder == there
 
 
 def test_a_session_removed_while_it_is_open_is_made_whole_again_and_said_to_be(twin):

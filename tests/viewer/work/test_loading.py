@@ -9,8 +9,11 @@ from functools import partial
 
 import pytest
 import torch
+from bundles import NETWORK, config, write_bundle
 from monai.networks.nets import UNet
 
+from napari_ies.errors import CheckpointError
+from napari_ies.progress import finish
 from napari_ies.viewer.work import loading
 from napari_ies.viewer.work.job import Job
 
@@ -54,3 +57,24 @@ def test_the_network_of_before_is_still_there(name, twin, tmp_path):
     assert "\n" not in said
     assert (twin.state.model, twin.state.reading) == (before, shown)
     assert list(tmp_path.glob("*.json")) == []
+
+
+def test_what_was_trusted_stays_trusted_when_its_profile_changes(tmp_path):
+    content = config({**NETWORK, "out_channels": "$1 + 1"})
+    folder = write_bundle(tmp_path / "code", content)
+    assert isinstance(finish(loading.load_model(str(folder), "cpu")), loading.Untrusted)
+    loaded = finish(loading.load_model(str(folder), "cpu", trust=True))
+
+    def restated(trusted):
+        stated = {"threshold": 0.25}
+        return finish(loading.restate(str(folder), "cpu", stated, None, tmp_path, trusted))
+
+    with pytest.raises(CheckpointError, match="load it again, and trust it, before its profile"):
+        restated("")
+    assert restated(loaded.model.sha256).model.profile.threshold == 0.25
+
+    (tmp_path / "code.profile.json").unlink()
+    with (folder / "models" / "model.pt").open("ab") as file:
+        file.write(b"\0")  # another one by now
+    with pytest.raises(CheckpointError, match="load it again, and trust it"):
+        restated(loaded.model.sha256)

@@ -162,7 +162,7 @@ def load_weights(network: nn.Module, tensors: Mapping[str, torch.Tensor]) -> Non
     ------
     CheckpointError
         If a weight is no decimal number, not finite, or too large for the network's float32, a
-        variance is negative, or an index leads nowhere.
+        variance is negative, an index leads nowhere, or copies of one tensor contradict each other.
     """
     own = network.state_dict()
     for key, tensor in tensors.items():
@@ -186,11 +186,31 @@ def load_weights(network: nn.Module, tensors: Mapping[str, torch.Tensor]) -> Non
             f"{len(spoilt)} of its tensors ({some(spoilt)}) hold numbers too large for the "
             "network's float32"
         )
+    # What the network holds once and the file several times, the last copy of which is loaded.
+    otherwise = [k for k, t in loaded.items() if bool((t != tensors[k].to(t.dtype)).any())]
+    if otherwise:
+        raise CheckpointError(
+            f"{len(otherwise)} of its tensors ({some(otherwise)}) hold other numbers than their "
+            "copies in it, where a network has one tensor"
+        )
     negative = [k for k, t in loaded.items() if k.endswith(".running_var") and bool((t < 0).any())]
     if negative:
         raise CheckpointError(
             f"{len(negative)} of its tensors ({some(negative)}) hold negative variances"
         )
+    _check_copies(loaded, tensors)
+
+
+def _check_copies(own: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]) -> None:
+    """Refuse a file that holds a tensor of the network twice, with other numbers each."""
+    first: dict[int, str] = {}
+    for key in sorted(own):
+        other = first.setdefault(own[key].data_ptr(), key) if own[key].numel() else key
+        one, copy = tensors[other], tensors[key]
+        if one.shape == copy.shape and bool((one.float() != copy.float()).any()):
+            raise CheckpointError(
+                f"its tensors {other} and {key} are one in the network, and hold different numbers"
+            )
 
 
 def _without_numbers(family: Family, arguments: Mapping[str, Any]) -> nn.Module:

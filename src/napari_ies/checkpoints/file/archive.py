@@ -7,15 +7,20 @@ switched off, and takes a compressed record's bytes for numbers.
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zipfile
 import zlib
 from collections import Counter
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from napari_ies.regular_files import open_regular
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from pathlib import Path
 
 MAGIC = b"PK\x03\x04"
 MOST_DIRECTORY = 16 << 20
@@ -191,3 +196,15 @@ def _unpacked(data: memoryview, entry: zipfile.ZipInfo) -> bytes:
     if not unpacking.eof or unpacking.unused_data:
         raise DamagedError(f"the record {entry.filename} does not unpack to its size")
     return unpacked
+
+
+def holds(path: Path, *endings: str) -> bool:
+    """Whether a file is a zip archive with a record of each of these endings."""
+    with suppress(OSError, ValueError), open_regular(path) as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            return False
+        file.seek(0)
+        entries = directory(file, os.fstat(file.fileno()).st_size)
+        names = [entry.filename for entry in entries]
+        return all(any(name.endswith(ending) for name in names) for ending in endings)
+    return False

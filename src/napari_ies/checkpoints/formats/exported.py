@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_ies.checkpoints.file.archive import holds
 from napari_ies.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ name = "torch.export"
 
 def recognises(path: Path) -> bool:
     """Whether a file is an archive with an exported program; nothing of it is read."""
-    from napari_ies.checkpoints.formats.program import holds
-
     return holds(path, "archive_format", ".json", "archive_version") or holds(
         path, "serialized_exported_program.json"
     )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
-import os
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,7 +17,7 @@ from napari_ies.checkpoints.formats.format import Loaded
 from napari_ies.checkpoints.formats.probing import NO_GRADIENTS, gradients_flow, probed
 from napari_ies.checkpoints.sidecar import profile_path
 from napari_ies.errors import CheckpointError, UntrustedError
-from napari_ies.regular_files import open_regular, read_regular, sha256_of
+from napari_ies.regular_files import read_regular, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -66,18 +65,6 @@ def _first(output: Any) -> Any:
     return output[0] if isinstance(output, (list, tuple)) and output else output
 
 
-def holds(path: Path, *endings: str) -> bool:
-    """Whether a file is a zip archive with a record of each of these endings."""
-    with suppress(OSError, ValueError), open_regular(path) as file:
-        if file.read(len(archive.MAGIC)) != archive.MAGIC:
-            return False
-        file.seek(0)
-        entries = archive.directory(file, os.fstat(file.fileno()).st_size)
-        names = [entry.filename for entry in entries]
-        return all(any(name.endswith(ending) for name in names) for ending in endings)
-    return False
-
-
 def load_program(
     path: Path,
     stated: Mapping[str, Any],
@@ -106,8 +93,8 @@ def load_program(
     """
     if not trust:
         raise UntrustedError(
-            f"{path.name} is a program ({kind}), which can do to this computer whatever you can: "
-            "choose the weights of its network, saved with torch.save(network.state_dict(), …)"
+            f"{path.name} is a program ({kind}), which can do to this computer whatever you can; "
+            "the weights alone, saved with torch.save(network.state_dict(), …), need no trust"
         )
     beside = profile_path(path).name
     with _told(path, beside):

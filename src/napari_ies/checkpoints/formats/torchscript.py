@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_ies.checkpoints.file.archive import holds
+
 if TYPE_CHECKING:
     import io
     from collections.abc import Mapping
@@ -19,8 +21,6 @@ name = "TorchScript"
 
 def recognises(path: Path) -> bool:
     """Whether a file is an archive that holds TorchScript's constants; nothing of it is read."""
-    from napari_ies.checkpoints.formats.program import holds
-
     return holds(path, "/constants.pkl", "/data.pkl")
 
 

@@ -13,11 +13,11 @@ from napari_ies.geometry.box import Box
 from napari_ies.network.members import Members
 from napari_ies.saliency.engines.jacobian import Engine, WindowedEngine
 from napari_ies.saliency.engines.local_translation import NotLocalError
-from napari_ies.saliency.engines.member_passes import engine_of_members
 from napari_ies.saliency.engines.patches import add_to
 from napari_ies.saliency.engines.plan import Seeds
 from napari_ies.saliency.engines.whole.packed_passes import certified
 from napari_ies.saliency.engines.whole.whole_windows import BatchedEngine, LoopEngine, graph_bytes
+from napari_ies.saliency.member_passes import engine_of_members
 
 if TYPE_CHECKING:
     from napari_ies.network.model import SegmentationModel
@@ -53,15 +53,31 @@ def choose_engine(
         raise SaliencyError(
             f"There is no jacobian {jacobian!r}; expected one of {', '.join(JACOBIANS)}."
         )
+    engine, reason = _chosen(model, jacobian, precision)
+    if reason:  # said once for a network, not for each map of it
+        said = f"Whole windows, {engine.name}: {reason}."
+        model.derive(said, lambda: logger.info(said))
+    return engine
+
+
+def _chosen(model: SegmentationModel, jacobian: str, precision: str) -> tuple[Engine, str]:
+    """Return the engine, and why it is not windowed where that was not asked for."""
     if isinstance(model.network, Members):
+        reasons: list[str] = []
+
+        def choose(one: SegmentationModel) -> Engine:
+            engine, reason = _chosen(one, jacobian, precision)
+            reasons.append(reason)
+            return engine
+
         return model.derive(
             f"engine of members {jacobian} {precision}",
-            lambda: engine_of_members(model, lambda one: choose_engine(one, jacobian, precision)),
+            lambda: (engine_of_members(model, choose), next(filter(None, reasons), "")),
         )
     if jacobian == "loop":
-        return LoopEngine(model.network, precision)
+        return LoopEngine(model.network, precision), ""
     if jacobian == "batched":
-        return _batched(model, precision)
+        return _batched(model, precision), ""
     windowed, reason = model.derive("windowed engine", lambda: _certified(model))
     if windowed is not None and precision != "float32":
         windowed = model.derive(
@@ -69,7 +85,7 @@ def choose_engine(
         )
     if windowed is not None:
         windowed.try_kernels(model.device, model.profile.window)
-        return windowed
+        return windowed, ""
     if jacobian == "windowed":
         raise SaliencyError(
             f"The gradients of this network cannot be windowed: {reason}; choose auto, loop or "
@@ -77,8 +93,7 @@ def choose_engine(
         )
     on_cpu = model.device.type == "cpu"
     engine = _packed(model, precision) if on_cpu else _batched(model, precision)
-    logger.info("Whole windows, %s: %s.", engine.name, reason)
-    return engine
+    return engine, reason
 
 
 def _packed(model: SegmentationModel, precision: str) -> LoopEngine:

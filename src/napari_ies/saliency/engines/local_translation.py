@@ -219,12 +219,12 @@ def _module_layer(module: nn.Module) -> Layer:
         bias = None if module.bias is None else module.bias.detach()
     if isinstance(module, nn.Conv3d):
         if module.padding_mode != "zeros" or isinstance(module.padding, str):
-            raise NotLocalError(f"a {name} pads with {module.padding_mode} or by name")
+            raise NotLocalError(f"its {name} pads with {module.padding_mode} or by name")
         sizes = _three(module.padding), _three(module.dilation)
         return Convolution(weight, bias, _three(module.stride), *sizes, module.groups)
     if isinstance(module, nn.ConvTranspose3d):
         if _three(module.dilation) != (1, 1, 1):
-            raise NotLocalError(f"a {name} has dilation")
+            raise NotLocalError(f"its {name} has dilation")
         weight = packed(torch.cat(_groups_apart(weight, module.groups)))
         sizes = _three(module.padding), _three(module.output_padding)
         return TransposedConvolution(weight, bias, _three(module.stride), *sizes)
@@ -232,14 +232,14 @@ def _module_layer(module: nn.Module) -> Layer:
         kernel = _three(module.kernel_size)
         beside = _three(module.stride) == kernel and _three(module.padding) == (0, 0, 0)
         if not beside or _three(module.dilation) != (1, 1, 1) or module.ceil_mode:
-            raise NotLocalError(f"a {name} has windows that overlap or reach beyond the image")
+            raise NotLocalError(f"its {name} has windows that overlap or reach beyond the image")
         return MaxPooling(kernel)
     if isinstance(module, POINTWISE):
         return Pointwise(_out_of_place(module))
     if isinstance(module, nn.Upsample) and module.mode in UPSAMPLING and module.size is None:
         x, y, z = (float(v) for v in np.broadcast_to(np.asarray(module.scale_factor), 3))
         return Upsampling((x, y, z), UPSAMPLING[module.mode], module.align_corners)
-    raise NotLocalError(f"it has a {name} layer")
+    raise NotLocalError(f"it has layers of the kind {name}")
 
 
 def _groups_apart(weight: torch.Tensor, groups: int) -> list[torch.Tensor]:

@@ -46,6 +46,12 @@ def cheaper(
     """
     found = []
     ways = {target.aggregation for target in targets}
+    network = problem.network
+    if isinstance(network, Members):
+        if (count := len(members_of(network))) > 1:
+            found.append(f"one of {count} folds or members (--folds, or its own file)")
+        if (count := len(network.mirrors)) > 1:
+            found.append(f"no mirroring ({count} images; --no-mirroring, or in the profile)")
     if request.is_smoothgrad:
         if request.n_samples > 1:
             found.append(f"fewer noise samples than {request.n_samples:,}")
@@ -53,12 +59,6 @@ def cheaper(
             found.append("the aggregation mean instead of max")
         if _whole_volume_is_cheaper(model, problem, targets[0], request):
             found.append("the forward whole-volume instead of sliding-window")
-    network = problem.network
-    if isinstance(network, Members):
-        if len(network.mirrors) > 1:
-            found.append(f"no mirroring (of {len(network.mirrors)} views of each window)")
-        if len(members_of(network)) > 1:
-            found.append(f"one network of the {len(members_of(network))}")
     if not (request.is_smoothgrad and "max" in ways):
         found.append("a smaller region")
     if request.is_smoothgrad and jacobian not in ("auto", "windowed"):

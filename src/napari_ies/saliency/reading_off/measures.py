@@ -46,6 +46,9 @@ def measure(saliency: BoxedMaps, around: Surroundings | None = None) -> pd.DataF
         map's unit.
     ``peak_positive_error``, ``peak_negative_error``
         Monte-Carlo standard error at these two voxels, same unit; NaN where it is not known.
+    ``peak_positive_spread``, ``peak_negative_spread``
+        Standard deviation between the maps of the network's members at these two voxels, same unit;
+        only of a network that has members.
     ``mean_inside``
         Mean over the voxels of the footprint, same unit.
     ``positive_fraction_inside``
@@ -82,6 +85,7 @@ def measure(saliency: BoxedMaps, around: Surroundings | None = None) -> pd.DataF
                 "peak_positive_error": _error_at(saliency, channel, highest),
                 "peak_negative": min(float(values.flat[lowest]), 0.0),
                 "peak_negative_error": _error_at(saliency, channel, lowest),
+                **_spread_at(saliency, channel, highest, lowest),
                 "mean_inside": shell_means.pop("mean_inside"),
                 "positive_fraction_inside": float((inside > 0).mean()),
                 "share": float(totals[channel]) / total if total > 0 else float("nan"),
@@ -108,6 +112,14 @@ def describe_measures(unit: str) -> dict[str, dict[str, str]]:
         "peak_negative_error": column(
             "Monte-Carlo standard error at the voxel of the smallest value", unit
         ),
+        **{
+            f"peak_{sign}_spread": column(
+                "Standard deviation between the maps of the network's members (folds) at the "
+                f"voxel of the {which} value",
+                unit,
+            )
+            for sign, which in (("positive", "largest"), ("negative", "smallest"))
+        },
         "positive_fraction_inside": column(
             "Fraction of the footprint's voxels with a value above 0", "1"
         ),
@@ -136,6 +148,17 @@ def _zones(around: Surroundings) -> NDArray[np.int64]:
     """Return the zone of each voxel: 0 inside, then the shells, then what is further away."""
     zones = np.searchsorted([high for _, high in SHELLS_MM], around.distance, side="left") + 1
     return np.where(around.distance < 0, 0, zones)
+
+
+def _spread_at(saliency: BoxedMaps, channel: int, highest: int, lowest: int) -> dict[str, float]:
+    spreads = getattr(saliency, "cropped_spread", None)
+    if spreads is None:
+        return {}
+    values = spreads[channel].flat
+    return {
+        "peak_positive_spread": float(values[highest]),
+        "peak_negative_spread": float(values[lowest]),
+    }
 
 
 def _error_at(saliency: BoxedMaps, channel: int, index: int) -> float:

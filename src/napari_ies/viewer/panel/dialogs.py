@@ -136,7 +136,11 @@ def may_replace_file(parent: QWidget, path: str) -> bool:
 
 
 def ask_to_start(
-    parent: QWidget, text: str, start: Callable[[], None], word: str = "Start"
+    parent: QWidget,
+    text: str,
+    start: Callable[[], None],
+    word: str = "Start",
+    refuse: Callable[[], None] = lambda: None,
 ) -> QMessageBox:
     """Ask whether work that takes long is to start; nothing waits for the answer.
 
@@ -150,6 +154,8 @@ def ask_to_start(
         Called if it is to.
     word
         Of the button that starts it.
+    refuse
+        Called if it is not to.
     """
     box = QMessageBox(QMessageBox.Icon.Question, "Lesion saliency", text, parent=parent)
     box.setObjectName("ask to start")
@@ -158,7 +164,7 @@ def ask_to_start(
     agreed = box.addButton(word, QMessageBox.ButtonRole.AcceptRole)
     refused = box.addButton("Not now", QMessageBox.ButtonRole.RejectRole)
     box.setDefaultButton(refused)
-    box.buttonClicked.connect(lambda button: start() if button == agreed else None)
+    box.buttonClicked.connect(lambda button: start() if button == agreed else refuse())
     box.open()
     return box
 

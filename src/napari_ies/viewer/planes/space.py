@@ -27,6 +27,7 @@ FROM_THE_FRONT = (0.35, 1.0, 0.45)
 CLOSER = 1.5
 """napari leaves room for the corners of the volume, where no head is."""
 MAKING = "Making the surfaces of the head and the lesions…"
+MADE = "The head and the lesions are shown as surfaces."
 SUPERIOR = (-1.0, 0.0, 0.0)
 
 
@@ -141,9 +142,9 @@ class SpaceView:
         with self._tell.announce("Drawing the surfaces of the head and the lesions…"):
             matches = self._scene.lesions.matches
             self._scene.space.show(surfaces, reading.frame, matches, self._selected)
-        self._said("The head and the lesions are shown as surfaces.")
+        self._said(MADE)
 
     def _said(self, text: str) -> None:
-        """Say that the surfaces are made, unless something else was said meanwhile."""
-        if self._tell.text == MAKING:
+        """Say that the surfaces are made, or gone, unless something else was said meanwhile."""
+        if self._tell.text in (MAKING, MADE):
             self._tell.say(text)

@@ -34,7 +34,7 @@ class NetworkLoading:
     def __init__(
         self, services: Services, form: CheckpointForm, not_loaded: Callable[[], object]
     ) -> None:
-        self._state, self._work = services.state, services.work
+        self._state, self._work, self._tell = services.state, services.work, services.tell
         self._form, self._not_loaded = form, not_loaded
         self._trusted = ""
         form.chosen.connect(self.load)
@@ -63,5 +63,11 @@ class NetworkLoading:
             self._trusted = loaded.path
             self._form.choose(loaded.path)
 
-        text = f"{loaded.why}.\n\nTrust it only if you know where it comes from."
-        dialogs.ask_to_start(self._form, text, trusted, "Trust and load")
+        def refused() -> None:
+            self._tell.say(f"{Path(loaded.path).name} was not loaded: it is not trusted.")
+
+        text = (
+            f"{loaded.why}.\n\nIf you trust it, whatever else it holds may run as well, with all "
+            "your rights. Trust it only if you know where it comes from; you are asked each time."
+        )
+        dialogs.ask_to_start(self._form, text, trusted, "Trust and load", refused)

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QMainWindow
 
 from napari_ies.checkpoints.sidecar import profiles_folder, stated_profile
 from napari_ies.errors import CheckpointError
@@ -17,6 +17,8 @@ from napari_ies.viewer.work import loading
 from napari_ies.viewer.work.job import Job
 
 if TYPE_CHECKING:
+    from qtpy.QtWidgets import QWidget
+
     from napari_ies.viewer.feature import Services
     from napari_ies.viewer.state.loaded import LoadedModel
 
@@ -48,7 +50,7 @@ class ProfileEditing(Feature):
             return
         model, path = loaded.model, loaded.model.path
         if self.dialog is None:
-            self.dialog = ProfileDialog(QApplication.activeWindow())
+            self.dialog = ProfileDialog(_window())
             self.dialog.stated.connect(self._on_stated)
         try:
             kept = stated_profile(path, self.state.profiles, lambda _: model.sha256)[1]
@@ -67,7 +69,9 @@ class ProfileEditing(Feature):
             return
         path, folder = loaded.model.path, self.state.profiles
         keep = (folder or profiles_folder()) if mine else None
-        work = partial(loading.restate, str(path), self.state.device, fields, keep, folder)
+        trusted = loaded.model.sha256 if loaded.trusted else ""
+        asked = (str(path), self.state.device, fields, keep, folder, trusted)
+        work = partial(loading.restate, *asked)
         title = f"Loading {path.name}"
         failed = self._on_not_loaded
         self.work.run(Job("checkpoint", title, work, self._on_restated, on_failed=failed))
@@ -82,3 +86,9 @@ class ProfileEditing(Feature):
     def _on_not_loaded(self) -> None:
         if self.dialog is not None:
             self.dialog.say("It cannot be loaded with this profile: the panel says why.")
+
+
+def _window() -> QWidget | None:
+    """Return the window in use, whose theme the dialog has; without a window manager any one."""
+    main = (one for one in QApplication.topLevelWidgets() if isinstance(one, QMainWindow))
+    return QApplication.activeWindow() or next((one for one in main if one.isVisible()), None)

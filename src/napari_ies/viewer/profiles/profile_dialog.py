@@ -7,11 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QDialog, QFormLayout, QLabel, QScrollArea, QWidget
+from qtpy.QtWidgets import QComboBox, QDialog, QFormLayout, QLabel, QScrollArea, QWidget
 
 from napari_ies.checkpoints.profile_file import checked
 from napari_ies.errors import CheckpointError
-from napari_ies.network.profile import Guess, Profile, questions
+from napari_ies.network.profile import Guess, Profile
 from napari_ies.patient.normalisation import METHODS, is_method
 from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.panel.controls import button, column, combo, row, tick_box, words
@@ -86,8 +86,8 @@ class ProfileDialog(QDialog):
             if not label and guess:
                 control.setText(f"{about.label} ({ASSUMED})")
             self._add(name, label, control, partial(self._controls.value, name))
-        for guess in questions(profile.guessed):
-            if guess.field not in self._values:
+        for guess in guesses:
+            if guess.field.startswith("arguments.") or guess.field == "weights":
                 self._ask(guess)
         self._scroll.setWidget(page)
         self._before = {name: value() for name, value in self._values.items()}
@@ -133,14 +133,24 @@ class ProfileDialog(QDialog):
         self.stated.emit(fields, self._mine.isChecked())
 
     def _ask(self, guess: Guess) -> None:
-        """Offer the values that the file fits as well, of an argument or of the network in it."""
-        texts = [json.dumps(one) for one in guess.candidates]
+        """Offer the values that the file fits as well; any other one can be typed, as in JSON."""
+        texts = [json.dumps(one) for one in guess.candidates or (guess.assumed,)]
         box = combo(f"profile_{guess.field}", str(guess), texts)
+        box.setEditable(True)
+        box.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         _, _, argument = guess.field.partition(".")
         label = f"Argument {argument}" if argument else "Network in the file"
-        self._add(guess.field, label, box, lambda: json.loads(box.currentText()))
+        self._add(guess.field, label, box, lambda: _from_json(box.currentText()))
 
     def _add(self, name: str, label: str, control: Any, value: Callable[[], Any]) -> None:
         self._values[name] = value
         said = QLabel(f"{label} ({ASSUMED})" if label and name in self._assumed else label)
         self._form.addRow(said, control)
+
+
+def _from_json(text: str) -> Any:
+    """Return what a text says in JSON; a word needs no quotation marks."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text.strip()

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSize, Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
-from napari_ies.viewer.readout.words import ROWS, cell_text, cell_tooltip
+from napari_ies.viewer.readout.words import ROWS, cell_text, cell_tooltip, rows_of
 
 if TYPE_CHECKING:
     from napari_ies.viewer.readout.measuring import Numbers
+    from napari_ies.viewer.readout.words import Row
 
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
@@ -34,9 +35,9 @@ class MeasuresModel(QAbstractTableModel):
         power
             They are written in units of ten to this power.
         """
-        before = self._sequences()
+        before = self._sequences(), self._rows()
         self._numbers, self.power = numbers, power
-        if self._sequences() != before:
+        if (self._sequences(), self._rows()) != before:
             self.beginResetModel()
             self.endResetModel()
         elif numbers is not None:
@@ -45,7 +46,7 @@ class MeasuresModel(QAbstractTableModel):
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
         """Return the number of rows."""
-        return 0 if parent is not None and parent.isValid() else len(ROWS)
+        return 0 if parent is not None and parent.isValid() else len(self._rows())
 
     def columnCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
         """Return the number of sequences."""
@@ -55,7 +56,7 @@ class MeasuresModel(QAbstractTableModel):
         """Return the text of a cell, its value (UserRole), tooltip or alignment."""
         if self._numbers is None:
             return None
-        row, name = ROWS[index.row()], self._sequences()[index.column()]
+        row, name = self._rows()[index.row()], self._sequences()[index.column()]
         values = self._numbers.measures.iloc[index.column()]
         if role == Qt.ItemDataRole.DisplayRole:
             return cell_text(row, values, self.power)
@@ -73,7 +74,8 @@ class MeasuresModel(QAbstractTableModel):
     ) -> Any:
         """Return a sequence or what a row is, their tooltips and alignment."""
         if orientation == Qt.Orientation.Vertical:
-            title, meaning, side = ROWS[section].title, ROWS[section].meaning, _LEFT
+            row = self._rows()[section]
+            title, meaning, side = row.title, row.meaning, _LEFT
         else:
             title, side = self._sequences()[section], _RIGHT
             meaning = f"The map of {'all sequences together' if title == 'all' else title}."
@@ -83,6 +85,9 @@ class MeasuresModel(QAbstractTableModel):
             Qt.ItemDataRole.TextAlignmentRole: side,
         }
         return texts.get(role)
+
+    def _rows(self) -> tuple[Row, ...]:
+        return ROWS if self._numbers is None else rows_of(self._numbers.measures)
 
     def _sequences(self) -> tuple[str, ...]:
         return () if self._numbers is None else self._numbers.answer.saliency.sequences

@@ -31,7 +31,7 @@ class Row:
     """What it is, in plain words."""
     kind: str
     """``"peak"`` (a value with its standard error), ``"mean"`` (a value with the bound of its
-    error) or ``"fraction"``."""
+    error), ``"spread"`` (a value alone) or ``"fraction"``."""
 
 
 _SIGN = (
@@ -70,6 +70,24 @@ ROWS = (
         "fraction",
     ),
 )
+
+
+_SPREAD = (
+    "Standard deviation between the maps of the network's members, such as folds, at the voxel of "
+    "the {which} value. It says how much another training would change the value; the ± of the "
+    "peak, how much other noise would."
+)
+SPREAD_ROWS = (
+    Row("peak_positive_spread", "Members ±, at +", _SPREAD.format(which="largest"), "spread"),
+    Row("peak_negative_spread", "Members ±, at −", _SPREAD.format(which="lowest"), "spread"),
+)
+"""After the peaks, of a network that has members."""
+
+
+def rows_of(measures: pd.DataFrame) -> tuple[Row, ...]:
+    """Return the rows of a map's numbers."""
+    apart = SPREAD_ROWS if SPREAD_ROWS[0].key in measures else ()
+    return (*ROWS[:2], *apart, *ROWS[2:])
 
 
 def method_line(answer: Answer, running: bool) -> str:
@@ -145,7 +163,7 @@ def copied_text(answer: Answer, measures: pd.DataFrame, running: bool) -> str:
     """Return the whole table as tab-separated text, numbers in full, for a spreadsheet."""
     unit = answer.saliency.unit
     lines = [[method_line(answer, running), "Unit", *map(str, measures.index)]]
-    for row in ROWS:
+    for row in rows_of(measures):
         own = "1" if row.kind == "fraction" else unit
         lines.append([row.title, own, *_plain(measures[row.key])])
         if row.kind == "peak":

@@ -7,6 +7,7 @@ brings the folder up to its own snapshot.
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_ies.viewer.session.opening import known_curves, known_maps
@@ -16,13 +17,16 @@ from napari_ies.viewer.work.lane import Errand
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from napari_ies.patient.case import Case
     from napari_ies.viewer.session.opening import Reopened
     from napari_ies.viewer.state.reading import Reading
     from napari_ies.viewer.state.state import State
     from napari_ies.viewer.work.lane import Lane
+
+
+MOST_FORMER = 8
+"""Thresholds of a reading whose sessions can go on: the lesions of each take some 30 MB at 1 mm."""
 
 
 class Autosave:
@@ -113,12 +117,15 @@ class Autosave:
         root
             The folder for its folder, in place of the usual ones.
         """
-        former = self.recording
+        former, before = self.recording, frozenset[Path]()
         if former is None or former.reading.lineage is not reading.lineage:
             former, self._former = None, []
-        elif former not in self._former:
+        else:
+            before = former.before | ({former.folder} if former.folder else frozenset())
+            self._former = [one for one in self._former if one is not former][1 - MOST_FORMER :]
             self._former.append(former)
-        before = frozenset(one.folder for one in self._former if one.folder is not None)
+            if former.reading is not reading:
+                former.reading.let_go()
         latest = (one for one in reversed(self._former) if one.reading is not reading)
         same = (one for one in latest if one.reading.is_found_as(reading))
         recording = next(same, None) if root is None else None

@@ -109,9 +109,9 @@ class SessionKeeping(Feature):
         whose = reading.case.subject or "the patient on screen"
         question = (
             f"Maps, notes or regions of {whose} are saved nowhere, and are lost when another "
-            "session or patient takes their place."
+            "session, patient or segmentation takes their place."
         )
-        self.tell.ask(question, start, "Open all the same")
+        self.tell.ask(question, start, "Go on all the same")
 
     def save_to(self, root: str | Path) -> None:
         """Go on saving in a new session below another folder, with all there is so far.

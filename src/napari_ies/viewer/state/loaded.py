@@ -28,6 +28,8 @@ class LoadedModel:
     """What Grad-CAM++ can look at; empty where no layer serves."""
     default_layer: str
     """The one that it looks at by itself; empty then, too."""
+    trusted: bool = False
+    """Whether a person said that what the checkpoint holds may run."""
 
 
 @dataclass(frozen=True, eq=False)

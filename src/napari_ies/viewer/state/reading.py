@@ -183,6 +183,10 @@ class Reading:
 
         return Prepared()
 
+    def let_go(self) -> None:
+        """Hold nothing that only computing needs: another threshold takes its place."""
+        self.__dict__.pop("prepared", None)
+
     @cached_property
     def reference_mask(self) -> NDArray[np.bool_] | None:
         """The reference on the case's grid; read from its file when it is first asked for."""

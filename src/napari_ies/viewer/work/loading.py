@@ -41,7 +41,12 @@ def load_model(
 
 
 def restate(
-    path: str, device: str, stated: Mapping[str, Any], keep: Path | None, profiles: Path | None
+    path: str,
+    device: str,
+    stated: Mapping[str, Any],
+    keep: Path | None,
+    profiles: Path | None,
+    trusted: str = "",
 ) -> Iterator[Progress[LoadedModel]]:
     """Load a checkpoint anew with what a person states of it, and keep that if it is possible.
 
@@ -55,19 +60,23 @@ def restate(
         Folder of profiles that a new file is put into; None puts it beside the checkpoint.
     profiles
         Folder of profiles in which there may be one, or None for the usual one.
+    trusted
+        SHA-256 of the checkpoint that may run, since a person trusted it when it was loaded; no
+        other one may, and none if it is empty.
     """
 
     def restated() -> LoadedModel:
         from napari_ies.checkpoints import checkpoint_sha256
         from napari_ies.checkpoints.sidecar import stated_profile, write_stated
 
+        trust = bool(trusted) and checkpoint_sha256(Path(path)) == trusted
         fields, file = stated_profile(Path(path), profiles, checkpoint_sha256)
         arguments = {**fields.get("arguments", {}), **stated.get("arguments", {})}
         fields = {**fields, **stated, **({"arguments": arguments} if arguments else {})}
-        loaded = _loaded(path, device, False, profiles, fields)
+        loaded = _loaded(path, device, trust, profiles, fields)
         if isinstance(loaded, Untrusted):
             raise CheckpointError(
-                f"{loaded.why}: state its profile in a file beside it, and load it again."
+                f"{loaded.why}: load it again, and trust it, before its profile is changed."
             )
         write_stated(Path(path), fields, loaded.model.sha256, file, keep)
         return loaded
@@ -98,4 +107,5 @@ def _loaded(
         default = default_layer(model)
     except NapariIESError:
         default = ""
-    return LoadedModel(model, device_label(model.device), available_devices(), layers, default)
+    devices = available_devices()
+    return LoadedModel(model, device_label(model.device), devices, layers, default, trust)

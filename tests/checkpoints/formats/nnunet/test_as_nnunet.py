@@ -6,6 +6,7 @@ import contextlib
 import copy
 import dataclasses
 import io
+import json
 import threading
 from itertools import combinations, product
 
@@ -30,15 +31,23 @@ from napari_ies.network.members import members_of
 from napari_ies.network.network_grid import footprint_on, network_case, network_turn
 from napari_ies.network.windows import tiling
 from napari_ies.patient.loading import load_case
-from napari_ies.results import load_saliency, save_saliency
+from napari_ies.results import (
+    load_saliency,
+    load_segmentation,
+    save_saliency,
+    save_segmentation,
+)
+from napari_ies.results.storage.json_files import sidecar_of
 from napari_ies.saliency import explain
 from napari_ies.saliency.engines.certification import choose_engine
+from napari_ies.saliency.expected.expected_time import expected_time
 from napari_ies.saliency.explanation import explain_request
-from napari_ies.saliency.gradcam import default_layer, gradcam
+from napari_ies.saliency.gradcam import candidate_layers, default_layer, gradcam
 from napari_ies.saliency.noise import standard_noise
 from napari_ies.saliency.problem import Problem
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.segmentation.segmentation import segment
+from napari_ies.segmentation.threshold_change import at_threshold
 
 AFFINE = np.diag([1.2, 1.0, 0.9, 1.0])
 
@@ -122,6 +131,41 @@ def test_it_segments_as_nnunets_predictor(name, place, files):
     assert any("nnU-Net cropped the images" in note for note in found.notes)
 
 
+def test_of_several_classes_the_most_probable_is_marked(place, files, tmp_path):
+    """As nnU-Net decides; another threshold is a person's choice, and what counts is stored."""
+    labels = {"background": 0, "lesion": 1, "other": 2, "third": 3}
+    folder = make_folder(place / "several", labels=labels)
+    segmented, probabilities = by_nnunet(folder, files)
+    model, case = loaded(folder, files)
+    found = segment(model, case)
+    best = np.sort(probabilities, axis=0)
+    sure = best[-1] - best[-2] > 1e-5
+    assert np.abs(found.probability - probabilities[1]).max() <= 1e-4
+    assert ((found.labels > 0) == (segmented == 1))[sure].all()
+    # Somewhere it is the most probable with less than 0.5: there a threshold differs.
+    assert ((segmented == 1) & (probabilities[1] < 0.499)).any()
+    assert any("lesion is the most probable of 4 classes" in note for note in found.notes)
+
+    lower = segment(model, case, threshold=0.3)
+    assert ((lower.labels > 0) == (lower.probability > 0.3)).all()
+    assert any("above 0.3; the network's own tool" in note for note in lower.notes)
+    changed = at_threshold(found, case, threshold=0.3, smallest=1)
+    assert ((changed.labels > 0) == (lower.labels > 0)).all()
+    back = at_threshold(changed, case, threshold=0.5, smallest=1)
+    assert ((back.labels > 0) == (found.labels > 0)).all()
+
+    first, *_ = save_segmentation(tmp_path, found, case=case, model=model)
+    assert json.loads(sidecar_of(first).read_text())["Decision"] == {
+        "Threshold": 0.5,
+        "Decided": True,
+    }
+    again = load_segmentation(first)
+    assert ((again.marked_at(0.5)) == (found.labels > 0)).all()
+    first, *_ = save_segmentation(tmp_path, changed, case=case, model=model, overwrite=True)
+    with pytest.raises(SegmentationError, match="press Segment to find it anew"):
+        at_threshold(load_segmentation(first), case, threshold=0.5, smallest=1)
+
+
 def naive_logits(networks, image, patch, mirrored):
     """Blended logits (classes, x, y, z) in float64 of an image (C, x, y, z), by nnU-Net's rules."""
     from acvl_utils.cropping_and_padding.padding import pad_nd_image
@@ -155,9 +199,18 @@ def folds(place):
     return make_folder(place / "folds", folds=("0", "1"), patch_size=[16, 20, 16], mirrored=(2,))
 
 
-def test_it_explains_what_nnunet_computes(folds, files):
-    mirrored = (2,)
-    model, case = loaded(folds, files)
+EXPLAINED = {
+    "folds in mirrors": {"folds": ("0", "1"), "patch_size": [16, 20, 16], "mirrored": (2,)},
+    "residual encoder": {"network": RESIDUAL, "mirrored": None, "patch_size": [16, 20, 16]},
+    "3d_lowres": {"name": "3d_lowres", "spacing": [2.0, 2.2, 2.0], "mirrored": (0,)},
+}
+
+
+@pytest.mark.parametrize("name", EXPLAINED)
+def test_it_explains_what_nnunet_computes(name, place, files):
+    mirrored = EXPLAINED[name]["mirrored"] or ()
+    folder = make_folder(place / f"explained {name}", **EXPLAINED[name])
+    model, case = loaded(folder, files)
     mask = np.zeros(case.shape, dtype=bool)
     mask[11:13, 10:12, 12] = True
     seen = network_case(model, case)
@@ -174,7 +227,7 @@ def test_it_explains_what_nnunet_computes(folds, files):
     rows = np.array(
         [torch.autograd.grad(logits[tuple(v)], noisy, retain_graph=True)[0] for v in voxels]
     )
-    assert len(rows) == 2
+    assert 1 <= len(rows) <= 4
     for aggregation in ("mean", "max"):
         expected = turn.invert(aggregate(rows, aggregation))
         found = explain(model, case, mask, aggregation=aggregation, n_samples=1, noise=0.05)
@@ -195,6 +248,10 @@ def test_it_explains_what_nnunet_computes(folds, files):
         tiles=tiles,
         class_index=1,
         turn=turn,
+    )
+    assert candidate_layers(model) == (
+        *(f"encoder.stages.{i}" for i in range(3)),
+        *(f"decoder.{name}.{i}" for i in range(2) for name in ("transpconvs", "stages")),
     )
     layer = default_layer(model)
     *_, last = gradcam(problem, voxels, layer)
@@ -262,6 +319,12 @@ def test_folds_are_explained_together_with_the_spread_between_them(folds, files,
     assert np.abs(whole - expected).max() < 1e-5 * expected.max()
     assert found.cropped_standard_error is not None
 
+    mirrors, _ = loaded(folds, files)
+    shorter = expected_time(mirrors, case, [mask], request, few_steps=10**9).shorter
+    assert shorter[:2] == (
+        "one of 2 folds or members (--folds, or its own file)",
+        "no mirroring (2 images; --no-mirroring, or in the profile)",
+    )
     first, *_ = save_saliency(tmp_path, found, case=case, lesion=1)
     again = load_saliency(first)
     assert np.array_equal(again.cropped_spread, found.cropped_spread)

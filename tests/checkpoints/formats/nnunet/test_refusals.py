@@ -15,6 +15,7 @@ from napari_ies.checkpoints import load_checkpoint
 from napari_ies.checkpoints.formats import format_of, nnunet
 from napari_ies.checkpoints.sidecar import write_profile_to_complete
 from napari_ies.errors import CheckpointError
+from napari_ies.network.profile import questions
 
 
 def bare(place):
@@ -43,8 +44,21 @@ def test_it_is_told_by_its_plans(tmp_path):
     assert set(nnunet.files(folder)) == {"plans.json", "dataset.json"}
     assert nnunet.files(file) == {}
     assert format_of(folder / "plans.json") is not nnunet
+    file.unlink()
     (folder / "plans.json").write_text('{"name": "a bundle"}')
     assert format_of(folder) is not nnunet
+    # With folds it is what is left of a results folder, whatever became of its plans.
+    file.write_bytes(b"")
+    for content in ('{"version": 3}', "", "[]", None):
+        if content is None:
+            (folder / "plans.json").unlink()
+        else:
+            (folder / "plans.json").write_text(content)
+        for path in (folder, fold, file):
+            assert format_of(path) is nnunet
+    (folder / "dataset.json").unlink()
+    assert format_of(folder) is nnunet
+    assert format_of(file) is not nnunet  # a checkpoint by itself is said to be what it is
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +101,10 @@ def otherwise_resampled(plans):
     plans["configurations"]["3d_fullres"]["resampling_fn_data"] = "os.system"
 
 
+def unknown_normalisation(plans):
+    plans["configurations"]["3d_fullres"]["normalization_schemes"] = ["Unheard"] * 2
+
+
 def of_the_future(plans):
     plans["configurations"]["3d_fullres"]["architecture"] = {"v3": 1}
 
@@ -107,6 +125,13 @@ def wider(plans):
         (of_the_future, "cannot build the network"),
         (wider, "does not fit the network of its plans"),
         (lambda plans: plans.pop("configurations"), "lacks configurations"),
+        (lambda plans: plans.update(configurations=[]), "says that configurations is a list"),
+        (
+            lambda plans: plans.update(configurations={"2d": {}}),
+            "describes no configuration '3d_fullres', .* but 2d",
+        ),
+        (lambda plans: plans.update(label_manager="Other"), "names the label manager 'Other', w"),
+        (unknown_normalisation, "names the normalisation 'Unheard', which the nnunetv2"),
     ],
 )
 def test_plans_that_are_not_taken(folder, change, said, tmp_path, monkeypatch):
@@ -136,13 +161,43 @@ def nan(content):
     content["network_weights"]["decoder.seg_layers.1.weight"][0, 0] = torch.nan
 
 
+def contradicting(content):
+    """The decoder lists the encoder's tensors once more."""
+    weights = content["network_weights"]
+    name = next(name for name in weights if name.startswith("decoder.encoder."))
+    weights[name] = weights[name] + 1
+
+
+@pytest.mark.parametrize("name", ["plans.json", "dataset.json"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "results has no {}, which nnU-Net v2 writes beside its folds"),
+        ("", r"{} cannot be read \(it is empty\)"),
+        ("{", r"{} cannot be read \(it is no JSON in UTF-8\)"),
+        ("[1]", "{} holds a list, expected an object"),
+        ("3", "{} holds a number, expected an object"),
+        ('{"version": 3}', "{} lacks .*another version's is not taken"),
+    ],
+)
+def test_what_is_wrong_with_plans_or_dataset_is_said(folder, name, content, said):
+    if content is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_text(content)
+    for path in (folder, folder / "fold_0", folder / "fold_1" / "checkpoint_final.pth"):
+        with pytest.raises(CheckpointError, match=said.format(name)):
+            load_checkpoint(path, device="cpu")
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (nan, r"decoder.seg_layers.1.weight\) hold NaN"),
         (renamed, "has no network_weights"),
         (lambda content: content.pop("init_args"), "does not say its trainer"),
-        (lambda content: content.update(trainer_name="NobodyKnows"), "cannot build the network"),
+        (lambda content: content.update(trainer_name="NobodyKnows"), "names the trainer 'Nobody"),
+        (contradicting, "hold other numbers than their copies"),
         (lambda content: content.update(logging=Canary()), "holds Python objects"),
         (lambda content: content.update(inference_allowed_mirroring_axes=(7,)), "mirroring as"),
     ],
@@ -175,6 +230,24 @@ def test_a_fold_without_its_checkpoint_is_said_to_be_left_out(folder):
     assert said in load_checkpoint(folder, device="cpu").profile.guessed
     chosen = {"arguments": {"folds": (0,)}}
     assert said not in load_checkpoint(folder, device="cpu", stated=chosen).profile.guessed
+
+
+def test_what_takes_longer_than_need_be_is_said_and_asked(folder):
+    """As nnU-Net takes it by default; the panel's profile asks with these candidates."""
+    model = load_checkpoint(folder, device="cpu")
+    asked = {one.field: one for one in questions(model.profile.guessed)}
+    assert asked["arguments.folds"].candidates == (["0", "1"], ["0"], ["1"])
+    assert asked["arguments.mirroring"].candidates == (True, False)
+    assert "8 mirror images" in asked["arguments.mirroring"]
+    assert "takes an eighth of" in asked["arguments.mirroring"]
+    for field, value in (("folds", ["0"]), ("mirroring", False)):
+        stated = {"arguments": {field: value}}
+        again = load_checkpoint(folder, device="cpu", stated=stated)
+        assert again.profile.arguments[field] == value  # stored with every result
+        left = {one.field for one in questions(again.profile.guessed)}
+        assert left == asked.keys() - {f"arguments.{field}"}
+    alone = load_checkpoint(folder / "fold_1", device="cpu")
+    assert {one.field for one in questions(alone.profile.guessed)} == {"arguments.mirroring"}
 
 
 def test_a_pickle_that_is_no_checkpoint_is_refused(folder):

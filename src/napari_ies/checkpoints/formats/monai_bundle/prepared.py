@@ -145,6 +145,12 @@ class MONAIPreparation:
         shares[0] += (1 - shares.sum(dim=0)).clamp_min(0)
         return (_logarithm(shares) + total).numpy()
 
+    def marked(
+        self, logits: NDArray[np.float32], class_index: int
+    ) -> tuple[float, NDArray[np.bool_]] | None:
+        """Return nothing: what lies above the threshold is marked."""
+        return None
+
     def notes(self, case: Case) -> tuple[str, ...]:
         """Say what MONAI does to this case, and what comes back."""
         done = f"MONAI's own transforms ({self._named()}) made the network's input"

@@ -95,7 +95,7 @@ class Preprocessing:
         moved = [name for name, _ in self.taken if name in SPATIAL and name != "Orientation"]
         if not (moved or self.beyond):
             return
-        told = self.found.told | {"resample": False}
+        told = self.found.told | {"resample": "spacing" in self.found.told}
         scaled = [name for name, _ in self.taken if name in INTENSITY]
         if self.beyond and scaled:
             told["normalisation"] = f"MONAI's {joined(dict.fromkeys(scaled))}"

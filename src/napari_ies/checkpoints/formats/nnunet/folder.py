@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.errors import CheckpointError
+from napari_ies.printable import joined
 from napari_ies.regular_files import read_text
 
 if TYPE_CHECKING:
@@ -67,47 +68,75 @@ class Folder:
 def folder_of(path: Path) -> Folder | None:
     """Return the results folder that a path lies in or is; None if it is in none.
 
-    Whether it is one is told by what its plans say.
+    Whether it is one is told by its folds, or by what its plans say.
     """
     path = path.absolute()
     for up, place in enumerate((path, *list(path.parents)[:2])):
         if up == 0 and path.is_file():
             continue
-        if (place / PLANS).is_file() and (place / DATASET).is_file():
+        if _is_results(place, path):
             parts = path.relative_to(place).parts
             match = _FOLD.fullmatch(parts[0]) if parts else None
             if parts and not match:
-                return None
-            if not _is_plans(place / PLANS):
                 return None
             fold = match.group(1) if match else None
             return Folder(place, fold, parts[1] if len(parts) == 2 else None)
     return None
 
 
-def read_object(path: Path, fields: Sequence[str]) -> dict[str, Any]:
-    """Read a JSON object that has some fields.
+def _is_results(place: Path, chosen: Path) -> bool:
+    """Whether a folder is what a training leaves, or what is left of that where files are lost."""
+    plans, dataset = ((place / name).is_file() for name in (PLANS, DATASET))
+    if not place.is_dir() or not (plans or dataset or chosen.is_dir()):
+        return False
+    folds = any(_FOLD.fullmatch(fold.parent.name) for fold in place.glob("fold_*/checkpoint_*.pth"))
+    if not plans or not dataset:
+        return folds
+    return folds or _is_plans(place / PLANS)
+
+
+def read_object(path: Path, fields: Sequence[str], objects: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a JSON object that has some fields, of which some are objects themselves.
 
     Raises
     ------
     CheckpointError
         If it is none.
     """
+    again = "copy the results folder of nnU-Net v2 again"
+    if not path.exists():
+        raise CheckpointError(
+            f"{path.parent.name} has no {path.name}, which nnU-Net v2 writes beside its folds: "
+            f"{again}."
+        )
     try:
         content = json.loads(read_text(path, LARGEST))
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no JSON in UTF-8"
-        raise CheckpointError(
-            f"{path.name} cannot be read ({reason}): copy the results folder again."
-        ) from error
+        if path.is_file() and not path.stat().st_size:
+            reason = "it is empty"
+        raise CheckpointError(f"{path.name} cannot be read ({reason}): {again}.") from error
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path.name} holds no object: copy the results folder again.")
+        raise CheckpointError(
+            f"{path.name} holds {_kind(content)}, expected an object of names and values: {again}."
+        )
     if lacking := [name for name in fields if name not in content]:
         raise CheckpointError(
-            f"{path.name} lacks {', '.join(lacking)}, which nnU-Net v2 writes: choose the results "
-            "folder of nnU-Net v2, or copy it again."
+            f"{path.name} lacks {joined(lacking)}, which nnU-Net v2 writes: choose the results "
+            "folder of nnU-Net v2, or copy it again; another version's is not taken."
         )
+    for name in objects:
+        if not isinstance(content[name], dict):
+            raise CheckpointError(
+                f"{path.name} says that {name} is {_kind(content[name])}, where nnU-Net v2 writes "
+                f"an object of names and values: {again}."
+            )
     return content
+
+
+def _kind(value: Any) -> str:
+    kinds = {list: "a list", str: "a text", bool: "true or false", dict: "an object"}
+    return "nothing" if value is None else kinds.get(type(value), "a number")
 
 
 def _is_plans(path: Path) -> bool:
@@ -115,9 +144,9 @@ def _is_plans(path: Path) -> bool:
         content = json.loads(read_text(path, LARGEST))
     except (OSError, ValueError, RecursionError):
         return True  # a damaged one, which loading says
-    return isinstance(content, dict) and bool(
-        {"configurations", "plans_name", "dataset_name"} & content.keys()
-    )
+    if not isinstance(content, dict):
+        return True
+    return bool({"configurations", "plans_name", "dataset_name"} & content.keys())
 
 
 def chosen_folds(folder: Folder, checkpoint: str, wanted: object) -> Mapping[str, Path]:

@@ -29,10 +29,8 @@ T = TypeVar("T")
 
 IMPOSSIBLE = -200.0
 """A logit so far below the others that the probability is exactly 0 in float32."""
-ONE_OF_SEVERAL = (
-    "nnU-Net marks a voxel as the most probable of several classes; here it counts where the "
-    "explained class is more probable than the threshold, which may mark fewer voxels or more."
-)
+DECIDED_AT = 0.5
+"""The threshold that stands for nnU-Net's own decision, which for two classes is that."""
 
 
 class NNUNetPreparation:
@@ -142,6 +140,14 @@ class NNUNetPreparation:
         whole = insert_crop_into_image(whole, np.asarray(cropped, dtype=np.float32), box)
         return np.ascontiguousarray(turn.invert(whole))
 
+    def marked(
+        self, logits: NDArray[np.float32], class_index: int
+    ) -> tuple[float, NDArray[np.bool_]] | None:
+        """Return where a class is the most probable of several that exclude each other."""
+        if len(logits) < 3 or self._labels.has_regions:
+            return None
+        return DECIDED_AT, logits.argmax(axis=0) == class_index
+
     def blend(
         self, network: nn.Module, device: torch.device, image: torch.Tensor
     ) -> Generator[Progress[Any], None, tuple[int, torch.Tensor]]:
@@ -154,14 +160,11 @@ class NNUNetPreparation:
         turn = self.turn(case)
         own = _in_stored_order(turn, [float(size) for size in self._configuration.spacing])
         done = "nnU-Net cropped the images to what is not 0 and normalised them"
-        several = len(self._labels.all_labels) > 2 and not self._labels.has_regions
-        more = (ONE_OF_SEVERAL,) if several else ()
         if np.allclose(own, case.spacing, rtol=1e-3):
-            return (f"{done}.", *more)
+            return (f"{done}.",)
         return (
             f"{done}, and resampled them from {size_words(case.spacing)} to {size_words(own)} mm; "
             "its own resampling brought the logits back.",
-            *more,
         )
 
 

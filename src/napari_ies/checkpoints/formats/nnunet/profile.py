@@ -9,13 +9,13 @@ import numpy as np
 from napari_ies.checkpoints.families.defaults import Takes, profile_of
 from napari_ies.checkpoints.known import known_network
 from napari_ies.errors import CheckpointError
+from napari_ies.network.profile import Guess, Profile, of_argument
 from napari_ies.printable import joined, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from napari_ies.checkpoints.formats.nnunet.folder import Folder
-    from napari_ies.network.profile import Profile
 
 STATED = ("name", "sequences", "classes", "explained_class", "threshold", "smallest_lesion")
 """What a person may say beside the plans: what is called how, and what counts as a lesion."""
@@ -32,6 +32,7 @@ def make_profile(
     configuration: Any,
     configuration_name: str,
     inputs: int,
+    mirrors: int,
 ) -> Profile:
     """Put a profile together.
 
@@ -51,6 +52,8 @@ def make_profile(
         Such as ``"3d_fullres"``.
     inputs
         Number of input channels.
+    mirrors
+        How many mirror images of a window the network sees, the window itself among them.
 
     Raises
     ------
@@ -111,12 +114,41 @@ def make_profile(
         guessed["arguments"] = (
             f"{joined(without)} without {chosen['checkpoint']}: left out of the average."
         )
+    guessed |= _choices(folder, chosen, mirrors, stated.get("arguments", {}))
     takes = Takes(inputs, len(classes), divisor, patch if strides is None else None)
     name = f"{manager.dataset_name} {configuration_name}"
     try:
         return profile_of(name, takes, told, guessed, stated)
     except CheckpointError as error:
         raise CheckpointError(f"The profile of {folder.top.name} does not fit: {error}.") from error
+
+
+def _choices(
+    folder: Folder, chosen: Mapping[str, Any], mirrors: int, stated: Mapping[str, Any]
+) -> dict[str, Guess]:
+    """Return what is taken as nnU-Net takes it and takes longer than need be."""
+    found, folds = {}, chosen["folds"]
+    if "folds" not in stated and folder.fold is None and len(folds) > 1:
+        others = [[fold] for fold in folds]
+        found["folds"] = of_argument(
+            "folds",
+            f"{len(folds)} folds are averaged, as nnU-Net does; one of them takes "
+            f"{_fraction(len(folds))} of the time.",
+            *(list(folds), (list(folds), *others)),
+        )
+    if "mirroring" not in stated and mirrors > 1:
+        found["mirroring"] = of_argument(
+            "mirroring",
+            f"Each window is seen in {mirrors} mirror images, as nnU-Net does; without mirroring "
+            f"it takes {_fraction(mirrors)} of the time.",
+            *(True, (True, False)),
+        )
+    return found
+
+
+def _fraction(parts: int) -> str:
+    names = {2: "half", 3: "a third", 4: "a quarter", 5: "a fifth", 8: "an eighth"}
+    return names.get(parts, f"1/{parts}")
 
 
 def class_names(labels: Mapping[str, Any], regions: bool) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from napari_ies.checkpoints.formats.nnunet.profile import make_profile
 from napari_ies.errors import CheckpointError
 from napari_ies.network.members import one_network
 from napari_ies.own_symbols import own_symbols
+from napari_ies.printable import joined
 from napari_ies.regular_files import file_sha256
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 _PLANS_SAY = ("dataset_name", "plans_name", "configurations", "image_reader_writer")
-_DATASET_SAYS = ("labels", "channel_names")
 _RESAMPLING = ("resampling_fn_data", "resampling_fn_probabilities")
 _CLASSES_FROM = ("torch.nn.", "dynamic_network_architectures.")
 """Where the classes lie that plans may name: nnU-Net would import whatever they say."""
@@ -61,8 +61,8 @@ def load_folds(path: Path, folder: Folder, stated: Mapping[str, Any]) -> Loaded:
     said = dict(stated.get("arguments", {}))
     checkpoint = folder.checkpoint or said.get("checkpoint", USUAL)
     folds = chosen_folds(folder, str(checkpoint), said.get("folds"))
-    plans = read_object(folder.top / PLANS, _PLANS_SAY)
-    dataset = read_object(folder.top / DATASET, _DATASET_SAYS[:1])
+    plans = read_object(folder.top / PLANS, _PLANS_SAY, ("configurations",))
+    dataset = read_object(folder.top / DATASET, ("labels",), ("labels",))
     read = {fold: _checkpoint(file) for fold, file in folds.items()}
     first = next(iter(read.values()))
     what = _Said.of(path, first.content)
@@ -79,11 +79,24 @@ def load_folds(path: Path, folder: Folder, stated: Mapping[str, Any]) -> Loaded:
 
     with _by_nnunet(path):
         manager = PlansManager(plans)
+        if manager.label_manager_class is None:
+            raise CheckpointError(_unknown(path, "label manager", plans["label_manager"]))
+        known = plans["configurations"]
+        if not isinstance(known.get(what.configuration), dict):
+            raise CheckpointError(
+                f"{PLANS} describes no configuration {what.configuration!r}, which the checkpoint "
+                f"of {path.name} was trained in, but {joined(known) or 'none'}: choose plans and "
+                "checkpoint of one training."
+            )
         configuration = manager.get_configuration(what.configuration)
         _check(path, what.configuration, configuration)
         labels = manager.get_label_manager(dataset)
         inputs = determine_num_input_channels(manager, configuration, dataset)
-        trainer = recursive_find_trainer_class_by_name(what.trainer)
+        trainer = None
+        with contextlib.suppress(Exception):  # it imports all trainers that there are, until found
+            trainer = recursive_find_trainer_class_by_name(what.trainer)
+        if trainer is None:
+            raise CheckpointError(_unknown(path, "trainer", what.trainer))
         parts = (manager, configuration, inputs, labels.num_segmentation_heads)
 
         def build() -> nn.Module:
@@ -118,6 +131,7 @@ def load_folds(path: Path, folder: Folder, stated: Mapping[str, Any]) -> Loaded:
         configuration,
         what.configuration,
         inputs,
+        2 ** len(axes),
     )
     return Loaded(
         one_network(networks, axes),
@@ -188,6 +202,13 @@ def _by_nnunet(path: Path) -> Iterator[None]:
         ) from error
 
 
+def _unknown(path: Path, what: str, name: object) -> str:
+    return (
+        f"{path.name} names the {what} {str(name)[:100]!r}, which the nnunetv2 that is installed "
+        "here does not have: install the version or the extension of nnU-Net that trained it."
+    )
+
+
 def _check(path: Path, name: str, configuration: Any) -> None:
     """Refuse what is not explained, and classes that no network of nnU-Net has."""
     if len(configuration.patch_size) != 3:
@@ -200,8 +221,17 @@ def _check(path: Path, name: str, configuration: Any) -> None:
             f"{path.name} is the second stage of a cascade ({name}), which takes the marks of the "
             "first one as input: choose the folder of 3d_lowres or 3d_fullres."
         )
+    from nnunetv2.preprocessing import normalization
+    from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
+
+    for scheme in configuration.normalization_schemes:
+        place = normalization.__path__[0]
+        if recursive_find_python_class(place, scheme, normalization.__name__) is None:
+            raise CheckpointError(_unknown(path, "normalisation", scheme))
     for one in _RESAMPLING:
         getattr(configuration, one)  # nnU-Net looks a function up by its name, and refuses others
+    if configuration.preprocessor_class is None:
+        raise CheckpointError(_unknown(path, "preprocessor", configuration.preprocessor_name))
     arguments = configuration.network_arch_init_kwargs
     named = [arguments.get(one) for one in configuration.network_arch_init_kwargs_req_import]
     for one in (configuration.network_arch_class_name, *named):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from superqt.utils import signals_blocked
 
 from napari_ies.errors import NapariIESError
-from napari_ies.network.trained_grid import AS_STORED
+from napari_ies.network.trained_grid import AS_STORED, has_own_grid
 from napari_ies.viewer.state.event import Event
 from napari_ies.viewer.state.reading import model_key
 
@@ -49,7 +49,7 @@ class Geometry:
         """
         before, self._loaded = self._loaded, loaded
         if before is None or _own(before) != _own(loaded):
-            self.form.set_profile(loaded.model.profile)
+            self.form.set_profile(loaded.model.profile, own=has_own_grid(loaded.model))
         else:
             self._turn()
 

@@ -11,6 +11,7 @@ from superqt.utils import signals_blocked
 from napari_ies.network.profile import Profile
 from napari_ies.network.trained_grid import AS_STORED, is_orientation
 from napari_ies.parameters import parameters_of
+from napari_ies.viewer.panel.availability import allow
 from napari_ies.viewer.panel.controls import combo as make_combo
 from napari_ies.viewer.panel.controls import grid
 
@@ -18,6 +19,8 @@ ORIENTATIONS = ("LAS", "RAS", "LPS", "RPS", "LPI", "RPI", "LAI", "RAI")
 """On offer: axial storage, whichever way its axes run; any other can be typed."""
 
 SPACINGS = ("1 × 1 × 1",)
+OWN = "its own"
+WHY_OWN = "The checkpoint says itself how its images are turned and resampled."
 ABOUT = parameters_of(Profile)
 
 Spacing = tuple[float, float, float]
@@ -66,9 +69,13 @@ class GeometryForm(QWidget):
         """Voxel size in mm to run the network at, or "as stored"; None for the checkpoint's own."""
         return self._taken[1]
 
-    def set_profile(self, profile: Profile) -> None:
-        """Show what a checkpoint says by itself."""
+    def set_profile(self, profile: Profile, *, own: bool = False) -> None:
+        """Show what a checkpoint says by itself; `own`: nobody else may."""
         self.set_stated(profile.orientation, profile.spacing if profile.resample else None)
+        for combo in (self._orientation, self._spacing):
+            if own and combo.itemText(0) == AS_STORED:
+                combo.setItemText(0, OWN)
+            allow(combo, WHY_OWN if own else "")
 
     def set_stated(self, orientation: str | None, spacing: Spacing | None) -> None:
         """Show an orientation and a voxel size that are a checkpoint's own, None for as stored."""
