@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from napari_ies.patient.case import Case
 
 SHARED = Path(__file__).parents[2] / "shared"
+SLOW = {"make_napari_viewer", "real_file", "forks"}
+"""Fixtures of tests that take some seconds."""
 
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     # Every worker, and each of some thirty processes that tests start, would compile the package,
@@ -64,12 +66,12 @@ def pytest_collection() -> Generator[None, object, object]:
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> Generator[None, None, None]:
-    """Windows and real patients are slow, whatever the test does with them."""
+    """Windows, real patients and other processes are slow, whatever the test does with them."""
     # Of several workers, one loads all for the processes that are forks.
     forked = {item.path for item in items if "forks" in getattr(item, "fixturenames", ())}
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
-        if "make_napari_viewer" in fixtures or item.get_closest_marker("real_data") is not None:
+        if SLOW.intersection(fixtures) or item.get_closest_marker("real_data") is not None:
             item.add_marker(pytest.mark.slow)
         made = _made_once_in(item)
         if "forks" in fixtures or (made is not None and item.path in forked):

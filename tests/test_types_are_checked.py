@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("mypy")  # one run of it serves all
+pytestmark = [pytest.mark.xdist_group("mypy"), pytest.mark.slow]  # one run of it serves all
 
 ROOT = Path(__file__).parents[1]
 

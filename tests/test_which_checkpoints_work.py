@@ -29,6 +29,7 @@ def test_every_block_is_known():
     assert len(BLOCKS) == len(FORMATS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_what_the_page_makes_is_loaded(name, tmp_path, monkeypatch):
     (block,) = (one for one in BLOCKS if f'"{name}"' in one)

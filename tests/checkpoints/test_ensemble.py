@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from cases import random_case
-from monai.networks.nets import SegResNet
+from monai.networks.nets import SegResNet, UNet
 from naive_model import check_model
 
 from napari_ies.checkpoints import load_checkpoint, profile_path
@@ -41,6 +41,7 @@ def together(members, **said):
     return path
 
 
+@pytest.mark.slow
 def test_probabilities_are_averaged_and_the_mean_logit_is_explained(members):
     case = random_case(SHAPE)
     models = [load_checkpoint(path, device="cpu") for path in members]
@@ -76,6 +77,15 @@ def test_probabilities_are_averaged_and_the_mean_logit_is_explained(members):
 
     with pytest.raises(SegmentationError, match="have it average logits"):
         next(changed_logits(by_probability, case, case, logits))
+
+
+def test_members_whose_strides_are_guessed_segment(members, saved):
+    network = UNet(3, 2, 2, (4, 6), (2,), norm="batch")  # without residuals they leave no trace
+    for path in members:
+        saved(network, path.name)
+    model = load_checkpoint(together(members), device="cpu")
+    assert any("The strides" in text for text in model.profile.guessed)
+    assert segment(model, random_case(SHAPE)).probability.max() > 0
 
 
 def test_the_mean_logit_is_explained_as_the_loop_says(members, caplog):

@@ -157,3 +157,19 @@ def test_flames_is_known_by_its_dataset(tmp_path):
     said = " ".join(profile.guessed)
     assert "taken for FLAMeS, whose dataset has this name" in said
     assert "were not found" in said
+
+
+def test_a_file_of_a_public_hash_is_known_for_sure():
+    (one,) = (known for known in known_networks() if known.name == "MindGlide")
+    sha256, name = next(iter(one.files.items()))
+    found = FAMILIES["DynUNet"].recognise(
+        Shapes("DynUNet", {k: tuple(t.shape) for k, t in mindglide().state_dict().items()})
+    )
+    asked = ("weights", FAMILIES["DynUNet"], found.arguments, found.guessed, {}, {})
+
+    sure, taken = (" ".join(make_profile(*asked, key).guessed) for key in (sha256, "0" * 64))
+
+    assert f"It is MindGlide ({name}, by its SHA-256)" in sure
+    assert "taken for MindGlide" not in sure
+    assert "taken for MindGlide" in taken
+    assert "most probable of its 20 classes" in sure

@@ -220,6 +220,7 @@ def spelt(value):
     return json.dumps(value).lower()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ARGUMENTS)
 def test_any_network_comes_back_or_what_is_ambiguous_is_told(architecture, tmp_path, monkeypatch):
     monkeypatch.setattr(nets, "VNet", SmallVNet)  # MONAI's own has one size, which is large

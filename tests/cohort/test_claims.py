@@ -41,6 +41,7 @@ def test_networks_whose_layers_cannot_say_so():
     assert not recompute_activations(small_model("unet"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("aggregation", ["mean", "max"])
 @pytest.mark.parametrize("name", ["unetr", "dynunet"])
 def test_maps_stay_as_they_are(name, aggregation):

@@ -84,6 +84,7 @@ READERS = [
 ]
 
 
+@pytest.mark.slow
 @settings(derandomize=True, deadline=None, max_examples=300)
 @given(value=hostile, pick=st.integers(0, 10**6), reader=st.sampled_from(READERS))
 def test_any_value_in_a_sidecar_is_read_or_refused_in_one_sentence(value, pick, reader):
@@ -142,6 +143,7 @@ def test_no_changed_byte_of_an_image_is_read_in_silence(written, seed, kind):
         image.write_bytes(before)
 
 
+@pytest.mark.slow
 @settings(derandomize=True, deadline=None, max_examples=100)
 @given(
     text=st.text(st.sampled_from("01\t\n\r\"'.,-ena/NI∞\0x"), max_size=60),

@@ -74,6 +74,7 @@ def loads_or_says_why(folder):
     assert not hasattr(sys, "canary")
 
 
+@pytest.mark.slow
 @settings(
     max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

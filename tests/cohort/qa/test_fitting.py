@@ -83,6 +83,7 @@ def unseen():
     return finish(cross_validating(lesions()))
 
 
+@pytest.mark.slow
 def test_nothing_is_learned_from_the_patients_that_are_tested(unseen):
     training = lesions()
     np.testing.assert_allclose(unseen.probabilities, naive_out_of_fold(training), atol=1e-9)
@@ -111,6 +112,7 @@ def test_a_model_minimises_the_penalised_loss():
     assert p.mean() == pytest.approx(training.errors.mean(), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_the_order_of_lesions_changes_nothing(unseen):
     training, first = lesions(), unseen.probabilities
     order = np.random.default_rng(0).permutation(len(first))

@@ -65,6 +65,7 @@ def rows_of(folder):
         return list(csv.DictReader(file, delimiter="\t"))
 
 
+@pytest.mark.slow
 def test_the_table_holds_the_features_of_each_true_and_false_positive(results, lesions):
     assert [*zip(lesions["subject"], lesions["lesion"], lesions["match"], strict=True)] == [
         (f"P{n}", lesion, match) for n in range(10) for lesion, match in ((1, "TP"), (2, "FP"))
@@ -91,6 +92,7 @@ def test_what_is_applied_is_what_scikit_learn_predicts(applied, lesions):
     assert probabilities_in(applied) == dict(zip((r["file"] for r in rows), found, strict=True))
 
 
+@pytest.mark.slow
 def test_order_and_division_of_folders_change_no_byte_of_the_model(results, fitted_files, tmp_path):
     parts = [tmp_path / "later", tmp_path / "earlier"]
     for part, patients in zip(parts, (range(5, 10), range(5)), strict=True):

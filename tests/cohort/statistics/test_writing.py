@@ -60,6 +60,7 @@ def test_each_profile_is_that_of_its_map(cohort):
     np.testing.assert_array_equal(own["voxels"], expected["voxels"])
 
 
+@pytest.mark.slow
 def test_files_are_written_whole_and_the_same_each_time_and_by_the_command(cohort, tmp_path):
     folder, _ = cohort
     first = write_statistics(folder, tmp_path / "one", draws=100)

@@ -85,6 +85,7 @@ ODD_REAL = (0, -1, 0.5, 352.5, np.nan, np.inf, -np.inf, 1e10, 1e30, 1e-30, 3.4e3
 TYPES = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 768, 1024, 1280, 1536, 1792, 2048, 2304, 9999)
 
 
+@pytest.mark.slow
 @FEWER
 @given(
     field=st.sampled_from(FIELDS),

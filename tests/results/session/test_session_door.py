@@ -192,6 +192,7 @@ def odd_home(kept, tmp_path_factory):
     return shutil.copytree(kept, tmp_path_factory.mktemp("odd") / "sub-07")
 
 
+@pytest.mark.slow
 def test_any_value_of_a_session_may_be_odd(kept, odd_home):
     folder, good = session_of(odd_home), session_of(kept) / SESSION_FILE
     content = json.loads(good.read_text())

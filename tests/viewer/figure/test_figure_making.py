@@ -124,7 +124,7 @@ def test_a_figure_is_previewed_saved_and_copied(segmented, patient, tmp_path, mo
     assert not said.isVisible()
     # Thinner than set on so narrow a page, which is said as long as there are any.
     drawn()
-    assert "Outlines are 0.3 pt wide" in apart.text()
+    assert "Outlines are 0.6 pt wide" in apart.text()
     press("figure_outline")
     drawn()
     assert "wide" not in apart.text()

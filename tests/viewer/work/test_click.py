@@ -131,6 +131,7 @@ def test_a_click_reads_its_own_box_alone(tmp_path, request_):
     assert sum(read.values()) == 0
 
 
+@pytest.mark.slow
 def test_a_click_makes_nothing_as_large_as_the_grid(monkeypatch):
     reading, laid, plain = reading_of(), [], Box.lay
     list(tasks.prepare(reading, reading.model, MEAN))

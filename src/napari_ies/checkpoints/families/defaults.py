@@ -28,6 +28,7 @@ def make_profile(
     guessed: Mapping[str, str],
     stated: Mapping[str, Any],
     told: Mapping[str, Any],
+    sha256: str = "",
 ) -> Profile:
     """Put the profile of a network of a family together.
 
@@ -41,6 +42,8 @@ def make_profile(
         See `profile_of`.
     told
         Fields that the file tells; see `profile_of`.
+    sha256
+        The file's, by which a public network is known for sure.
 
     Raises
     ------
@@ -55,7 +58,7 @@ def make_profile(
     )
     if known := known_network(family.architecture, arguments):
         left = {k: v for k, v in guessed.items() if k not in known.arguments}
-        guessed = {**left, **{k: v for k, v in known.guessed.items() if k not in told}}
+        guessed = {**left, **{k: v for k, v in known.said(sha256).items() if k not in told}}
         told = {**known.fields, **told}
     told = {**told, "architecture": family.architecture, "arguments": dict(arguments)}
     return profile_of(name, takes, told, guessed, stated, family.threshold)

@@ -24,7 +24,7 @@ from napari_ies.checkpoints.file.groups import (
     what_else,
 )
 from napari_ies.checkpoints.file.metadata import Told, told_of
-from napari_ies.checkpoints.file.state_dict import read_state_file
+from napari_ies.checkpoints.file.state_dict import StateFile, read_state_file
 from napari_ies.checkpoints.formats.format import Loaded
 from napari_ies.checkpoints.sidecar import profile_path
 from napari_ies.errors import CheckpointError
@@ -76,7 +76,7 @@ def load(path: Path, stated: Mapping[str, Any], trust: bool) -> Loaded:
     reasons = []
     for reading in readings:
         try:
-            network, profile = _told_or_not(path, beside, reading, stated, file.size)
+            network, profile = _told_or_not(path, beside, reading, stated, file)
         except CheckpointError as error:
             reasons.append(error)
         else:
@@ -162,20 +162,20 @@ def _largest(tables: Tables) -> dict[str, torch.Tensor]:
 
 
 def _told_or_not(
-    path: Path, beside: Path, reading: _Reading, stated: Mapping[str, Any], size: int
+    path: Path, beside: Path, reading: _Reading, stated: Mapping[str, Any], file: StateFile
 ) -> tuple[nn.Module, Profile]:
     """Build a network with what its file says beside the weights, or without if that cannot be."""
     try:
-        return _built(path, beside, reading.with_told(stated), stated, size)
+        return _built(path, beside, reading.with_told(stated), stated, file)
     except CheckpointError:
         if not (reading.told.arguments or reading.told.fields):
             raise
         without = replace(reading, told=reading.told.refused())
-        return _built(path, beside, without.with_told(stated), stated, size)
+        return _built(path, beside, without.with_told(stated), stated, file)
 
 
 def _built(
-    path: Path, beside: Path, reading: _Reading, stated: Mapping[str, Any], size: int
+    path: Path, beside: Path, reading: _Reading, stated: Mapping[str, Any], file: StateFile
 ) -> tuple[nn.Module, Profile]:
     family, arguments = reading.family, reading.arguments
     remedy = (
@@ -186,7 +186,7 @@ def _built(
     with _told(f"{path.name} cannot be loaded: "):
         check_arguments(family, arguments, beside.name)
     with _told(f"{path.name} cannot be loaded: ", f"; {remedy}"):
-        check_fit(reading.tensors, family, arguments, size)
+        check_fit(reading.tensors, family, arguments, file.size)
     with _told(f"{beside.name}: "):
         profile = make_profile(
             path.stem,
@@ -195,6 +195,7 @@ def _built(
             reading.guessed,
             stated,
             {**reading.told.fields, "weights": reading.weights},
+            file.sha256,
         )
     with _told(f"{path.name} cannot be loaded: ", f"; {remedy}"):
         network = build_network(family, arguments)

@@ -3,8 +3,10 @@
 A JSON file for each. ``source`` names code, commit and licence; ``profile`` holds fields as in a
 profile file, of which the architecture and its arguments are what a network is known by, and the
 others what is told of it; ``known_by`` says it in words where that is not the weights' shapes;
+``sha256`` holds the names of its authors' files by their SHA-256, as far as these are public;
 ``open`` says of fields what could not be verified, or is done otherwise here. Nobody's weights lie
-beside them, so that another network of the very same shapes is taken for one of them: it is said.
+beside them, so that another network of the very same shapes is taken for one of them: it is said,
+but for a file of such a hash.
 """
 
 from __future__ import annotations
@@ -40,6 +42,10 @@ class Known:
         The other fields of its profile.
     guessed
         What has to be said with it, by field.
+    files
+        Names of its authors' files by their SHA-256.
+    source
+        Where that is from.
     """
 
     name: str
@@ -47,6 +53,18 @@ class Known:
     arguments: Mapping[str, Any]
     fields: Mapping[str, Any]
     guessed: Mapping[str, Guess]
+    files: Mapping[str, str]
+    source: str
+
+    def said(self, sha256: str) -> Mapping[str, Guess]:
+        """Return what has to be said of a checkpoint with that SHA-256."""
+        if sha256 not in self.files:
+            return self.guessed
+        told = Guess(
+            f"It is {self.name} ({self.files[sha256]}, by its SHA-256): {joined(self.fields)} are "
+            f"those of {self.source}."
+        )
+        return {**self.guessed, "known": told}
 
 
 @cache
@@ -82,4 +100,8 @@ def _read(file: str, content: Mapping[str, Any]) -> Known:
         key: Guess(text, key if key in fields else "", fields.get(key))
         for key, text in content["open"].items()
     }
-    return Known(name, architecture, arguments, fields, {"known": said, **left})
+    return Known(
+        *(name, architecture, arguments, fields, {"known": said, **left}),
+        content.get("sha256", {}),
+        content["source"],
+    )

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from napari_ies.network.guesses.agreement import Agreement, Testing, central_window
+from napari_ies.network.members import members_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,11 +56,13 @@ def testing_guesses(model: SegmentationModel, case: Case) -> Testing[tuple[Agree
 
     Returns
     -------
-    An agreement for each guess that can be tested; none for networks without running statistics
-    or guesses of this kind. Computed once per network and case.
+    An agreement for each guess that can be tested; none for ensembles, and networks without
+    running statistics or guesses of this kind. Computed once per network and case.
     """
     if model.profile.architecture != "UNet" or case.missing or not batch_norms(model.network):
         return ()
+    if len(members_of(model.network)) > 1:
+        return ()  # each has arguments of its own
     kept = model.derive("guess agreements", WeakKeyDictionary[object, tuple[Agreement, ...]])
     if case not in kept:
         guessed = " ".join(model.profile.guessed)

@@ -157,7 +157,7 @@ def peak_column(sequence: str, kind: PeakKind) -> Column:
         f"Value of largest magnitude in {of}, with its sign, of {kind.title} maps only, in "
         f"{scaled_unit(kind.unit, kind.power)} as on the colour bar and in Readout; empty for a "
         "lesion without such a map. ▾ chooses other maps.",
-        56,
+        64,
         partial(_signed, kind.power),
         header="\n".join((peak, f"{kind.title}, {factor}" if factor else kind.title)),
     )

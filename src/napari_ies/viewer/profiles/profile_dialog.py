@@ -57,7 +57,7 @@ class ProfileDialog(QDialog):
         layout = column(self, (self._scroll, 1), self._all, self._mine, self._words)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.addLayout(row((None, 1), close, use))
-        self.resize(560, 620)
+        self.resize(640, 680)
 
     def show_profile(self, profile: Profile, kept: str) -> None:
         """Ask about a network whose profile lies in the file `kept`, if not empty."""

@@ -229,6 +229,7 @@ begun.wait()
 """
 
 
+@pytest.mark.slow
 def test_the_program_ends_in_the_middle_of_a_trial():
     """A thread that is in PyTorch while Python ends would end the program with an abort."""
     ran = subprocess.run(
