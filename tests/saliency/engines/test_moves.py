@@ -296,7 +296,7 @@ def dispatched(problem, voxels, rows, monkeypatch):
         if len(holders) == 1:
             steps = one.reduce(holders[0], forwards, held)
         else:
-            steps = one.reduce_blended(holders, forwards, held)
+            steps = one.reduce_summed(holders, forwards, held)
         with Operations() as first:
             next(steps)
         with Operations() as rest:
