@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from copy import deepcopy
 from dataclasses import replace
 
 import nibabel as nib
@@ -18,6 +19,7 @@ from qtpy.QtCore import QPoint, QRect, QSize, Qt
 from qtpy.QtWidgets import QLabel, QMessageBox, QWidget
 
 from napari_ies import explain
+from napari_ies.network.model import SegmentationModel
 
 both_grids = pytest.mark.parametrize("patient", ["anisotropic", "oblique"], indirect=True)
 
@@ -351,6 +353,18 @@ def what_is_read_is_in_sight_and_holds_still(segmented):
         over = segmented.control("threshold_bar")
         assert over.mapTo(panel, QPoint()) == found.mapTo(panel, QPoint())
         assert over.size() == found.size()
+        own = state.model
+        network = deepcopy(own.model.network)
+        other = replace(own.model.profile, name="another")
+        state.take_model(replace(own, model=SegmentationModel(network, other, own.model.device)))
+        assert words.text() == (
+            "Lesions that small found; another is loaded now and explains these. Segment finds "
+            "its own."
+        )
+        assert not segmented.control("update_threshold").isVisible()
+        assert words.visibleRegion().boundingRect() == words.rect()
+        state.take_model(own)
+        assert segmented.control("update_threshold").isVisible()
         form.setValue(form.value() - 0.1)
         assert places() == before
         qtbot.mouseClick(segmented.control("session_notice_0"), Qt.MouseButton.LeftButton)

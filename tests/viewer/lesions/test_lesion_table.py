@@ -117,6 +117,10 @@ def test_the_name_of_a_region_and_all_columns_of_peaks_fit_a_small_screen(qtbot,
     qtbot.wait(1)
     last = column(table, next(title for title in titles(table) if title.startswith("▾ Peak T1")))
     assert view.columnViewportPosition(last) + view.columnWidth(last) <= view.viewport().width()
+    table.set_peaks(1, "mean", {"FLAIR": 0.1, "T1": -1234.5}, "")
+    for number in (last - 1, last):
+        assert view.columnWidth(number) >= view.sizeHintForColumn(number)
+    assert view.sizeHintForColumn(last) > 64  # it had to grow
     table.set_region("Region 12", {"volume_mm3": 70.0})
     assert view.columnWidth(0) >= view.sizeHintForColumn(0)
     assert view.fontMetrics().horizontalAdvance("Region 12") < view.columnWidth(0)

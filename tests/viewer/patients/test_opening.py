@@ -210,7 +210,11 @@ def files_and_checkpoint_dropped_together_are_ready_to_segment(hands, folders):
 
 def another_patient_by_the_dialog_takes_the_place_of_the_first(hands, folders):
     hands.panel.state.select(int(hands.panel.state.reading.segmentation.lesions.index[0]))
+    far = hands.viewer.add_image(np.zeros((4, 4, 4)), name="mine", translate=(0, 0, 500))
     opened_by_the_dialog(hands, folders / "P19")
+    ends, step = hands.viewer.layers["FLAIR"].extent.world, hands.viewer.dims.range[2].step
+    assert abs(hands.viewer.dims.point[2] - ends[:, 2].mean()) <= step  # not between both
+    hands.viewer.layers.remove(far)
     # No lesion of the first lies over the images of the second.
     assert hands.panel.state.reading is None
     assert images(hands) == ["T1", "FLAIR", "consensus_lesions"]

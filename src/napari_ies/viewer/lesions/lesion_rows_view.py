@@ -21,9 +21,12 @@ from napari_ies.viewer.panel.plain_text import shown_name
 from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from qtpy.QtGui import QKeyEvent, QMouseEvent, QResizeEvent
 
     from napari_ies.viewer.lesions.lesion_order import SortedRows
+    from napari_ies.viewer.lesions.lesion_rows import Row
 
 MOVES = {
     Qt.Key.Key_Up,
@@ -40,6 +43,8 @@ ENTER = {Qt.Key.Key_Return, Qt.Key.Key_Enter}
 HEADER, ROW, LEAST_ROWS = 32, 22, 4
 """Heights of the header, of two lines, and of a row, in pixels, and how many rows are in sight."""
 
+CELL_PADDING = 10
+"""Pixels of a cell beside its text."""
 WIDEST_NAME = 90
 """Width in pixels up to which the name of a region is shown in full."""
 
@@ -113,6 +118,7 @@ class LesionRowsView(QTableView):
         self._style()
         self.clicked.connect(self._on_clicked)
         order.columnsInserted.connect(self._on_columns)
+        self._rows.dataChanged.connect(self._on_data)
 
     def selected_row(self) -> int | None:
         """Return the current row if it is selected, or None."""
@@ -156,6 +162,7 @@ class LesionRowsView(QTableView):
                 width = max(width, self.sizeHintForColumn(number))
             self.setColumnWidth(number, width)
             self.setColumnHidden(number, column.hidden)
+        self._fit_peaks(range(len(self._rows.columns)), self._rows.rows)
 
     def fit_names(self) -> None:
         """Give the names of regions room, as long as that leaves some for what is said of them."""
@@ -228,6 +235,20 @@ class LesionRowsView(QTableView):
         whole = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
         for row in self._selected_rows():
             self.selectionModel().select(self._order.index(row, 0), whole)
+
+    def _on_data(self, first: QModelIndex, last: QModelIndex) -> None:
+        rows = self._rows.rows[first.row() : last.row() + 1]
+        self._fit_peaks(range(first.column(), last.column() + 1), rows)
+
+    def _fit_peaks(self, numbers: Iterable[int], rows: Sequence[Row]) -> None:
+        """Give columns of peaks room for all digits: a number cut short is another number."""
+        for number in numbers:
+            column = self._rows.columns[number]
+            if column.name.startswith(PEAK):
+                texts = (self._rows.text(row, column) for row in rows)
+                wanted = max(map(self.fontMetrics().horizontalAdvance, texts), default=0)
+                if wanted + CELL_PADDING > self.columnWidth(number):
+                    self.setColumnWidth(number, int(wanted) + CELL_PADDING)
 
     def _width(self, number: int) -> int:
         """Return a column's own width, or that of a header in which something is chosen."""

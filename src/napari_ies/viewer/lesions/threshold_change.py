@@ -1,4 +1,4 @@
-"""ThresholdChange: a table of the earlier threshold is said to be so, and brought up to date."""
+"""ThresholdChange: a table of an earlier threshold or network is said to be so, and updated."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from qtpy.QtWidgets import QFrame, QWidget
 from napari_ies.printable import counted, joined
 from napari_ies.viewer.panel.availability import allow
 from napari_ies.viewer.panel.controls import button, row, words
+from napari_ies.viewer.panel.plain_text import shown_name
 from napari_ies.viewer.panel.sentence_list import AMBER
-from napari_ies.viewer.state.updated import at_form, carried_over, left_behind
+from napari_ies.viewer.state.updated import another_network, at_form, carried_over, left_behind
 from napari_ies.viewer.work.job import Job
 from napari_ies.viewer.work.tasks import once
 
@@ -62,13 +63,24 @@ class ThresholdChange:
         self.bar.update_requested.connect(self.update)
         self._state.update_wanted.connect(self.update)
         self._state.threshold_changed.connect(self.refresh)
+        self._state.model_changed.connect(self.refresh)
         self._state.reading_changed.connect(self.refresh)
         self._state.answer_kept.connect(self.refresh)
 
     def refresh(self, _: object = None) -> None:
-        """Say that the table is of an earlier threshold, or nothing where it is not."""
+        """Say that the table is of an earlier threshold or network, or nothing where it is not."""
         asked = at_form(self._state)
         reading = self._state.reading
+        if reading is not None and (other := another_network(self._state)):
+            own = shown_name(reading.model.profile.name)
+            self.bar.text.setText(
+                f"Lesions that {own} found; {shown_name(other)} is loaded now and explains these. "
+                "Segment finds its own."
+            )
+            self.bar.button.hide()
+            self.bar.show()
+            return
+        self.bar.button.show()
         if reading is None or asked is None:
             self.bar.hide()
             return
@@ -84,7 +96,7 @@ class ThresholdChange:
     def update(self) -> None:
         """Find the lesions at the form's threshold and smallest lesion."""
         reading, asked = self._state.reading, at_form(self._state)
-        if reading is None or asked is None:
+        if reading is None or asked is None or another_network(self._state):
             return
         if self._state.answers.any_awaited:
             self._tell.hint(READING_BACK)

@@ -41,14 +41,14 @@ class BroughtImages:
         return key in self._keys or (by_name and key not in self._former)
 
     def take(self, layers: Sequence[LayerDataTuple]) -> None:
-        """Add images, the last of them on top, and masks, hidden; frame all of it."""
+        """Add images, the last of them on top, and masks, hidden; show their middle slices."""
         scene = self._scene
         scene.remove(*self._keys)
         self._keys, self._former = set(), {key_of(layer) for layer in scene.masks()}
         for data, arguments, kind in layers:
             hidden = {"visible": False} if kind == "labels" else {}
             self._keys.add(scene.add((data, {**arguments, **hidden}, kind)))
-        scene.frame_all()
+        scene.frame_all(self._keys)
 
     def show(self, restored: Restored) -> tuple[dict[str, str], str | None]:
         """Show what a saved session had open, each file once.

@@ -37,6 +37,14 @@ def at_form(state: State) -> tuple[float, int] | None:
     return threshold, smallest
 
 
+def another_network(state: State) -> str:
+    """Return the name of the loaded network where another one made the reading, or nothing."""
+    reading, loaded = state.reading, state.model
+    if reading is None or loaded is None:
+        return ""
+    return "" if model_key(reading.model) == model_key(loaded.model) else loaded.model.profile.name
+
+
 def only_threshold_differs(state: State) -> bool:
     """Whether form and loaded network ask for the reading on screen at another threshold."""
     reading, loaded = state.reading, state.model

@@ -19,10 +19,10 @@ from napari_ies.viewer.canvas.legend.legend import Legend
 from napari_ies.viewer.state.event import Event
 from napari_ies.viewer.volumes.frame import point
 from napari_ies.viewer.volumes.sources import why_unsuitable
-from napari_ies.viewer.volumes.units import MM, mm_of_world
+from napari_ies.viewer.volumes.units import MM, mm_of_axes, mm_of_world
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -152,13 +152,19 @@ class Scene:
         self._stack.remove(*self._resampled.values())
         self._resampled, self._frame = {}, None
 
-    def frame_all(self) -> None:
-        """Show the middle slices, the whole head and a scale bar in mm."""
+    def frame_all(self, keys: Iterable[str] = ()) -> None:
+        """Show the middle slices, of some layers if they are named, all heads and a scale bar."""
         self._viewer.canvas.overlays.scale_bar.visible = True
         dims = self._viewer.dims
+        layers = [layer for layer in map(self.find, keys) if layer is not None]
+        ends = [layer.extent.world[:, -3:] * mm_of_axes(layer.units[-3:]) for layer in layers]
         for axis, (start, stop, step) in enumerate(dims.range):
+            middle = (stop - start) / 2
+            if ends and (own := axis - dims.ndim) >= -3:
+                low, high = np.min(ends, axis=(0, 1)), np.max(ends, axis=(0, 1))
+                middle = self.in_world((low + high) / 2)[own] - start
             # On a slice, as the slider would put it.
-            dims.set_point(axis, start + step * int((stop - start) / 2 / step))
+            dims.set_point(axis, start + step * int(middle / step))
         self._viewer.reset_view()
 
     def in_mm(self, position: Sequence[float]) -> Point:
