@@ -558,7 +558,8 @@ def test_more_than_an_hour_is_announced_and_not_begun_without_yes(small, slow, t
     assert refused.exit_code == 2
     said = " ".join(re.sub("[│╭╮╰╯─]", " ", refused.stderr).split())
     assert re.search(r"this will take about [\d,]+ \w+: give --yes", said)
-    assert "fewer noise samples than 2, the aggregation mean instead of max, a smaller" in said
+    assert "fewer noise samples than 2, the aggregation mean instead of max, the forward" in said
+    assert "smaller region" not in said  # another map
     assert not list(tmp_path.rglob("*saliency*"))
     agreed = run(*long, "--yes", "--out", tmp_path)
     assert agreed.exit_code == 0, agreed.output

@@ -116,6 +116,22 @@ def a_source(twelve):
 
 
 @pytest.mark.slow
+def test_a_worker_that_is_lost_while_it_is_told_something_ends_no_run():
+    asked = []
+
+    class Client:
+        def register_plugin(self, plugin, name):
+            asked.append(name)
+            if len(asked) < 3:
+                raise ConnectionResetError("its worker is gone")
+
+    cluster._leave_undisturbed(Client(), tries=3)
+    assert len(asked) == 3
+    asked.clear()
+    with pytest.raises(ConnectionResetError):
+        cluster._leave_undisturbed(Client(), tries=2)
+
+
 def test_a_case_that_no_worker_survives_is_a_row(twelve, tmp_path, forks, monkeypatch):
     monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
     pytest.importorskip("distributed", reason="there is no dask.distributed")

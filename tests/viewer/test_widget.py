@@ -364,8 +364,9 @@ def what_is_read_is_in_sight_and_holds_still(segmented):
         assert not segmented.control("update_threshold").isVisible()
         assert words.visibleRegion().boundingRect() == words.rect()
         state.take_model(own)
+        form.setValue(reading.segmentation.threshold + 0.1)
         assert segmented.control("update_threshold").isVisible()
-        form.setValue(form.value() - 0.1)
+        form.setValue(reading.segmentation.threshold)
         assert places() == before
         qtbot.mouseClick(segmented.control("session_notice_0"), Qt.MouseButton.LeftButton)
         plain = replace(noted, segmentation=replace(noted.segmentation, notes=()))

@@ -97,7 +97,7 @@ def workers_of(count: int, scheduler: str | None) -> Iterator[Any]:
     told = nanny.level
     try:
         with cluster, Client(cluster) as client:
-            client.register_plugin(_undisturbed(), name="napari-ies-undisturbed")
+            _leave_undisturbed(client, tries=count + 1)
             try:
                 yield client
             finally:
@@ -105,6 +105,21 @@ def workers_of(count: int, scheduler: str | None) -> Iterator[Any]:
                 nanny.setLevel(logging.ERROR)
     finally:
         nanny.setLevel(told)
+
+
+def _leave_undisturbed(client: Any, tries: int) -> None:
+    """Give all workers the plugin; one that is lost meanwhile does not end the run.
+
+    Whoever comes in its place gets it from the scheduler.
+    """
+    for left in reversed(range(tries)):
+        try:
+            client.register_plugin(_undisturbed(), name="napari-ies-undisturbed")
+        except OSError:  # Dask's CommClosedError is one
+            if not left:
+                raise
+        else:
+            return
 
 
 @contextmanager

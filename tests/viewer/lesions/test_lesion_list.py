@@ -204,6 +204,7 @@ def test_a_changed_threshold_marks_the_table_and_updates_what_changed(
     assert len(beside), "the test needs voxels below the threshold"
     # A network with a file: only of such ones earlier sessions are offered.
     model = dataclasses.replace(reading.model, path=Path("unet.pth"), sha256="0123456789abcdef" * 4)
+    state.take_model(dataclasses.replace(state.model, model=model))
     twin.show(dataclasses.replace(reading, segmentation=low, model=model))
     earlier = []
     twin.session.looked.connect(lambda found: earlier.append(found.earlier))

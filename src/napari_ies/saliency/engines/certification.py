@@ -15,7 +15,7 @@ from napari_ies.saliency.engines.jacobian import Engine, WindowedEngine
 from napari_ies.saliency.engines.local_translation import NotLocalError
 from napari_ies.saliency.engines.patches import add_to
 from napari_ies.saliency.engines.plan import Seeds
-from napari_ies.saliency.engines.whole.packed_passes import certified
+from napari_ies.saliency.engines.whole.packed_passes import certified, recomputes
 from napari_ies.saliency.engines.whole.whole_windows import BatchedEngine, LoopEngine, graph_bytes
 from napari_ies.saliency.member_passes import engine_of_members
 
@@ -97,7 +97,7 @@ def _chosen(model: SegmentationModel, jacobian: str, precision: str) -> tuple[En
 
 
 def _packed(model: SegmentationModel, precision: str) -> LoopEngine:
-    if precision == "bf16":
+    if precision == "bf16" or recomputes(model.network):
         return LoopEngine(model.network, precision)
     layers = model.derive("packed layers", lambda: certified(model.network))
     return LoopEngine(model.network, precision, layers)

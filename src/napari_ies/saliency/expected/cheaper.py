@@ -10,13 +10,15 @@ from napari_ies.geometry.box import Box
 from napari_ies.network.members import Members, members_of
 from napari_ies.network.windows import tiling
 from napari_ies.saliency.engines.whole.whole_windows import graph_bytes
-from napari_ies.saliency.footprint import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_ies.geometry.box import Triple
     from napari_ies.network.model import SegmentationModel
-    from napari_ies.network.windows import Tiling
     from napari_ies.saliency.problem import Problem, Target
     from napari_ies.saliency.request import SaliencyRequest
 
@@ -82,18 +84,18 @@ def _whole_volume_is_cheaper(
             each = model.derive("bytes of a forward's graph", lambda: graph_bytes(model))
             if each * window.size > problem.memory:
                 return False
-        one, other = (_passed(problem, target, tiles) for tiles in (whole, problem.tiles))
+        one = _passed(problem, target, target.voxels, window.shape)
+        other = sum(
+            _passed(problem, target, piece.local, piece.window.shape)
+            for piece in target.pieces(problem)
+        )
         return one < WORTH * other
     return False
 
 
-def _passed(problem: Problem, target: Target, tiles: Tiling) -> int:
-    """Return through how many voxels of windows a noise sample's gradients go."""
-    reach, passed = problem.engine.reach, 0
-    for piece in pieces(target.voxels, tiles):
-        first, size = piece.local[0], piece.window.shape
-        if target.aggregation == "max":
-            passed += len(piece.rows) * reach(Box(first, first + 1), size).size
-        else:
-            passed += reach(piece.span, size).size
-    return passed
+def _passed(problem: Problem, target: Target, voxels: NDArray[np.int64], window: Triple) -> int:
+    """Return through how many voxels of a window a noise sample's gradients go."""
+    reach = problem.engine.reach
+    if target.aggregation != "max":
+        return reach(Box.of_voxels(voxels), window).size
+    return len(voxels) * reach(Box(voxels[0], voxels[0] + 1), window).size

@@ -72,10 +72,10 @@ class ThresholdChange:
         asked = at_form(self._state)
         reading = self._state.reading
         if reading is not None and (other := another_network(self._state)):
-            own = shown_name(reading.model.profile.name)
+            first = shown_name(reading.model.profile.name)
             self.bar.text.setText(
-                f"Lesions that {own} found; {shown_name(other)} is loaded now and explains these. "
-                "Segment finds its own."
+                f"Lesions that {first} found; {shown_name(other)} is loaded now and explains "
+                "these. Segment finds its own."
             )
             self.bar.button.hide()
             self.bar.show()

@@ -197,7 +197,7 @@ def test_what_is_wrong_with_plans_or_dataset_is_said(folder, name, content, said
         (renamed, "has no network_weights"),
         (lambda content: content.pop("init_args"), "does not say its trainer"),
         (lambda content: content.update(trainer_name="NobodyKnows"), "names the trainer 'Nobody"),
-        (contradicting, "hold other numbers than their copies"),
+        (contradicting, "are one in the network, and hold different numbers"),
         (lambda content: content.update(logging=Canary()), "holds Python objects"),
         (lambda content: content.update(inference_allowed_mirroring_axes=(7,)), "mirroring as"),
     ],

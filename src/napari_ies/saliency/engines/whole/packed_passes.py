@@ -64,6 +64,18 @@ def certified(network: nn.Module) -> list[nn.Module]:
     return found
 
 
+def recomputes(network: nn.Module) -> bool:
+    """Whether parts of a network run once more in each backward pass, when nothing is changed.
+
+    PyTorch's checkpoints then look for the tensors that they saw, and what `packed_passes` keeps
+    is none that they could do without.
+    """
+    return any(
+        getattr(module, "use_checkpoint", False) or "forward" in vars(module)
+        for module in network.modules()
+    )
+
+
 @contextmanager
 def packed_passes(layers: Sequence[nn.Module]) -> Iterator[None]:
     """Have layers differentiated so where they run inside this context."""
