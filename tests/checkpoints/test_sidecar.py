@@ -146,6 +146,7 @@ def test_architecture_that_does_not_fit_names_the_keys(checkpoint):
         ({"architecture": "os.system"}, 'architecture is "os.system", expected one of UNet'),
         ({"arguments": [1]}, "arguments is [1]"),
         ({"arguments": {"norm_layer": "x"}}, "UNet has no argument 'norm_layer'"),
+        ({"arguments": {"folds": ["0"]}}, "chosen of nnU-Net folders, and this is one UNet"),
         ({"arguments": {"spatial_dims": 2}}, "spatial_dims is 2"),
         ({"arguments": {"in_channels": "2"}}, "in_channels is '2'"),
         (

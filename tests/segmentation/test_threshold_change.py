@@ -94,6 +94,9 @@ def test_what_stays_the_same_keeps_its_number_and_no_number_is_used_again(
     again = at_threshold(after, case, threshold=0.6, smallest=4, reference=mask, former=former)
     np.testing.assert_array_equal(again.labels, before.labels)
     assert again.lesions.equals(before.lesions)
+    assert again.notes[-1].startswith(f"The threshold was {threshold:g} before")
+    assert [note for note in again.notes if "The threshold was" in note] == [again.notes[-1]]
+    assert "new ones" in again.notes[-1]  # no number that a way back makes false
 
 
 def test_another_reference_changes_the_matches_and_no_number(case, probability, reference):

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     Former = tuple[Box, NDArray[np.bool_]]
     """The smallest box that holds a lesion, and which voxels of that box are the lesion's."""
 
+BEFORE = "The threshold was "
+"""How the note begins of which there is one, however often the threshold was changed."""
+
 
 def at_threshold(
     segmentation: Segmentation,
@@ -88,9 +91,9 @@ def at_threshold(
         threshold=threshold,
         smallest=smallest,
         notes=(
-            *segmentation.notes,
-            f"The threshold was {segmentation.threshold:g} before: lesions that stayed the same "
-            f"voxel by voxel kept their numbers, and the others are numbered from {used + 1} on.",
+            *(note for note in segmentation.notes if not note.startswith(BEFORE)),
+            f"{BEFORE}{segmentation.threshold:g} before: lesions that are the same voxel by voxel "
+            "as at an earlier threshold have their numbers of then, and others have new ones.",
         ),
     )
     return _numbered_as_before(changed, labels, case, reference if matched else None, used, former)

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 name = "state dict"
 
+OF_A_FOLDER = ("folds", "mirroring")
+"""What the command line asks of nnU-Net folders, and of no file."""
+
 _TRIED = 3  # groups of tensors, where a person states the whole network
 _LARGEST_STRIDE, _LARGEST_IMAGE = 64, 512
 
@@ -224,6 +227,12 @@ def check_arguments(family: Family, arguments: Mapping[str, Any], profile_file: 
     """
     unknown = [name for name in arguments if name not in family.argument_names]
     if unknown:
+        if unknown[0] in OF_A_FOLDER:
+            raise CheckpointError(
+                f"folds and mirroring are chosen of nnU-Net folders, and this is one "
+                f"{family.architecture}: leave --folds and --no-mirroring out, or arguments of "
+                f"{profile_file}"
+            )
         raise CheckpointError(
             f"{family.architecture} has no argument {unknown[0]!r}: the arguments are "
             f"{', '.join(sorted(family.argument_names))}"

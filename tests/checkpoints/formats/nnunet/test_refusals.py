@@ -84,6 +84,10 @@ def of_slices(plans):
     plans["configurations"]["3d_fullres"]["patch_size"] = [16, 16]
 
 
+def planned(**fields):
+    return lambda plans: plans["configurations"]["3d_fullres"].update(fields)
+
+
 def of_a_cascade(plans):
     plans["configurations"]["3d_fullres"]["previous_stage"] = "3d_lowres"
 
@@ -132,6 +136,9 @@ def wider(plans):
         ),
         (lambda plans: plans.update(label_manager="Other"), "names the label manager 'Other', w"),
         (unknown_normalisation, "names the normalisation 'Unheard', which the nnunetv2"),
+        (planned(patch_size=["a", "b", "c"]), "says a patch_size of .*, expected three numbers"),
+        (planned(spacing=[0.0, float("nan"), 1.3]), "says a spacing of .*, expected three sizes"),
+        (planned(spacing=1.0), "says a spacing of 1.0, expected three sizes in mm"),
     ],
 )
 def test_plans_that_are_not_taken(folder, change, said, tmp_path, monkeypatch):
@@ -206,6 +213,13 @@ def test_checkpoints_that_are_not_taken(folder, change, said):
     spoilt(folder / "fold_0" / "checkpoint_final.pth", change)
     with pytest.raises(CheckpointError, match=said):
         load_checkpoint(folder / "fold_0", device="cpu")
+
+
+def test_a_fold_that_was_chosen_is_no_other_one(folder):
+    for place in (folder / "fold_0", folder / "fold_0" / "checkpoint_final.pth"):
+        with pytest.raises(CheckpointError, match="fold_0 was chosen, and fold 1 asked for"):
+            load_checkpoint(place, device="cpu", stated={"arguments": {"folds": ("1",)}})
+        load_checkpoint(place, device="cpu", stated={"arguments": {"folds": ("0",)}})
 
 
 def test_what_is_chosen_has_to_be_there(folder):

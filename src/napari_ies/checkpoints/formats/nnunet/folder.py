@@ -178,6 +178,11 @@ def chosen_folds(folder: Folder, checkpoint: str, wanted: object) -> Mapping[str
     else:
         given = wanted if isinstance(wanted, list | tuple) else [wanted]
         names = [str(name).removeprefix("fold_").strip() for name in given]
+    if folder.fold and names != [folder.fold]:
+        raise CheckpointError(
+            f"fold_{folder.fold} was chosen, and fold {', '.join(names) or 'none'} asked for: "
+            f"choose {folder.top.name}, of which folds are asked for, or leave them out."
+        )
     absent = [name for name in names if name not in there]
     if absent or not names:
         raise CheckpointError(

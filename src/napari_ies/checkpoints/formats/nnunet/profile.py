@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,7 +70,10 @@ def make_profile(
     classes = class_names(dataset["labels"], regions)
     explained = _lesion(classes, regions)
     strides = configuration.network_arch_init_kwargs.get("strides")
-    patch = _three(configuration.patch_size)
+    window, voxels = configuration.patch_size, configuration.spacing
+    _check_sizes(folder, "patch_size", window, 1, "three numbers of voxels")
+    _check_sizes(folder, "spacing", voxels, 1e-3, "three sizes in mm")
+    patch = _three(window)
     divisor = patch if strides is None else _three(np.prod(np.array(strides), axis=0))
     # Readers give z, y, x, which the plans transpose: named along the images' own axes here.
     order = np.argsort([2 - int(axis) for axis in manager.transpose_forward])
@@ -184,3 +188,14 @@ def _lesion(classes: Sequence[str], regions: bool) -> int:
 def _three(values: Any) -> tuple[int, int, int]:
     x, y, z = (int(value) for value in values)
     return x, y, z
+
+
+def _check_sizes(folder: Folder, what: str, sizes: Any, least: float, expected: str) -> None:
+    """Refuse a plan whose window or voxels are no three sizes."""
+    listed = sizes if isinstance(sizes, (list, tuple)) else []
+    known = [one for one in listed if isinstance(one, (int, float)) and least <= one < math.inf]
+    if len(listed) != 3 or len(known) != 3:
+        raise CheckpointError(
+            f"The plans.json of {folder.top.name} says a {what} of {printable(str(sizes))}, "
+            f"expected {expected}: copy it again from where the network was trained."
+        )
