@@ -333,6 +333,25 @@ def space_and_back_leaves_the_slices_as_they_were(segmented):
     assert (viewer.dims.ndisplay, viewer.dims.order) == (2, order)
     np.testing.assert_allclose(viewer.dims.point, point)
     assert {layer.name: layer.visible for layer in viewer.layers} == visible
+    the_slices_are_at_what_was_chosen_in_space(segmented)
+
+
+def the_slices_are_at_what_was_chosen_in_space(segmented):
+    viewer, reading = segmented.viewer, segmented.panel.state.reading
+    scene, before = segmented.panel.services.scene, segmented.panel.state.selected
+    places = [reading.frame.to_world(reading.places[label].centre) for label in (1, 2)]
+    assert before == 2
+    press(segmented, "space_button")
+    segmented.wait(lambda: "Lesions in space" in viewer.layers)
+    segmented.panel.explaining.explain(1)
+    segmented.finish()
+    press(segmented, "space_button")
+    segmented.wait(lambda: segmented.panel.features["planes"].three is not None)
+    segmented.settle()
+    near, far = (np.abs(np.asarray(scene.crosshair) - place).max() for place in places)
+    assert near < 3 < far
+    segmented.panel.explaining.explain(2)
+    segmented.finish()
 
 
 def another_threshold_leaves_the_view_in_space(segmented):

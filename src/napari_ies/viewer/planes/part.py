@@ -167,7 +167,7 @@ class Planes(Feature):
         if self._space.entered:
             self._space.give_up()
             with self.tell.announce("Going back to the slices…"):
-                self._space.leave()
+                self._space.leave(to_chosen=True)
                 if self._reopen:
                     self._open_planes()
         elif len(self.viewer.layers):
@@ -246,7 +246,7 @@ class Planes(Feature):
 
     def _on_ndisplay(self, _: Any = None) -> None:
         if self.viewer.dims.ndisplay == 2 and self._space.entered:
-            self._space.leave()
+            self._space.leave(to_chosen=True)
         self._refresh()
 
     def _on_clicked(self, click: Click) -> None:

@@ -61,6 +61,7 @@ class SpaceView:
         self._slices: _Slices | None = None
         self._reading: Reading | None = None
         self._selected: Any = None
+        self._selected_before: Any = None
 
     @property
     def entered(self) -> bool:
@@ -75,6 +76,7 @@ class SpaceView:
         self._slices = _Slices(
             tuple(dims.order), tuple(dims.point), camera.zoom, tuple(camera.center), hidden
         )
+        self._selected_before = self._selected
         self._make(reading)
         dims.order = tuple(range(dims.ndim))
         dims.ndisplay = 3
@@ -94,8 +96,8 @@ class SpaceView:
         self._make(reading)
         return True
 
-    def leave(self) -> None:
-        """Show the slices again, as they were."""
+    def leave(self, to_chosen: bool = False) -> None:
+        """Show the slices again, as they were, or at what was chosen in space if that is asked."""
         if self._slices is None:
             return
         slices, self._slices = self._slices, None
@@ -109,6 +111,12 @@ class SpaceView:
         self._scene.show_images(slices.hidden)
         camera.center = slices.center
         camera.zoom = slices.zoom
+        reading, chosen = self._reading, self._selected
+        other = chosen is not None and chosen != self._selected_before
+        if to_chosen and reading is not None and other:
+            place = reading.place_of(chosen)
+            if place is not None:
+                self._scene.look_at(reading.frame.to_world(place.centre))
 
     def give_up(self) -> None:
         """Wait for no surfaces any more."""
