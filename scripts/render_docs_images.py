@@ -2,14 +2,17 @@
 
 Run it on a display, such as ``xvfb-run -a -s "-screen 0 1600x1000x24"`` gives; no real patient is
 ever shown. ``scripts/render_figure.py`` makes the figure, ``scripts/render_help_images.py`` the
-pictures of the help.
+pictures of the help. With ``--theme``, ``--size`` and ``--into`` they can be looked at as on
+another screen, without touching those of the documentation.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,30 +48,67 @@ SMALL_MM3 = 300
 """The lesion that is looked at is the largest below this, so that its maximum map takes seconds."""
 
 
+@dataclass(frozen=True)
+class Screen:
+    """What the window looks like, and where its pictures go."""
+
+    theme: str
+    size: tuple[int, int]
+    into: Path
+
+    def window(self) -> Any:
+        """Open a viewer of that look and size."""
+        viewer = napari.Viewer(title="napari-ies demo", show=True)
+        viewer.theme = self.theme  # of this window alone, whatever the preferences say
+        self.fit(viewer)
+        return viewer
+
+    def fit(self, viewer: Any) -> None:
+        """Give a viewer its size, also after what set another one."""
+        viewer.window.resize(*self.size)
+
+    def keep(self, viewer: Any, name: str) -> None:
+        """Write a picture of the whole window."""
+        save_picture(viewer, self.into / f"{name}.png")
+
+
 def main() -> None:
+    screen = asked()
     # Nobody's own sessions, and no folder of theirs in a picture.
     with tempfile.TemporaryDirectory(prefix="napari-ies-") as folder:
         os.environ[FOLDER_VARIABLE] = folder
-        render()
-        render_cohort(make_cohort(Path(folder)))
+        render(screen)
+        render_cohort(screen, make_cohort(Path(folder)))
 
 
-def render() -> None:
-    viewer = napari.Viewer(title="napari-ies demo", show=True)
+def asked() -> Screen:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Render the pictures of the documentation.")
+    parser.add_argument("--theme", choices=("dark", "light"), default="dark")
+    parser.add_argument("--size", default="{}x{}".format(*PICTURE_SIZE), help="of the window")
+    parser.add_argument("--into", type=Path, default=IMAGES, help="folder for the pictures")
+    given = parser.parse_args()
+    width, height = map(int, given.size.split("x"))
+    return Screen(given.theme, (width, height), given.into)
+
+
+def render(screen: Screen) -> None:
+    viewer = screen.window()
     panel = open_demo(viewer)
     segment_demo(viewer, panel)
-    save_picture(viewer, IMAGES / "segmented.png")
+    screen.fit(viewer)
+    screen.keep(viewer, "segmented")
     explain_lesion(viewer, panel, telling_lesion(panel))
-    save_picture(viewer, IMAGES / "demo.png")
+    screen.keep(viewer, "demo")
     volumes = panel.state.reading.segmentation.lesions["volume_mm3"]
     label = int(volumes[volumes < SMALL_MM3].idxmax())
     panel.explaining.explain(label)
     wait_until(panel, lambda: panel.state.answers.of(label))
-    read_out(viewer, panel)
-    see_context(viewer, panel, label)
-    show_planes(viewer, panel)
-    compare(viewer, panel, label)
-    change(viewer, panel)
+    read_out(screen, viewer, panel)
+    see_context(screen, viewer, panel, label)
+    show_planes(screen, viewer, panel)
+    compare(screen, viewer, panel, label)
+    change(screen, viewer, panel)
     viewer.close()
 
 
@@ -88,10 +128,9 @@ def make_cohort(folder: Path) -> Path:
     return results
 
 
-def render_cohort(results: Path) -> None:
+def render_cohort(screen: Screen, results: Path) -> None:
     """Show how a cohort is read one lesion after another."""
-    viewer = napari.Viewer(title="napari-ies demo", show=True)
-    viewer.window.resize(*PICTURE_SIZE)
+    viewer = screen.window()
     _, panel = viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
     panel.open_cohort(str(results))
     cohort = panel.features["cohort"]
@@ -103,33 +142,33 @@ def render_cohort(results: Path) -> None:
     viewer.scene.camera.zoom *= 2
     viewer.scene.camera.center = panel.services.scene.crosshair
     wait(panel, 2)
-    save_picture(viewer, IMAGES / "cohort.png")
+    screen.keep(viewer, "cohort")
     viewer.close()
 
 
-def read_out(viewer: Any, panel: LesionSaliencyWidget) -> None:
+def read_out(screen: Screen, viewer: Any, panel: LesionSaliencyWidget) -> None:
     choose_tab(panel, "Readout")
     wait(panel, 3)
-    save_picture(viewer, IMAGES / "explained.png")
+    screen.keep(viewer, "explained")
 
 
-def see_context(viewer: Any, panel: LesionSaliencyWidget, label: int) -> None:
+def see_context(screen: Screen, viewer: Any, panel: LesionSaliencyWidget, label: int) -> None:
     choose_tab(panel, "Context")
     press(panel, "context_compute")
     wait_until(panel, lambda: panel.state.curves.of(label))
     wait(panel, 3)
-    save_picture(viewer, IMAGES / "context.png")
+    screen.keep(viewer, "context")
 
 
-def show_planes(viewer: Any, panel: LesionSaliencyWidget) -> None:
+def show_planes(screen: Screen, viewer: Any, panel: LesionSaliencyWidget) -> None:
     panel.features["planes"].toggle()
     wait(panel, 3)
-    save_picture(viewer, IMAGES / "planes.png")
+    screen.keep(viewer, "planes")
     panel.features["planes"].toggle()
     wait(panel, 1)
 
 
-def compare(viewer: Any, panel: LesionSaliencyWidget, label: int) -> None:
+def compare(screen: Screen, viewer: Any, panel: LesionSaliencyWidget, label: int) -> None:
     panel.features["explaining"].form.set_aggregation("max")
     panel.features["explaining"].form.samples.setValue(4)
     panel.explaining.explain(label)
@@ -138,19 +177,19 @@ def compare(viewer: Any, panel: LesionSaliencyWidget, label: int) -> None:
     press(panel, "side_by_side")
     press(panel, "same_limits")
     wait(panel, 3)
-    save_picture(viewer, IMAGES / "compared.png")
+    screen.keep(viewer, "compared")
     press(panel, "same_limits")
     press(panel, "side_by_side")
     wait(panel, 1)
 
 
-def change(viewer: Any, panel: LesionSaliencyWidget) -> None:
+def change(screen: Screen, viewer: Any, panel: LesionSaliencyWidget) -> None:
     choose_tab(panel, "Regions")
     press(panel, "see_changes")
     wait(panel, 1)
     wait_until(panel, lambda: not panel.services.work.busy)
     wait(panel, 2)
-    save_picture(viewer, IMAGES / "what_if.png")
+    screen.keep(viewer, "what_if")
 
 
 def choose_tab(panel: LesionSaliencyWidget, title: str) -> None:
