@@ -250,7 +250,10 @@ def test_a_changed_threshold_marks_the_table_and_updates_what_changed(
     assert bar.isHidden()
     assert cells(listed, 2)["OK?"] == "✓"
     assert cells(listed, 2)["Maps"] == "mean"
-    assert "1 lesion stayed the same, 1 gone or changed, 1 new" in twin.tell.text
+    # What grew is no new lesion, and its number of before is not lost.
+    assert "1 lesion stayed the same, 1 changed (1 larger), 0 new, 0 gone." in twin.tell.text
+    assert [cells(listed, n)["Was"] for n in (2, 3)] == ["", "1"]
+    assert state.reading.segmentation.notes[-1].endswith("and others have new ones: 1 is now 3.")
     # The session of the earlier threshold stays as it was; the new one has its own folder.
     assert load_session(first).notes == {1: "of lesion 1", 2: "of lesion 2"}
     assert twin.session.folder != first
@@ -272,7 +275,7 @@ def test_a_changed_threshold_marks_the_table_and_updates_what_changed(
     twin.session.begin(state.reading)
     twin.work.wait()
     assert (sorted(state.reading.places), state.selected) == ([1, 2], 1)
-    assert "1 lesion stayed the same, 1 gone or changed, 0 new, 1 back as" in twin.tell.text
+    assert "1 lesion stayed the same, 0 changed, 0 new, 0 gone, 1 back as it" in twin.tell.text
     assert (state.reading.mask_of(1) == (labels == 1)).all()
     assert state.reading.notes == {1: "of lesion 1", 2: "of lesion 2"}
     assert state.reading.verdicts == {2: "agree"}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
-from napari_ies.segmentation.subject import Region
+from napari_ies.segmentation.subject import Lesion, Region
 from napari_ies.segmentation.verdicts import Verdict
 from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.lesions.chosen_lesion import NONE_CHOSEN
@@ -89,6 +89,8 @@ class LesionList(Feature):
             self.table.set_lesions(None)
             return
         self.table.set_lesions(reading.segmentation.lesions, reading.found)
+        for lesion in reading.came_of.keys() & reading.places.keys():
+            self.table.set_former(Lesion(lesion), reading.came_of[lesion])
         for answer in self.state.answers:
             self._on_answer(answer)
         for subject in reading.notes:
