@@ -67,9 +67,29 @@ def test_a_click_shows_an_earlier_map_and_sets_the_form_to_it(twin, listed, qtbo
     for request in (mean, largest, fewer):
         state.request = request
         twin.explain(1)
-    assert maps_listed(listed) == ["mean, 3 samples", "max", "mean, 2 samples"]
+    # A click computes nothing anew that is there with more samples already; Explain does.
+    assert maps_listed(listed) == ["mean", "max"]
+    assert state.shown is state.answers.get((1, mean, state.shown.model_key))
+    assert twin.tell.text == (
+        "Showing lesion 1: SmoothGrad mean with 3 samples (Explain computes the form's 2), "
+        "computed before."
+    )
+    running = []
+    state.answer_shown.connect(
+        lambda answer: running.append((answer.finished, maps_listed(listed)))
+    )
+    twin.explaining.explain_selected()
+    twin.work.wait()
+    assert (False, ["mean · 3", "max", "mean · 2 …"]) in running
+    assert maps_listed(listed) == ["mean · 3", "max", "mean · 2"]
     shown = listed.table.chosen_lesion.maps.currentItem()
-    assert shown.text() == "mean, 2 samples"
+    assert shown.text() == "mean · 2"
+    # What is asked for exactly is shown before what has more.
+    twin.explain(1)
+    assert state.shown.request == fewer
+    # More than there is, and other noise, are computed.
+    for request in (dataclasses.replace(mean, n_samples=4), dataclasses.replace(fewer, seed=1)):
+        assert state.answers.as_good_as((1, request, state.shown.model_key))[1] == request
     click_map(qtbot, listed, "max")
     assert state.shown is state.answers.get((1, largest, state.shown.model_key))
     assert (asked, state.request) == ([largest], largest)
