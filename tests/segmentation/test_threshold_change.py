@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from cases import random_case
 from scipy import ndimage
 
 from napari_ies.errors import SegmentationError
+from napari_ies.segmentation.change import change_of
 from napari_ies.segmentation.lesions import (
     find_lesions,
     lesion_boxes,
@@ -61,6 +63,12 @@ def voxels(segmentation):
     }
 
 
+def is_found(segmentation, label):
+    """Whether the network found it, so that it is no lesion of the reference that was missed."""
+    lesions = segmentation.lesions
+    return "match" not in lesions or lesions["match"][label] != "FN"
+
+
 @pytest.mark.parametrize("matched", [False, True])
 @pytest.mark.parametrize("threshold", [0.5, 0.72, 0.9])
 def test_what_stays_the_same_keeps_its_number_and_no_number_is_used_again(
@@ -97,6 +105,71 @@ def test_what_stays_the_same_keeps_its_number_and_no_number_is_used_again(
     assert again.notes[-1].startswith(f"The threshold was {threshold:g} before")
     assert [note for note in again.notes if "The threshold was" in note] == [again.notes[-1]]
     assert "new ones" in again.notes[-1]  # no number that a way back makes false
+
+
+@pytest.mark.parametrize("matched", [False, True])
+@pytest.mark.parametrize(("before", "after"), [(0.6, 0.5), (0.5, 0.6), (0.55, 0.72), (0.72, 0.5)])
+def test_what_changed_is_told_from_what_is_new(
+    case, probability, reference, matched, before, after
+):
+    mask = reference if matched else None
+    earlier = found(case, probability, before, mask)
+    later = at_threshold(earlier, case, threshold=after, smallest=4, reference=mask)
+    told = change_of(earlier, later)
+    was, now = (
+        {n: one for n, one in voxels(s).items() if is_found(s, n)} for s in (earlier, later)
+    )
+    touching = {n: tuple(o for o in was if was[o] & now[n]) for n in now}
+    same = [n for n in now if n in was]
+    assert list(told.same) == same
+    assert told.changed == {n: touching[n] for n in now if touching[n] and n not in same}
+    assert list(told.new) == [n for n in now if not touching[n]]
+    assert list(told.gone) == [o for o in was if not any(o in touching[n] for n in now)]
+    # Each lesion of either table is in one of the kinds that are counted.
+    assert len(now) == len(told.same) + len(told.changed) + len(told.new)
+    into = {o: [n for n in told.changed if told.changed[n] == (o,)] for o in was}
+    assert told.parts == {o: tuple(those) for o, those in into.items() if len(those) > 1}
+    assert told.merged == {n: were for n, were in told.changed.items() if len(were) > 1}
+    single = [n for n, were in told.changed.items() if len(were) == 1 and were[0] not in told.parts]
+    grown = [n for n in single if len(now[n]) > len(was[told.changed[n][0]])]
+    assert grown == (single if after < before else [])
+    for count, what in (
+        (len(same), "stayed the same"),
+        (len(told.changed), "changed"),
+        (len(told.new), "new"),
+        (len(told.gone), "gone"),
+        *([(len(single), "larger" if grown else "smaller")] if single else []),
+        *([(len(told.merged), "merged")] if told.merged else []),
+    ):
+        assert re.search(rf"\b{count} (lesions? )?{what}", told.words), told.words
+    for n, were in told.changed.items():
+        assert re.search(rf"\b{were[-1]} (is|are) now [^a-z]*(and )?{n}\b", later.notes[-1])
+
+
+def test_splitting_and_merging_are_said(case):
+    probability = np.zeros(SHAPE, dtype=np.float32)
+    probability[2:12, 4:7, 4:7] = 0.5
+    probability[2:5, 4:7, 4:7] = probability[9:12, 4:7, 4:7] = 0.9  # two with a bridge between
+    probability[15:19, 4:7, 4:7] = 0.7
+    probability[16:18, 5, 5] = 0.9  # too small at 0.8
+    whole = found(case, probability, 0.4)
+    parts = at_threshold(whole, case, threshold=0.8, smallest=4)
+    split = change_of(whole, parts)
+    assert split.words == (
+        "0 lesions stayed the same, 2 changed (2 parts of 1 that split), 0 new, 1 gone"
+    )
+    assert parts.notes[-1].endswith("others have new ones: 1 is now 3 and 4.")
+    again = at_threshold(parts, case, threshold=0.4, smallest=4, used=4)
+    merged = change_of(parts, again)
+    assert merged.words == ("0 lesions stayed the same, 1 changed (1 merged from 2), 1 new, 0 gone")
+    assert again.notes[-1].endswith("others have new ones: 3 and 4 are now 5.")
+    boxes = lesion_boxes(whole.labels)
+    former = {n: (box, whole.labels[box] == n) for n, box in boxes.items()}
+    known = at_threshold(parts, case, threshold=0.4, smallest=4, former=former)
+    back = change_of(parts, known, former)
+    assert back.words == (
+        "0 lesions stayed the same, 0 changed, 0 new, 0 gone, 2 back as they were"
+    )
 
 
 def test_another_reference_changes_the_matches_and_no_number(case, probability, reference):

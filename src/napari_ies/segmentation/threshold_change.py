@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_ies.errors import SegmentationError
 from napari_ies.geometry.components import instances
+from napari_ies.segmentation.change import change_of, found_labels
 from napari_ies.segmentation.lesions import (
     lesion_boxes,
     lesion_table,
@@ -78,7 +79,7 @@ def at_threshold(
         )
     known = segmentation.smallest or smallest
     above = instances(segmentation.marked_at(segmentation.threshold), known) > 0
-    if (above != (_found(segmentation) > 0)).any():
+    if (above != (found_labels(segmentation) > 0)).any():
         raise SegmentationError(
             "These lesions are not all that lies above their threshold (they were given as a file, "
             "or corrected by hand), so another threshold cannot be applied to them; press Segment "
@@ -86,17 +87,16 @@ def at_threshold(
         )
     used = max(used, int(segmentation.labels.max(initial=0)), *(former or ()))
     labels = instances(segmentation.marked_at(threshold), smallest)
-    changed = replace(
-        segmentation,
-        threshold=threshold,
-        smallest=smallest,
-        notes=(
-            *(note for note in segmentation.notes if not note.startswith(BEFORE)),
-            f"{BEFORE}{segmentation.threshold:g} before: lesions that are the same voxel by voxel "
-            "as at an earlier threshold have their numbers of then, and others have new ones.",
-        ),
+    kept = tuple(note for note in segmentation.notes if not note.startswith(BEFORE))
+    asked = replace(segmentation, threshold=threshold, smallest=smallest)
+    mask = reference if matched else None
+    found = _numbered_as_before(asked, labels, case, mask, used, former)
+    note = (
+        f"{BEFORE}{segmentation.threshold:g} before: lesions that are the same voxel by voxel as "
+        "at an earlier threshold have their numbers of then, and others have new ones"
     )
-    return _numbered_as_before(changed, labels, case, reference if matched else None, used, former)
+    renumbered = change_of(segmentation, found, former or ()).renumbered
+    return replace(found, notes=(*kept, f"{note}: {renumbered}." if renumbered else f"{note}."))
 
 
 def matched_anew(
@@ -125,16 +125,9 @@ def matched_anew(
     by voxel as one that there is or was.
     """
     used = max(used, int(segmentation.labels.max(initial=0)), *(former or ()))
-    return _numbered_as_before(segmentation, _found(segmentation), case, reference, used, former)
-
-
-def _found(segmentation: Segmentation) -> NDArray[np.int32]:
-    """Return the labels without those of the reference that were missed."""
-    labels, lesions = segmentation.labels, segmentation.lesions
-    if "match" not in lesions:
-        return labels
-    missed = lesions.index[lesions["match"] == "FN"]
-    return np.where(np.isin(labels, missed), np.int32(0), labels)
+    return _numbered_as_before(
+        segmentation, found_labels(segmentation), case, reference, used, former
+    )
 
 
 def _numbered_as_before(

@@ -14,6 +14,7 @@ from napari_ies.figures.files import figure_bytes
 from napari_ies.figures.scales import scales_of
 from napari_ies.figures.slices import Slicing
 from napari_ies.viewer.canvas import colours
+from napari_ies.viewer.figure import figure_making
 from napari_ies.viewer.panel import dialogs
 
 
@@ -191,3 +192,42 @@ def test_a_figure_is_previewed_saved_and_copied(segmented, patient, tmp_path, mo
     segmented.segment()
     assert not part.dialog.isVisible()
     assert not part.button.isEnabled()
+
+    # Of a map that is being computed the preview follows now and then, and what is on screen is
+    # saved at once, though no session has begun yet.
+    monkeypatch.setattr(figure_making, "PREVIEW_EVERY", 0.1)
+    assert panel.features["session"].folder is None
+    segmented.control("samples").setValue(9999)
+    panel.explaining.explain(1)
+    segmented.wait(lambda: part.button.isEnabled() and panel.state.shown.saliency.n_used)
+    segmented.qtbot.mouseClick(part.button, Qt.MouseButton.LeftButton)
+    previews = []
+    preview = part.dialog.set_preview
+    monkeypatch.setattr(
+        part.dialog, "set_preview", lambda *of: previews.append(of[0].tobytes()) or preview(*of)
+    )
+    segmented.wait(lambda: len(set(previews)) > 2)
+    at_the_press = [part.content()]
+    press("figure_keep")
+    at_the_press.append(part.content())
+    settings = part.settings()
+    segmented.wait(lambda: "Saved to" in part.dialog.text)
+    assert panel.explaining.running
+    (saved,) = (panel.features["session"].folder / "figures").iterdir()
+    assert saved.read_bytes() in [figure_bytes(one, settings, "png") for one in at_the_press]
+    panel.explaining.stop()
+    segmented.finish()
+    assert drawn().any()
+    assert part._previewed is panel.state.shown, "a map that was stopped is drawn as it is"
+    # Where a person wants no session, that is said, and what to do.
+    panel.features["session"].controls.automatic.setChecked(False)
+    segmented.segment()
+    panel.explaining.explain(1)
+    segmented.wait(lambda: part.button.isEnabled())
+    segmented.qtbot.mouseClick(part.button, Qt.MouseButton.LeftButton)
+    press("figure_keep")
+    assert "switched off" in part.dialog.text
+    assert "“Save…” asks" in part.dialog.text
+    part.dialog.close()
+    panel.explaining.stop()
+    segmented.finish()

@@ -67,9 +67,29 @@ def test_a_click_shows_an_earlier_map_and_sets_the_form_to_it(twin, listed, qtbo
     for request in (mean, largest, fewer):
         state.request = request
         twin.explain(1)
-    assert maps_listed(listed) == ["mean, 3 samples", "max", "mean, 2 samples"]
+    # A click computes nothing anew that is there with more samples already; Explain does.
+    assert maps_listed(listed) == ["mean", "max"]
+    assert state.shown is state.answers.get((1, mean, state.shown.model_key))
+    assert twin.tell.text == (
+        "Showing lesion 1: SmoothGrad mean with 3 samples (Explain computes the form's 2), "
+        "computed before."
+    )
+    running = []
+    state.answer_shown.connect(
+        lambda answer: running.append((answer.finished, maps_listed(listed)))
+    )
+    twin.explaining.explain_selected()
+    twin.work.wait()
+    assert (False, ["mean · 3", "max", "mean · 2 …"]) in running
+    assert maps_listed(listed) == ["mean · 3", "max", "mean · 2"]
     shown = listed.table.chosen_lesion.maps.currentItem()
-    assert shown.text() == "mean, 2 samples"
+    assert shown.text() == "mean · 2"
+    # What is asked for exactly is shown before what has more.
+    twin.explain(1)
+    assert state.shown.request == fewer
+    # More than there is, and other noise, are computed.
+    for request in (dataclasses.replace(mean, n_samples=4), dataclasses.replace(fewer, seed=1)):
+        assert state.answers.as_good_as((1, request, state.shown.model_key))[1] == request
     click_map(qtbot, listed, "max")
     assert state.shown is state.answers.get((1, largest, state.shown.model_key))
     assert (asked, state.request) == ([largest], largest)
@@ -250,7 +270,10 @@ def test_a_changed_threshold_marks_the_table_and_updates_what_changed(
     assert bar.isHidden()
     assert cells(listed, 2)["OK?"] == "✓"
     assert cells(listed, 2)["Maps"] == "mean"
-    assert "1 lesion stayed the same, 1 gone or changed, 1 new" in twin.tell.text
+    # What grew is no new lesion, and its number of before is not lost.
+    assert "1 lesion stayed the same, 1 changed (1 larger), 0 new, 0 gone." in twin.tell.text
+    assert [cells(listed, n)["Was"] for n in (2, 3)] == ["", "1"]
+    assert state.reading.segmentation.notes[-1].endswith("and others have new ones: 1 is now 3.")
     # The session of the earlier threshold stays as it was; the new one has its own folder.
     assert load_session(first).notes == {1: "of lesion 1", 2: "of lesion 2"}
     assert twin.session.folder != first
@@ -272,7 +295,7 @@ def test_a_changed_threshold_marks_the_table_and_updates_what_changed(
     twin.session.begin(state.reading)
     twin.work.wait()
     assert (sorted(state.reading.places), state.selected) == ([1, 2], 1)
-    assert "1 lesion stayed the same, 1 gone or changed, 0 new, 1 back as" in twin.tell.text
+    assert "1 lesion stayed the same, 0 changed, 0 new, 0 gone, 1 back as it" in twin.tell.text
     assert (state.reading.mask_of(1) == (labels == 1)).all()
     assert state.reading.notes == {1: "of lesion 1", 2: "of lesion 2"}
     assert state.reading.verdicts == {2: "agree"}

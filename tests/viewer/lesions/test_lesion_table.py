@@ -260,10 +260,22 @@ def test_below_the_table_nothing_moves_whatever_is_selected(qtbot, table):
 
 
 def test_sorted_by_any_column_with_regions_and_gaps_below(qtbot, table):
-    # A region is chosen before its first map makes it a row.
-    table.select("a region")
-    table.set_region("a region", {"volume_mm3": 500.0, "hemisphere": "left", "midline_mm": 9.0})
-    assert table.view.selected_row() == 4
+    # A region is chosen before its first map makes it a row, whatever key is held meanwhile.
+    table.view.setFocus()
+    held = Qt.KeyboardModifier
+    for key, with_it in (
+        (Qt.Key.Key_Control, held.ControlModifier),
+        (Qt.Key.Key_Shift, held.ShiftModifier),
+    ):
+        qtbot.keyPress(table.view, key, with_it)
+        table.select("a region")
+        table.set_region("a region", {"volume_mm3": 500.0, "hemisphere": "left", "midline_mm": 9})
+        assert table.view.selected_row() == 4
+        table.select(1)
+        table.select(2)
+        assert table.view.copied().splitlines()[1].split("\t")[0] == "2"
+        assert len(table.view.copied().splitlines()) == 2
+        qtbot.keyRelease(table.view, key)
     assert table.subjects() == [1, 2, 3, 4, "a region"]
     click_header(qtbot, table, "mm³")
     assert table.subjects() == [2, 4, 1, 3, "a region"]

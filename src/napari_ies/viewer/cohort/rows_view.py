@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from napari_ies.viewer.panel.availability import describe
+from napari_ies.viewer.panel.controls import select_alone
 
 if TYPE_CHECKING:
     from qtpy.QtCore import QModelIndex
@@ -76,8 +77,7 @@ class RowsView(QTableView):
         if place is None:
             self.clearSelection()
             return
-        self.selectRow(place)
-        self.scrollTo(self._rows.index(place, max(self.currentIndex().column(), 0)))
+        select_alone(self, place, max(self.currentIndex().column(), 0))
 
     @property
     def selected_number(self) -> int | None:

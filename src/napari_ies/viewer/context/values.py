@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from napari_ies.viewer.context.words import HEADINGS, rows
 from napari_ies.viewer.panel.availability import describe
+from napari_ies.viewer.panel.controls import select_alone
 
 if TYPE_CHECKING:
     from napari_ies.cohort.context.perilesional import Context
@@ -94,7 +95,7 @@ class ValuesTable(QTableView):
 
     def go_to(self, step: int) -> None:
         """Go to the row of a step."""
-        self.selectRow(step + 1)
+        select_alone(self, step + 1)
 
     def _on_row(self, _now: QModelIndex, _before: QModelIndex) -> None:
         self.step_changed.emit(self.step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,13 +17,11 @@ from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
 from napari_ies.errors import NapariIESError
 from napari_ies.figures.caption import caption
 from napari_ies.figures.content import FigureContent
-from napari_ies.figures.drawing import outline_width
-from napari_ies.figures.files import figure_format, figure_pixels, save_figure
-from napari_ies.figures.scales import scales_of
-from napari_ies.figures.slices import Slicing
+from napari_ies.figures.files import figure_pixels
 from napari_ies.segmentation.subject import Region
 from napari_ies.viewer.canvas.canvases import around, qt_viewer_of
 from napari_ies.viewer.feature import Feature, Place, Placed
+from napari_ies.viewer.figure import drawing_tasks as tasks
 from napari_ies.viewer.figure.figure_dialog import FigureDialog, image_of
 from napari_ies.viewer.figure.words import limits_apart, lines_apart, unfinished
 from napari_ies.viewer.panel import dialogs
@@ -35,27 +34,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
-    from qtpy.QtGui import QImage
 
-    from napari_ies.figures.scales import Scale
     from napari_ies.figures.settings import FigureSettings
     from napari_ies.viewer.feature import Services
+    from napari_ies.viewer.figure.drawing_tasks import Preview
     from napari_ies.viewer.state.answers import Answer
-    from napari_ies.viewer.state.reading import Reading
-
-    Preview = tuple[NDArray[np.uint8], tuple[Scale, ...], float | None]
-    """Pixels, where the colours end, and how wide the outlines are, if there are any."""
 
 logger = logging.getLogger("napari_ies")
 
 PREVIEW_PIXELS = 1000
 """Width of the preview."""
 
+PREVIEW_EVERY, PREVIEW_SHARE = 3.0, 4.0
+"""A map that refines is drawn anew after so many seconds, or so many times what drawing took."""
+
 FIGURES = "figures"
 """Folder in that of a session."""
-MOST_FIGURES = 1000
-"""Of one map."""
-
 KINDS = {
     "png": "PNG picture (*.png)",
     "svg": "SVG drawing (*.svg)",
@@ -76,12 +70,16 @@ class FigureMaking(Feature):
         self.dialog: FigureDialog | None = None
         self._session: tuple[object, Path] | None = None
         """The reading that is saved as a session, and where."""
-        self._waiting: tuple[object, str] | None = None
-        """The reading whose figure is to be saved as soon as its session is, and the format."""
+        self._waiting: list[tuple[object, Callable[[Path], None]]] = []
+        """Readings whose figures are to be saved once their session has begun, and what saves."""
+        self._previewed: Answer | None = None
+        """The map of the latest preview, which is begun if not drawn."""
+        self._next_preview = 0.0
+        """When a map that refines is drawn again at the earliest, by the monotonic clock."""
         self.state.reading_changed.connect(self._refresh)
         self.state.answer_shown.connect(self._on_answer)
         self.state.session_kept.connect(self._on_session)
-        self.work.idle.connect(self._say_unfinished)  # a map may have been stopped
+        self.work.idle.connect(self._on_idle)
         self._refresh()
         self.views = (Placed(Place.BUTTON, [self.button]),)
 
@@ -155,8 +153,15 @@ class FigureMaking(Feature):
 
     def _on_answer(self, answer: Answer) -> None:
         self._say_unfinished()
-        # A running map is drawn when it is asked for, not each time it refines.
-        if answer.finished or not self.button.isEnabled():
+        # A running map is drawn when it is asked for and now and then, not each time it refines.
+        due = self._previewed is not None and time.monotonic() > self._next_preview
+        if answer.finished or not self.button.isEnabled() or due:
+            self._refresh()
+
+    def _on_idle(self) -> None:
+        """Show a map that was stopped as it is now."""
+        self._say_unfinished()
+        if self._previewed is not None and self._previewed is not self.state.shown:
             self._refresh()
 
     def _say_unfinished(self) -> None:
@@ -182,24 +187,28 @@ class FigureMaking(Feature):
     def _draw_preview(self) -> None:
         dpi = PREVIEW_PIXELS / (self.settings().width / 25.4)
         self._previews += 1
-        shown = partial(self._on_preview, self._previews)
-        self._submit("preview", partial(_preview, dpi), shown)
+        self._previewed, self._next_preview = self.state.shown, float("inf")
+        shown = partial(self._on_preview, self._previews, time.monotonic())
+        self._submit("preview", partial(tasks.preview, dpi), shown)
 
     def _submit(
         self,
-        kind: str,
+        kind: str | None,
         work: Callable[[FigureContent, FigureSettings], Any],
         done: Callable[[Any], None],
     ) -> None:
         content, reading = self.content(), self.state.reading
         if content is not None and reading is not None:
-            self._add(kind, partial(_with_reference, work, reading, content, self.settings()), done)
+            settings = self.settings()
+            self._add(kind, partial(tasks.with_reference, work, reading, content, settings), done)
 
-    def _add(self, kind: str, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+    def _add(self, kind: str | None, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         self.lane.add(Errand(work, done, self._on_failed, key=kind))
 
-    def _on_preview(self, count: int, preview: Preview) -> None:
+    def _on_preview(self, count: int, begun: float, preview: Preview) -> None:
         if self.dialog is not None and count == self._previews:
+            now = time.monotonic()
+            self._next_preview = now + max(PREVIEW_EVERY, PREVIEW_SHARE * (now - begun))
             pixels, scales, width = preview
             overlays = self.scene.overlays
             limits = limits_apart(scales, overlays.limits_on_show(), overlays.power)
@@ -228,7 +237,7 @@ class FigureMaking(Feature):
         path = self._ask("Save the figure", self._suggested(content), form)
         if path is not None:
             self._say("Drawing…")
-            self._submit("save", partial(_save, path), self._on_saved)
+            self._submit(None, partial(tasks.save, path), self._on_saved)
 
     @property
     def _folder(self) -> Path | None:
@@ -238,20 +247,33 @@ class FigureMaking(Feature):
 
     def _on_session(self, folder: Path, _: str) -> None:
         self._session = self.state.reading, folder
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None and waiting[0] is self.state.reading:
-            self._on_keep(waiting[1])
+        waiting, self._waiting = self._waiting, []
+        for reading, save in waiting:
+            if reading is self.state.reading:
+                save(folder)
 
     def _on_keep(self, form: str) -> None:
-        """Save without a question: a name of its own beside what the session holds."""
-        content, folder = self.content(), self._folder
-        if folder is None:
-            self._waiting = self.state.reading, form
-            self._say("Waiting until the session is saved…")
-        elif content is not None:
-            self._say("Drawing…")
-            name = self._suggested(content)
-            self._submit("save", partial(_keep, folder / FIGURES, name, form), self._on_saved)
+        """Save what is on screen now without a question, by a name of its own in the session."""
+        content, reading, settings = self.content(), self.state.reading, self.settings()
+        if content is None or reading is None:
+            return
+        name = self._suggested(content)
+
+        def save(folder: Path) -> None:
+            keep = partial(tasks.keep, folder / FIGURES, name, form)
+            work = partial(tasks.with_reference, keep, reading, content, settings)
+            self._add(None, work, self._on_saved)
+
+        self._say("Drawing…")
+        if self._folder is not None:
+            save(self._folder)
+        else:
+            self._waiting.append((reading, save))
+            self.state.session_asked.emit(self._on_no_session)
+
+    def _on_no_session(self, why: str) -> None:
+        self._waiting.clear()
+        self._say(f"{why} “Save…” asks where the figure is to be saved.")
 
     def _on_screenshot(self) -> None:
         path = self._ask("Save a screenshot of the canvas", "screenshot", "png")
@@ -261,7 +283,7 @@ class FigureMaking(Feature):
             middle, sliders = view.dims.parentWidget(), view.dims
             height = middle.height() if sliders.isHidden() else sliders.y()
             picture = middle.grab(QRect(0, 0, middle.width(), height)).toImage()
-            self._add("screenshot", partial(_save_image, path, picture), self._on_saved)
+            self._add(None, partial(tasks.save_image, path, picture), self._on_saved)
 
     def _ask(self, title: str, name: str, form: str) -> Path | None:
         """Ask where to save a file, and before one is replaced."""
@@ -290,48 +312,9 @@ class FigureMaking(Feature):
     def _on_failed(self, error: Exception) -> None:
         if not isinstance(error, NapariIESError):
             logger.error("A figure failed", exc_info=error)
+        self._next_preview = time.monotonic() + PREVIEW_EVERY
         self._say(sentence(error))
 
     def _say(self, text: str) -> None:
         if self.dialog is not None:
             self.dialog.say(text)
-
-
-def _preview(dpi: float, content: FigureContent, settings: FigureSettings) -> Preview:
-    scales, width = scales_of(content, settings, Slicing(content, settings)), None
-    if settings.outline or settings.outline_reference:
-        width = outline_width(content, settings)
-    return figure_pixels(content, settings, dpi=dpi), scales, width
-
-
-def _with_reference(
-    work: Callable[[FigureContent, FigureSettings], Any],
-    reading: Reading,
-    content: FigureContent,
-    settings: FigureSettings,
-) -> Any:
-    """Do some work with the content and the reading's reference, which may have to be read."""
-    if settings.outline_reference:
-        content = replace(content, reference=reading.reference_mask)
-    return work(content, settings)
-
-
-def _save(path: Path, content: FigureContent, settings: FigureSettings) -> Path:
-    figure_format(path)
-    return save_figure(path, content, settings, overwrite=True)  # asked before
-
-
-def _keep(
-    folder: Path, name: str, form: str, content: FigureContent, settings: FigureSettings
-) -> Path:
-    """Save a figure beside those that are there."""
-    names = (f"{name}.{form}", *(f"{name}-{number}.{form}" for number in range(2, MOST_FIGURES)))
-    free = next((folder / one for one in names if not (folder / one).exists()), folder / names[-1])
-    return save_figure(free, content, settings)
-
-
-def _save_image(path: Path, image: QImage) -> Path:
-    from napari_ies.results.storage.writing import prepare, write
-
-    folder = prepare(path.parent, [path.name], overwrite=True)  # asked before
-    return write(folder, {path.name: lambda staged: image.save(str(staged), "PNG")})[0]

@@ -135,6 +135,18 @@ COLUMNS = (
 )
 
 
+WAS = Column(
+    "was",
+    "Was",
+    "Which lesions it was at the threshold before it changed, by their numbers there; new where "
+    "there was none; empty where it did not change.",
+    40,
+    lambda numbers: ", ".join(map(str, numbers)) or "new",
+    left=True,
+)
+"""There once a threshold changed any lesion."""
+
+
 ERROR = Column(
     "probability_fp",
     "p FP",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
-from napari_ies.segmentation.subject import Region
+from napari_ies.segmentation.subject import Lesion, Region
 from napari_ies.segmentation.verdicts import Verdict
 from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.lesions.chosen_lesion import NONE_CHOSEN
@@ -19,7 +19,6 @@ from napari_ies.viewer.state.answers import (
     distinct_titles,
     kind_of,
     kind_titles,
-    short_name,
     short_titles,
 )
 from napari_ies.viewer.state.titles import capitalised, short_title
@@ -89,6 +88,8 @@ class LesionList(Feature):
             self.table.set_lesions(None)
             return
         self.table.set_lesions(reading.segmentation.lesions, reading.found)
+        for lesion in reading.came_of.keys() & reading.places.keys():
+            self.table.set_former(Lesion(lesion), reading.came_of[lesion])
         for answer in self.state.answers:
             self._on_answer(answer)
         for subject in reading.notes:
@@ -128,16 +129,19 @@ class LesionList(Feature):
         """List below the table the maps of what is selected, and the one that is computed."""
         state, subject = self.state, self.state.selected
         kept = [] if subject is None else state.answers.of(subject)
-        titles = zip(short_titles(kept), distinct_titles(kept), strict=True)
-        maps: list[tuple[Hashable, str, str]] = [
-            (answer.key, *names) for answer, names in zip(kept, titles, strict=True)
-        ]
-        shown = state.shown
-        key: Hashable = None
+        shown, key = state.shown, None
         if shown is not None and shown.subject == subject:
             key = shown.key if shown.finished else None
             if not shown.finished:
-                maps.append((None, f"{short_name(shown)} …", f"{shown.title}: being computed."))
+                kept = [*kept, shown]
+        maps: list[tuple[Hashable, str, str]] = [
+            (answer.key, short, title)
+            if answer.finished
+            else (None, f"{short} …", f"{title}: being computed.")
+            for answer, short, title in zip(
+                kept, short_titles(kept), distinct_titles(kept), strict=True
+            )
+        ]
         self.table.chosen_lesion.set_maps(maps, key)
 
     def _kinds(self) -> dict[Hashable, PeakKind]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
 
-from napari_ies.printable import printable
+from napari_ies.printable import joined, printable
 from napari_ies.segmentation.subject import Lesion, Region
 from napari_ies.viewer.lesions.lesion_columns import (
     COLUMNS,
@@ -19,6 +19,7 @@ from napari_ies.viewer.lesions.lesion_columns import (
     PEAK,
     PLACE,
     VERDICT,
+    WAS,
     Column,
     PeakKind,
     peak_column,
@@ -170,6 +171,18 @@ class LesionRows(QAbstractTableModel):
             self._have_column(ERROR)
         self.set_value(subject, ERROR.name, probability, words)
 
+    def set_former(self, subject: Subject, numbers: tuple[int, ...]) -> None:
+        """Say which lesions one was at the threshold before it changed; none: it is new."""
+        self._have_column(WAS, NOTE)
+        were = joined(numbers) if numbers else ""
+        about = (
+            f"It was {were} before the threshold changed it."
+            if were
+            else ("New: no lesion was there at the threshold before it came.")
+        )
+        self.set_value(subject, WAS.name, numbers, about)
+        self.set_value(subject, LABEL, subject, about)
+
     def row_of(self, subject: Subject) -> int | None:
         """Return the row of a lesion or region, or None."""
         return next((i for i, row in enumerate(self.rows) if row.subject == subject), None)
@@ -259,9 +272,9 @@ class LesionRows(QAbstractTableModel):
         for name in [column.name for column in self.columns if column.name.startswith(PEAK)]:
             self.set_value(row.subject, name, peaks.get(name.removeprefix(PEAK)), tooltip)
 
-    def _have_column(self, column: Column) -> None:
-        """Add a column before the maps and the notes, in sight, if it is not there yet."""
-        at = self.column_of(EXPLAINED)
+    def _have_column(self, column: Column, before: str = EXPLAINED) -> None:
+        """Add a column before the maps or another one, in sight, if it is not there yet."""
+        at = self.column_of(before)
         if at is None or self.column_of(column.name) is not None:
             return
         self.beginInsertColumns(QModelIndex(), at, at)

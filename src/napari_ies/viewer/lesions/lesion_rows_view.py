@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_ies.viewer.lesions.lesion_columns import LABEL, NOTE, PEAK, VERDICT
 from napari_ies.viewer.lesions.lesion_rows import CHOICE, DISPLAY, HORIZONTAL
+from napari_ies.viewer.panel.controls import select_alone
 from napari_ies.viewer.panel.plain_text import shown_name
 from napari_ies.viewer.work.qt_clock import Soon
 
@@ -132,10 +133,7 @@ class LesionRowsView(QTableView):
             self.setCurrentIndex(QModelIndex())
             self.clearSelection()
             return
-        self.selectRow(row)
-        index = self._order.index(row, self._shown_column())
-        self.setCurrentIndex(index)
-        self.scrollTo(index)
+        select_alone(self, row, self._shown_column())
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         """Keep the selected row in sight, as when a taller tab takes room from the table."""

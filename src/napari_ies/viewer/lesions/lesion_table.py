@@ -144,6 +144,10 @@ class LesionTable(QWidget):
         """Show how probably a lesion is a false positive, or nothing, and in words why."""
         self._rows.set_error(subject, probability, words)
 
+    def set_former(self, subject: Subject, numbers: tuple[int, ...]) -> None:
+        """Say which lesions one was at the threshold before it changed; none: it is new."""
+        self._rows.set_former(subject, numbers)
+
     def set_note(self, subject: Subject, text: str) -> None:
         """Show a note without saying that a person wrote it."""
         self._rows.set_value(subject, NOTE, text)

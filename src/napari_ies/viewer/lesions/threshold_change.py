@@ -127,11 +127,5 @@ class ThresholdChange:
         # What was written since it was computed counts, too.
         after.take_said_of(before)
         self._state.update_reading(after)
-        same = len(before.places.keys() & after.places.keys())
-        back = len(before.former.keys() & after.places.keys())
-        gone, new = len(before.places) - same, len(after.places) - same - back
-        came = f", {back} back as they were" if back else ""
-        self._tell.say(
-            f"Updated to the threshold {after.segmentation.threshold:g}: {counted(same, 'lesion')} "
-            f"stayed the same, {gone} gone or changed, {new} new{came}."
-        )
+        became = "" if after.change is None else f": {after.change.words}"
+        self._tell.say(f"Updated to the threshold {after.segmentation.threshold:g}{became}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QItemSelectionModel, Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QLayout,
     QPushButton,
     QSizePolicy,
+    QTableView,
     QVBoxLayout,
     QWidget,
 )
@@ -102,3 +103,15 @@ def _filled(layout: Any, parts: Iterable[Any]) -> Any:
             add = layout.addLayout if isinstance(one, QLayout) else layout.addWidget
             add(one, stretch)
     return layout
+
+
+def select_alone(view: QTableView, row: int, column: int = 0) -> None:
+    """Select a row of a table and no other, and bring it into sight.
+
+    Qt's own ``selectRow`` does what a click would with the keys that are held: with Ctrl, which
+    zooms elsewhere in the window, a row that is selected would be selected no more.
+    """
+    view.selectRow(row)  # rows that Shift adds are counted from here
+    index, select = view.model().index(row, column), QItemSelectionModel.SelectionFlag
+    view.selectionModel().setCurrentIndex(index, select.ClearAndSelect | select.Rows)
+    view.scrollTo(index)

@@ -96,7 +96,7 @@ class Regions(Feature):
             return
         self.scene.regions.put_brush_away(self.view.region.key)
         if choice.subject is not None:
-            self.explaining.explain(choice.subject)
+            self.explaining.explain(choice.subject, exactly=True)
             return
         work = partial(choose_region, choice, reading)
         self.explaining.stop()

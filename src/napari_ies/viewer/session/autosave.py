@@ -139,6 +139,15 @@ class Autosave:
         self._add(recording.look, partial(self._on_looked, recording))
         self.save()
 
+    def begin_now(self) -> bool:
+        """Begin the session though nothing is finished yet; return whether it is to be saved."""
+        recording = self.recording
+        if not self._automatic or recording is None or recording.reading is not self._state.reading:
+            return False
+        recording.wanted = True
+        self.save()
+        return True
+
     def resume(self, reopened: Reopened) -> None:
         """Go on saving in the session that was opened, as soon as that is switched on."""
         root = reopened.session.folder.parent

@@ -14,7 +14,7 @@ from napari_ies.viewer.panel import dialogs
 from napari_ies.viewer.panel.notice import Notice
 from napari_ies.viewer.session.autosave import Autosave
 from napari_ies.viewer.session.beforehand import Beforehand
-from napari_ies.viewer.session.controls import SessionControls
+from napari_ies.viewer.session.controls import SWITCHED_OFF, SessionControls
 from napari_ies.viewer.session.place import saves_itself, session_roots
 from napari_ies.viewer.session.reopening import Reopening
 from napari_ies.viewer.session.words import first, problems
@@ -63,6 +63,8 @@ class SessionKeeping(Feature):
         state.renamed.connect(self._on_renamed)
         state.network_given.connect(self._on_network)
         state.session_wanted.connect(self._on_wanted)
+        state.session_asked.connect(self._on_asked)
+        self._refuse: Callable[[str], None] | None = None
         self.link.layers_changed.connect(self._on_layers)
         self.views = (
             Placed(Place.NOTICE, [self.notice]),
@@ -218,6 +220,7 @@ class SessionKeeping(Feature):
 
     def _on_saved(self, recording: Recording) -> None:
         self._tell_place()
+        self._refuse = None
         summary = recording.summary
         if summary is not None and recording.reading is self.state.reading:
             self.state.session_kept.emit(summary.folder, summary.text)
@@ -228,6 +231,9 @@ class SessionKeeping(Feature):
 
     def _on_refused(self, error: Exception) -> None:
         text = f"The session is not saved: {sentence(error)}"
+        refuse, self._refuse = self._refuse, None
+        if refuse is not None:
+            refuse(text)
         # Where it was saved until now is not where it is saved.
         self._hide("place")
         if self.controls.text != text:
@@ -257,6 +263,13 @@ class SessionKeeping(Feature):
 
     def _on_wanted(self, folder: str, anyway: bool) -> None:
         (self.open if anyway else self.reopening.open_once)(folder)
+
+    def _on_asked(self, refuse: Callable[[str], None]) -> None:
+        """Begin the session now, or say why it is not saved."""
+        if self.autosave.begin_now():
+            self._refuse = refuse
+        else:
+            refuse(f"The session is not saved: {SWITCHED_OFF}.")
 
     def _on_reopened(self, reopened: Reopened) -> None:
         self.autosave.resume(reopened)

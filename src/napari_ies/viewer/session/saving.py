@@ -85,6 +85,8 @@ class Recording:
     """The curves in the session, in its order; None for what is missing or changed on disk."""
     planned: Path | None = None
     """Where its session will lie, as far as can be told before it is begun."""
+    wanted: bool = False
+    """Whether it is to begin though nothing that it holds is finished yet."""
     _reference_sha256: str = ""
     _news: list[str] = field(default_factory=list)
 
@@ -187,7 +189,7 @@ class Recording:
     def save(self, now: Snapshot) -> bool:
         """Bring the session on disk up to a snapshot; return whether anything was new.
 
-        It begins with the first snapshot that holds any work. A session
+        It begins with the first snapshot that holds any work, or as soon as it is wanted. A session
         whose folder was removed is made again, if all that it held is in memory.
 
         Raises
@@ -198,7 +200,7 @@ class Recording:
         if self.writer is not None and self.writer.gone:
             self._begin_again(now)
         elif self.writer is None:
-            if not now.holds_work:
+            if not (now.holds_work or self.wanted):
                 return False
             self._begin()
         writer = self.writer

@@ -134,6 +134,24 @@ class Answers:
         """Return the answer with a key, or None if it was not computed yet."""
         return self._answers.get(key)
 
+    def as_good_as(self, key: Key) -> Key:
+        """Return the key of the map that answers what a key asks, there or about to be read back.
+
+        It is that of the same settings, or else that of the most noise samples where they differ
+        in nothing else and it has more; where there is none, it is the key itself.
+        """
+        known = [*self._answers, *self._awaited]
+        asked = key[1]
+        more = [
+            one
+            for one in known
+            if one[1].n_samples > asked.n_samples
+            and (one[0], replace(one[1], n_samples=asked.n_samples), one[2]) == key
+        ]
+        if key in known or not more or not asked.is_smoothgrad:
+            return key
+        return max(more, key=lambda one: one[1].n_samples)
+
     def of(self, subject: Subject | int | str) -> list[Answer]:
         """Return the answers about a subject, the latest last."""
         return [answer for answer in self._answers.values() if answer.subject == subject]
@@ -202,7 +220,8 @@ def short_name(answer: Answer) -> str:
 
 def short_titles(answers: Sequence[Answer]) -> list[str]:
     """Return short titles of a subject's maps, with the settings in which they differ."""
-    return _told_apart([(short_name(answer), answer.request) for answer in answers])
+    named = [(short_name(answer), answer.request) for answer in answers]
+    return _told_apart(named, {**_FORMATS, "n_samples": "{}"}, " · ")
 
 
 def distinct_titles(answers: Sequence[Answer]) -> list[str]:
@@ -210,17 +229,21 @@ def distinct_titles(answers: Sequence[Answer]) -> list[str]:
     return _told_apart([(answer.title, answer.request) for answer in answers])
 
 
-def _told_apart(named: Sequence[tuple[str, SaliencyRequest]]) -> list[str]:
-    titles = []
+def _told_apart(
+    named: Sequence[tuple[str, SaliencyRequest]],
+    formats: Mapping[str, str] | None = None,
+    between: str = ", ",
+) -> list[str]:
+    formats, titles = _FORMATS if formats is None else formats, []
     for title, own in named:
         requests = [request for other, request in named if other == title]
         values = {f.name: getattr(own, f.name) for f in fields(own)}
         differing = (
-            f"{_FORMATS.get(name, name.replace('_', ' ') + ' {}').format(value)}"
+            f"{formats.get(name, name.replace('_', ' ') + ' {}').format(value)}"
             for name, value in values.items()
             if any(getattr(request, name) != value for request in requests)
         )
-        titles.append(", ".join((title, *differing)))
+        titles.append(between.join((title, *differing)))
     return titles
 
 

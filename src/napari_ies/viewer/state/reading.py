@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from napari_ies.patient.case import Case
     from napari_ies.saliency.explanation import Prepared
     from napari_ies.saliency.footprint import BoxedMask
+    from napari_ies.segmentation.change import Change
     from napari_ies.segmentation.segmentation import Segmentation
     from napari_ies.segmentation.subject import Subject
     from napari_ies.segmentation.threshold_change import Former
@@ -102,6 +103,10 @@ class Reading:
     """The highest number of a lesion that it ever had at another threshold."""
     former: Mapping[int, Former] = field(default_factory=dict)
     """The lesions that it had at another threshold and has not now."""
+    change: Change | None = None
+    """What became of the lesions at the threshold before; None without one."""
+    came_of: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    """Of each lesion that another threshold changed or brought, which those before it were."""
     unseen_notes: dict[Subject, str] = field(default_factory=dict)
     """What a person wrote about those."""
     unseen_verdicts: dict[Subject, Verdict] = field(default_factory=dict)

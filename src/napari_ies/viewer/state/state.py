@@ -121,6 +121,9 @@ class State:
         """The files of a patient, or the folder that holds them, are to be opened."""
         self.session_wanted: Event[[str, bool]] = Event()
         """A saved session is to be opened; or only if it was not noticed before."""
+        self.session_asked: Event[[Callable[[str], None]]] = Event()
+        """A session is to be begun now, though nothing is finished yet, as for a figure; what is
+        given is told in a sentence why that cannot be."""
         self.session_kept: Event[[Path, str]] = Event()
         """The reading's session lies in a folder and holds something, in words."""
         self.cohort_wanted: Event[[str]] = Event()

@@ -62,6 +62,7 @@ def carried_over(before: Reading, threshold: float, smallest: int) -> Reading:
     SegmentationError
         See :func:`~napari_ies.segmentation.threshold_change.at_threshold`.
     """
+    from napari_ies.segmentation.change import change_of
     from napari_ies.segmentation.threshold_change import at_threshold  # SciPy comes with it
 
     reference = before.reference_mask
@@ -74,7 +75,14 @@ def carried_over(before: Reading, threshold: float, smallest: int) -> Reading:
         used=before.used,
         former=before.former,
     )
-    return _after(before, found, reference, before.reference, before.told_of_reference)
+    after = _after(before, found, reference, before.reference, before.told_of_reference)
+    after.change = change_of(before.segmentation, found, before.former)
+    after.came_of = {
+        **before.came_of,
+        **dict.fromkeys(after.change.new, ()),
+        **after.change.changed,
+    }
+    return after
 
 
 def with_reference(before: Reading, taken: Callable[[], TakenReference] | None) -> Reading:
@@ -132,6 +140,8 @@ def _after(
         lineage=before.lineage,
         used=max(before.used, *before.places, 0),
         former={n: one for n, one in former.items() if n not in places},
+        change=before.change,
+        came_of=before.came_of,
         told_of_reference=told,
     )
     after.take_said_of(before)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from napari_ies.viewer.work.runner import Runner
 
 KIND, AHEAD = "explain", "prepare"
+MORE_SAMPLES = " with {} samples (Explain computes the form's {})"
 READING = "Reading the map of {} from the session…"
 
 
@@ -58,7 +59,12 @@ class Explaining:
         return self._work.is_active(KIND)
 
     def explain(
-        self, subject: Subject | int | str, voxel: Voxel | None = None, *, agreed: bool = False
+        self,
+        subject: Subject | int | str,
+        voxel: Voxel | None = None,
+        *,
+        agreed: bool = False,
+        exactly: bool = False,
     ) -> None:
         """Select a lesion or region everywhere and show its saliency, computing it if need be.
 
@@ -70,6 +76,9 @@ class Explaining:
             Stored voxel to move the slices to; by default the subject's centre.
         agreed
             Whether it may take more than an hour; else a person is asked before it starts.
+        exactly
+            Whether it is to have as many noise samples as the form asks for; else a map that
+            differs in nothing but having more is shown, where there is one.
         """
         self._tell.withdraw()
         state, subject = self._state, as_subject(subject)
@@ -85,11 +94,15 @@ class Explaining:
         request = state.request
         key = subject, request, model_key(model)
         title = f"{subject.called}: {request_title(request)}"
+        if not exactly:
+            key = state.answers.as_good_as(key)
         kept = state.answers.get(key)
         if kept is not None:
             self.stop()
             state.show(kept)
-            self._tell.say(f"Showing {title}, computed before.")
+            more = kept.request.n_samples, request.n_samples
+            samples = "" if more[0] == more[1] else MORE_SAMPLES.format(*more)
+            self._tell.say(f"Showing {title}{samples}, computed before.")
             return
         if self._shows_saved(reading, model, key):
             return
@@ -108,12 +121,12 @@ class Explaining:
     def explain_selected(self) -> None:
         """Explain the selected lesion or region as the form asks for now."""
         if self._state.selected is not None:
-            self.explain(self._state.selected)
+            self.explain(self._state.selected, exactly=True)
 
     def explain_region(self, region: KnownRegion) -> None:
         """Select and explain a region that is no lesion of the table."""
         self._state.add_region(region)
-        self.explain(region.name)
+        self.explain(region.name, exactly=True)
 
     def reopen(self, subject: Subject) -> None:
         """Select a lesion or region of a reopened session; its map is shown once it is read.
@@ -201,7 +214,7 @@ class Explaining:
 
         def start() -> None:
             if state.reading is reading:
-                self.explain(subject, agreed=state.request == request)
+                self.explain(subject, agreed=state.request == request, exactly=True)
 
         self.ask_first(f"{request_title(request)} of {subject.called}", answer.expected, start)
 
