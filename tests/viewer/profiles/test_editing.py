@@ -187,8 +187,8 @@ def test_what_is_chosen_of_an_nnunet_folder_is_ticked_and_what_is_its_own_is_sai
         box = find(editing, QCheckBox, f"arguments.{name}")
         qtbot.mouseClick(box, Qt.MouseButton.LeftButton, pos=QPoint(6, box.height() // 2))
 
-    boxes = [box.text() for box in dialog.findChildren(QCheckBox) if "arguments" in box.objectName()]
-    assert boxes == ["0", "1", "x", "y", "z"]
+    boxes = [box for box in dialog.findChildren(QCheckBox) if "arguments" in box.objectName()]
+    assert [box.text() for box in boxes] == ["0", "1", "x", "y", "z"]
     for name in ("folds.0", "folds.1"):
         click(name)
     press(qtbot, editing, "profile_use")
