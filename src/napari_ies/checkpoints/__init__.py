@@ -3,6 +3,7 @@
 PyTorch and MONAI are imported when something is loaded, not when this package is.
 """
 
+from napari_ies.checkpoints.ensemble import is_ensemble
 from napari_ies.checkpoints.formats import checkpoint_sha256, recognised
 from napari_ies.checkpoints.loading import inspect_checkpoint, load_checkpoint
 from napari_ies.checkpoints.sidecar import profile_path, profile_to_json, write_profile
@@ -22,6 +23,7 @@ __all__ = [
     "device_label",
     "exact_float32",
     "inspect_checkpoint",
+    "is_ensemble",
     "load_checkpoint",
     "profile_path",
     "profile_to_json",

@@ -74,6 +74,11 @@ def read_ensemble(path: Path) -> Ensemble | None:
     return Ensemble(members, average)
 
 
+def is_ensemble(path: Path) -> bool:
+    """Whether a file says that it lists several checkpoints, rightly or not."""
+    return _content(path) is not None
+
+
 def _content(path: Path) -> dict[str, Any] | None:
     """Return what a file says that lists an ensemble; None for any other."""
     try:

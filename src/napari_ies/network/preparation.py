@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     import numpy as np
     import torch
@@ -41,6 +41,14 @@ class Preparation(Protocol):
         logits, float32 (classes, x, y, z) on the CPU. Who stops iterating ends it. None where the
         profile says which windows there are and how they are blended.
         """
+
+    @property
+    def own(self) -> Mapping[str, str]:
+        """What the tool does itself and nobody states: fields of a profile, each in words."""
+
+    @property
+    def choices(self) -> Mapping[str, Sequence[str]]:
+        """What a person chooses some of: arguments of a profile, each with all that is there."""
 
     def network_case(self, case: Case, statistics: Case | None) -> Case:
         """Return a case in the network's space, (C, X', Y', Z').

@@ -21,8 +21,8 @@ from napari_ies.regular_files import read_json
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-CHECKPOINTS = (".pth", ".pt", ".ckpt", ".bin", ".safetensors", ".ts", ".pt2")
-"""Endings, in lower case, of files of weights."""
+CHECKPOINTS = (".pth", ".pt", ".ckpt", ".bin", ".safetensors", ".ts", ".pt2", ".zip")
+"""Endings, in lower case, of files of weights, and of bundles in an archive."""
 MOST_IMAGES = 12
 """More images whose names say nothing are those of many patients, or the slices of one."""
 DEEPEST = 3

@@ -90,7 +90,7 @@ def may_be_session(path: str) -> bool:
 def may_be_patient(paths: Sequence[str]) -> bool:
     """Whether paths are a patient's images, masks and checkpoint, or one folder with such images.
 
-    A folder that is a checkpoint is one too: the panel opens it.
+    A folder that is a checkpoint is one too, and a list of several: the panel opens it.
 
     Of a folder, names are looked at alone; one that holds masks and maps only is none.
     """
@@ -108,8 +108,17 @@ def may_be_patient(paths: Sequence[str]) -> bool:
     from napari_ies.patient.patient_files import CHECKPOINTS
 
     return bool(paths) and all(
-        one.lower().endswith(CHECKPOINTS) or _is_image(one) for one in map(str, paths)
+        one.lower().endswith(CHECKPOINTS) or _is_image(one) or _is_ensemble(one)
+        for one in map(str, paths)
     )
+
+
+def _is_ensemble(path: str) -> bool:
+    if not path.lower().endswith(".json"):
+        return False
+    from napari_ies.checkpoints import is_ensemble
+
+    return is_ensemble(Path(path))
 
 
 def may_be_cohort(path: str) -> bool:

@@ -309,8 +309,8 @@ def test_members_and_mirrors_are_offered_as_fewer():
     model = replace(small_model(), network=members)
     request = SaliencyRequest(aggregation="max", n_samples=2)
     words = expected_time(model, random_case(SHAPE), FOOTPRINTS["one"], request).shorter
-    assert "no mirroring (4 images; --no-mirroring, or in the profile)" in words
-    assert "one of 2 folds or members (--folds, or its own file)" in words
+    assert "no mirroring (4 images; Profile… or --no-mirroring)" in words
+    assert "one of 2 members (its own checkpoint)" in words
     assert "a smaller region" not in words
     mean = replace(request, aggregation="mean")
     words = expected_time(model, random_case(SHAPE), FOOTPRINTS["one"], mean).shorter

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
+import torch
+from bundles import trained_unet
+from qtpy.QtCore import Qt
 
 from napari_ies import explain
 from napari_ies.network.model import SegmentationModel
+from napari_ies.progress import finish
+from napari_ies.saliency.gradcam import NO_LAYERS
+from napari_ies.viewer.explaining.settings import SaliencySettings
+from napari_ies.viewer.work import loading
 
 from ..conftest import loaded
 
@@ -63,3 +72,39 @@ def test_a_checkpoint_that_takes_the_sequences_in_another_order_explains_nothing
     assert twin.state.answers.of(1) == []
     (sentence,) = twin.tell.failures
     assert "takes T1, FLAIR, but FLAIR, T1 were segmented" in sentence
+
+
+@pytest.fixture
+def settings(twin, qtbot):
+    others = dict.fromkeys(("viewer", "scene", "link"))
+    services = SimpleNamespace(
+        state=twin.state, work=twin.work, tell=twin.tell, explaining=twin.explaining, **others
+    )
+    made = SaliencySettings(services)
+    qtbot.addWidget(made.form)
+    return made
+
+
+def test_a_program_that_shows_no_layers_is_offered_no_gradcam(twin, settings, qtbot, tmp_path):
+    path, box = tmp_path / "network.ts", settings.form.method
+    torch.jit.script(trained_unet()).save(str(path))
+    settings.form.set_method("gradcam++")
+
+    program = finish(loading.load_model(str(path), "cpu", trust=True))
+    twin.state.take_model(program)
+
+    assert settings.form.request().method == "smoothgrad"
+    assert twin.tell.warnings == [f"The method is SmoothGrad now. {NO_LAYERS}"]
+    for _ in range(2):
+        qtbot.keyClick(box, Qt.Key.Key_Down)
+        assert box.currentText() == "SmoothGrad"
+    assert "lets nobody look at its layers" in box.toolTip()
+    assert "lets nobody look" in box.itemData(1, Qt.ItemDataRole.ToolTipRole)
+    settings.form.set_method("gradcam++")  # as a preference would
+    assert settings.form.request().method == "smoothgrad"
+
+    twin.state.take_model(loaded(twin.state.reading.model))
+    qtbot.keyClick(box, Qt.Key.Key_Down)
+    assert box.currentText() == "Grad-CAM++"
+    assert "nobody" not in box.toolTip()
+    assert len(twin.tell.warnings) == 1

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
+
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox, QProgressBar
 
 from napari_ies.progress import Progress
+from napari_ies.saliency import explanation
 from napari_ies.saliency.expected import expected_time as module
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.viewer.panel.status import StatusLine
@@ -150,3 +154,30 @@ def test_each_step_before_a_map_reports_so_that_it_can_be_cancelled(twin, monkey
     steps, _ = reports_before_the_map(twin.state.reading, monkeypatch, module.FEW_STEPS)
     assert steps.count("Testing what was guessed") > 1
     assert steps.count("Estimating the time") > 4
+
+
+def test_what_takes_some_minutes_is_begun_and_said_with_what_is_shorter(twin, monkeypatch):
+    estimate, begin = module.expecting, explanation.explain_request
+
+    def minutes(*arguments, **settings):
+        for report in estimate(*arguments, **settings):
+            known = report.result and replace(report.result, seconds=1500.0)
+            yield report.with_result(known)
+
+    def once_it_is_said(*arguments, **settings):
+        yield Progress("Explaining", 0, 0, "")
+        said.wait(60)  # the map of so small a patient is there before anybody looks
+        yield from begin(*arguments, **settings)
+
+    said, heard = threading.Event(), []
+    monkeypatch.setattr(module, "expecting", minutes)
+    monkeypatch.setattr(explanation, "explain_request", once_it_is_said)
+    monkeypatch.setattr(twin.tell, "say", lambda text: (heard.append(text), said.set()))
+    twin.explain(1)
+
+    told = heard[0]
+    assert told.startswith("SmoothGrad mean of lesion 1 takes about 25 minutes. It is shorter with")
+    assert "fewer noise samples than 3" in told
+    assert heard[-1] == "Finished lesion 1: SmoothGrad mean."
+    assert twin.tell.questions == []
+    assert twin.answer(1).finished

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
+import struct
 
 import pytest
-from bundles import NETWORK, NORMALISED, config, write_bundle, zipped
+import torch
+from bundles import NETWORK, NORMALISED, config, trained_unet, write_bundle, zipped
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox, QPushButton
@@ -61,10 +65,47 @@ def test_one_field_for_every_checkpoint(hands, tmp_path):
         refused = hands.control("status").text() == "code was not loaded: it is not trusted."
         assert refused is not agreed
 
-    # The whole folder on the panel, as a patient's would be.
-    (code / "configs/inference.json").write_text(json.dumps(config()))
-    drop(hands.panel, folder)
-    assert loaded("lesions")
+    # An archive and the whole folder on the panel, as a patient's would be.
+    for dropped in (archive, folder):
+        drop(hands.panel, dropped)
+        assert loaded(dropped.name)
+    what_is_damaged_leaves_the_network(hands, tmp_path / "damaged", folder, archive)
+
+
+def what_is_damaged_leaves_the_network(hands, place, bundle, archive):
+    """Each is dropped on the panel, as whatever else a person has got."""
+    place.mkdir()
+    state, program, several = io.BytesIO(), io.BytesIO(), ["a.pth", "b.pth"]
+    torch.save(trained_unet().state_dict(), state)
+    torch.jit.save(torch.jit.script(trained_unet()), program)
+    half = shutil.copytree(bundle, place / "no weights")
+    (half / "models/model.pt").unlink()
+    fold = place / "no plans" / "fold_0"
+    fold.mkdir(parents=True)
+    (fold / "checkpoint_final.pth").write_bytes(state.getvalue())
+    files = {
+        "cut.pth": state.getvalue()[:3000],
+        "empty.pt": b"",
+        "cut.ts": program.getvalue()[:3000],
+        "empty.pt2": b"",
+        "claims.safetensors": struct.pack("<Q", 20 * 10**9) + b"{}",
+        "cut.zip": archive.read_bytes()[:1500],
+        "both.json": json.dumps({"ensemble": several}).encode(),
+        "FLAIR.nii.gz": b"no image",
+    }
+    for name, content in files.items():
+        (place / name).write_bytes(content)
+    model, status, sign = hands.panel.state.model, *map(hands.control, ("status", "status_sign"))
+    for name in (*files, half.name, fold.parent.name):
+        hands.panel.status.say("")
+        drop(hands.panel, place / name)
+        hands.finish()
+        said = status.text()
+        assert (said[-1:], said.count("\n"), sign.isVisibleTo(hands.panel)) == (".", 0, True), name
+        assert (several[0] if name == "both.json" else name) in said
+        assert hands.panel.state.model is model
+        assert hands.control("checkpoint").text() == str(bundle)
+        assert not [box for box in hands.panel.findChildren(QMessageBox) if box.isVisible()]
 
 
 def drop(widget, path):

@@ -8,8 +8,16 @@ from types import SimpleNamespace
 import pytest
 import torch
 from monai.networks.nets import UNet
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QComboBox, QLineEdit, QPushButton
+from nnunet_folders import make_folder
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QCheckBox,
+    QComboBox,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+)
 
 from napari_ies.checkpoints import checkpoint_sha256, profile_path
 from napari_ies.checkpoints.sidecar import path_in_folder
@@ -153,3 +161,57 @@ def test_all_of_it_can_be_said_to_be_right(editing, twin, checkpoint, qtbot):
 
     left = twin.state.model.model.profile.guessed
     assert all("normalisation layers" in text or "resample" in text for text in left), left
+
+
+@pytest.mark.slow
+def test_what_is_chosen_of_an_nnunet_folder_is_ticked_and_what_is_its_own_is_said(
+    editing, twin, qtbot, tmp_path
+):
+    pytest.importorskip("nnunetv2", reason="needs the extra nnunet")
+    folder = make_folder(tmp_path / "results", folds=("0", "1"))
+    *_, loaded = loading.load_model(str(folder), "cpu")
+    twin.state.take_model(loaded.result)
+    dialog = open_dialog(editing, qtbot)
+
+    # The plans say 1.0, 1.1, 1.3 mm and 16, 20, 12 voxels in their order: y, z, x.
+    said = {one: find(editing, QLabel, one).text() for one in ("spacing", "window", "orientation")}
+    assert said["spacing"] == "1.3 × 1 × 1.1 mm along x, y, z; nnU-Net resamples to that"
+    assert said["window"] == "12 × 16 × 20 voxels along x, y, z"
+    assert said["orientation"] == "as stored"
+    assert find(editing, QLabel, "normalisation").text() == "nnU-Net's ZScoreNormalization"
+    for name in ("spacing", "orientation", "window", "overlap", "resample", "activation"):
+        kinds = (QLineEdit, QCheckBox, QComboBox, QAbstractSpinBox)
+        assert all(find(editing, kind, name) is None for kind in kinds), name
+
+    def click(name):
+        box = find(editing, QCheckBox, f"arguments.{name}")
+        qtbot.mouseClick(box, Qt.MouseButton.LeftButton, pos=QPoint(6, box.height() // 2))
+
+    boxes = [box for box in dialog.findChildren(QCheckBox) if "arguments" in box.objectName()]
+    assert [box.text() for box in boxes] == ["0", "1", "x", "y", "z"]
+    for name in ("folds.0", "folds.1"):
+        click(name)
+    press(qtbot, editing, "profile_use")
+    assert dialog._words.text() == "No fold is ticked: tick at least one of them."
+    for name in ("folds.1", "mirroring.y"):
+        click(name)
+    press(qtbot, editing, "profile_use")
+    twin.work.wait()
+
+    model = twin.state.model.model
+    assert model.profile.arguments["folds"] == ["1"]
+    assert model.profile.arguments["mirroring"] == ["x", "z"]
+    # Of the network's axes y is the first one, z the second and x the third.
+    assert model.network.mirrors == ((), (1,), (2,), (1, 2))
+    kept = json.loads(profile_path(folder).read_text(encoding="utf-8"))
+    assert kept["arguments"] == {"folds": ["1"], "mirroring": ["x", "z"]}
+    assert kept.keys() == {"arguments", "sha256"}
+
+    # What was chosen is shown when it is asked again, and can be taken back.
+    open_dialog(editing, qtbot)
+    for name in ("folds.0", "mirroring.y"):
+        click(name)
+    press(qtbot, editing, "profile_use")
+    twin.work.wait()
+    chosen = twin.state.model.model.profile.arguments
+    assert (chosen["folds"], chosen["mirroring"]) == (["0", "1"], True)

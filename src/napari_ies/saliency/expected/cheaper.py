@@ -51,9 +51,11 @@ def cheaper(
     network = problem.network
     if isinstance(network, Members):
         if (count := len(members_of(network))) > 1:
-            found.append(f"one of {count} folds or members (--folds, or its own file)")
+            folds = "folds" in model.profile.arguments
+            where = "folds (Profile… or --folds)" if folds else "members (its own checkpoint)"
+            found.append(f"one of {count} {where}")
         if (count := len(network.mirrors)) > 1:
-            found.append(f"no mirroring ({count} images; --no-mirroring, or in the profile)")
+            found.append(f"no mirroring ({count} images; Profile… or --no-mirroring)")
     if request.is_smoothgrad:
         if request.n_samples > 1:
             found.append(f"fewer noise samples than {request.n_samples:,}")

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QLabel, QSizePolicy, QWidget
 
-from napari_ies.saliency.request import NOISE_VERSION, SaliencyRequest
-from napari_ies.viewer.panel.availability import allow
+from napari_ies.saliency.request import METHODS, NOISE_VERSION, SaliencyRequest
+from napari_ies.viewer.panel.availability import allow, describe
+from napari_ies.viewer.panel.combo_entries import permit, refuse
 from napari_ies.viewer.panel.controls import button, grid, row
 from napari_ies.viewer.panel.parameter_form import ParameterForm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+SMOOTHGRAD, GRADCAM = METHODS
 DEFAULT_LAYER = "default layer"
 ROWS = {
     "Method": ("method", "aggregation"),
@@ -56,6 +58,7 @@ class SaliencyForm(QWidget):
             line.setSpacing(3)
             layout.addLayout(line, number, 1)
         self._noise_version = NOISE_VERSION
+        self._no_gradcam = ""
         self.set_layers((), "")
         self.method.currentIndexChanged.connect(self._on_method)
         self._on_method()
@@ -70,8 +73,9 @@ class SaliencyForm(QWidget):
         return SaliencyRequest(**values)
 
     def set_method(self, method: str) -> None:
-        """Choose a method by its name in a request."""
-        self._controls.widgets["method"].value = method
+        """Choose a method by its name in a request, if the loaded network allows it."""
+        if not (self._no_gradcam and method == GRADCAM):
+            self._controls.widgets["method"].value = method
 
     def set_aggregation(self, aggregation: str) -> None:
         """Choose an aggregation by its name in a request."""
@@ -96,6 +100,19 @@ class SaliencyForm(QWidget):
         self.layer.addItem(f"default ({default})" if default else DEFAULT_LAYER, None)
         for layer in layers:
             self.layer.addItem(layer, layer)
+
+    def refuse_gradcam(self, why: str) -> bool:
+        """Offer Grad-CAM++ unless there is a reason why not; return whether it was chosen."""
+        self._no_gradcam, about = why, self._controls.about["method"].help
+        describe(self.method, f"{about}\n{why}".strip())
+        entry = METHODS.index(GRADCAM)
+        if not why:
+            permit(self.method, entry)
+            return False
+        refuse(self.method, entry, why)
+        chosen = bool(self._controls.value("method") == GRADCAM)
+        self.set_method(SMOOTHGRAD)
+        return chosen
 
     def _on_method(self) -> None:
         smoothgrad = self._controls.value("method") == "smoothgrad"

@@ -58,6 +58,8 @@ class SaliencySettings(Feature):
     def _on_model(self, loaded: LoadedModel | None) -> None:
         if loaded is not None:
             self.form.set_layers(loaded.layers, loaded.default_layer)
+            if self.form.refuse_gradcam(loaded.no_gradcam):
+                self.tell.warn(f"The method is SmoothGrad now. {loaded.no_gradcam}")
 
     def _refresh(self, _: object = None) -> None:
         state = self.state

@@ -32,3 +32,11 @@ def refuse(combo: QComboBox, index: int, about: str) -> None:
     model = combo.model()
     if isinstance(model, QStandardItemModel):
         model.item(index).setEnabled(False)
+
+
+def permit(combo: QComboBox, index: int) -> None:
+    """Let an entry be chosen again."""
+    combo.setItemData(index, None, Qt.ItemDataRole.ToolTipRole)
+    model = combo.model()
+    if isinstance(model, QStandardItemModel):
+        model.item(index).setEnabled(True)

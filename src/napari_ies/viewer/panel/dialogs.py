@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 IMAGES = f"Images ({' '.join(f'*{ending}' for ending in READABLE)});;All files (*)"
 """Files of other names are opened, too, if their content is an image's."""
 
-_PACKED = (*WEIGHTS, ".zip")
-CHECKPOINTS = f"Checkpoints ({' '.join(f'*{ending}' for ending in _PACKED)});;All files (*)"
+CHECKPOINTS = f"Checkpoints ({' '.join(f'*{ending}' for ending in WEIGHTS)});;All files (*)"
 
 PATIENT = (
     f"Images and checkpoints ({' '.join(f'*{ending}' for ending in (*READABLE, *WEIGHTS))})"

@@ -61,12 +61,12 @@ def open_patient(
     CaseError
         If they are no patient's, or one cannot be read.
     """
-    from napari_ies.checkpoints import recognised
+    from napari_ies.checkpoints import is_ensemble, recognised
     from napari_ies.patient.patient_files import PatientFiles, patient_files
 
     yield Progress("Looking for images", 0, 0, "")
     whole = [Path(path) for path in paths]
-    networks = [path for path in whole if path.is_dir() and recognised(path)]
+    networks = [path for path in whole if (path.is_dir() and recognised(path)) or is_ensemble(path)]
     rest = [path for path in whole if path not in networks]
     files = patient_files(rest, sequences) if rest else PatientFiles({})
     images, reference = files.opened, files.reference

@@ -57,7 +57,7 @@ class ProfileEditing(Feature):
         except CheckpointError as error:
             self.tell.fail(str(error))
             return
-        self.dialog.show_profile(model.profile, "" if kept is None else kept.name)
+        self.dialog.show_model(model, "" if kept is None else kept.name)
         self.dialog.show()
 
     def _on_folder(self, folder: str) -> None:

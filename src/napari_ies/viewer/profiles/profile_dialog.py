@@ -12,13 +12,17 @@ from qtpy.QtWidgets import QComboBox, QDialog, QFormLayout, QLabel, QScrollArea,
 from napari_ies.checkpoints.profile_file import checked
 from napari_ies.errors import CheckpointError
 from napari_ies.network.profile import Guess, Profile
+from napari_ies.parameters import parameters_of
 from napari_ies.patient.normalisation import METHODS, is_method
 from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.panel.controls import button, column, combo, row, tick_box, words
 from napari_ies.viewer.panel.parameter_form import ParameterForm
+from napari_ies.viewer.profiles.choices import CALLED, FOLDS, choices_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from napari_ies.network.model import SegmentationModel
 
 ASSUMED = "assumed"
 _ASKED = (
@@ -27,6 +31,10 @@ _ASKED = (
     *("threshold", "smallest_lesion"),
 )
 """Fields of a profile, in the order of the form."""
+OWN = (
+    "The rest is the network's own, from its plans or its bundle, and done as its tool does it: it "
+    "cannot be stated here."
+)
 
 
 class ProfileDialog(QDialog):
@@ -59,14 +67,20 @@ class ProfileDialog(QDialog):
         layout.addLayout(row((None, 1), close, use))
         self.resize(640, 680)
 
-    def show_profile(self, profile: Profile, kept: str) -> None:
-        """Ask about a network whose profile lies in the file `kept`, if not empty."""
+    def show_model(self, model: SegmentationModel, kept: str) -> None:
+        """Ask about a network whose profile lies in the file `kept`, if not empty.
+
+        What another tool does itself is said in words: it cannot be stated.
+        """
+        profile, tool = model.profile, model.preparation
+        own = {} if tool is None else tool.own
         guesses = [one for one in profile.guessed if isinstance(one, Guess)]
         self._assumed = {guess.field: guess for guess in guesses}
         self._values, page = {}, QWidget()
         self._form = QFormLayout(page)
-        # Another tool's own normalisation is not to be stated.
-        left_out = () if is_method(profile.normalisation) else ("normalisation",)
+        left_out = {*own, *(("resample",) if "spacing" in own else ())}
+        if not is_method(profile.normalisation):
+            left_out.add("normalisation")  # another tool's own is not to be stated
         methods = dict.fromkeys((*METHODS, profile.normalisation))
         self._controls = ParameterForm(  # magicgui's widgets go with what made them
             Profile,
@@ -74,7 +88,11 @@ class ProfileDialog(QDialog):
             prefix="profile_",
             choices={
                 "explained_class": dict(enumerate(profile.classes)),
-                **({} if left_out else {"normalisation": {one: one for one in methods}}),
+                **(
+                    {}
+                    if "normalisation" in left_out
+                    else {"normalisation": {one: one for one in methods}}
+                ),
             },
         )
         self._controls.show(profile)
@@ -86,9 +104,14 @@ class ProfileDialog(QDialog):
             if not label and guess:
                 control.setText(f"{about.label} ({ASSUMED})")
             self._add(name, label, control, partial(self._controls.value, name))
+        choices = choices_of(model, self._assumed)
+        for argument, choice in choices.items():
+            self._add(f"arguments.{argument}", CALLED[argument], choice, choice.value)
         for guess in guesses:
-            if guess.field.startswith("arguments.") or guess.field == "weights":
+            chosen = guess.field.partition(".")[2] in choices
+            if not chosen and (guess.field.startswith("arguments.") or guess.field == "weights"):
                 self._ask(guess)
+        self._say_own(own)
         self._scroll.setWidget(page)
         self._before = {name: value() for name, value in self._values.items()}
         self._all.setChecked(False)
@@ -114,6 +137,8 @@ class ProfileDialog(QDialog):
             if now == self._before[name] and not self._all.isChecked():
                 continue
             outer, _, inner = name.partition(".")
+            if inner == FOLDS and not now:
+                raise CheckpointError("No fold is ticked: tick at least one of them.")
             if inner:
                 found.setdefault(outer, {})[inner] = now
             else:
@@ -141,6 +166,18 @@ class ProfileDialog(QDialog):
         _, _, argument = guess.field.partition(".")
         label = f"Argument {argument}" if argument else "Network in the file"
         self._add(guess.field, label, box, lambda: _from_json(box.currentText()))
+
+    def _say_own(self, own: Mapping[str, str]) -> None:
+        """Say what another tool does itself, and that no profile changes it."""
+        if own:
+            told = words("profile_own")
+            told.setText(OWN)
+            self._form.addRow(told)
+        for name, said in own.items():
+            about = parameters_of(Profile)[name]
+            shown = words(f"profile_{name}", about.help, selectable=True)
+            shown.setText(said)
+            self._form.addRow(QLabel(about.label.partition(" (")[0]), shown)
 
     def _add(self, name: str, label: str, control: Any, value: Callable[[], Any]) -> None:
         self._values[name] = value

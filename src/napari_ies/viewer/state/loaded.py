@@ -30,6 +30,8 @@ class LoadedModel:
     """The one that it looks at by itself; empty then, too."""
     trusted: bool = False
     """Whether a person said that what the checkpoint holds may run."""
+    no_gradcam: str = ""
+    """Why there is no Grad-CAM++ of it, whichever layer is chosen; empty where there is."""
 
 
 @dataclass(frozen=True, eq=False)

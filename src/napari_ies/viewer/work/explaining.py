@@ -203,7 +203,7 @@ class Explaining:
         start
             Starts it.
         """
-        text = f"{what} will take {expected.text}. It is shorter with {expected.shorter_with}."
+        text = f"{what} will take {_how_long(expected)}"
         self._tell.say(f"Not started: {text[:1].lower()}{text[1:]}")
         self._tell.ask(text, start)
 
@@ -216,7 +216,7 @@ class Explaining:
             if state.reading is reading:
                 self.explain(subject, agreed=state.request == request, exactly=True)
 
-        self.ask_first(f"{request_title(request)} of {subject.called}", answer.expected, start)
+        self.ask_first(_called(answer), answer.expected, start)
 
     def _prepare(self, reading: Reading | None) -> None:
         """Have done what the first click would wait for, while there is nothing else to do."""
@@ -250,8 +250,12 @@ class Explaining:
         return True
 
     def _on_running(self, reading: Reading, answer: Answer | tasks.TakesLong) -> None:
-        if reading is self._state.reading and isinstance(answer, Answer):
+        if reading is not self._state.reading:
+            return
+        if isinstance(answer, Answer):
             self._state.show(answer)
+        elif answer.begun:
+            self._tell.say(f"{_called(answer)} takes {_how_long(answer.expected)}")
 
     def _on_answer(self, reading: Reading, answer: Answer | tasks.TakesLong) -> None:
         if reading is not self._state.reading:
@@ -261,6 +265,14 @@ class Explaining:
             return
         self._state.show(self._state.keep(answer))
         self._tell.say(f"Finished {answer.subject.called}: {request_title(answer.request)}.")
+
+
+def _called(answer: tasks.TakesLong) -> str:
+    return f"{request_title(answer.request)} of {answer.subject.called}"
+
+
+def _how_long(expected: ExpectedTime) -> str:
+    return f"{expected.text}. It is shorter with {expected.shorter_with}."
 
 
 def _nothing(_result: object) -> None:

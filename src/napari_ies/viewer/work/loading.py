@@ -102,10 +102,10 @@ def _loaded(
     except UntrustedError as error:
         return Untrusted(path, error.why)
     choose_engine(model)  # its trial runs now, not at the first click
-    layers = candidate_layers(model)
+    layers, default, no_gradcam = candidate_layers(model), "", ""
     try:
         default = default_layer(model)
-    except NapariIESError:
-        default = ""
-    devices = available_devices()
-    return LoadedModel(model, device_label(model.device), devices, layers, default, trust)
+    except NapariIESError as error:
+        no_gradcam = "" if layers else str(error)
+    devices, where = available_devices(), device_label(model.device)
+    return LoadedModel(model, where, devices, layers, default, trust, no_gradcam)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.colour_maps import colour_limit
+from napari_ies.duration import MINUTE
 from napari_ies.errors import NapariIESError
 from napari_ies.printable import counted
 from napari_ies.progress import Progress
@@ -70,7 +71,7 @@ def make_demo() -> Iterator[Progress[tuple[list[LayerDataTuple], str]]]:
 
 @dataclass(frozen=True, eq=False)
 class TakesLong:
-    """What was not begun, because it takes long and nobody agreed to that.
+    """What takes a while: not begun, because nobody agreed to that, or begun since it is shorter.
 
     Parameters
     ----------
@@ -78,11 +79,14 @@ class TakesLong:
         What was asked for.
     expected
         How long it will take.
+    begun
+        Whether it is being computed all the same.
     """
 
     subject: Subject
     request: SaliencyRequest
     expected: ExpectedTime
+    begun: bool = False
 
 
 def expect(
@@ -146,6 +150,9 @@ def explain_subject(
     if expected is not None and expected.long and not agreed:
         yield Progress("Explaining", 1, 1, "", TakesLong(subject, request, expected))
         return
+    if expected is not None and not agreed and (expected.seconds or 0) >= MINUTE:
+        begun = TakesLong(subject, request, expected, begun=True)
+        yield Progress("Explaining", 0, 0, "", begun)
     reports = explain_request(model, reading.case, mask, request, explained=explained)
     limit, limits, used = 0.0, dict[int, float](), 0
     try:

@@ -322,8 +322,8 @@ def test_folds_are_explained_together_with_the_spread_between_them(folds, files,
     mirrors, _ = loaded(folds, files)
     shorter = expected_time(mirrors, case, [mask], request, few_steps=10**9).shorter
     assert shorter[:2] == (
-        "one of 2 folds or members (--folds, or its own file)",
-        "no mirroring (2 images; --no-mirroring, or in the profile)",
+        "one of 2 folds (Profile… or --folds)",
+        "no mirroring (2 images; Profile… or --no-mirroring)",
     )
     first, *_ = save_saliency(tmp_path, found, case=case, lesion=1)
     again = load_saliency(first)

@@ -20,7 +20,7 @@ from napari_ies.geometry.orientation import Reorientation
 from napari_ies.printable import joined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -72,6 +72,23 @@ class MONAIPreparation:
     def normalises(self) -> bool:
         """Whether the intensities of the case that it makes are what the network gets."""
         return self.chain.normalises
+
+    @property
+    def own(self) -> Mapping[str, str]:
+        """What the bundle's own transforms do, where they scale intensities in a way of theirs."""
+        if not self.normalises:
+            return {}
+        size = "as stored" if self.spacing is None else f"{size_words(self.spacing)} mm"
+        return {
+            "normalisation": f"MONAI's {self._named(spatial=False)}",
+            "orientation": self.orientation or "as stored",
+            "spacing": size if self.spacing is None else f"{size}; MONAI resamples to that",
+        }
+
+    @property
+    def choices(self) -> Mapping[str, Sequence[str]]:
+        """Nothing."""
+        return {}
 
     def network_case(self, case: Case, statistics: Case | None) -> Case:
         """Return what MONAI makes of a case, on the grid that it lies on."""

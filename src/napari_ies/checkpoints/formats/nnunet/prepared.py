@@ -9,15 +9,17 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from nibabel.affines import from_matvec
 
+from napari_ies.checkpoints.formats.nnunet.axes import along_image, image_axes
 from napari_ies.checkpoints.formats.nnunet.predicting import predicted
 from napari_ies.errors import SegmentationError
 from napari_ies.geometry.grid import size_words
 from napari_ies.geometry.orientation import Reorientation
 from napari_ies.network.members import members_of
 from napari_ies.patient.case import Case
+from napari_ies.printable import joined
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     import torch
     from numpy.typing import NDArray
@@ -29,6 +31,8 @@ T = TypeVar("T")
 
 IMPOSSIBLE = -200.0
 """A logit so far below the others that the probability is exactly 0 in float32."""
+TURNS = "WithReorient"
+"""End of the names of nnU-Net's readers that turn images to RAS."""
 DECIDED_AT = 0.5
 """The threshold that stands for nnU-Net's own decision, which for two classes is that."""
 
@@ -44,6 +48,8 @@ class NNUNetPreparation:
         Name of the class that trained it.
     mirrored
         Axes of a window that are mirrored.
+    choices
+        Folds that are there, and the image's axes along which it was trained with mirror images.
     """
 
     normalises = True
@@ -56,11 +62,33 @@ class NNUNetPreparation:
         labels: Any,
         trainer: str,
         mirrored: tuple[int, ...],
+        choices: Mapping[str, Sequence[str]],
     ) -> None:
         self._plans, self._configuration = plans, configuration
         self._dataset, self._labels = dataset, labels
         self._trainer, self._mirrored = trainer, mirrored
+        self.choices = choices
         self._properties = WeakKeyDictionary[Case, dict[str, Any]]()
+
+    @property
+    def own(self) -> Mapping[str, str]:
+        """What its plans say, and no person, of its input and windows; sizes as x, y, z."""
+        plan, plans = self._configuration, self._plans
+        reader = str(plans.plans["image_reader_writer"])
+        turned = reader.endswith(TURNS)
+        sizes = along_image(plans, [float(size) for size in plan.spacing])
+        edges = " × ".join(str(edge) for edge in along_image(plans, plan.patch_size))
+        return {
+            "normalisation": f"nnU-Net's {joined(dict.fromkeys(plan.normalization_schemes))}",
+            "brain_extracted": "as in training; nnU-Net crops to what is not 0",
+            "activation": "each on its own (sigmoid)"
+            if self._labels.has_regions
+            else "exclude each other (softmax)",
+            "orientation": f"RAS, turned by nnU-Net's {reader}" if turned else "as stored",
+            "spacing": f"{size_words(sizes)} mm along x, y, z; nnU-Net resamples to that",
+            "window": f"{edges} voxels along x, y, z",
+            "overlap": "0.5, weighted by nnU-Net's Gaussian",
+        }
 
     def network_case(self, case: Case, statistics: Case | None) -> Case:
         """Return what nnU-Net's preprocessor makes of a case, on the grid that it lies on."""
@@ -111,10 +139,9 @@ class NNUNetPreparation:
     def turn(self, case: Case) -> Reorientation:
         """Return how stored axes become nnU-Net's: its reader's order, then its plans'."""
         turn = Reorientation.identity(case.shape)
-        if str(self._plans.plans["image_reader_writer"]).endswith("WithReorient"):
+        if str(self._plans.plans["image_reader_writer"]).endswith(TURNS):
             turn = Reorientation.between(case.affine, case.shape, ("R", "A", "S"))
-        # Readers give z, y, x; the plans put the axis of the thickest slices first.
-        order = [2 - int(axis) for axis in self._plans.transpose_forward]
+        order = image_axes(self._plans)
         x, y, z = (turn.axes[axis] for axis in order)
         a, b, c = (turn.flips[axis] for axis in order)
         return Reorientation((x, y, z), (a, b, c), case.shape)

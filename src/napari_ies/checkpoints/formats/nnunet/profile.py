@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ies.checkpoints.families.defaults import Takes, profile_of
+from napari_ies.checkpoints.formats.nnunet.axes import along_image
 from napari_ies.checkpoints.known import known_network
 from napari_ies.errors import CheckpointError
 from napari_ies.network.profile import Guess, Profile, of_argument
@@ -75,9 +76,7 @@ def make_profile(
     _check_sizes(folder, "spacing", voxels, 1e-3, "three sizes in mm")
     patch = _three(window)
     divisor = patch if strides is None else _three(np.prod(np.array(strides), axis=0))
-    # Readers give z, y, x, which the plans transpose: named along the images' own axes here.
-    order = np.argsort([2 - int(axis) for axis in manager.transpose_forward])
-    x, y, z = (float(configuration.spacing[axis]) for axis in order)
+    x, y, z = along_image(manager, [float(size) for size in configuration.spacing])
     told: dict[str, Any] = {
         "architecture": str(configuration.network_arch_class_name).rsplit(".", 1)[-1],
         "arguments": {**chosen, "configuration": configuration_name},

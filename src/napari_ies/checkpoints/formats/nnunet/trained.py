@@ -12,6 +12,7 @@ import torch
 from napari_ies.checkpoints.families.architectures import load_weights, some
 from napari_ies.checkpoints.file.state_dict import StateFile, read_state_file
 from napari_ies.checkpoints.formats.format import Loaded, sha256_of_files
+from napari_ies.checkpoints.formats.nnunet.axes import letters, mirrored_axes
 from napari_ies.checkpoints.formats.nnunet.folder import (
     DATASET,
     PLANS,
@@ -51,7 +52,8 @@ def load_folds(path: Path, folder: Folder, stated: Mapping[str, Any]) -> Loaded:
         Where that lies.
     stated
         Fields of the profile; its arguments may choose the ``folds``, the name of their
-        ``checkpoint``, and whether windows are seen in mirrors too (``mirroring``).
+        ``checkpoint``, and whether windows are seen in mirrors too (``mirroring``: true, false, or
+        the names of the image's axes, such as ``["x"]``).
 
     Raises
     ------
@@ -118,10 +120,10 @@ def load_folds(path: Path, folder: Folder, stated: Mapping[str, Any]) -> Loaded:
                 f"fold_{fold}/{folds[fold].name} cannot be loaded: {error}; copy it again, or "
                 "choose other folds."
             ) from error
-    mirroring = said.get("mirroring", True)
-    if not isinstance(mirroring, bool):
-        raise CheckpointError(f"mirroring is {mirroring!r}, expected true or false.")
-    axes = what.mirrored if mirroring else ()
+    axes = mirrored_axes(manager, said.get("mirroring", True), what.mirrored)
+    mirroring: bool | list[str] = bool(axes) or said.get("mirroring", True) is True
+    if 0 < len(axes) < len(what.mirrored):
+        mirroring = list(letters(manager, axes))
     profile = make_profile(
         folder,
         {"folds": list(folds), "checkpoint": checkpoint, "mirroring": mirroring},
@@ -133,12 +135,14 @@ def load_folds(path: Path, folder: Folder, stated: Mapping[str, Any]) -> Loaded:
         inputs,
         2 ** len(axes),
     )
+    there = [folder.fold] if folder.fold else list(folder.folds(str(checkpoint)))
+    choices = {"folds": tuple(there), "mirroring": letters(manager, what.mirrored)}
     return Loaded(
         one_network(networks, axes),
         profile,
         first.sha256 if folder.checkpoint else _sha256(folder, folds, read),
         tuple(shapes),
-        NNUNetPreparation(manager, configuration, dataset, labels, what.trainer, axes),
+        NNUNetPreparation(manager, configuration, dataset, labels, what.trainer, axes, choices),
     )
 
 
