@@ -11,22 +11,23 @@ import pytest
 import torch
 from monai.networks.nets import UNet
 
-from napari_ies.checkpoints import load_checkpoint
+from napari_ies.checkpoints import load_checkpoint, profile_path
 
 PAGE = Path(__file__).parents[1] / "docs" / "files.md"
 SECTION = PAGE.read_text(encoding="utf-8").partition("## Which checkpoints work")[2]
 BLOCKS = re.findall("```python\n(.*?)```", SECTION.partition("\n## ")[0], re.DOTALL)
 FORMATS = {
-    "network.pth": "state dict",
-    "network.safetensors": "state dict",
+    "weights.pth": "state dict",
+    "described.safetensors": "state dict",
     "lesions": "MONAI bundle",
-    "network.pt2": "torch.export",
-    "network.ts": "TorchScript",
+    "exported.pt2": "torch.export",
+    "scripted.ts": "TorchScript",
 }
 
 
-def test_every_block_is_known():
+def test_every_block_is_known_and_has_a_profile_of_its_own():
     assert len(BLOCKS) == len(FORMATS)
+    assert len({profile_path(Path(name)) for name in FORMATS}) == len(FORMATS)
 
 
 @pytest.mark.slow
@@ -50,7 +51,7 @@ def test_what_the_page_makes_is_loaded(name, tmp_path, monkeypatch):
 
     assert model.format == FORMATS[name]
     said = " ".join(model.profile.guessed)
-    assert ('strides [2, 2]; adn_ordering "NDA"' in said) == (name == "network.safetensors")
+    assert ('strides [2, 2]; adn_ordering "NDA"' in said) == (name == "described.safetensors")
     assert (len(model.profile.sequences), len(model.profile.classes)) == (2, 2)
     image = torch.randn(1, 2, 64, 64, 64)
     assert torch.allclose(model.network(image), network(image), atol=1e-6)

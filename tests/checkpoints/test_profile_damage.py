@@ -255,6 +255,13 @@ def test_windows_that_no_memory_or_time_holds(profile, words):
         tiling(model.profile, (20_000, 20_000, 20_000), "whole-volume")
 
 
+def test_a_window_that_no_network_has_is_refused_when_it_is_loaded(checkpoint):
+    profile_path(checkpoint).write_text('{"window": 4096}')
+
+    with pytest.raises(CheckpointError, match=r"^network.profile.json: window is 4096×.* 7e\+10"):
+        load_checkpoint(checkpoint, device="cpu")
+
+
 def test_logits_of_classes_without_end(monkeypatch):
     classes = tuple(f"class {i}" for i in range(1000))
     model = small_model(classes=classes, window=(4, 4, 4))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from bundles import write_bundle
 from monai.networks.nets import BasicUNetPlusPlus, DynUNet, UNet
 from torch import nn
 
@@ -50,6 +51,29 @@ def test_no_such_file(tmp_path):
 
 def test_folder(tmp_path):
     assert "is a folder" in refusal(tmp_path)
+
+
+def test_what_describes_a_network_names_the_folder_to_choose(tmp_path):
+    """And a file of weights is one whatever its name ends in."""
+    bundle = write_bundle(tmp_path / "lesions")
+    for name in ("inference.json", "metadata.json"):
+        said = refusal(bundle / "configs" / name)
+        assert "describes the network of the MONAI bundle folder lesions: choose that" in said
+        assert said.endswith(f"({bundle}).")
+    results = tmp_path / "results"
+    (results / "fold_0").mkdir(parents=True)
+    (results / "fold_0" / "checkpoint_final.pth").write_bytes(b"")
+    for name in ("plans.json", "dataset.json"):
+        (results / name).write_text("{}")
+        (tmp_path / name).write_text("{}")
+    for name in ("plans.json", "dataset.json"):
+        assert "of the nnU-Net v2 folder results: choose that" in refusal(results / name)
+        assert "which holds fold_0/checkpoint_final.pth" in refusal(tmp_path / name)
+    (tmp_path / "other.yaml").write_text("a: 1")
+    assert "is a text and holds no weights of a network" in refusal(tmp_path / "other.yaml")
+    weights = tmp_path / "weights.json"
+    torch.save(small_unet().state_dict(), weights)
+    assert load_checkpoint(weights, device="cpu").format == "state dict"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import torch
 from bundles import NETWORK, config, trained_unet, write_bundle, zipped
 from command_line import one_line, run
 
-from napari_ies.checkpoints import checkpoint_sha256
+from napari_ies.checkpoints import checkpoint_sha256, profile_path
+from napari_ies.cli import segmenting
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
@@ -33,10 +34,11 @@ def test_a_bundle_segments(packed, small, tmp_path):
     assert said["Blending"] == "constant"
 
 
-def test_what_a_checkpoint_would_run_has_to_be_trusted(small, tmp_path):
+def test_what_a_checkpoint_would_run_has_to_be_trusted(small, tmp_path, monkeypatch):
     code = write_bundle(tmp_path / "code", config({**NETWORK, "out_channels": "$1 + 1"}))
     program = tmp_path / "network.ts"
     torch.jit.script(trained_unet()).save(str(program))
+    profile_path(program).write_text('{"window": 16}')
     images = [f"--image={name}={path}" for name, path in small.images.items()]
     segment = ("segment", *images, "--out", tmp_path / "out")
 
@@ -48,5 +50,13 @@ def test_what_a_checkpoint_would_run_has_to_be_trusted(small, tmp_path):
         said = run("inspect", path, "--trust")
         assert said.exit_code == 0, said.output
         assert "FLAIR, T1" in said.stdout
-    assert "A TorchScript network lets nobody" in " ".join(said.stdout.split())
+    lets_nobody = "A TorchScript network lets nobody"
+    assert f"none: {lets_nobody}" in " ".join(said.stdout.split())
+    monkeypatch.setattr(segmenting, "segmented", None)  # it is refused before
+    refused = ("--lesion", 1, "--method", "gradcam++", "--trust", "--out", tmp_path / "out")
+    assert lets_nobody in one_line(run("explain", program, *images, *refused))
+    cohort = ("cohort", "--model_checkpoint", program, "--bids", tmp_path, "--trust", "--out")
+    refused = run(*cohort, tmp_path / "out")
+    assert refused.exit_code == 2
+    assert lets_nobody in " ".join(refused.stderr.replace("│", "").split())
     assert not (tmp_path / "out").exists()

@@ -8,6 +8,7 @@ from cases import ball, random_case
 from networks import small_model
 
 from napari_ies.network.assumptions import notes_on
+from napari_ies.network.profile import Guess
 from napari_ies.patient.case import Case
 from napari_ies.saliency import explain
 from napari_ies.segmentation.segmentation import segment
@@ -88,6 +89,24 @@ def test_which_of_several_classes_is_meant_is_said():
     several = with_profile(classes=("background", "ventricle", "lesion"))
     assert notes_on(several, brain(LAS)) == (
         "Lesions here are ventricle, one of the network's 3 classes.",
+    )
+
+
+def test_that_the_background_is_found_is_said_and_names_made_up_are_called_so():
+    for classes, others in (
+        (("Background", "lesion"), "choose lesion ("),
+        (("background", "edema", "tumour"), "choose edema or tumour ("),
+    ):
+        careful = with_profile(classes=classes, explained_class=0)
+        (said,) = notes_on(careful, brain(LAS))
+        assert said.startswith(f"Careful: the class that is found and explained is {classes[0]},")
+        assert others in said
+    turned_round = with_profile(classes=("lesion", "Background"), explained_class=0)
+    assert notes_on(turned_round, brain(LAS)) == ()
+    made_up = Guess("They are made up.", "classes", ("background", "class 1", "class 2"))
+    several = with_profile(classes=made_up.assumed, guessed=(made_up,))
+    assert notes_on(several, brain(LAS)) == (
+        "Lesions here are class 1, one of the network's 3 classes, whose names are assumed.",
     )
 
 

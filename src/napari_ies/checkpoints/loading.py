@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.checkpoints.ensemble import FORMAT, of_members, read_ensemble, together
-from napari_ies.checkpoints.formats import checkpoint_sha256, format_of
+from napari_ies.checkpoints.formats import checkpoint_sha256, format_of, refuse_description
 from napari_ies.checkpoints.sidecar import stated_profile
 from napari_ies.network.device import resolve_device
 from napari_ies.network.model import SegmentationModel
@@ -149,6 +149,7 @@ def _load(
         return loaded, Inspection(
             path, FORMAT, loaded.sha256, loaded.profile, count, loaded.keys, used
         )
+    refuse_description(path)
     kind = format_of(path)
     if known.get("resample") and spacing is not None:
         del known["resample"]  # said with the spacing, by `stated_geometry`

@@ -89,11 +89,14 @@ def network_of(
     """Load the network, say where it runs and what was assumed, and check what is said of it."""
     from napari_ies.checkpoints import device_label, profile_path
     from napari_ies.cohort.claims import check_claims
+    from napari_ies.network.profile import finds_background
 
     with refusing():
         model, checkpoint = source.load(), source.checkpoint
         notes = check_claims(model, claimed, input_size)
     terminal.note(f"{model.profile.architecture} on {device_label(model.device)}")
+    if careful := finds_background(model.profile):
+        notes = [careful, *notes]
     if model.profile.guessed:
         beside = profile_path(checkpoint).name
         terminal.note(f"Not told by {checkpoint.name} and assumed ({beside} can state it):")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.table import Table
 
-from napari_ies.network.profile import questions
+from napari_ies.network.profile import finds_background, is_guessed, questions
+from napari_ies.printable import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,26 +98,43 @@ def zones_table(measures: Mapping[str, pd.DataFrame], unit: str) -> Table:
     return table
 
 
-def model_table(model: SegmentationModel, layers: tuple[str, ...], default: str) -> Table:
-    """Lay out what a checkpoint is, what was guessed and the layers of Grad-CAM++."""
+def model_table(
+    model: SegmentationModel, layers: tuple[str, ...], default: str, why: str = ""
+) -> Table:
+    """Lay out what a checkpoint is, what was guessed and the layers of Grad-CAM++.
+
+    These are as :func:`~napari_ies.saliency.gradcam.layers_offered` returns them.
+    """
     from napari_ies.checkpoints.sidecar import profile_path, stated_profile
 
     profile = model.profile
     weights = sum(parameter.numel() for parameter in model.network.parameters())
+
+    def said(field: str, value: str) -> str:
+        return f"{value} (assumed)" if is_guessed(profile, field) else value
+
+    classes = ", ".join(f"{i} {name}" for i, name in enumerate(profile.classes))
+    explained = said("explained_class", profile.classes[profile.explained_class])
+    careful = finds_background(profile)
+    tool = () if model.preparation is None else model.preparation.steps
     rows: list[tuple[str, Any]] = [
         ("Format", model.format),
         ("Architecture", f"{profile.architecture}, {weights:,} weights"),
         ("Arguments", ", ".join(f"{name}={value!r}" for name, value in profile.arguments.items())),
-        ("Inputs", ", ".join(profile.sequences)),
-        ("Normalisation", profile.normalisation),
-        ("Classes", ", ".join(f"{i} {name}" for i, name in enumerate(profile.classes))),
-        ("Explained class", profile.classes[profile.explained_class]),
-        ("Threshold", f"{profile.threshold:g}"),
-        ("Smallest lesion", f"{profile.smallest_lesion} voxels"),
-        ("Window", f"{_times(profile.window)} voxels, {_overlapping(profile)}"),
+        ("Inputs", said("sequences", ", ".join(profile.sequences))),
+        *([("Preprocessing", ", ".join(tool))] if tool else []),
+        ("Normalisation", said("normalisation", profile.normalisation)),
+        ("Classes", said("classes", classes)),
+        ("Explained class", f"{explained}\n{careful}" if careful else explained),
+        ("Threshold", said("threshold", f"{profile.threshold:g}")),
+        ("Smallest lesion", counted(profile.smallest_lesion, "voxel")),
+        (
+            "Window",
+            f"{said('window', _times(profile.window) + ' voxels')}, {_overlapping(profile)}",
+        ),
         ("Input sizes", _sizes(profile.fixed_size, profile.divisor)),
-        ("Brain-extracted", "yes" if profile.brain_extracted else "no"),
-        ("Probability", profile.activation),
+        ("Brain-extracted", said("brain_extracted", "yes" if profile.brain_extracted else "no")),
+        ("Probability", said("activation", profile.activation)),
         ("Trained at", _trained_at(profile)),
         ("Orientation", profile.orientation or "as each image is stored"),
         ("Weights", _weights(profile.weights)),
@@ -133,8 +151,8 @@ def model_table(model: SegmentationModel, layers: tuple[str, ...], default: str)
         for guess in questions(profile.guessed)
     ]
     rows.append(("Would fit as well", "\n".join(fits) or "nothing that can be listed"))
-    marked = (f"{name} (default)" if name == default else name for name in layers)
-    rows.append(("Grad-CAM++ layers", "\n".join(marked)))
+    marked = (f"{name} (default)" if name == default else name for name in layers or ("none:",))
+    rows.append(("Grad-CAM++ layers", "\n".join(filter(None, (*marked, why)))))
     table = Table(box=None, show_header=False, title=profile.name, title_justify="left")
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")

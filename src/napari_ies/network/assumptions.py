@@ -16,6 +16,7 @@ from napari_ies.network.network_grid import (
     runs_resampled,
     stored_spacing,
 )
+from napari_ies.network.profile import finds_background, is_guessed
 from napari_ies.patient.normalisation import BACKGROUND_IS_ZERO
 from napari_ies.progress import Progress, to_its_end
 
@@ -91,12 +92,15 @@ def _tested(model: SegmentationModel, case: Case) -> Testing[tuple[Agreement, ..
 
 
 def _class_notes(model: SegmentationModel) -> tuple[str, ...]:
-    """Say which of several classes is meant, where it is not the one that is no background."""
+    """Say which class is meant, where it is the background or one of several others."""
     profile = model.profile
+    if careful := finds_background(profile):
+        return (careful,)
     if len(profile.classes) < 3:
         return ()
     meant = profile.classes[profile.explained_class]
-    return (f"Lesions here are {meant}, one of the network's {len(profile.classes)} classes.",)
+    kind = "classes, whose names are assumed" if is_guessed(profile, "classes") else "classes"
+    return (f"Lesions here are {meant}, one of the network's {len(profile.classes)} {kind}.",)
 
 
 def _orientation_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:

@@ -34,6 +34,10 @@ class Preparation(Protocol):
         """Whether its cases hold what the network gets; else the profile normalises them."""
 
     @property
+    def steps(self) -> tuple[str, ...]:
+        """What it does to the images, step by step, in the tool's own names."""
+
+    @property
     def blend(self) -> Blending | None:
         """The tool's own sliding window over an image (C, x, y, z), in the network's axes.
 

@@ -24,6 +24,9 @@ SPACING_IS_GUESSED = (
     "The voxel size of the training images is not in the file: 1 × 1 × 1 mm is assumed."
 )
 
+MOST_IN_A_WINDOW = 2**30
+"""Voxels of a window, 1024 along each axis: no network has run on more."""
+
 _FOLLOWS: Any = None  # from other fields
 
 _SPACING = Parameter(
@@ -182,6 +185,33 @@ def finding(profile: Profile, text: str) -> Profile:
     index = class_named(text, profile)
     guessed = (one for one in profile.guessed if getattr(one, "field", "") != "explained_class")
     return replace(profile, explained_class=index, guessed=tuple(guessed))
+
+
+def finds_background(profile: Profile) -> str:
+    """Return what is to be said where the class that is found is what is no lesion; else nothing.
+
+    Returns
+    -------
+    A sentence with the classes to choose, or an empty string.
+    """
+    meant = profile.classes[profile.explained_class]
+    others = [name for name in profile.classes if not _is_background(name)]
+    if not _is_background(meant) or not others:
+        return ""
+    return (
+        f"Careful: the class that is found and explained is {meant}, so that what is no lesion is "
+        f"marked, and maps say what speaks for {meant}: choose "
+        f"{' or '.join(others)} (--class, or explained_class in the profile) unless this is meant."
+    )
+
+
+def _is_background(name: str) -> bool:
+    return name.strip().casefold() == "background"
+
+
+def is_guessed(profile: Profile, field: str) -> bool:
+    """Whether a field of a profile was assumed."""
+    return any(getattr(one, "field", "") == field for one in profile.guessed)
 
 
 def questions(guessed: tuple[str, ...]) -> tuple[Guess, ...]:

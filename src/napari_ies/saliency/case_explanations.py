@@ -29,7 +29,7 @@ from napari_ies.saliency.engines.certification import choose_engine
 from napari_ies.saliency.engines.kernels.choice import EXTREMES
 from napari_ies.saliency.engines.memory import PeakMemory, memory_limit
 from napari_ies.saliency.footprint import BoxedMask, boxed_footprint
-from napari_ies.saliency.gradcam import default_layer, gradcam
+from napari_ies.saliency.gradcam import check_gradients, default_layer, gradcam, layer_named
 from napari_ies.saliency.noise import DEFINITIONS
 from napari_ies.saliency.problem import Estimate, Problem, Target
 from napari_ies.saliency.provenance import provenance
@@ -83,14 +83,12 @@ class CaseExplanations:
         jacobian: str,
         memory_gib: float | None,
     ) -> None:
-        if why := getattr(model.network, "no_gradients", ""):
-            raise SaliencyError(why)
+        self.request = completed(request, model)
         self._model, self._jacobian, self._memory_gib = model, jacobian, memory_gib
         self._counted: tuple[ref[BoxedMask], Target] | None = None
         self._seen = network_case(model, case)
         self._turn = network_turn(model, self._seen)
         self._case = case
-        self.request = completed(request, model)
         self._peak = PeakMemory(model.device)
         self.problem = Problem(
             network=model.network,
@@ -254,7 +252,14 @@ class CaseExplanations:
 
 
 def completed(request: SaliencyRequest, model: SegmentationModel) -> SaliencyRequest:
-    """Fill in what the request leaves to the profile and to the network."""
+    """Fill in what the request leaves to the profile and to the network.
+
+    Raises
+    ------
+    SaliencyError
+        If no map of this network can be made by it, whatever the case and the footprint.
+    """
+    check_gradients(model.network)
     classes = model.profile.classes
     index = model.profile.explained_class if request.class_index is None else request.class_index
     if not 0 <= index < len(classes):
@@ -263,8 +268,10 @@ def completed(request: SaliencyRequest, model: SegmentationModel) -> SaliencyReq
             f"({', '.join(classes)})."
         )
     layer = request.layer
-    if layer is None and not request.is_smoothgrad:
-        layer = default_layer(model)
+    if not request.is_smoothgrad:
+        if layer is None:
+            layer = default_layer(model)
+        layer_named(model.network, layer)
     # A map without noise is the same by any definition of it.
     noise = request.noise_version if request.is_smoothgrad else NOISE_VERSION
     return dataclasses.replace(request, class_index=index, layer=layer, noise_version=noise)

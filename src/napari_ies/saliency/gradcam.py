@@ -66,6 +66,24 @@ def candidate_layers(model: SegmentationModel) -> tuple[str, ...]:
     return tuple(name for name in names if STAGE.fullmatch(name)) or names
 
 
+def layers_offered(model: SegmentationModel) -> tuple[tuple[str, ...], str, str]:
+    """Return the layers a Grad-CAM++ can look at, the default one, and why there is none of them.
+
+    Returns
+    -------
+    `candidate_layers`, `default_layer` and an empty string; where there is no Grad-CAM++ of the
+    network no layers and a sentence that says why; where only no default, an empty name and that
+    sentence.
+    """
+    layers: tuple[str, ...] = ()
+    try:
+        check_gradients(model.network)
+        layers = candidate_layers(model)
+        return layers, default_layer(model), ""
+    except SaliencyError as error:
+        return layers, "", str(error)
+
+
 def default_layer(model: SegmentationModel) -> str:
     """Return the last upsampling layer below output resolution, or else the last layer below it.
 
@@ -100,6 +118,19 @@ def _upsamples(layer: nn.Module) -> bool:
     nodes = getattr(getattr(layer, "graph", None), "nodes", ())
     alone = next(layer.children(), None) is None
     return alone and any(str(node.target).startswith(UPSAMPLES) for node in nodes)
+
+
+def check_gradients(network: nn.Module) -> None:
+    """Refuse a network back through which, or a member of which, no gradients flow.
+
+    Raises
+    ------
+    SaliencyError
+        With the reason.
+    """
+    for one in members_of(network):
+        if why := getattr(one, "no_gradients", ""):
+            raise SaliencyError(why)
 
 
 def gradcam(problem: Problem, voxels: NDArray[np.int64], layer: str) -> Iterator[Estimate]:

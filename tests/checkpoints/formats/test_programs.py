@@ -18,8 +18,10 @@ from torch.export import Dim
 from napari_ies import explain
 from napari_ies.checkpoints import checkpoint_sha256, load_checkpoint, profile_path
 from napari_ies.errors import CheckpointError, SaliencyError, UntrustedError
+from napari_ies.network.members import Members
 from napari_ies.network.windows import tiling
-from napari_ies.saliency.gradcam import candidate_layers, default_layer
+from napari_ies.saliency import case_explanations
+from napari_ies.saliency.gradcam import NO_LAYERS, candidate_layers, default_layer, layers_offered
 from napari_ies.segmentation.segmentation import segment
 
 IMAGE = torch.randn(1, 2, 16, 16, 16, generator=torch.Generator().manual_seed(1))
@@ -115,13 +117,15 @@ def test_it_is_the_network_it_was(kind, programs):
     assert np.abs(found - expected).max() < 1e-6 * np.abs(expected).max()
 
 
-def test_torchscript_has_no_layers_to_look_at(programs):
+def test_torchscript_has_no_layers_to_look_at(programs, monkeypatch):
     model = load_checkpoint(programs["scripted"], device="cpu", trust=True)
     case = random_case((16, 16, 16))
     mask = np.zeros(case.shape, dtype=bool)
     mask[8, 8, 8] = True
 
     assert candidate_layers(model) == ()
+    assert layers_offered(model) == ((), "", NO_LAYERS)
+    monkeypatch.setattr(case_explanations, "network_case", None)  # said before anything is done
     for layer in (None, "network", "network.model.0"):
         with pytest.raises(SaliencyError, match="TorchScript network lets nobody look"):
             explain(model, case, mask, method="gradcam++", layer=layer)
@@ -201,9 +205,14 @@ def test_where_gradients_do_not_flow(kind, tmp_path):
     said = [text for text in model.profile.guessed if text.startswith("Gradients do not flow")]
     assert len(said) == 1
     assert segment(model, case).probability.max() > 0
-    for method in ("smoothgrad", "gradcam++"):
-        with pytest.raises(SaliencyError, match="Gradients do not flow"):
-            explain(model, case, mask, method=method)
+    several = type(model)(Members([model.network] * 2), model.profile, model.device)
+    for one in (model, several):
+        layers, default, why = layers_offered(one)
+        assert (layers, default) == ((), "")
+        assert why.startswith("Gradients do not flow")
+        for method in ("smoothgrad", "gradcam++"):
+            with pytest.raises(SaliencyError, match="Gradients do not flow"):
+                explain(one, case, mask, method=method)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.checkpoints.known import known_network
 from napari_ies.errors import CheckpointError
-from napari_ies.network.profile import ORIENTATION_IS_GUESSED, SPACING_IS_GUESSED, Guess, Profile
+from napari_ies.network.profile import (
+    MOST_IN_A_WINDOW,
+    ORIENTATION_IS_GUESSED,
+    SPACING_IS_GUESSED,
+    Guess,
+    Profile,
+)
 from napari_ies.patient.normalisation import BACKGROUND_IS_ZERO, METHODS
 from napari_ies.printable import joined
 
@@ -151,6 +158,10 @@ def profile_of(
             "tell which is what."
         )
     elif n_outputs > 2:
+        assumptions["classes"] = (
+            f"The names of the {n_outputs} classes ({joined(_class_names(n_outputs))}) are made "
+            "up, with output 0 taken to be the background: the weights do not tell them."
+        )
         assumptions["explained_class"] = Guess(
             f"Class 1 of {n_outputs} is explained: the weights do not tell which class is what.",
             *("explained_class", 1, tuple(range(n_outputs))),
@@ -233,6 +244,11 @@ def _check(
         raise CheckpointError(
             f"classes has {len(classes)} names ({joined(classes)}), expected {n_outputs}, one for "
             "each output channel of the network"
+        )
+    if prod(window) > MOST_IN_A_WINDOW:
+        raise CheckpointError(
+            f"window is {_size(window)}, {prod(window):.0e} voxels in all, expected at most "
+            f"{MOST_IN_A_WINDOW:,}: the size of the windows that the network was trained on"
         )
     if fixed_size and window != fixed_size:
         raise CheckpointError(

@@ -6,13 +6,19 @@ from typing import TYPE_CHECKING
 
 from napari_ies.checkpoints.formats import exported, monai_bundle, nnunet, state_dict, torchscript
 from napari_ies.checkpoints.formats.format import Format, sha256_of_files
-from napari_ies.regular_files import file_sha256
+from napari_ies.errors import CheckpointError
+from napari_ies.printable import printable
+from napari_ies.regular_files import file_sha256, open_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 FORMATS: tuple[Format, ...] = (nnunet, monai_bundle, torchscript, exported, state_dict)
 """In the order in which they are asked; the last one takes what no other recognises."""
+
+
+DESCRIPTIONS = (".json", ".yaml", ".yml")
+"""Endings of texts that nnU-Net and MONAI write beside weights."""
 
 
 def recognised(path: Path) -> Format | None:
@@ -23,6 +29,47 @@ def recognised(path: Path) -> Format | None:
 def format_of(path: Path) -> Format:
     """Return the format of a checkpoint's file or folder."""
     return recognised(path) or FORMATS[-1]
+
+
+def refuse_description(path: Path) -> None:
+    """Refuse a text that describes a network beside its weights, where a person chose it alone.
+
+    What is no text goes on, whatever its name.
+
+    Raises
+    ------
+    CheckpointError
+        With the folder to choose.
+    """
+    if path.suffix.lower() not in DESCRIPTIONS or not _is_text(path):
+        return
+    whole = path.absolute()
+    for folder in list(whole.parents)[:2]:
+        kind = recognised(folder)
+        if kind is not None and whole in (one.absolute() for one in kind.files(folder).values()):
+            name = printable(folder.name)
+            raise CheckpointError(
+                f"{path.name} only describes the network of the {kind.name} folder {name}: choose "
+                f"that folder ({printable(str(folder))})."
+            )
+    expected = (
+        "the results folder of nnU-Net v2, which holds fold_0/checkpoint_final.pth or others"
+        if path.name in nnunet.DESCRIPTIONS
+        else "a file of weights, the folder of an nnU-Net or of a MONAI bundle, or a list "
+        'of several such as {"ensemble": ["a.pth", "b.pth"]}'
+    )
+    raise CheckpointError(
+        f"{path.name} is a text and holds no weights of a network: choose {expected}."
+    )
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        with open_regular(path) as file:
+            head = file.read(1024)
+    except (OSError, ValueError):
+        return False
+    return bool(head) and b"\0" not in head
 
 
 def checkpoint_sha256(path: Path) -> str:

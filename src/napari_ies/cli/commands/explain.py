@@ -90,6 +90,7 @@ def explain(
         from napari_ies.cli.tables import measures_table, zones_table
         from napari_ies.cohort.row import explaining, targets
         from napari_ies.results import anat_folder
+        from napari_ies.saliency.case_explanations import completed
 
         chosen = options.choices(folds, mirroring)
         place = (checkpoint, device, orientation, spacing)
@@ -108,6 +109,7 @@ def explain(
             precision=precision,
             noise_version=noise_version,
         )
+        completed(request, model)  # what is not possible is said before anything is computed
         explaining.check_place(out, case, request, mask or (), bool(lesion or all_lesions))
         wanted = [targets.region_target(file, case) for file in mask or ()]
         if lesion or all_lesions:

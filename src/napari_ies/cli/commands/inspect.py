@@ -23,17 +23,12 @@ def inspect(
         from napari_ies.checkpoints import CheckpointSource
         from napari_ies.checkpoints.sidecar import write_profile_to_complete
         from napari_ies.cli.tables import model_table
-        from napari_ies.errors import SaliencyError
-        from napari_ies.saliency.gradcam import candidate_layers, default_layer
+        from napari_ies.saliency.gradcam import layers_offered
 
         chosen = options.choices(folds, mirroring)
         place = (checkpoint, "cpu", orientation, spacing)
         model = CheckpointSource(*place, chosen, class_name, trust).load()
-        try:
-            layers, default = candidate_layers(model), default_layer(model)
-        except SaliencyError as error:
-            layers, default = (str(error),), ""
         written = write_profile_to_complete(model, overwrite=overwrite) if write_profile else None
-        terminal.show(model_table(model, layers, default))
+        terminal.show(model_table(model, *layers_offered(model)))
         if written is not None:
             terminal.note(f"Written to {written}: move what is right from to_complete up.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -38,6 +39,20 @@ _of_network = partial(_option, Profile)
 _of_growth = partial(_option, Growth, limited=False)
 # What is out of their limits the settings themselves refuse, and say why.
 _of_figure = partial(_option, FigureSettings, limited=False)
+
+
+_FOLD = re.compile(r"(fold_)?(\d+|all)")
+
+
+def _folds(value: str | None) -> str | None:
+    for name in () if value is None else value.split(","):
+        if not _FOLD.fullmatch(name.strip()):
+            said = f"{name.strip()!r} is no fold" if value and value.strip() else "it names no fold"
+            raise typer.BadParameter(
+                f"{said}: expected their numbers, such as 0 or 0,2, or all; leave --folds out for "
+                "those that nnU-Net takes."
+            )
+    return value
 
 
 def _probability(value: float | None) -> float | None:
@@ -112,6 +127,7 @@ Folds = Annotated[
     str | None,
     typer.Option(
         metavar="0,1",
+        callback=_folds,
         help="Of an nnU-Net results folder, the folds that are averaged (default: as nnU-Net, all "
         "of them).",
     ),

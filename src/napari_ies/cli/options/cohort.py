@@ -266,6 +266,7 @@ def settings_of(
     """
     from napari_ies.cohort.selection import Selection
     from napari_ies.cohort.settings import CohortSettings
+    from napari_ies.saliency.case_explanations import completed
     from napari_ies.saliency.gradcam import layer_named
 
     with refusing():
@@ -290,6 +291,8 @@ def settings_of(
             for method in methods
             for way in (ways if method == "smoothgrad" else ("mean",))
         ]
+        for request in requests:
+            completed(request, model)  # what no case can have is said before the first one
         suffix = "" if claimed is None else f"_{claimed}"  # as ies_maxpool_nets.py
         return CohortSettings(
             requests=tuple(requests),

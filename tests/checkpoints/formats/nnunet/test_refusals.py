@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_line import run
 
 from napari_ies.checkpoints import load_checkpoint
 from napari_ies.checkpoints.formats import format_of, nnunet
@@ -138,6 +139,9 @@ def wider(plans):
         (unknown_normalisation, "names the normalisation 'Unheard', which the nnunetv2"),
         (planned(patch_size=["a", "b", "c"]), "says a patch_size of .*, expected three numbers"),
         (planned(spacing=[0.0, float("nan"), 1.3]), "says a spacing of .*, expected three sizes"),
+        (planned(patch_size=[10**6] * 3), r"patch_size of \[1000000, .* voxels, at most 4096"),
+        (planned(patch_size=[4096] * 3), "window is 4096×4096×4096, 7e.10 voxels in all, exp"),
+        (planned(spacing=[1e-6] * 3), "expected three sizes in mm, from 0.01 to 100"),
         (planned(spacing=1.0), "says a spacing of 1.0, expected three sizes in mm"),
     ],
 )
@@ -225,6 +229,10 @@ def test_a_fold_that_was_chosen_is_no_other_one(folder):
 def test_what_is_chosen_has_to_be_there(folder):
     for choice, said in (
         ({"folds": (0, 4)}, "no fold 4"),
+        ({"folds": ("",)}, "No fold of results is asked for: choose among 0, 1"),
+        ({"folds": ()}, "No fold of results is asked for"),
+        ({"folds": ("a",)}, "'a' is no fold, expected a number such as 0, or all"),
+        ({"folds": (-1,)}, "'-1' is no fold"),
         ({"checkpoint": "checkpoint_best.pth"}, "no fold with checkpoint_best.pth"),
         ({"mirroring": 3}, "mirroring is 3"),
         ({"step": 1}, "states the arguments step"),
@@ -235,6 +243,34 @@ def test_what_is_chosen_has_to_be_there(folder):
         load_checkpoint(folder, device="cpu", stated={"spacing": (1.0, 1.0, 1.0)})
     with pytest.raises(CheckpointError, match="leave both as they are"):
         load_checkpoint(folder, device="cpu", orientation="LAS")
+
+
+def test_what_the_command_line_says_of_a_folder(folder):
+    for folds, said in (("", "it names no fold"), ("0,a", "'a' is no fold"), ("-1", "'-1' is")):
+        asked = run("inspect", folder, "--folds", folds)
+        assert asked.exit_code == 2
+        assert said in " ".join(asked.stderr.replace("│", "").split())
+    shown = run("inspect", folder, "--folds", "1", "--class", "background", "--no-mirroring")
+    assert shown.exit_code == 0, shown.output
+    for said in (
+        "nnU-Net's own: cropped to what is not 0, normalised",
+        "1 voxel ",
+        "is background, so that what is no lesion is marked",
+        "choose lesion (--class",
+    ):
+        assert said in shown.stdout
+
+
+def test_a_torchvision_that_does_not_fit_is_named(folder, monkeypatch):
+    def build(*_, **__):
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+    monkeypatch.setattr(nnUNetTrainer, "build_network_architecture", build)
+    said = r"needs torchvision, and none that fits PyTorch .*nms does not exist\): install both"
+    with pytest.raises(CheckpointError, match=said):
+        load_checkpoint(folder, device="cpu")
 
 
 def test_a_fold_without_its_checkpoint_is_said_to_be_left_out(folder):

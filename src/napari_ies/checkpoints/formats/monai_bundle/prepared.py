@@ -90,6 +90,11 @@ class MONAIPreparation:
         """Nothing."""
         return {}
 
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """MONAI's transforms, in their order."""
+        return tuple(f"MONAI's {one.name}" for one in self.chain.steps)
+
     def network_case(self, case: Case, statistics: Case | None) -> Case:
         """Return what MONAI makes of a case, on the grid that it lies on."""
         if self.normalises and statistics is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.checkpoints.formats.nnunet.folder import folder_of
+from napari_ies.checkpoints.formats.nnunet.folder import DATASET, PLANS, folder_of
 from napari_ies.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from napari_ies.checkpoints.formats.format import Loaded
 
 name = "nnU-Net v2"
+
+DESCRIPTIONS = (PLANS, DATASET)
+"""Files that say what its folds are."""
 
 
 def recognises(path: Path) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.errors import CheckpointError
-from napari_ies.printable import joined
+from napari_ies.printable import joined, printable
 from napari_ies.regular_files import read_text
 
 if TYPE_CHECKING:
@@ -183,10 +183,19 @@ def chosen_folds(folder: Folder, checkpoint: str, wanted: object) -> Mapping[str
             f"fold_{folder.fold} was chosen, and fold {', '.join(names) or 'none'} asked for: "
             f"choose {folder.top.name}, of which folds are asked for, or leave them out."
         )
-    absent = [name for name in names if name not in there]
-    if absent or not names:
+    if not any(names):
         raise CheckpointError(
-            f"{folder.top.name} has no fold {', '.join(absent) or 'chosen'} with {checkpoint}: "
-            f"choose among {', '.join(there)}."
+            f"No fold of {folder.top.name} is asked for: choose among {', '.join(there)}, or leave "
+            "the folds out for those that nnU-Net takes."
+        )
+    if wrong := [name for name in names if not _FOLD.fullmatch(f"fold_{name}")]:
+        raise CheckpointError(
+            f"{printable(repr(wrong[0]))} is no fold, expected a number such as 0, or all: choose "
+            f"among {', '.join(there)}."
+        )
+    if absent := [name for name in names if name not in there]:
+        raise CheckpointError(
+            f"{folder.top.name} has no fold {', '.join(absent)} with {checkpoint}: choose among "
+            f"{', '.join(there)}."
         )
     return {name: there[name] for name in dict.fromkeys(names)}

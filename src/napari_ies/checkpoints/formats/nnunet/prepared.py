@@ -53,6 +53,7 @@ class NNUNetPreparation:
     """
 
     normalises = True
+    steps = ("nnU-Net's own: cropped to what is not 0, normalised, resampled to its plans' voxels",)
 
     def __init__(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +10,9 @@ from napari_ies.checkpoints.families.defaults import Takes, profile_of
 from napari_ies.checkpoints.formats.nnunet.axes import along_image
 from napari_ies.checkpoints.known import known_network
 from napari_ies.errors import CheckpointError
+from napari_ies.checkpoints.profile_file import LARGEST_WINDOW
 from napari_ies.network.profile import Guess, Profile, of_argument
+from napari_ies.network.trained_grid import LARGEST_VOXEL, SMALLEST_VOXEL, VOXEL_SIZES
 from napari_ies.printable import joined, printable
 
 if TYPE_CHECKING:
@@ -72,8 +73,14 @@ def make_profile(
     explained = _lesion(classes, regions)
     strides = configuration.network_arch_init_kwargs.get("strides")
     window, voxels = configuration.patch_size, configuration.spacing
-    _check_sizes(folder, "patch_size", window, 1, "three numbers of voxels")
-    _check_sizes(folder, "spacing", voxels, 1e-3, "three sizes in mm")
+    _check_sizes(
+        *(folder, "patch_size", window, (1, LARGEST_WINDOW)),
+        f"three numbers of voxels, at most {LARGEST_WINDOW}",
+    )
+    _check_sizes(
+        *(folder, "spacing", voxels, (SMALLEST_VOXEL, LARGEST_VOXEL)),
+        f"three sizes in mm, {VOXEL_SIZES}",
+    )
     patch = _three(window)
     divisor = patch if strides is None else _three(np.prod(np.array(strides), axis=0))
     x, y, z = along_image(manager, [float(size) for size in configuration.spacing])
@@ -189,10 +196,13 @@ def _three(values: Any) -> tuple[int, int, int]:
     return x, y, z
 
 
-def _check_sizes(folder: Folder, what: str, sizes: Any, least: float, expected: str) -> None:
-    """Refuse a plan whose window or voxels are no three sizes."""
+def _check_sizes(
+    folder: Folder, what: str, sizes: Any, ends: tuple[float, float], expected: str
+) -> None:
+    """Refuse a plan whose window or voxels are no three sizes between the least and the most."""
+    least, most = ends
     listed = sizes if isinstance(sizes, (list, tuple)) else []
-    known = [one for one in listed if isinstance(one, (int, float)) and least <= one < math.inf]
+    known = [one for one in listed if isinstance(one, (int, float)) and least <= one <= most]
     if len(listed) != 3 or len(known) != 3:
         raise CheckpointError(
             f"The plans.json of {folder.top.name} says a {what} of {printable(str(sizes))}, "

@@ -199,6 +199,12 @@ def _by_nnunet(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         said = " ".join(str(error)[:200].split()).rstrip(".") or type(error).__name__
+        if "torchvision" in said:  # networks of transformers have it imported
+            raise CheckpointError(
+                f"The network of {path.name} needs torchvision, and none that fits PyTorch "
+                f"{torch.__version__} is installed here ({said}): install both anew together, "
+                "with pip install --upgrade torch torchvision."
+            ) from error
         raise CheckpointError(
             f"The nnunetv2 that is installed here cannot build the network of {path.name} "
             f"({type(error).__name__}: {said}): install the version that trained it, or copy the "
