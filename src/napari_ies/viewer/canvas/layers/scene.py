@@ -220,16 +220,26 @@ class Scene:
             return False
         if dims.ndisplay == 3:
             return True
-        shown = [axis - (dims.ndim - 3) for axis in dims.displayed]
-        (depth,) = {0, 1, 2} - set(shown)
-        # napari takes a position in the layer's own units here.
-        at = np.round(layer.world_to_data(np.asarray(self.crosshair) / self._frame.mm))
-        slice_ = int(at[depth]) - origin[depth]
+        depth, at = self._slice_of(layer)
+        slice_ = at - origin[depth]
         if not 0 <= slice_ < mask.shape[depth]:
             return False
-        seen = np.argwhere(mask.take(slice_, depth)) + [origin[axis] for axis in sorted(shown)]
-        low, high = np.asarray(layer.corner_pixels)[:, sorted(shown)]
+        shown = [axis for axis in range(3) if axis != depth]
+        seen = np.argwhere(mask.take(slice_, depth)) + [origin[axis] for axis in shown]
+        low, high = np.asarray(layer.corner_pixels)[:, shown]
         return bool(np.any(np.all((seen >= low) & (seen <= high), axis=1)))
+
+    def shows_any(self, labels: Sequence[int]) -> bool:
+        """Whether some of these lesions lies in the slice on show, in sight."""
+        layer = self.lesions.layer
+        if layer is None or self._viewer.dims.ndisplay == 3:
+            return layer is not None
+        depth, slice_ = self._slice_of(layer)
+        if not 0 <= slice_ < layer.data.shape[depth]:
+            return False
+        seen, origin = np.isin(layer.data.take([slice_], depth), labels), [0, 0, 0]
+        origin[depth] = slice_
+        return self.shows(seen, (origin[0], origin[1], origin[2]))
 
     def hide_images(self) -> tuple[str, ...]:
         """Hide the images, masks and lesion slices; return the keys of those that were visible.
@@ -251,6 +261,14 @@ class Scene:
             layer = self.find(key)
             if layer is not None:
                 layer.visible = True
+
+    def _slice_of(self, layer: Any) -> tuple[int, int]:
+        """Return across which axis of the lesions' layer the slice on show lies, and its index."""
+        dims = self._viewer.dims
+        (depth,) = {0, 1, 2} - {axis - (dims.ndim - 3) for axis in dims.displayed}
+        # napari takes a position in the layer's own units here.
+        mm = np.ones(3) if self._frame is None else self._frame.mm
+        return depth, int(np.round(layer.world_to_data(np.asarray(self.crosshair) / mm))[depth])
 
     def _mm_of_world(self) -> NDArray[np.float64]:
         units = MM if self._frame is None else self._frame.units
