@@ -67,6 +67,7 @@ class Scene:
         self._stack = LayerStack(viewer)
         self._resampled: dict[str, str] = {}
         self._frame: Frame | None = None
+        self._to_prepare: list[str] = []
         self.lesions = LesionLayers(self._stack)
         self.legend = Legend()
         self.anatomy = Anatomy(self._stack)
@@ -135,14 +136,26 @@ class Scene:
         self._stack.remove(*keys)
 
     def show_reading(self, reading: Reading) -> None:
-        """Show what was found; the overlays of what was found before go."""
-        self._frame = reading.frame
+        """Show what was found; the overlays of what was found before go, or show nothing.
+
+        On the same grid the same layers show it: to make those anew takes seconds.
+        """
         self.counterfactual.clear()
-        self.overlays.clear()
+        if reading.frame != self._frame or not self.overlays.empty(reading.case.sequences):
+            self.overlays.clear()
+        self._frame = reading.frame
         self.lesions.show(reading.segmentation, reading.case, reading.frame)
         self.anatomy.set_reading(reading)
         self._show_resampled(reading.case, reading.frame, reading.resampled)
-        self.overlays.prepare(reading.case.sequences, reading.frame)
+        self._to_prepare = list(reversed(reading.case.sequences))
+
+    def prepare(self) -> bool:
+        """Make a layer ahead for the next map; return whether more of them are to be made."""
+        if self.overlays.unit:  # a map came first, and with it its layers
+            self._to_prepare = []
+        if self._to_prepare and self._frame is not None:
+            self.overlays.prepare(self._to_prepare.pop(0), self._frame)
+        return bool(self._to_prepare)
 
     def clear(self) -> None:
         """Show nothing that was found: lesions, overlays and resampled images go."""
@@ -150,7 +163,7 @@ class Scene:
         self.overlays.clear()
         self.lesions.clear()
         self._stack.remove(*self._resampled.values())
-        self._resampled, self._frame = {}, None
+        self._resampled, self._frame, self._to_prepare = {}, None, []
 
     def frame_all(self, keys: Iterable[str] = ()) -> None:
         """Show the middle slices, of some layers if they are named, all heads and a scale bar."""
