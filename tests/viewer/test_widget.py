@@ -20,6 +20,7 @@ from qtpy.QtWidgets import QLabel, QMessageBox, QWidget
 
 from napari_ies import explain
 from napari_ies.network.model import SegmentationModel
+from napari_ies.viewer.preparing.result_notes import PLACE_LINES
 
 both_grids = pytest.mark.parametrize("patient", ["anisotropic", "oblique"], indirect=True)
 
@@ -359,6 +360,14 @@ def what_is_read_is_in_sight_and_holds_still(segmented):
         state.show(state.keep(shown))
         panel.features["session"].notice.say("Read before: today, 3 maps. Reopen it?", answers)
         before = places()
+        # Whole lines: of the notes as many as have a place, of what happened last three.
+        line, place = text.fontMetrics().lineSpacing(), text.parentWidget()
+        above = (text.heightForWidth(10_000) - line * len(noted.segmentation.notes)) / 2
+        assert 0 <= place.height() - above - PLACE_LINES * line <= 3
+        status = segmented.control("status")
+        status.setText("\n".join("abc"))
+        segmented.settle()
+        assert status.heightForWidth(status.width()) <= status.parentWidget().height()
         for name in (*names, "session_notice_0", "session_notice_text"):
             one = segmented.control(name)
             assert one.visibleRegion().boundingRect() == one.rect(), (size, name)
