@@ -549,10 +549,11 @@ class Hands:
         return self.answer(label) is not None
 
     def answer(self, subject: int | str) -> Any:
-        """The kept answer about a subject with the form's present settings, or None."""
-        request = self.panel.features["explaining"].form.request()
-        kept = self.panel.state.answers.of(subject)
-        return next((answer for answer in kept if answer.request == request), None)
+        """The kept answer that a click shows with the form's present settings, or None."""
+        state, request = self.panel.state, self.panel.features["explaining"].form.request()
+        keys = {(subject, request, answer.model_key) for answer in state.answers.of(subject)}
+        kept = (state.answers.get(state.answers.as_good_as(key)) for key in keys)
+        return next((answer for answer in kept if answer is not None), None)
 
     def into_space(self) -> None:
         """Show the 3-d view, small: without a graphics card a large one takes seconds a frame."""

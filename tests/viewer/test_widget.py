@@ -20,16 +20,48 @@ from qtpy.QtWidgets import QLabel, QMessageBox, QWidget
 
 from napari_ies import explain
 from napari_ies.network.model import SegmentationModel
+from napari_ies.viewer.preparing.result_notes import PLACE_LINES
 
 both_grids = pytest.mark.parametrize("patient", ["anisotropic", "oblique"], indirect=True)
 
 
 @both_grids
 def test_all_is_seen_where_it_is(segmented, patient, request):
+    segmenting_shows_a_lesion_unless_one_is_in_view(segmented, patient)
     a_click_lands_on_the_lesion_that_is_seen(segmented, patient)
     the_overlay_shows_what_explain_computes_at_the_right_place(segmented, patient)
     if request.node.callspec.params["patient"] == "oblique":
         a_click_lands_on_the_lesion_that_is_seen_in_3d(segmented, patient)
+
+
+def segmenting_shows_a_lesion_unless_one_is_in_view(segmented, patient):
+    dims, state = segmented.viewer.dims, segmented.panel.state
+    reading, form = state.reading, segmented.panel.features["preparing"].segmentation
+    largest = int(reading.segmentation.lesions["voxels"].idxmax())
+    flair = segmented.layer("sub-01_FLAIR")
+    there = reading.frame.to_world(reading.places[largest].centre)
+    np.testing.assert_allclose(dims.point, there, atol=0.51 * max(flair.scale))
+    # The middle of the head shows none, and so it is left when it is segmented.
+    empty = segmented.world_of(patient.volumes["FLAIR"], flair, patient.background)
+    other = segmented.world_of(patient.volumes["FLAIR"], flair, patient.centres[3 - largest])
+    for place, moves in ((empty, True), (other, False)):
+        segmented.go(place)
+        before = tuple(dims.point)
+        segmented.segment()
+        assert state.reading.lineage is not reading.lineage
+        after = there if moves else before
+        np.testing.assert_allclose(dims.point, after, atol=0.51 * max(flair.scale))
+    # Another threshold, and a session that was left there, stay as a person looks at them.
+    segmented.go(empty)
+    before, threshold = tuple(dims.point), form.threshold.value()
+    form.threshold.setValue(0.3)
+    segmented.press("update_threshold")
+    segmented.finish()
+    assert state.reading.segmentation.threshold == 0.3
+    assert tuple(dims.point) == before
+    form.threshold.setValue(threshold)
+    state.show_reading(replace(reading, lineage=object(), session=patient.reference.parent))
+    assert tuple(dims.point) == before
 
 
 def a_click_lands_on_the_lesion_that_is_seen(segmented, patient):
@@ -328,6 +360,14 @@ def what_is_read_is_in_sight_and_holds_still(segmented):
         state.show(state.keep(shown))
         panel.features["session"].notice.say("Read before: today, 3 maps. Reopen it?", answers)
         before = places()
+        # Whole lines: of the notes as many as have a place, of what happened last three.
+        line, place = text.fontMetrics().lineSpacing(), text.parentWidget()
+        above = (text.heightForWidth(10_000) - line * len(noted.segmentation.notes)) / 2
+        assert 0 <= place.height() - above - PLACE_LINES * line <= 3
+        status = segmented.control("status")
+        status.setText("\n".join("abc"))
+        segmented.settle()
+        assert status.heightForWidth(status.width()) <= status.parentWidget().height()
         for name in (*names, "session_notice_0", "session_notice_text"):
             one = segmented.control(name)
             assert one.visibleRegion().boundingRect() == one.rect(), (size, name)

@@ -182,6 +182,7 @@ class LesionSaliencyWidget(Panel, metaclass=_OneEach):
         services = self.services
         self._attached[:] = (
             services.tell.withdraw,
+            self._showing.release,
             *(feature.release for feature in self.features.values()),
             self._keyboard.release,
             services.link.detach,

@@ -243,7 +243,7 @@ def lesions_at_two_places_are_seen_at_their_places(comparing):
     assert comparing.overlays()[0].name.startswith("Lesion 2 · SmoothGrad mean")
     comparing.control("samples").setValue(2)
     comparing.control("aggregation").setCurrentText("max")
-    panel.explaining.explain(2)
+    panel.explaining.explain_selected()
     comparing.finish()
     assert comparing.control("compare_a").currentText() == "Lesion 2 · SmoothGrad max, 2 samples"
     assert comparing.control("compare_b").count() == 4

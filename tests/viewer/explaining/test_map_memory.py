@@ -53,7 +53,7 @@ def test_a_map_that_made_room_comes_back_bit_by_bit(segmented, cache, monkeypatc
     second = panel.state.answers.of(2)[-1]
     monkeypatch.setattr(map_memory, "HELD_BYTES", memory.held_bytes)
     panel.features["explaining"].form.samples.setValue(2)
-    panel.explaining.explain(1)
+    panel.explaining.explain_selected()
     segmented.finish()
     segmented.wait(lambda: not memory.busy)
     kept = [panel.state.answers.get(one.key) for one in (first, second, panel.state.shown)]

@@ -310,3 +310,31 @@ def test_a_changed_threshold_marks_the_table_and_updates_what_changed(
     twin.tell.questions[-1][1]()
     assert sorted(state.reading.places) == [2, 3]
     assert state.reading.verdicts == {2: "agree", 3: "reject"}
+
+
+def test_an_update_does_not_wait_for_the_map_that_is_computed(twin, listed, qtbot):
+    state, bar = twin.state, listed.threshold.bar
+    bar.setParent(listed.table)
+    twin.note(1, "of lesion 1")
+
+    def poll(condition):
+        qtbot.waitUntil(lambda: twin.work.poll() or bool(condition()), timeout=60_000)
+
+    state.request = SaliencyRequest(n_samples=9999)
+    twin.explaining.explain(2)
+    poll(lambda: state.shown is not None)
+    state.take_threshold(0.3)
+    qtbot.mouseClick(bar.button, Qt.MouseButton.LeftButton)
+    poll(lambda: twin.tell.questions)
+    # Asked first, and "Not now": the map goes on.
+    assert twin.explaining.running
+    before = state.shown.saliency.n_used
+    poll(lambda: state.shown.saliency.n_used > before)
+    assert state.reading.segmentation.threshold == 0.5
+    qtbot.mouseClick(bar.button, Qt.MouseButton.LeftButton)
+    poll(lambda: len(twin.tell.questions) == 2)
+    twin.tell.questions[-1][1]()
+    assert not twin.explaining.running
+    assert state.reading.segmentation.threshold == 0.3
+    assert twin.tell.text.startswith("Updated to the threshold 0.3: ")
+    twin.work.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import weakref
 from functools import partial
 
@@ -15,6 +16,7 @@ from qtpy.QtWidgets import QApplication, QLineEdit
 
 from napari_ies.geometry.planes import PLANES, Marks, marks_of
 from napari_ies.viewer.canvas.surfaces import head_surface, lesion_surfaces
+from napari_ies.viewer.work import tasks
 
 both_grids = pytest.mark.parametrize("patient", ["anisotropic", "oblique"], indirect=True)
 
@@ -343,8 +345,7 @@ def the_slices_are_at_what_was_chosen_in_space(segmented):
     assert before == 2
     press(segmented, "space_button")
     segmented.wait(lambda: "Lesions in space" in viewer.layers)
-    segmented.panel.explaining.explain(1)
-    segmented.finish()
+    what_is_computed_in_space_is_said_and_seen_at_once(segmented, 1)
     press(segmented, "space_button")
     segmented.wait(lambda: segmented.panel.features["planes"].three is not None)
     segmented.settle()
@@ -352,6 +353,31 @@ def the_slices_are_at_what_was_chosen_in_space(segmented):
     assert near < 3 < far
     segmented.panel.explaining.explain(2)
     segmented.finish()
+
+
+def what_is_computed_in_space_is_said_and_seen_at_once(segmented, label):
+    """Before there is anything of its map."""
+    legend, go_on = segmented.panel.services.scene.legend, threading.Event()
+    lesions = segmented.viewer.layers["Lesions in space"]
+    colours, row = np.array(lesions.vertex_colors), segmented.control("lesions")
+    explain = tasks.explain_subject
+
+    def later(*arguments, **more):
+        go_on.wait(60)
+        yield from explain(*arguments, **more)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tasks, "explain_subject", later)
+        at = row.visualRect(row.model().index(label - 1, 0)).center()
+        segmented.qtbot.mouseClick(row.viewport(), Qt.MouseButton.LeftButton, pos=at)
+        segmented.settle()
+        assert legend.parts[:2] == (f"Lesion {label} is being computed", "still on show: Lesion 2")
+        assert legend.odd
+        assert (np.array(lesions.vertex_colors) != colours).any()
+        go_on.set()
+        segmented.finish()
+    assert legend.parts[0] == f"Lesion {label}"
+    assert not legend.odd
 
 
 def another_threshold_leaves_the_view_in_space(segmented):

@@ -368,6 +368,7 @@ def the_same_case_again_is_offered_to_be_reopened(hands, case, first):
     assert {path: path.read_bytes() for path in first.iterdir()} == before
     hands.wait(lambda: "1 map and 1 note" in hands.control("session_notice_text").text())
     assert "sub-broken" in hands.control("session_notice_text").text()
+    a_panel_closed_and_opened_again_asks_the_same(hands)
     hands.press("session_notice_0")
     hands.wait(
         lambda: (
@@ -379,6 +380,23 @@ def the_same_case_again_is_offered_to_be_reopened(hands, case, first):
     assert {path.name for path in first.parent.iterdir()} == {"sub-07", "sub-broken"}
     # Images that are open are not opened twice.
     assert len([layer for layer in hands.viewer.layers if layer.name == "FLAIR"]) == 1
+
+
+def a_panel_closed_and_opened_again_asks_the_same(hands):
+    """Also where it was closed while it looked for what there is."""
+    panel, asked = hands.panel, hands.control("session_notice_text").text()
+    for looking in (False, True):
+        if looking:
+            hands.control("patient").setText("")
+            hands.control("patient").setText("07")
+        (dock,) = hands.viewer.window._wrapped_dock_widgets.values()
+        hands.qtbot.mouseClick(dock.title.close_button, Qt.MouseButton.LeftButton)
+        hands.settle()
+        assert not panel.isVisible()
+        _, opened = hands.viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
+        assert opened is panel
+        hands.wait(lambda: hands.control("session_notice_text").isVisible())
+        assert hands.control("session_notice_text").text() == asked
 
 
 def test_where_nothing_can_be_written_beside_the_images_the_session_is_kept_in_own_data(

@@ -10,7 +10,7 @@ import pytest
 from napari_ies.saliency.request import SaliencyRequest
 from napari_ies.segmentation.subject import Lesion, Region
 from napari_ies.viewer.state.answers import Answer
-from napari_ies.viewer.state.captions import caption_of, is_odd
+from napari_ies.viewer.state.captions import caption_of, is_odd, short_caption_of, while_awaited
 
 LESION = Lesion(6)
 
@@ -41,6 +41,41 @@ def said(*arguments, **more):
 def test_what_is_shown_is_said(n_used, finished, running, maps, image, expected):
     shown = answer(n_used, finished)
     assert said(shown, maps, image, running=running) == f"Lesion 6 · SmoothGrad mean · {expected}"
+
+
+@pytest.mark.parametrize(
+    ("n_used", "finished", "running", "maps", "image", "expected"),
+    [
+        (16, False, True, ["FLAIR"], "FLAIR", "FLAIR · 16 of 50 · mean"),
+        (16, False, False, ["FLAIR"], "FLAIR", "FLAIR · stopped: 16 of 50 · mean"),
+        (50, True, False, ["FLAIR"], "T1", "FLAIR on T1 · mean"),
+        (30, True, False, ["T1"], "T1", "T1 · 30 of 50 samples, converged · mean"),
+        (50, True, False, ["T1"], "surfaces", "T1 · mean"),
+        (50, True, False, [], "T1", "map hidden · mean"),
+    ],
+)
+def test_on_a_narrow_canvas_lesion_sequence_and_state_come_first(
+    n_used, finished, running, maps, image, expected
+):
+    short = short_caption_of(answer(n_used, finished), maps, image, running=running)
+    assert " · ".join(short) == f"Lesion 6 · {expected}"
+    assert short_caption_of(None, [], "FLAIR") == ("FLAIR",)
+    gradcam = answer(subject=Region("cortex"), method="gradcam++")
+    assert short_caption_of(gradcam, ["all"], "T1") == ("Cortex", "all sequences", "Grad-CAM++")
+
+
+def test_what_is_computed_is_said_before_what_is_still_on_show():
+    shown, other = answer(), Lesion(9)
+    parts = caption_of(shown, ["FLAIR"], "FLAIR")
+    assert while_awaited(parts, other, shown.request, shown) == (
+        "Lesion 9 is being computed",
+        "still on show: Lesion 6",
+        *parts[1:],
+    )
+    again = replace(shown.request, aggregation="max")
+    first, *_ = while_awaited(parts, LESION, again, shown)
+    assert first == "Lesion 6 is being computed (SmoothGrad max)"
+    assert while_awaited(("FLAIR",), other, again, None) == ("Lesion 9 is being computed",)
 
 
 def test_other_subjects_methods_and_networks_are_named():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -150,6 +151,32 @@ def test_background_work_makes_way_and_goes_on_where_it_stopped(jobs, qtbot):
     assert results == ["click", 4]
     # No step was done twice.
     assert log == [1, 2, 3, 4]
+
+
+def test_what_is_brief_is_done_between_two_steps_of_what_runs(jobs, qtbot):
+    log, results, gate = [], [], threading.Event()
+    jobs.run(Job("explain", "map", steps(4, log, gate), results.append, key=1))
+    qtbot.waitUntil(lambda: len(log) == 2, timeout=10_000)
+    jobs.run(Job("segment", "update", brief("updated"), results.append, brief=True))
+    gate.set()
+    wait(jobs, qtbot)
+    assert (results, log) == (["updated", 4], [1, 2, 3, 4])
+    # Stopped meanwhile, or given up for another click, it does not go on.
+    for stop in (partial(jobs.cancel, "explain"), None):
+        closed, started, stopped = [], threading.Event(), []
+
+        def update(_, stop=stop):
+            if stop is None:
+                jobs.run(Job("explain", "click", brief("click"), results.append, key=3))
+            else:
+                stop()
+
+        jobs.run(Job("explain", "map", endless(closed, started), stopped.append, key=2))
+        qtbot.waitUntil(started.is_set, timeout=10_000)
+        jobs.run(Job("segment", "update", brief("again"), update, brief=True))
+        wait(jobs, qtbot)
+        assert (stopped, len(closed)) == ([], 1)
+    assert results[-1] == "click"
 
 
 def test_a_click_on_what_runs_in_the_background_takes_it_over(jobs, qtbot):

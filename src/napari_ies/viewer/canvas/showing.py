@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_ies.viewer.canvas.picking import pick_lesion
+from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
     from napari_ies.segmentation.subject import Subject
@@ -37,6 +38,9 @@ class Showing:
         state.answer_shown.connect(self._on_answer)
         state.answer_kept.connect(self._on_kept)
         self._selected: Subject | None = None
+        self._lineage: object = None
+        # Each in a turn of its own: the window need not stand still for all of them together.
+        self._soon = Soon(self._prepare)
         link.clicked.connect(self._on_clicked)
         link.view_changed.connect(scene.lesions.follow_view)
         link.layers_changed.connect(scene.lesions.follow_layers)
@@ -44,8 +48,24 @@ class Showing:
     def _on_reading(self, reading: Reading | None) -> None:
         if reading is None:
             self._scene.clear()
-        else:
-            self._scene.show_reading(reading)
+            return
+        self._scene.show_reading(reading)
+        self._soon.ask()
+        before, self._lineage = self._lineage, reading.lineage
+        # At another threshold, or where somebody left off, it stays as a person looks at it.
+        if before is reading.lineage or reading.session is not None:
+            return
+        found = reading.largest_first
+        if found and not self._scene.shows_any(found):
+            self._scene.look_at(reading.frame.to_world(reading.places[found[0]].centre))
+
+    def release(self) -> None:
+        """Make no more layers: the viewer may be going."""
+        self._soon.stop()
+
+    def _prepare(self) -> None:
+        if self._scene.prepare():
+            self._soon.ask()
 
     def _on_selected(self, subject: Subject | None) -> None:
         reading, voxel = self._state.reading, self._state.at

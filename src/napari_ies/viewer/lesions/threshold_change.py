@@ -104,7 +104,7 @@ class ThresholdChange:
         title = f"Finding the lesions at the threshold {asked[0]:g}"
         work = partial(once, title, partial(carried_over, reading, *asked))
         found, refused = partial(self._on_found, reading), partial(self._on_refused, reading)
-        self._work.run(Job("segment", title, work, found, on_failed=refused))
+        self._work.run(Job("segment", title, work, found, brief=True, on_failed=refused))
 
     def _on_refused(self, reading: Reading) -> None:
         reading.fixed = True  # so that Segment finds lesions anew

@@ -152,7 +152,9 @@ class SentenceList(QFrame):
         line = self._text.fontMetrics().lineSpacing()
         # What a style adds above and below.
         around = self._text.heightForWidth(WIDE) - line * (self._text.text().count("\n") + 1)
-        return int(min(self._text.heightForWidth(width), lines * line + around) + 2)
+        # Of a line more than there is room for nothing is seen, not the upper half of its letters.
+        whole, room = self._text.heightForWidth(width), lines * line + around
+        return int((whole if whole <= room else room - around // 2) + 2)
 
     def _fit(self) -> None:
         self._place.setFixedHeight(self._height(self._lines) if self._kept else 0)

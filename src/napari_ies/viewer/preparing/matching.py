@@ -94,7 +94,7 @@ class Matching:
             taken = partial(reference_mask, source, reading.case, reading.frame)
         work = partial(once, TITLE, partial(with_reference, reading, taken))
         done, refused = partial(self._on_matched, reading, key), partial(self._on_refused, key)
-        self._work.run(Job("segment", TITLE, work, done, on_failed=refused))
+        self._work.run(Job("segment", TITLE, work, done, brief=True, on_failed=refused))
 
     def _is_matched(self, reading: Reading, key: str | None) -> bool:
         if reading.lineage is self._lineage:

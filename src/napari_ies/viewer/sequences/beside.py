@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from napari_ies.viewer.canvas.layers.anatomy import next_of
 from napari_ies.viewer.canvas.layers.second_view import LINKED, SecondView
-from napari_ies.viewer.state.captions import caption_of
+from napari_ies.viewer.state.captions import caption_of, while_awaited
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qtpy.QtWidgets import QWidget
 
+    from napari_ies.saliency.request import SaliencyRequest
+    from napari_ies.segmentation.subject import Subject
     from napari_ies.viewer.canvas.layers import Scene
     from napari_ies.viewer.state.state import State
 
@@ -57,13 +59,17 @@ class Beside:
             place, ranges = (reading.frame, shown.title), shown.ranges
             show(shown.saliency, *place, shown.limit, ranges=ranges, power=power)
 
-    def follow(self, running: bool) -> None:
+    def follow(
+        self, running: bool, computed: tuple[Subject, SaliencyRequest] | None = None
+    ) -> None:
         """Show the sequence after the viewer's, with the viewer's look, and say so.
 
         Parameters
         ----------
         running
             Whether the map is being computed.
+        computed
+            Of what one is computed that is not on show yet.
         """
         second, anatomy, shown = self.second, self._scene.anatomy, self._state.shown
         if second is None or not anatomy.sequences:
@@ -75,4 +81,6 @@ class Beside:
         there.set_sequence(name)
         there.set_on_show(here.on_show)
         maps = () if shown is None else there.visible_sequences()
-        second.legend.set_caption(caption_of(shown, maps, name, running=running))
+        parts = caption_of(shown, maps, name, running=running)
+        parts = while_awaited(parts, *computed, shown) if computed else parts
+        second.legend.set_caption(parts, odd=computed is not None and shown is not None)

@@ -8,7 +8,13 @@ from napari_ies.viewer.canvas.layers.anatomy import next_of
 from napari_ies.viewer.feature import Feature, Place, Placed
 from napari_ies.viewer.sequences.beside import Beside
 from napari_ies.viewer.sequences.switch import SequenceSwitch
-from napari_ies.viewer.state.captions import SPACE, caption_of, is_odd
+from napari_ies.viewer.state.captions import (
+    SPACE,
+    caption_of,
+    is_odd,
+    short_caption_of,
+    while_awaited,
+)
 from napari_ies.viewer.work.qt_clock import Soon
 
 if TYPE_CHECKING:
@@ -34,6 +40,7 @@ class Sequences(Feature):
         self.state.reading_changed.connect(self._on_reading)
         self.state.images_chosen.connect(self._on_images)
         self.state.answer_shown.connect(self._on_answer)
+        self.state.selection_changed.connect(self._ask)
         self.scene.room_taken.connect(self._on_room_taken)
         self.link.layers_changed.connect(self._anatomy.follow_layers)
         self.link.view_changed.connect(self._on_view)
@@ -147,9 +154,16 @@ class Sequences(Feature):
         maps = () if shown is None else self._overlays.visible_sequences()
         running = self.explaining.running
         in_space = self._in_space
-        parts = caption_of(shown, maps, SPACE if in_space else image, running=running)
+        ground = SPACE if in_space else image
+        computed = self.explaining.computed
+        said = []
+        for words in (caption_of, short_caption_of):
+            parts = words(shown, maps, ground, running=running)
+            said.append(while_awaited(parts, *computed, shown) if computed else parts)
         odd = not in_space and is_odd(maps, image)
-        parts = parts if len(self.viewer.layers) else ()
-        self.scene.legend.set_caption(parts, odd=odd, hidden=not maps)
+        whole, short = said if len(self.viewer.layers) else ((), ())
+        odd = odd or (computed is not None and shown is not None)
+        hidden = not maps and computed is None
+        self.scene.legend.set_caption(whole, short=short, odd=odd, hidden=hidden)
         self.switch.set_shown(self._wanted if in_space else image)
-        self.beside.follow(running)
+        self.beside.follow(running, computed)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_ies.printable import counted
-from napari_ies.viewer.state.titles import capitalised, request_title
+from napari_ies.viewer.state.titles import capitalised, request_title, short_title
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_ies.saliency.request import SaliencyRequest
+    from napari_ies.segmentation.subject import Subject
     from napari_ies.viewer.state.answers import Answer
 
 NO_IMAGE = "no image"
@@ -76,6 +78,48 @@ def caption_of(
     done = f"{state}: {samples}" if state == "stopped" else samples
     parts = (capitalised(answer.subject.called), request_title(answer.request), network)
     return tuple(part for part in (*parts, shown, done) if part)
+
+
+def short_caption_of(
+    answer: Answer | None, maps: Sequence[str], image: str | None, *, running: bool = False
+) -> tuple[str, ...]:
+    """Say the same as :func:`caption_of` in few words, for a narrow canvas.
+
+    What is needed most comes first: subject, sequence, state.
+    """
+    if answer is None:
+        return (image or NO_IMAGE,)
+    state, samples = samples_of(answer, running)
+    ground, odd = image or NO_IMAGE, is_odd(maps, image) and image != SPACE
+    names = " and ".join("all sequences" if name == "all" else name for name in maps)
+    shown = (f"{names} on {ground}" if odd else names) if maps else "map hidden"
+    counts = samples.removesuffix(" samples").removesuffix(" sample")
+    if answer.finished:
+        counts = samples if counts == samples else ""  # what stopped early says so
+    done = f"{state}: {counts}" if state == "stopped" else counts
+    network = answer.model_name if answer.other_model else ""
+    parts = (capitalised(answer.subject.called), shown, done, short_title(answer.request), network)
+    return tuple(part for part in parts if part)
+
+
+def while_awaited(
+    parts: Sequence[str], subject: Subject, request: SaliencyRequest, shown: Answer | None
+) -> tuple[str, ...]:
+    """Say first of what a map is computed that is not on show yet, then what is on show.
+
+    Parameters
+    ----------
+    parts
+        What is said of what is on show.
+    subject, request
+        What is computed.
+    shown
+        The map on show, if there is one.
+    """
+    computed = f"{capitalised(subject.called)} is being computed"
+    if shown is not None and shown.subject == subject:
+        computed = f"{computed} ({request_title(request)})"
+    return (computed, *(() if shown is None else (f"still on show: {parts[0]}", *parts[1:])))
 
 
 def is_odd(maps: Sequence[str], image: str | None) -> bool:

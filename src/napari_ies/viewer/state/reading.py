@@ -274,6 +274,14 @@ class Reading:
         told = len(segmentation.notes)
         return f"{found} {counted(told, 'note')} above the table." if told else found
 
+    @property
+    def largest_first(self) -> list[int]:
+        """The lesions that were found, the largest first; those that were missed if none was."""
+        lesions = self.segmentation.lesions
+        found = lesions[lesions["match"] != "FN"] if "match" in lesions else lesions
+        voxels = (lesions if found.empty else found)["voxels"]
+        return [int(label) for label in voxels.sort_values(ascending=False, kind="stable").index]
+
     def displayed(self, subject: Subject) -> tuple[NDArray[np.bool_], Voxel]:
         """Return a subject's voxels in a displayed box, and that box's first displayed index."""
         mask, turn = self.footprint_of(subject), self.frame.reorientation

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from napari_ies.network.model import SegmentationModel
     from napari_ies.saliency.expected.expected_time import ExpectedTime
+    from napari_ies.saliency.request import SaliencyRequest
     from napari_ies.segmentation.subject import Subject
     from napari_ies.viewer.state.answers import Key
     from napari_ies.viewer.state.reading import KnownRegion, Reading
@@ -50,6 +51,7 @@ class Explaining:
     def __init__(self, state: State, work: Runner, tell: Tell) -> None:
         self._state, self._work, self._tell = state, work, tell
         self._wanted: Key | None = None
+        self._asked: Key | None = None
         state.reading_changed.connect(self._prepare)
         state.network_given.connect(self._prepare)
 
@@ -57,6 +59,14 @@ class Explaining:
     def running(self) -> bool:
         """Whether a map is being computed, or is about to be."""
         return self._work.is_active(KIND)
+
+    @property
+    def computed(self) -> tuple[Subject, SaliencyRequest] | None:
+        """Of what a map is being computed for a click, while nothing of it is on screen yet."""
+        shown, asked = self._state.shown, self._asked
+        if not self.running or asked is None or (shown is not None and shown.key == asked):
+            return None
+        return asked[0], asked[1]
 
     def explain(
         self,
@@ -107,6 +117,7 @@ class Explaining:
         if self._shows_saved(reading, model, key):
             return
         work = partial(tasks.explain_subject, reading, model, subject, request)
+        self._asked = key
         self._work.run(
             Job(
                 KIND,

@@ -46,6 +46,8 @@ class Job:
         Whether it makes way for every job that is not.
     silent
         Whether nothing is said of it: nobody asked for it.
+    brief
+        Whether it takes a moment, so that what runs makes way for it, and goes on afterwards.
     on_failed
         Called, on the GUI thread, if it failed, before that is told.
     """
@@ -58,6 +60,7 @@ class Job:
     key: object = None
     background: bool = False
     silent: bool = False
+    brief: bool = False
     on_failed: Callable[[], object] | None = None
 
 

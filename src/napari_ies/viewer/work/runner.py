@@ -4,7 +4,8 @@ The worker thread only leaves its latest report behind; the GUI thread collects 
 a second, so a fast computation cannot flood the window. It knows no Qt: a clock calls it there.
 
 Background jobs make way: any other job suspends the running one, whose generator stays open
-between two reports, and it goes on where it stopped once nothing else waits.
+between two reports, and it goes on where it stopped once nothing else waits. So does every job for
+one that is brief.
 """
 
 from __future__ import annotations
@@ -110,6 +111,9 @@ class Runner:
     def run(self, job: Job) -> None:
         """Run a job as soon as possible; one of the same kind makes way for it."""
         self._waiting = [other for other in self._waiting if other.kind != job.kind]
+        for run in self._suspended:  # for what was brief
+            if run.job.kind == job.kind and not (run.job.background or run.asks_for(job)):
+                run.cancelled.set()
         if self._run is not None and self._takes_over(self._run, job):
             return
         self._waiting.append(job)
@@ -162,7 +166,7 @@ class Runner:
             if not wanted:
                 running.cancelled.set()
             return wanted
-        if not running.job.background or job.background:
+        if job.background or not (running.job.background or job.brief):
             return False
         if wanted and not running.paused.is_set():
             running.job = job

@@ -57,6 +57,14 @@ def test_a_narrow_canvas_has_two_lines_and_all_words_in_its_tool_tip(qtbot):
         QApplication.sendEvent(native, event)
         assert (QToolTip.text() if QToolTip.isVisible() else "") == said
     QToolTip.hideText()
+    # In few words where there are some, as long as there is no room for all.
+    legend.set_caption(PARTS, short=("Lesion 13", "FLAIR", "16 of 50", "mean"))
+    assert caption.lines[0].startswith("Lesion 13 · FLAIR")
+    assert not any("…" in line for line in caption.lines)
+    assert legend.text == " · ".join(PARTS)
+    native.resize(900, 200)
+    assert caption.lines == [" · ".join(PARTS)]
+    native.resize(170, 200)
     # What is changed in place of a hidden map is all that is said.
     legend.set_caption(("Lesion 13", "map hidden, FLAIR"), hidden=True)
     legend.set_remark("what if", "original FLAIR")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_ies.viewer.canvas import colours
 from napari_ies.viewer.canvas.layers.stack import spare_thumbnail
 from napari_ies.viewer.canvas.outlines.outlines import Outlines
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from napari_ies.patient.case import Case
@@ -55,17 +56,45 @@ class LesionLayers:
 
     def show(self, segmentation: Segmentation, case: Case, frame: Frame) -> None:
         """Show the lesions and, hidden, the probability, in place of those before."""
-        self._stack.remove(self._probability, self._lesions)
-        self._frame, self._shown_for_space = frame, False
+        same = frame == self._frame
+        self._frame = frame
         table, self.matches = segmentation.lesions, {}
         if "match" in table:
             self.matches = dict(zip(map(int, table.index), map(str, table["match"]), strict=True))
         labels = frame.reorientation.apply(segmentation.labels)
+        probability = frame.reorientation.apply(segmentation.probability)
+        # On the same grid the layers stay: napari takes seconds to make them anew.
+        if not (same and self._show_others(labels, probability)):
+            self._make(labels, probability, case, frame)
+        self.outlines.set_lesions(labels, frame, self.matches)
+        self.follow_view()
+
+    def _show_others(self, labels: NDArray[np.int32], probability: NDArray[np.float32]) -> bool:
+        """Show other values in the layers that are there; return whether both are."""
+        layer, below = self.layer, self._stack.find(self._probability)
+        if layer is None or below is None or layer.data.shape != labels.shape:
+            return False
+        layer.colormap = colours.lesion_fill(self.matches)
+        layer.data = labels
+        layer.editable = False
+        if not np.may_share_memory(below.data, probability):  # at another threshold it is the same
+            below.data = probability
+        return True
+
+    def _make(
+        self,
+        labels: NDArray[np.int32],
+        probability: NDArray[np.float32],
+        case: Case,
+        frame: Frame,
+    ) -> None:
+        self._stack.remove(self._probability, self._lesions)
+        self._shown_for_space = False
         placed = {"known": {"affine": case.affine}, **frame.placement()}
         self._probability = self._stack.make(
             "image",
             "probability",
-            frame.reorientation.apply(segmentation.probability),
+            probability,
             name=PROBABILITY_NAME,
             colormap="viridis",
             contrast_limits=(0.0, 1.0),
@@ -88,8 +117,6 @@ class LesionLayers:
             layer.editable = False
             spare_thumbnail(layer)
             self._stack.stays_selected = self._lesions
-        self.outlines.set_lesions(labels, frame, self.matches)
-        self.follow_view()
 
     def select(self, subject: int | str, mask: NDArray[np.bool_], origin: Voxel) -> None:
         """Outline one lesion, or another region, apart from the others.

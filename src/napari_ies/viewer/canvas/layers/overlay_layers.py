@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
+from napari_ies.viewer.canvas import colours
 from napari_ies.viewer.canvas.layers.followed import Followed
 from napari_ies.viewer.canvas.layers.stack import key_of
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from napari_ies.viewer.canvas.layers.stack import LayerStack
+    from napari_ies.viewer.state.look import Look
 
 BY_LOOK = ("colormap", "contrast_limits", "opacity")
 """What a look decides of a layer, unless a person set it on the layer itself."""
@@ -206,3 +209,14 @@ class OverlayLayers:
     def _stop_listening(self, layer: Any) -> None:
         for attribute in WATCHED:
             getattr(layer.events, attribute).disconnect(self._on_layer)
+
+
+def attributes_of(look: Look, limit: float, *, signed: bool) -> dict[str, Any]:
+    """Return what a look says of a layer, in the order of `BY_LOOK`."""
+    colormap = (
+        colours.diverging(SIGNED_MAPS[look.signed], look.threshold)
+        if signed
+        else colours.sequential(SEQUENTIAL_MAPS[look.sequential], look.threshold)
+    )
+    limits = (-limit if signed else 0.0, limit)
+    return {"colormap": colormap, "contrast_limits": limits, "opacity": look.opacity}

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
 from napari_ies.geometry.box import Box
-from napari_ies.viewer.canvas import colours
 from napari_ies.viewer.canvas.layers.followed import equal
-from napari_ies.viewer.canvas.layers.overlay_layers import BY_LOOK, OverlayLayers
+from napari_ies.viewer.canvas.layers.overlay_layers import BY_LOOK, OverlayLayers, attributes_of
 from napari_ies.viewer.canvas.legend.bar import Bar
 from napari_ies.viewer.panel.plain_text import shown_name
 from napari_ies.viewer.state.event import Event
@@ -29,6 +27,8 @@ if TYPE_CHECKING:
 
 _NOWHERE = Box.whole((1, 1, 1))
 """The box of a map of nothing."""
+NOTHING = np.zeros((1, 1, 1), np.float32)
+EMPTY_NAME = "Saliency on {}"
 
 
 @dataclass(frozen=True)
@@ -155,23 +155,35 @@ class SaliencyOverlays:
             self._shown = replace(self._shown, power=power)
             self.refresh()
 
-    def prepare(self, sequences: Sequence[str], frame: Frame) -> None:
-        """Make the layers before there is a map, empty: the first map then need not wait for them.
+    def prepare(self, name: str, frame: Frame) -> None:
+        """Make a layer before there is a map, empty: the first map then need not wait for it.
 
         Parameters
         ----------
-        sequences, frame
-            Of the case that is to be explained.
+        name, frame
+            A sequence of the case that is to be explained, the first one last, and its place.
         """
-        placement = frame.placement(_NOWHERE)
-        wanted = _attributes(self.look, limit=1.0, signed=True)
-        empty = np.zeros((1, 1, 1), np.float32)
-        on_show = self._sequence if self._sequence in sequences else sequences[0]
+        if name in self._layers.present():
+            return
+        placed = {**frame.placement(_NOWHERE), "name": EMPTY_NAME.format(name)}
+        wanted = attributes_of(self.look, limit=1.0, signed=True)
+        on_show = self._sequence is None or name == self._sequence
         with self._quietly():
-            for name in reversed(sequences):
-                placed = {**placement, "name": f"Saliency on {name}"}
-                self._layers.show(name, empty, placed, wanted, first=name == on_show)
+            self._layers.show(name, NOTHING, placed, wanted, first=on_show)
         self.refresh()
+
+    def empty(self, sequences: Sequence[str]) -> bool:
+        """Show nothing in the layers that are there; return whether they are for these maps."""
+        names = self._layers.present()
+        if set(names) != set(sequences):
+            return False
+        self._limits.clear()
+        self._shown = None
+        with self._quietly():
+            for name, layer in names.items():
+                layer.data, layer.name = NOTHING, EMPTY_NAME.format(name)
+        self.refresh()
+        return True
 
     def set_look(self, look: Look, *, by_person: bool = True) -> None:
         """Colour the map on screen and later ones otherwise.
@@ -334,15 +346,4 @@ class SaliencyOverlays:
 
     def _wanted(self, look: Look, shown: _Shown, name: str) -> dict[str, Any]:
         limit = self._common or self._limits.limit(look, shown.kind, shown.title, name)
-        return _attributes(look, limit, signed=shown.signed)
-
-
-def _attributes(look: Look, limit: float, *, signed: bool) -> dict[str, Any]:
-    """Return what a look says of a layer, in the order of `BY_LOOK`."""
-    colormap = (
-        colours.diverging(SIGNED_MAPS[look.signed], look.threshold)
-        if signed
-        else colours.sequential(SEQUENTIAL_MAPS[look.sequential], look.threshold)
-    )
-    limits = (-limit if signed else 0.0, limit)
-    return {"colormap": colormap, "contrast_limits": limits, "opacity": look.opacity}
+        return attributes_of(look, limit, signed=shown.signed)

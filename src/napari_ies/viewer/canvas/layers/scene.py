@@ -67,6 +67,7 @@ class Scene:
         self._stack = LayerStack(viewer)
         self._resampled: dict[str, str] = {}
         self._frame: Frame | None = None
+        self._to_prepare: list[str] = []
         self.lesions = LesionLayers(self._stack)
         self.legend = Legend()
         self.anatomy = Anatomy(self._stack)
@@ -135,14 +136,26 @@ class Scene:
         self._stack.remove(*keys)
 
     def show_reading(self, reading: Reading) -> None:
-        """Show what was found; the overlays of what was found before go."""
-        self._frame = reading.frame
+        """Show what was found; the overlays of what was found before go, or show nothing.
+
+        On the same grid the same layers show it: to make those anew takes seconds.
+        """
         self.counterfactual.clear()
-        self.overlays.clear()
+        if reading.frame != self._frame or not self.overlays.empty(reading.case.sequences):
+            self.overlays.clear()
+        self._frame = reading.frame
         self.lesions.show(reading.segmentation, reading.case, reading.frame)
         self.anatomy.set_reading(reading)
         self._show_resampled(reading.case, reading.frame, reading.resampled)
-        self.overlays.prepare(reading.case.sequences, reading.frame)
+        self._to_prepare = list(reversed(reading.case.sequences))
+
+    def prepare(self) -> bool:
+        """Make a layer ahead for the next map; return whether more of them are to be made."""
+        if self.overlays.unit:  # a map came first, and with it its layers
+            self._to_prepare = []
+        if self._to_prepare and self._frame is not None:
+            self.overlays.prepare(self._to_prepare.pop(0), self._frame)
+        return bool(self._to_prepare)
 
     def clear(self) -> None:
         """Show nothing that was found: lesions, overlays and resampled images go."""
@@ -150,7 +163,7 @@ class Scene:
         self.overlays.clear()
         self.lesions.clear()
         self._stack.remove(*self._resampled.values())
-        self._resampled, self._frame = {}, None
+        self._resampled, self._frame, self._to_prepare = {}, None, []
 
     def frame_all(self, keys: Iterable[str] = ()) -> None:
         """Show the middle slices, of some layers if they are named, all heads and a scale bar."""
@@ -220,16 +233,26 @@ class Scene:
             return False
         if dims.ndisplay == 3:
             return True
-        shown = [axis - (dims.ndim - 3) for axis in dims.displayed]
-        (depth,) = {0, 1, 2} - set(shown)
-        # napari takes a position in the layer's own units here.
-        at = np.round(layer.world_to_data(np.asarray(self.crosshair) / self._frame.mm))
-        slice_ = int(at[depth]) - origin[depth]
+        depth, at = self._slice_of(layer)
+        slice_ = at - origin[depth]
         if not 0 <= slice_ < mask.shape[depth]:
             return False
-        seen = np.argwhere(mask.take(slice_, depth)) + [origin[axis] for axis in sorted(shown)]
-        low, high = np.asarray(layer.corner_pixels)[:, sorted(shown)]
+        shown = [axis for axis in range(3) if axis != depth]
+        seen = np.argwhere(mask.take(slice_, depth)) + [origin[axis] for axis in shown]
+        low, high = np.asarray(layer.corner_pixels)[:, shown]
         return bool(np.any(np.all((seen >= low) & (seen <= high), axis=1)))
+
+    def shows_any(self, labels: Sequence[int]) -> bool:
+        """Whether some of these lesions lies in the slice on show, in sight."""
+        layer = self.lesions.layer
+        if layer is None or self._viewer.dims.ndisplay == 3:
+            return layer is not None
+        depth, slice_ = self._slice_of(layer)
+        if not 0 <= slice_ < layer.data.shape[depth]:
+            return False
+        seen, origin = np.isin(layer.data.take([slice_], depth), labels), [0, 0, 0]
+        origin[depth] = slice_
+        return self.shows(seen, (origin[0], origin[1], origin[2]))
 
     def hide_images(self) -> tuple[str, ...]:
         """Hide the images, masks and lesion slices; return the keys of those that were visible.
@@ -251,6 +274,14 @@ class Scene:
             layer = self.find(key)
             if layer is not None:
                 layer.visible = True
+
+    def _slice_of(self, layer: Any) -> tuple[int, int]:
+        """Return across which axis of the lesions' layer the slice on show lies, and its index."""
+        dims = self._viewer.dims
+        (depth,) = {0, 1, 2} - {axis - (dims.ndim - 3) for axis in dims.displayed}
+        # napari takes a position in the layer's own units here.
+        mm = np.ones(3) if self._frame is None else self._frame.mm
+        return depth, int(np.round(layer.world_to_data(np.asarray(self.crosshair) / mm))[depth])
 
     def _mm_of_world(self) -> NDArray[np.float64]:
         units = MM if self._frame is None else self._frame.units

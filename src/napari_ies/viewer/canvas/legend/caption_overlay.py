@@ -36,7 +36,8 @@ class CaptionOverlay(QWidget):
     legend
         What is said.
     most_lines
-        What needs more is shortened, and whole in the tool tip; 0 for no end.
+        What needs more is said in few words, shortened if need be, and whole in the tool tip; 0
+        for no end.
     """
 
     def __init__(self, native: QWidget, legend: Legend, most_lines: int = 0) -> None:
@@ -88,9 +89,12 @@ class CaptionOverlay(QWidget):
         metrics = QFontMetrics(self._font())
         whole = self._native.width()
         width = max(whole // 2, min(whole, NARROW)) - 2 * MARGIN
-        self.lines = wrapped(self._legend.parts, metrics, max(width, 60), self._most_lines)
+        width, most = max(width, 60), self._most_lines
+        self.lines = wrapped(self._legend.parts, metrics, width)
+        if most and len(self.lines) > most:
+            self.lines = wrapped(self._legend.short, metrics, width, most)
         height = len(self.lines) * metrics.height()
-        self.setGeometry(MARGIN - PAD, TOP, max(width, 60) + 2 * PAD, height)
+        self.setGeometry(MARGIN - PAD, TOP, width + 2 * PAD, height)
         self.setVisible(bool(self.lines))
         self.raise_()
         self.update()

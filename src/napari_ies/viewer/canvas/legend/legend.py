@@ -22,6 +22,7 @@ class Legend:
         """Anything else is said."""
         self._prefix = ""
         self._parts: tuple[str, ...] = ()
+        self._short: tuple[str, ...] = ()
         self._odd = self._hidden = False
         self._remarks: dict[str, str] = {}
         self._bars: dict[str, Bar] = {}
@@ -34,10 +35,12 @@ class Legend:
 
         A remark stands in the place of what would be said of a map that is hidden.
         """
-        remarks = tuple(self._remarks.values())
-        alone = bool(remarks) and self._hidden
-        parts = (capitalised(remarks[0]), *remarks[1:]) if alone else (*self._parts, *remarks)
-        return (f"{self._prefix}: {parts[0]}", *parts[1:]) if self._prefix and parts else parts
+        return self._with_remarks(self._parts)
+
+    @property
+    def short(self) -> tuple[str, ...]:
+        """The same in few words, what is needed most first."""
+        return self._with_remarks(self._short)
 
     @property
     def odd(self) -> bool:
@@ -54,21 +57,30 @@ class Legend:
         """The bars on show."""
         return tuple(self._bars.values())
 
-    def set_caption(self, parts: Sequence[str], *, odd: bool = False, hidden: bool = False) -> None:
+    def set_caption(
+        self,
+        parts: Sequence[str],
+        *,
+        short: Sequence[str] = (),
+        odd: bool = False,
+        hidden: bool = False,
+    ) -> None:
         """Say what is shown.
 
         Parameters
         ----------
         parts
             To be joined or written one below the other.
+        short
+            The same in few words, for a narrow canvas; by default it is all of them.
         odd
             Whether it says what a person might not expect, and is to be seen.
         hidden
             Whether it is of a map that is hidden.
         """
-        said = tuple(shown_name(part) for part in parts), odd, hidden
-        if said != (self._parts, self._odd, self._hidden):
-            self._parts, self._odd, self._hidden = said
+        whole, few = (tuple(map(shown_name, those)) for those in (parts, short or parts))
+        if (whole, few, odd, hidden) != (self._parts, self._short, self._odd, self._hidden):
+            self._parts, self._short, self._odd, self._hidden = whole, few, odd, hidden
             self.changed.emit()
 
     def set_remark(self, owner: str, remark: str) -> None:
@@ -102,3 +114,9 @@ class Legend:
         if bar is not None:
             self._bars[owner] = bar
         self.changed.emit()
+
+    def _with_remarks(self, said: tuple[str, ...]) -> tuple[str, ...]:
+        remarks = tuple(self._remarks.values())
+        alone = bool(remarks) and self._hidden
+        parts = (capitalised(remarks[0]), *remarks[1:]) if alone else (*said, *remarks)
+        return (f"{self._prefix}: {parts[0]}", *parts[1:]) if self._prefix and parts else parts
