@@ -117,6 +117,8 @@ def test_the_time_that_is_left_is_shown(qtbot):
     assert bar.format() == "0 of 50 gradients, about 25 minutes left"
     status.show_report(Progress("Explaining", 0, 40, "gradients", seconds=20.0))
     assert bar.format() == "0 of 40 gradients"
+    status.show_report(Progress("Testing what was guessed", 3, 0, "passes"))
+    assert bar.format() == ""
 
 
 def reports_before_the_map(reading, monkeypatch, few_steps):
