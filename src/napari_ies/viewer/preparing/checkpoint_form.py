@@ -141,13 +141,17 @@ class CheckpointForm(QWidget):
             self._say("No checkpoint yet.", "Choose a checkpoint file to go on.")
             self._assume(())
             return
+        from napari_ies.network.members import members_of  # PyTorch is there by now
+
         self._worked = self._loaded or ("", "")
         profile = model.profile
         auto = "auto: " if self._device.currentText() == "auto" else ""
+        count = len(members_of(model.network))
+        several = f"{count} × " if count > 1 else ""
         # The line ends where the panel does: what the network is for comes first.
         text = (
             f"{' + '.join(profile.sequences)} → {profile.classes[profile.explained_class]} · "
-            f"{profile.architecture} · {auto}{device}"
+            f"{several}{profile.architecture} · {auto}{device}"
         )
         tool = {} if model.preparation is None else model.preparation.own
         window = tool.get("window", f"{' × '.join(map(str, profile.window))} voxels")
