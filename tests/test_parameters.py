@@ -123,9 +123,9 @@ def test_every_setting_of_a_map_is_an_option_and_all_but_three_are_on_the_form(m
 
 
 def test_the_form_of_a_profile_is_made_of_the_same_descriptions(made):
-    profile = small_model().profile
-    form = made(ProfileDialog)
-    form.show_profile(profile, "")
+    model = small_model()
+    profile, form = model.profile, made(ProfileDialog)
+    form.show_model(model, "")
     asked = parameters_of(Profile)
     assert {"sequences", "window", "resample", "activation", "smallest_lesion"} <= asked.keys()
     for name, about in asked.items():

@@ -103,7 +103,7 @@ def test_the_mean_logit_is_explained_as_the_loop_says(members, caplog):
         ({"ensemble": ["0.pth", "0.pth"]}, "lists no ensemble"),
         ({"average": "votes"}, "says more than an ensemble may"),
         ({"weights": 3}, "says more than an ensemble may"),
-        ({"ensemble": ["0.pth", "2.pth"]}, "There is no file"),
+        ({"ensemble": ["0.pth", "2.pth"]}, r"^both\.json lists .*: there is no file .*2\.pth"),
         ({"ensemble": ["0.pth", "both.json"]}, "lists itself"),
     ],
 )

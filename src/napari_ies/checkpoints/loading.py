@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from napari_ies.checkpoints.ensemble import FORMAT, of_members, read_ensemble, together
 from napari_ies.checkpoints.formats import checkpoint_sha256, format_of, refuse_description
 from napari_ies.checkpoints.sidecar import stated_profile
+from napari_ies.errors import CheckpointError, UntrustedError
 from napari_ies.network.device import resolve_device
 from napari_ies.network.model import SegmentationModel
 from napari_ies.network.trained_grid import with_geometry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import torch
 
@@ -143,7 +145,8 @@ def _load(
         known |= {**stated, "arguments": arguments}
     if ensemble is not None:
         of_each = of_members(known)
-        members = [_load(one, spacing, of_each, trust, profiles)[0] for one in ensemble.members]
+        with _listed_in(path):
+            members = [_load(one, spacing, of_each, trust, profiles)[0] for one in ensemble.members]
         loaded = together(path, ensemble, members, known.get("name", path.stem))
         count = sum(parameter.numel() for parameter in loaded.network.parameters())
         return loaded, Inspection(
@@ -158,3 +161,16 @@ def _load(
     return loaded, Inspection(
         path, kind.name, loaded.sha256, loaded.profile, count, loaded.keys, used
     )
+
+
+@contextmanager
+def _listed_in(path: Path) -> Iterator[None]:
+    """Say which list a checkpoint is in that cannot be loaded."""
+    try:
+        yield
+    except UntrustedError:
+        raise
+    except CheckpointError as error:
+        said = str(error)
+        said = f"{said[:1].lower()}{said[1:]}" if said.startswith("There ") else said
+        raise CheckpointError(f"{path.name} lists what cannot be loaded: {said}") from error

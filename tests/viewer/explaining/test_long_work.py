@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from napari_ies.progress import Progress
 from napari_ies.saliency import explanation
 from napari_ies.saliency.expected import expected_time as module
 from napari_ies.saliency.request import SaliencyRequest
+from napari_ies.time_left import TimeLeft
 from napari_ies.viewer.panel.status import StatusLine
 from napari_ies.viewer.work import tasks
 
@@ -117,6 +119,8 @@ def test_the_time_that_is_left_is_shown(qtbot):
     assert bar.format() == "0 of 50 gradients, about 25 minutes left"
     status.show_report(Progress("Explaining", 0, 40, "gradients", seconds=20.0))
     assert bar.format() == "0 of 40 gradients"
+    status.show_report(Progress("Testing what was guessed", 3, 0, "passes"))
+    assert bar.format() == ""
 
 
 def reports_before_the_map(reading, monkeypatch, few_steps):
@@ -156,28 +160,35 @@ def test_each_step_before_a_map_reports_so_that_it_can_be_cancelled(twin, monkey
     assert steps.count("Estimating the time") > 4
 
 
-def test_what_takes_some_minutes_is_begun_and_said_with_what_is_shorter(twin, monkeypatch):
+@pytest.mark.parametrize("timed", [True, False])
+def test_what_takes_some_minutes_is_begun_and_said_with_what_is_shorter(timed, twin, monkeypatch):
+    """By the trial before it, or by its own pace where none was worth it: here a clock jumps."""
     estimate, begin = module.expecting, explanation.explain_request
+    minutes, said, heard = itertools.count(0, 600), threading.Event(), []
 
-    def minutes(*arguments, **settings):
+    def in_25_minutes(*arguments, **settings):
         for report in estimate(*arguments, **settings):
             known = report.result and replace(report.result, seconds=1500.0)
             yield report.with_result(known)
 
     def once_it_is_said(*arguments, **settings):
-        yield Progress("Explaining", 0, 0, "")
-        said.wait(60)  # the map of so small a patient is there before anybody looks
-        yield from begin(*arguments, **settings)
+        for done, report in enumerate(begin(*arguments, **settings)):
+            if done == (1 if timed else 2):
+                said.wait(60)  # the map of so small a patient is there before anybody looks
+            yield report
 
-    said, heard = threading.Event(), []
-    monkeypatch.setattr(module, "expecting", minutes)
+    if timed:
+        monkeypatch.setattr(module, "expecting", in_25_minutes)
+    else:
+        monkeypatch.setattr(tasks, "TimeLeft", lambda: TimeLeft(lambda: next(minutes)))
     monkeypatch.setattr(explanation, "explain_request", once_it_is_said)
     monkeypatch.setattr(twin.tell, "say", lambda text: (heard.append(text), said.set()))
     twin.explain(1)
 
     told = heard[0]
-    assert told.startswith("SmoothGrad mean of lesion 1 takes about 25 minutes. It is shorter with")
-    assert "fewer noise samples than 3" in told
-    assert heard[-1] == "Finished lesion 1: SmoothGrad mean."
+    how_long = "about 24 minutes" if timed else "about "  # a step is done
+    assert told.startswith(f"SmoothGrad mean of lesion 1 takes {how_long}")
+    assert ". It is shorter with fewer noise samples than 3, " in told
+    assert heard[1:] == ["Finished lesion 1: SmoothGrad mean."]
     assert twin.tell.questions == []
     assert twin.answer(1).finished

@@ -37,7 +37,7 @@ def test_one_field_for_every_checkpoint(hands, tmp_path):
         drop(path, dropped)
         assert loaded(dropped.name)
         assert path.text() == str(dropped)
-        assert "UNet, FLAIR + T1 → MS lesion" in description.text()
+        assert description.text().startswith("FLAIR + T1 → MS lesion · UNet · ")
         fields = [hands.control(name) for name in ("orientation", "spacing")]
         assert all(field.isEnabled() == (dropped is folder) for field in fields)
         own_grid = ["its own", "1.5 × 1.5 × 1.5"] if dropped is archive else ["as stored"] * 2

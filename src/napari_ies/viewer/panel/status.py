@@ -153,7 +153,8 @@ class StatusLine(QWidget):
 
     def show_report(self, report: Progress[Any]) -> None:
         """Show how far a computation is."""
-        counted = f"{report.done} of {report.total} {report.unit}" if report.unit else ""
+        known = report.unit and report.total  # how many passes tests take is not
+        counted = f"{report.done} of {report.total} {report.unit}" if known else ""
         counted = report.said or counted
         left = self._time_left.after(report)
         if counted and left is not None and left >= MINUTE:

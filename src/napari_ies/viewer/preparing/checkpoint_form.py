@@ -141,15 +141,22 @@ class CheckpointForm(QWidget):
             self._say("No checkpoint yet.", "Choose a checkpoint file to go on.")
             self._assume(())
             return
+        from napari_ies.network.members import members_of  # PyTorch is there by now
+
         self._worked = self._loaded or ("", "")
         profile = model.profile
         auto = "auto: " if self._device.currentText() == "auto" else ""
+        count = len(members_of(model.network))
+        several = f"{count} × " if count > 1 else ""
+        # The line ends where the panel does: what the network is for comes first.
         text = (
-            f"{profile.architecture}, {' + '.join(profile.sequences)} → "
-            f"{profile.classes[profile.explained_class]} · {auto}{device}"
+            f"{' + '.join(profile.sequences)} → {profile.classes[profile.explained_class]} · "
+            f"{several}{profile.architecture} · {auto}{device}"
         )
+        tool = {} if model.preparation is None else model.preparation.own
+        window = tool.get("window", f"{' × '.join(map(str, profile.window))} voxels")
         told = (
-            f"{text}\n{profile.name}: window {' × '.join(map(str, profile.window))} voxels, "
+            f"{text}\n{profile.name}: window {window}, "
             f"threshold {profile.threshold:g}, normalisation {profile.normalisation}."
         )
         self._say(text, told)

@@ -65,13 +65,11 @@ class NetworkLoading:
         """Return what was said of the session that is being opened, if one is."""
         (reading, said), self._reopened = self._reopened, (None, "")
         lacking = reading is not None and why_absent(reading.model)
-        return f"{said} " if lacking and reading is self._state.reading else ""
+        return f"{said} " if said and lacking and reading is self._state.reading else ""
 
     def _on_loaded(self, reopened: str, loaded: LoadedModel | loading.Untrusted) -> None:
         if not isinstance(loaded, loading.Untrusted):
             self._state.take_model(loaded)
-            if reopened:
-                self._tell.say(f"{reopened}{self._tell.text}")
             return
         self._not_loaded()
         name = Path(loaded.path).name

@@ -14,6 +14,7 @@ from napari_ies.errors import NapariIESError
 from napari_ies.printable import counted
 from napari_ies.progress import Progress
 from napari_ies.segmentation.subject import Lesion, Region
+from napari_ies.time_left import TimeLeft
 from napari_ies.viewer.state.answers import Answer
 from napari_ies.viewer.state.look import ranges_of
 from napari_ies.viewer.state.reading import Reading, model_key
@@ -150,11 +151,9 @@ def explain_subject(
     if expected is not None and expected.long and not agreed:
         yield Progress("Explaining", 1, 1, "", TakesLong(subject, request, expected))
         return
-    if expected is not None and not agreed and (expected.seconds or 0) >= MINUTE:
-        begun = TakesLong(subject, request, expected, begun=True)
-        yield Progress("Explaining", 0, 0, "", begun)
     reports = explain_request(model, reading.case, mask, request, explained=explained)
     limit, limits, used = 0.0, dict[int, float](), 0
+    left, known = TimeLeft(), agreed
     try:
         for report in reports:
             answer = None
@@ -182,6 +181,12 @@ def explain_subject(
             said = f"{used} of {counted(request.n_samples, 'sample')}"
             report = replace(report, said=said if request.is_smoothgrad else "")
             yield report.with_result(answer, seconds=seconds)
+            # What is surely short is not timed before, and takes minutes all the same.
+            more = left.after(report.with_result(None, seconds=seconds)) or 0.0
+            if expected is not None and more >= MINUTE and not known:
+                known = True
+                takes = TakesLong(subject, request, replace(expected, seconds=more), begun=True)
+                yield replace(report, note="").with_result(takes, seconds=seconds)
     finally:
         _close(reports)
 

@@ -6,10 +6,12 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from cases import random_case
 from nnunet_folders import make_folder
 
 from napari_ies.checkpoints import load_checkpoint
+from napari_ies.errors import CheckpointError
 from napari_ies.network.assumptions import notes_on
 
 pytest.importorskip("nnunetv2", reason="needs the extra nnunet")
@@ -24,3 +26,26 @@ def test_inspect_and_segment_name_one_voxel_size(tmp_path):
 
     assert model.profile.spacing == (1.3, 1.0, 1.1)
     assert re.findall(r"[\d.]+ × [\d.]+ × [\d.]+", said) == ["3 × 4 × 5", "1.3 × 1 × 1.1"]
+
+
+def test_mirrors_are_chosen_by_the_axes_of_the_image(tmp_path):
+    """The reader gives z, y, x and the plans y, z, x: z is the second axis, and x the third."""
+    folder = make_folder(tmp_path / "all")
+    stated = {"arguments": {"mirroring": ("z", "x")}}
+    chosen = load_checkpoint(folder, device="cpu", stated=stated)
+    trained_so = make_folder(tmp_path / "some", mirrored=(1, 2))
+    image = torch.randn(1, 2, 16, 20, 12)
+    expected = load_checkpoint(trained_so, device="cpu").network(image)
+    assert torch.equal(chosen.network(image), expected)
+    assert chosen.profile.arguments["mirroring"] == ["x", "z"]
+    assert not any("mirror images" in text for text in chosen.profile.guessed)
+
+    for wrong, there, choices in (
+        (["w"], folder, " or a list of some of x, y, z"),
+        (["y"], trained_so, " or a list of some of x, z"),
+        ("x", folder, " or a list of some of x, y, z"),
+    ):
+        with pytest.raises(CheckpointError) as raised:
+            load_checkpoint(there, device="cpu", stated={"arguments": {"mirroring": wrong}})
+        said = f"mirroring is {wrong!r}, expected true, false{choices}: the axes of the image"
+        assert str(raised.value).startswith(said)

@@ -74,23 +74,6 @@ class MONAIPreparation:
         return self.chain.normalises
 
     @property
-    def own(self) -> Mapping[str, str]:
-        """What the bundle's own transforms do, where they scale intensities in a way of theirs."""
-        if not self.normalises:
-            return {}
-        size = "as stored" if self.spacing is None else f"{size_words(self.spacing)} mm"
-        return {
-            "normalisation": f"MONAI's {self._named(spatial=False)}",
-            "orientation": self.orientation or "as stored",
-            "spacing": size if self.spacing is None else f"{size}; MONAI resamples to that",
-        }
-
-    @property
-    def choices(self) -> Mapping[str, Sequence[str]]:
-        """Nothing."""
-        return {}
-
-    @property
     def steps(self) -> tuple[str, ...]:
         """MONAI's transforms, in their order."""
         return tuple(f"MONAI's {one.name}" for one in self.chain.steps)
@@ -172,6 +155,23 @@ class MONAIPreparation:
     ) -> tuple[float, NDArray[np.bool_]] | None:
         """Return nothing: what lies above the threshold is marked."""
         return None
+
+    @property
+    def own(self) -> Mapping[str, str]:
+        """What the bundle's own transforms do, where they scale intensities in a way of theirs."""
+        if not self.normalises:
+            return {}
+        size = "as stored" if self.spacing is None else f"{size_words(self.spacing)} mm"
+        return {
+            "normalisation": f"MONAI's {self._named(spatial=False)}",
+            "orientation": self.orientation or "as stored",
+            "spacing": size if self.spacing is None else f"{size}; MONAI resamples to that",
+        }
+
+    @property
+    def choices(self) -> Mapping[str, Sequence[str]]:
+        """Nothing."""
+        return {}
 
     def notes(self, case: Case) -> tuple[str, ...]:
         """Say what MONAI does to this case, and what comes back."""

@@ -81,7 +81,7 @@ class NNUNetPreparation:
         edges = " × ".join(str(edge) for edge in along_image(plans, plan.patch_size))
         return {
             "normalisation": f"nnU-Net's {joined(dict.fromkeys(plan.normalization_schemes))}",
-            "brain_extracted": "as in training; nnU-Net crops to what is not 0",
+            "brain_extracted": "nnU-Net does not say; it crops to what is not 0",
             "activation": "each on its own (sigmoid)"
             if self._labels.has_regions
             else "exclude each other (softmax)",

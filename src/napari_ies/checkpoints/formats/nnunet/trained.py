@@ -180,7 +180,12 @@ class _Said:
 
 
 def _checkpoint(path: Path) -> StateFile:
-    file = read_state_file(path)
+    try:
+        file = read_state_file(path)
+    except CheckpointError as error:  # the folds' files have one name
+        said = str(error)
+        inside = f"{path.parent.name}/" if said.startswith(path.name) else ""
+        raise CheckpointError(f"{inside}{said}") from error
     if not isinstance(file.content, dict) or "network_weights" not in file.tables:
         raise CheckpointError(
             f"{path.name} in {path.parent.name} has no network_weights, expected a checkpoint of "
