@@ -8,8 +8,8 @@ import numpy as np
 
 from napari_ies.checkpoints.families.defaults import Takes, profile_of
 from napari_ies.checkpoints.known import known_network
-from napari_ies.errors import CheckpointError
 from napari_ies.checkpoints.profile_file import LARGEST_WINDOW
+from napari_ies.errors import CheckpointError
 from napari_ies.network.profile import Guess, Profile, of_argument
 from napari_ies.network.trained_grid import LARGEST_VOXEL, SMALLEST_VOXEL, VOXEL_SIZES
 from napari_ies.printable import joined, printable
