@@ -57,11 +57,19 @@ def over_samples(rows, aggregation):
     return samples.mean(axis=0), error
 
 
+def networks_of(model):
+    """The network in float64; of several as one, whose logits are averaged, each of them."""
+    return [
+        copy.deepcopy(one).double() for one in getattr(model.network, "members", [model.network])
+    ]
+
+
 def jacobian(model, image, mask, *, forward, class_index=1):
     """Gradients of the logits of a mask's voxels, float64 (V, C, X, Y, Z), one after the other."""
-    network = copy.deepcopy(model.network).double()
+    networks = networks_of(model)
     leaf = torch.from_numpy(image.astype(np.float64)).requires_grad_()
-    output = logits(network, leaf, model.profile, forward)[class_index]
+    outputs = [logits(one, leaf, model.profile, forward)[class_index] for one in networks]
+    output = sum(outputs) / len(outputs)
     rows = []
     for voxel in np.argwhere(mask):
         (row,) = torch.autograd.grad(output[tuple(voxel)], leaf, retain_graph=True)
@@ -80,8 +88,8 @@ def aggregate(rows, aggregation):
 
 
 def gradcam(model, image, mask, layer, *, forward, class_index=1):
-    """Grad-CAM++ map, float64 (X, Y, Z), by a loop over channels."""
-    network = copy.deepcopy(model.network).double()
+    """Grad-CAM++ map, float64 (X, Y, Z), by a loop over channels: those of all networks."""
+    networks = networks_of(model)
     profile, shape = model.profile, image.shape[1:]
     tensor = torch.from_numpy(image.astype(np.float64))
     if forward == "whole-volume":
@@ -102,18 +110,20 @@ def gradcam(model, image, mask, layer, *, forward, class_index=1):
     for window in windows:
         if not padded_mask[window].any():
             continue
-        kept = []
-        handle = network.get_submodule(layer).register_forward_hook(
-            # What follows may work in place.
-            lambda _module, _inputs, output, kept=kept: kept.append(output) or output.clone()
-        )
-        crop = tensor[(slice(None), *window)].clone().requires_grad_()
-        output = network(crop[None])[0, class_index]
-        handle.remove()
+        kept, output = [], 0
+        for network in networks:
+            handle = network.get_submodule(layer).register_forward_hook(
+                # What follows may work in place.
+                lambda _module, _inputs, output, kept=kept: kept.append(output) or output.clone()
+            )
+            crop = tensor[(slice(None), *window)].clone().requires_grad_()
+            output = output + network(crop[None])[0, class_index] / len(networks)
+            handle.remove()
         weight = importance / total[window]
         score = sum(output[tuple(v)] * weight[tuple(v)] for v in np.argwhere(padded_mask[window]))
-        (gradient,) = torch.autograd.grad(score, kept[0])
-        passes.append((window, kept[0][0].detach().numpy(), gradient[0].numpy()))
+        gradient = torch.cat(torch.autograd.grad(score, kept), dim=1)
+        activations = torch.cat(kept, dim=1).detach()
+        passes.append((window, activations[0].numpy(), gradient[0].numpy()))
     result = np.zeros(tensor.shape[1:])
     n_channels = passes[0][1].shape[0]
     sums = [sum((a[k] * g[k] ** 3).sum() for _, a, g in passes) for k in range(n_channels)]

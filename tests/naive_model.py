@@ -53,7 +53,13 @@ def check_model(model, case, mask, caplog, *, engine, layers=True):
 
 
 def _check_gradcam(model, case, mask, twin, image, exact):
-    shape, profile = case.shape, model.profile
+    check_gradcam(model, mask, twin, image, exact)
+    assert explain(model, case, mask, method="gradcam++").maps.max() > 0
+
+
+def check_gradcam(model, mask, twin, image, exact):
+    """Compare the default layer's Grad-CAM++ of an image, on the network's axes; return it."""
+    shape, profile = mask.shape, model.profile
     layer, index = default_layer(model), profile.explained_class
     expected = naive.gradcam(model, image, mask, layer, forward="sliding-window", class_index=index)
     # In float64: the denominators of its weights may come near 0.
@@ -71,4 +77,4 @@ def _check_gradcam(model, case, mask, twin, image, exact):
     found[(*last.box,)] = last.mean[0].numpy()
     assert expected.max() > 0
     assert np.abs(found - expected).max() < 1e-5 * expected.max()
-    assert explain(model, case, mask, method="gradcam++").maps.max() > 0
+    return expected

@@ -92,8 +92,7 @@ def test_the_mean_logit_is_explained_as_the_loop_says(members, caplog):
     model = load_checkpoint(together(members, average="logit"), device="cpu")
     mask = np.zeros(SHAPE, dtype=bool)
     mask[10, 8, 7:9] = True
-    check_model(model, random_case(SHAPE), mask, caplog, engine="loop", layers=False)
-    # Layers of all members together: tests/checkpoints/formats/nnunet.
+    check_model(model, random_case(SHAPE), mask, caplog, engine="loop")
 
 
 @pytest.mark.parametrize(

@@ -184,14 +184,17 @@ def test_explain_takes_a_region_named_after_its_file(small, tmp_path):
     result = run(
         *("explain", *small.arguments, "--mask", small.reference, "--samples", 1),
         *("--forward", "whole-volume", "--class", "background", "--out", tmp_path),
+        *("--jacobian", "loop"),
     )
     assert result.exit_code == 0, result.output
+    assert "Careful: the class that is found and explained is background" in result.stderr
     (written,) = tmp_path.rglob(
         "*_seq-T1_region-lesions_method-smoothgrad_agg-mean_saliency.nii.gz"
     )
     saliency = load_saliency(written)
     np.testing.assert_array_equal(saliency.mask, load_mask(small.reference, small.case()))
     assert (saliency.request.class_index, saliency.request.forward) == (0, "whole-volume")
+    assert saliency.provenance["jacobian"] == "loop"
 
 
 def test_a_missed_lesion_can_be_explained(small, tmp_path):

@@ -55,6 +55,8 @@ def test_what_a_checkpoint_would_run_has_to_be_trusted(small, tmp_path, monkeypa
     monkeypatch.setattr(segmenting, "segmented", None)  # it is refused before
     refused = ("--lesion", 1, "--method", "gradcam++", "--trust", "--out", tmp_path / "out")
     assert lets_nobody in one_line(run("explain", program, *images, *refused))
+    refused = (*refused[:2], "--jacobian", "windowed", *refused[4:])
+    assert "cannot be windowed" in one_line(run("explain", program, *images, *refused))
     cohort = ("cohort", "--model_checkpoint", program, "--bids", tmp_path, "--trust", "--out")
     refused = run(*cohort, tmp_path / "out")
     assert refused.exit_code == 2

@@ -43,3 +43,23 @@ def test_a_caption_names_only_what_the_figure_shows():
     assert "Grad-CAM++" in words
     assert "Cool" not in words
     assert "Colours end at 1 " in words
+
+
+def test_a_caption_says_how_sure_the_largest_values_are():
+    """By the noise, and by how far the members of an ensemble lie apart, where that is known."""
+    shape = content().saliency.cropped.shape
+    generator = np.random.default_rng(2)
+    values, errors, spreads = (generator.normal(size=shape).astype("f4") for _ in range(3))
+    values[1, 3, 2, 1] = -9
+    known = content(cropped=values, cropped_standard_error=abs(errors), cropped_spread=abs(spreads))
+    words = caption(known, FigureSettings())
+    for channel, name in enumerate(("FLAIR", "T1")):
+        at = np.unravel_index(abs(values[channel]).argmax(), shape[1:])
+        value, error, spread = (one[(channel, *at)] for one in (values, errors, spreads))
+        text = f"{value:.2g} ± {abs(error):.2g} (members ± {abs(spread):.2g}) in {name}"
+        assert text.replace("-", "−") in words
+    assert "error of the noise and the standard deviation between the maps of the netw" in words
+    alone = caption(content(cropped=values, cropped_standard_error=abs(errors)), FigureSettings())
+    assert "members" not in alone
+    assert "with the Monte-Carlo standard error of the noise." in alone
+    assert "Value of largest" not in caption(content(cropped=values), FigureSettings())

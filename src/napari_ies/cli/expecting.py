@@ -28,6 +28,7 @@ def announce(
     footprints: Iterable[ArrayLike],
     request: SaliencyRequest,
     memory_gib: float | None,
+    jacobian: str,
     agreed: bool,
 ) -> None:
     """Say how long explanations will take, from a minute on, and ask above an hour.
@@ -36,7 +37,7 @@ def announce(
     ----------
     terminal
         Where it is said.
-    model, case, footprints, request, memory_gib
+    model, case, footprints, request, memory_gib, jacobian
         See :func:`~napari_ies.saliency.expected.expected_time.expected_time`.
     agreed
         Whether they may take as long as they will.
@@ -48,7 +49,9 @@ def announce(
     typer.Abort
         If a person does not want to start.
     """
-    expected = expected_time(model, case, footprints, request, memory_gib=memory_gib)
+    expected = expected_time(
+        model, case, footprints, request, jacobian=jacobian, memory_gib=memory_gib
+    )
     if expected.seconds is None or expected.seconds < MINUTE:
         return
     shorter = f"with {expected.shorter_with}"

@@ -8,6 +8,7 @@ every voxel of the volume, near the region or not.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from napari_ies.counterfactual.healthy_fill import healthy_fill
 from napari_ies.counterfactual.lesion_changes import LesionChange, change_sentences, lesion_changes
 from napari_ies.errors import CaseError, SegmentationError
 from napari_ies.free_memory import within_memory
+from napari_ies.geometry.components import instances
 from napari_ies.network.inference import SMALLER, changed_logits, logit_map, probability_of
 from napari_ies.patient.background import Background
 from napari_ies.progress import Progress, to_its_end
@@ -140,6 +142,10 @@ def what_if_progressively(
             probability = probability_of(model, after, report.result)
             smallest = segmentation.smallest or model.profile.smallest_lesion
             labels = find_lesions(probability, segmentation.threshold, smallest)
+            tool, index = model.preparation, model.profile.explained_class
+            decided = None if tool is None else tool.marked(report.result, index)
+            if decided and math.isclose(segmentation.threshold, decided[0]):
+                labels = instances(decided[1], smallest)
             result = Counterfactual(
                 edit=edit,
                 changed=changed,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_ies.figures.marks import number_text
+from napari_ies.figures.content import number_text
 from napari_ies.figures.page import position
 from napari_ies.figures.scales import scales_of
 from napari_ies.figures.slices import Slicing
@@ -38,6 +38,7 @@ def caption(content: FigureContent, settings: FigureSettings) -> str:
     sentences = [
         f"{content.title} on {joined(content.sequences(settings))}, {_slices(slicing, settings)}.",
         *_colours(content, settings, slicing),
+        *filter(None, [content.peaks(content.sequences(settings))]),
         *_outlines(content, settings, slicing),
         _ORIENTATION,
         f"{content.method_line}.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_ies.colour_maps import colour_limit, window_of
 from napari_ies.errors import FigureError
-from napari_ies.printable import counted, printable
+from napari_ies.printable import counted, joined, printable
 from napari_ies.versions import __version__
 
 if TYPE_CHECKING:
@@ -123,6 +123,34 @@ class FigureContent:
         # Names come from files: a control character spoils an SVG.
         return printable("; ".join(parts))
 
+    def peaks(self, sequences: Sequence[str]) -> str:
+        """Say in a sentence how sure the values of largest magnitude are; empty where unknown.
+
+        Parameters
+        ----------
+        sequences
+            Those of whose maps it is said.
+        """
+        saliency = self.saliency
+        errors, spreads = saliency.cropped_standard_error, saliency.cropped_spread
+        if errors is None and spreads is None:
+            return ""
+        said = []
+        for name in sequences if self.signed else saliency.sequences:
+            channel = saliency.sequences.index(name)
+            values = saliency.cropped[channel]
+            at = int(np.abs(values).argmax())
+            text = number_text(float(values.flat[at]))
+            if errors is not None:
+                text += f" ± {number_text(float(errors[channel].flat[at]))}"
+            if spreads is not None:
+                text += f" (members ± {number_text(float(spreads[channel].flat[at]))})"
+            said.append(f"{text} in {name}" if self.signed else text)
+        kinds = [] if errors is None else ["the Monte-Carlo standard error of the noise"]
+        if spreads is not None:
+            kinds.append("the standard deviation between the maps of the network's members")
+        return f"Value of largest magnitude: {joined(said)}, with {joined(kinds)}."
+
     def sequences(self, settings: FigureSettings) -> tuple[str, ...]:
         """Return the sequences to show.
 
@@ -173,6 +201,11 @@ class FigureContent:
             noise += f" (version {request.noise_version})"
         name = f"SmoothGrad {request.aggregation}"
         return ", ".join([name, samples, noise, f"seed {request.seed}", *how])
+
+
+def number_text(value: float) -> str:
+    """Return a number with two digits and a proper minus sign."""
+    return f"{value:.2g}".replace("-", "−")
 
 
 def _checkpoint_name(saliency: Saliency) -> str:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ies.colour_maps import overlay_colours
+from napari_ies.figures.content import number_text
 from napari_ies.figures.marks import (
     draw_letter,
     draw_marks,
     draw_outline,
     draw_scale_bar,
     letters,
-    number_text,
     shortened,
     text_width,
     wrapped,

@@ -152,7 +152,8 @@ def _save_pixels(buffer: BytesIO, pixels: NDArray[np.uint8], words: dict[str, An
 
 def _metadata(content: FigureContent, form: str) -> dict[str, Any]:
     """Return title and method in the format's own words, and no date."""
-    title, method, creator = content.title, content.method_line, f"napari-ies {__version__}"
+    title, creator = content.title, f"napari-ies {__version__}"
+    method = ". ".join(filter(None, [content.method_line, content.peaks(content.case.sequences)]))
     if form == "png":
         return {"Title": title, "Description": method, "Software": creator}
     if form == "svg":

@@ -176,11 +176,6 @@ def wrapped(text: str, size: float, width: float) -> list[str]:
     return lines
 
 
-def number_text(value: float) -> str:
-    """Return a number with two digits and a proper minus sign."""
-    return f"{value:.2g}".replace("-", "−")
-
-
 def shortened(text: str, longest: int = 36) -> str:
     """Return a text that is not too long for a legend."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"

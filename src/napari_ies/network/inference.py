@@ -17,7 +17,7 @@ from napari_ies.network.blending import CPU, SMALLER, TOO_LARGE, Blend
 from napari_ies.network.device import free_on, on_host, runs_ahead
 from napari_ies.network.finite import all_finite
 from napari_ies.network.members import alone, averages_probabilities, check_one_logit
-from napari_ies.network.model import SegmentationModel, check_channels, network_logits
+from napari_ies.network.model import check_channels, class_probability, network_logits
 from napari_ies.network.network_grid import network_case, network_turn, to_stored
 from napari_ies.network.windows import tiling
 from napari_ies.patient.case import Case
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_ies.network.profile import Profile
+    from napari_ies.network.model import SegmentationModel
 
 __all__ = [
     "SMALLER",
@@ -230,15 +230,6 @@ def probability_of(
     return np.ascontiguousarray(turn.invert(probability.numpy()))
 
 
-def class_probability(profile: Profile, logits: torch.Tensor) -> torch.Tensor:
-    """Return the probability of the explained class, (x, y, z), of logits (classes, x, y, z)."""
-    if len(logits) == 1:
-        return logits[0].sigmoid()
-    if profile.activation == "sigmoid":
-        return logits[profile.explained_class].sigmoid()
-    return logits.softmax(dim=0)[profile.explained_class]
-
-
 def changed_logits(
     model: SegmentationModel,
     before: Case,
@@ -279,7 +270,16 @@ def changed_logits(
     """
     check_one_logit(model.network)
     seen = network_case(model, before)
-    old, new = (network_input(model, one) for one in (seen, network_case(model, after)))
+    made = network_case(model, after)
+    old, new = (network_input(model, one) for one in (seen, made))
+    if (tool := model.preparation) and tool.blend and forward == "sliding-window":
+        # As the tool itself runs them: all windows, for it brings back logits and no change.
+        steps = 1
+        if not torch.equal(old, new):
+            steps, there = yield from _blending(model, made, forward)
+            logits = _stored(model, made, after, there)
+        yield Progress("Re-running", steps, steps, "windows", logits)
+        return
     turn = network_turn(model, seen)
     tiles = tiling(model.profile, turn.displayed_shape, forward)
     changed = (old != new).any(dim=0)

@@ -93,6 +93,15 @@ class SegmentationModel:
         return cast("T", self._derived[name])
 
 
+def class_probability(profile: Profile, logits: torch.Tensor) -> torch.Tensor:
+    """Return the probability of the explained class, (x, y, z), of logits (classes, x, y, z)."""
+    if len(logits) == 1:
+        return logits[0].sigmoid()
+    if profile.activation == "sigmoid":
+        return logits[profile.explained_class].sigmoid()
+    return logits.softmax(dim=0)[profile.explained_class]
+
+
 def check_channels(model: SegmentationModel, sequences: Sequence[str]) -> None:
     """Refuse a case with another number of sequences than the network has input channels.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 from bundles import NETWORK, NORMALISED, config, monai_probability, trained_unet, write_bundle
 from cases import random_case
+from naive_model import check_gradcam
 from nibabel.affines import apply_affine
 from nibabel.eulerangles import euler2mat
 from scipy.ndimage import map_coordinates
@@ -189,7 +191,18 @@ def test_it_explains_what_the_network_sees(norm, tmp_path, images):
         interpolated = map_coordinates(expected[0], at, order=1)
         away = np.abs(found.maps[0][tuple(inner.T)] - interpolated).max()
         assert away < 1e-4 * np.abs(expected).max()
-    assert explain(model, case, mask, method="gradcam++").maps.max() > 0
+    exact = torch.from_numpy(turn.apply(image).copy())
+    twin = copy.deepcopy(model.network).double()
+    expected = turn.invert(check_gradcam(model, turn.apply(footprint), twin, exact.numpy(), exact))
+    layered = explain(model, case, mask, method="gradcam++")
+    there = layered.in_network
+    whole = there.box.lay(there.cropped, Box.whole(there.shape))[0]
+    assert np.abs(whole - expected).max() < 1e-4 * expected.max()
+    inner = np.argwhere(layered.maps[0] > 0.2 * layered.maps[0].max())
+    at = apply_affine(np.linalg.inv(seen.affine) @ case.affine, inner).T
+    away = np.abs(layered.maps[0][tuple(inner.T)] - map_coordinates(whole, at, order=1)).max()
+    assert len(inner) > 10
+    assert away < 1e-4 * expected.max()
 
     first, *_ = save_saliency(tmp_path, found, case=case, lesion=1)
     again = load_saliency(first)

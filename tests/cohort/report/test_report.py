@@ -195,8 +195,11 @@ def test_the_page_holds_each_lesion_its_numbers_its_picture_and_how_to_open_it(c
             assert "SmoothGrad max" in article
             expected = measure(maps[subject, lesion, "smoothgrad", "max"])
             for sequence, row in expected.iterrows():
-                cells = f"<td>{sequence}</td><td>{row['peak_positive']:.3g}</td>"
-                assert cells in article
+                peaks = "".join(
+                    f"<td>{row[peak]:.3g} ± {row[f'{peak}_error']:.1g}</td>"
+                    for peak in ("peak_positive", "peak_negative")
+                )
+                assert f"<td>{sequence}</td>{peaks}" in article
             command = f"open {folder} --case sub-{subject} --lesion {lesion} --images {data}"
             assert command in article
             encoded = re.search(r"base64,([\w+/=]+)", article).group(1)
@@ -246,6 +249,17 @@ def test_names_from_files_are_text_on_the_page():
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert(1)" in text
     assert "a&amp;b" in text
+
+
+def test_how_far_members_lie_apart_stands_beside_the_error_of_the_noise():
+    rows = lesions(2)
+    text = rendered(report_of(rows), Path("a"), {})
+    assert "members" not in text
+    rows.loc[rows["sequence"] == "T1", ["peak_positive_spread", "peak_negative_spread"]] = 0.25, 0.5
+    text = rendered(report_of(rows), Path("a"), {})
+    assert text.count("<td>-1 (members ± 0.5)</td>") == 2
+    assert len(re.findall(r"<td>[\d.]+ ± 0.1 \(members ± 0.2\)</td>", text)) == 2
+    assert "members ± the standard deviation between the maps" in text
 
 
 def test_pictures_keep_to_their_bytes():

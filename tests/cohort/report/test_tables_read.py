@@ -78,7 +78,7 @@ def said(lesions):
     return [
         (
             *(one.case, one.lesion, one.match, one.volume_mm3, one.max_probability),
-            *(one.title, one.values, one.suspicion),
+            *(one.title, one.values, one.suspicion, str(one.uncertainties)),
         )
         for one in lesions
     ]

@@ -58,6 +58,7 @@ def explain(
     tolerance: options.Tolerance = None,
     class_name: options.Class = None,
     precision: options.PrecisionOption = "float32",
+    jacobian: options.JacobianOption = "auto",
     memory_gib: options.MemoryGib = None,
     orientation: options.Orientation = None,
     spacing: options.Spacing = None,
@@ -91,6 +92,7 @@ def explain(
         from napari_ies.cohort.row import explaining, targets
         from napari_ies.results import anat_folder
         from napari_ies.saliency.case_explanations import completed
+        from napari_ies.saliency.engines.certification import choose_engine
 
         chosen = options.choices(folds, mirroring)
         place = (checkpoint, device, orientation, spacing)
@@ -110,6 +112,8 @@ def explain(
             noise_version=noise_version,
         )
         completed(request, model)  # what is not possible is said before anything is computed
+        if request.is_smoothgrad and jacobian != "auto":
+            choose_engine(model, jacobian, precision)
         explaining.check_place(out, case, request, mask or (), bool(lesion or all_lesions))
         wanted = [targets.region_target(file, case) for file in mask or ()]
         if lesion or all_lesions:
@@ -127,8 +131,10 @@ def explain(
             if target.name in measures:
                 terminal.note(f"{target.step}: there already")
         masks = (target.footprint for target in todo)
-        announce(terminal, model, case, masks, request, memory_gib, agreed=yes)
-        reports = explaining.explain_targets(model, case, todo, request, out, overwrite, memory_gib)
+        announce(terminal, model, case, masks, request, memory_gib, jacobian, agreed=yes)
+        reports = explaining.explain_targets(
+            *(model, case, todo, request, out, overwrite, memory_gib), jacobian=jacobian
+        )
         for (target, _), measured in terminal.follow_each(reports, lambda key: key[0].step):
             measures[target.name] = measured
         measures = {target.name: measures[target.name] for target in wanted}

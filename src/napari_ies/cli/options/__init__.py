@@ -20,6 +20,7 @@ Method = Literal["smoothgrad", "gradcam++"]
 Aggregation = Literal["mean", "sum", "max"]
 Forward = Literal["sliding-window", "whole-volume"]
 Precision = Literal["float32", "tf32", "bf16"]
+Jacobian = Literal["auto", "windowed", "batched", "loop"]
 FigureFormat = Literal["png", "svg", "pdf"]
 
 
@@ -106,6 +107,14 @@ Class = Annotated[
     str | None, _of_network("explained_class", "--class", limited=False, metavar="CLASS")
 ]
 PrecisionOption = Annotated[Precision, _of_request("precision")]
+JacobianOption = Annotated[
+    Jacobian,
+    typer.Option(
+        help="How SmoothGrad's gradients are computed, which changes the time and, but for "
+        "rounding, not the map: by what each voxel depends on (windowed), or by passes through "
+        "whole windows, several voxels at once (batched) or one after another (loop).",
+    ),
+]
 MemoryGib = Annotated[
     float | None,
     typer.Option(

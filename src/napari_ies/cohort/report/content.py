@@ -25,6 +25,10 @@ SHOWN = ("peak_positive", "peak_negative", "mean_inside", "mean_0_3_mm", "share"
 """Measures that are shown of each sequence."""
 _TOGETHER = 200
 """Lesions between two reports of progress."""
+UNCERTAINTIES = tuple(
+    f"{peak}_{kind}" for peak in ("peak_positive", "peak_negative") for kind in ("error", "spread")
+)
+"""Of the two peaks, the Monte-Carlo standard error, and how far the network's members lie apart."""
 HEADINGS = ("largest", "smallest", "mean inside", "mean 0–3 mm", "share")
 
 
@@ -46,6 +50,8 @@ class ReportLesion:
     suspicion: Suspicion
     file: str
     """Its table of measures, as a path in the folder of results."""
+    uncertainties: tuple[tuple[float, ...], ...] = ()
+    """The measures :data:`UNCERTAINTIES` of each sequence; NaN where one is not known."""
     probability_fp: float = float("nan")
     """That it is a false positive, by a model of errors; NaN where none was asked."""
 
@@ -165,6 +171,9 @@ def _lesion(
         ),
         suspicion=suspicion_of(rows, usual[method, aggregation]),
         file=str(first["file"]),
+        uncertainties=tuple(
+            tuple(float(row.get(name, float("nan"))) for name in UNCERTAINTIES) for row in rows
+        ),
     )
 
 

@@ -138,9 +138,38 @@ def rendered(
         suspicious=sum(1 for one in report.lesions if one.suspicion.reasons),
         headings=HEADINGS,
         number=_number,
-        method=METHOD,
+        cells=cells,
+        method=_about_errors(report.lesions) + METHOD,
         version=__version__,
     )
+
+
+def cells(lesion: ReportLesion) -> Iterator[tuple[str, list[str]]]:
+    """Yield the rows of a lesion's table: a sequence, and its measures in words."""
+    nothing = (float("nan"),) * 4
+    for number, (sequence, values) in enumerate(lesion.values):
+        errors = lesion.uncertainties[number] if lesion.uncertainties else nothing
+        texts = [_number(value, "%.3g") for value in values]
+        for peak in (0, 1):
+            error, spread = errors[2 * peak : 2 * peak + 2]
+            if error == error:
+                texts[peak] += f" ± {error:.1g}"
+            if spread == spread:
+                texts[peak] += f" (members ± {spread:.1g})"
+        yield sequence, texts
+
+
+def _about_errors(lesions: Sequence[ReportLesion]) -> str:
+    """Say what stands behind peaks, where something does."""
+    known = [row for one in lesions for row in one.uncertainties]
+    kinds = {
+        "± the Monte-Carlo standard error of the noise": (0, 2),
+        "members ± the standard deviation between the maps of the network's members": (1, 3),
+    }
+    said = [
+        text for text, at in kinds.items() if any(row[i] == row[i] for row in known for i in at)
+    ]
+    return f"Largest and smallest: {', '.join(said)}. " if said else ""
 
 
 def _matches(lesions: Sequence[ReportLesion]) -> list[str]:

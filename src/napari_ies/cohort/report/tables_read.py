@@ -15,7 +15,12 @@ from pydantic import ValidationError
 
 from napari_ies.cohort.discovery.what_lies_there import what_lies
 from napari_ies.cohort.record import FOLDER, CaseRecord, records_folder
-from napari_ies.cohort.report.content import SHOWN, Report, report_of_progressively
+from napari_ies.cohort.report.content import (
+    SHOWN,
+    UNCERTAINTIES,
+    Report,
+    report_of_progressively,
+)
 from napari_ies.cohort.report.suspicion import COMPARED
 from napari_ies.cohort.statistics.rows import MAP, NO_MATCH, WHO, lesion_rows
 from napari_ies.cohort.tables import CASES, LESIONS
@@ -31,6 +36,8 @@ if TYPE_CHECKING:
 TEXTS = ("subject", "visit", "match", "method", "aggregation", "sequence")
 _MEASURES = dict.fromkeys([*SHOWN, *COMPARED, "peak_positive_error"])
 NUMBERS = ("volume_mm3", "mean_probability", "max_probability", *_MEASURES)
+OPTIONAL = tuple(name for name in UNCERTAINTIES if name not in NUMBERS)
+"""Numbers that earlier versions, or networks without members, have no column for."""
 _TOGETHER = 500
 """Rows between two reports of progress."""
 UNFINISHED = (
@@ -215,7 +222,7 @@ class _Columns:
 
     def __init__(self) -> None:
         self._texts: dict[str, list[str]] = {name: [] for name in TEXTS}
-        self._numbers = {name: array("d") for name in NUMBERS}
+        self._numbers = {name: array("d") for name in (*NUMBERS, *OPTIONAL)}
         self._lesions = array("q")
 
     def add(self, row: Mapping[str, Any]) -> None:

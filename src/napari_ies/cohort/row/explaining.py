@@ -144,6 +144,7 @@ def explain_targets(
     overwrite: bool,
     memory_gib: float | None = None,
     aggregations: Sequence[str] = (),
+    jacobian: str = "auto",
 ) -> Iterator[tuple[tuple[Target, SaliencyRequest], Progress[DataFrame]]]:
     """Explain targets, from shared forwards where that can be, and write each when it is done.
 
@@ -157,7 +158,7 @@ def explain_targets(
     """
     writing: WritingBeside[tuple[tuple[Target, SaliencyRequest], Progress[DataFrame]]]
     writing = WritingBeside()
-    reports = _reports(model, case, targets, request, memory_gib, aggregations)
+    reports = _reports(model, case, targets, request, memory_gib, aggregations, jacobian)
     with writing:
         try:
             for target, way, report in reports:
@@ -208,11 +209,15 @@ def _reports(
     request: SaliencyRequest,
     memory_gib: float | None,
     aggregations: Sequence[str],
+    jacobian: str,
 ) -> Iterator[tuple[Target, str, Progress[Saliency]]]:
     if request.is_smoothgrad:
         footprints = {target: target.footprint for target in targets}
         reports = explain_together(
-            model, case, footprints, request, aggregations=aggregations, memory_gib=memory_gib
+            *(model, case, footprints, request),
+            aggregations=aggregations,
+            jacobian=jacobian,
+            memory_gib=memory_gib,
         )
         for (target, way), report in reports:
             yield target, way, report

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from nibabel.affines import from_matvec
+from numpy.typing import NDArray
 
 from napari_ies.checkpoints.formats.nnunet.axes import along_image, image_axes
+from napari_ies.checkpoints.formats.nnunet.changed import preprocessed
 from napari_ies.checkpoints.formats.nnunet.predicting import predicted
 from napari_ies.errors import SegmentationError
 from napari_ies.geometry.grid import size_words
@@ -22,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
     import torch
-    from numpy.typing import NDArray
     from torch import nn
 
     from napari_ies.progress import Progress
@@ -70,6 +72,7 @@ class NNUNetPreparation:
         self._trainer, self._mirrored = trainer, mirrored
         self.choices = choices
         self._properties = WeakKeyDictionary[Case, dict[str, Any]]()
+        self._unchanged = WeakKeyDictionary[Case, NDArray[np.float32]]()
 
     @property
     def own(self) -> Mapping[str, str]:
@@ -93,12 +96,8 @@ class NNUNetPreparation:
 
     def network_case(self, case: Case, statistics: Case | None) -> Case:
         """Return what nnU-Net's preprocessor makes of a case, on the grid that it lies on."""
-        if case.normalised_as is not None or statistics is not None:
-            raise SegmentationError(
-                "Changed images (what-if, context) are not computed with nnU-Net's networks: it "
-                "would normalise and crop them anew, so that every voxel changes; choose another "
-                "network for them."
-            )
+        if case.normalised_as is not None and statistics is not None:
+            return self._changed(case, case.normalised_as, statistics)
         turn = self.turn(case)
         order = [int(axis) for axis in self._plans.transpose_backward]
         # Its preprocessor begins with the axes as the reader gives them.
@@ -136,6 +135,34 @@ class NNUNetPreparation:
         )
         self._properties[seen] = properties
         return seen
+
+    def _changed(self, case: Case, original: Case, seen: Case) -> Case:
+        """Return what is made of a changed case, on the grid of what was made of the original."""
+        properties, turn = self._properties[seen], self.turn(case)
+        there = replace(turn, shape=seen.shape)
+        made_of = partial(
+            preprocessed,
+            original=turn.apply(original.data),
+            box=properties["bbox_used_for_cropping"],
+            shape=there.displayed_shape,
+            spacing=[properties["spacing"][axis] for axis in self._plans.transpose_forward],
+            plans=self._plans,
+            configuration=self._configuration,
+        )
+        if seen not in self._unchanged:
+            self._unchanged[seen] = there.invert(made_of(turn.apply(original.data)))
+        values = there.invert(made_of(turn.apply(case.data)))
+        # Where nothing changed, its very numbers, which were rounded in another order.
+        data = np.where(values == self._unchanged[seen], seen.data, values)
+        made = replace(
+            case,
+            data=data,
+            affine=seen.affine,
+            backgrounds=(None,) * len(case.sequences),
+            normalised_as=seen,
+        )
+        self._properties[made] = properties
+        return made
 
     def turn(self, case: Case) -> Reorientation:
         """Return how stored axes become nnU-Net's: its reader's order, then its plans'."""

@@ -9,8 +9,8 @@ import numpy as np
 from napari_ies.checkpoints.families.defaults import Takes, profile_of
 from napari_ies.checkpoints.formats.nnunet.axes import along_image
 from napari_ies.checkpoints.known import known_network
-from napari_ies.errors import CheckpointError
 from napari_ies.checkpoints.profile_file import LARGEST_WINDOW
+from napari_ies.errors import CheckpointError
 from napari_ies.network.profile import Guess, Profile, of_argument
 from napari_ies.network.trained_grid import LARGEST_VOXEL, SMALLEST_VOXEL, VOXEL_SIZES
 from napari_ies.printable import joined, printable
@@ -71,6 +71,7 @@ def make_profile(
     regions = manager.get_label_manager(dataset).has_regions
     classes = class_names(dataset["labels"], regions)
     explained = _lesion(classes, regions)
+    _check_axes(folder, manager)
     strides = configuration.network_arch_init_kwargs.get("strides")
     window, voxels = configuration.patch_size, configuration.spacing
     _check_sizes(
@@ -194,6 +195,23 @@ def _lesion(classes: Sequence[str], regions: bool) -> int:
 def _three(values: Any) -> tuple[int, int, int]:
     x, y, z = (int(value) for value in values)
     return x, y, z
+
+
+def _check_axes(folder: Folder, manager: Any) -> None:
+    """Refuse plans that turn the images otherwise than by an order of the axes and its inverse."""
+    there, back = manager.transpose_forward, manager.transpose_backward
+    listed = isinstance(there, (list, tuple)) and isinstance(back, (list, tuple))
+    if (
+        not listed
+        or not (sorted(there) == sorted(back) == [0, 1, 2])
+        or any(back[axis] != place for place, axis in enumerate(there))
+    ):
+        said = printable(f"{there} and {back}")
+        raise CheckpointError(
+            f"The plans.json of {folder.top.name} says the orders of axes {said} there and back, "
+            "expected two of 0, 1 and 2 that undo each other: copy it again from where the network "
+            "was trained."
+        )
 
 
 def _check_sizes(
