@@ -69,9 +69,13 @@ def test_an_opened_label_map_keeps_its_labels(patient, tmp_path):
     assert np.unique(opened(path).data).tolist() == [0, 7, 300]
 
 
-def test_references_of_lesions_that_are_there(segmented, patient, monkeypatch):
+def test_references_and_lesions_from_elsewhere(segmented, patient, tmp_path, monkeypatch):
     one_chosen_afterwards_is_matched_at_once(segmented, patient, monkeypatch)
     one_of_all_the_image_is_refused(segmented, patient)
+    session = segmented.panel.features["session"]
+    segmented.wait(lambda: session.folder is not None and not session.busy)
+    lesions_of_another_program_fill_the_table_and_are_explained(segmented, patient, tmp_path)
+    painted_over_lesions_are_taken_as_painted(segmented, patient)
 
 
 def one_chosen_afterwards_is_matched_at_once(hands, patient, monkeypatch):
@@ -135,6 +139,8 @@ def one_of_all_the_image_is_refused(segmented, patient):
         segmented.segment()
         assert segmented.panel.state.reading is before
         assert said in segmented.panel.status.text
+        segmented.viewer.layers.remove(layer)
+    segmented.settle()
 
 
 def test_layers_on_two_grids_are_brought_onto_the_first_and_it_is_said(patient):
@@ -167,11 +173,6 @@ def test_a_sequence_that_covers_next_to_nothing_is_refused(patient):
     tiny = Image(patient.volumes["T1"], name="two", scale=(1e-3,) * 3, units=("mm",) * 3)
     with pytest.raises(CaseError, match="field of view of T1"):
         assemble_case({"FLAIR": source_of(flair), "T1": source_of(tiny)})
-
-
-def test_lesions_from_elsewhere(segmented, patient, tmp_path):
-    lesions_of_another_program_fill_the_table_and_are_explained(segmented, patient, tmp_path)
-    painted_over_lesions_are_taken_as_painted(segmented, patient)
 
 
 def lesions_of_another_program_fill_the_table_and_are_explained(segmented, patient, tmp_path):
