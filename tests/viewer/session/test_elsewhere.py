@@ -13,6 +13,7 @@ from napari_ies.patient.masks import read_mask
 from napari_ies.segmentation import segmentation
 from napari_ies.viewer.panel import dialogs
 from napari_ies.viewer.preparing.assembling import assemble_case
+from napari_ies.viewer.volumes.layer_data import read_image
 from napari_ies.viewer.volumes.sources import source_of
 from napari_ies.viewer.work import tasks
 
@@ -72,8 +73,8 @@ def test_an_opened_label_map_keeps_its_labels(patient, tmp_path):
 def test_references_and_lesions_from_elsewhere(segmented, patient, tmp_path, monkeypatch):
     one_chosen_afterwards_is_matched_at_once(segmented, patient, monkeypatch)
     one_of_all_the_image_is_refused(segmented, patient)
-    session = segmented.panel.features["session"]
-    segmented.wait(lambda: session.folder is not None and not session.busy)
+    a_mask_opened_as_an_image_can_be_the_reference(segmented, patient)
+    segmented.wait(lambda: not segmented.panel.features["session"].busy)
     lesions_of_another_program_fill_the_table_and_are_explained(segmented, patient, tmp_path)
     painted_over_lesions_are_taken_as_painted(segmented, patient)
 
@@ -140,6 +141,19 @@ def one_of_all_the_image_is_refused(segmented, patient):
         assert segmented.panel.state.reading is before
         assert said in segmented.panel.status.text
         segmented.viewer.layers.remove(layer)
+    segmented.settle()
+
+
+def a_mask_opened_as_an_image_can_be_the_reference(segmented, patient):
+    # Opened as a mask it would be Labels: its name says what it is.
+    data, arguments, _ = read_image(patient.reference)
+    layer = segmented.viewer.add_image(data, **arguments)
+    segmented.settle()
+    assert type(layer).__name__ == "Image"
+    segmented.panel.features["preparing"].segmentation.choose_mask(str(layer.unique_id))
+    segmented.segment()
+    assert list(segmented.panel.state.reading.segmentation.lesions["match"]) == ["TP", "TP"]
+    segmented.viewer.layers.remove(layer)
     segmented.settle()
 
 
