@@ -615,9 +615,12 @@ class Hands:
         return next((answer for answer in kept if answer.request == request), None)
 
     def into_space(self) -> None:
-        """Show the 3-d view, small: without a graphics card a large one takes seconds a frame."""
+        """Show the 3-d view, small: without a graphics card a large one takes seconds a frame.
+
+        It is the filled lesions that do: nine tenths of a picture, by its area.
+        """
         self.viewer.dims.ndisplay = 3
-        self.viewer.scene.camera.zoom *= 0.4
+        self.viewer.scene.camera.zoom *= 0.2
         self.settle()
 
     def press(self, name: str) -> None:

@@ -46,8 +46,6 @@ def a_click_lands_on_the_lesion_that_is_seen(segmented, patient):
 
 def a_click_lands_on_the_lesion_that_is_seen_in_3d(segmented, patient):
     flair = segmented.layer("sub-01_FLAIR")
-    # It is the lesions that are clicked; each image more takes long without a graphics card.
-    flair.visible = segmented.layer("sub-01_T1").visible = False
     segmented.into_space()
     segmented.viewer.scene.camera.angles = (12, 25, 70)
     segmented.settle()
