@@ -180,6 +180,65 @@ def napari_repeats_less() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def layers_are_made_as_they_are_shown() -> Iterator[None]:
+    """What napari makes and draws for each layer, and no test looks at.
+
+    For each image it makes what shows it in space and what shows one that is too large for the
+    graphics card, with all their shaders: here once they are asked for. It draws a small picture
+    for the list of layers at each slice, and sets the widths of the sliders' numbers with each
+    layer: here if they are others. The monkey has all of that.
+    """
+    from napari._qt.widgets.qt_dims import QtDims
+    from napari._vispy.layers import image, labels
+    from napari.layers import Image, Labels
+
+    class Later:
+        """An attribute that is made when it is looked at, if it is a call that was put off."""
+
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def __set__(self, node: Any, value: Any) -> None:
+            node.__dict__[self.name] = value
+
+        def __get__(self, node: Any, of: Any) -> Any:
+            if isinstance(node.__dict__[self.name], partial):
+                node.__dict__[self.name] = node.__dict__[self.name]()
+            return node.__dict__[self.name]
+
+    def with_calls_put_off(make: Any, module: Any, *names: str) -> Any:
+        def made(*arguments: Any, **named: Any) -> None:
+            with pytest.MonkeyPatch.context() as patched:
+                for name in names:
+                    patched.setattr(module, name, partial(partial, getattr(module, name)))
+                make(*arguments, **named)
+
+        return made
+
+    resize, widths = QtDims._resize_slice_labels, weakref.WeakKeyDictionary()
+
+    def resize_what_differs(self: Any) -> None:
+        of = self.dims.nsteps, tuple(self._displayed_sliders), len(self.slider_widgets)
+        if widths.get(self) != of:
+            widths[self] = of
+            resize(self)
+
+    with pytest.MonkeyPatch.context() as patched:
+        for kind, name, module, nodes in (
+            (image.ImageLayerNode, "__init__", image, ("VolumeNode", "TiledImageNode")),
+            (labels.LabelLayerNode, "_setup_nodes", labels, ("VolumeNode",)),
+        ):
+            make = with_calls_put_off(getattr(kind, name), module, *nodes)
+            patched.setattr(kind, name, make)
+            for put_off in ("_volume_node", "_tiledimage_node"):
+                patched.setattr(kind, put_off, Later(put_off), raising=False)
+        for kind in (Image, Labels):
+            patched.setattr(kind, "_update_thumbnail", lambda _: None)
+        patched.setattr(QtDims, "_resize_slice_labels", resize_what_differs)
+        yield
+
+
 OF_LAYERS = ("ndim", "range", "units", "axis_labels")
 """What the axes of a viewer take from its layers, whatever changes of these: mostly the same."""
 CONTROLS = (302, 264)
@@ -267,13 +326,14 @@ def nobody_is_watching() -> Iterator[None]:
     """Computations make no way for a window that nobody uses, and are asked often if done.
 
     At the lower priority that people get, a computation waits for all that the other workers of
-    the tests do.
+    the tests do. Maps that are under way are shown as often as there are pictures of the window.
     """
-    from napari_ies.viewer.work import job, qt_clock
+    from napari_ies.viewer.work import job, qt_clock, runner
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(job, "NICE", 0)
         patched.setattr(qt_clock, "POLL_MS", 5)
+        patched.setattr(runner, "REPORT_SECONDS", Screen.PICTURE)
         yield
 
 
@@ -556,9 +616,12 @@ class Hands:
         return next((answer for answer in kept if answer is not None), None)
 
     def into_space(self) -> None:
-        """Show the 3-d view, small: without a graphics card a large one takes seconds a frame."""
+        """Show the 3-d view, small: without a graphics card a large one takes seconds a frame.
+
+        It is the filled lesions that do: nine tenths of a picture, by its area.
+        """
         self.viewer.dims.ndisplay = 3
-        self.viewer.scene.camera.zoom *= 0.4
+        self.viewer.scene.camera.zoom *= 0.2
         self.settle()
 
     def press(self, name: str) -> None:
@@ -581,7 +644,7 @@ class Hands:
     def unfold(self) -> None:
         """Unfold what was set up, as a person does who wants to change it."""
         self.panel.preparation.expand(animate=False)
-        self.settle()
+        self.settle(seen=False)
 
     def open(self, patient: Patient) -> None:
         for name, path in patient.images.items():

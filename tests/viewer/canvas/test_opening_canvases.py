@@ -1,14 +1,20 @@
-"""What holds the window is announced before, and as little as can be holds it."""
+"""Canvases that are opened: what holds the window is announced before, and as little as can be.
+
+And an axis that only other layers have, such as time, across or down a canvas.
+"""
 
 from __future__ import annotations
 
 import threading
 
+import numpy as np
 import pytest
 from napari._vispy.canvas import VispyCanvas
 from napari.utils.action_manager import action_manager
 
 from napari_ies.viewer.canvas import extra_view, surfaces
+
+ORDERS = ((1, 2, 0, 3), (3, 2, 1, 0), (1, 2, 3, 0), (0, 1, 2, 3))
 
 
 @pytest.fixture
@@ -28,7 +34,12 @@ def test_canvases_and_surfaces(segmented, tidied, monkeypatch):
     with monkeypatch.context() as patched:
         surfaces_that_cannot_be_made_are_said_to_be(segmented, patched)
     segmented.settle()
-    three_planes_and_space_are_announced_and_let_napari_tidy_up_once(segmented, tidied, monkeypatch)
+    with monkeypatch.context() as patched:
+        three_planes_and_space_are_announced_and_let_napari_tidy_up_once(segmented, tidied, patched)
+    segmented.viewer.reset_view()
+    segmented.afresh()
+    any_order_of_the_axes(segmented)
+    tidied.clear()  # or the canvases that were closed would stay
 
 
 def three_planes_and_space_are_announced_and_let_napari_tidy_up_once(
@@ -83,3 +94,23 @@ def surfaces_that_cannot_be_made_are_said_to_be(segmented, monkeypatch):
     segmented.wait(lambda: "cannot be shown in space" in segmented.panel.status.text)
     assert "not enough memory" in segmented.panel.status.text
     segmented.panel.features["planes"].toggle_space()
+
+
+def any_order_of_the_axes(segmented):
+    panel, viewer = segmented.panel, segmented.viewer
+    viewer.add_image(np.zeros((3, 9, 9, 9), np.float32), units=("s", "mm", "mm", "mm"))
+    for order in ORDERS:
+        viewer.dims.order = order
+        segmented.settle()
+    panel.state.select(2)
+    assert panel.features["planes"].outlines.count > 0
+    panel.features["planes"].toggle()
+    for order in ORDERS:
+        viewer.dims.order = order
+        panel.features["planes"].three.crosshair.move((1.0, 2.0, 3.0))
+        segmented.settle()
+    panel.features["planes"].toggle()
+    viewer.dims.order = ORDERS[0]
+    panel.features["planes"].toggle()
+    assert panel.features["planes"].three is None
+    assert "cannot be shown" in panel.status.text

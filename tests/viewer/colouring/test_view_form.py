@@ -64,11 +64,15 @@ def colour_under(hands, world):
     return picture[row - 1 : row + 2, column - 1 : column + 2, :3].reshape(-1, 3).mean(axis=0)
 
 
-def test_looks_by_hand_and_from_the_form(viewing, patient, monkeypatch):
+def test_looks_by_hand_from_the_form_and_of_two_viewers(
+    viewing, patient, monkeypatch, make_napari_viewer
+):
     what_is_set_on_a_layer_itself_stays(viewing)
     viewing.panel.explaining.explain(2)
     with monkeypatch.context() as patched:
         a_look_applies_at_once_to_every_overlay_and_to_later_maps(viewing, patient, patched)
+    two_viewers_do_not_know_of_each_other(viewing, make_napari_viewer)
+    closing_in_the_middle_leaves_nothing_behind(viewing)
 
 
 def a_look_applies_at_once_to_every_overlay_and_to_later_maps(viewing, patient, monkeypatch):
@@ -239,11 +243,6 @@ def any_layer_may_be_renamed_moved_or_deleted_while_a_map_is_computed(viewing):
         "Lesion 2 · SmoothGrad mean · FLAIR",
         "Lesion 2 · SmoothGrad mean · T1",
     }
-
-
-def test_another_viewer_and_closing_this_one(viewing, make_napari_viewer):
-    two_viewers_do_not_know_of_each_other(viewing, make_napari_viewer)
-    closing_in_the_middle_leaves_nothing_behind(viewing)
 
 
 def two_viewers_do_not_know_of_each_other(viewing, make_napari_viewer):

@@ -229,6 +229,8 @@ def the_key_zooms_in_space_too(hands):
     viewer, reading = hands.viewer, hands.panel.state.reading
     viewer.window.resize(900, 500)  # without a graphics card a large view takes seconds
     hands.into_space()
+    # Filled lesions take half a second a picture, and more the larger; the camera is looked at.
+    hands.lesions_layer().visible = False
     native, camera = viewer.window._qt_viewer.canvas.native, viewer.scene.camera
     before, angles = (camera.zoom, camera.center), camera.angles
     shift = Qt.KeyboardModifier.ShiftModifier

@@ -11,8 +11,6 @@ from qtpy.QtWidgets import QLineEdit
 from napari_ies.viewer.preparing.naming import typed_label
 from napari_ies.viewer.preparing.patient_form import PatientForm
 
-from ..conftest import small_model
-
 
 def placed(patient, tmp_path, folder):
     """The patient's images in folders of another layout."""
@@ -44,12 +42,17 @@ def fields(hands):
     return hands.control("patient").text(), hands.control("visit").text()
 
 
-def test_patient_and_visit_follow_the_images_and_what_is_typed(hands, patient, tmp_path):
-    from napari_ies.viewer.state.loaded import LoadedModel
+def test_patient_and_visit_name_what_is_saved(segmented, patient, tmp_path):
+    another_name_after_segmenting_names_what_is_saved(segmented, tmp_path)
+    patient_and_visit_follow_the_images_and_what_is_typed(segmented, patient, tmp_path)
+    open_all(segmented, placed(patient, tmp_path, "data/sub-P31"))
+    segmented.segment()
+    assert fields(segmented) == ("P31", "")
+    what_is_typed_while_segmenting_names_what_is_segmented(segmented)
 
+
+def patient_and_visit_follow_the_images_and_what_is_typed(hands, patient, tmp_path):
     panel = hands.panel
-    panel.state.take_model(LoadedModel(small_model(), "CPU", ("cpu",), ("0", "2"), "0"))
-    hands.settle()
     first = placed(patient, tmp_path, "data/P07/ses1")
     open_all(hands, first)
     assert fields(hands) == ("P07", "1")
@@ -71,22 +74,22 @@ def test_patient_and_visit_follow_the_images_and_what_is_typed(hands, patient, t
     assert fields(hands) == ("P19", "2")
 
 
-def test_another_name_after_segmenting_names_what_is_saved(segmented, tmp_path):
+def another_name_after_segmenting_names_what_is_saved(segmented, tmp_path):
     panel = segmented.panel
     assert fields(segmented) == ("01", "")
     labels = panel.state.reading.segmentation.labels
     panel.explaining.explain(1)
     segmented.wait(lambda: segmented.answered(1))
-    typed(segmented, "patient", "P44")
+    typed(segmented, "patient", "P45")
     typed(segmented, "visit", "02")
-    assert panel.state.reading.case.subject == "P44"
+    assert panel.state.reading.case.subject == "P45"
     segmented.wait(lambda: not panel.features["session"].busy)
-    assert "sub-P44" in str(panel.features["session"].folder)
+    assert "sub-P45" in str(panel.features["session"].folder)
     panel.features["saving"].save_to(str(tmp_path / "out"))
     segmented.finish()
     written = [path.name for path in (tmp_path / "out").rglob("*.nii.gz")]
     assert written
-    assert all(name.startswith("sub-P44_ses-02_") for name in written)
+    assert all(name.startswith("sub-P45_ses-02_") for name in written)
     np.testing.assert_array_equal(panel.state.reading.segmentation.labels, labels)
 
 
@@ -110,7 +113,7 @@ def test_what_is_typed_with_its_entity_is_the_label_in_its_own_field_only(qtbot)
     assert enter("sub-", "ses-") == ("guess", "")
 
 
-def test_what_is_typed_while_segmenting_names_what_is_segmented(segmented):
+def what_is_typed_while_segmenting_names_what_is_segmented(segmented):
     """Typed to its end or not; what was typed for other images meanwhile is not taken."""
     panel = segmented.panel
     segmented.unfold()

@@ -13,6 +13,7 @@ from napari_ies.patient.masks import read_mask
 from napari_ies.segmentation import segmentation
 from napari_ies.viewer.panel import dialogs
 from napari_ies.viewer.preparing.assembling import assemble_case
+from napari_ies.viewer.volumes.layer_data import read_image
 from napari_ies.viewer.volumes.sources import source_of
 from napari_ies.viewer.work import tasks
 
@@ -69,9 +70,13 @@ def test_an_opened_label_map_keeps_its_labels(patient, tmp_path):
     assert np.unique(opened(path).data).tolist() == [0, 7, 300]
 
 
-def test_references_of_lesions_that_are_there(segmented, patient, monkeypatch):
+def test_references_and_lesions_from_elsewhere(segmented, patient, tmp_path, monkeypatch):
     one_chosen_afterwards_is_matched_at_once(segmented, patient, monkeypatch)
     one_of_all_the_image_is_refused(segmented, patient)
+    a_mask_opened_as_an_image_can_be_the_reference(segmented, patient)
+    segmented.wait(lambda: not segmented.panel.features["session"].busy)
+    lesions_of_another_program_fill_the_table_and_are_explained(segmented, patient, tmp_path)
+    painted_over_lesions_are_taken_as_painted(segmented, patient)
 
 
 def one_chosen_afterwards_is_matched_at_once(hands, patient, monkeypatch):
@@ -135,6 +140,21 @@ def one_of_all_the_image_is_refused(segmented, patient):
         segmented.segment()
         assert segmented.panel.state.reading is before
         assert said in segmented.panel.status.text
+        segmented.viewer.layers.remove(layer)
+    segmented.settle()
+
+
+def a_mask_opened_as_an_image_can_be_the_reference(segmented, patient):
+    # Opened as a mask it would be Labels: its name says what it is.
+    data, arguments, _ = read_image(patient.reference)
+    layer = segmented.viewer.add_image(data, **arguments)
+    segmented.settle()
+    assert type(layer).__name__ == "Image"
+    segmented.panel.features["preparing"].segmentation.choose_mask(str(layer.unique_id))
+    segmented.segment()
+    assert list(segmented.panel.state.reading.segmentation.lesions["match"]) == ["TP", "TP"]
+    segmented.viewer.layers.remove(layer)
+    segmented.settle()
 
 
 def test_layers_on_two_grids_are_brought_onto_the_first_and_it_is_said(patient):
@@ -167,11 +187,6 @@ def test_a_sequence_that_covers_next_to_nothing_is_refused(patient):
     tiny = Image(patient.volumes["T1"], name="two", scale=(1e-3,) * 3, units=("mm",) * 3)
     with pytest.raises(CaseError, match="field of view of T1"):
         assemble_case({"FLAIR": source_of(flair), "T1": source_of(tiny)})
-
-
-def test_lesions_from_elsewhere(segmented, patient, tmp_path):
-    lesions_of_another_program_fill_the_table_and_are_explained(segmented, patient, tmp_path)
-    painted_over_lesions_are_taken_as_painted(segmented, patient)
 
 
 def lesions_of_another_program_fill_the_table_and_are_explained(segmented, patient, tmp_path):

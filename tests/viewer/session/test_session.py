@@ -308,13 +308,20 @@ def test_killed_in_the_middle_of_a_computation_all_but_the_running_map_comes_bac
     assert [one.subject for one in load_session(folder).maps] == [3, "rim"]
 
 
-def test_a_session_without_its_checkpoint_and_image_shows_what_it_holds(hands, case, own_sessions):
+def test_one_case_again_without_its_map_its_checkpoint_and_an_image(hands, case, own_sessions):
     folder = read_case(hands, case)
     assert folder == own_sessions / "sub-07"
+    the_same_case_again_is_offered_to_be_reopened(hands, case, folder)
+    a_session_that_lacks_no_map_is_said_to_be_reopened_once(hands, folder)
+    with_its_network_loaded_a_session_computes_without_its_checkpoint(hands, case, folder)
+    without_its_checkpoint_and_image_it_shows_what_it_holds(hands, case, folder)
+
+
+def without_its_checkpoint_and_image_it_shows_what_it_holds(hands, case, folder):
     close(hands)
     hands.viewer.layers.clear()
     archive = shutil.move(case, case.parent / "archive")
-    (archive / "unet.pth").unlink()
+    (archive / "gone.pth").unlink()
     image = nib.load(archive / "T1.nii.gz")
     nib.save(nib.Nifti1Image(np.asarray(image.dataobj) + 1, image.affine), archive / "T1.nii.gz")
     shutil.move(folder, archive / "session")
@@ -322,7 +329,7 @@ def test_a_session_without_its_checkpoint_and_image_shows_what_it_holds(hands, c
     _, panel = hands.viewer.window.add_plugin_dock_widget("napari-ies", "Lesion saliency")
     hands.panel = panel
     panel.features["session"].open(archive / "session")
-    hands.wait(lambda: panel.state.shown is not None)
+    hands.wait(lambda: panel.state.shown is not None and len(panel.state.answers) == 2)
     assert [layer.name for layer in hands.viewer.layers if layer.name in ("FLAIR", "T1")] == [
         "FLAIR"
     ]
@@ -333,7 +340,7 @@ def test_a_session_without_its_checkpoint_and_image_shows_what_it_holds(hands, c
     assert any("T1.nii.gz has changed" in line for line in lines)
     assert any("unet.pth is missing" in line for line in lines)
     assert any("FLAIR.nii.gz was found at" in line for line in lines)
-    panel.explaining.explain(5)
+    panel.explaining.explain(4)
     assert "T1 is not there as it was" in hands.control("status").text()
     panel.explaining.explain(3)
     assert panel.state.shown.subject == 3
@@ -342,13 +349,6 @@ def test_a_session_without_its_checkpoint_and_image_shows_what_it_holds(hands, c
     panel.state.set_note(5, "unsure")
     saved(hands)
     assert load_session(archive / "session").notes == {3: "dark rim", 5: "unsure"}
-
-
-def test_one_case_again_without_its_map_and_without_its_checkpoint(hands, case):
-    folder = read_case(hands, case)
-    the_same_case_again_is_offered_to_be_reopened(hands, case, folder)
-    a_session_that_lacks_no_map_is_said_to_be_reopened_once(hands, folder)
-    with_its_network_loaded_a_session_computes_without_its_checkpoint(hands, case, folder)
 
 
 def the_same_case_again_is_offered_to_be_reopened(hands, case, first):
@@ -601,12 +601,13 @@ DAMAGE = {
 }
 
 
-def test_one_session_from_what_cannot_be_opened_to_another_name(hands, case, tmp_path):
+def test_one_session_from_what_cannot_be_opened_to_the_demo(hands, case, tmp_path, monkeypatch):
     folder = read_case(hands, case)
     a_session_that_cannot_be_opened_leaves_everything_as_it_was(hands, folder, tmp_path)
     switched_off_the_foot_says_so_and_switched_on_the_same_session_goes_on(hands, folder)
     a_session_reopened_while_nothing_is_saved_goes_on_once_it_is(hands, folder)
     under_another_name_the_same_work_is_not_offered_to_be_reopened(hands, folder)
+    a_reopened_session_asks_for_its_layer_and_gives_way_to_the_demo(hands, case, monkeypatch)
 
 
 def a_session_that_cannot_be_opened_leaves_everything_as_it_was(hands, folder, tmp_path):
@@ -819,11 +820,12 @@ def what_the_session_button_says_is_plain_text(hands, odd):
     assert str(odd) in hands.panel.features["session"].controls.text
 
 
-def test_a_reopened_session_asks_for_its_layer_and_gives_way_to_the_demo(hands, case, monkeypatch):
+def a_reopened_session_asks_for_its_layer_and_gives_way_to_the_demo(hands, case, monkeypatch):
     from napari_ies.viewer.work import tasks
     from napari_ies.viewer.work.tasks import once
 
-    folder, panel = read_case(hands, case), hands.panel
+    panel = hands.panel
+    folder, maps = panel.features["session"].folder, len(panel.state.answers)
     form, preparing = panel.features["explaining"].form, panel.features["preparing"]
     layer = panel.state.model.layers[0]
     assert layer != panel.state.model.default_layer
@@ -837,7 +839,7 @@ def test_a_reopened_session_asks_for_its_layer_and_gives_way_to_the_demo(hands, 
     panel.state.model = None
     form.set_layers((), "")
     panel.features["session"].open(folder)
-    hands.wait(lambda: panel.state.model is not None and len(panel.state.answers) == 2)
+    hands.wait(lambda: panel.state.model is not None and len(panel.state.answers) == maps + 1)
     hands.finish()
     assert panel.state.request.layer == layer
     panel.explaining.explain_selected()

@@ -7,8 +7,6 @@ import warnings
 import numpy as np
 import pytest
 
-from napari_ies.viewer.volumes.layer_data import read_image
-
 from ..conftest import small_model
 
 
@@ -146,14 +144,3 @@ def pictures_that_are_no_volume_are_listed_with_the_reason(hands):
         enabled, tooltip = found[f"{name} ({reason})"]
         assert not enabled
         assert reason in tooltip
-
-
-def test_a_mask_opened_as_an_image_can_be_the_reference(segmented, patient):
-    # Opened as a mask it would be Labels: its name says what it is.
-    data, arguments, _ = read_image(patient.reference)
-    layer = segmented.viewer.add_image(data, **arguments)
-    segmented.settle()
-    assert type(layer).__name__ == "Image"
-    segmented.panel.features["preparing"].segmentation.choose_mask(str(layer.unique_id))
-    segmented.segment()
-    assert list(segmented.panel.state.reading.segmentation.lesions["match"]) == ["TP", "TP"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 
-from napari_ies.viewer.canvas.layers.stack import key_of
+from napari_ies.viewer.canvas.layers.stack import key_of, set_visible
 from napari_ies.viewer.state.event import Event
 from napari_ies.viewer.volumes.layer_data import METADATA_KEY, file_of
 
@@ -83,9 +83,10 @@ class Anatomy:
         above = False
         for layer in list(self._stack):
             if layer == wanted:
-                above = layer.visible = True
+                above = True
+                set_visible(layer, True)
             elif is_ground(layer) and self._hides(layer, above=above):
-                layer.visible = False
+                set_visible(layer, False)
 
     def attach(self) -> None:
         """Hear of the layers' order; does nothing if it does."""

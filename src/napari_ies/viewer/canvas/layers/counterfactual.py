@@ -8,6 +8,7 @@ from napari.experimental import link_layers, unlink_layers
 
 from napari_ies.colour_maps import SIGNED_MAPS
 from napari_ies.viewer.canvas import colours
+from napari_ies.viewer.canvas.layers.stack import set_visible
 from napari_ies.viewer.canvas.legend.bar import Bar
 from napari_ies.viewer.state.event import Event
 from napari_ies.viewer.state.look import Look
@@ -138,7 +139,7 @@ class CounterfactualLayers:
         for key, own in ((self._image, IMAGE), (self._change, CHANGE)):
             layer = self._stack.find(key)
             if layer is not None:
-                layer.visible = own == what
+                set_visible(layer, own == what)
         self._say()
 
     def make_way(self, _: object = None) -> None:
@@ -147,7 +148,7 @@ class CounterfactualLayers:
         for key in (self._change, self._image):
             layer = self._stack.find(key)
             if layer is not None:
-                layer.visible = False
+                set_visible(layer, False)
         if self._hid_saliency:
             self._hid_saliency = False
             self._overlays.set_on_show(True)

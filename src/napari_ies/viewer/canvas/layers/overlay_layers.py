@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from napari_ies.colour_maps import SEQUENTIAL_MAPS, SIGNED_MAPS
 from napari_ies.viewer.canvas import colours
 from napari_ies.viewer.canvas.layers.followed import Followed
-from napari_ies.viewer.canvas.layers.stack import key_of
+from napari_ies.viewer.canvas.layers.stack import key_of, set_visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -91,7 +91,7 @@ class OverlayLayers:
             self._off = {shown}
         else:
             for one, layer in layers.items():
-                layer.visible = one == shown
+                set_visible(layer, one == shown)
         for one, followed in self._followed.items():
             if one not in layers:
                 followed.visible = one == name
@@ -108,7 +108,7 @@ class OverlayLayers:
             names = [name for name, layer in layers.items() if layer.visible]
             self._off = set(names)
         for name in names:
-            layers[name].visible = on
+            set_visible(layers[name], on)
 
     def forget_hidden(self) -> None:
         """Take the layers for shown again if a person showed one of them."""

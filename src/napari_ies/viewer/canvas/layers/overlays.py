@@ -11,6 +11,7 @@ import numpy as np
 from napari_ies.geometry.box import Box
 from napari_ies.viewer.canvas.layers.followed import equal
 from napari_ies.viewer.canvas.layers.overlay_layers import BY_LOOK, OverlayLayers, attributes_of
+from napari_ies.viewer.canvas.layers.stack import set_visible
 from napari_ies.viewer.canvas.legend.bar import Bar
 from napari_ies.viewer.panel.plain_text import shown_name
 from napari_ies.viewer.state.event import Event
@@ -290,7 +291,7 @@ class SaliencyOverlays:
         layers = self._layers.present()
         shown = set(names) & set(layers) or set(list(layers)[:1])
         for name, layer in layers.items():
-            layer.visible = name in shown
+            set_visible(layer, name in shown)
 
     def clear(self) -> None:
         """Remove the overlays; what a person set on them is remembered."""

@@ -14,7 +14,7 @@ from napari_ies.viewer.canvas.layers.lesions import LesionLayers
 from napari_ies.viewer.canvas.layers.overlays import SaliencyOverlays
 from napari_ies.viewer.canvas.layers.regions import RegionLayers
 from napari_ies.viewer.canvas.layers.space import SpaceLayers
-from napari_ies.viewer.canvas.layers.stack import LayerStack, key_of
+from napari_ies.viewer.canvas.layers.stack import LayerStack, key_of, set_visible
 from napari_ies.viewer.canvas.legend.legend import Legend
 from napari_ies.viewer.state.event import Event
 from napari_ies.viewer.volumes.frame import point
@@ -91,7 +91,7 @@ class Scene:
         self.overlays.set_sequence(name)
         resampled = self.find(self._resampled.get(name))
         if resampled is not None:
-            resampled.visible = True
+            set_visible(resampled, True)
         return self.anatomy.layer_of(name) if resampled is None else resampled
 
     def masks(self) -> Iterator[Any]:
@@ -273,7 +273,7 @@ class Scene:
         for key in keys:
             layer = self.find(key)
             if layer is not None:
-                layer.visible = True
+                set_visible(layer, True)
 
     def _slice_of(self, layer: Any) -> tuple[int, int]:
         """Return across which axis of the lesions' layer the slice on show lies, and its index."""

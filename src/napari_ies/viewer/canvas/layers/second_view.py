@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QMainWindow, QWidget
 from napari_ies.viewer.canvas.canvases import around, qt_viewer_of
 from napari_ies.viewer.canvas.extra_view import extra_view
 from napari_ies.viewer.canvas.layers.overlays import SaliencyOverlays
-from napari_ies.viewer.canvas.layers.stack import LayerStack, key_of
+from napari_ies.viewer.canvas.layers.stack import LayerStack, key_of, set_visible
 from napari_ies.viewer.canvas.legend.caption_overlay import CaptionOverlay
 from napari_ies.viewer.canvas.legend.colour_strip import ColourStrip
 from napari_ies.viewer.canvas.legend.legend import Legend
@@ -159,7 +159,7 @@ class SecondView(QWidget):
     def show_image(self, image: Any) -> None:
         """Show the copy of one of the viewer's images alone."""
         for one, copy in self._links:
-            copy.visible = key_of(one) == key_of(image)
+            set_visible(copy, key_of(one) == key_of(image))
 
     def set_offset(self, offset: Point) -> None:
         """Look at another place than the viewer does.

@@ -20,6 +20,16 @@ def key_of(layer: Any) -> str:
     return str(layer.unique_id)
 
 
+def set_visible(layer: Any, on: bool) -> None:
+    """Show or hide a layer, if it is not so already.
+
+    napari slices, arranges and draws all that it shows anew (0.9.2), whether that changes anything
+    or not.
+    """
+    if layer.visible != on:
+        layer.visible = on
+
+
 class LayerStack:
     """The layers of a viewer, as the rest of this room sees them.
 
