@@ -55,9 +55,15 @@ def checkpoint(small, tmp_path) -> Path:
     return Path(shutil.copy(small.checkpoint, tmp_path / "unet.pth"))
 
 
+@pytest.fixture(scope="session")
+def loaded(small):
+    return small.model()
+
+
 @pytest.fixture
-def model(checkpoint):
-    return load_checkpoint(checkpoint, device="cpu")
+def model(loaded, checkpoint):
+    """The network as if it were loaded from that copy of its file."""
+    return dataclasses.replace(loaded, path=checkpoint)
 
 
 @pytest.fixture
