@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from napari_ies.demo.patient import SyntheticPatient
 
 KEPT = Path(__file__).parent / "data" / "before_the_rebuild"
 ANAT = KEPT / "results" / "sub-demo" / "anat"
@@ -21,23 +25,24 @@ IMAGES = {
 """SHA-256 of the image of each sequence."""
 
 
-def write_images(folder: Path) -> dict[str, Path]:
-    """Write the part of the demo's patient that everything here was made of.
+def write_images(folder: Path, patient: SyntheticPatient) -> dict[str, Path]:
+    """Write the part of the demo's patient, seed 0, that everything here was made of.
 
     It is a part for the size of what is kept. Skips where the bytes are others: another zlib packs
     otherwise, another processor or scipy rounds otherwise, and a session then rightly says that
     its images have changed.
     """
-    from napari_ies.demo import write_synthetic_patient
-
-    whole = write_synthetic_patient(folder / "whole")
     images = {}
     for name, digest in IMAGES.items():
         images[name] = folder / f"{name}.nii.gz"
-        nib.save(nib.load(whole[name]).slicer[20:54, 80:112, 52:80], images[name])
+        whole = nib.Nifti1Image(getattr(patient, name.lower()), patient.affine)
+        whole.header.set_xyzt_units("mm")
+        whole.set_qform(patient.affine, code="mni")
+        whole.set_sform(patient.affine, code="mni")
+        read = nib.Nifti1Image.from_bytes(whole.to_bytes())
+        nib.save(read.slicer[20:54, 80:112, 52:80], images[name])
         if hashlib.sha256(images[name].read_bytes()).hexdigest() != digest:
             pytest.skip(f"the demo's {name} has other bytes on this machine than where it was made")
-    shutil.rmtree(folder / "whole")
     return images
 
 

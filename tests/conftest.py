@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from synthetic_cohort import SyntheticCohort
 
+    from napari_ies.demo.patient import SyntheticPatient
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
 
@@ -242,6 +243,24 @@ def said_by(begin: Callable[..., tuple[BaseProcess, Path]]) -> Callable[..., lis
         return text.splitlines()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def demo_patient(tmp_path_factory: pytest.TempPathFactory) -> SyntheticPatient:
+    """Make the demo's patient, which takes some seconds: once for all workers."""
+    from filelock import FileLock
+
+    from napari_ies.demo import synthetic_patient
+    from napari_ies.demo.patient import SyntheticPatient
+
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return synthetic_patient(0)
+    kept = tmp_path_factory.getbasetemp().parent / "demo_patient.npz"
+    with FileLock(kept.with_suffix(".lock")):
+        if not kept.exists():
+            np.savez(kept, **vars(synthetic_patient(0)))
+    with np.load(kept) as arrays:
+        return SyntheticPatient(**arrays)
 
 
 @pytest.fixture(scope="session")

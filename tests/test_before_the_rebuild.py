@@ -41,8 +41,8 @@ MAPS = {"smoothgrad_agg-mean": MEAN, "smoothgrad_agg-max": MAXIMUM, "gradcampp":
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory) -> dict[str, Path]:
-    return write_images(tmp_path_factory.mktemp("images"))
+def images(demo_patient, tmp_path_factory) -> dict[str, Path]:
+    return write_images(tmp_path_factory.mktemp("images"), demo_patient)
 
 
 def files_of(name: str, kind: str) -> list[Path]:

@@ -1,12 +1,10 @@
-"""One synthetic patient for all tests of this folder: making it takes some seconds."""
+"""One synthetic patient for all tests of this folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-
-from napari_ies.demo import synthetic_patient
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -20,5 +18,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def patient():
-    return synthetic_patient(0)
+def patient(demo_patient):
+    return demo_patient

@@ -73,40 +73,72 @@ def some(anat: Path) -> list[Path]:
     ]
 
 
-def killed(work, moment: int) -> bool:
-    """Do work in a process that dies before its n-th change of a name; whether it came to it."""
+def forked(work, before_change) -> int:
+    """Do work in another process, and something before each change of a name; how it ended."""
     child = os.fork()
     if child == 0:
-        left = moment
 
-        def dying(function):
-            def counted(*args, **kwargs):
-                nonlocal left
-                left -= 1
-                if left == 0:
-                    os._exit(KILLED)
+        def observed(function):
+            def changing(*args, **kwargs):
+                before_change()
                 return function(*args, **kwargs)
 
-            return counted
+            return changing
 
-        Path.replace, Path.unlink = dying(Path.replace), dying(Path.unlink)
-        os.unlink, os.rmdir = dying(os.unlink), dying(os.rmdir)
-        staging._put_json = dying(staging._put_json)
+        Path.replace, Path.unlink = observed(Path.replace), observed(Path.unlink)
+        os.unlink, os.rmdir = observed(os.unlink), observed(os.rmdir)
+        staging._put_json = observed(staging._put_json)
         try:
             work()
         finally:
             os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == KILLED
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def moments(work, fresh, most: int = 100):
-    """Yield after each death, in a folder made fresh before it."""
-    for moment in range(1, most):
-        fresh()
-        if not killed(work, moment):
-            return
+def killed(work, moment: int) -> bool:
+    """Do work in a process that dies before its n-th change of a name; whether it came to it."""
+    left = moment
+
+    def count() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os._exit(KILLED)
+
+    return forked(work, count) == KILLED
+
+
+def moments(work, fresh, place: Path):
+    """Yield after each death, with the place as it is then; `fresh` makes what is there before.
+
+    The work is done once, by a process that copies the place before each change of a name. At the
+    first, a middle and the last one it really dies, and leaves what the copy holds.
+    """
+    copies = place.with_name("copies")
+    copies.mkdir()
+
+    def copy() -> None:
+        to = copies / f"{len(list(copies.iterdir())):03d}"
+        shutil.copytree(place, to) if place.exists() else to.mkdir()
+
+    fresh()
+    assert forked(work, copy) == 0
+    left = sorted(copies.iterdir())
+    for moment, one in enumerate(left, 1):
+        shutil.rmtree(place, ignore_errors=True)
+        if moment in (1, len(left) // 2, len(left)):
+            fresh()
+            assert killed(work, moment)
+            assert everything(place) == everything(one)
+        else:
+            one.rename(place)
         yield moment
-    raise AssertionError("it never came to its end")
+
+
+def everything(folder: Path) -> list[tuple[str, bytes]]:
+    """Return the files of a folder, but for what names the process that wrote them."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return sorted((one.name, one.read_bytes()) for one in files if one.name != staging.WRITER)
 
 
 def names(folder: Path) -> set[str]:
@@ -134,7 +166,7 @@ def test_killed_at_any_moment_the_former_or_the_new_map_is_read(tmp_path, case, 
         save_saliency(place, after, case=case, lesion=3, overwrite=True)
 
     seen, refused, known = [], 0, {}
-    for _ in moments(work, fresh):
+    for _ in moments(work, fresh, place):
         anat = place / "sub-07" / "anat"
         # As a reader that cannot finish the step sees it: whole, or refused.
         for path in some(anat):
@@ -168,7 +200,7 @@ def test_killed_at_any_moment_of_a_first_write_there_is_all_or_nothing(tmp_path,
         save_saliency(place, a_map(case, 1, errors=False), case=case, lesion=3)
 
     found = {}
-    for _ in moments(work, lambda: shutil.rmtree(place, ignore_errors=True)):
+    for _ in moments(work, lambda: shutil.rmtree(place, ignore_errors=True), place):
         anat = place / "sub-07" / "anat"
         finish_leftovers(anat)
         there = contents(anat)

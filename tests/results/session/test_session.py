@@ -55,9 +55,15 @@ def checkpoint(small, tmp_path) -> Path:
     return Path(shutil.copy(small.checkpoint, tmp_path / "unet.pth"))
 
 
+@pytest.fixture(scope="session")
+def loaded(small):
+    return small.model()
+
+
 @pytest.fixture
-def model(checkpoint):
-    return load_checkpoint(checkpoint, device="cpu")
+def model(loaded, checkpoint):
+    """The network as if it were loaded from that copy of its file."""
+    return dataclasses.replace(loaded, path=checkpoint)
 
 
 @pytest.fixture
@@ -454,6 +460,16 @@ def _files(content):
     return content["Maps"][0]["Files"]
 
 
+@pytest.fixture(scope="module")
+def with_a_map(small, loaded, marked, tmp_path_factory) -> Path:
+    """Write a session with a map once; not to be changed."""
+    folder, case = tmp_path_factory.mktemp("with-a-map") / "sub-07", small.case()
+    writer = SessionWriter.begin(folder, marked, case=case, model=loaded, reference=small.reference)
+    writer.add_map(1, a_map(case), loaded)
+    assert len(load_session(folder).maps) == 1
+    return folder
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -494,15 +510,13 @@ def _files(content):
         (_edit(lambda c: c["Images"][0]["File"].update(Name="../x", MadeHere=True)), "not the nam"),
     ],
 )
-def test_damaged_and_foreign_sessions_are_refused_in_one_sentence(begun, images, damage, message):
-    begun.add_map(
-        1,
-        a_map(load_case(images)),
-        load_checkpoint(begun.record.checkpoints[0].file.absolute, device="cpu"),
-    )
-    damage(begun.folder / SESSION_FILE)
+def test_damaged_and_foreign_sessions_are_refused_in_one_sentence(
+    with_a_map, tmp_path, damage, message
+):
+    folder = shutil.copytree(with_a_map, tmp_path / "sub-07")
+    damage(folder / SESSION_FILE)
     with pytest.raises(ResultsError, match=message) as caught:
-        load_session(begun.folder)
+        load_session(folder)
     assert one_sentence(str(caught.value))
 
 

@@ -20,8 +20,8 @@ NOTE = "dark rim on T1, σ of the noise to be tried"
 
 
 @pytest.fixture
-def folder(tmp_path) -> Path:
-    return lay_session(tmp_path / "sub-demo", write_images(tmp_path))
+def folder(tmp_path, demo_patient) -> Path:
+    return lay_session(tmp_path / "sub-demo", write_images(tmp_path, demo_patient))
 
 
 def said(hands) -> str:

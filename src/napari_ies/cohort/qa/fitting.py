@@ -100,17 +100,36 @@ def fitted(training: Training, seed: int = 0) -> Any:
         If scikit-learn is not installed, or no feature varies.
     """
     pipeline = unfitted(seed)
-    from sklearn.model_selection import GridSearchCV, PredefinedSplit
-
+    candidates = strengths(training, pipeline)
     folds = patient_folds(training.errors, training.patients, seed)
-    search = GridSearchCV(
-        pipeline,
-        {"logistic__C": strengths(training, pipeline)},
-        scoring="neg_log_loss",
-        cv=PredefinedSplit(folds),
-        error_score="raise",
-    )
-    return search.fit(training.features, training.errors).best_estimator_
+    losses = [_losses(training, folds == fold, pipeline, candidates) for fold in np.unique(folds)]
+    pipeline.set_params(logistic__C=candidates[np.mean(losses, axis=0).argmin()])
+    return pipeline.fit(training.features, training.errors)
+
+
+def _losses(
+    training: Training,
+    tested: NDArray[np.bool_],
+    pipeline: Any,
+    candidates: NDArray[np.float64],
+) -> list[float]:
+    """Return the log loss of the tested with each strength, learned from all others.
+
+    What GridSearchCV finds, which fills and scales anew for each strength, and checks and copies
+    it all: that takes several times as long as the models.
+    """
+    from sklearn.base import clone
+    from sklearn.metrics import log_loss
+
+    inside, outside = training.at(~tested), training.at(tested)
+    prepare = clone(pipeline[:-1])
+    known, unseen = prepare.fit_transform(inside.features), prepare.transform(outside.features)
+    losses = []
+    for strength in candidates:
+        logistic = clone(pipeline[-1]).set_params(C=strength).fit(known, inside.errors)
+        said = logistic.predict_proba(unseen)
+        losses.append(float(log_loss(outside.errors, said, labels=logistic.classes_)))
+    return losses
 
 
 def strengths(training: Training, pipeline: Any) -> NDArray[np.float64]:
