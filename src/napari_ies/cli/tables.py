@@ -117,6 +117,8 @@ def model_table(
     explained = said("explained_class", profile.classes[profile.explained_class])
     careful = finds_background(profile)
     tool = () if model.preparation is None else model.preparation.steps
+    own = {} if model.preparation is None else model.preparation.own
+    window = own.get("window", said("window", _times(profile.window) + " voxels"))
     rows: list[tuple[str, Any]] = [
         ("Format", model.format),
         ("Architecture", f"{profile.architecture}, {weights:,} weights"),
@@ -128,10 +130,7 @@ def model_table(
         ("Explained class", f"{explained}\n{careful}" if careful else explained),
         ("Threshold", said("threshold", f"{profile.threshold:g}")),
         ("Smallest lesion", counted(profile.smallest_lesion, "voxel")),
-        (
-            "Window",
-            f"{said('window', _times(profile.window) + ' voxels')}, {_overlapping(profile)}",
-        ),
+        ("Window", f"{window}, {_overlapping(profile)}"),
         ("Input sizes", _sizes(profile.fixed_size, profile.divisor)),
         ("Brain-extracted", said("brain_extracted", "yes" if profile.brain_extracted else "no")),
         ("Probability", said("activation", profile.activation)),
@@ -163,7 +162,7 @@ def model_table(
 
 def _overlapping(profile: Profile) -> str:
     """Say how windows overlap, and how they are blended where that is unusual."""
-    said = {"constant": ", blended alike", "nnU-Net": ", in nnU-Net's order of the axes"}
+    said = {"constant": ", blended alike", "nnU-Net": ", weighted by nnU-Net's Gaussian"}
     return f"overlap {profile.overlap:g}{said.get(profile.blending, '')}"
 
 

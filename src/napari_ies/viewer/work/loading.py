@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_ies.errors import CheckpointError, NapariIESError, UntrustedError
+from napari_ies.errors import CheckpointError, UntrustedError
 from napari_ies.viewer.state.loaded import LoadedModel
 from napari_ies.viewer.work.tasks import once
 
@@ -94,7 +94,7 @@ def _loaded(
     from napari_ies.checkpoints import available_devices, device_label, load_checkpoint
     from napari_ies.own_symbols import load_triton
     from napari_ies.saliency.engines.certification import choose_engine
-    from napari_ies.saliency.gradcam import candidate_layers, default_layer
+    from napari_ies.saliency.gradcam import layers_offered
 
     load_triton()  # the window has painted, and parts of PyTorch load it sooner or later
     try:
@@ -102,10 +102,6 @@ def _loaded(
     except UntrustedError as error:
         return Untrusted(path, error.why)
     choose_engine(model)  # its trial runs now, not at the first click
-    layers, default, no_gradcam = candidate_layers(model), "", ""
-    try:
-        default = default_layer(model)
-    except NapariIESError as error:
-        no_gradcam = "" if layers else str(error)
+    layers, default, why = layers_offered(model)
     devices, where = available_devices(), device_label(model.device)
-    return LoadedModel(model, where, devices, layers, default, trust, no_gradcam)
+    return LoadedModel(model, where, devices, layers, default, trust, "" if layers else why)

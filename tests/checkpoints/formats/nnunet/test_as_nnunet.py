@@ -24,6 +24,7 @@ pytest.importorskip("nnunetv2", reason="needs the extra nnunet")
 from nnunet_folders import RESIDUAL, make_folder
 
 from napari_ies.checkpoints import load_checkpoint
+from napari_ies.checkpoints.formats.nnunet import predicting
 from napari_ies.cohort.context.growth import Growth
 from napari_ies.cohort.context.step_logits import Masking, masked_case, step_logits
 from napari_ies.counterfactual.counterfactual import what_if
@@ -410,12 +411,20 @@ def test_a_lesion_alone_is_as_nnunet_sees_it_and_all_of_the_images_as_they_are(f
     assert np.abs(known[0] - alone[:, mask]).max() < 0.05 * np.abs(alone).max()
 
 
-def test_it_can_be_stopped_and_says_what_it_does_not_compute(folds, files):
+def test_it_can_be_stopped_and_says_what_it_does_not_compute(folds, files, monkeypatch):
     model, case = loaded(folds, files)
+    run, runs = predicting._Passes.forward, []
+    monkeypatch.setattr(
+        predicting._Passes, "forward", lambda *of: (runs.append(of[0].stopped), run(*of))[1]
+    )
     reports = predict(model, case)
     first = next(reports)
     assert 0 < first.done < first.total
     reports.close()
+    # The rest of a fold without mirrors, after the window that was under way, and no other fold.
+    mirrors, folds_there = len(model.network.mirrors), len(model.network.members)
+    windows = (first.total - 1) // (mirrors * folds_there)
+    assert (first.total - 1) > windows + 2 * mirrors >= sum(runs)
     assert not [one for one in threading.enumerate() if one.name == "nnU-Net's predictor"]
 
     outside = np.zeros(case.shape, dtype=bool)

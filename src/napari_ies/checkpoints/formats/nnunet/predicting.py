@@ -69,7 +69,7 @@ def predicted(
         )
         torch.backends.cudnn.benchmark = benchmark
     # It "loads the weights" of one fold after the other: here it chooses among networks.
-    folds: Any = range(len(networks))
+    folds: Any = list(range(len(networks)))
     predictor.manual_initialization(
         passes, plans, configuration, folds, dataset, trainer, mirrored or None
     )
@@ -94,7 +94,9 @@ def predicted(
             done += 1
             yield Progress("Segmenting", done, total + 1, "windows")
     finally:
-        passes.stopped = True
+        # What is left then is one fold without mirror images, all of it zeros.
+        passes.stopped, predictor.use_mirroring = True, False
+        folds.clear()
         worker.join()
         torch.set_num_threads(threads)
     if passes.error is not None:
