@@ -362,8 +362,7 @@ def what_is_read_is_in_sight_and_holds_still(segmented):
         before = places()
         # Whole lines: of the notes as many as have a place, of what happened last three.
         line, place = text.fontMetrics().lineSpacing(), text.parentWidget()
-        above = (text.heightForWidth(10_000) - line * len(noted.segmentation.notes)) / 2
-        assert 0 <= place.height() - above - PLACE_LINES * line <= 3
+        assert PLACE_LINES * line <= place.height() < (PLACE_LINES + 0.5) * line
         status = segmented.control("status")
         status.setText("\n".join("abc"))
         segmented.settle()
