@@ -46,8 +46,6 @@ class StatusLine(QWidget):
         super().__init__(parent)
         self._text = words("status", "What happens now, or what happened last.", selectable=True)
         self._text.setAlignment(Qt.AlignmentFlag.AlignTop)
-        # The theme pads labels, which would cut the last of the lines there is room for.
-        self._text.setStyleSheet("padding-top: 0px; padding-bottom: 0px;")
         self._sign = QLabel()
         describe(self._sign, "Something went wrong.", "status_sign")
         self._sign.setPixmap(warning_sign())
