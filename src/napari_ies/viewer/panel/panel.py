@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QBoxLayout,
     QFrame,
@@ -30,12 +30,15 @@ from napari_ies.viewer.reader import may_be_cohort, may_be_patient, may_be_sessi
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qtpy.QtGui import QDragEnterEvent, QDropEvent
+    from qtpy.QtGui import QDragEnterEvent, QDropEvent, QResizeEvent
 
     from napari_ies.viewer.feature import Placed
 
 COLUMN_HEIGHT, TAB_HEIGHT = 200, 44
 """The least height of what scrolls: all that is above the status line, and a tab's page."""
+
+LOW = 740
+"""Height of the panel in a window of 800 pixels: what is more, table and tabs share."""
 
 DISCLAIMER = "Research software, not a medical device."
 
@@ -62,6 +65,7 @@ class Panel(QWidget):
         self._lesions, self._notices, self._lines = QVBoxLayout(), QVBoxLayout(), QVBoxLayout()
         self._views, self._buttons = QHBoxLayout(), QHBoxLayout()
         self._buttons.addStretch(1)
+        self._halves, self._divided = QSplitter(Qt.Orientation.Vertical), False
 
     def place(self, placed: Placed) -> None:
         """Put widgets where they belong, behind those that are there."""
@@ -99,16 +103,18 @@ class Panel(QWidget):
         """Lay out what was placed, from top to bottom: the order of the Tab key, too.
 
         The tabs alone take or give what room there is, so that nothing above them moves when
-        something is said below, and their own content scrolls.
+        something is said below, and their own content scrolls. Only another height of the window
+        moves the border between table and tabs, until a person has moved it.
         """
         lesions = QWidget()
         over = QGridLayout(lesions)
         over.setContentsMargins(0, 0, 0, 0)
         over.addLayout(self._lesions, 0, 0)
         over.addLayout(self._welcome, 0, 0, Qt.AlignmentFlag.AlignTop)
-        halves = QSplitter(Qt.Orientation.Vertical)
+        halves = self._halves
         halves.setObjectName("lesions_and_tabs")
         halves.setChildrenCollapsible(False)
+        halves.splitterMoved.connect(self._on_divided)
         for half, stretch in ((lesions, 0), (self.tabs, 1)):
             halves.addWidget(half)
             halves.setStretchFactor(halves.indexOf(half), stretch)
@@ -119,6 +125,12 @@ class Panel(QWidget):
         below = self._notices, self.status, self._footer()
         above = _Column(content, COLUMN_HEIGHT), 1
         column(self, above, *below, spacing=3, margins=(0, 2, 4, 4))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Give the table its share of another height, once the layout has followed."""
+        super().resizeEvent(event)
+        if self.height() != event.oldSize().height() and self._halves.count() and not self._divided:
+            QTimer.singleShot(0, self._divide)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
         """Take a session, a cohort or a patient's files; leave everything else to others."""
@@ -131,6 +143,14 @@ class Panel(QWidget):
         if dropped is not None:
             event.acceptProposedAction()
             dropped()
+
+    def _divide(self) -> None:
+        """Share what a tall window has more than a low one between table and tabs."""
+        table = self._halves.widget(0).minimumSizeHint().height() + max(0, self.height() - LOW) // 2
+        self._halves.setSizes([table, max(1, self._halves.height() - table)])
+
+    def _on_divided(self) -> None:
+        self._divided = True
 
     def _preparation(self) -> QCollapsible:
         """Return what is set up once for a patient; it can be folded away."""

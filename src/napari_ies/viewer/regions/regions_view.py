@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 SELECTED = "selected lesion"
 VOXEL = "voxel at the crosshair"
 SHOWS = {
-    CHANGE: "the change of probability",
-    IMAGE: "the changed image",
-    ORIGINAL: "the original image",
+    CHANGE: "change of probability",
+    IMAGE: "changed image",
+    ORIGINAL: "original image",
 }
 """What may be seen of a change."""
 LONGEST_NAME = 100
