@@ -17,7 +17,7 @@ from dying import explaining_without_end, sine_model
 from pandas.testing import assert_frame_equal
 from saved_maps import newest_session
 
-from napari_ies import explain, load_checkpoint, with_geometry
+from napari_ies import explain, with_geometry
 from napari_ies.errors import CaseError, CheckpointError, ResultsError
 from napari_ies.patient.case import Case  # noqa: TC001 - of annotations
 from napari_ies.patient.loading import load_case
