@@ -22,7 +22,7 @@ from napari_ies.viewer.feature import Services
 from napari_ies.viewer.lesions.lesion_list import LesionList
 from napari_ies.viewer.state.reading import KnownRegion, Reading, scores_of
 from napari_ies.viewer.state.scaled import number, scaled_unit
-from napari_ies.viewer.work import tasks
+from napari_ies.viewer.work import runner, tasks
 
 from ..conftest import small_model
 
@@ -58,7 +58,8 @@ def cells(feature, subject):
     return dict(zip(titles, (model.index(row, c).data() for c in columns), strict=True))
 
 
-def test_a_click_shows_an_earlier_map_and_sets_the_form_to_it(twin, listed, qtbot):
+def test_a_click_shows_an_earlier_map_and_sets_the_form_to_it(twin, listed, qtbot, monkeypatch):
+    monkeypatch.setattr(runner, "REPORT_SECONDS", 0.0)  # each sample is seen, however fast it is
     state, asked = twin.state, []
     state.request_restored.connect(lambda request: setattr(state, "request", request))
     state.request_restored.connect(asked.append)
