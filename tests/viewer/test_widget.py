@@ -354,6 +354,7 @@ def what_is_read_is_in_sight_and_holds_still(segmented):
         found = {name: segmented.control(name) for name in ("lesions", *names)}
         return {n: (one.mapTo(panel, QPoint()), one.size()) for n, one in found.items()}
 
+    heights = []
     for size in ((1280, 800), (1600, 1000)):
         segmented.viewer.window.resize(*size)
         state.show_reading(noted)
@@ -373,6 +374,7 @@ def what_is_read_is_in_sight_and_holds_still(segmented):
             assert right <= rows.viewport().width(), (size, titles[peak])
         four = QRect(QPoint(), QSize(rows.viewport().width(), 4 * rows.rowHeight(0)))
         assert rows.viewport().visibleRegion().boundingRect().contains(four), size
+        heights.append(rows.height())
         # All notes lie over what is below, and the words on the threshold over what was found.
         for on in (True, False):
             qtbot.mouseClick(segmented.control("result_notes"), Qt.MouseButton.LeftButton)
@@ -407,9 +409,25 @@ def what_is_read_is_in_sight_and_holds_still(segmented):
         plain = replace(noted, segmentation=replace(noted.segmentation, notes=()))
         state.show_reading(plain)
         the_form_of_what_if_is_in_sight(segmented, size)
+    assert heights[1] >= heights[0] + 3 * rows.rowHeight(0)
+    the_border_stays_where_it_is_put(segmented, rows)
     segmented.viewer.window.resize(1100, 700)
     state.show_reading(reading)
     segmented.settle()
+
+
+def the_border_stays_where_it_is_put(hands, rows):
+    """A person's border between table and tabs is kept in a window of another height."""
+    border = hands.control("lesions_and_tabs").handle(1)
+    at, before = border.rect().center(), rows.height()
+    hands.qtbot.mousePress(border, Qt.MouseButton.LeftButton, pos=at)
+    hands.qtbot.mouseMove(border, at - QPoint(0, 30))
+    hands.qtbot.mouseRelease(border, Qt.MouseButton.LeftButton, pos=at - QPoint(0, 30))
+    assert 20 <= before - rows.height() <= 40
+    put = rows.height()
+    hands.viewer.window.resize(1600, 960)
+    hands.settle()
+    assert rows.height() == put
 
 
 def the_form_of_what_if_is_in_sight(hands, size):
