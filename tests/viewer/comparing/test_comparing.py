@@ -105,6 +105,7 @@ def test_two_maps_side_by_side_and_the_panel_closed(comparing):
     comparing.control("method").setCurrentText("SmoothGrad")
     comparing.afresh()
     explained(comparing)
+    what_is_looked_at_stays_in_sight(comparing)
     two_maps_of_a_lesion_in_numbers_and_side_by_side(comparing)
     anything_may_be_closed_while_side_by_side(comparing, "panel")
 
@@ -114,6 +115,40 @@ def test_maps_not_finished_and_the_second_view_makes_way_and_may_be_closed(compa
     maps_that_are_not_finished_are_compared_too(comparing)
     three_planes_and_the_second_view_make_way_for_each_other(comparing)
     anything_may_be_closed_while_side_by_side(comparing, "viewer")
+
+
+def what_is_looked_at_stays_in_sight(comparing):
+    """Whichever slices are on show, and in half the width, the lesion is not lost."""
+    viewer, scene = comparing.viewer, comparing.panel.services.scene
+    camera, canvas = viewer.scene.camera, viewer.window._qt_viewer.canvas.native
+    place, before = scene.crosshair, (viewer.dims.order, camera.zoom, camera.center)
+
+    def middle():
+        at = comparing.pixel_of(viewer.dims.point)
+        return (at - canvas.rect().center()).manhattanLength() < 4
+
+    camera.zoom *= 3
+    for order in ((0, 1, 2), (1, 0, 2), (2, 1, 0)):
+        viewer.dims.order = order
+        for away in (0.99, 20.0):  # below a caption or letter, and far out of sight
+            camera.center = (0.0, *(viewer.dims.point[axis] for axis in order[1:]))
+            comparing.settle(seen=False)
+            shift = away * canvas.height() / 2 / camera.zoom
+            camera.center = (0.0, camera.center[-2] + shift, camera.center[-1])
+            comparing.settle()
+            scene.look_at(place)
+            comparing.settle(seen=False)
+            assert middle(), (order, away)
+    viewer.dims.order = before[0]
+    camera.center = (0.0, viewer.dims.point[1], viewer.dims.point[2])
+    camera.center = (0.0, camera.center[-2], camera.center[-1] - canvas.width() * 0.4 / camera.zoom)
+    comparing.settle()
+    comparing.press("side_by_side")
+    comparing.settle()
+    assert middle()
+    comparing.press("side_by_side")
+    comparing.settle()
+    camera.zoom, camera.center = before[1:]
 
 
 def two_maps_of_a_lesion_in_numbers_and_side_by_side(comparing):

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from napari_ies.viewer.volumes.frame import Frame, Point, Voxel
     from napari_ies.viewer.volumes.layer_data import LayerDataTuple
 
+EDGE = 0.08
+"""What lies this near to the edge of the view, as a share of it, is not in sight: below captions,
+half cut off."""
 ABOVE_IMAGES = ("probability", "lesions", "overlay")
 
 
@@ -206,10 +209,9 @@ class Scene:
         # napari takes a position in the layer's own units here.
         own = np.asarray(place) / (np.ones(3) if self._frame is None else self._frame.mm)
         index = np.asarray(layer.world_to_data(own))[shown]
-        low, high = np.asarray(layer.corner_pixels)[:, shown]
+        low, high = _in_sight(layer, shown)
         if np.any(index < low) or np.any(index > high):
-            centre = [position[axis] if axis in shown else 0.0 for axis in range(3)]
-            self._viewer.scene.camera.center = tuple(centre)
+            self._viewer.scene.camera.center = (0.0, *(position[axis] for axis in shown))
 
     def maps_on_images(self) -> Iterator[tuple[Any, Any]]:
         """Yield the layers of maps, each with the image layer of the sequence that it explains."""
@@ -239,7 +241,7 @@ class Scene:
             return False
         shown = [axis for axis in range(3) if axis != depth]
         seen = np.argwhere(mask.take(slice_, depth)) + [origin[axis] for axis in shown]
-        low, high = np.asarray(layer.corner_pixels)[:, shown]
+        low, high = _in_sight(layer, shown)
         return bool(np.any(np.all((seen >= low) & (seen <= high), axis=1)))
 
     def shows_any(self, labels: Sequence[int]) -> bool:
@@ -322,3 +324,11 @@ class Scene:
             )
             self._stack.put_below(key, ABOVE_IMAGES)
             self._resampled[sequence] = key
+
+
+def _in_sight(layer: Any, shown: Sequence[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the first and last index of a layer, along the shown axes, that is in sight."""
+    first, last = np.asarray(layer.corner_pixels)[:, shown].astype(float)
+    margin, ends = EDGE * (last - first), np.asarray(layer.data.shape)[shown] - 1
+    # Where the images end within the view, nothing is cut off.
+    return first + margin * (first > 0), last - margin * (last < ends)

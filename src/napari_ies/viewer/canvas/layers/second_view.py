@@ -12,7 +12,7 @@ from napari.layers import Layer
 from qtpy.QtCore import QEvent, QObject, Signal
 from qtpy.QtWidgets import QMainWindow, QWidget
 
-from napari_ies.viewer.canvas.canvases import around, qt_viewer_of
+from napari_ies.viewer.canvas.canvases import around, pixel_at, qt_viewer_of
 from napari_ies.viewer.canvas.extra_view import extra_view
 from napari_ies.viewer.canvas.layers.overlays import SaliencyOverlays
 from napari_ies.viewer.canvas.layers.stack import LayerStack, key_of, set_visible
@@ -210,6 +210,7 @@ class SecondView(QWidget):
         # Keys go to the viewer, wherever the mouse last was.
         self.canvas.setFocusProxy(self._main)
         self._level()
+        seen = self._sees_crosshair()
         with self._same_sight():
             self._row.addWidget(self)
             for place, view in enumerate((self._main, self)):
@@ -217,6 +218,19 @@ class SecondView(QWidget):
                 view.setMinimumWidth(LEAST_WIDTH)
                 self._row.setStretch(place, 1)
             self.show()
+        if seen and not self._sees_crosshair():
+            # What was looked at lay where this view is now.
+            dims = self._viewer.dims
+            shown = (dims.point[axis] for axis in dims.displayed)
+            self._viewer.scene.camera.center = (0.0, *shown)
+
+    def _sees_crosshair(self) -> bool:
+        """Whether the place where the viewer's slices meet lies on its canvas."""
+        canvas, dims = self._main.canvas.native, self._viewer.dims
+        if dims.ndisplay == 3:
+            return True
+        at = pixel_at(self._viewer, (canvas.width(), canvas.height()), dims.point[-3:])
+        return bool(canvas.rect().contains(at.toPoint()))
 
     @contextmanager
     def _same_sight(self) -> Iterator[None]:
