@@ -60,6 +60,9 @@ def test_what_describes_a_network_names_the_folder_to_choose(tmp_path):
         said = refusal(bundle / "configs" / name)
         assert "describes the network of the MONAI bundle folder lesions: choose that" in said
         assert said.endswith(f"({bundle}).")
+    said = refusal(bundle / "models" / "model.pt")
+    assert "holds only the weights of the MONAI bundle lesions, whose configs say" in said
+    assert said.endswith(f"choose that folder ({bundle}).")
     results = tmp_path / "results"
     (results / "fold_0").mkdir(parents=True)
     (results / "fold_0" / "checkpoint_final.pth").write_bytes(b"")

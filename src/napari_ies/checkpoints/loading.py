@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.checkpoints.ensemble import FORMAT, of_members, read_ensemble, together
-from napari_ies.checkpoints.formats import checkpoint_sha256, format_of, refuse_description
+from napari_ies.checkpoints.formats import checkpoint_sha256, format_of, refuse_part
 from napari_ies.checkpoints.sidecar import stated_profile
 from napari_ies.errors import CheckpointError, UntrustedError
 from napari_ies.network.device import resolve_device
@@ -152,7 +152,7 @@ def _load(
         return loaded, Inspection(
             path, FORMAT, loaded.sha256, loaded.profile, count, loaded.keys, used
         )
-    refuse_description(path)
+    refuse_part(path)
     kind = format_of(path)
     if known.get("resample") and spacing is not None:
         del known["resample"]  # said with the spacing, by `stated_geometry`

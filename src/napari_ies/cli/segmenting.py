@@ -11,7 +11,7 @@ from napari_ies.network.assumptions import notes_on
 from napari_ies.patient.identity import Identity
 from napari_ies.patient.masks import read_mask
 from napari_ies.results import told_apart
-from napari_ies.segmentation.segmentation import segment_progressively
+from napari_ies.segmentation.segmentation import decided_words, segment_progressively
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,4 +83,7 @@ def segmented(
         forward=forward,
         said=() if known is None else known.notes,
     )
-    return terminal.follow(reports, "Segmentation")
+    found = terminal.follow(reports, "Segmentation")
+    if found.decision is not None:
+        terminal.note(decided_words(found.decision, found.threshold, model.profile))
+    return found

@@ -106,6 +106,7 @@ def test_two_maps_side_by_side_and_the_panel_closed(comparing):
     comparing.afresh()
     explained(comparing)
     what_is_looked_at_stays_in_sight(comparing)
+    a_common_limit_goes_with_the_second_view(comparing)
     two_maps_of_a_lesion_in_numbers_and_side_by_side(comparing)
     anything_may_be_closed_while_side_by_side(comparing, "panel")
 
@@ -147,8 +148,26 @@ def what_is_looked_at_stays_in_sight(comparing):
     comparing.settle()
     assert middle()
     comparing.press("side_by_side")
-    comparing.settle()
     camera.zoom, camera.center = before[1:]
+    comparing.settle()
+
+
+def a_common_limit_goes_with_the_second_view(comparing):
+    panel, overlays = comparing.panel, comparing.panel.services.scene.overlays
+    mean, largest = panel.state.answers.of(2)
+    for shown, beside in ((mean, largest), (largest, mean)):
+        panel.explaining.show(shown)
+        comparing.finish()
+        titles = [comparing.control("compare_b").itemText(i) for i in range(3)]
+        title = f"Lesion 2 · SmoothGrad {beside.request.aggregation}"
+        choose(comparing, "compare_b", titles.index(title))
+        comparing.finish()
+        comparing.press("side_by_side")
+        comparing.settle()
+        assert overlays.layers["FLAIR"].contrast_limits[1] == max(mean.limit, largest.limit)
+        comparing.press("side_by_side")
+        comparing.settle()
+        assert overlays.layers["FLAIR"].contrast_limits[1] == shown.limit
 
 
 def two_maps_of_a_lesion_in_numbers_and_side_by_side(comparing):

@@ -198,8 +198,14 @@ def test_a_figure_is_previewed_saved_and_copied(segmented, patient, tmp_path, mo
     assert top[:, : canvas.width() // 2].max() == 255
     assert below.std() > 5
 
+    beside, picture = [], part.dialog.findChild(QWidget, "figure_preview")
+    panel.state.answer_shown.connect(
+        lambda _: beside.append((picture.text(), picture.pixmap().isNull(), part.dialog.text))
+    )
     panel.explaining.explain(2)
     segmented.finish()
+    # Nothing of the other lesion's figure stays beside this one until it is drawn.
+    assert beside[0] == ("Drawing Lesion 2 · SmoothGrad mean…", True, "")
     assert "lesion 2" in part.content().method_line
     assert np.abs(drawn() - dark).max() > 50
     segmented.segment()

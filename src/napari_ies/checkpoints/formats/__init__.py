@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_ies.checkpoints.formats import exported, monai_bundle, nnunet, state_dict, torchscript
 from napari_ies.checkpoints.formats.format import Format, sha256_of_files
+from napari_ies.checkpoints.formats.monai_bundle import records
 from napari_ies.errors import CheckpointError
 from napari_ies.printable import printable
 from napari_ies.regular_files import file_sha256, open_regular
@@ -31,19 +32,28 @@ def format_of(path: Path) -> Format:
     return recognised(path) or FORMATS[-1]
 
 
-def refuse_description(path: Path) -> None:
-    """Refuse a text that describes a network beside its weights, where a person chose it alone.
+def refuse_part(path: Path) -> None:
+    """Refuse what is only a part of a network's folder, where a person chose it alone.
 
-    What is no text goes on, whatever its name.
+    That is a text that describes a network beside its weights, and the weights of a bundle, whose
+    configs say what images it takes. (The weights of an nnU-Net find their folder.) What is no
+    text goes on, whatever its name.
 
     Raises
     ------
     CheckpointError
         With the folder to choose.
     """
+    whole = path.absolute()
+    bundle = whole.parent.parent
+    if whole == bundle / records.MODEL and monai_bundle.recognises(bundle):
+        raise CheckpointError(
+            f"{path.name} holds only the weights of the MONAI bundle {printable(bundle.name)}, "
+            "whose configs say how images are prepared for them: choose that folder "
+            f"({printable(str(bundle))})."
+        )
     if path.suffix.lower() not in DESCRIPTIONS or not _is_text(path):
         return
-    whole = path.absolute()
     for folder in list(whole.parents)[:2]:
         kind = recognised(folder)
         if kind is not None and whole in (one.absolute() for one in kind.files(folder).values()):

@@ -98,14 +98,15 @@ class SideBySide:
 
     def close(self) -> None:
         """Close the second view; everything else is as it was before."""
-        if self.second is not None:
-            self.second.release()
+        # First of all: nobody may have A follow a common limit again when it is withdrawn.
+        second, self.second, self._pair = self.second, None, None
+        if second is not None:
+            second.release()
             self._scene.lesions.outlines.changed.disconnect(self._outline)
             self._scene.overlays.set_common_limit(None)
             self._scene.legend.set_prefix("")
             self._scene.legend.set_remark("limits", "")
             self._on_faint("")
-        self.second = self._pair = None
 
     def show(self, pair: Pair, reading: Reading, power: int) -> None:
         """Show two maps, of which A is on screen; B's numbers are in units of ten to a power."""

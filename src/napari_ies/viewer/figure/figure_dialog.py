@@ -124,6 +124,13 @@ class FigureDialog(QDialog):
         self._apart.setText(apart)
         self._scale_preview()
 
+    def await_preview(self, text: str) -> None:
+        """Say that another map is drawn, in place of the one before and of what was said of it."""
+        self._pixmap = QPixmap()
+        self._preview.setText(text)
+        self._apart.setText("")
+        self.say("")
+
     def say_unfinished(self, text: str) -> None:
         """Say that the map is not complete, in amber; an empty text says nothing."""
         self._unfinished.setText(text)

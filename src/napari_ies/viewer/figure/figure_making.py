@@ -187,9 +187,13 @@ class FigureMaking(Feature):
     def _draw_preview(self) -> None:
         dpi = PREVIEW_PIXELS / (self.settings().width / 25.4)
         self._previews += 1
-        self._previewed, self._next_preview = self.state.shown, float("inf")
-        shown = partial(self._on_preview, self._previews, time.monotonic())
-        self._submit("preview", partial(tasks.preview, dpi), shown)
+        shown, before = self.state.shown, self._previewed
+        if before and shown and self.dialog and before.key != shown.key:
+            # Neither the picture of another map nor where that was saved stays beside this one.
+            self.dialog.await_preview(f"Drawing {shown.title}…")
+        self._previewed, self._next_preview = shown, float("inf")
+        done = partial(self._on_preview, self._previews, time.monotonic())
+        self._submit("preview", partial(tasks.preview, dpi), done)
 
     def _submit(
         self,

@@ -268,7 +268,10 @@ def test_a_torchvision_that_does_not_fit_is_named(folder, monkeypatch):
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
     monkeypatch.setattr(nnUNetTrainer, "build_network_architecture", build)
-    said = r"needs torchvision, and none that fits PyTorch .*nms does not exist\): install both"
+    said = (
+        r"no network of the name that .* gives, or one that needs torchvision, .*"
+        r"nms does not exist\): install the version of nnU-Net that trained it"
+    )
     with pytest.raises(CheckpointError, match=said):
         load_checkpoint(folder, device="cpu")
 

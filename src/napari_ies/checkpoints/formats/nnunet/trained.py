@@ -204,11 +204,13 @@ def _by_nnunet(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         said = " ".join(str(error)[:200].split()).rstrip(".") or type(error).__name__
-        if "torchvision" in said:  # networks of transformers have it imported
+        if "torchvision" in said:
+            # nnU-Net looks for a network in all of a package, of which some imports torchvision.
             raise CheckpointError(
-                f"The network of {path.name} needs torchvision, and none that fits PyTorch "
-                f"{torch.__version__} is installed here ({said}): install both anew together, "
-                "with pip install --upgrade torch torchvision."
+                f"nnU-Net found no network of the name that {path.name} gives, or one that needs "
+                f"torchvision, of which none that fits PyTorch {torch.__version__} is installed "
+                f"here ({said}): install the version of nnU-Net that trained it; if it is there, "
+                "torch and torchvision anew together."
             ) from error
         raise CheckpointError(
             f"The nnunetv2 that is installed here cannot build the network of {path.name} "
