@@ -21,6 +21,7 @@ from torch.nn import functional
 
 pytest.importorskip("nnunetv2", reason="needs the extra nnunet")
 
+from command_line import run
 from nnunet_folders import RESIDUAL, make_folder
 
 from napari_ies.checkpoints import load_checkpoint
@@ -156,6 +157,11 @@ def test_of_several_classes_the_most_probable_is_marked(place, files, tmp_path):
     lower = segment(model, case, threshold=0.3)
     assert ((lower.labels > 0) == (lower.probability > 0.3)).all()
     assert any("above 0.3; the network's own tool" in note for note in lower.notes)
+    images = [f"--image={name}={path}" for name, path in zip(case.sequences, files, strict=True)]
+    asked = ("segment", folder, *images, "--threshold", "0.3", "--out", tmp_path / "by-command")
+    assert "the network's own tool marks where it is the most" in " ".join(
+        run(*asked).output.split()
+    )
     changed = at_threshold(found, case, threshold=0.3, smallest=1)
     assert ((changed.labels > 0) == (lower.labels > 0)).all()
     back = at_threshold(changed, case, threshold=0.5, smallest=1)
