@@ -39,6 +39,8 @@ def test_the_method_line_says_how_the_map_was_made():
     assert line(request=asked, n_used=1).startswith(
         "SmoothGrad mean, 1 of 50 samples, noise 12.5 %, seed 7, whole volume; network unet.pth; "
     )
+    # As the caption on the canvas says of a map that shows a part of the first sample.
+    assert line(request=asked, n_used=0).startswith("SmoothGrad mean, part of the first of 50 ")
     early = SaliencyRequest(n_samples=50, tolerance=0.1)
     assert "mean, 12 samples," in line(request=early, n_used=12)
     gradcam = SaliencyRequest(method="gradcam++")

@@ -158,7 +158,7 @@ def test_splitting_and_merging_are_said(case):
     assert split.words == (
         "0 lesions stayed the same, 2 changed (2 parts of 1 that split), 0 new, 1 gone"
     )
-    assert parts.notes[-1].endswith("others have new ones: 1 is now 3 and 4.")
+    assert parts.notes[-1].endswith("others have new ones: 1 is now 3 and 4. Gone: 2.")
     again = at_threshold(parts, case, threshold=0.4, smallest=4, used=4)
     merged = change_of(parts, again)
     assert merged.words == ("0 lesions stayed the same, 1 changed (1 merged from 2), 1 new, 0 gone")

@@ -195,7 +195,9 @@ class FigureContent:
             return ", ".join(["Grad-CAM++", *([f"layer {layer}"] if layer else []), *how])
         samples = counted(saliency.n_used, "sample")
         if saliency.n_used < request.n_samples and request.tolerance is None:
-            samples = f"{saliency.n_used} of {request.n_samples} samples"
+            # A map shows a part of the first sample before that is complete.
+            so_far = saliency.n_used or "part of the first"
+            samples = f"{so_far} of {request.n_samples} samples"
         noise = f"noise {100 * request.noise:g} %"
         if request.noise_version > 1:  # the first, where none is said: as in the files of results
             noise += f" (version {request.noise_version})"

@@ -82,6 +82,13 @@ class Change:
         more = len(named) - MOST_NAMED
         return ", ".join([*named[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])])
 
+    @property
+    def named_gone(self) -> str:
+        """The numbers of those that are gone: ``6, 11 and 14``."""
+        more = len(self.gone) - MOST_NAMED
+        named = [str(number) for number in self.gone[:MOST_NAMED]]
+        return joined([*named, *([f"{more} more"] if more > 0 else [])])
+
     def _how(self) -> str:
         parts, merged = self.parts, self.merged
         pieces = [now for those in parts.values() for now in those]

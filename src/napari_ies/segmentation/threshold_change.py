@@ -95,8 +95,11 @@ def at_threshold(
         f"{BEFORE}{segmentation.threshold:g} before: lesions that are the same voxel by voxel as "
         "at an earlier threshold have their numbers of then, and others have new ones"
     )
-    renumbered = change_of(segmentation, found, former or ()).renumbered
-    return replace(found, notes=(*kept, f"{note}: {renumbered}." if renumbered else f"{note}."))
+    change = change_of(segmentation, found, former or ())
+    note += f": {change.renumbered}." if change.renumbered else "."
+    if change.gone:
+        note += f" Gone: {change.named_gone}."
+    return replace(found, notes=(*kept, note))
 
 
 def matched_anew(

@@ -101,7 +101,8 @@ COLUMNS = (
     Column(
         MATCH,
         "Match",
-        "TP: overlaps the reference; FP: the network's alone; FN: in the reference alone.",
+        "TP: overlaps the reference; FP: the network's alone; FN: in the reference alone. Where "
+        "p max of an FN is above the threshold, what lies above it is smaller than Smallest.",
         40,
         left=True,
     ),
@@ -139,7 +140,7 @@ WAS = Column(
     "was",
     "Was",
     "Which lesions it was at the threshold before it changed, by their numbers there; new where "
-    "there was none; empty where it did not change.",
+    "there was none; empty where it did not change, and where it is of the reference alone.",
     40,
     lambda numbers: ", ".join(map(str, numbers)) or "new",
     left=True,
