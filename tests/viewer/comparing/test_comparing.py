@@ -155,6 +155,9 @@ def what_is_looked_at_stays_in_sight(comparing):
 def a_common_limit_goes_with_the_second_view(comparing):
     panel, overlays = comparing.panel, comparing.panel.services.scene.overlays
     mean, largest = panel.state.answers.of(2)
+    comparing.viewer.window.resize(1280, 800)
+    dims = comparing.viewer.window._qt_viewer.dims
+    least = [one.slider.minimumWidth() for one in dims.slider_widgets]
     for shown, beside in ((mean, largest), (largest, mean)):
         panel.explaining.show(shown)
         comparing.finish()
@@ -164,10 +167,13 @@ def a_common_limit_goes_with_the_second_view(comparing):
         comparing.finish()
         comparing.press("side_by_side")
         comparing.settle()
+        number = next(one.totslice_label for one in dims.slider_widgets if one.isVisible())
+        assert number.visibleRegion().boundingRect() == number.rect()
         assert overlays.layers["FLAIR"].contrast_limits[1] == max(mean.limit, largest.limit)
         comparing.press("side_by_side")
         comparing.settle()
         assert overlays.layers["FLAIR"].contrast_limits[1] == shown.limit
+        assert [one.slider.minimumWidth() for one in dims.slider_widgets] == least
 
 
 def two_maps_of_a_lesion_in_numbers_and_side_by_side(comparing):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 LINKED = ("contrast_limits", "colormap", "gamma", "opacity", "visible")
 """What an image has in common in both views, unless other things are named."""
 
-LEAST_WIDTH = 120
+LEAST_WIDTH, LEAST_SLIDER = 120, 40
 """Of either view, in pixels."""
 
 
@@ -85,6 +85,8 @@ class SecondView(QWidget):
         self.setObjectName("second_view")
         self._viewer, self._offset = viewer, np.zeros(3)
         self._busy = False
+        sliders = (one.slider for one in main.dims.slider_widgets)
+        self._sliders = {slider: slider.minimumWidth() for slider in sliders}
         self.model = ViewerModel()
         self.model.canvas.overlays.scale_bar.visible = True
         self.canvas = extra_view(self.model, viewer)
@@ -196,6 +198,9 @@ class SecondView(QWidget):
             part.release()
         self.model.layers.clear()
         self._main.dims.removeEventFilter(self)
+        for slider, width in self._sliders.items():
+            with suppress(RuntimeError):  # another number of axes made others
+                slider.setMinimumWidth(width)
         with self._same_sight():
             self._row.removeWidget(self)
             self.hide()
@@ -211,6 +216,8 @@ class SecondView(QWidget):
         self.canvas.setFocusProxy(self._main)
         self._level()
         seen = self._sees_crosshair()
+        for slider in self._sliders:
+            slider.setMinimumWidth(LEAST_SLIDER)  # or the number of the slice would be cut off
         with self._same_sight():
             self._row.addWidget(self)
             for place, view in enumerate((self._main, self)):
