@@ -100,8 +100,8 @@ def test_the_mean_logit_is_explained_as_the_loop_says(members, caplog):
     [
         ({"ensemble": ["0.pth"]}, "lists no ensemble"),
         ({"ensemble": ["0.pth", "0.pth"]}, "lists no ensemble"),
-        ({"average": "votes"}, "says more than an ensemble may"),
-        ({"weights": 3}, "says more than an ensemble may"),
+        ({"average": "votes"}, "is 'votes': expected probability or logit"),
+        ({"weights": 3}, r"says more than an ensemble may \(weights\)"),
         ({"ensemble": ["0.pth", "2.pth"]}, r"^both\.json lists .*: there is no file .*2\.pth"),
         ({"ensemble": ["0.pth", "both.json"]}, "lists itself"),
     ],
@@ -109,6 +109,14 @@ def test_the_mean_logit_is_explained_as_the_loop_says(members, caplog):
 def test_what_is_no_ensemble_is_refused(members, said, why):
     path = together(members, **said)
     with pytest.raises(CheckpointError, match=why):
+        load_checkpoint(path, device="cpu")
+
+
+def test_members_are_of_one_architecture(members, saved):
+    deeper = SegResNet(3, 8, 2, 2, blocks_down=(1, 1, 1), blocks_up=(1, 1))
+    profile_path(saved(deeper, "2.pth")).write_text(profile_path(members[0]).read_text())
+    path = together(members, ensemble=["0.pth", "2.pth"])
+    with pytest.raises(CheckpointError, match="in divisor, which follows from the weights"):
         load_checkpoint(path, device="cpu")
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_ies.checkpoints.formats.format import Loaded
 from napari_ies.errors import CheckpointError
-from napari_ies.printable import joined
+from napari_ies.printable import joined, printable
 from napari_ies.regular_files import file_sha256, read_text
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ LARGEST = 1 << 20
 """Bytes of such a file."""
 MOST_MEMBERS = 64
 _OF_THE_FILE = ("name", "architecture", "arguments", "weights")
+_OF_WEIGHTS = ("divisor", "fixed_size")
+"""Fields of a profile that nobody states."""
 _OWN = ("name", "architecture", "arguments", "weights", "guessed")
 """Fields of a profile in which members may differ."""
 
@@ -59,10 +61,15 @@ def read_ensemble(path: Path) -> Ensemble | None:
             f"{path.name} lists no ensemble: expected 2 to {MOST_MEMBERS} different checkpoints, "
             'such as {"ensemble": ["a.pth", "b.pth"]}.'
         )
-    if average not in AVERAGES or content.keys() - {"ensemble", "average"}:
+    if average not in AVERAGES:
         raise CheckpointError(
-            f'{path.name} says more than an ensemble may: expected "ensemble" and "average", which '
-            f"is one of {joined(AVERAGES)}."
+            f'"average" in {path.name} is {printable(str(average)[:100])!r}: expected '
+            f"{' or '.join(AVERAGES)}."
+        )
+    if more := content.keys() - {"ensemble", "average"}:
+        raise CheckpointError(
+            f"{path.name} says more than an ensemble may "
+            f'({printable(joined(sorted(more)))[:100]}): expected "ensemble" and "average" alone.'
         )
     members = tuple(path.parent / name for name in names)
     nested = [one.name for one in members if _content(one) is not None]
@@ -117,8 +124,8 @@ def together(path: Path, ensemble: Ensemble, loaded: Sequence[Loaded], name: str
         blends = one.preparation is not None and one.preparation.blend is not None
         if blends or isinstance(one.network, Members):
             raise CheckpointError(
-                f"{file.name} of {path.name} is an ensemble or an nnU-Net folder itself: choose "
-                "its folds instead."
+                f"{file.name} of {path.name} is an ensemble itself, or folds of an nnU-Net: choose "
+                "the folder of the nnU-Net instead of a list (--folds, or Profile…, names folds)."
             )
         if one.preparation != loaded[0].preparation:
             raise CheckpointError(
@@ -127,6 +134,12 @@ def together(path: Path, ensemble: Ensemble, loaded: Sequence[Loaded], name: str
             )
         names = [field.name for field in fields(first) if field.name not in _OWN]
         wrong = [name for name in names if getattr(one.profile, name) != getattr(first, name)]
+        if own := [name for name in wrong if name in _OF_WEIGHTS]:
+            raise CheckpointError(
+                f"{file.name} of {path.name} differs from {ensemble.members[0].name} in "
+                f"{joined(own)}, which follows from the weights: choose members of one "
+                "architecture."
+            )
         if wrong:
             raise CheckpointError(
                 f"{file.name} of {path.name} differs from {ensemble.members[0].name} in "

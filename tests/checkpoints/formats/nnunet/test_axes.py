@@ -40,12 +40,14 @@ def test_mirrors_are_chosen_by_the_axes_of_the_image(tmp_path):
     assert chosen.profile.arguments["mirroring"] == ["x", "z"]
     assert not any("mirror images" in text for text in chosen.profile.guessed)
 
-    for wrong, there, choices in (
-        (["w"], folder, " or a list of some of x, y, z"),
-        (["y"], trained_so, " or a list of some of x, z"),
-        ("x", folder, " or a list of some of x, y, z"),
+    for wrong, there, given, along in (
+        (["w"], folder, '["w"]', "x, y and z"),
+        (["y"], trained_so, '["y"]', "x and z"),
+        ("x", folder, '"x"', "x, y and z"),
     ):
         with pytest.raises(CheckpointError) as raised:
             load_checkpoint(there, device="cpu", stated={"arguments": {"mirroring": wrong}})
-        said = f"mirroring is {wrong!r}, expected true, false{choices}: the axes of the image"
-        assert str(raised.value).startswith(said)
+        assert str(raised.value) == (
+            f"The profile's mirroring is {given}, and the network was trained with mirror images "
+            f"along {along} of the image: expected true, false or a list of some of these."
+        )

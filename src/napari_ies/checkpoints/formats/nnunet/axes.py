@@ -5,9 +5,11 @@ Readers give arrays as z, y, x, which the plans transpose: the axis of the thick
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_ies.errors import CheckpointError
+from napari_ies.printable import joined
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,10 +59,12 @@ def mirrored_axes(plans: Any, wanted: object, trained: Sequence[int]) -> tuple[i
         return tuple(trained) if wanted else ()
     allowed = letters(plans, trained)
     if not isinstance(wanted, list | tuple) or not all(one in allowed for one in wanted):
-        some = f" or a list of some of {', '.join(allowed)}" if allowed else ""
+        given = json.dumps(wanted, default=str)[:100]
+        along = f"along {joined(allowed)} of the image" if allowed else "along no axis"
+        some = " or a list of some of these" if allowed else ""
         raise CheckpointError(
-            f"mirroring is {wanted!r}, expected true, false{some}: the axes of the image along "
-            "which the network was trained with mirror images."
+            f"The profile's mirroring is {given}, and the network was trained with mirror images "
+            f"{along}: expected true, false{some}."
         )
     named = image_axes(plans)
     return tuple(axis for axis in trained if LETTERS[named[axis]] in wanted)
