@@ -158,9 +158,11 @@ def test_what_is_said_of_regions_is_saved_as_a_table_of_their_own(twin, listed, 
     state.set_verdict("rim", "reject")
     state.set_note("rim", "partial volume")
 
+    out = tmp_path / "out"  # apart from the session, which is written meanwhile
+
     def save(overwrite=False):
-        finish(tasks.save_answers(tmp_path, state.reading, state.answers, overwrite))
-        return [*tmp_path.rglob("*_regions.*")]
+        finish(tasks.save_answers(out, state.reading, state.answers, overwrite))
+        return [*out.rglob("*_regions.*")]
 
     path, sidecar = sorted(save(), key=lambda one: one.suffix, reverse=True)
     (row,) = read_table(path, sha256_of(path.read_bytes())).to_dict("records")
@@ -170,7 +172,7 @@ def test_what_is_said_of_regions_is_saved_as_a_table_of_their_own(twin, listed, 
     assert "Levels" in said["verdict"]
     assert said["SHA256"][path.name] == sha256_of(path.read_bytes())
     # The table of lesions has a row for each label, as before, and is read back.
-    segmentation = load_segmentation(next(tmp_path.rglob("*dseg.tsv")), state.reading.case)
+    segmentation = load_segmentation(next(out.rglob("*dseg.tsv")), state.reading.case)
     assert list(segmentation.lesions.index) == list(state.reading.places)
     state.set_verdict("rim", None)
     state.set_note("rim", "")
