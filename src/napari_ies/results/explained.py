@@ -16,6 +16,7 @@ from napari_ies.results.numbering import numbered_otherwise
 from napari_ies.results.saliency import read_saliency
 from napari_ies.results.sidecars import SaliencyContent, SaliencyImage, read_content
 from napari_ies.results.storage.json_files import finishing, sidecar_of
+from napari_ies.segmentation.subject import Region
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -78,7 +79,7 @@ def load_explained(path: str | Path) -> Explained:
     return Explained(
         path=path,
         saliency=saliency,
-        subject=f"region {region}" if lesion is None else f"lesion {lesion}",
+        subject=Region(str(region)).titled if lesion is None else f"lesion {lesion}",
         images=tuple(content.images),
         stem=footprint.removesuffix(".nii.gz").removesuffix("_desc-footprint_mask"),
         sources=tuple(content.sources or ()),

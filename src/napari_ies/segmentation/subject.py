@@ -31,6 +31,14 @@ class Region(str):
         """What it is called in a sentence: its name."""
         return str(self)
 
+    @property
+    def titled(self) -> str:
+        """What it is called where nothing else says what it is: ``"region brainstem"``.
+
+        A name that says so itself, such as ``"Region 1"``, is enough.
+        """
+        return str(self) if self.lower().startswith("region") else f"region {self}"
+
 
 Subject = Lesion | Region
 

@@ -62,7 +62,8 @@ class Target:
     def step(self) -> str:
         """What it is called while it is explained: ``"Lesion 3"`` or ``"Region brainstem"``."""
         if isinstance(self.subject, Region):
-            return self.name.capitalize()
+            titled = self.subject.titled
+            return titled[0].upper() + titled[1:]
         return f"Lesion {self.name}"
 
 

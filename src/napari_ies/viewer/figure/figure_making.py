@@ -94,15 +94,15 @@ class FigureMaking(Feature):
         answer, reading = self.state.shown, self.state.reading
         if answer is None or reading is None:
             return None
-        name, case = answer.subject.called, reading.case
-        subject = f"region {name}" if isinstance(answer.subject, Region) else name
+        subject, case = answer.subject, reading.case
+        titled = subject.titled if isinstance(subject, Region) else subject.called
         if answer.saliency.sequences != case.sequences and answer.request.method == "smoothgrad":
             # Another network's names for the same images, in the same order.
             case = replace(case, sequences=answer.saliency.sequences)
         # Of a map that is computed they grow by steps, and the figure's with them.
         own = tuple(one.limit for one in answer.ranges)
         limits = (answer.limit, *own) if own else ()
-        return FigureContent(case, answer.saliency, subject, answer.model_name, limits=limits)
+        return FigureContent(case, answer.saliency, titled, answer.model_name, limits=limits)
 
     def settings(self) -> FigureSettings:
         """Return what the dialog says, with the colours on screen and their limit."""
