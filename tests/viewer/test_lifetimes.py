@@ -12,7 +12,7 @@ import pytest
 def begin_a_long_map(hands):
     hands.panel.features["explaining"].form.samples.setValue(5000)
     hands.panel.explaining.explain(1)
-    hands.wait(hands.overlays)
+    hands.wait(lambda: not hands.panel.state.shown.finished)
     assert hands.panel.services.work.busy
 
 
@@ -61,6 +61,10 @@ def test_nothing_is_left_of_what_was_closed_in_the_middle_of_a_map(segmented, qt
         viewer.window.remove_dock_widget(segmented.panel)
         segmented.settle()
         assert run.cancelled.is_set()
+        # The map's caption is gone: its layer says itself what it is.
+        maps = [one.name for one in viewer.layers if one.name.startswith("Lesion 1 ")]
+        assert maps, [one.name for one in viewer.layers]
+        assert all(name.endswith("(unfinished)") for name in maps)
     viewer.close()
     del segmented.panel, segmented.viewer, viewer
     wait_until_done(qtbot, run)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from napari_ies.viewer.state.state import State
     from napari_ies.viewer.work.explaining import Explaining
 
+UNFINISHED = " (unfinished)"
+
 
 class Showing:
     """Follows the state before any part of the panel does, which then finds the layers there.
@@ -60,8 +62,17 @@ class Showing:
             self._scene.look_at(reading.frame.to_world(reading.places[found[0]].centre))
 
     def release(self) -> None:
-        """Make no more layers: the viewer may be going."""
+        """Make no more layers: the viewer may be going.
+
+        Captions go with the panel. A map that is stopped in the middle then says by the names of
+        its layers, which stay, that it is none of all the samples asked for.
+        """
         self._soon.stop()
+        shown = self._state.shown
+        if shown is not None and not shown.finished:
+            for layer in self._scene.overlays.layers.values():
+                if not layer.name.endswith(UNFINISHED):
+                    layer.name += UNFINISHED
 
     def _prepare(self) -> None:
         if self._scene.prepare():
