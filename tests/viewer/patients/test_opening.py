@@ -210,6 +210,13 @@ def files_and_checkpoint_dropped_together_are_ready_to_segment(hands, folders):
 
 def another_patient_by_the_dialog_takes_the_place_of_the_first(hands, folders):
     hands.panel.state.select(int(hands.panel.state.reading.segmentation.lesions.index[0]))
+    # A map of the first is being computed: it makes way, and is given up with its reading.
+    samples = hands.panel.features["explaining"].form.samples
+    usual = samples.value()
+    samples.setValue(5000)
+    hands.panel.explaining.explain_selected()
+    hands.wait(lambda: hands.panel.state.shown is not None)
+    samples.setValue(usual)
     far = hands.viewer.add_image(np.zeros((4, 4, 4)), name="mine", translate=(0, 0, 500))
     opened_by_the_dialog(hands, folders / "P19")
     ends, step = hands.viewer.layers["FLAIR"].extent.world, hands.viewer.dims.range[2].step

@@ -79,7 +79,9 @@ class PatientOpening(Feature):
         checkpoint = "" if model is not None or last is None else last.path
         whose = Path(paths[0]).name if len(paths) == 1 else f"{len(paths)} files"
         work = partial(open_patient, list(paths), sequences, checkpoint)
-        job = Job("patient", f"Opening {whose}", work, partial(self._on_opened, segment))
+        opened = partial(self._on_opened, segment)
+        # A map of who is read now makes way: nobody waits for it to its end.
+        job = Job("patient", f"Opening {whose}", work, opened, brief=True)
         self.state.leave_for(partial(self.work.run, job))
 
     def _on_opened(self, segment: bool, opened: OpenedPatient) -> None:

@@ -53,6 +53,7 @@ class NetworkLoading:
                 f"Loading {Path(path).name}",
                 partial(loading.load_model, path, device, trust, self._state.profiles),
                 partial(self._on_loaded, self._take_reopened()),
+                brief=True,
                 on_failed=self._not_loaded,
             )
         )

@@ -236,7 +236,7 @@ class Preparing(Feature):
         done: Callable[[LayerDataTuple], None],
     ) -> None:
         title = f"Opening {Path(path).name}"
-        self.work.run(Job(kind, title, partial(read, path), done))
+        self.work.run(Job(kind, title, partial(read, path), done, brief=True))
 
     def _on_offer_taken(self, orientation: str) -> None:
         """Segment again with the orientation that the network agrees better with."""

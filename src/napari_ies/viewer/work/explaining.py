@@ -232,6 +232,8 @@ class Explaining:
     def _prepare(self, reading: Reading | None) -> None:
         """Have done what the first click would wait for, while there is nothing else to do."""
         self._work.cancel(AHEAD)
+        if reading is None:  # nobody waits for its maps any more
+            self.stop()
         try:
             model = None if reading is None else self.network(reading)
         except NapariIESError:
