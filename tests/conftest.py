@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 SHARED = Path(__file__).parents[2] / "shared"
 SLOW = {"make_napari_viewer", "real_file", "forks"}
 """Fixtures of tests that take some seconds."""
+PRELOADED = [
+    *("distributed", "napari_ies.cohort.cluster", "napari_ies.cli.app"),
+    "torch.fx.experimental.symbolic_shapes",  # by the first gradient, with SymPy
+]
+"""What each fork would import."""
 
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     # Every worker, and each of some thirty processes that tests start, would compile the package,
@@ -206,7 +211,7 @@ def forks() -> Iterator[BaseContext]:
             from distributed.utils import get_mp_context
 
             get_mp_context()  # says, the first time, what is loaded: not enough
-        context.set_forkserver_preload(["distributed", "napari_ies.cohort.cluster"])
+        context.set_forkserver_preload(PRELOADED)
         yield context
 
 
