@@ -176,6 +176,14 @@ class SmallCase:
         return load_case(self.images)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def the_disk_is_not_waited_for() -> Iterator[None]:
+    """What was written is read by the same system, which no test cuts off its power."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def real_file() -> Callable[[str], Path]:
     """Find a file or folder of the real data by its path in the shared folder, or skip."""

@@ -78,7 +78,6 @@ def undrawn(build: Callable[[], nn.Module], replaced_by: Collection[str]) -> nn.
 
 
 class _NotDrawn(TorchFunctionMode):
-
     def __torch_function__(
         self,
         func: Callable[..., Any],
