@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 SHARED = Path(__file__).parents[2] / "shared"
 SLOW = {"make_napari_viewer", "real_file", "forks"}
 """Fixtures of tests that take some seconds."""
+PRELOADED = [
+    *("distributed", "napari_ies.cohort.cluster", "napari_ies.cli.app"),
+    "torch.fx.experimental.symbolic_shapes",  # by the first gradient, with SymPy
+]
+"""What each fork would import."""
 
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     # Every worker, and each of some thirty processes that tests start, would compile the package,
@@ -171,6 +176,14 @@ class SmallCase:
         return load_case(self.images)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def the_disk_is_not_waited_for() -> Iterator[None]:
+    """What was written is read by the same system, which no test cuts off its power."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def real_file() -> Callable[[str], Path]:
     """Find a file or folder of the real data by its path in the shared folder, or skip."""
@@ -206,7 +219,7 @@ def forks() -> Iterator[BaseContext]:
             from distributed.utils import get_mp_context
 
             get_mp_context()  # says, the first time, what is loaded: not enough
-        context.set_forkserver_preload(["distributed", "napari_ies.cohort.cluster"])
+        context.set_forkserver_preload(PRELOADED)
         yield context
 
 

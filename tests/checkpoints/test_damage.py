@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from monai.networks.nets import UNet
 
 from napari_ies.checkpoints import load_checkpoint
-from napari_ies.checkpoints.file import archive
+from napari_ies.checkpoints.file import archive, pickled
 from napari_ies.checkpoints.file.state_dict import read_state_file
 from napari_ies.errors import CheckpointError
 from napari_ies.regular_files import open_regular
@@ -389,7 +389,7 @@ def test_the_older_form_has_every_byte_that_it_lists_and_none_more(change, path)
     assert f"by what it lists it has {len(OLD)} bytes" in refusal(path, content)
 
 
-def pickled(code: bytes) -> bytes:
+def pickle_of(code: bytes) -> bytes:
     return with_record("data.pkl", lambda _: b"\x80\x02" + code)
 
 
@@ -407,7 +407,7 @@ def tensor(kind=b"Float", key=b"0", count=b"M\xd8\0", offset=b"K\0", size=b"K\4\
 
 def entry(code: bytes) -> bytes:
     """Write a table with one entry."""
-    return pickled(b"}X\1\0\0\0a" + code + b"s.")
+    return pickle_of(b"}X\1\0\0\0a" + code + b"s.")
 
 
 NUMBER = b"\x8a\6\0\0\0\0\0\1"
@@ -452,15 +452,15 @@ HOSTILE = {
         "claim to unpack to 838",
     ),
     "an absurd list of tensors": (
-        pickled(b"}" * 1_100_000),
+        pickle_of(b"}" * 1_100_000),
         "more than 1000000 tables, lists and texts",
     ),
     "a key of a hundred thousand levels": (
-        pickled(b"})" + b"\x85" * 100_000 + b"K\x01s."),
+        pickle_of(b"})" + b"\x85" * 100_000 + b"K\x01s."),
         "an entry under something that is no name",
     ),
     "a member of a set of a hundred thousand levels": (
-        pickled(b"c__builtin__\nset\n])" + b"\x85" * 100_000 + b"a\x85R."),
+        pickle_of(b"c__builtin__\nset\n])" + b"\x85" * 100_000 + b"a\x85R."),
         "an entry under something that is no name",
     ),
     "keys without end that may be hard to tell apart": (
@@ -468,22 +468,22 @@ HOSTILE = {
         "an entry under something that is no name",
     ),
     "a bytearray of a terabyte": (
-        pickled(b"c__builtin__\nbytearray\n" + NUMBER + b"\x85R."),
+        pickle_of(b"c__builtin__\nbytearray\n" + NUMBER + b"\x85R."),
         "bytes of something that is no text",
     ),
     "a storage of a terabyte": (
-        pickled(b"ctorch.storage\nUntypedStorage\n" + NUMBER + b"\x85R."),
+        pickle_of(b"ctorch.storage\nUntypedStorage\n" + NUMBER + b"\x85R."),
         "a call of torch.storage.UntypedStorage",
     ),
     "the same text made to bytes again and again": (
-        pickled(
+        pickle_of(
             b"]X\0\0\1\0" + b"a" * 65536 + b"q\0a("
             b"c_codecs\nencode\nq\1X\6\0\0\0latin1q\2" + b"h\1h\0h\2\x86R" * 5000 + b"l."
         ),
         "it copies the same values again and again",
     ),
     "the same list made to tables again and again": (
-        pickled(
+        pickle_of(
             b"](" + b"]X\1\0\0\0aaK\2a" * 1000 + b"eq\0ccollections\nOrderedDict\nq\1"
             b"h\0\x85q\2" + b"h\1h\2R" * 5000 + b"."
         ),
@@ -502,11 +502,11 @@ HOSTILE = {
         "attributes of something that is no state dict",
     ),
     "attributes that hide a table's own": (
-        pickled(b"ccollections\nOrderedDict\n)R}X\5\0\0\0itemsK\1sb."),
+        pickle_of(b"ccollections\nOrderedDict\n)R}X\5\0\0\0itemsK\1sb."),
         "attributes that no state dict has",
     ),
     "one storage of two kinds": (
-        pickled(b"]" + tensor() + b"a" + tensor(b"Double", count=b"Kl") + b"a."),
+        pickle_of(b"]" + tensor() + b"a" + tensor(b"Double", count=b"Kl") + b"a."),
         "a storage has two kinds or lengths",
     ),
     "a tensor that begins behind its numbers": (
@@ -546,11 +546,11 @@ HOSTILE = {
         "the tensor a is with attributes of its own",
     ),
     "code": (
-        pickled(b"cos\nsystem\nX\x04\0\0\0exit\x85R."),
+        pickle_of(b"cos\nsystem\nX\x04\0\0\0exit\x85R."),
         "Python objects (os.system)",
     ),
     "code by a name on the stack": (
-        pickled(b"X\x05\0\0\0posixX\x06\0\0\0system\x93X\x04\0\0\0exit\x85R."),
+        pickle_of(b"X\x05\0\0\0posixX\x06\0\0\0system\x93X\x04\0\0\0exit\x85R."),
         "Python objects (posix.system)",
     ),
     "a tensor of 4 terabytes": (
@@ -661,8 +661,10 @@ def with_options(content=STATE, **options) -> bytes:
 
 
 @pytest.mark.slow
-def test_a_long_training_history_beside_the_weights_is_read(path):
-    losses = [step / 7 for step in range(1_050_000)]
+def test_a_long_training_history_beside_the_weights_is_read(path, monkeypatch):
+    assert pickled.MOST_NUMBERS == 5 * pickled.MOST_INSTRUCTIONS
+    monkeypatch.setattr(pickled, "MOST_INSTRUCTIONS", 50_000)
+    losses = [step / 7 for step in range(52_500)]
 
     assert loads_as_it_was(path, saved({"model": STATE, "losses": losses}))
 

@@ -30,12 +30,6 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes
 KILLED = 9
 
 
-@pytest.fixture(autouse=True)
-def quick_disk(monkeypatch):
-    """Programs die here, the power stays on: what was written is there for the next one."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-
-
 @pytest.fixture
 def case() -> Case:
     data = np.random.default_rng(0).normal(size=(2, *SHAPE)).astype(np.float32)
@@ -51,6 +45,22 @@ def same(one: Saliency, other: Saliency) -> bool:
         and (errors[0] is None) == (errors[1] is None)
         and (errors[0] is None or np.array_equal(*errors))
     )
+
+
+def test_each_file_is_on_the_disk_before_any_appears(tmp_path, monkeypatch):
+    flushed = []
+
+    def flush(descriptor):
+        flushed.append(
+            (os.fstat(descriptor).st_ino, {path.name for path in tmp_path.glob("[!.]*")})
+        )
+
+    monkeypatch.setattr(os, "fsync", flush)
+    names = [f"{letter}.txt" for letter in "abc"]
+    write(tmp_path, {name: text_writer(name) for name in names})
+    assert {path.name for path in tmp_path.iterdir()} == {*names}
+    there = {inode: seen for inode, seen in flushed if not seen}
+    assert {(tmp_path / name).stat().st_ino for name in names} <= there.keys()
 
 
 def read_or_refused(path: Path) -> Saliency | None:

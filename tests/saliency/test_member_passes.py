@@ -22,7 +22,7 @@ from napari_ies.saliency.engines.whole.whole_windows import LoopEngine
 from napari_ies.saliency.expected.expected_time import expected_time
 from napari_ies.saliency.request import SaliencyRequest
 
-SHAPE = (20, 18, 22)
+SHAPE = (16, 18, 16)
 MASK = np.zeros(SHAPE, dtype=bool)
 MASK[9, 9, 10:12] = True
 

@@ -67,10 +67,17 @@ def describe_unknown(keys: Collection[str]) -> str:
     return f"its {len(keys)} tensors ({some(keys)}) are those of none of {', '.join(FAMILIES)}"
 
 
-def build_network(family: Family, arguments: Mapping[str, Any]) -> nn.Module:
+def build_network(
+    family: Family, arguments: Mapping[str, Any], replaced_by: Collection[str] = ()
+) -> nn.Module:
     """Build a network with initial weights, leaving PyTorch's random numbers alone.
 
-    The arguments are keyword arguments of the family's class.
+    Parameters
+    ----------
+    family, arguments
+        The network's class, and keyword arguments of it.
+    replaced_by
+        Keys of tensors that will replace its own: if they are all, its weights are not drawn first.
 
     Raises
     ------
@@ -80,13 +87,19 @@ def build_network(family: Family, arguments: Mapping[str, Any]) -> nn.Module:
     import torch
     from monai.networks import nets
 
+    from napari_ies.checkpoints.families.initial_numbers import undrawn
+
     network_class = family.build or getattr(nets, family.architecture)
     if "spatial_dims" in inspect.signature(network_class).parameters:
         arguments = {"spatial_dims": 3, **arguments}
     try:
         with torch.random.fork_rng(devices=[]):
             # SegResNetDS fills in what its arguments leave out, in the dictionaries it is given.
-            network: nn.Module = network_class(**copy.deepcopy(dict(arguments)))
+            def made() -> nn.Module:
+                network: nn.Module = network_class(**copy.deepcopy(dict(arguments)))
+                return network
+
+            network = undrawn(made, replaced_by) if replaced_by else made()
     # The arguments may come from a person's file, and MONAI checks few of them.
     except Exception as error:
         reason = " ".join(str(error)[:_LONGEST].split()).rstrip(".") or type(error).__name__
@@ -208,22 +221,10 @@ def _check_copies(own: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.T
 
 def _without_numbers(family: Family, arguments: Mapping[str, Any]) -> nn.Module:
     """Build a network whose tensors have shapes and no memory."""
-    import torch
-    from torch.overrides import TorchFunctionMode
-
-    class Linspace(TorchFunctionMode):
-        """Keeps the few rates of stochastic depth, which SwinUNETR looks at, in memory."""
-
-        def __torch_function__(  # type: ignore[no-untyped-def]
-            self, func, types, args=(), kwargs=None
-        ):
-            kwargs = dict(kwargs or {})
-            if func is torch.linspace:
-                kwargs["device"] = "cpu"
-            return func(*args, **kwargs)
+    from napari_ies.checkpoints.families.initial_numbers import WithoutMemory
 
     # Some operations without memory go by PyTorch's compiler, which imports Triton.
-    with own_symbols(), torch.device("meta"), Linspace():
+    with own_symbols(), WithoutMemory():
         return build_network(family, arguments)
 
 

@@ -201,7 +201,7 @@ def _built(
             file.sha256,
         )
     with _told(f"{path.name} cannot be loaded: ", f"; {remedy}"):
-        network = build_network(family, arguments)
+        network = build_network(family, arguments, reading.tensors)
     # No arguments make such numbers right.
     with _told(f"{path.name} cannot be loaded: ", "; choose another file"):
         load_weights(network, reading.tensors)

@@ -195,10 +195,10 @@ def _as_if(
     window = central_window(model, case, _LARGEST_WINDOW)
     if window is None:
         return None
-    with torch.random.fork_rng(devices=[]):  # initial weights are drawn
+    with torch.device("meta"):  # without numbers of its own
         twin = UNet(**{"spatial_dims": 3, **model.profile.arguments, **changes})
-    twin.load_state_dict(model.network.state_dict())
-    twin.to(model.device).eval()
+    twin.load_state_dict(model.network.state_dict(), assign=True)
+    twin.eval()
     batch = torch.from_numpy(np.ascontiguousarray(window))[None].to(model.device)
     return channel_disagreement(twin, batch)
 

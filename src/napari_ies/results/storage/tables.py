@@ -59,7 +59,10 @@ def read_table(path: Path, sha256: str = "") -> pd.DataFrame:
     # As text first: how exactly pandas reads floats hangs on its version, Python's float does not.
     table = pd.read_csv(text, sep="\t", dtype=str, keep_default_na=False, na_values=[MISSING])
     # Nothing tells what a column without rows holds; as text it would add up to "" and not to 0.
-    return table.apply(_numbers) if len(table) else table.astype(object)
+    if not len(table):
+        return table.astype(object)
+    columns = {name: _numbers(column) for name, column in table.items()}
+    return pd.DataFrame(columns, index=table.index)
 
 
 def _numbers(column: pd.Series) -> pd.Series:

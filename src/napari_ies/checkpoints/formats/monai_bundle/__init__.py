@@ -178,7 +178,7 @@ def _network(
         except CheckpointError as error:
             reasons.append(error)
         else:
-            network = build_network(family, arguments)
+            network = build_network(family, arguments, tensors)
             load_weights(network, tensors)
             return network, tuple(tensors)
     raise reasons[0]

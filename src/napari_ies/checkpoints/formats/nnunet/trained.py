@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from napari_ies.checkpoints.families.architectures import load_weights, some
+from napari_ies.checkpoints.families.initial_numbers import WithoutMemory, undrawn
 from napari_ies.checkpoints.file.state_dict import StateFile, read_state_file
 from napari_ies.checkpoints.formats.format import Loaded, sha256_of_files
 from napari_ies.checkpoints.formats.nnunet.axes import letters, mirrored_axes
@@ -107,11 +108,11 @@ def load_folds(path: Path, folder: Folder, stated: Mapping[str, Any]) -> Loaded:
             )
             return made
 
-        with own_symbols(), torch.device("meta"):
+        with own_symbols(), WithoutMemory():
             shapes = {name: tuple(one.shape) for name, one in build().state_dict().items()}
         for fold, one in read.items():
             _check_shapes(folds[fold], one.tables["network_weights"], shapes)
-        networks = [build() for _ in read]
+        networks = [undrawn(build, shapes) for _ in read]  # each file has them all, see above
     for (fold, one), network in zip(read.items(), networks, strict=True):
         try:
             load_weights(network, one.tables["network_weights"])
