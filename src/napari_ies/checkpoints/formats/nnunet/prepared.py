@@ -201,7 +201,7 @@ class NNUNetPreparation:
         return np.ascontiguousarray(turn.invert(whole))
 
     def marked(
-        self, logits: NDArray[np.float32], class_index: int
+        self, logits: NDArray[np.floating[Any]], class_index: int
     ) -> tuple[float, NDArray[np.bool_]] | None:
         """Return where a class is the most probable of several that exclude each other."""
         if len(logits) < 3 or self._labels.has_regions:

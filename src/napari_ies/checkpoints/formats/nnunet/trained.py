@@ -211,9 +211,9 @@ def _by_nnunet(path: Path) -> Iterator[None]:
             # nnU-Net looks for a class in all of a package, of which some imports torchvision.
             raise CheckpointError(
                 f"nnU-Net found no network or trainer of the name that {path.name} gives, or one "
-                f"that needs torchvision, of which none that fits PyTorch {torch.__version__} is installed "
-                f"here ({said}): install the version of nnU-Net that trained it; if it is there, "
-                "torch and torchvision anew together."
+                f"that needs torchvision, of which none that fits PyTorch {torch.__version__} is "
+                f"installed here ({said}): install the version of nnU-Net that trained it; if it "
+                "is there, torch and torchvision anew together."
             ) from error
         raise CheckpointError(
             f"The nnunetv2 that is installed here cannot build the network of {path.name} "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +25,18 @@ def trainer_class(name: str) -> Any:
     Exception
         Whatever importing nnU-Net's modules raises.
     """
-    from nnunetv2.training import nnUNetTrainer as package
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
     from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
     if not name.isidentifier():
         return None
     defined = re.compile(rf"^class {name}\b", re.MULTILINE)
-    top = Path(package.__path__[0])
+    package = nnUNetTrainer.__module__.rpartition(".")[0]
+    top = Path(str(sys.modules[package].__path__[0]))
     for file in sorted(top.rglob("*.py")):
         if defined.search(file.read_text(encoding="utf-8", errors="replace")):
             module = ".".join(file.relative_to(top).with_suffix("").parts)
-            found = getattr(importlib.import_module(f"{package.__name__}.{module}"), name, None)
+            found = getattr(importlib.import_module(f"{package}.{module}"), name, None)
             if isinstance(found, type) and issubclass(found, nnUNetTrainer):
                 return found
     if not os.environ.get(ELSEWHERE):
