@@ -98,8 +98,11 @@ def test_the_mean_logit_is_explained_as_the_loop_says(members, caplog):
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        ({"ensemble": ["0.pth"]}, "lists no ensemble"),
-        ({"ensemble": ["0.pth", "0.pth"]}, "lists no ensemble"),
+        ({"ensemble": ["0.pth"]}, r"^both\.json lists one checkpoint alone: expected 2 to 64 diff"),
+        ({"ensemble": ["0.pth", "0.pth"]}, r"^both\.json lists 0\.pth twice: expected 2 to 64"),
+        ({"ensemble": []}, "lists no checkpoint: expected"),
+        ({"ensemble": [0, "0.pth"]}, "lists no checkpoints by their names: expected"),
+        ({"ensemble": [f"{n}.pth" for n in range(65)]}, "lists 65 checkpoints: expected"),
         ({"average": "votes"}, "is 'votes': expected probability or logit"),
         ({"weights": 3}, r"says more than an ensemble may \(weights\)"),
         ({"ensemble": ["0.pth", "2.pth"]}, r"^both\.json lists .*: there is no file .*2\.pth"),

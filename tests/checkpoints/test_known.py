@@ -89,8 +89,18 @@ def test_a_member_of_lst_ai_is_read_as_it_is_saved(tmp_path):
     assert (profile.activation, profile.normalisation) == ("sigmoid", "percentiles-nonzero")
     assert (profile.brain_extracted, profile.window) == (True, (192, 192, 192))
     said = " ".join(profile.guessed)
-    assert "averages the probabilities of its three networks" in said
+    alone = "averages the probabilities of its three networks: this is one of them"
+    assert alone in said
     assert "z-scored" not in said
+    names = [f"UNet3D_MS_final_mdl{letter}.pt" for letter in "ABC"]
+    for name in names[1:]:
+        lst_ai(tmp_path / name)
+    for average in ("probability", "logit"):
+        listed = {"ensemble": names, "average": average}
+        (tmp_path / "lst.json").write_text(json.dumps(listed))
+        together = load_checkpoint(tmp_path / "lst.json", device="cpu").profile.guessed
+        assert (alone in " ".join(together)) == (average == "logit")
+        assert "MNI space" in " ".join(together)
 
 
 def test_lst_ai_computes_what_its_layers_say(tmp_path):
@@ -149,14 +159,24 @@ def test_flames_is_known_by_its_dataset(tmp_path):
     plans = json.loads((folder / "plans.json").read_text())
     before = load_checkpoint(folder, device="cpu").profile
     (folder / "plans.json").write_text(json.dumps(plans | {"dataset_name": "Dataset004_WML"}))
+    of_that_name = load_checkpoint(folder, device="cpu").profile
+    file = folder / "fold_0" / "checkpoint_final.pth"
+    content = torch.load(file, weights_only=False)
+    torch.save(content | {"trainer_name": "nnUNetTrainer_8000epochs"}, file)
 
-    profile = load_checkpoint(folder, device="cpu").profile
+    model = load_checkpoint(folder, device="cpu")
 
-    assert (before.sequences, before.brain_extracted) == (("0000",), False)
+    for other in (before, of_that_name):
+        assert (other.sequences, other.brain_extracted) == (("0000",), False)
+    profile = model.profile
     assert (profile.sequences, profile.brain_extracted) == (("FLAIR",), True)
+    assert model.preparation.own["brain_extracted"].startswith("yes")
     said = " ".join(profile.guessed)
-    assert "taken for FLAMeS, whose dataset has this name" in said
-    assert "were not found" in said
+    assert "taken for FLAMeS, whose dataset, trainer and configuration have these names" in said
+    assert "not read at its source" in said
+    (flames,) = (known for known in known_networks() if known.name == "FLAMeS")
+    sure = flames.said("0" * 64, *flames.files)["known"]
+    assert sure.startswith("It is FLAMeS (fold_0/checkpoint_final.pth of Zenodo, by its SHA-256)")
 
 
 def test_a_file_of_a_public_hash_is_known_for_sure():

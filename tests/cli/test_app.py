@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 from typing import get_args
 
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 from command_line import one_line, run
+from rich.console import Console
 from typer.testing import CliRunner
 
 from napari_ies import (
@@ -29,12 +31,14 @@ from napari_ies import (
     with_geometry,
 )
 from napari_ies.cli import app, expecting, options
-from napari_ies.cohort.row.images import assign
+from napari_ies.cli.tables import model_table
+from napari_ies.cohort.row.images import assign, open_case
 from napari_ies.cohort.row.targets import labels_from
 from napari_ies.errors import CaseError, ResultsError, SaliencyError
 from napari_ies.patient.masks import load_mask
 from napari_ies.results import load_segmentation
 from napari_ies.saliency import explain_together, request
+from napari_ies.saliency.gradcam import layers_offered
 from napari_ies.segmentation.segmentation import segment_progressively
 
 
@@ -57,6 +61,15 @@ def test_inspect_says_what_the_checkpoint_is(small):
     assert result.exit_code == 0
     for expected in ("UNet", "FLAIR, T1", "16 × 16 × 16", "model.1.submodule", "strides"):
         assert expected in result.stdout
+    model = small.model()
+    layers, default, _ = layers_offered(model)
+    assert len(layers) > 16
+    rest = len(layers) - 1
+    assert f"{default} (default)" in result.stdout
+    assert f"and {rest} more: inspect --layers lists them" in result.stdout
+    shown = Console(file=(listed := StringIO()), width=200)
+    shown.print(model_table(model, layers, default, every_layer=True))
+    assert [line.split()[0] for line in listed.getvalue().splitlines()][-rest:] == [*layers[1:]]
 
 
 @pytest.mark.slow
@@ -288,6 +301,21 @@ def test_images_are_matched_by_name_and_else_by_order(caplog):
     assert assign(["T2", "T1", "FLAIR"], ["FLAIR", "T1"]) == {"T1": "T1", "FLAIR": "FLAIR"}
     with pytest.raises(CaseError, match="for T1"):
         assign(["FLAIR"], ["FLAIR", "T1"])
+
+
+def test_an_image_of_another_name_is_no_sequence_that_a_network_is_known_to_take(small):
+    files = dict(zip(("FLAIR", "T2"), small.images.values(), strict=True))
+    with pytest.raises(CaseError, match=r"T2 is given and T1 expected: .* --image T1=FILE, or"):
+        open_case(files, ("FLAIR", "T1"))
+    assumed = open_case(files, ("FLAIR", "T1"), assumed=True)
+    assert "The image given as T2 was taken as T1, a name that is assumed" in assumed.notes[-1]
+    for names, known in (
+        (("FLAIR", "T1w"), ("FLAIR", "T1")),
+        (("a", "b"), ("FLAIR", "T1")),
+        (("FLAIR", "T2"), ("0000", "0001")),
+    ):
+        given = dict(zip(names, small.images.values(), strict=True))
+        assert open_case(given, known).notes == ()
 
 
 def test_the_order_of_the_images_does_not_matter(small, tmp_path):

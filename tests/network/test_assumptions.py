@@ -75,6 +75,19 @@ def test_a_skull_is_said_where_brains_are_expected():
     assert notes_on(with_profile(spacing=(16.0, 16.0, 16.0), brain_extracted=False), case) == ()
 
 
+def test_a_missing_skull_is_said_where_whole_heads_are_expected():
+    case = brain(LAS @ np.diag([10.0, 10, 10, 1]))
+    heads = {"spacing": (10.0, 10.0, 10.0), "brain_extracted": False, "guessed": ()}
+    notes = notes_on(with_profile(**heads), case)
+    assert [note[:11] for note in notes] == ["FLAIR shows", "T1 shows 92"]
+    assert all("so the skull seems to be off: the network was trained on" in one for one in notes)
+    assert notes_on(with_profile(**heads | {"brain_extracted": True}), case) == ()
+    nobody_says = Guess("The file does not tell.", "brain_extracted", False, (True, False))
+    assert notes_on(with_profile(**heads | {"guessed": (nobody_says,)}), case) == ()
+    thumb = brain(LAS @ np.diag([4.0, 4, 4, 1]))
+    assert notes_on(with_profile(**heads | {"spacing": (4.0, 4.0, 4.0)}), thumb) == ()
+
+
 def test_a_normalisation_that_takes_the_background_too_is_said():
     notes = notes_on(with_profile(normalisation="minmax"), brain(LAS, -1000))
     assert notes[0].startswith("The normalisation minmax takes all voxels of FLAIR")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.checkpoints.formats.format import Loaded
+from napari_ies.checkpoints.known import said_of_one
 from napari_ies.errors import CheckpointError
 from napari_ies.printable import joined, printable
 from napari_ies.regular_files import file_sha256, read_text
@@ -58,7 +59,7 @@ def read_ensemble(path: Path) -> Ensemble | None:
     listed = isinstance(names, list) and all(isinstance(name, str) and name for name in names)
     if not listed or not 2 <= len(names) <= MOST_MEMBERS or len(set(names)) < len(names):
         raise CheckpointError(
-            f"{path.name} lists no ensemble: expected 2 to {MOST_MEMBERS} different checkpoints, "
+            f"{path.name} {_lists(names)}: expected 2 to {MOST_MEMBERS} different checkpoints, "
             'such as {"ensemble": ["a.pth", "b.pth"]}.'
         )
     if average not in AVERAGES:
@@ -79,6 +80,18 @@ def read_ensemble(path: Path) -> Ensemble | None:
             "checkpoints themselves."
         )
     return Ensemble(members, average)
+
+
+def _lists(names: Any) -> str:
+    """Say what it lists that is no ensemble."""
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        return "lists no checkpoints by their names"
+    if len(names) < 2:
+        return "lists one checkpoint alone" if names else "lists no checkpoint"
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        return f"lists {printable(twice[:100])} twice"
+    return f"lists {len(names)} checkpoints"
 
 
 def is_ensemble(path: Path) -> bool:
@@ -162,6 +175,9 @@ def together(path: Path, ensemble: Ensemble, loaded: Sequence[Loaded], name: str
 def _guessed(ensemble: Ensemble, loaded: Sequence[Loaded]) -> Iterator[str]:
     """Give what was guessed of all members; what differs is to be stated beside each."""
     every = [one.profile.guessed for one in loaded]
+    whole = said_of_one(len(loaded)) if ensemble.average == AVERAGES[0] else ()
     for text in dict.fromkeys(text for guessed in every for text in guessed):
+        if text in whole:
+            continue
         of = [file.name for file, own in zip(ensemble.members, every, strict=True) if text in own]
         yield text if len(of) == len(every) else f"{joined(of)}: {text}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from napari_ies.checkpoints import device_label, profile_path
 from napari_ies.cohort.row.images import open_case
 from napari_ies.network.assumptions import notes_on
+from napari_ies.network.profile import is_guessed
 from napari_ies.patient.identity import Identity
 from napari_ies.patient.masks import read_mask
 from napari_ies.results import told_apart
@@ -37,7 +38,9 @@ def opened(
 ) -> tuple[SegmentationModel, Case]:
     """Load network and patient; say where the work is done, for whom, and what was assumed."""
     model, checkpoint = source.load(), source.checkpoint
-    case, note = told_apart(out, open_case(images, model.profile.sequences, subject, visit))
+    assumed = is_guessed(model.profile, "sequences")
+    read = open_case(images, model.profile.sequences, subject, visit, assumed=assumed)
+    case, note = told_apart(out, read)
     if note:
         logger.warning(note)
     whose = Identity(case.subject, case.visit).text

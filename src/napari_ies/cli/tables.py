@@ -24,6 +24,8 @@ NOT_KNOWN = "n/a"
 
 MOST_ROWS = 1000
 """Lesions that are listed in a terminal."""
+MOST_LAYERS = 16
+"""Layers of Grad-CAM++ that are listed unasked: the stages of an nnU-Net's network."""
 
 
 def lesions_table(lesions: pd.DataFrame) -> Table:
@@ -99,11 +101,17 @@ def zones_table(measures: Mapping[str, pd.DataFrame], unit: str) -> Table:
 
 
 def model_table(
-    model: SegmentationModel, layers: tuple[str, ...], default: str, why: str = ""
+    model: SegmentationModel,
+    layers: tuple[str, ...],
+    default: str,
+    why: str = "",
+    *,
+    every_layer: bool = False,
 ) -> Table:
     """Lay out what a checkpoint is, what was guessed and the layers of Grad-CAM++.
 
-    These are as :func:`~napari_ies.saliency.gradcam.layers_offered` returns them.
+    These are as :func:`~napari_ies.saliency.gradcam.layers_offered` returns them. Where there are
+    many, the default one stands for them unless every layer is asked for.
     """
     from napari_ies.checkpoints.sidecar import profile_path, stated_profile
 
@@ -150,14 +158,22 @@ def model_table(
         for guess in questions(profile.guessed)
     ]
     rows.append(("Would fit as well", "\n".join(fits) or "nothing that can be listed"))
-    marked = (f"{name} (default)" if name == default else name for name in layers or ("none:",))
-    rows.append(("Grad-CAM++ layers", "\n".join(filter(None, (*marked, why)))))
+    rows.append(("Grad-CAM++ layers", _layers(layers, default, why, every_layer)))
     table = Table(box=None, show_header=False, title=profile.name, title_justify="left")
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
         table.add_row(name, str(value))
     return table
+
+
+def _layers(layers: tuple[str, ...], default: str, why: str, every: bool) -> str:
+    """List layers, or some of many; or say why there are none."""
+    listed = layers if every or len(layers) <= MOST_LAYERS else tuple(filter(None, (default,)))
+    marked = [f"{name} (default)" if name == default else name for name in listed]
+    if len(listed) < len(layers):
+        marked.append(f"and {len(layers) - len(listed)} more: inspect --layers lists them")
+    return "\n".join(filter(None, (*(marked if layers else ("none:",)), why)))
 
 
 def _overlapping(profile: Profile) -> str:

@@ -15,6 +15,7 @@ from napari_ies.cohort.row.images import open_case
 from napari_ies.cohort.row.targets import Found, lesion_targets
 from napari_ies.cohort.settings import IES
 from napari_ies.errors import CohortError, ResultsError
+from napari_ies.network.profile import is_guessed
 from napari_ies.patient.masks import read_lesions, read_mask
 from napari_ies.progress import Progress
 from napari_ies.regular_files import file_sha256
@@ -147,7 +148,9 @@ def working_on(
 def opened(model: SegmentationModel, planned: CohortCase) -> Case:
     """Load a case's images, under the labels of the cohort."""
     images = dict(planned.images)
-    return open_case(images, model.profile.sequences, planned.subject, planned.visit)
+    whose = (planned.subject, planned.visit)
+    assumed = is_guessed(model.profile, "sequences")
+    return open_case(images, model.profile.sequences, *whose, assumed=assumed)
 
 
 def segmenting(

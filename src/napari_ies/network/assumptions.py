@@ -31,8 +31,9 @@ logger = logging.getLogger("napari_ies")
 STATED_TOLERANCE, ASSUMED_TOLERANCE = 0.1, 0.3
 """Relative difference from the stated, or assumed, voxel size from which a note says so."""
 
-LARGEST_BRAIN_ML = 2000.0
-"""More than this is no brain: adult intracranial volumes reach about 1,900 mL."""
+SMALLEST_BRAIN_ML, LARGEST_BRAIN_ML = 800.0, 2000.0
+"""More than this is no brain: adult intracranial volumes reach about 1,900 mL. Less than this may
+be a part of a head as well."""
 
 
 def notes_on(model: SegmentationModel, case: Case) -> tuple[str, ...]:
@@ -155,13 +156,29 @@ def _intensity_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
                 f"{background.value:.3g} too; if the network was trained on a background of 0, its "
                 "marks may be wrong."
             )
-    if model.profile.brain_extracted:
-        for name, patient in zip(case.sequences, case.inside, strict=True):
-            volume = float(np.count_nonzero(patient)) * case.grid.voxel_mm3 / 1000
-            if volume > LARGEST_BRAIN_ML:
-                notes.append(
-                    f"{name} shows {volume:,.0f} mL that are not background, more than a brain "
-                    f"(at most about {LARGEST_BRAIN_ML:,.0f} mL), so the skull seems to be on: the "
-                    "network is taken to expect brain-extracted images, and its marks may be wrong."
-                )
+    return (*notes, *_skull_notes(model, case))
+
+
+def _skull_notes(model: SegmentationModel, case: Case) -> tuple[str, ...]:
+    """Say where there is a skull that the network does not expect, or none where it does."""
+    expects_brains = model.profile.brain_extracted
+    if not expects_brains and (
+        model.preparation is not None or is_guessed(model.profile, "brain_extracted")
+    ):
+        return ()  # nobody says that it expects whole heads
+    notes = []
+    for name, patient in zip(case.sequences, case.inside, strict=True):
+        volume = float(np.count_nonzero(patient)) * case.grid.voxel_mm3 / 1000
+        shown = f"{name} shows {volume:,.0f} mL that are not background"
+        if expects_brains and volume > LARGEST_BRAIN_ML:
+            notes.append(
+                f"{shown}, more than a brain (at most about {LARGEST_BRAIN_ML:,.0f} mL), so the "
+                "skull seems to be on: the network is taken to expect brain-extracted images, and "
+                "its marks may be wrong."
+            )
+        elif not expects_brains and SMALLEST_BRAIN_ML <= volume <= LARGEST_BRAIN_ML:
+            notes.append(
+                f"{shown}, about what a brain has, so the skull seems to be off: the network was "
+                "trained on whole heads, and its marks may be wrong."
+            )
     return tuple(notes)

@@ -85,20 +85,20 @@ class Preparation(Protocol):
         """
 
     def marked(
-        self, logits: NDArray[np.float32], class_index: int
+        self, logits: NDArray[np.floating[Any]], class_index: int
     ) -> tuple[float, NDArray[np.bool_]] | None:
         """Return what the tool itself marks, where that is not what lies above a threshold.
 
         Parameters
         ----------
         logits
-            float32 (classes, X, Y, Z), as :meth:`to_stored` returns them.
+            (classes, …), such as :meth:`to_stored` returns them, of any voxels.
         class_index
             Which class.
 
         Returns
         -------
-        The threshold that stands for the tool's own decision, and bool (X, Y, Z); or None.
+        The threshold that stands for the tool's own decision, and bool (…); or None.
         """
 
     def notes(self, case: Case) -> tuple[str, ...]:

@@ -195,6 +195,12 @@ def contradicted(files: Mapping[str, PurePath]) -> list[str]:
     return said
 
 
+def another_contrast(sequence: str, name: str) -> bool:
+    """Return whether a name says another contrast than that of a sequence, both being known."""
+    own, given = _contrast(sequence), _contrast(name)
+    return bool(own and given) and own != given
+
+
 def _contrast(sequence: str) -> tuple[str, ...]:
     """Return the names of the contrast that a sequence has, or none where it is not known."""
     wanted = _letters(sequence)

@@ -82,7 +82,7 @@ def test_a_chosen_candidate_builds_the_network_anew_and_is_kept(
     before = twin.state.model.model
     dialog = open_dialog(editing, qtbot)
     assert dialog.isVisible()
-    pick(qtbot, find(editing, QComboBox, "arguments.strides"), "[2, 1]")
+    pick(qtbot, find(editing, QComboBox, "arguments.strides"), "2, 1")
     pick(qtbot, find(editing, QComboBox, "class"), "class 2")
 
     press(qtbot, editing, "profile_use")

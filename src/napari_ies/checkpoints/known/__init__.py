@@ -4,7 +4,8 @@ A JSON file for each. ``source`` names code, commit and licence; ``profile`` hol
 profile file, of which the architecture and its arguments are what a network is known by, and the
 others what is told of it; ``known_by`` says it in words where that is not the weights' shapes;
 ``sha256`` holds the names of its authors' files by their SHA-256, as far as these are public;
-``open`` says of fields what could not be verified, or is done otherwise here. Nobody's weights lie
+``open`` says of fields what could not be verified, or is done otherwise here, and under
+``ensemble`` what holds but where all ``members`` of its authors are averaged. Nobody's weights lie
 beside them, so that another network of the very same shapes is taken for one of them: it is said,
 but for a file of such a hash.
 """
@@ -46,6 +47,8 @@ class Known:
         Names of its authors' files by their SHA-256.
     source
         Where that is from.
+    members
+        How many networks its authors average; 0 where it is one alone.
     """
 
     name: str
@@ -55,14 +58,16 @@ class Known:
     guessed: Mapping[str, Guess]
     files: Mapping[str, str]
     source: str
+    members: int = 0
 
-    def said(self, sha256: str) -> Mapping[str, Guess]:
-        """Return what has to be said of a checkpoint with that SHA-256."""
-        if sha256 not in self.files:
+    def said(self, *digests: str) -> Mapping[str, Guess]:
+        """Return what has to be said of a checkpoint whose files have these SHA-256."""
+        file = next((self.files[one] for one in digests if one in self.files), None)
+        if file is None:
             return self.guessed
         told = Guess(
-            f"It is {self.name} ({self.files[sha256]}, by its SHA-256): {joined(self.fields)} are "
-            f"those of {self.source}."
+            f"It is {self.name} ({file}, by its SHA-256): {joined(self.fields)} are those of "
+            f"{self.source}."
         )
         return {**self.guessed, "known": told}
 
@@ -89,6 +94,12 @@ def known_network(architecture: str, arguments: Mapping[str, Any]) -> Known | No
     return None
 
 
+def said_of_one(members: int) -> frozenset[str]:
+    """Return what is no more true where as many members are averaged, as their authors do."""
+    averaged = (one for one in known_networks() if one.members == members > 0)
+    return frozenset(one.guessed["ensemble"] for one in averaged)
+
+
 def _read(file: str, content: Mapping[str, Any]) -> Known:
     fields = checked(content["profile"], file)
     name, architecture, arguments = (fields.pop(k) for k in ("name", "architecture", "arguments"))
@@ -104,4 +115,5 @@ def _read(file: str, content: Mapping[str, Any]) -> Known:
         *(name, architecture, arguments, fields, {"known": said, **left}),
         content.get("sha256", {}),
         content["source"],
+        content.get("members", 0),
     )

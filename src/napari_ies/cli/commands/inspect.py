@@ -15,6 +15,7 @@ def inspect(
     overwrite: options.ReplaceProfile = False,
     folds: options.Folds = None,
     mirroring: options.Mirroring = None,
+    layers: options.Layers = False,
     trust: options.Trust = False,
     debug: options.Debug = False,
 ) -> None:
@@ -29,6 +30,6 @@ def inspect(
         place = (checkpoint, "cpu", orientation, spacing)
         model = CheckpointSource(*place, chosen, class_name, trust).load()
         written = write_profile_to_complete(model, overwrite=overwrite) if write_profile else None
-        terminal.show(model_table(model, *layers_offered(model)))
+        terminal.show(model_table(model, *layers_offered(model), every_layer=layers))
         if written is not None:
             terminal.note(f"Written to {written}: move what is right from to_complete up.")

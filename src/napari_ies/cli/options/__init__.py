@@ -100,7 +100,8 @@ Seed = Annotated[int, _of_request("seed")]
 NoiseVersion = Annotated[int, _of_request("noise_version")]
 ForwardOption = Annotated[Forward, _of_request("forward")]
 Layer = Annotated[
-    str | None, _of_request("layer", metavar="NAME", added=" The command inspect lists them.")
+    str | None,
+    _of_request("layer", metavar="NAME", added=" The command inspect --layers lists them."),
 ]
 Tolerance = Annotated[float | None, _of_request("tolerance")]
 Class = Annotated[
@@ -215,6 +216,9 @@ WriteProfile = Annotated[
 ]
 ReplaceProfile = Annotated[
     bool, typer.Option("--overwrite", help="Replace a profile that is there.")
+]
+Layers = Annotated[
+    bool, typer.Option("--layers", help="List every layer that Grad-CAM++ can look at.")
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback if something fails.")]
 

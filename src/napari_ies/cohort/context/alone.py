@@ -66,7 +66,10 @@ def written(
     rows = context_rows(context, lesion, match, case.grid.voxel_mm3)
     made_from = provenance(model, case, context.request)
     notes = list(dict.fromkeys([*made_from["Notes"], *context.notes]))
-    own = {"Lesion": lesion, "Background": list(context.request.sequences), "Notes": notes}
+    names = list(context.request.sequences)
+    own: dict[str, Any] = {"Lesion": lesion, "Background": names, "Notes": notes}
+    if context.by_tool:
+        own["DecidedByTool"] = True
     return WrittenContext(rows.set_index("lesion"), COLUMNS | made_from | own)
 
 
@@ -113,6 +116,7 @@ def _context(content: dict[str, Any], table: pd.DataFrame) -> Context:
         whole_probability=float(numbers["whole_probability"][0]),
         whole_above=int(whole["whole_above"][0]),
         notes=tuple(str(note) for note in content.get("Notes") or ()),
+        by_tool=content.get("DecidedByTool") is True,
     )
 
 

@@ -73,9 +73,11 @@ def step_words(context: Context, step: int) -> str:
         kept = f"{context.distance_mm[step]:g} mm kept" if step else "The lesion alone"
         mean, above = float(context.mean_probability[step]), int(context.voxels_above[step])
     found = "detected" if above else "not detected"
+    how = f"above {context.request.threshold:g}"
+    if context.by_tool:
+        how = "where it is the most probable class"
     return (
-        f"{kept}: mean probability {mean:.3f}, {found} ({above} of {context.voxels} voxels above "
-        f"{context.request.threshold:g})."
+        f"{kept}: mean probability {mean:.3f}, {found} ({above} of {context.voxels} voxels {how})."
     )
 
 

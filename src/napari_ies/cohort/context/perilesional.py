@@ -8,6 +8,7 @@ Only the lesion's own voxels are read off, so only the windows that hold one of 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
 
+_BY_TOOL = (
+    "Voxels of the lesion count as marked where {} is the most probable class, as the network's "
+    "own tool decides at the threshold {:g}."
+)
 ALL = ()
 """All sequences become background."""
 
@@ -84,13 +89,16 @@ class Context:
     mean_probability
         float64 (K + 1,): mean of the probability over the lesion's voxels.
     voxels_above
-        int64 (K + 1,): how many of them are above the threshold.
+        int64 (K + 1,): how many of them are marked, which is above the threshold unless `by_tool`.
     voxels
         How many the lesion has.
     whole_probability, whole_above
         The same two of the images as they are.
     notes
         What a reader must know, such as a change of device.
+    by_tool
+        Whether a voxel counts as marked where its class is the most probable, as the network's own
+        tool decides at that threshold, in place of a probability above it.
     """
 
     request: ContextRequest
@@ -102,6 +110,7 @@ class Context:
     whole_probability: float
     whole_above: int
     notes: tuple[str, ...] = ()
+    by_tool: bool = False
 
     @property
     def detected(self) -> NDArray[np.bool_]:
@@ -160,6 +169,7 @@ def perilesional_progressively(
         means = np.empty(masking.count)
         above = np.empty(masking.count, dtype=np.int64)
         notes: list[str] = []
+        by_tool, index = False, model.profile.explained_class
         for report in step_logits(model, case, masking, request.forward):
             notes += [report.note] if report.note else []
             known = report.result
@@ -168,9 +178,14 @@ def perilesional_progressively(
                 continue
             by_class = torch.from_numpy(known.logits).movedim(1, 0)
             probability = class_probability(model.profile, by_class).numpy()
+            decided = _decided(model, by_class.numpy(), request.threshold)
+            if decided is not None and not by_tool:
+                by_tool = True
+                notes.append(_BY_TOOL.format(model.profile.classes[index], request.threshold))
             of = slice(known.steps.start, known.steps.stop)
             means[of] = probability.mean(axis=1)
-            above[of] = np.count_nonzero(probability > request.threshold, axis=1)
+            marked = probability > request.threshold if decided is None else decided
+            above[of] = np.count_nonzero(marked, axis=1)
             # The last of the steps, the images as they are, comes first.
             until = 0 if of.stop == masking.count else of.stop
             result = Context(
@@ -183,9 +198,21 @@ def perilesional_progressively(
                 whole_probability=float(means[-1]),
                 whole_above=int(above[-1]),
                 notes=tuple(notes),
+                by_tool=by_tool,
             )
             yield report.with_result(result)
         yield Progress("Running the network", 1, 1, "windows", result)
+
+
+def _decided(
+    model: SegmentationModel, logits: NDArray[np.float64], threshold: float
+) -> NDArray[np.bool_] | None:
+    """Return what the network's own tool marks, bool (steps, V), where it decides; else None."""
+    tool = model.preparation
+    decision = None if tool is None else tool.marked(logits, model.profile.explained_class)
+    if decision is None or not math.isclose(threshold, decision[0]):
+        return None
+    return decision[1]
 
 
 perilesional = to_its_end("perilesional", perilesional_progressively)

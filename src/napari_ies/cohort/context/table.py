@@ -35,7 +35,8 @@ COLUMNS: dict[str, dict[str, object]] = {
         "Units": "1",
     },
     "voxels_above": {
-        "Description": "Voxels of the lesion with a probability above the threshold",
+        "Description": "Voxels of the lesion that are marked: with a probability above the "
+        "threshold, or as the network's own tool decides (see the notes)",
         "Units": "1",
     },
     "detected": {"Description": "1 if there is such a voxel, else 0", "Units": "1"},

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_ies.errors import CaseError
 from napari_ies.patient.images.image_files import check_there
 from napari_ies.patient.images.volume import expanded
 from napari_ies.patient.loading import load_case
-from napari_ies.patient.sequence_names import guess_sequences
+from napari_ies.patient.sequence_names import another_contrast, guess_sequences
+from napari_ies.printable import joined
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +27,8 @@ def open_case(
     sequences: Sequence[str],
     subject: str | None = None,
     visit: str | None = None,
+    *,
+    assumed: bool = False,
 ) -> Case:
     """Load the images that a network takes, in its order and under its names.
 
@@ -36,14 +40,24 @@ def open_case(
         The network's inputs, in order.
     subject, visit
         Labels of patient and visit as typed, or None to take them from the paths.
+    assumed
+        Whether the names of the inputs are: an image of another name may then be right, and the
+        case's notes say what it was taken as.
 
     Raises
     ------
     CaseError
-        If an input has no image, or an image cannot be used.
+        If an input has no image, or one of another name than its own, or an image cannot be used.
     """
     assigned = assign(tuple(images), sequences)
     named = {sequence: name for name, sequence in assigned.items()}
+    others = [one for one in sequences if another_contrast(one, named[one])]
+    if others and not assumed:
+        raise CaseError(
+            f"{joined(f'{named[one]} is given and {one} expected' for one in others)}: the network "
+            f"takes {joined(sequences)}, so give the {joined(others)} image as --image "
+            f"{others[0]}=FILE, or state the network's sequences in its profile if it takes others."
+        )
     for sequence in sequences:
         if named[sequence] != sequence:
             logger.warning("The image %s is taken as %s.", named[sequence], sequence)
@@ -53,7 +67,13 @@ def open_case(
             "The network takes %s; not used: %s.", ", ".join(sequences), ", ".join(unused)
         )
     files = {assigned[name]: images[name] for name in images if name in assigned}
-    return load_case(files, subject=subject, visit=visit).select(sequences)
+    case = load_case(files, subject=subject, visit=visit).select(sequences)
+    taken = [
+        f"The image given as {named[one]} was taken as {one}, a name that is assumed of the "
+        "network: state its sequences in a profile, and give each image by its own name."
+        for one in others
+    ]
+    return replace(case, notes=(*case.notes, *taken)) if taken else case
 
 
 def check_given(*files: Path | None) -> None:

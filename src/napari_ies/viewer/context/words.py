@@ -16,8 +16,9 @@ NONE_SELECTED = "Select a lesion to see how much of its surroundings the network
 HEADINGS = {
     "Kept": "How far around the lesion's border the images are kept; the rest is background.",
     "Probability": "Mean of the network's probability over the lesion's voxels.",
-    "Detected": "Whether a voxel of the lesion is above the threshold.",
-    "Voxels above": "How many of the lesion's voxels are above the threshold.",
+    "Detected": "Whether a voxel of the lesion is marked, as the segmentation marks it.",
+    "Voxels above": "How many of the lesion's voxels are marked: above the threshold, or where an "
+    "nnU-Net of several classes decides so.",
 }
 """The columns of the table, and what they are."""
 

@@ -18,6 +18,7 @@ from napari_ies.viewer.panel.availability import allow, describe
 from napari_ies.viewer.panel.controls import button, column, combo, row, tick_box, words
 from napari_ies.viewer.panel.parameter_form import ParameterForm
 from napari_ies.viewer.profiles.choices import CALLED, FOLDS, choices_of
+from napari_ies.viewer.profiles.plain_values import in_words, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -158,14 +159,14 @@ class ProfileDialog(QDialog):
         self.stated.emit(fields, self._mine.isChecked())
 
     def _ask(self, guess: Guess) -> None:
-        """Offer the values that the file fits as well; any other one can be typed, as in JSON."""
-        texts = [json.dumps(one) for one in guess.candidates or (guess.assumed,)]
-        box = combo(f"profile_{guess.field}", str(guess), texts)
+        """Offer the values that the file fits as well in words; any other one can be typed."""
+        offered = {in_words(one): one for one in guess.candidates or (guess.assumed,)}
+        box = combo(f"profile_{guess.field}", str(guess), [*offered])
         box.setEditable(True)
         box.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         _, _, argument = guess.field.partition(".")
         label = f"Argument {argument}" if argument else "Network in the file"
-        self._add(guess.field, label, box, lambda: _from_json(box.currentText()))
+        self._add(guess.field, label, box, lambda: value_of(box.currentText(), offered))
 
     def _say_own(self, own: Mapping[str, str]) -> None:
         """Say what another tool does itself, and that no profile changes it."""
@@ -183,11 +184,3 @@ class ProfileDialog(QDialog):
         self._values[name] = value
         said = QLabel(f"{label} ({ASSUMED})" if label and name in self._assumed else label)
         self._form.addRow(said, control)
-
-
-def _from_json(text: str) -> Any:
-    """Return what a text says in JSON; a word needs no quotation marks."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text.strip()

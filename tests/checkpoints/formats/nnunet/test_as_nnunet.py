@@ -27,6 +27,8 @@ from nnunet_folders import RESIDUAL, make_folder
 from napari_ies.checkpoints import load_checkpoint
 from napari_ies.checkpoints.formats.nnunet import predicting
 from napari_ies.cohort.context.growth import Growth
+from napari_ies.cohort.context.one_curve import step_words
+from napari_ies.cohort.context.perilesional import ContextRequest, perilesional
 from napari_ies.cohort.context.step_logits import Masking, masked_case, step_logits
 from napari_ies.counterfactual.counterfactual import what_if
 from napari_ies.counterfactual.edit import Edit
@@ -166,6 +168,17 @@ def test_of_several_classes_the_most_probable_is_marked(place, files, tmp_path):
     assert ((changed.labels > 0) == (lower.labels > 0)).all()
     back = at_threshold(changed, case, threshold=0.5, smallest=1)
     assert ((back.labels > 0) == (found.labels > 0)).all()
+
+    # Context marks alike; it brings logits back linearly, hence the three that win most clearly.
+    margin = np.where((segmented == 1) & (probabilities[1] < 0.499), best[-1] - best[-2], 0)
+    few = margin >= np.sort(margin, axis=None)[-3]
+    asked = ContextRequest(growth=Growth(step_mm=4, farthest_mm=4))
+    curve = perilesional(model, case, few, asked)
+    assert (curve.whole_above, curve.by_tool) == (np.count_nonzero(few), True)
+    assert "where lesion is the most probable class, as the network's own tool" in curve.notes[-1]
+    assert "3 of 3 voxels where it is the most probable class" in step_words(curve, -1)
+    by_number = perilesional(model, case, few, dataclasses.replace(asked, threshold=0.49999))
+    assert (by_number.whole_above, by_number.by_tool) == (0, False)
 
     first, *_ = save_segmentation(tmp_path, found, case=case, model=model)
     assert json.loads(sidecar_of(first).read_text())["Decision"] == {

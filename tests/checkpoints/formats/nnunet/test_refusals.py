@@ -14,6 +14,7 @@ from command_line import run
 
 from napari_ies.checkpoints import load_checkpoint
 from napari_ies.checkpoints.formats import format_of, nnunet
+from napari_ies.checkpoints.formats.nnunet.trainer import ELSEWHERE, trainer_class
 from napari_ies.checkpoints.sidecar import write_profile_to_complete
 from napari_ies.errors import CheckpointError
 from napari_ies.network.profile import questions
@@ -269,11 +270,52 @@ def test_a_torchvision_that_does_not_fit_is_named(folder, monkeypatch):
 
     monkeypatch.setattr(nnUNetTrainer, "build_network_architecture", build)
     said = (
-        r"no network of the name that .* gives, or one that needs torchvision, .*"
+        r"no network or trainer of the name that .* gives, or one that needs torchvision, .*"
         r"nms does not exist\): install the version of nnU-Net that trained it"
     )
     with pytest.raises(CheckpointError, match=said):
         load_checkpoint(folder, device="cpu")
+
+
+def test_which_folds_are_there_is_said_and_which_are_missing(folder):
+    def said(**stated):
+        arguments = {"arguments": stated} if stated else None
+        guessed = load_checkpoint(folder, device="cpu", stated=arguments).profile.guessed
+        return " ".join(one for one in guessed if "Of the training's folds" in one)
+
+    assert "folds 0 and 1 are used: folds 2, 3 and 4 are not there. nnU-Net trains 5" in said()
+    assert "in between" not in said()
+    shutil.move(folder / "fold_1", folder / "fold_2")
+    assert "folds 0 and 2 are used: folds 1, 3 and 4 are not there" in said()
+    assert "one in between is missing, so copy the folder again" in said()
+    assert not said(folds=("0", "2"))  # a person's choice
+    for number in (1, 3):
+        shutil.copytree(folder / "fold_2", folder / f"fold_{number}")
+    assert "fold 4 is not there" in said()
+    shutil.copytree(folder / "fold_2", folder / "fold_4")
+    assert not said()
+
+
+def test_a_trainer_is_found_though_others_cannot_be_imported(folder, monkeypatch):
+    """That of FLAMeS: nnU-Net itself looks for it in modules that need what may not be there."""
+
+    def fails(name):
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+    from nnunetv2.utilities import find_objects
+
+    monkeypatch.setenv(ELSEWHERE, str(folder))
+    monkeypatch.setattr(find_objects, "recursive_find_trainer_class_by_name", fails)
+    found = trainer_class("nnUNetTrainer_8000epochs")
+    assert (found.__name__, found.__mro__[1].__name__) == (
+        "nnUNetTrainer_8000epochs",
+        "nnUNetTrainer",
+    )
+    file = folder / "fold_0" / "checkpoint_final.pth"
+    content = torch.load(file, weights_only=False)
+    torch.save(content | {"trainer_name": "nnUNetTrainerOfMine"}, file)
+    with pytest.raises(CheckpointError, match=r"no network or trainer of the name .*torchvision"):
+        load_checkpoint(file, device="cpu")
 
 
 def test_a_fold_without_its_checkpoint_is_said_to_be_left_out(folder):

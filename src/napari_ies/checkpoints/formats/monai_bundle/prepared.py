@@ -151,7 +151,7 @@ class MONAIPreparation:
         return (_logarithm(shares) + total).numpy()
 
     def marked(
-        self, logits: NDArray[np.float32], class_index: int
+        self, logits: NDArray[np.floating[Any]], class_index: int
     ) -> tuple[float, NDArray[np.bool_]] | None:
         """Return nothing: what lies above the threshold is marked."""
         return None

@@ -52,6 +52,8 @@ class NNUNetPreparation:
         Axes of a window that are mirrored.
     choices
         Folds that are there, and the image's axes along which it was trained with mirror images.
+    brains
+        Whether it is known to be trained on brains without skull, of which nnU-Net says nothing.
     """
 
     normalises = True
@@ -66,11 +68,12 @@ class NNUNetPreparation:
         trainer: str,
         mirrored: tuple[int, ...],
         choices: Mapping[str, Sequence[str]],
+        brains: bool = False,
     ) -> None:
         self._plans, self._configuration = plans, configuration
         self._dataset, self._labels = dataset, labels
         self._trainer, self._mirrored = trainer, mirrored
-        self.choices = choices
+        self.choices, self._brains = choices, brains
         self._properties = WeakKeyDictionary[Case, dict[str, Any]]()
         self._unchanged = WeakKeyDictionary[Case, NDArray[np.float32]]()
 
@@ -84,7 +87,9 @@ class NNUNetPreparation:
         edges = " × ".join(str(edge) for edge in along_image(plans, plan.patch_size))
         return {
             "normalisation": f"nnU-Net's {joined(dict.fromkeys(plan.normalization_schemes))}",
-            "brain_extracted": "nnU-Net does not say; it crops to what is not 0",
+            "brain_extracted": "yes, as its authors say"
+            if self._brains
+            else "nnU-Net does not say; it crops to what is not 0",
             "activation": "each on its own (sigmoid)"
             if self._labels.has_regions
             else "exclude each other (softmax)",
@@ -196,7 +201,7 @@ class NNUNetPreparation:
         return np.ascontiguousarray(turn.invert(whole))
 
     def marked(
-        self, logits: NDArray[np.float32], class_index: int
+        self, logits: NDArray[np.floating[Any]], class_index: int
     ) -> tuple[float, NDArray[np.bool_]] | None:
         """Return where a class is the most probable of several that exclude each other."""
         if len(logits) < 3 or self._labels.has_regions:

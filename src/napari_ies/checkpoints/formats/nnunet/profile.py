@@ -24,6 +24,8 @@ STATED = ("name", "sequences", "classes", "explained_class", "threshold", "small
 """What a person may say beside the plans: what is called how, and what counts as a lesion."""
 CHOSEN = ("folds", "checkpoint", "mirroring", "configuration")
 """Arguments that choose among what the folder holds."""
+_FOLDS = 5
+"""How many nnU-Net trains by default, 0 to 4."""
 
 
 def make_profile(
@@ -34,6 +36,8 @@ def make_profile(
     dataset: Mapping[str, Any],
     configuration: Any,
     configuration_name: str,
+    trainer: str,
+    digests: Sequence[str],
     inputs: int,
     mirrors: int,
 ) -> Profile:
@@ -53,6 +57,10 @@ def make_profile(
         What ``dataset.json`` says.
     configuration_name
         Such as ``"3d_fullres"``.
+    trainer
+        Name of the class that trained it.
+    digests
+        SHA-256 of the folds' checkpoints.
     inputs
         Number of input channels.
     mirrors
@@ -103,7 +111,8 @@ def make_profile(
         "threshold": 0.5,
         "smallest_lesion": 1,
     }
-    known = known_network(f"nnU-Net {manager.dataset_name}", {})
+    by = {"trainer": trainer, "configuration": configuration_name}
+    known = known_network(f"nnU-Net {manager.dataset_name}", by)
     if known and inputs == len(known.fields["sequences"]):
         told |= known.fields
     else:
@@ -114,7 +123,7 @@ def make_profile(
             f"The profile of {folder.top.name} states {joined(wrong)} otherwise than its plans: "
             f"leave that out, and state only {joined(STATED)} or arguments."
         )
-    guessed: dict[str, str] = dict(known.guessed) if known else {}
+    guessed: dict[str, str] = dict(known.said(*digests)) if known else {}
     if len(classes) > (1 if regions else 2):
         kind = "regions" if regions else "classes"
         guessed["explained_class"] = (
@@ -125,6 +134,8 @@ def make_profile(
         guessed["arguments"] = (
             f"{joined(without)} without {chosen['checkpoint']}: left out of the average."
         )
+    if (absent := _absent(folder, chosen["folds"])) and "folds" not in stated.get("arguments", {}):
+        guessed["absent"] = absent
     guessed |= _choices(folder, chosen, mirrors, stated.get("arguments", {}))
     takes = Takes(inputs, len(classes), divisor, patch if strides is None else None)
     name = f"{manager.dataset_name} {configuration_name}"
@@ -132,6 +143,22 @@ def make_profile(
         return profile_of(name, takes, told, guessed, stated)
     except CheckpointError as error:
         raise CheckpointError(f"The profile of {folder.top.name} does not fit: {error}.") from error
+
+
+def _absent(folder: Folder, folds: Sequence[str]) -> str:
+    """Say which folds of a training are not there, as far as that can be told."""
+    numbers = {int(fold) for fold in folds if fold != "all"}
+    lacking = sorted({*range(_FOLDS), *range(max(numbers, default=0))} - numbers)
+    if folder.fold is not None or not numbers or not lacking:
+        return ""
+    there = f"folds {joined(folds)} are" if len(folds) > 1 else f"fold {folds[0]} alone is"
+    what = f"folds {joined(map(str, lacking))}" if len(lacking) > 1 else f"fold {lacking[0]}"
+    gap = lacking[0] < max(numbers)
+    return (
+        f"Of the training's folds, {there} used: {what} {'are' if len(lacking) > 1 else 'is'} not "
+        f"there. nnU-Net trains {_FOLDS} unless it is told otherwise, and averages all"
+        f"{'; one in between is missing, so copy the folder again' if gap else ''}."
+    )
 
 
 def _choices(

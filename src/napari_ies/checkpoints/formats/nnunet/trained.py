@@ -24,6 +24,7 @@ from napari_ies.checkpoints.formats.nnunet.folder import (
 )
 from napari_ies.checkpoints.formats.nnunet.prepared import NNUNetPreparation
 from napari_ies.checkpoints.formats.nnunet.profile import make_profile
+from napari_ies.checkpoints.formats.nnunet.trainer import trainer_class
 from napari_ies.errors import CheckpointError
 from napari_ies.network.members import one_network
 from napari_ies.own_symbols import own_symbols
@@ -76,7 +77,6 @@ def load_folds(path: Path, folder: Folder, stated: Mapping[str, Any]) -> Loaded:
                 f"({fold} from the first): choose folds that were trained alike."
             )
     # Only here and where it is used: nnU-Net is not there for everybody, and brings matplotlib.
-    from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
     from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
@@ -95,9 +95,7 @@ def load_folds(path: Path, folder: Folder, stated: Mapping[str, Any]) -> Loaded:
         _check(path, what.configuration, configuration)
         labels = manager.get_label_manager(dataset)
         inputs = determine_num_input_channels(manager, configuration, dataset)
-        trainer = None
-        with contextlib.suppress(Exception):  # it imports all trainers that there are, until found
-            trainer = recursive_find_trainer_class_by_name(what.trainer)
+        trainer = trainer_class(what.trainer)
         if trainer is None:
             raise CheckpointError(_unknown(path, "trainer", what.trainer))
         parts = (manager, configuration, inputs, labels.num_segmentation_heads)
@@ -133,6 +131,8 @@ def load_folds(path: Path, folder: Folder, stated: Mapping[str, Any]) -> Loaded:
         dataset,
         configuration,
         what.configuration,
+        what.trainer,
+        [one.sha256 for one in read.values()],
         inputs,
         2 ** len(axes),
     )
@@ -143,7 +143,10 @@ def load_folds(path: Path, folder: Folder, stated: Mapping[str, Any]) -> Loaded:
         profile,
         first.sha256 if folder.checkpoint else _sha256(folder, folds, read),
         tuple(shapes),
-        NNUNetPreparation(manager, configuration, dataset, labels, what.trainer, axes, choices),
+        NNUNetPreparation(
+            *(manager, configuration, dataset, labels, what.trainer, axes, choices),
+            profile.brain_extracted,
+        ),
     )
 
 
@@ -206,12 +209,12 @@ def _by_nnunet(path: Path) -> Iterator[None]:
     except Exception as error:
         said = " ".join(str(error)[:200].split()).rstrip(".") or type(error).__name__
         if "torchvision" in said:
-            # nnU-Net looks for a network in all of a package, of which some imports torchvision.
+            # nnU-Net looks for a class in all of a package, of which some imports torchvision.
             raise CheckpointError(
-                f"nnU-Net found no network of the name that {path.name} gives, or one that needs "
-                f"torchvision, of which none that fits PyTorch {torch.__version__} is installed "
-                f"here ({said}): install the version of nnU-Net that trained it; if it is there, "
-                "torch and torchvision anew together."
+                f"nnU-Net found no network or trainer of the name that {path.name} gives, or one "
+                f"that needs torchvision, of which none that fits PyTorch {torch.__version__} is "
+                f"installed here ({said}): install the version of nnU-Net that trained it; if it "
+                "is there, torch and torchvision anew together."
             ) from error
         raise CheckpointError(
             f"The nnunetv2 that is installed here cannot build the network of {path.name} "
