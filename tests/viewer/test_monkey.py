@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,10 +18,25 @@ PATIENCE = 400
 """Seconds to start, and for what is running at the end to finish; then the process is ended."""
 SHOWN = 6000
 """Characters of the log that are shown of a failure."""
+PLAY = """
+import ctypes, runpy, sys, torch, traceback
+torch.set_num_threads(1)
+script, *sys.argv = sys.argv[1], *sys.argv[1:]
+ended = 0
+try:
+    runpy.run_path(script, run_name="__main__")
+except SystemExit as error:
+    ended = error.code or 0
+except BaseException:
+    traceback.print_exc()
+    ended = 1
+# As a program ends, with all that is done then, and not as a fork does.
+ctypes.pythonapi.Py_Exit(ended)
+"""
 
 
 @pytest.mark.slow
-def test_random_actions_in_the_window(small, tmp_path, request, hands_off):
+def test_random_actions_in_the_window(small, tmp_path, request, begin):
     actions = request.config.getoption("--monkey-actions")
     seed = request.config.getoption("--monkey-seed")
     folder = tmp_path / "sub-07"
@@ -32,31 +45,19 @@ def test_random_actions_in_the_window(small, tmp_path, request, hands_off):
         shutil.copy(path, folder)
     shutil.copy(small.checkpoint, folder / "unet.pth")
     script = Path(__file__).with_name("monkey.py")
-    arguments = ["--seed", str(seed), "--actions", str(actions or 60)]
     seconds = 10 * actions if actions else SECONDS
-    log = tmp_path / "monkey.log"
-    with log.open("w") as out:
-        try:
-            ended = subprocess.run(
-                [sys.executable, str(script), str(folder), *arguments, "--seconds", str(seconds)],
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **hands_off},
-                timeout=seconds + PATIENCE,
-                check=False,
-            ).returncode
-        except subprocess.TimeoutExpired:
-            ended = "not at all"
+    options = ("--seed", seed, "--actions", actions or 60, "--seconds", seconds)
+    own = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process, log = begin(PLAY, script, folder, *options, environment=own)
+    process.join(seconds + PATIENCE)
+    ended = process.exitcode
+    if ended is None:
+        ended = "not at all"
+        process.kill()
+        process.join()
     said = log.read_text(errors="replace")
     if ended != 0 or "done" not in said:
         first = said.find("!!")
         shown = said[first : first + SHOWN] if first >= 0 else ""
         told = f"seed {seed}: it ended with {ended}\n{shown}\n…\n{said[-SHOWN:]}"
         pytest.fail(told, pytrace=False)
-
-
-@pytest.fixture
-def hands_off():
-    """What the process needs to find the program, and to leave the tests' own threads alone."""
-    paths = [path for path in sys.path if path]
-    return {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
