@@ -133,10 +133,10 @@ def _pulled(
     """Pass through an attention."""
     windows, _, heads, rows, tokens = kept.shape
     width = rows - 1
-    weight = module.proj.weight.detach().T.unflatten(0, (heads, width))
+    weight = module.proj.weight.detach().T.reshape(heads, width, -1)
     weight = nn.functional.pad(weight, (0, 0, 0, 1)).flatten(0, 1)
     there = _in_order(cotangent, order).transpose(1, 2)
-    given = torch.bmm(weight.expand(windows, -1, -1), there).unflatten(1, (heads, rows))
+    given = torch.bmm(weight.expand(windows, -1, -1), there).view(windows, heads, rows, tokens)
     torch.sum(given[:, :, :-1] * outputs, dim=2, out=given[:, :, -1]).neg_()
     found = torch.empty((windows, 3, heads, width, tokens)).to(kept)
     block, second = torch.empty((2, _at_once(), tokens, tokens)).to(kept)
@@ -179,13 +179,13 @@ Alike = tuple[slice, "torch.Tensor | None"]
 """Windows, sorted, that have one mask, and this."""
 
 
-def _alike(
-    masks: torch.Tensor | None, windows: int
-) -> tuple[torch.Tensor | None, Sequence[Alike]]:
+def _alike(masks: torch.Tensor | None, windows: int) -> tuple[torch.Tensor | None, Sequence[Alike]]:
     """Return an order of windows in which those of equal masks are neighbours, and these."""
     if masks is None:
         return None, [(slice(0, windows), None)]
-    left, order, alike = list(range(len(masks))), [], []
+    left = list(range(len(masks)))
+    order: list[int] = []
+    alike: list[Alike] = []
     while left:
         same = [one for one in left if torch.equal(masks[one], masks[left[0]])]
         left = [one for one in left if one not in same]
@@ -210,7 +210,7 @@ def _blocks(
     for head, bias in enumerate(biases):
         for windows, mask in alike:
             added = bias if mask is None else bias + mask.to(bias)
-            yield added, [volume[windows, head].split(_at_once()) for volume in volumes]
+            yield added, [torch.split(volume[windows, head], _at_once()) for volume in volumes]
 
 
 def _at_once() -> int:
@@ -223,11 +223,11 @@ def _with_ones(layer: nn.Linear, heads: int, scale: float) -> tuple[torch.Tensor
 
     That of keys and of values is one.
     """
-    weight = layer.weight.detach().unflatten(0, (3, heads, -1))
+    weight = layer.weight.detach().reshape(3, heads, -1, layer.in_features)
     weight = nn.functional.pad(weight, (0, 0, 0, 1))
     bias = layer.weight.new_zeros(weight.shape[:3])
     if layer.bias is not None:
-        bias[..., :-1] = layer.bias.detach().unflatten(0, (3, heads, -1))
+        bias[..., :-1] = layer.bias.detach().reshape(3, heads, -1)
     weight[0] *= scale
     bias[0] *= scale
     bias[1:, :, -1] = 1

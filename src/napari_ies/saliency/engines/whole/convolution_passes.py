@@ -29,6 +29,7 @@ idle."""
 
 
 def convolved(module: nn.Conv3d, values: torch.Tensor) -> torch.Tensor:
+    """Return what a convolution gives, differentiated so."""
     if module.padding_mode != "zeros" or isinstance(module.padding, str):
         return nn.Conv3d.forward(module, values)
 
@@ -39,6 +40,7 @@ def convolved(module: nn.Conv3d, values: torch.Tensor) -> torch.Tensor:
 
 
 def transposed(module: nn.ConvTranspose3d, values: torch.Tensor, *sizes: Any) -> torch.Tensor:
+    """Return what a transposed convolution gives, differentiated so."""
     weight, (x, y, z) = packed(module.weight), values.shape[2:]
 
     def pull(cotangent: torch.Tensor) -> torch.Tensor:
@@ -52,9 +54,7 @@ def transposed(module: nn.ConvTranspose3d, values: torch.Tensor, *sizes: Any) ->
             module.groups,
         )[..., :x, :y, :z]
 
-    return passed(
-        values, lambda values: (nn.ConvTranspose3d.forward(module, values, *sizes), pull)
-    )
+    return passed(values, lambda values: (nn.ConvTranspose3d.forward(module, values, *sizes), pull))
 
 
 def pull_of(module: nn.Conv3d, size: Triple) -> Pull:
@@ -97,10 +97,8 @@ def _stepped(
     For a small volume, however many its channels, PyTorch copies the weights and makes a product of
     matrices of it: half as fast.
     """
-    if cotangent.dtype == torch.float32 and torch.backends.mkldnn.is_available():
-        return torch.mkldnn_convolution(
-            cotangent, weight, None, padding, (1, 1, 1), dilation, 1
-        )
+    if cotangent.dtype == torch.float32 and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return torch.mkldnn_convolution(cotangent, weight, None, padding, (1, 1, 1), dilation, 1)
     return functional.conv3d(cotangent, weight, None, 1, padding, dilation)
 
 

@@ -76,13 +76,9 @@ def normed(module: nn.InstanceNorm3d, values: torch.Tensor) -> torch.Tensor:
     return passed(values, layer)
 
 
-def standardised(
-    module: nn.InstanceNorm3d, values: torch.Tensor
-) -> tuple[torch.Tensor, Standard]:
+def standardised(module: nn.InstanceNorm3d, values: torch.Tensor) -> tuple[torch.Tensor, Standard]:
     """Return values (N, C, x, y, z), channels last, as a norm gives them, and what it keeps."""
-    weight, bias = (
-        None if v is None else v.detach() for v in (module.weight, module.bias)
-    )
+    weight, bias = (v.detach() if module.affine else None for v in (module.weight, module.bias))
     standard, given, scales = torch.empty_like(values), torch.empty_like(values), []
     for some, kept, made in _lines(values, standard, given):
         times = _times(some, values)
@@ -174,7 +170,7 @@ def _lines(*volumes: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
     voxels = volumes[0][0, 0].numel()
     times = math.gcd(voxels, 2 ** math.ceil(math.log2(max(WIDE / channels, 1))))
     return zip(
-        *(channels_last(volume).reshape(len(volume), -1, times * channels) for volume in volumes),
+        *(channels_last(volume).view(len(volume), -1, times * channels) for volume in volumes),
         strict=True,
     )
 
@@ -187,7 +183,7 @@ def _times(lines: torch.Tensor, volume: torch.Tensor) -> int:
 def _slabs(*lines: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
     """Yield lines in parts that stay in a core's cache."""
     count = max(SLAB // lines[0].shape[1], 1)
-    return zip(*(some.split(count) for some in lines), strict=True)
+    return zip(*(torch.split(some, count) for some in lines), strict=True)
 
 
 def _mean(lines: torch.Tensor, times: int, others: torch.Tensor | None = None) -> torch.Tensor:

@@ -53,7 +53,7 @@ def trial_inputs(module: Any) -> tuple[torch.Tensor]:
 def _plain(module: Any, values: torch.Tensor) -> bool:
     """Whether a block is what is computed here."""
     layers = [getattr(module, name, None) for name in ("conv1", "conv2")]
-    norms = [getattr(module, name, None) for name in ("norm1", "norm2")]
+    norms: list[Any] = [getattr(module, name, None) for name in ("norm1", "norm2")]
     if hasattr(module, "conv3") or hasattr(module, "norm3"):
         layers.append(getattr(module, "conv3", None))
         norms.append(getattr(module, "norm3", None))
@@ -82,7 +82,7 @@ def _only(layer: Any, kind: type) -> Any:
     return found if plain else None
 
 
-def _is_nothing(layer: nn.Module) -> bool:
+def _is_nothing(layer: Any) -> bool:
     dropout = isinstance(layer, (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d))
     return isinstance(layer, nn.Identity) or (dropout and not (layer.training and layer.p > 0))
 
