@@ -13,6 +13,7 @@ from benchmarks.settings import N, windows_target
 from benchmarks.subjects import random_model
 from benchmarks.timing import interleaved, matrix_product_peak, seconds
 from benchmarks.usage import used
+from benchmarks.window_rows import window_row
 from benchmarks.work import operations
 from napari_ies.network.windows import tiling
 
@@ -38,6 +39,8 @@ def whole_window_networks(subjects: Subjects, settings: Settings) -> Iterator[Re
     for architecture in WHOLE_WINDOWS:
         sizes = SMALL[architecture] if settings.small else {}
         model = random_model(architecture, str(subjects.model.device), **sizes)
+        if model.device.type == "cpu":
+            yield window_row(model, architecture, settings)
         yield window_network(model, architecture, subjects, settings)
 
 

@@ -1,41 +1,30 @@
-"""Layers whose passes run with the channels last, for rows through whole windows on the CPU.
+"""Layers whose passes are our own, for rows through whole windows on the CPU.
 
-There a convolution's pass to its input takes down to half the time of autograd's own, which lays
-both volumes out anew and back again; and instance norms keep that layout, a slab of the window at a
-time, so that what is read twice is still near. The pass of a convolution of stride 1 is one too,
-and where the kernel is a single voxel it is a product of matrices.
+Their weights' gradients are not computed, nor what these would need kept; volumes stay channels
+last, and what is read more than once is read while it is near. Each kind of layer is tried first,
+and stays as it is where it would give something else.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 
-from napari_ies.saliency.engines.moves import channels_last
-from napari_ies.saliency.engines.patches import ints, packed, triple
+from napari_ies.saliency.engines.patches import ints
+from napari_ies.saliency.engines.whole import attention_passes, residual_passes
+from napari_ies.saliency.engines.whole.convolution_passes import convolved, transposed
+from napari_ies.saliency.engines.whole.norm_passes import normed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from napari_ies.geometry.box import Triple
-
-    Pull = Callable[[torch.Tensor], torch.Tensor]
-
 logger = logging.getLogger("napari_ies")
-
-WIDTH = 16
-"""Numbers that a processor's vector holds: with fewer channels a convolution leaves it in part
-idle."""
-SLAB = 2**18
-"""Numbers of a window that lie in a core's cache beside as many of another."""
-
 
 CERTIFIED = 1e-4
 """Largest relative difference (Euclidean norm) at which a layer is taken for what it was."""
@@ -52,16 +41,34 @@ def certified(network: nn.Module) -> list[nn.Module]:
     """
     found = []
     for module in network.modules():
-        if type(module) in FORWARDS and "forward" not in vars(module):
-            like = next(module.parameters(), torch.zeros(()))
-            kind = type(module), module.extra_repr(), like.dtype, like.device
-            if kind not in TRIED:
-                TRIED[kind] = _equal_on_trial(module)
-            if TRIED[kind]:
+        if kind_of(module) is not None and "forward" not in vars(module):
+            key = _like(module)
+            if key not in TRIED:
+                TRIED[key] = _equal_on_trial(module)
+            if TRIED[key]:
                 found.append(module)
             else:
                 logger.warning("%s stays as it is: it failed its trial.", module)
     return found
+
+
+def said_of(layers: Sequence[nn.Module]) -> dict[str, str]:
+    """Say how layers run, by their kinds."""
+    kinds = [kind for kind in KINDS.values() if any(kind_of(layer) is kind for layer in layers)]
+    return {kind.name: kind.how for kind in kinds}
+
+
+def kind_of(module: nn.Module) -> Kind | None:
+    """Return what is known of layers like this one."""
+    return KINDS.get(f"{type(module).__module__}.{type(module).__qualname__}")
+
+
+def _like(module: Any) -> tuple[object, ...]:
+    """Return all that says whether another layer is like this one."""
+    like = next(module.parameters(), torch.zeros(()))
+    shapes = tuple(tensor.shape for tensor in module.state_dict().values())
+    numbers = getattr(module, "num_heads", None), getattr(module, "scale", None)
+    return type(module), repr(module), shapes, numbers, like.dtype, like.device
 
 
 def recomputes(network: nn.Module) -> bool:
@@ -82,7 +89,9 @@ def packed_passes(layers: Sequence[nn.Module]) -> Iterator[None]:
     # Those that another thread has changed are left to it: either way they give the same.
     changed: list[Any] = [layer for layer in layers if "forward" not in vars(layer)]
     for module in changed:
-        module.forward = partial(FORWARDS[type(module)], module)
+        kind = kind_of(module)
+        assert kind is not None  # noqa: S101 - only such are certified
+        module.forward = partial(kind.forward, module)
     try:
         yield
     finally:
@@ -92,18 +101,21 @@ def packed_passes(layers: Sequence[nn.Module]) -> Iterator[None]:
 
 def _equal_on_trial(module: Any) -> bool:
     """Whether a layer's output and its pass are the same either way, on a few voxels."""
+    kind = kind_of(module)
+    assert kind is not None  # noqa: S101 - only such are tried
+    try:
+        inputs = kind.trial_inputs(module)
+    except (AttributeError, TypeError, ValueError) as error:  # of another version than is known
+        logger.debug("%s cannot be tried: %s", module, error)
+        return False
     like = next(module.parameters(), torch.zeros(()))
-    channels = getattr(module, "in_channels", None) or module.num_features
-    reach = getattr(module, "dilation", 1) * (ints(getattr(module, "kernel_size", (1, 1, 1))) - 1)
-    x, y, z = 4 * (reach // 4 + 1)
-    generator = torch.Generator().manual_seed(0)
-    values = torch.randn((1, channels, x, y, z), generator=generator)
-    leaf = values.to(like).requires_grad_()
+    values, *others = (tensor.to(like) for tensor in inputs)
+    leaf = values.requires_grad_()
     found = []
     with torch.enable_grad():
         for layers in ([], [module]):
             with packed_passes(layers):
-                output = module(leaf)
+                output = module(leaf, *others)
             cotangent = torch.linspace(-1, 2, output.numel()).view(output.shape).to(like)
             (pulled,) = torch.autograd.grad(output, leaf, cotangent)
             found.append((output.detach(), pulled))
@@ -114,200 +126,58 @@ def _equal_on_trial(module: Any) -> bool:
     )
 
 
-class _Passed(torch.autograd.Function):
-    """What a layer gives for values, with its pass back to these."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, values: torch.Tensor, layer: Callable[[torch.Tensor], tuple[torch.Tensor, Pull]]
-    ) -> torch.Tensor:
-        output, ctx.pull = layer(values)
-        return output
-
-    @staticmethod
-    def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return ctx.pull(packed(cotangent)), None
+def _volume(module: Any) -> tuple[torch.Tensor]:
+    """Return a volume of few voxels to try a convolution or a norm on."""
+    channels = getattr(module, "in_channels", None) or module.num_features
+    reach = getattr(module, "dilation", 1) * (ints(getattr(module, "kernel_size", (1, 1, 1))) - 1)
+    x, y, z = 4 * (reach // 4 + 1)
+    generator = torch.Generator().manual_seed(0)
+    return (torch.randn((1, channels, x, y, z), generator=generator),)
 
 
-def _passed(
-    values: torch.Tensor, layer: Callable[[torch.Tensor], tuple[torch.Tensor, Pull]]
-) -> torch.Tensor:
-    passed: torch.Tensor = _Passed.apply(packed(values), layer)  # type: ignore[no-untyped-call]
-    return passed
+@dataclass(frozen=True)
+class Kind:
+    """A kind of layer that can run so.
+
+    Parameters
+    ----------
+    name, how
+        In words.
+    forward
+        What takes the place of its own forward; it takes the layer first.
+    trial_inputs
+        What a layer is tried on.
+    """
+
+    name: str
+    how: str
+    forward: Callable[..., torch.Tensor]
+    trial_inputs: Callable[[Any], tuple[torch.Tensor, ...]] = _volume
 
 
-def _convolved(module: nn.Conv3d, values: torch.Tensor) -> torch.Tensor:
-    if module.padding_mode != "zeros" or isinstance(module.padding, str):
-        return nn.Conv3d.forward(module, values)
-
-    def layer(values: torch.Tensor) -> tuple[torch.Tensor, Pull]:
-        return nn.Conv3d.forward(module, values), pull_of(module, triple(ints(values.shape[2:])))
-
-    return _passed(values, layer)
-
-
-def _transposed(module: nn.ConvTranspose3d, values: torch.Tensor, *sizes: Any) -> torch.Tensor:
-    weight, (x, y, z) = packed(module.weight), values.shape[2:]
-
-    def pull(cotangent: torch.Tensor) -> torch.Tensor:
-        return functional.conv3d(
-            cotangent,
-            weight,
-            None,
-            module.stride,
-            module.padding,
-            module.dilation,
-            module.groups,
-        )[..., :x, :y, :z]
-
-    return _passed(
-        values, lambda values: (nn.ConvTranspose3d.forward(module, values, *sizes), pull)
-    )
-
-
-def pull_of(module: nn.Conv3d, size: Triple) -> Pull:
-    """Return what takes a convolution's cotangent back to its input of a size."""
-    stride, dilation = ints(module.stride), ints(module.dilation)
-    padding, kernel = ints(tuple(map(int, module.padding))), ints(module.kernel_size)
-    around = dilation * (kernel - 1) - padding
-    if (stride > 1).any() or module.groups > 1 or (around < 0).any():
-        missing = ints(size) + 2 * padding - dilation * (kernel - 1) - 1
-        return partial(
-            functional.conv_transpose3d,
-            weight=packed(module.weight),
-            stride=triple(stride),
-            padding=triple(padding),
-            output_padding=triple(missing % stride),
-            groups=module.groups,
-            dilation=triple(dilation),
+_LAST = ("convolutions and instance norms", "channels last")
+_BLOCKS = "monai.networks.blocks.dynunet_block"
+KINDS: dict[str, Kind] = {
+    "torch.nn.modules.conv.Conv3d": Kind(*_LAST, convolved),
+    "torch.nn.modules.conv.ConvTranspose3d": Kind(*_LAST, transposed),
+    "torch.nn.modules.instancenorm.InstanceNorm3d": Kind(*_LAST, normed),
+    **{
+        f"{_BLOCKS}.{name}": Kind(
+            "residual blocks" if residual else "blocks of convolutions",
+            "in one pass",
+            partial(residual_passes.blocked, residual=residual),
+            residual_passes.trial_inputs,
         )
-    if (kernel == 1).all() and not around.any():
-        return partial(_mixed, weight=module.weight.flatten(1))
-    turned = module.weight.flip(2, 3, 4).transpose(0, 1)
-    together = _together(module.in_channels, size) if (dilation == 1).all() else (1, 1, 1)
-    if math.prod(together) > 1:
-        return partial(
-            _several_at_once,
-            weight=_spread(turned, together),
-            padding=triple(around),
-            together=together,
-        )
-    return partial(
-        functional.conv3d,
-        weight=packed(turned),
-        padding=triple(around),
-        dilation=triple(dilation),
-    )
-
-
-def _mixed(cotangent: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Pass through a convolution with a kernel of one voxel: its channels are mixed."""
-    return (channels_last(cotangent) @ weight).permute(0, 4, 1, 2, 3)
-
-
-def _together(channels: int, size: Triple) -> Triple:
-    """Return how many neighbouring voxels along each axis to compute as further channels."""
-    together = [1, 1, 1]
-    for axis in (2, 1, 0, 2):
-        wide = channels * math.prod(together) * 2 <= WIDTH
-        if wide and size[axis] % (2 * together[axis]) == 0:
-            together[axis] *= 2
-    return triple(ints(together))
-
-
-def _spread(weight: torch.Tensor, together: Triple) -> torch.Tensor:
-    """Return the weights for several voxels: a group of channels for each, at its own place."""
-    a, b, c = together
-    parts = [
-        functional.pad(weight, (k, c - 1 - k, j, b - 1 - j, i, a - 1 - i))
-        for i in range(a)
-        for j in range(b)
-        for k in range(c)
-    ]
-    return packed(torch.cat(parts))
-
-
-def _several_at_once(
-    cotangent: torch.Tensor, weight: torch.Tensor, padding: Triple, together: Triple
-) -> torch.Tensor:
-    """Pass to very few channels: several neighbouring voxels come of one convolution."""
-    found = channels_last(functional.conv3d(cotangent, weight, None, together, padding))
-    rows, x, y, z, _ = found.shape
-    a, b, c = together
-    woven = found.reshape(rows, x, y, z, a, b, c, -1).permute(0, 7, 1, 4, 2, 5, 3, 6)
-    return woven.reshape(rows, -1, x * a, y * b, z * c)
-
-
-def _normed(module: nn.InstanceNorm3d, values: torch.Tensor) -> torch.Tensor:
-    if values.dim() != 5 or module.track_running_stats:
-        return nn.InstanceNorm3d.forward(module, values)
-    weight, bias = (v.detach() if module.affine else None for v in (module.weight, module.bias))
-    return _passed(values, lambda values: _norm(values, weight, bias, module.eps))
-
-
-def _norm(
-    values: torch.Tensor, weight: torch.Tensor | None, bias: torch.Tensor | None, eps: float
-) -> tuple[torch.Tensor, Pull]:
-    """Return values as an instance norm gives them, and its pass."""
-    standard = torch.empty_like(values)
-    normed = torch.empty_like(values)
-    scales = []
-    for given, kept, made in zip(*map(_flat, (values, standard, normed)), strict=True):
-        mean = _mean(given)
-        for some, out in _slabs(given, kept):
-            torch.sub(some, mean, out=out)
-        variance = _mean(kept, kept)
-        scale = (variance + eps).rsqrt()
-        for some, out in _slabs(kept, made):
-            some.mul_(scale)
-            if weight is None or bias is None:
-                out.copy_(some)
-            else:
-                torch.addcmul(bias, some, weight, out=out)
-        scales.append(scale if weight is None else scale * weight)
-    return normed, partial(_through_norm, standard=standard, scales=scales)
-
-
-def _through_norm(
-    cotangent: torch.Tensor, standard: torch.Tensor, scales: list[torch.Tensor]
-) -> torch.Tensor:
-    """Pass through an instance norm; the formula is in `norms`."""
-    pulled = torch.empty_like(standard)
-    flat = map(_flat, (cotangent, standard, pulled))
-    for given, kept, made, scale in zip(*flat, scales, strict=True):
-        mean, along = scale * _mean(given), scale * _mean(given, kept)
-        for some, beside, out in _slabs(given, kept, made):
-            torch.mul(some, scale, out=out).addcmul_(beside, along, value=-1).sub_(mean)
-    return pulled
-
-
-def _flat(values: torch.Tensor) -> torch.Tensor:
-    """Return volumes (N, C, x, y, z) as their voxels, (N, V, C): the same memory."""
-    return channels_last(values).flatten(1, 3)
-
-
-def _slabs(*volumes: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
-    """Yield volumes (V, C) in parts that stay in a core's cache."""
-    voxels = max(SLAB // volumes[0].shape[1], 1)
-    return zip(*(torch.split(volume, voxels) for volume in volumes), strict=True)
-
-
-def _mean(values: torch.Tensor, times: torch.Tensor | None = None) -> torch.Tensor:
-    """Return each channel's mean over voxels (V, C), of values or of their products."""
-    total = torch.zeros(values.shape[1], dtype=torch.float64, device=values.device)
-    if times is None:
-        for (part,) in _slabs(values):
-            total += part.sum(dim=0)
-    else:
-        products = torch.empty_like(next(_slabs(values))[0])
-        for part, other in _slabs(values, times):
-            total += torch.mul(part, other, out=products[: len(part)]).sum(dim=0)
-    return (total / len(values)).to(values.dtype)
-
-
-FORWARDS: dict[type[nn.Module], Callable[..., torch.Tensor]] = {
-    nn.Conv3d: _convolved,
-    nn.ConvTranspose3d: _transposed,
-    nn.InstanceNorm3d: _normed,
+        for name, residual in (("UnetResBlock", True), ("UnetBasicBlock", False))
+    },
+    "monai.networks.nets.swin_unetr.WindowAttention": Kind(
+        "attention",
+        "a window and a head at a time",
+        attention_passes.attended,
+        attention_passes.trial_inputs,
+    ),
 }
-"""How each kind of layer runs inside :func:`packed_passes`."""
+"""How each kind of layer runs inside :func:`packed_passes`, by the full name of its class.
+
+By name, so that MONAI is imported only by a network that needs it.
+"""

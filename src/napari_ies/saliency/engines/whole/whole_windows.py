@@ -20,7 +20,7 @@ from napari_ies.saliency.engines.chunks import rows_within
 from napari_ies.saliency.engines.jacobian import Engine, Linearisation
 from napari_ies.saliency.engines.norms import rows_in_few_passes
 from napari_ies.saliency.engines.patches import Patch
-from napari_ies.saliency.engines.whole.packed_passes import packed_passes
+from napari_ies.saliency.engines.whole.packed_passes import packed_passes, said_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +53,7 @@ class LoopEngine(Engine):
         super().__init__(network, precision)
         self._packed = packed
         if packed:
-            self.kernels = {"convolutions and instance norms": "channels last"}
+            self.kernels = said_of(packed)
 
     def linearise(
         self, images: torch.Tensor, span: Box, domain: Triple, class_index: int
