@@ -14,7 +14,7 @@ from napari_ies.checkpoints.families.architectures import (
     check_fit,
     load_weights,
 )
-from napari_ies.checkpoints.families.initial_numbers import WithoutMemory, undrawn
+from napari_ies.checkpoints.families.initial_numbers import undrawn, without_memory
 from napari_ies.errors import CheckpointError
 
 BOTH = {"in_channels": 2, "out_channels": 2}
@@ -90,7 +90,7 @@ def test_random_numbers_outside_the_weights_are_drawn():
 
 
 def test_without_memory_there_are_shapes_of_any_size():
-    with WithoutMemory():
+    with without_memory():
         layer = nn.Linear(10**6, 10**6)
         rates = torch.linspace(0, 1, 3)
     assert layer.weight.is_meta

@@ -584,7 +584,7 @@ def slow(monkeypatch):
 
 @pytest.mark.slow
 def test_more_than_an_hour_is_announced_and_not_begun_without_yes(small, slow, tmp_path):
-    long = ("explain", *small.arguments, "--lesion", 1, "--aggregation", "max", "--samples", 2)
+    long = ("explain", *small.arguments, "--lesion", 4, "--aggregation", "max", "--samples", 2)
     refused = run(*long, "--out", tmp_path)
     assert refused.exit_code == 2
     said = " ".join(re.sub("[│╭╮╰╯─]", " ", refused.stderr).split())
@@ -604,7 +604,7 @@ def test_at_a_terminal_more_than_an_hour_is_asked_for(
     small, slow, tmp_path, monkeypatch, answer, status
 ):
     monkeypatch.setattr(expecting, "at_a_terminal", lambda _: True)
-    long = ("explain", *small.arguments, "--lesion", 1, "--aggregation", "max", "--samples", 2)
+    long = ("explain", *small.arguments, "--lesion", 4, "--aggregation", "max", "--samples", 2)
     asked = CliRunner().invoke(app, [*map(str, long), "--out", str(tmp_path)], input=answer)
     assert asked.exit_code == status, asked.output
     assert "Start it? [y/N]" in asked.stderr

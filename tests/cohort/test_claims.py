@@ -47,7 +47,7 @@ def test_networks_whose_layers_cannot_say_so():
 def test_maps_stay_as_they_are(name, aggregation):
     maps = []
     for again in (False, True):
-        model = small_model(name)
+        model = small_model(name, orientation="RAS")  # nothing is guessed, and tested first
         if again:
             recompute_activations(model)
         shape = model.profile.fixed_size or model.profile.window

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -66,7 +67,8 @@ def test_a_lost_worker_costs_nothing_but_time(twelve, tmp_path, monkeypatch, for
     def losing(terminal, reports):
         for followed in follow(terminal, reports):
             if len(seen) < 4:
-                seen.append(distributed.get_client().run(looked_at))
+                # But for one that was killed and is not yet missed.
+                seen.append(distributed.get_client().run(looked_at, on_error="ignore"))
             if not lost:
                 processes = distributed.get_client().run(os.getpid)
                 assert len({os.getpid(), *processes.values()}) == 3
@@ -92,7 +94,9 @@ def test_a_lost_worker_costs_nothing_but_time(twelve, tmp_path, monkeypatch, for
         assert len({one[0] for one in looks.values() if one[1]}) == sum(
             bool(one[1]) for one in looks.values()
         )
-    assert "5 cases (4 done, 1 failed)" in clustered.stdout, clustered.output
+    # The lost one may have written all of its case, and nobody heard of it.
+    (ended,) = re.findall(r"5 cases \((.+?), 1 failed\)", clustered.stdout)
+    assert ended in ("4 done", "3 done, 1 there already"), clustered.output
     serial = run(*asked, tmp_path / "serial")
     assert "5 cases (4 done, 1 failed)" in serial.stdout
     for name in TABLES:

@@ -51,9 +51,7 @@ def test_each_file_is_on_the_disk_before_any_appears(tmp_path, monkeypatch):
     flushed = []
 
     def flush(descriptor):
-        flushed.append(
-            (os.fstat(descriptor).st_ino, {path.name for path in tmp_path.glob("[!.]*")})
-        )
+        flushed.append((os.fstat(descriptor).st_ino, [*tmp_path.glob("[!.]*")]))
 
     monkeypatch.setattr(os, "fsync", flush)
     names = [f"{letter}.txt" for letter in "abc"]

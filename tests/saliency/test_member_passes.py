@@ -28,7 +28,7 @@ MASK[9, 9, 10:12] = True
 
 
 def together(names, mirrored=()):
-    models = [small_model(name, seed) for seed, name in enumerate(names)]
+    models = [small_model(name, seed, orientation="LAS") for seed, name in enumerate(names)]
     profile = replace(models[0].profile, window=(16, 16, 16))
     network = Members([one.network for one in models], mirrored)
     return replace(models[0], network=network, profile=profile)

@@ -221,10 +221,10 @@ def _check_copies(own: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.T
 
 def _without_numbers(family: Family, arguments: Mapping[str, Any]) -> nn.Module:
     """Build a network whose tensors have shapes and no memory."""
-    from napari_ies.checkpoints.families.initial_numbers import WithoutMemory
+    from napari_ies.checkpoints.families.initial_numbers import without_memory
 
     # Some operations without memory go by PyTorch's compiler, which imports Triton.
-    with own_symbols(), WithoutMemory():
+    with own_symbols(), without_memory():
         return build_network(family, arguments)
 
 

@@ -6,6 +6,7 @@ went by PyTorch's compiler, which takes more than a second to import.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from torch.nn import init
 from torch.overrides import TorchFunctionMode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from torch import nn
 
@@ -25,12 +26,17 @@ _PUT = _DRAWN | {init.constant_, _T.fill_, _T.zero_, _T.erfinv_, _T.mul_, _T.add
 """Operations that change a tensor's numbers, and nothing else of it."""
 
 
-class WithoutMemory(TorchFunctionMode):
-    """Tensors have shapes and no memory while it is entered.
+@contextmanager
+def without_memory() -> Iterator[None]:
+    """Let tensors have shapes and no memory.
 
     Only the few rates of stochastic depth, which SwinUNETR looks at, are kept in memory.
     """
+    with torch.device("meta"), _NotPut():
+        yield
 
+
+class _NotPut(TorchFunctionMode):
     def __torch_function__(
         self,
         func: Callable[..., Any],
@@ -44,15 +50,6 @@ class WithoutMemory(TorchFunctionMode):
         if func is torch.linspace:
             kwargs["device"] = "cpu"
         return func(*args, **kwargs)
-
-    def __enter__(self) -> Any:
-        self._device = torch.device("meta")
-        self._device.__enter__()
-        return super().__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)
-        self._device.__exit__(*error)
 
 
 def undrawn(build: Callable[[], nn.Module], replaced_by: Collection[str]) -> nn.Module:

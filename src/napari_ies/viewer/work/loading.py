@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +104,8 @@ def _loaded(
     except UntrustedError as error:
         return Untrusted(path, error.why)
     choose_engine(model)  # its trial runs now, not at the first click
+    with suppress(ImportError):
+        import_module("torch.fx.experimental.symbolic_shapes")  # a second, at the first gradient
     layers, default, why = layers_offered(model)
     devices, where = available_devices(), device_label(model.device)
     return LoadedModel(model, where, devices, layers, default, trust, "" if layers else why)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from napari_ies.checkpoints.families.architectures import load_weights, some
-from napari_ies.checkpoints.families.initial_numbers import WithoutMemory, undrawn
+from napari_ies.checkpoints.families.initial_numbers import undrawn, without_memory
 from napari_ies.checkpoints.file.state_dict import StateFile, read_state_file
 from napari_ies.checkpoints.formats.format import Loaded, sha256_of_files
 from napari_ies.checkpoints.formats.nnunet.axes import letters, mirrored_axes
@@ -106,7 +106,7 @@ def load_folds(path: Path, folder: Folder, stated: Mapping[str, Any]) -> Loaded:
             )
             return made
 
-        with own_symbols(), WithoutMemory():
+        with own_symbols(), without_memory():
             shapes = {name: tuple(one.shape) for name, one in build().state_dict().items()}
         for fold, one in read.items():
             _check_shapes(folds[fold], one.tables["network_weights"], shapes)
