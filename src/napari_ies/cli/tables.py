@@ -114,9 +114,13 @@ def model_table(
     many, the default one stands for them unless every layer is asked for.
     """
     from napari_ies.checkpoints.sidecar import profile_path, stated_profile
+    from napari_ies.network.members import members_of  # PyTorch comes with it
 
     profile = model.profile
     weights = sum(parameter.numel() for parameter in model.network.parameters())
+
+    members = len(members_of(model.network))
+    together = f" in {members} networks" if members > 1 else ""
 
     def said(field: str, value: str) -> str:
         return f"{value} (assumed)" if is_guessed(profile, field) else value
@@ -129,7 +133,7 @@ def model_table(
     window = own.get("window", said("window", _times(profile.window) + " voxels"))
     rows: list[tuple[str, Any]] = [
         ("Format", model.format),
-        ("Architecture", f"{profile.architecture}, {weights:,} weights"),
+        ("Architecture", f"{profile.architecture}, {weights:,} weights{together}"),
         ("Arguments", ", ".join(f"{name}={value!r}" for name, value in profile.arguments.items())),
         ("Inputs", said("sequences", ", ".join(profile.sequences))),
         *([("Preprocessing", ", ".join(tool))] if tool else []),

@@ -15,6 +15,7 @@ from napari_ies.checkpoints.families.defaults import profile_of
 from napari_ies.checkpoints.file import archive
 from napari_ies.checkpoints.formats.format import Loaded
 from napari_ies.checkpoints.formats.probing import NO_GRADIENTS, gradients_flow, probed
+from napari_ies.checkpoints.formats.program_records import check_records
 from napari_ies.checkpoints.sidecar import profile_path
 from napari_ies.errors import CheckpointError, UntrustedError
 from napari_ies.regular_files import read_regular, sha256_of
@@ -99,7 +100,7 @@ def load_program(
     beside = profile_path(path).name
     with _told(path, beside):
         content = read_regular(path)
-        archive.read_records(content)
+        records = archive.read_records(content)
         try:
             network, n_inputs, size, one_by_one = read(io.BytesIO(content))
         except CheckpointError:
@@ -108,6 +109,7 @@ def load_program(
         except Exception as error:
             said = " ".join(str(error)[:200].split()).rstrip(".") or type(error).__name__
             raise CheckpointError(f"PyTorch does not read it ({said})") from error
+        check_records(records, network)
         if stated.get("architecture", kind) != kind:
             raise CheckpointError(
                 f"its profile states the architecture {stated['architecture']}, expected {kind}"

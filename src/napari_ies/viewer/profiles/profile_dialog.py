@@ -7,7 +7,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QDialog, QFormLayout, QLabel, QScrollArea, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QFormLayout,
+    QLabel,
+    QLineEdit,
+    QScrollArea,
+    QWidget,
+)
 
 from napari_ies.checkpoints.profile_file import checked
 from napari_ies.errors import CheckpointError
@@ -113,6 +121,8 @@ class ProfileDialog(QDialog):
             if not chosen and (guess.field.startswith("arguments.") or guess.field == "weights"):
                 self._ask(guess)
         self._say_own(own)
+        for edit in page.findChildren(QLineEdit):
+            edit.setCursorPosition(0)  # of a long list its beginning is seen
         self._scroll.setWidget(page)
         self._before = {name: value() for name, value in self._values.items()}
         self._all.setChecked(False)
