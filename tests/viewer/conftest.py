@@ -52,10 +52,11 @@ def seen_once() -> Iterator[None]:
     """What is the same for every viewer is found, and gone through, once.
 
     napari looks through every installed package for plugins twice for each viewer, and collects
-    garbage with each viewer and each change between slices and space.
+    garbage with each viewer, before as after it, and each change between slices and space.
     """
     import torch  # noqa: F401
     from napari import viewer  # noqa: F401
+    from napari._qt.qt_viewer import QtViewer
     from npe2 import PluginManifest
 
     from napari_ies.own_symbols import load_triton
@@ -67,11 +68,20 @@ def seen_once() -> Iterator[None]:
     gc.set_threshold(20_000, 20, 20)
     discover = PluginManifest.discover
     found = list(discover())
+
+    def collect_what_is_left(*generation: int) -> None:
+        """Collect if viewers are there, which is what is looked for then."""
+        if len(QtViewer._instances):
+            gc.collect(*generation)
+
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(
             PluginManifest,
             "discover",
             lambda paths=(): discover(paths) if paths else iter(found),
+        )
+        patched.setattr(
+            "napari.utils._testsupport.gc", SimpleNamespace(collect=collect_what_is_left)
         )
         yield
     gc.set_threshold(*thresholds)
@@ -100,10 +110,11 @@ def napari_repeats_less() -> Iterator[None]:
     that nobody hid, looks through all there is for garbage with each layer that goes (here through
     what is youngest), looks for what a model holds in four places and through its events one by
     one, checks all about the axes four times for each layer that comes, goes or changes, places
-    what lies over a canvas once for each layer there, and makes some thirty controls for each
-    layer, which follow its every change: those the monkey has. That was a third of a window's
-    time.
+    what lies over a canvas once for each layer there, paints two drawings in each row of the list
+    of layers, and makes some thirty controls for each layer, which follow its every change: those
+    the monkey has. That was a third of a window's time.
     """
+    from napari._qt.containers._layer_delegate import LayerDelegate
     from napari._qt.layer_controls import qt_layer_controls_container
     from napari._qt.qt_main_window import _QtMainWindow
     from napari._qt.widgets.qt_viewer_buttons import QtViewerPushButton
@@ -174,6 +185,7 @@ def napari_repeats_less() -> Iterator[None]:
         patched.setattr(Dims, "__setattr__", put_what_differs, raising=False)
         patched.setattr(VispyCanvas, "_update_scenegraph", arrange_then_place)
         patched.setattr(VispyCanvas, "_update_overlay_canvas_positions", place_once_arranged)
+        patched.setattr(LayerDelegate, "paint", lambda *_: None, raising=False)
         patched.setattr(
             EmitterGroup, "__contains__", lambda self, name: name in self._emitters, raising=False
         )
@@ -185,12 +197,16 @@ def layers_are_made_as_they_are_shown() -> Iterator[None]:
     """What napari makes and draws for each layer, and no test looks at.
 
     For each image it makes what shows it in space and what shows one that is too large for the
-    graphics card, with all their shaders: here once they are asked for. It draws a small picture
-    for the list of layers at each slice, and sets the widths of the sliders' numbers with each
-    layer: here if they are others. The monkey has all of that.
+    graphics card, with all their shaders: here once they are asked for. For each layer of labels
+    it makes what shows a polygon and a brush's stroke under way: here once somebody draws. It
+    draws a small picture for the list of layers at each slice, and sets the widths of the
+    sliders' numbers with each layer: here if they are others. The monkey has all of that.
     """
     from napari._qt.widgets.qt_dims import QtDims
     from napari._vispy.layers import image, labels
+    from napari._vispy.utils.visual import overlay_to_visual
+    from napari.components.overlays import LabelsPolygonOverlay
+    from napari.components.overlays.labels_brush_stroke import LabelsBrushStrokeOverlay
     from napari.layers import Image, Labels
 
     class Later:
@@ -206,6 +222,22 @@ def layers_are_made_as_they_are_shown() -> Iterator[None]:
             if isinstance(node.__dict__[self.name], partial):
                 node.__dict__[self.name] = node.__dict__[self.name]()
             return node.__dict__[self.name]
+
+    class OnceSomebodyDraws:
+        """What shows a drawing in a layer of labels; it is made when the first begins."""
+
+        def __init__(self, make: Any, *, overlay: Any, parent: Any, **of: Any) -> None:
+            self.node, self.close = SimpleNamespace(parent=parent), self._leave
+            self._make, self._overlay = partial(make, overlay=overlay, **of), overlay
+            overlay.events.enabled.connect(self._begin)
+
+        def _begin(self) -> None:
+            self._leave()
+            made = self._make(parent=self.node.parent)
+            self.node, self.close, self._made = made.node, made.close, made
+
+        def _leave(self) -> None:
+            self._overlay.events.enabled.disconnect(self._begin)
 
     def with_calls_put_off(make: Any, module: Any, *names: str) -> Any:
         def made(*arguments: Any, **named: Any) -> None:
@@ -233,6 +265,9 @@ def layers_are_made_as_they_are_shown() -> Iterator[None]:
             patched.setattr(kind, name, make)
             for put_off in ("_volume_node", "_tiledimage_node"):
                 patched.setattr(kind, put_off, Later(put_off), raising=False)
+        for kind in (LabelsPolygonOverlay, LabelsBrushStrokeOverlay):
+            made = partial(OnceSomebodyDraws, overlay_to_visual[kind])
+            patched.setitem(overlay_to_visual, kind, made)
         for kind in (Image, Labels):
             patched.setattr(kind, "_update_thumbnail", lambda _: None)
         patched.setattr(QtDims, "_resize_slice_labels", resize_what_differs)
@@ -321,16 +356,30 @@ def vispy_repeats_less() -> Iterator[None]:
         yield
 
 
+REST = 0.03
+"""Seconds from one sample of a map that is never finished to the next."""
+
+
 @pytest.fixture(scope="session", autouse=True)
 def nobody_is_watching() -> Iterator[None]:
     """Computations make no way for a window that nobody uses, and are asked often if done.
 
     At the lower priority that people get, a computation waits for all that the other workers of
     the tests do. Maps that are under way are shown as often as there are pictures of the window.
+    One of so many steps that nobody waits for it rests after each that shows something: what is
+    done meanwhile has the processor to itself.
     """
     from napari_ies.viewer.work import job, qt_clock, runner
 
+    take = job.Run._take
+
+    def take_and_rest(self: Any, report: Any) -> None:
+        take(self, report)
+        if report.result is not None and report.total - report.done > 1000:
+            self.cancelled.wait(REST)
+
     with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(job.Run, "_take", take_and_rest)
         patched.setattr(job, "NICE", 0)
         patched.setattr(qt_clock, "POLL_MS", 5)
         patched.setattr(runner, "REPORT_SECONDS", Screen.PICTURE)

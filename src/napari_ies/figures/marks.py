@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from napari_ies.figures.style import (
@@ -147,10 +148,15 @@ def draw_scale_bar(axes: Axes, width: float, points: float) -> None:
 
 def text_width(text: str, size: float) -> float:
     """Return how wide a text is, in mm; the size of its font in points."""
+    return _width_in(text, font_family(), size)
+
+
+@lru_cache(maxsize=4096)  # a preview asks for the same words with each change
+def _width_in(text: str, family: str, size: float) -> float:
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
-    font = FontProperties(family=[font_family()], size=size)
+    font = FontProperties(family=[family], size=size)
     width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
     return float(width) * MM_PER_POINT
 

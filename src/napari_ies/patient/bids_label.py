@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ _DIGITS = 8
 """Hexadecimal digits of the SHA-256 that stands for letters with no counterpart."""
 
 
+@lru_cache(maxsize=4096)  # a list of a cohort asks for the same few a hundred thousand times
 def bids_label(text: str) -> str:
     """Reduce a name to the value of a BIDS entity.
 

@@ -13,7 +13,7 @@ from napari_ies.viewer.cohort.rows import ListedRows
 from napari_ies.viewer.cohort.rows_view import RowsView
 from napari_ies.viewer.state.listed.cohort import Wanted
 
-MANY = 80_000
+MANY = 20_000
 IN_SIGHT = 60
 """Rows that are on a screen at the very most, drawn two times each."""
 

@@ -1,17 +1,21 @@
 """Guidance: an empty panel says what to do; the help says how to read a map."""
 
 import re
+from copy import deepcopy
 from pathlib import Path
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QTextBrowser
 
 import napari_ies.viewer.help as help_room
+from napari_ies.demo import patient as demo
 
 PAGES = Path(help_room.__file__).parent
 
 
-def test_guidance_in_the_window(hands):
+def test_guidance_in_the_window(hands, demo_patient, monkeypatch):
+    # The patient that the button makes: made once for all tests.
+    monkeypatch.setattr(demo, "synthetic_patient", lambda: deepcopy(demo_patient))
     an_empty_panel_offers_the_demo_which_is_ready_to_click(hands)
     help_shows_its_pages_with_their_pictures(hands)
 

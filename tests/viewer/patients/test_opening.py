@@ -136,6 +136,7 @@ def from_an_empty_window_to_a_figure_on_the_first_day(hands, folders, monkeypatc
     reading, table = hands.panel.state.reading, hands.control("lesions")
     assert reading.reference == folders / "P23/consensus_lesions.nii.gz"
     assert "match" in reading.segmentation.lesions
+    hands.control("samples").setValue(3)  # of 50, which are not what is looked at
     person.click(table.viewport(), table.visualRect(table.model().index(0, 0)).center())
     hands.wait(lambda: len(hands.panel.state.answers))
     hands.finish()
@@ -294,6 +295,7 @@ def what_speaks_against_the_images_is_said_below_them(hands, folders):
     assert "T1.nii.gz is given as FLAIR" in " ".join(hands.panel.state.reading.segmentation.notes)
     hands.unfold()
     # A copy of a map, and a second image of the name, in the places of images.
+    hands.control("samples").setValue(3)
     hands.panel.explaining.explain(int(hands.panel.state.reading.segmentation.lesions.index[0]))
     hands.wait(lambda: len(hands.panel.state.answers))
     hands.finish()

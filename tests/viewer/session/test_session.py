@@ -240,6 +240,9 @@ from pathlib import Path
 import napari, numpy as np
 from qtpy.QtWidgets import QApplication
 from napari_ies.viewer.state.reading import KnownRegion
+from napari_ies.viewer.work import job
+
+job.NICE = 0  # or it would wait for all that other tests compute
 
 def wait(condition):
     while not condition():
