@@ -45,7 +45,7 @@ def attended(module: Any, values: torch.Tensor, mask: torch.Tensor | None = None
     mask
         (M, tokens, tokens), added to the logits of windows 0, 1, … M - 1, of M, M + 1, … and so on.
     """
-    if not _plain(module, values, mask):
+    if values.dim() != 3 or not takes(module) or not _fits(mask, values):
         given: torch.Tensor = type(module).forward(module, values, mask)
         return given
     return passed(values, partial(_attention, module=module, mask=mask))
@@ -59,17 +59,28 @@ def trial_inputs(module: Any) -> tuple[torch.Tensor, torch.Tensor]:
     return values, -100.0 * (torch.rand((2, tokens, tokens), generator=generator) > 0.5)
 
 
-def _plain(module: Any, values: torch.Tensor, mask: torch.Tensor | None) -> bool:
+def takes(module: Any) -> bool:
     """Whether an attention is what is computed here."""
-    drops = module.attn_drop, module.proj_drop
+    drops: list[Any] = [getattr(module, name, None) for name in ("attn_drop", "proj_drop")]
     return (
-        values.dim() == 3
-        and values.shape[0] > 0
-        and type(module.qkv) is type(module.proj) is nn.Linear
-        and type(module.softmax) is nn.Softmax
+        type(getattr(module, "qkv", None)) is type(getattr(module, "proj", None)) is nn.Linear
+        and type(getattr(module, "softmax", None)) is nn.Softmax
+        and all(type(drop) is nn.Dropout for drop in drops)
         and not any(drop.training and drop.p > 0 for drop in drops)
-        and (mask is None or (mask.dim() == 3 and values.shape[0] % mask.shape[0] == 0))
+        and all(
+            hasattr(module, name)
+            for name in (
+                "num_heads",
+                "scale",
+                "relative_position_bias_table",
+                "relative_position_index",
+            )
+        )
     )
+
+
+def _fits(mask: torch.Tensor | None, values: torch.Tensor) -> bool:
+    return mask is None or (mask.dim() == 3 and len(values) % len(mask) == 0)
 
 
 def _attention(
@@ -89,7 +100,8 @@ def _attention(
     torch.baddbmm(shift[:, None], weight.expand(windows, -1, -1), sorted_values, out=products)
     queries, keys, tokens_values = kept.unbind(1)
     given = torch.empty_like(queries)
-    block = torch.empty((_at_once(), tokens, tokens)).to(values)
+    count = _at_once()
+    block = torch.empty((count, tokens, tokens)).to(values)
     volumes = (
         queries[:, :, :-1].transpose(2, 3),
         queries[:, :, -1],
@@ -98,7 +110,7 @@ def _attention(
         given,
         given[:, :, -1],
     )
-    for bias, parts in _blocks(biases, alike, volumes):
+    for bias, parts in _blocks(biases, alike, volumes, count):
         for query, logarithm, key, value, out, total in zip(*parts, strict=True):
             weights = torch.baddbmm(bias, query, key, out=block[: len(query)])
             largest = weights.amax(dim=2, keepdim=True)
@@ -139,7 +151,8 @@ def _pulled(
     given = torch.bmm(weight.expand(windows, -1, -1), there).view(windows, heads, rows, tokens)
     torch.sum(given[:, :, :-1] * outputs, dim=2, out=given[:, :, -1]).neg_()
     found = torch.empty((windows, 3, heads, width, tokens)).to(kept)
-    block, second = torch.empty((2, _at_once(), tokens, tokens)).to(kept)
+    count = _at_once()
+    block, second = torch.empty((2, count, tokens, tokens)).to(kept)
     queries, keys, tokens_values = kept.unbind(1)
     volumes = (
         queries.transpose(2, 3),
@@ -151,7 +164,7 @@ def _pulled(
         queries[:, :, :-1],
         *found.unbind(1),
     )
-    for bias, parts in _blocks(biases, alike, volumes):
+    for bias, parts in _blocks(biases, alike, volumes, count):
         for query, key, given_, turned, value, key_, query_, to_query, to_key, to_value in zip(
             *parts, strict=True
         ):
@@ -200,17 +213,16 @@ def _in_order(values: torch.Tensor, order: torch.Tensor | None) -> torch.Tensor:
 
 
 def _blocks(
-    biases: torch.Tensor, alike: Sequence[Alike], volumes: Sequence[torch.Tensor]
+    biases: torch.Tensor, alike: Sequence[Alike], volumes: Sequence[torch.Tensor], count: int
 ) -> Iterator[tuple[torch.Tensor, list[tuple[torch.Tensor, ...]]]]:
     """Yield what is added to the logits of one head and mask, and the windows that have both.
 
-    These come as parts of each of the volumes (N, heads, …), as many at a time as there are
-    threads.
+    These come as parts of each of the volumes (N, heads, …), so many at a time.
     """
     for head, bias in enumerate(biases):
         for windows, mask in alike:
             added = bias if mask is None else bias + mask.to(bias)
-            yield added, [torch.split(volume[windows, head], _at_once()) for volume in volumes]
+            yield added, [torch.split(volume[windows, head], count) for volume in volumes]
 
 
 def _at_once() -> int:
