@@ -48,6 +48,8 @@ def attended(module: Any, values: torch.Tensor, mask: torch.Tensor | None = None
     if values.dim() != 3 or not takes(module) or not _fits(mask, values):
         given: torch.Tensor = type(module).forward(module, values, mask)
         return given
+    if torch.get_num_threads() > 1:
+        return _fused(module, values, mask)
     return passed(values, partial(_attention, module=module, mask=mask))
 
 
@@ -83,14 +85,52 @@ def _fits(mask: torch.Tensor | None, values: torch.Tensor) -> bool:
     return mask is None or (mask.dim() == 3 and len(values) % len(mask) == 0)
 
 
+def _fused(module: Any, values: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """Return what an attention gives, by PyTorch's own that forms no matrix of all weights.
+
+    It takes up to a half longer than what is here for one thread, but shares windows and heads
+    among threads once for all of them, where each small product would wait for every thread.
+    """
+    windows, tokens, channels = values.shape
+    heads = module.num_heads
+    biases = _biases(module, tokens)
+    order, alike = _alike(mask, windows)
+    asked = module.qkv(_in_order(values, order)).view(windows, tokens, 3, heads, -1)
+    parts = [len(range(*at.indices(windows))) for at, _ in alike]
+    pieces = (torch.split(part, parts) for part in asked.permute(2, 0, 3, 1, 4).unbind())
+    found = [
+        nn.functional.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=_added(biases, shared).expand(len(query), -1, -1, -1),
+            scale=module.scale,
+        )
+        for query, key, value, (_, shared) in zip(*pieces, alike, strict=True)
+    ]
+    given = torch.cat(found).transpose(1, 2).reshape(windows, tokens, channels)
+    projected: torch.Tensor = module.proj(given)
+    return projected if order is None else projected[order.argsort()]
+
+
+def _biases(module: Any, tokens: int) -> torch.Tensor:
+    """Return what is added to the logits of each head, (heads, tokens, tokens)."""
+    table: torch.Tensor = module.relative_position_bias_table.detach()
+    index: torch.Tensor = module.relative_position_index
+    return table[index[:tokens, :tokens]].permute(2, 0, 1).contiguous()
+
+
+def _added(biases: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    return biases if mask is None else biases + mask.to(biases)
+
+
 def _attention(
     values: torch.Tensor, module: Any, mask: torch.Tensor | None
 ) -> tuple[torch.Tensor, Pull]:
     """Return what an attention gives, and its pass."""
     windows, tokens, channels = values.shape
     heads, width = module.num_heads, channels // module.num_heads
-    table, index = module.relative_position_bias_table.detach(), module.relative_position_index
-    biases = table[index[:tokens, :tokens]].permute(2, 0, 1).contiguous()
+    biases = _biases(module, tokens)
     order, alike = _alike(mask, windows)
     back = None if order is None else order.argsort()
     weight, shift = _with_ones(module.qkv, heads, module.scale)
@@ -100,8 +140,7 @@ def _attention(
     torch.baddbmm(shift[:, None], weight.expand(windows, -1, -1), sorted_values, out=products)
     queries, keys, tokens_values = kept.unbind(1)
     given = torch.empty_like(queries)
-    count = _at_once()
-    block = torch.empty((count, tokens, tokens)).to(values)
+    weights = torch.empty((tokens, tokens)).to(values)
     volumes = (
         queries[:, :, :-1].transpose(2, 3),
         queries[:, :, -1],
@@ -110,13 +149,14 @@ def _attention(
         given,
         given[:, :, -1],
     )
-    for bias, parts in _blocks(biases, alike, volumes, count):
+    nothing = _nothing(weights)
+    for bias, parts in _blocks(biases, alike, volumes):
         for query, logarithm, key, value, out, total in zip(*parts, strict=True):
-            weights = torch.baddbmm(bias, query, key, out=block[: len(query)])
-            largest = weights.amax(dim=2, keepdim=True)
-            weights.sub_(largest).clamp_min_(_nothing(weights)).exp_()
-            torch.bmm(value, weights.transpose(1, 2), out=out)
-            torch.add(largest[..., 0], total.log(), out=logarithm).neg_()
+            torch.addmm(bias, query, key, out=weights)
+            largest = weights.amax(dim=1, keepdim=True)
+            weights.sub_(largest).clamp_min_(nothing).exp_()
+            torch.mm(value, weights.T, out=out)
+            torch.add(largest[:, 0], total.log(), out=logarithm).neg_()
     outputs = given[:, :, :-1].div_(given[:, :, -1:])
     projected = _in_order(outputs.reshape(windows, channels, tokens).transpose(1, 2), back)
     pull = partial(
@@ -151,8 +191,7 @@ def _pulled(
     given = torch.bmm(weight.expand(windows, -1, -1), there).view(windows, heads, rows, tokens)
     torch.sum(given[:, :, :-1] * outputs, dim=2, out=given[:, :, -1]).neg_()
     found = torch.empty((windows, 3, heads, width, tokens)).to(kept)
-    count = _at_once()
-    block, second = torch.empty((2, count, tokens, tokens)).to(kept)
+    weights, slopes = torch.empty((2, tokens, tokens)).to(kept)
     queries, keys, tokens_values = kept.unbind(1)
     volumes = (
         queries.transpose(2, 3),
@@ -164,16 +203,16 @@ def _pulled(
         queries[:, :, :-1],
         *found.unbind(1),
     )
-    for bias, parts in _blocks(biases, alike, volumes, count):
+    nothing = _nothing(weights)
+    for bias, parts in _blocks(biases, alike, volumes):
         for query, key, given_, turned, value, key_, query_, to_query, to_key, to_value in zip(
             *parts, strict=True
         ):
-            weights, slopes = block[: len(query)], second[: len(query)]
-            torch.baddbmm(bias, query, key, out=weights).clamp_min_(_nothing(weights)).exp_()
-            torch.bmm(given_, weights, out=to_value)
-            torch.bmm(turned, value, out=slopes).mul_(weights)
-            torch.bmm(key_, slopes.transpose(1, 2), out=to_query)
-            torch.bmm(query_, slopes, out=to_key)
+            torch.addmm(bias, query, key, out=weights).clamp_min_(nothing).exp_()
+            torch.mm(given_, weights, out=to_value)
+            torch.mm(turned, value, out=slopes).mul_(weights)
+            torch.mm(key_, slopes.T, out=to_query)
+            torch.mm(query_, slopes, out=to_key)
     scaled = module.qkv.weight.detach().clone()
     scaled[: heads * width] *= module.scale
     pulled = torch.bmm(found.flatten(1, 3).transpose(1, 2), scaled.expand(windows, -1, -1))
@@ -213,21 +252,15 @@ def _in_order(values: torch.Tensor, order: torch.Tensor | None) -> torch.Tensor:
 
 
 def _blocks(
-    biases: torch.Tensor, alike: Sequence[Alike], volumes: Sequence[torch.Tensor], count: int
+    biases: torch.Tensor, alike: Sequence[Alike], volumes: Sequence[torch.Tensor]
 ) -> Iterator[tuple[torch.Tensor, list[tuple[torch.Tensor, ...]]]]:
     """Yield what is added to the logits of one head and mask, and the windows that have both.
 
-    These come as parts of each of the volumes (N, heads, …), so many at a time.
+    These come one by one, of each of the volumes (N, heads, …).
     """
     for head, bias in enumerate(biases):
         for windows, mask in alike:
-            added = bias if mask is None else bias + mask.to(bias)
-            yield added, [torch.split(volume[windows, head], count) for volume in volumes]
-
-
-def _at_once() -> int:
-    """Return how many windows are computed together: one for each thread, in its core's cache."""
-    return torch.get_num_threads()
+            yield _added(bias, mask), [volume[windows, head].unbind() for volume in volumes]
 
 
 def _with_ones(layer: nn.Linear, heads: int, scale: float) -> tuple[torch.Tensor, torch.Tensor]:

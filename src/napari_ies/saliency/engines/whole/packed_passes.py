@@ -69,7 +69,8 @@ def _like(module: Any) -> tuple[object, ...]:
     like = next(module.parameters(), torch.zeros(()))
     shapes = tuple(tensor.shape for tensor in module.state_dict().values())
     numbers = getattr(module, "num_heads", None), getattr(module, "scale", None)
-    return type(module), repr(module), shapes, numbers, like.dtype, like.device
+    alone = torch.get_num_threads() == 1  # attention differs then
+    return type(module), repr(module), shapes, numbers, like.dtype, like.device, alone
 
 
 def recomputes(network: nn.Module) -> bool:
@@ -172,7 +173,7 @@ KINDS: dict[str, Kind] = {
     },
     "monai.networks.nets.swin_unetr.WindowAttention": Kind(
         "attention",
-        "a window and a head at a time",
+        "in parts that stay in a core's cache",
         attention_passes.attended,
         attention_passes.trial_inputs,
         attention_passes.takes,
