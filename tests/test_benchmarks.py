@@ -228,3 +228,32 @@ def test_the_page_has_the_table_that_is_reckoned(request):
 
     page = (request.config.rootpath / "docs" / "performance.md").read_text(encoding="utf-8")
     assert table() in page
+
+
+def test_the_parts_of_a_piece_of_work_are_its_products_and_what_it_reads_and_writes(tiny):
+    from benchmarks.parts import Parts
+
+    one, other, line = torch.randn(20, 30), torch.randn(30, 8), torch.randn(8)
+    with Parts() as parts:
+        for _ in range(3):
+            made = (one @ other).relu_()
+            made.T.contiguous().T.add_(line.expand(20, 8))
+    assert sum(parts.products.values()) == 3
+    numbers = {20 * 8: 3, 20 * 8 + 8: 3}  # in place: read and written in one place
+    assert {size // 4: count for size, count in parts.copies.items()} == numbers
+    parts.measure()
+    assert parts.products_seconds() > 0
+    assert parts.copies_seconds() > 0
+
+
+def test_a_row_of_a_window_is_measured_against_a_batch_of_pytorchs_own(tiny):
+    from benchmarks.settings import Settings
+    from benchmarks.subjects import random_model
+    from benchmarks.window_networks import SMALL
+    from benchmarks.window_rows import window_row
+
+    model = random_model("DynUNet", "cpu", **SMALL["DynUNet"])
+    row = window_row(model, "DynUNet", Settings().smoke())
+    assert row.value > 0
+    assert re.search(r"a row$", row.against)
+    assert re.search(r"\d+% of the matrix product's .* \d+% of what its parts allow", row.note)

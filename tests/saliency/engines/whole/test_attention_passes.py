@@ -13,6 +13,12 @@ from napari_ies.saliency.engines.whole.attention_passes import attended
 from napari_ies.saliency.engines.whole.packed_passes import certified, packed_passes
 
 
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    """Several have PyTorch's own attention, where a test says so."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+
+
 def attention(heads=2, width=3, window=(2, 2, 3), seed=0, **settings):
     torch.manual_seed(seed)
     layer = WindowAttention(heads * width, heads, window, **{"qkv_bias": True, **settings})
@@ -63,7 +69,7 @@ def test_an_attention_is_that_of_the_loops_and_its_pass_their_slope(
     tokens, masked, threads, monkeypatch
 ):
     """Two images of three windows each; the slope is measured in steps of a hundred-thousandth."""
-    monkeypatch.setattr(module_of, "_at_once", lambda: threads)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     layer = attention()
     values = torch.randn((6, tokens, 6), dtype=torch.float64)
     mask = masks(3, tokens) if masked else None

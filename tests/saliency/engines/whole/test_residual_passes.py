@@ -4,7 +4,8 @@ import pytest
 import torch
 from monai.networks.blocks.dynunet_block import UnetBasicBlock, UnetResBlock
 
-from napari_ies.saliency.engines.whole import norm_passes
+from napari_ies.saliency.engines.whole import norm_passes, residual_passes
+from napari_ies.saliency.engines.whole import packed_passes as registry
 from napari_ies.saliency.engines.whole.packed_passes import certified, kind_of, packed_passes
 
 
@@ -57,9 +58,21 @@ def test_a_block_and_its_pass_are_its_own(name, monkeypatch):
     assert torch.equal(given, cotangent)
 
 
-def test_a_block_is_certified_by_a_trial_and_let_go_of():
-    layer = BLOCKS["residual"]
-    assert layer in certified(layer)
+@pytest.mark.parametrize("name", BLOCKS | OTHERS)
+def test_blocks_that_are_known_are_certified_by_a_trial(name):
+    layer = (BLOCKS | OTHERS)[name]
+    assert (layer in certified(layer)) == (name in BLOCKS)
     with packed_passes(certified(layer)):
-        assert "forward" in vars(layer)
+        assert ("forward" in vars(layer)) == (name in BLOCKS)
     assert "forward" not in vars(layer)
+
+
+def test_a_block_that_fails_its_trial_stays_as_it_is(monkeypatch, caplog):
+    monkeypatch.setattr(registry, "TRIED", {})
+    real = residual_passes.add_pulled
+    monkeypatch.setattr(residual_passes, "add_pulled", lambda *given: 1.001 * real(*given))
+    layer = BLOCKS["residual"]
+    found = certified(layer)
+    assert layer not in found
+    assert layer.conv1.conv in found
+    assert "failed its trial" in caplog.text

@@ -45,9 +45,11 @@ def attended(module: Any, values: torch.Tensor, mask: torch.Tensor | None = None
     mask
         (M, tokens, tokens), added to the logits of windows 0, 1, … M - 1, of M, M + 1, … and so on.
     """
-    if not _plain(module, values, mask):
+    if values.dim() != 3 or not takes(module) or not _fits(mask, values):
         given: torch.Tensor = type(module).forward(module, values, mask)
         return given
+    if torch.get_num_threads() > 1:
+        return _fused(module, values, mask)
     return passed(values, partial(_attention, module=module, mask=mask))
 
 
@@ -59,17 +61,67 @@ def trial_inputs(module: Any) -> tuple[torch.Tensor, torch.Tensor]:
     return values, -100.0 * (torch.rand((2, tokens, tokens), generator=generator) > 0.5)
 
 
-def _plain(module: Any, values: torch.Tensor, mask: torch.Tensor | None) -> bool:
+def takes(module: Any) -> bool:
     """Whether an attention is what is computed here."""
-    drops = module.attn_drop, module.proj_drop
+    drops: list[Any] = [getattr(module, name, None) for name in ("attn_drop", "proj_drop")]
     return (
-        values.dim() == 3
-        and values.shape[0] > 0
-        and type(module.qkv) is type(module.proj) is nn.Linear
-        and type(module.softmax) is nn.Softmax
+        type(getattr(module, "qkv", None)) is type(getattr(module, "proj", None)) is nn.Linear
+        and type(getattr(module, "softmax", None)) is nn.Softmax
+        and all(type(drop) is nn.Dropout for drop in drops)
         and not any(drop.training and drop.p > 0 for drop in drops)
-        and (mask is None or (mask.dim() == 3 and values.shape[0] % mask.shape[0] == 0))
+        and all(
+            hasattr(module, name)
+            for name in (
+                "num_heads",
+                "scale",
+                "relative_position_bias_table",
+                "relative_position_index",
+            )
+        )
     )
+
+
+def _fits(mask: torch.Tensor | None, values: torch.Tensor) -> bool:
+    return mask is None or (mask.dim() == 3 and len(values) % len(mask) == 0)
+
+
+def _fused(module: Any, values: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """Return what an attention gives, by PyTorch's own that forms no matrix of all weights.
+
+    It takes up to a half longer than what is here for one thread, but shares windows and heads
+    among threads once for all of them, where each small product would wait for every thread.
+    """
+    windows, tokens, channels = values.shape
+    heads = module.num_heads
+    biases = _biases(module, tokens)
+    order, alike = _alike(mask, windows)
+    asked = module.qkv(_in_order(values, order)).view(windows, tokens, 3, heads, -1)
+    parts = [len(range(*at.indices(windows))) for at, _ in alike]
+    pieces = (torch.split(part, parts) for part in asked.permute(2, 0, 3, 1, 4).unbind())
+    found = [
+        nn.functional.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=_added(biases, shared).expand(len(query), -1, -1, -1),
+            scale=module.scale,
+        )
+        for query, key, value, (_, shared) in zip(*pieces, alike, strict=True)
+    ]
+    given = torch.cat(found).transpose(1, 2).reshape(windows, tokens, channels)
+    projected: torch.Tensor = module.proj(given)
+    return projected if order is None else projected[order.argsort()]
+
+
+def _biases(module: Any, tokens: int) -> torch.Tensor:
+    """Return what is added to the logits of each head, (heads, tokens, tokens)."""
+    table: torch.Tensor = module.relative_position_bias_table.detach()
+    index: torch.Tensor = module.relative_position_index
+    return table[index[:tokens, :tokens]].permute(2, 0, 1).contiguous()
+
+
+def _added(biases: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    return biases if mask is None else biases + mask.to(biases)
 
 
 def _attention(
@@ -78,8 +130,7 @@ def _attention(
     """Return what an attention gives, and its pass."""
     windows, tokens, channels = values.shape
     heads, width = module.num_heads, channels // module.num_heads
-    table, index = module.relative_position_bias_table.detach(), module.relative_position_index
-    biases = table[index[:tokens, :tokens]].permute(2, 0, 1).contiguous()
+    biases = _biases(module, tokens)
     order, alike = _alike(mask, windows)
     back = None if order is None else order.argsort()
     weight, shift = _with_ones(module.qkv, heads, module.scale)
@@ -89,7 +140,7 @@ def _attention(
     torch.baddbmm(shift[:, None], weight.expand(windows, -1, -1), sorted_values, out=products)
     queries, keys, tokens_values = kept.unbind(1)
     given = torch.empty_like(queries)
-    block = torch.empty((_at_once(), tokens, tokens)).to(values)
+    weights = torch.empty((tokens, tokens)).to(values)
     volumes = (
         queries[:, :, :-1].transpose(2, 3),
         queries[:, :, -1],
@@ -98,13 +149,14 @@ def _attention(
         given,
         given[:, :, -1],
     )
+    nothing = _nothing(weights)
     for bias, parts in _blocks(biases, alike, volumes):
         for query, logarithm, key, value, out, total in zip(*parts, strict=True):
-            weights = torch.baddbmm(bias, query, key, out=block[: len(query)])
-            largest = weights.amax(dim=2, keepdim=True)
-            weights.sub_(largest).clamp_min_(_nothing(weights)).exp_()
-            torch.bmm(value, weights.transpose(1, 2), out=out)
-            torch.add(largest[..., 0], total.log(), out=logarithm).neg_()
+            torch.addmm(bias, query, key, out=weights)
+            largest = weights.amax(dim=1, keepdim=True)
+            weights.sub_(largest).clamp_min_(nothing).exp_()
+            torch.mm(value, weights.T, out=out)
+            torch.add(largest[:, 0], total.log(), out=logarithm).neg_()
     outputs = given[:, :, :-1].div_(given[:, :, -1:])
     projected = _in_order(outputs.reshape(windows, channels, tokens).transpose(1, 2), back)
     pull = partial(
@@ -139,7 +191,7 @@ def _pulled(
     given = torch.bmm(weight.expand(windows, -1, -1), there).view(windows, heads, rows, tokens)
     torch.sum(given[:, :, :-1] * outputs, dim=2, out=given[:, :, -1]).neg_()
     found = torch.empty((windows, 3, heads, width, tokens)).to(kept)
-    block, second = torch.empty((2, _at_once(), tokens, tokens)).to(kept)
+    weights, slopes = torch.empty((2, tokens, tokens)).to(kept)
     queries, keys, tokens_values = kept.unbind(1)
     volumes = (
         queries.transpose(2, 3),
@@ -151,16 +203,16 @@ def _pulled(
         queries[:, :, :-1],
         *found.unbind(1),
     )
+    nothing = _nothing(weights)
     for bias, parts in _blocks(biases, alike, volumes):
         for query, key, given_, turned, value, key_, query_, to_query, to_key, to_value in zip(
             *parts, strict=True
         ):
-            weights, slopes = block[: len(query)], second[: len(query)]
-            torch.baddbmm(bias, query, key, out=weights).clamp_min_(_nothing(weights)).exp_()
-            torch.bmm(given_, weights, out=to_value)
-            torch.bmm(turned, value, out=slopes).mul_(weights)
-            torch.bmm(key_, slopes.transpose(1, 2), out=to_query)
-            torch.bmm(query_, slopes, out=to_key)
+            torch.addmm(bias, query, key, out=weights).clamp_min_(nothing).exp_()
+            torch.mm(given_, weights, out=to_value)
+            torch.mm(turned, value, out=slopes).mul_(weights)
+            torch.mm(key_, slopes.T, out=to_query)
+            torch.mm(query_, slopes, out=to_key)
     scaled = module.qkv.weight.detach().clone()
     scaled[: heads * width] *= module.scale
     pulled = torch.bmm(found.flatten(1, 3).transpose(1, 2), scaled.expand(windows, -1, -1))
@@ -204,18 +256,11 @@ def _blocks(
 ) -> Iterator[tuple[torch.Tensor, list[tuple[torch.Tensor, ...]]]]:
     """Yield what is added to the logits of one head and mask, and the windows that have both.
 
-    These come as parts of each of the volumes (N, heads, …), as many at a time as there are
-    threads.
+    These come one by one, of each of the volumes (N, heads, …).
     """
     for head, bias in enumerate(biases):
         for windows, mask in alike:
-            added = bias if mask is None else bias + mask.to(bias)
-            yield added, [torch.split(volume[windows, head], _at_once()) for volume in volumes]
-
-
-def _at_once() -> int:
-    """Return how many windows are computed together: one for each thread, in its core's cache."""
-    return torch.get_num_threads()
+            yield _added(bias, mask), [volume[windows, head].unbind() for volume in volumes]
 
 
 def _with_ones(layer: nn.Linear, heads: int, scale: float) -> tuple[torch.Tensor, torch.Tensor]:

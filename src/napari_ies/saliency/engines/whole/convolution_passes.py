@@ -62,6 +62,9 @@ def pull_of(module: nn.Conv3d, size: Triple) -> Pull:
     stride, dilation = ints(module.stride), ints(module.dilation)
     padding, kernel = ints(tuple(map(int, module.padding))), ints(module.kernel_size)
     around = dilation * (kernel - 1) - padding
+    if (kernel == 1).all() and not padding.any() and module.groups == 1:
+        weight = module.weight.flatten(1)
+        return partial(_mixed, weight=weight, stride=triple(stride), size=size)
     if (stride > 1).any() or module.groups > 1 or (around < 0).any():
         missing = ints(size) + 2 * padding - dilation * (kernel - 1) - 1
         return partial(
@@ -73,8 +76,6 @@ def pull_of(module: nn.Conv3d, size: Triple) -> Pull:
             groups=module.groups,
             dilation=triple(dilation),
         )
-    if (kernel == 1).all() and not around.any():
-        return partial(_mixed, weight=module.weight.flatten(1))
     turned = module.weight.flip(2, 3, 4).transpose(0, 1)
     together = _together(module.in_channels, size) if (dilation == 1).all() else (1, 1, 1)
     if math.prod(together) > 1:
@@ -106,14 +107,34 @@ def add_pulled(total: torch.Tensor, pull: Pull, cotangent: torch.Tensor) -> torc
     """Add what a pass gives for a cotangent to a volume, channels last, which is overwritten."""
     if not isinstance(pull, partial) or pull.func is not _mixed:
         return total.add_(pull(cotangent))
-    into, given = (channels_last(volume).flatten(0, 3) for volume in (total, packed(cotangent)))
-    into.addmm_(given, pull.keywords["weight"])
+    weight, stride = pull.keywords["weight"], pull.keywords["stride"]
+    if stride != (1, 1, 1):
+        _strided(total, stride).add_(_products(cotangent, weight))
+        return total
+    into, given = (channels_last(volume).flatten(0, 3) for volume in (total, cotangent))
+    into.addmm_(given, weight)
     return total
 
 
-def _mixed(cotangent: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+def _mixed(
+    cotangent: torch.Tensor, weight: torch.Tensor, stride: Triple, size: Triple
+) -> torch.Tensor:
     """Pass through a convolution with a kernel of one voxel: its channels are mixed."""
+    products = _products(cotangent, weight)
+    if stride == (1, 1, 1):
+        return products
+    pulled = packed(cotangent.new_zeros((len(cotangent), weight.shape[1], *size)))
+    _strided(pulled, stride).copy_(products)
+    return pulled
+
+
+def _products(cotangent: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return (channels_last(cotangent) @ weight).permute(0, 4, 1, 2, 3)
+
+
+def _strided(volume: torch.Tensor, stride: Triple) -> torch.Tensor:
+    x, y, z = stride
+    return volume[..., ::x, ::y, ::z]
 
 
 def _together(channels: int, size: Triple) -> Triple:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from napari_ies.saliency.engines.whole.passed import Pull
 
-SLAB = 2**16
-"""Numbers of a window that lie in a core's cache beside as many of three others."""
-WIDE = 512
+SLAB = 2**18
+"""Numbers of a window that lie near while several things are done to them."""
+WIDE = 256
 """Numbers in a line, at least, for which a sum of a volume and one number a channel is fast."""
 
 

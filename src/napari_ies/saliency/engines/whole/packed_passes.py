@@ -41,7 +41,8 @@ def certified(network: nn.Module) -> list[nn.Module]:
     """
     found = []
     for module in network.modules():
-        if kind_of(module) is not None and "forward" not in vars(module):
+        kind = kind_of(module)
+        if kind is not None and kind.takes(module) and "forward" not in vars(module):
             key = _like(module)
             if key not in TRIED:
                 TRIED[key] = _equal_on_trial(module)
@@ -68,7 +69,8 @@ def _like(module: Any) -> tuple[object, ...]:
     like = next(module.parameters(), torch.zeros(()))
     shapes = tuple(tensor.shape for tensor in module.state_dict().values())
     numbers = getattr(module, "num_heads", None), getattr(module, "scale", None)
-    return type(module), repr(module), shapes, numbers, like.dtype, like.device
+    alone = torch.get_num_threads() == 1  # attention differs then
+    return type(module), repr(module), shapes, numbers, like.dtype, like.device, alone
 
 
 def recomputes(network: nn.Module) -> bool:
@@ -103,13 +105,8 @@ def _equal_on_trial(module: Any) -> bool:
     """Whether a layer's output and its pass are the same either way, on a few voxels."""
     kind = kind_of(module)
     assert kind is not None  # noqa: S101 - only such are tried
-    try:
-        inputs = kind.trial_inputs(module)
-    except (AttributeError, TypeError, ValueError) as error:  # of another version than is known
-        logger.debug("%s cannot be tried: %s", module, error)
-        return False
     like = next(module.parameters(), torch.zeros(()))
-    values, *others = (tensor.to(like) for tensor in inputs)
+    values, *others = (tensor.to(like) for tensor in kind.trial_inputs(module))
     leaf = values.requires_grad_()
     found = []
     with torch.enable_grad():
@@ -147,12 +144,15 @@ class Kind:
         What takes the place of its own forward; it takes the layer first.
     trial_inputs
         What a layer is tried on.
+    takes
+        Whether a layer is one that it knows; by its attributes, which differ between versions.
     """
 
     name: str
     how: str
     forward: Callable[..., torch.Tensor]
     trial_inputs: Callable[[Any], tuple[torch.Tensor, ...]] = _volume
+    takes: Callable[[Any], bool] = lambda module: True
 
 
 _LAST = ("convolutions and instance norms", "channels last")
@@ -167,14 +167,16 @@ KINDS: dict[str, Kind] = {
             "in one pass",
             partial(residual_passes.blocked, residual=residual),
             residual_passes.trial_inputs,
+            residual_passes.takes,
         )
         for name, residual in (("UnetResBlock", True), ("UnetBasicBlock", False))
     },
     "monai.networks.nets.swin_unetr.WindowAttention": Kind(
         "attention",
-        "a window and a head at a time",
+        "in parts that stay in a core's cache",
         attention_passes.attended,
         attention_passes.trial_inputs,
+        attention_passes.takes,
     ),
 }
 """How each kind of layer runs inside :func:`packed_passes`, by the full name of its class.

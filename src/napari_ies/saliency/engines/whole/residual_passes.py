@@ -36,7 +36,7 @@ def blocked(module: Any, values: torch.Tensor, residual: bool) -> torch.Tensor:
     residual
         Whether the values, or what a third convolution makes of them, are added in the end.
     """
-    if not _plain(module, values):
+    if values.dim() != 5 or not takes(module):
         given: torch.Tensor = type(module).forward(module, values)
         return given
     return passed(values, partial(_block, module=module, residual=residual))
@@ -50,16 +50,17 @@ def trial_inputs(module: Any) -> tuple[torch.Tensor]:
     return (torch.randn((1, convolution.in_channels, x, y, z), generator=generator),)
 
 
-def _plain(module: Any, values: torch.Tensor) -> bool:
+def takes(module: Any) -> bool:
     """Whether a block is what is computed here."""
     layers = [getattr(module, name, None) for name in ("conv1", "conv2")]
     norms: list[Any] = [getattr(module, name, None) for name in ("norm1", "norm2")]
     if hasattr(module, "conv3") or hasattr(module, "norm3"):
         layers.append(getattr(module, "conv3", None))
         norms.append(getattr(module, "norm3", None))
+    activation = getattr(module, "lrelu", None)
     return (
-        values.dim() == 5
-        and type(module.lrelu) in (nn.LeakyReLU, nn.ReLU)
+        type(activation) in (nn.LeakyReLU, nn.ReLU)
+        and getattr(activation, "negative_slope", 0.0) >= 0
         and all(type(norm) is nn.InstanceNorm3d for norm in norms)
         and not any(norm.track_running_stats for norm in norms)
         and all(_only(layer, nn.Conv3d) is not None for layer in layers)
