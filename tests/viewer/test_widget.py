@@ -23,7 +23,6 @@ from napari_ies.network.model import SegmentationModel
 from napari_ies.viewer.preparing.result_notes import PLACE_LINES
 
 
-
 @pytest.mark.parametrize("patient", ["oblique"], indirect=True)
 def test_all_is_seen_where_it_is(segmented, patient):
     all_is_seen_where_it_is(segmented, patient)

@@ -27,7 +27,8 @@ def test_every_map_of_a_lesion_is_saved_whatever_its_settings(small, tmp_path):
     smallest = int(segmentation.lesions["voxels"].idxmin())
     for chosen in settings:
         saliency = explain(model, case, segmentation.labels == smallest, **chosen)
-        answers.add(Answer(Lesion(smallest), SaliencyRequest(**chosen), saliency, 1.0, "small", "key"))
+        request = SaliencyRequest(**chosen)
+        answers.add(Answer(Lesion(smallest), request, saliency, 1.0, "small", "key"))
     finish(tasks.save_answers(tmp_path, reading, answers, overwrite=False))
     read = [load_saliency(path) for path in tmp_path.rglob("*desc-footprint_mask.nii.gz")]
     found = sorted(
