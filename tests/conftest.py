@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
 
+FEW_CORES = 4
 SHARED = Path(__file__).parents[2] / "shared"
 SLOW = {"make_napari_viewer", "real_file", "forks"}
 """Fixtures of tests that take some seconds."""
@@ -55,6 +56,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--monkey-actions", type=int, default=0, help="random actions in the window (default: 60)"
     )
     group.addoption("--monkey-seed", type=int, default=1, help="which random actions")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Take a worker more than there are cores where these are few.
+
+    Some tests wait: for other processes, for a window, for a clock.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    few = cores is not None and cores <= FEW_CORES
+    return cores + 1 if few and "PYTEST_XDIST_AUTO_NUM_WORKERS" not in os.environ else None
 
 
 @pytest.hookimpl(wrapper=True)
