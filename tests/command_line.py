@@ -21,6 +21,6 @@ def one_line(result) -> str:
     """Return the error of a command that failed, which must be one line and no traceback."""
     errors = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
     assert result.exit_code == 1, result.output
-    assert len(errors) == 1
+    assert len(errors) == 1, result.output
     assert "Traceback" not in result.output
     return errors[0]
