@@ -16,6 +16,7 @@ from networks import small_model
 from nibabel.affines import from_matvec
 from scipy import ndimage
 
+from napari_ies.cohort.row.images import open_case
 from napari_ies.cohort.row.targets import labels_from
 from napari_ies.errors import CaseError, ResultsError
 from napari_ies.network.assumptions import notes_on
@@ -98,6 +99,13 @@ def two_patients(files):
         folder.mkdir(parents=True)
         paths.append(Files(folder).save(FLAIR * factor, name=name))
     return said(*paths)
+
+
+def another_name(files):
+    given = {"FLAIR": files.save(), "T2": files.save(FLAIR * 2, name="t2.nii.gz")}
+    with pytest.raises(CaseError) as refused:
+        open_case(given, ("FLAIR", "T1"))
+    return [str(refused.value)]
 
 
 def annex(files):
@@ -188,6 +196,12 @@ IMAGES = {
     "background of several": lambda f: said(f.save(CORNERS)),
     "normalised already": lambda f: said(f.save(zscored())),
     "skull on": lambda f: said(f.save(affine=LAS @ COARSE), spacing=(16.0,) * 3),
+    "skull off": lambda f: said(
+        f.save(affine=LAS @ np.diag([10.0, 10, 10, 1])),
+        spacing=(10.0,) * 3,
+        brain_extracted=False,
+        guessed=(),
+    ),
     "background other than 0, and": lambda f: said(f.save(MINUS), normalisation="minmax"),
     "stored along other axes": lambda f: said(f.save(affine=PSR)),
     "stored otherwise": lambda f: said(f.save(affine=PSR), orientation="LAS"),
@@ -220,6 +234,7 @@ IMAGES = {
     "two files whose": lambda f: said(
         f.save(name="t1.nii.gz"), f.save(FLAIR * 2, name="flair2.nii.gz")
     ),
+    "an image given by another": another_name,
     "two files in": two_patients,
     "`.mgz`": all_formats,
     "Analyze": analyze,
