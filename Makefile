@@ -26,7 +26,7 @@ test: libraries $(VENV)/.ready-dev
 	@scripts/on_screen.sh --own $(BIN)/python -m pytest -n auto --dist loadgroup --durations 20 $(ARGS)
 
 quick: libraries $(VENV)/.ready-dev
-	@scripts/on_screen.sh --own $(BIN)/python -m pytest -n auto --dist loadgroup -m "not slow" $(ARGS)
+	@scripts/on_screen.sh --own $(BIN)/python -m pytest -n logical --dist loadgroup -m "not slow" $(ARGS)
 
 test-lowest: libraries
 	@scripts/test_lowest.sh $(LOWEST) $(ARGS)

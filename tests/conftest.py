@@ -61,8 +61,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Take a worker more than there are cores where these are few.
 
-    Some tests wait: for other processes, for a window, for a clock.
+    Some tests wait: for other processes, for a window, for a clock. Those of ``make quick``, which
+    asks for ``-n logical``, do not.
     """
+    if config.option.numprocesses == "logical":
+        return None
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     few = cores is not None and cores <= FEW_CORES
     return cores + 1 if few and "PYTEST_XDIST_AUTO_NUM_WORKERS" not in os.environ else None

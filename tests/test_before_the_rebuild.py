@@ -107,6 +107,7 @@ def test_the_segmentation_comes_back_with_its_table():
     assert (segmentation.threshold, segmentation.forward) == (0.5, "sliding-window")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAPS)
 def test_a_map_finds_its_images_and_is_computed_today_as_it_was(name, images):
     (footprint,) = files_of(name, "desc-footprint_mask.nii.gz")
@@ -227,6 +228,7 @@ def assert_same_picture(today: Image.Image, former: Image.Image) -> None:
     assert np.mean(apart > (4 if AS_THEN else 24)) <= (1e-4 if AS_THEN else 5e-3)
 
 
+@pytest.mark.slow
 def test_a_figure_is_drawn_today_as_it_was(drawn, monkeypatch):
     # Outlines of small lesions are thinner since, or they would hide the map.
     monkeypatch.setattr("napari_ies.figures.drawing.HIDDEN_PARTS", 1e-9)
@@ -280,6 +282,7 @@ def embedded(image: ElementTree.Element) -> Image.Image:
     return Image.open(BytesIO(base64.b64decode(coded)))
 
 
+@pytest.mark.slow
 def test_a_figure_as_pdf_has_the_page_and_the_words_it_had(drawn):
     former, today = drawn("whole.pdf")
     for entry in (rb"/MediaBox \[.*?\]", rb"/Title \(.*?\)\n", rb"/Subject \(.*?\)\n"):

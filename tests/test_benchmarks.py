@@ -23,6 +23,7 @@ def tiny(request, monkeypatch):
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forward", ["whole-volume", "sliding-window"])
 def test_ours_equals_the_literal_loops(tiny, forward):
     from benchmarks.maps import max_difference, mean_difference

@@ -24,6 +24,7 @@ def assert_none(breaches: list[str]) -> None:
         pytest.fail("\n".join(breaches), pytrace=False)
 
 
+@pytest.mark.slow
 def test_no_circle_among_modules(house):
     assert_none(rules.circles_of_modules(house))
 

@@ -41,6 +41,7 @@ def expected(small, tmp_path_factory):
     return segmented(small, small.images, tmp_path_factory.mktemp("plain"))[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_lesions_are_those_of_the_image_as_it_was(small, expected, tmp_path, kind):
     stored = "".join(nib.aff2axcodes(nib.load(small.images["FLAIR"]).affine))
@@ -56,6 +57,7 @@ def test_the_lesions_are_those_of_the_image_as_it_was(small, expected, tmp_path,
     assert note in " ".join(sidecar["SegmentationNotes"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_was_made_of_the_file_is_stored_with_a_map(small, tmp_path, kind):
     images = rewrite(kind, small.images, tmp_path / "files")

@@ -61,6 +61,7 @@ ALL = {("windowed", name): make for name, make in WINDOWED.items()} | {
 SLOW = {("windowed", "BasicUNet"), ("windowed", "VNet")}  # their trial runs on 64 voxels a side
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("engine", "name"),
     [pytest.param(*one, marks=[pytest.mark.slow] if one in SLOW else []) for one in ALL],

@@ -88,6 +88,7 @@ def test_members_whose_strides_are_guessed_segment(members, saved):
     assert segment(model, random_case(SHAPE)).probability.max() > 0
 
 
+@pytest.mark.slow
 def test_the_mean_logit_is_explained_as_the_loop_says(members, caplog):
     model = load_checkpoint(together(members, average="logit"), device="cpu")
     mask = np.zeros(SHAPE, dtype=bool)

@@ -210,6 +210,7 @@ def refused(tmp_path, monkeypatch):
     return load
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_bytes(kind, tmp_path, made, refused):
     """Without checksums, changed numbers and words may be read; all else as it was, or refused."""
@@ -246,6 +247,7 @@ def renamed(state):
     return {f"layer {number}": tensor for number, tensor in enumerate(state.values())}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["weights", "old weights", "bundle", "nnU-Net fold"])
 def test_numbers(kind, tmp_path, made, refused):
     made(kind, tmp_path)

@@ -78,6 +78,7 @@ def mutations(draw, keys):
     return mutate
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_any_mutation_of_a_state_dict(name, tmp_path):
     state = NETWORKS[name]().state_dict()

@@ -85,12 +85,14 @@ def test_any_value_in_any_field(field, value, checkpoint):
     loads_or_says_why(checkpoint, {field: value})
 
 
+@pytest.mark.slow
 @FIXED
 @given(name=st.sampled_from(ARGUMENTS), value=ODD)
 def test_any_value_of_any_argument(name, value, checkpoint):
     loads_or_says_why(checkpoint, {"arguments": {name: value}})
 
 
+@pytest.mark.slow
 @FIXED
 @given(
     architecture=st.sampled_from(sorted(FAMILIES)),

@@ -42,6 +42,7 @@ def test_a_guess_knows_what_it_is_about_in_another_process_too():
     assert json.dumps([again]) == '["It is guessed."]'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "network",
     [

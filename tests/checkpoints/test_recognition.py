@@ -183,6 +183,7 @@ def same_logits(network, path, size=(32, 32, 32)):
         return torch.equal(model.network(image), network.eval()(image))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_network_computes_the_same_logits(name, saved):
     network = NETWORKS[name]()
@@ -240,6 +241,7 @@ def test_old_serialisation_and_half_precision_load_as_float32(saved, tmp_path):
     assert {p.dtype for p in model.network.parameters()} == {torch.float32}
 
 
+@pytest.mark.slow
 def test_the_papers_networks_are_recognised_with_their_arguments(saved):
     """Facts of Spagnolo et al.'s scripts; SwinUNETR at its full size has 15.7 million values."""
     paper_unet = unet(channels=(32, 64, 128, 256, 512), strides=(2, 2, 2, 2), norm="batch")

@@ -129,6 +129,7 @@ def test_segment_writes_what_segment_returns(small, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_explain_writes_what_explain_returns(small, tmp_path):
     result = run(
         *("explain", *small.arguments, "--lesion", 4, "--aggregation", "max", "--samples", 2),
@@ -161,6 +162,7 @@ def test_explain_takes_an_earlier_segmentation_and_every_lesion_of_it(small, tmp
         np.testing.assert_array_equal(load_saliency(written).mask, expected == label)
 
 
+@pytest.mark.slow
 def test_each_of_several_is_the_same_as_alone_and_written_when_it_is_done(
     small, tmp_path, monkeypatch
 ):
@@ -258,6 +260,7 @@ def test_what_cannot_be_done_is_one_line_and_ends_with_1(small, tmp_path):
     assert "0 background, 1 lesion" in unknown
 
 
+@pytest.mark.slow
 def test_a_result_that_is_there_is_refused_before_anything_is_computed(
     small, tmp_path, monkeypatch
 ):
@@ -500,6 +503,7 @@ def test_sequences_that_changed_places_are_other_images(small, tmp_path):
         labels_from(labels, swapped)
 
 
+@pytest.mark.slow
 def test_lesions_of_another_network_are_refused_unless_that_is_meant_and_said_then(small, tmp_path):
     """Another checkpoint, or the same one run otherwise."""
     run("segment", *small.arguments, "--out", tmp_path / "a")
@@ -623,6 +627,7 @@ def test_wherever_a_checkpoint_is_taken_its_class_is_chosen():
         assert ("class_name" in asked) == ("trust" in asked), command.callback.__name__
 
 
+@pytest.mark.slow
 def test_the_lesions_of_a_chosen_class_are_those_that_are_explained(small, tmp_path):
     _, *images = small.arguments
     checkpoint = shutil.copy(small.arguments[0], tmp_path / "net.pth")

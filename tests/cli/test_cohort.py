@@ -71,6 +71,7 @@ def table(folder):
         return list(csv.DictReader(file, delimiter="\t"))
 
 
+@pytest.mark.slow
 def test_the_u_nets_line_runs_as_it_stands(here):
     result = run("cohort", *words(README["ies.py"]), "--samples", 2)
     assert result.exit_code == 0, result.output

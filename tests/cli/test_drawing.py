@@ -108,6 +108,7 @@ def test_a_figure_about_a_point_with_limits_of_each_sequence(small, results, tmp
     assert "leave one of the two out" in both
 
 
+@pytest.mark.slow
 def test_an_image_that_is_missing_or_changed_is_said(small, results, tmp_path):
     folder = tmp_path / "moved" / "a" / "b"
     shutil.copytree(results / "results", folder)
@@ -133,6 +134,7 @@ def test_an_image_that_is_missing_or_changed_is_said(small, results, tmp_path):
     assert "not computed from an image T2" in unknown
 
 
+@pytest.mark.slow
 def test_a_figure_names_no_patient_so_none_is_asked_for(small, results, tmp_path):
     given = []
     for patient, (name, path) in zip(("patient07", "patient19"), small.images.items(), strict=True):

@@ -26,6 +26,7 @@ def slopes(network, size=(64, 32, 32)):
     return torch.autograd.grad(logits[:, 1].sum(), image)[0], taken
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["swin", "unetr", "dynunet"])
 def test_activations_that_are_computed_again_take_less_memory_and_change_no_gradient(name):
     model = small_model(name)

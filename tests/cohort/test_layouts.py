@@ -32,6 +32,7 @@ def asked(twelve, tmp_path_factory):
     ], root
 
 
+@pytest.mark.slow
 def test_names_and_numbers_are_those_of_ies_py(asked, tmp_path):
     words, _ = asked
     result = run("cohort", *words, "--out", tmp_path)

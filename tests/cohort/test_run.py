@@ -228,6 +228,7 @@ def test_a_case_without_lesions_is_done_again_with_other_settings(twelve, tmp_pa
     assert rows(tmp_path / "out") == before
 
 
+@pytest.mark.slow
 def test_maps_of_other_noise_are_replaced_only_where_that_is_meant(twelve, tmp_path):
     out, data = tmp_path / "out", few(twelve, tmp_path, "P04")
     asked = ("cohort", *data, *QUICK, "--largest", 1, "--out")
@@ -258,6 +259,7 @@ def test_maps_of_other_noise_are_replaced_only_where_that_is_meant(twelve, tmp_p
     assert "1 there already" in run(*asked, out).stdout
 
 
+@pytest.mark.slow
 def test_what_others_wrote_or_changed_is_replaced_only_where_that_is_meant(twelve, tmp_path):
     out, data = tmp_path / "out", few(twelve, tmp_path, "P04")
     folder = tmp_path / "data" / "P04/ses1"
@@ -322,6 +324,7 @@ def test_two_runs_into_one_folder_refuse_each_other(twelve, copy):
     assert run("cohort", *twelve.arguments(), *QUICK, "--layout=ies", "--out", copy).exit_code == 1
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_and_no_half_file_is_left(twelve, tmp_path, monkeypatch):
     out = tmp_path / "out"
     save = one_case.save_segmentation

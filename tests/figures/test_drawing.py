@@ -332,6 +332,7 @@ def test_the_colour_bar_shows_each_colour_over_black_to_white():
         np.testing.assert_allclose(column[-1], opacity * colour, atol=0.03)
 
 
+@pytest.mark.slow
 def test_letters_name_the_panels_row_by_row():
     settings = dataclasses.replace(WHOLE, letters=True)
     picture = Picture(content(), settings)
@@ -348,6 +349,7 @@ def test_letters_name_the_panels_row_by_row():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("margin", "length"), [(4.0, 10), (60.0, 20)])
 def test_the_scale_bar_is_as_long_as_it_says(margin, length):
     picture = Picture(content(), FigureSettings(margin=margin))

@@ -103,6 +103,7 @@ def watched(card, monkeypatch):
     return make
 
 
+@pytest.mark.slow
 def test_memory_may_run_out_at_any_step_of_the_card(watched):
     model, case = simple_model(overlap=0.5), random_case(SHAPE)
     expected = finish(predict(model, case, keep_logits=True))
@@ -249,6 +250,7 @@ def copies_of(shape, monkeypatch, free=10**12, before=0):
     return mode.counts, waits, len(reports), reports[-1].total - 1
 
 
+@pytest.mark.slow
 def test_copies_and_questions_do_not_grow_with_windows(monkeypatch):
     few, _, _, some = copies_of((12, 8, 14), monkeypatch)
     many, waits, _, most = copies_of((44, 32, 44), monkeypatch)

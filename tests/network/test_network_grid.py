@@ -104,6 +104,7 @@ def test_the_voxel_size_belongs_to_the_networks_axes(orientation):
     assert segment(model, _case()).probability.shape == SHAPE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("aggregation", ["mean", "max"])
 def test_a_map_is_the_gradient_on_the_networks_grid_brought_back(aggregation):
     model, case = _model(), _case()

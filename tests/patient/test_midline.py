@@ -60,6 +60,7 @@ OBLIQUE_3MM = from_matvec(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("turn", "tilt", "nod", "shift"),
     [(0, 0, 0, (0, 0, 0)), (14, -9, 6, (13, -8, 5)), (-20, 12, -10, (-9, 6, -4))],
@@ -79,6 +80,7 @@ def test_the_plane_lies_where_the_head_was_put(turn, tilt, nod, shift, scan):
     assert np.abs(measured - CHECKED[:, 0]).max() < 2.0
 
 
+@pytest.mark.slow
 def test_the_table_says_the_side_and_the_distance_that_the_head_was_imaged_with():
     pose = pose_of(9, -6, 4, (11, 3, -7))
     case = head_case((105, 126, 100), LAS_2MM, pose)
@@ -93,6 +95,7 @@ def test_the_table_says_the_side_and_the_distance_that_the_head_was_imaged_with(
     assert table.midline_mm.tolist() == pytest.approx([30, 22, 0], abs=2)
 
 
+@pytest.mark.slow
 def test_no_plane_is_guessed_where_there_is_no_symmetry():
     generator = np.random.default_rng(0)
     affine = from_matvec(np.diag([3.0, 3.0, 3.0]), [-90, -90, -90])

@@ -117,6 +117,7 @@ def test_results_of_the_former_version_are_read(damaged):
         assert read(damaged / name) is not None
 
 
+@pytest.mark.slow
 @settings(derandomize=True, deadline=None, max_examples=150)
 @given(seed=st.integers(0, 10**6), kind=st.sampled_from(["flip", "cut", "more", "zero"]))
 def test_no_changed_byte_of_an_image_is_read_in_silence(written, seed, kind):

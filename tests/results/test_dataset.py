@@ -92,6 +92,7 @@ def test_results_and_sessions_pass_the_standards_validator(results):
     assert codes <= {"README_FILE_MISSING", "TOO_FEW_AUTHORS"}
 
 
+@pytest.mark.slow
 def test_results_beside_those_of_the_former_version_pass_too(small, bids, tmp_path):
     out = tmp_path / "results"
     shutil.copytree(FORMER / "results", out)
@@ -175,6 +176,7 @@ def test_lines_that_others_add_to_bidsignore_stay(small, tmp_path):
     assert sorted(lines[1:]) == sorted(written.splitlines())
 
 
+@pytest.mark.slow
 def test_a_flat_folder_of_the_former_version_is_read(tmp_path):
     marked = load_segmentation(FORMER / "results" / "sub-07_desc-lesions_dseg.nii.gz")
     written = FORMER / "results" / "sub-07_desc-lesions_dseg.tsv"

@@ -113,6 +113,7 @@ def at_once(network, engine, aggregation, mask):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delay", [0, 2, None])
 @pytest.mark.parametrize(
     ("network", "engine", "aggregation", "mask"),

@@ -58,6 +58,7 @@ def test_the_default_is_the_last_upsampling_below_output_resolution(name, layer)
     assert default_layer(small_model(name)) == layer
 
 
+@pytest.mark.slow
 def test_every_candidate_layer_can_be_explained():
     model, case = small_model(), random_case(SHAPE)
     layers = candidate_layers(model)
@@ -67,6 +68,7 @@ def test_every_candidate_layer_can_be_explained():
         assert np.isfinite(saliency.cropped).all()
 
 
+@pytest.mark.slow
 def test_a_layer_without_a_map_per_channel_is_refused():
     model = small_model("unetr")
     case = random_case((32, 32, 32))

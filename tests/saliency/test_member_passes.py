@@ -56,6 +56,7 @@ def one_at_a_time(monkeypatch):
     monkeypatch.setattr(members, "MIRRORED_VOXELS", 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("aggregation", ["mean", "max"])
 def test_passes_one_at_a_time_give_the_same_in_the_memory_of_one(
     monkeypatch, one_at_a_time, aggregation
@@ -92,6 +93,7 @@ def test_passes_one_at_a_time_give_the_same_in_the_memory_of_one(
     assert found.provenance["jacobian"] == "loop"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("aggregation", ["mean", "max"])
 @pytest.mark.parametrize("names", [("unet", "unet"), ("unet", "dynunet")])
 def test_members_that_are_local_are_computed_as_such(names, aggregation):
@@ -148,6 +150,7 @@ def test_the_spread_at_the_peaks_is_among_the_numbers(tmp_path):
     assert "members" not in measures_table({"lesion 1": alone.measures}, alone.unit).caption
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("aggregation", ["mean", "max"])
 def test_the_time_is_that_of_all_passes(one_at_a_time, monkeypatch, aggregation):
     """With a clock that only forwards and backward passes set forward, each by its own step."""

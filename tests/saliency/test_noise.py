@@ -143,6 +143,7 @@ def million(seed=0):
     return standard_noise(seed, 0, 2, (slice(0, 128), slice(0, 128), slice(0, 128)))
 
 
+@pytest.mark.slow
 def test_four_million_values_are_normal_in_their_tails_too():
     values = million().ravel()
     count = len(values)
@@ -174,6 +175,7 @@ def words(seed, samples, n_sequences, shape):
     return mixed(line[..., None] + gamma * z[: shape[2] // 2])
 
 
+@pytest.mark.slow
 def test_every_bit_of_the_words_is_free_of_every_other_whatever_the_neighbour():
     """Neighbours in sample, sequence and place differ in few bits of what is mixed."""
     found = words(0, range(4), 2, (32, 32, 64))
@@ -204,6 +206,7 @@ def test_neighbouring_voxels_are_not_correlated(shift):
         assert abs(np.corrcoef(first, second)[0, 1]) < 4.5 / np.sqrt(one.size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["seed", "sample", "sequence"])
 def test_noise_of_other_seeds_samples_and_sequences_is_not_correlated(what):
     box = Box.whole((40, 40, 40))

@@ -47,6 +47,7 @@ def test_windowed_convolutions_are_rounded_both_ways():
     assert not torch.equal(row.values[0], network[0].weight[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("aggregation", ["mean", "max"])
 @pytest.mark.parametrize(
     ("name", "engine"),
@@ -83,6 +84,7 @@ def test_tf32_without_cuda_is_float32_and_says_so():
     assert "computed in float32" in saliency.provenance["notes"][-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["loop", "batched", "windowed"])
 def test_cancelling_leaves_no_precision_behind(engine):
     model, case = small_model(), random_case(SHAPE)

@@ -117,6 +117,7 @@ def test_equals_the_double_loop_for_transformers(name):
         assert relative_difference(maps, expected) < 1e-10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forward", FORWARDS)
 @pytest.mark.parametrize("aggregation", ["mean", "max"])
 def test_explain_equals_the_double_loop_in_float32(aggregation, forward):
@@ -150,6 +151,7 @@ def test_any_footprint_equals_the_double_loop(footprint, aggregation, forward):
     assert relative_difference(maps, expected) < 1e-10
 
 
+@pytest.mark.slow
 def test_the_whole_volume_as_footprint_equals_the_double_loop():
     shape = (6, 5, 7)
     model = small_model(window=(4, 4, 4))
@@ -282,6 +284,7 @@ def running_estimates(model, image, mask, samples_together, engine="auto", **set
     return [e for e in smoothgrad(problem, [target], request) if e.mean is not None and e.n_used]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "engine"), [("unet", "windowed"), ("dynunet", "loop")])
 def test_samples_that_run_together_give_the_same_maps(name, engine):
     model, image = small_model(name), random_case(SHAPE).normalised("zscore-nonzero")
@@ -296,6 +299,7 @@ def test_samples_that_run_together_give_the_same_maps(name, engine):
     assert together[-1].done == together[-1].total
 
 
+@pytest.mark.slow
 def test_samples_that_run_together_stop_at_the_same_one():
     model, image = small_model(), random_case(SHAPE).normalised("zscore-nonzero")
     mask = FOOTPRINTS["one voxel"]()
@@ -306,6 +310,7 @@ def test_samples_that_run_together_stop_at_the_same_one():
     torch.testing.assert_close(together.mean, alone.mean, rtol=1e-10, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_fewer_samples_run_together_where_memory_runs_out(monkeypatch):
     model, image = small_model(), random_case(SHAPE).normalised("zscore-nonzero")
     mask = FOOTPRINTS["in several windows"]()
@@ -368,6 +373,7 @@ def test_cancelling_at_any_step_leaves_the_network_untouched(settings):
         assert torch.equal(weights[name], value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", JACOBIANS[1:])
 def test_a_map_follows_from_those_of_its_parts(engine):
     """Which voxels run beside a voxel, and in which order, does not matter."""

@@ -46,6 +46,7 @@ def test_other_files_are_left_to_others():
     assert napari_get_reader(["a.nii", "b.png"]) is None
 
 
+@pytest.mark.slow
 def test_neither_declining_a_folder_nor_opening_the_panel_waits_for_what_computes(tmp_path):
     """A folder without a session is declined before anything is imported, in a new process."""
     (tmp_path / "slices").mkdir()

@@ -113,6 +113,7 @@ INVERTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*CHAINS, *INVERTED])
 def test_it_segments_as_monai(name, tmp_path, images):
     chain = CHAINS.get(name, CHAINS["turned"])
@@ -159,6 +160,7 @@ def test_sequences_on_their_own_until_they_are_joined(tmp_path, images):
     assert np.abs(found - expected).max() < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["batch", "instance"])
 def test_it_explains_what_the_network_sees(norm, tmp_path, images):
     """Maps are those of the loop in float64 on MONAI's grid, and come back linearly."""

@@ -86,6 +86,7 @@ def test_any_value_anywhere(folder, place, value, remove):
     loads_or_says_why(folder)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

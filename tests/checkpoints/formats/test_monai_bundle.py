@@ -68,6 +68,7 @@ def images(tmp_path):
     return paths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "transforms",
     [
@@ -118,6 +119,7 @@ def test_what_it_tells_is_not_guessed(tmp_path):
     assert facts["arguments"]["channels"] == [4, 6]
 
 
+@pytest.mark.slow
 def test_its_hash_is_that_of_its_files(tmp_path):
     folder = write_bundle(tmp_path / "bundle")
     names = ("configs/inference.json", "configs/metadata.json", "models/model.pt")
@@ -401,6 +403,7 @@ def test_weights_that_hold_code(tmp_path):
     assert "holds Python objects" in sentence
 
 
+@pytest.mark.slow
 def test_archives_that_lead_out_or_are_bombs(tmp_path):
     folder = write_bundle(tmp_path / "b")
     bomb = tmp_path / "bomb.zip"

@@ -78,6 +78,7 @@ def refusal(path, error=CheckpointError, **options):
     return str(raised.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_segments_and_explains(kind, programs, caplog):
     path, program = programs[kind], KINDS[kind][2]
@@ -96,6 +97,7 @@ def test_it_segments_and_explains(kind, programs, caplog):
     check_model(model, case, mask, caplog, engine="loop", layers=program == "torch.export")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_is_the_network_it_was(kind, programs):
     """Bit for bit: logits of a window, and gradients of several rows in one pass."""
@@ -132,12 +134,14 @@ def test_torchscript_has_no_layers_to_look_at(programs, monkeypatch):
             explain(model, case, mask, method="gradcam++", layer=layer)
 
 
+@pytest.mark.slow
 def test_an_exported_network_has_the_layers_it_had(programs):
     model = load_checkpoint(programs["exported"], device="cpu", trust=True)
 
     assert "network.model.1.submodule.conv.unit0.conv" in candidate_layers(model)
 
 
+@pytest.mark.slow
 def test_the_default_layer_of_an_exported_network_is_the_one_it_had(tmp_path):
     network = UNet(3, 2, 2, (4, 5, 6), (2, 2), num_res_units=1).eval()
     exported_fixed(network, tmp_path / "network.pt2")
@@ -194,6 +198,7 @@ class NoGradients(nn.Module):
             return self.inner(image)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["scripted", "exported"])
 def test_where_gradients_do_not_flow(kind, tmp_path):
     save, name, _ = KINDS[kind]
@@ -299,6 +304,7 @@ def test_records_that_are_too_short_though_their_checksums_are_right(
     assert ("PyTorch does not read it" if own else "is damaged or cut short") in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "said"),
     [

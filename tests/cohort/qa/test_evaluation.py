@@ -46,6 +46,7 @@ def bootstrapped(draws, patients, number):
     return np.percentile(values, (2.5, 97.5))
 
 
+@pytest.mark.slow
 def test_areas_under_the_curve_and_their_gain(known):
     training, p, network, draws, found = known
     errors, patients = training.errors, training.patients

@@ -77,6 +77,7 @@ def test_the_table_holds_the_features_of_each_true_and_false_positive(results, l
     assert lesions.groupby("subject")["fold"].nunique().eq(1).all()
 
 
+@pytest.mark.slow
 def test_what_is_applied_is_what_scikit_learn_predicts(applied, lesions):
     pipeline = fitted(training_of(lesions))
     rows = rows_of(applied)
@@ -154,6 +155,7 @@ def test_a_model_of_other_maps_is_refused_and_nothing_is_written(results, fitted
     assert not (results / "qa").exists()
 
 
+@pytest.mark.slow
 def test_a_table_that_is_there_is_replaced_only_if_that_is_said(applied, fitted_files):
     model = fitted_files / "model.json"
     done = run("qa", "apply", applied, "--model", model)
@@ -163,6 +165,7 @@ def test_a_table_that_is_there_is_replaced_only_if_that_is_said(applied, fitted_
     assert (applied / "qa" / "errors.tsv").read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lacking", ["sklearn.linear_model", "mahotas.features"])
 def test_without_the_extra_a_sentence_says_how_to_install_it(
     results, tmp_path, monkeypatch, lacking
@@ -175,6 +178,7 @@ def test_without_the_extra_a_sentence_says_how_to_install_it(
     assert not (tmp_path / "qa").exists()
 
 
+@pytest.mark.slow
 def test_the_report_shows_the_probabilities_if_there_are_some(applied, results):
     assert "of a false positive" not in page_of(results)
     text = page_of(applied)

@@ -183,6 +183,7 @@ def page(cohort, tmp_path_factory):
     return page
 
 
+@pytest.mark.slow
 def test_the_page_holds_each_lesion_its_numbers_its_picture_and_how_to_open_it(cohort, page):
     folder, data, maps = cohort
     text = page.read_text(encoding="utf-8")

@@ -84,6 +84,7 @@ def said(lesions):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [write_tables, write_records, None])
 def test_tables_records_and_maps_say_the_same(results, write):
     expected = report_of(lesion_rows(results), pd.DataFrame(CASES) if write else None)
@@ -151,6 +152,7 @@ def test_a_folder_that_is_no_cohort_says_what_lies_there_and_what_is_expected(tm
         read_cohort(tmp_path / "nowhere")
 
 
+@pytest.mark.slow
 def test_a_long_table_is_read_in_steps_that_can_be_stopped(results):
     write_tables(results)
     path = results / "cohort" / "lesions.tsv"

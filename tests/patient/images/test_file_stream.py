@@ -78,6 +78,7 @@ def test_what_follows_that_is_no_member_is_refused(tmp_path, pack):
         content(tmp_path / "a", pack(PLAIN) + b"something else")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, bytes])
 def test_large_contents_come_whole_and_are_hashed_as_they_lie_on_the_disk(tmp_path, pack):
     plain = bytes(5 << 20) + np.random.default_rng(1).bytes(3 << 20) + bytes(1)
@@ -90,6 +91,7 @@ def test_large_contents_come_whole_and_are_hashed_as_they_lie_on_the_disk(tmp_pa
         assert stream.size == len(path.read_bytes())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, bytes])
 def test_no_more_is_unpacked_than_was_asked_for(tmp_path, pack):
     path = tmp_path / "a"

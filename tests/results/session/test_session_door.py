@@ -296,6 +296,7 @@ def test_a_file_written_just_now_stays_if_it_was_changed_linked_or_given_a_secon
     assert set(again.annotated) == {edited.name, linked.name, twice.name}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", [0, 1, -1])
 def test_the_files_of_a_former_map_stay_together_if_one_is_kept_and_are_listed(home, small, which):
     session = load_session(session_of(home))
@@ -543,6 +544,7 @@ def test_an_image_too_large_to_keep_is_not_taken_for_another_either(home, monkey
         load_session(session_of(home))
 
 
+@pytest.mark.slow
 def test_opening_can_be_given_up_within_a_file(home):
     with (home / "FLAIR.nii.gz").open("ab") as file:
         file.truncate(10**13)  # ten terabytes that take no place, and hours to read

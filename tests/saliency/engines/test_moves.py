@@ -307,6 +307,7 @@ def dispatched(problem, voxels, rows, monkeypatch):
 
 
 # Deep inside, and where the patches reach beyond several faces.
+@pytest.mark.slow
 @pytest.mark.parametrize("corner", [(90, 100, 80), (1, 213, 176)])
 def test_a_chunk_of_64_rows_dispatches_what_one_of_8_does(corner, monkeypatch):
     problem = paper_problem("whole-volume")
@@ -320,6 +321,7 @@ def test_a_chunk_of_64_rows_dispatches_what_one_of_8_does(corner, monkeypatch):
     assert not [name for name in many if "_to_copy" in name]
 
 
+@pytest.mark.slow
 def test_rows_that_several_windows_predict_dispatch_the_same_for_64_as_for_8(monkeypatch):
     problem = paper_problem("sliding-window")
     voxels = np.argwhere(np.ones((4, 4, 4))) + np.array((90, 50, 80))
@@ -351,6 +353,7 @@ def test_a_piece_is_sent_in_two_transfers_however_many_rows_and_chunks(monkeypat
     assert sent == [2, 0, 0]
 
 
+@pytest.mark.slow
 def test_a_mean_waits_for_nothing_either():
     problem = paper_problem("sliding-window")
     one = RunningMap(problem, 0, Target(np.argwhere(np.ones((4, 3, 5))) + 80, "mean"))
@@ -368,6 +371,7 @@ def test_a_mean_waits_for_nothing_either():
     assert not [name for name in operations[1].by_name if any(wait in name for wait in WAITS)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forward", ["sliding-window", "whole-volume"])
 @pytest.mark.parametrize("footprint", ["inside", "at a corner", "in two places"])
 def test_maps_by_index_are_those_of_slices_in_any_chunk_and_order(footprint, forward, monkeypatch):

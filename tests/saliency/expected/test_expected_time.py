@@ -181,6 +181,7 @@ def test_the_windows_of_a_gradcam_are_counted(monkeypatch, forward):
     assert expected.work == Work(passes=counted.of["passes"])
 
 
+@pytest.mark.slow
 def test_the_voxels_of_noise_and_maps_are_counted(monkeypatch):
     model, case = small_model("dynunet"), random_case(SHAPE)
     request = SaliencyRequest(n_samples=3)

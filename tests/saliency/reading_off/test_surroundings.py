@@ -117,6 +117,7 @@ def example(request):
     return Example(request.param)
 
 
+@pytest.mark.slow
 def test_distances_are_those_to_the_nearest_face(example):
     around = surroundings(example.saliency)
     starts = [part.start for part in around.box]

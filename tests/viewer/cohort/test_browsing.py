@@ -54,6 +54,7 @@ def write_tables(folder):
     (folder / "cohort" / "cases.tsv").write_text("\n".join(lines) + "\n")
 
 
+@pytest.mark.slow
 def test_a_lesions_case_becomes_a_session_once_its_images_are_found(results):
     folder, data, _ = results
     cohort = finish(open_cohort(folder))

@@ -26,6 +26,7 @@ def many():
     return cohort(replace(found, lesions=lesions))
 
 
+@pytest.mark.slow
 def test_a_window_looks_at_the_rows_in_sight_alone(many, qtbot):
     listing, asked = many.lesions, []
     listing.columns = tuple(

@@ -53,6 +53,7 @@ def same(one, other):
     assert (one.whole_probability, one.voxels) == (other.whole_probability, other.voxels)
 
 
+@pytest.mark.slow
 def test_a_curve_grows_is_kept_saved_and_comes_back(twin, computing, own_sessions, monkeypatch):
     monkeypatch.setattr("napari_ies.viewer.work.runner.REPORT_SECONDS", 0.0)
     seen = []
@@ -96,6 +97,7 @@ def test_a_curve_grows_is_kept_saved_and_comes_back(twin, computing, own_session
     assert {path.name for path in twin.session.folder.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_it_is_saved_to_a_folder_as_the_command_does(twin, computing, tmp_path):
     (first,) = compute(twin, computing, 1)
     compute(twin, computing, 2)
@@ -152,6 +154,7 @@ def test_a_region_painted_anew_has_no_curve_until_it_is_computed(twin, computing
     assert len(load_session(folder).contexts) == 1
 
 
+@pytest.mark.slow
 def test_stopped_nothing_is_kept_and_a_click_goes_first(twin, computing, monkeypatch):
     monkeypatch.setattr("napari_ies.viewer.work.runner.REPORT_SECONDS", 0.0)
     order = []

@@ -58,6 +58,7 @@ def cells(feature, subject):
     return dict(zip(titles, (model.index(row, c).data() for c in columns), strict=True))
 
 
+@pytest.mark.slow
 def test_a_click_shows_an_earlier_map_and_sets_the_form_to_it(twin, listed, qtbot, monkeypatch):
     monkeypatch.setattr(runner, "REPORT_SECONDS", 0.0)  # each sample is seen, however fast it is
     state, asked = twin.state, []
@@ -208,6 +209,7 @@ def test_counts_and_scores_are_said_and_said_again_when_reopened(
     assert again.state.reading.found == said
 
 
+@pytest.mark.slow
 def test_a_changed_threshold_marks_the_table_and_updates_what_changed(
     twin, listed, qtbot, own_sessions, monkeypatch
 ):

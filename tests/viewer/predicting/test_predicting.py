@@ -68,6 +68,7 @@ def asked(twin):
     return twin, guessing, said, hear
 
 
+@pytest.mark.slow
 def test_each_lesion_with_a_map_of_the_models_kind_gets_its_probability(asked, tmp_path):
     twin, guessing, said, _ = asked
     twin.explain(1)
@@ -93,6 +94,7 @@ def test_each_lesion_with_a_map_of_the_models_kind_gets_its_probability(asked, t
     assert said == {1: (None, ""), 2: (None, "")}
 
 
+@pytest.mark.slow
 def test_where_no_map_fits_or_the_network_marks_nothing_it_is_said_why(asked, tmp_path):
     twin, guessing, said, _ = asked
     twin.explain(1)

@@ -44,6 +44,7 @@ def own_orientation(small):
     return "".join(nib.aff2axcodes(nib.load(small.images["FLAIR"]).affine))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_lesions_are_those_of_the_image_as_it_was(small, expected, tmp_path, kind):
     """Files become layers, and layers a case, as in the panel; no window is needed for that."""

@@ -6,6 +6,7 @@ import dataclasses
 import shutil
 
 import numpy as np
+import pytest
 from without_a_window import Twin
 
 from napari_ies.results.session import load_session
@@ -51,6 +52,7 @@ def test_a_map_stays_saved_when_two_other_networks_were_loaded_since(twin):
     assert [one.subject for one in load_session(twin.session.folder).maps] == [1]
 
 
+@pytest.mark.slow
 def test_back_at_a_former_threshold_the_session_of_that_goes_on(twin, tmp_path):
     def update(threshold):
         own = twin.state.reading

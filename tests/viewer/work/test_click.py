@@ -107,6 +107,7 @@ class Pages:
         return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("request_", [MEAN, MAX], ids=["mean", "max"])
 def test_a_click_reads_its_own_box_alone(tmp_path, request_):
     pages = Pages(tmp_path)
@@ -149,6 +150,7 @@ def test_a_click_makes_nothing_as_large_as_the_grid(monkeypatch):
     assert max(laid) < grid / 50
 
 
+@pytest.mark.slow
 def test_what_maps_share_is_made_once_for_a_reading(monkeypatch):
     reading, made = reading_of(), []
     plain = CaseExplanations.__init__
@@ -184,6 +186,7 @@ def test_a_lesions_windows_are_cut_once(monkeypatch):
     assert len(cut) == 1
 
 
+@pytest.mark.slow
 def test_nothing_shared_comes_from_another_request_network_or_image():
     """Each map is the one that is computed alone, in whatever order they are asked for."""
     reading = reading_of()

@@ -36,6 +36,7 @@ def again(twin):
     return Reading.of(old.model, old.case, old.segmentation)
 
 
+@pytest.mark.slow
 def test_it_is_made_once_for_a_reading_and_no_click_makes_it_again(twin, made):
     said = []
     for event in (twin.work.started, twin.work.reported, twin.work.cancelled, twin.work.failed):

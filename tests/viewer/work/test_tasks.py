@@ -1,5 +1,7 @@
 """What runs in the worker thread, without a viewer."""
 
+import pytest
+
 from napari_ies import load_saliency
 from napari_ies.progress import finish
 from napari_ies.saliency import explain
@@ -11,6 +13,7 @@ from napari_ies.viewer.state.reading import Reading
 from napari_ies.viewer.work import tasks
 
 
+@pytest.mark.slow
 def test_every_map_of_a_lesion_is_saved_whatever_its_settings(small, tmp_path):
     model, case = small.model(), small.case()
     segmentation = segment(model, case)

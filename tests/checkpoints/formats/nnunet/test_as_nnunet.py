@@ -120,6 +120,7 @@ FOLDERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FOLDERS)
 def test_it_segments_as_nnunets_predictor(name, place, files):
     folder = make_folder(place / name, **FOLDERS[name])
@@ -141,6 +142,7 @@ def test_it_segments_as_nnunets_predictor(name, place, files):
     assert any("nnU-Net cropped the images" in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_of_several_classes_the_most_probable_is_marked(place, files, tmp_path):
     """As nnU-Net decides; another threshold is a person's choice, and what counts is stored."""
     labels = {"background": 0, "lesion": 1, "other": 2, "third": 3}
@@ -232,6 +234,7 @@ EXPLAINED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPLAINED)
 def test_it_explains_what_nnunet_computes(name, place, files):
     mirrored = EXPLAINED[name]["mirrored"] or ()
@@ -324,6 +327,7 @@ def naive_gradcam(networks, image, voxels, layer, tiles, mirrored):
     return result.numpy()
 
 
+@pytest.mark.slow
 def test_folds_are_explained_together_with_the_spread_between_them(folds, files, tmp_path):
     model, case = loaded(folds, files, mirroring=False)
     mask = np.zeros(case.shape, dtype=bool)
@@ -375,6 +379,7 @@ def by_hand(data, original, mask_for_norm):
     return np.array(seen)
 
 
+@pytest.mark.slow
 def test_changed_images_are_cropped_and_scaled_as_the_original(place, files):
     """Where its voxels are those of the images, what it sees is known by hand."""
     kept = {"spacing": [1.0, 0.9, 1.2], "mirrored": (1,)}  # its axes are y, z and x
@@ -414,6 +419,7 @@ def test_changed_images_are_cropped_and_scaled_as_the_original(place, files):
     assert np.abs(network_case(model, emptied).data - known).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_a_lesion_alone_is_as_nnunet_sees_it_and_all_of_the_images_as_they_are(folds, files):
     model, case = loaded(folds, files, mirroring=False)
     mask = np.zeros(case.shape, dtype=bool)

@@ -120,6 +120,7 @@ def wider(plans):
     network["features_per_stage"] = [5, 6, 8]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -227,6 +228,7 @@ def test_a_fold_that_was_chosen_is_no_other_one(folder):
         load_checkpoint(place, device="cpu", stated={"arguments": {"folds": ("0",)}})
 
 
+@pytest.mark.slow
 def test_what_is_chosen_has_to_be_there(folder):
     for choice, said in (
         ({"folds": (0, 4)}, "no fold 4"),
@@ -277,6 +279,7 @@ def test_a_torchvision_that_does_not_fit_is_named(folder, monkeypatch):
         load_checkpoint(folder, device="cpu")
 
 
+@pytest.mark.slow
 def test_which_folds_are_there_is_said_and_which_are_missing(folder):
     def said(**stated):
         arguments = {"arguments": stated} if stated else None

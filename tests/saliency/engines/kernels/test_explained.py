@@ -68,6 +68,7 @@ def kernels(request, monkeypatch):
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forward", ["sliding-window", "whole-volume"])
 @pytest.mark.parametrize("aggregation", ["max", "mean"])
 def test_the_same_map(kernels, aggregation, forward):

@@ -119,6 +119,7 @@ def test_what_is_worth_trying(case):
     assert {s.convolution.stride for s in subjects} >= {(2, 2, 2)}
 
 
+@pytest.mark.slow
 def test_rows(case, by_index, device, monkeypatch):
     from napari_ies.saliency.engines.kernels.transposed import TransposedRows
 
@@ -150,6 +151,7 @@ def test_a_sum_of_rows(case, device):
     assert_close(on_the_whole(local.combined(case.seeds()))[0], case.rows.sum(dim=0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", ["last", "reduces", "none"])
 def test_rows_into_extremes(case, kernel, by_index, device):
     def kernels(subjects):

@@ -53,6 +53,7 @@ def test_the_library_and_products(case):
     assert_close(ProductRows(convolution)(values), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tile", [Tile(32, 16, 16), Tile(128, 32)], ids=["small", "large"])
 def test_rows(case, tile, device):
     from napari_ies.saliency.engines.kernels.transposed import TransposedRows

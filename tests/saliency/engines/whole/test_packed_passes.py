@@ -143,6 +143,7 @@ def test_a_layer_that_fails_its_trial_stays_as_it_is(monkeypatch, caplog):
     assert "failed its trial" in caplog.text
 
 
+@pytest.mark.slow
 def test_maps_of_whole_windows_say_how_they_were_computed(caplog):
     shape = (12, 10, 14)
     model, case, mask = small_model("dynunet"), random_case(shape), ball(shape, (6, 5, 7), 1.0)

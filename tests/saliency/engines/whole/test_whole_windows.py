@@ -150,6 +150,7 @@ def test_norms_with_kept_statistics_stay_what_they_are(norm, kind):
     torch.testing.assert_close(pulled, torch.stack(rows))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("memory_gib", "runs"), [(1.0, "once"), (1e-9, "again")])
 def test_a_window_runs_once_for_all_its_rows_where_memory_holds_it(memory_gib, runs):
     """Rows that several windows predict come back to each of them, chunk after chunk."""
