@@ -30,10 +30,11 @@ if TYPE_CHECKING:
     from napari_ies.network.model import SegmentationModel
     from napari_ies.patient.case import Case
 
-FEW_CORES = 4
 SHARED = Path(__file__).parents[2] / "shared"
 SLOW = {"make_napari_viewer", "real_file", "forks"}
 """Fixtures of tests that take some seconds."""
+FEW_CORES = 4
+"""Up to so many, one worker waiting is a core that is missed."""
 PRELOADED = [
     *("distributed", "napari_ies.cohort.cluster", "napari_ies.cli.app"),
     "torch.fx.experimental.symbolic_shapes",  # by the first gradient, with SymPy
