@@ -47,7 +47,7 @@ def build(name):
     if name == "unet-instance":
         network = _unet(channels=(4, 6, 8), strides=(2, 2), norm="instance")
         return network, {"divisor": (4, 4, 4), "window": (8, 8, 8)}
-    if name == "dynunet":
+    if name in ("dynunet", "dynunet-supervised"):
         network = DynUNet(
             spatial_dims=3,
             in_channels=2,
@@ -59,6 +59,7 @@ def build(name):
             res_block=True,
             norm_name="instance",
             act_name="leakyrelu",
+            deep_supervision=name == "dynunet-supervised",
         )
         return network, {"divisor": (4, 4, 4), "window": (8, 8, 8)}
     if name == "swin":

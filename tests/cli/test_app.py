@@ -306,14 +306,22 @@ def test_images_are_matched_by_name_and_else_by_order(caplog):
         assign(["FLAIR"], ["FLAIR", "T1"])
 
 
-def test_an_image_of_another_name_is_no_sequence_that_a_network_is_known_to_take(small):
+def test_an_image_of_another_name_is_no_sequence_that_a_network_is_known_to_take(small, caplog):
     files = dict(zip(("FLAIR", "T2"), small.images.values(), strict=True))
     with pytest.raises(CaseError, match=r"T2 is given and T1 expected: .* --image T1=FILE, or"):
         open_case(files, ("FLAIR", "T1"))
     assumed = open_case(files, ("FLAIR", "T1"), assumed=True)
     assert "The image given as T2 was taken as T1, a name that is assumed" in assumed.notes[-1]
+    for name in ("T2_TSE", "T2star", "SWI", "T1c", "sub-1_T2w_brain"):
+        given = dict(zip(("FLAIR", name), small.images.values(), strict=True))
+        with pytest.raises(CaseError, match=f"{name} is given and T1 expected"):
+            open_case(given, ("FLAIR", "T1"))
+    # Of none but the one that was taken.
+    assert [one[:20] for one in caplog.messages] == ["No name says which i", "The image T2 is take"]
     for names, known in (
         (("FLAIR", "T1w"), ("FLAIR", "T1")),
+        (("T2_FLAIR", "T1n"), ("FLAIR", "T1")),
+        (("T2f", "T1_axial"), ("FLAIR", "T1")),
         (("a", "b"), ("FLAIR", "T1")),
         (("FLAIR", "T2"), ("0000", "0001")),
     ):

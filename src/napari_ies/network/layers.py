@@ -82,3 +82,18 @@ def see_layers(model: SegmentationModel, see: See, network: nn.Module | None = N
         like = next(network.parameters(), torch.zeros(()))
         zeros = torch.zeros(size, dtype=like.dtype, device=model.device)
         network_output(network, zeros)
+
+
+def forget_outputs(network: nn.Module) -> None:
+    """Let go of the outputs that a network keeps, each with the graph of a whole window.
+
+    MONAI's DynUNet writes those of its supervision heads into a list, when it is not trained, too.
+    """
+    import torch
+
+    for module in network.modules():
+        for kept in vars(module).values():
+            if isinstance(kept, list):
+                for place, value in enumerate(kept):
+                    if isinstance(value, torch.Tensor) and value.grad_fn is not None:
+                        kept[place] = value.detach()

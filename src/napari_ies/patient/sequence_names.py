@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from pathlib import PurePath
 
 _SYNONYMS = (
-    ("flair", "t2flair"),
-    ("t1", "t1w", "mprage", "t1mprage", "spgr", "tfe"),
+    ("flair", "t2flair", "t2f"),
+    ("t1", "t1w", "t1n", "mprage", "t1mprage", "spgr", "tfe"),
     ("t1ce", "t1c", "t1gd", "t1post"),
     ("t2", "t2w"),
     ("pd", "pdw"),
 )
 """Names of the same contrast, letters and digits in lower case."""
+_OTHERS = frozenset(("swi", "dwi", "adc", "dti", "dir", "psir", "t2s", "t2star", "gre", "tof"))
+"""Words of contrasts that are none of these."""
 _CALLED = ("FLAIR", "T1", "T1ce", "T2", "PD")
 """What a person calls each of them."""
 
@@ -196,9 +198,20 @@ def contradicted(files: Mapping[str, PurePath]) -> list[str]:
 
 
 def another_contrast(sequence: str, name: str) -> bool:
-    """Return whether a name says another contrast than that of a sequence, both being known."""
-    own, given = _contrast(sequence), _contrast(name)
-    return bool(own and given) and own != given
+    """Return whether a name says another contrast than that of a sequence, both being known.
+
+    ``T2_TSE``, ``SWI`` and ``T1_post`` are no T1; what says nothing may be any.
+    """
+    own = _contrast(sequence)
+    if not own or _letters(name) in own:
+        return False
+    if _contrast(name):
+        return True
+    words = _words_of(name)
+    said = [one for one in words if "flair" in one] or words
+    known = [one for one in said if "flair" in one or one in _OTHERS or _contrast(one)]
+    own_said = any(one in own or ("flair" in own and "flair" in one) for one in known)
+    return bool(known) and not own_said
 
 
 def _contrast(sequence: str) -> tuple[str, ...]:

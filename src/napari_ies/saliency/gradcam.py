@@ -21,7 +21,7 @@ from napari_ies.geometry.box import Box
 from napari_ies.network.device import arithmetic
 from napari_ies.network.finite import all_finite
 from napari_ies.network.inference import network_logits
-from napari_ies.network.layers import see_layers, small_size
+from napari_ies.network.layers import forget_outputs, see_layers, small_size
 from napari_ies.network.members import (
     InMirrors,
     members_of,
@@ -256,6 +256,7 @@ def _pass_of(
     with torch.enable_grad(), _watched(network.network, layer) as outputs:
         with arithmetic(problem.precision, window.device):
             logits = network_logits(network, window[None])[0, problem.class_index]
+        forget_outputs(network.network)
         if len(outputs) != 1:
             raise SaliencyError(
                 f"The layer {layer!r} runs {len(outputs)} times in one pass; choose one that "

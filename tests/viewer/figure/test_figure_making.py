@@ -202,6 +202,7 @@ def test_a_figure_is_previewed_saved_and_copied(segmented, patient, tmp_path, mo
     panel.state.answer_shown.connect(
         lambda _: beside.append((picture.text(), picture.pixmap().isNull(), part.dialog.text))
     )
+    part._next_preview = float("inf")  # as after a preview that took long
     panel.explaining.explain(2)
     segmented.finish()
     # Nothing of the other lesion's figure stays beside this one until it is drawn.

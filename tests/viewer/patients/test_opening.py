@@ -217,6 +217,16 @@ def another_patient_by_the_dialog_takes_the_place_of_the_first(hands, folders):
     samples.setValue(5000)
     hands.panel.explaining.explain_selected()
     hands.wait(lambda: hands.panel.state.shown is not None)
+    # A checkpoint that is opened does not wait for it either, and it goes on.
+    weights, other = next(folders.glob("*.pth")), folders.parent / "other"
+    other.mkdir()
+    for one in (weights, weights.with_suffix(".profile.json")):
+        shutil.copy(one, other)
+    for path in (other / weights.name, weights):
+        hands.panel.state.checkpoint_wanted.emit(str(path), "")
+        hands.wait(lambda path=path: hands.panel.state.model.model.path == path)
+    used = hands.panel.state.shown.saliency.n_used
+    hands.wait(lambda: hands.panel.state.shown.saliency.n_used > used)
     samples.setValue(usual)
     far = hands.viewer.add_image(np.zeros((4, 4, 4)), name="mine", translate=(0, 0, 500))
     opened_by_the_dialog(hands, folders / "P19")
@@ -225,6 +235,7 @@ def another_patient_by_the_dialog_takes_the_place_of_the_first(hands, folders):
     hands.viewer.layers.remove(far)
     # No lesion of the first lies over the images of the second.
     assert hands.panel.state.reading is None
+    assert not hands.panel.explaining.running
     assert images(hands) == ["T1", "FLAIR", "consensus_lesions"]
     assert hands.control("lesions").model().rowCount() == 0
     assert hands.control("segment").isVisible()

@@ -49,7 +49,7 @@ def open_case(
     CaseError
         If an input has no image, or one of another name than its own, or an image cannot be used.
     """
-    assigned = assign(tuple(images), sequences)
+    assigned, by_order = _assigned(tuple(images), sequences)
     named = {sequence: name for name, sequence in assigned.items()}
     others = [one for one in sequences if another_contrast(one, named[one])]
     if others and not assumed:
@@ -58,6 +58,7 @@ def open_case(
             f"takes {joined(sequences)}, so give the {joined(others)} image as --image "
             f"{others[0]}=FILE, or state the network's sequences in its profile if it takes others."
         )
+    _tell(by_order)
     for sequence in sequences:
         if named[sequence] != sequence:
             logger.warning("The image %s is taken as %s.", named[sequence], sequence)
@@ -100,6 +101,21 @@ def assign(names: Sequence[str], sequences: Sequence[str]) -> dict[str, str]:
     CaseError
         If an input is left without an image.
     """
+    assigned, by_order = _assigned(names, sequences)
+    _tell(by_order)
+    return assigned
+
+
+def _tell(by_order: Sequence[str]) -> None:
+    if by_order:
+        logger.warning(
+            "No name says which image is %s; the rest is taken in the order given.",
+            " or ".join(by_order),
+        )
+
+
+def _assigned(names: Sequence[str], sequences: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Return what :func:`assign` does, and the sequences that no name says."""
     guess = guess_sequences(sequences, {name: name for name in names})
     missing = [sequence for sequence in sequences if sequence not in guess]
     left = [name for name in names if name not in guess.values()]
@@ -109,10 +125,6 @@ def assign(names: Sequence[str], sequences: Sequence[str]) -> dict[str, str]:
             f"{', '.join(names)}; add an --image NAME=FILE for {' and '.join(missing)}."
         )
     if missing:
-        logger.warning(
-            "No name says which image is %s; the rest is taken in the order given.",
-            " or ".join(missing),
-        )
         guess |= dict(zip(missing, left, strict=True))
     sequence_of = {name: sequence for sequence, name in guess.items()}
-    return {name: sequence_of[name] for name in names if name in sequence_of}
+    return {name: sequence_of[name] for name in names if name in sequence_of}, missing

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from napari_ies.viewer.state.state import State
     from napari_ies.viewer.work.explaining import Explaining
 
-UNFINISHED = " (unfinished)"
-
 
 class Showing:
     """Follows the state before any part of the panel does, which then finds the layers there.
@@ -70,9 +68,7 @@ class Showing:
         self._soon.stop()
         shown = self._state.shown
         if shown is not None and not shown.finished:
-            for layer in self._scene.overlays.layers.values():
-                if not layer.name.endswith(UNFINISHED):
-                    layer.name += UNFINISHED
+            self._scene.mark_unfinished()
 
     def _prepare(self) -> None:
         if self._scene.prepare():

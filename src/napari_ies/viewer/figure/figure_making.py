@@ -153,9 +153,11 @@ class FigureMaking(Feature):
 
     def _on_answer(self, answer: Answer) -> None:
         self._say_unfinished()
-        # A running map is drawn when it is asked for and now and then, not each time it refines.
-        due = self._previewed is not None and time.monotonic() > self._next_preview
-        if answer.finished or not self.button.isEnabled() or due:
+        # A running map is drawn when it begins and now and then, not each time it refines.
+        before = self._previewed
+        due = before is not None and time.monotonic() > self._next_preview
+        another = before is not None and before.key != answer.key
+        if answer.finished or not self.button.isEnabled() or due or another:
             self._refresh()
 
     def _on_idle(self) -> None:

@@ -56,6 +56,19 @@ def linearised(engine, model, seed=0):
     return engine(model.network.double()).linearise(image, Box.whole(domain), domain, 1)
 
 
+@pytest.mark.parametrize("request_", [{"aggregation": "max"}, {"method": "gradcam++"}])
+def test_no_graph_is_left_in_a_network_that_keeps_its_outputs(request_):
+    model = small_model("dynunet-supervised")
+    model.network.eval()
+    mask = np.zeros(model.profile.window, dtype=bool)
+    mask[4:6, 4, 4] = True
+    samples = {} if "method" in request_ else {"n_samples": 1}
+    explain(model, random_case(model.profile.window), mask, **request_, **samples)
+    assert any(torch.is_tensor(one) for one in model.network.heads)
+    assert not any(one.requires_grad for one in model.network.heads)
+    copy.deepcopy(model.network)
+
+
 def some_voxels(model, count):
     domain = model.profile.fixed_size or model.profile.window
     return np.random.default_rng(0).integers(0, domain, (count, 3))

@@ -153,7 +153,7 @@ def _absent(folder: Folder, folds: Sequence[str]) -> str:
         return ""
     there = f"folds {joined(folds)} are" if len(folds) > 1 else f"fold {folds[0]} alone is"
     what = f"folds {joined(map(str, lacking))}" if len(lacking) > 1 else f"fold {lacking[0]}"
-    gap = lacking[0] < max(numbers)
+    gap = any(min(numbers) < one < max(numbers) for one in lacking)
     return (
         f"Of the training's folds, {there} used: {what} {'are' if len(lacking) > 1 else 'is'} not "
         f"there. nnU-Net trains {_FOLDS} unless it is told otherwise, and averages all"

@@ -15,7 +15,14 @@ import torch
 
 from napari_ies.network.device import arithmetic
 from napari_ies.network.inference import network_logits
-from napari_ies.network.layers import is_innermost, out_of_place, see_layers, small_size, watched
+from napari_ies.network.layers import (
+    forget_outputs,
+    is_innermost,
+    out_of_place,
+    see_layers,
+    small_size,
+    watched,
+)
 from napari_ies.saliency.engines.chunks import rows_within
 from napari_ies.saliency.engines.jacobian import Engine, Linearisation
 from napari_ies.saliency.engines.norms import rows_in_few_passes
@@ -74,6 +81,7 @@ class LoopEngine(Engine):
             watched(self._network, see),
         ):
             logits = network_logits(self._network, leaf)[:, class_index].to(leaf.dtype)
+        forget_outputs(self._network)
         return _WholeWindow(leaf, logits, self.chunk, largest, self._precision)
 
     def _differentiable(self) -> AbstractContextManager[None]:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 EDGE = 0.08
 """What lies this near to the edge of the view, as a share of it, is not in sight: below captions,
 half cut off."""
+UNFINISHED = " (unfinished)"
+"""Behind the name of a layer whose map was given up in the middle."""
 ABOVE_IMAGES = ("probability", "lesions", "overlay")
 
 
@@ -159,6 +161,12 @@ class Scene:
         if self._to_prepare and self._frame is not None:
             self.overlays.prepare(self._to_prepare.pop(0), self._frame)
         return bool(self._to_prepare)
+
+    def mark_unfinished(self) -> None:
+        """Say in the names of the overlay's layers that they are a part of a map."""
+        for layer in self.overlays.layers.values():
+            if not layer.name.endswith(UNFINISHED):
+                layer.name += UNFINISHED
 
     def clear(self) -> None:
         """Show nothing that was found: lesions, overlays and resampled images go."""
