@@ -49,7 +49,7 @@ def open_case(
     CaseError
         If an input has no image, or one of another name than its own, or an image cannot be used.
     """
-    assigned, by_order = _assigned(tuple(images), sequences)
+    assigned, by_order = assign(tuple(images), sequences)
     named = {sequence: name for name, sequence in assigned.items()}
     others = [one for one in sequences if another_contrast(one, named[one])]
     if others and not assumed:
@@ -58,7 +58,11 @@ def open_case(
             f"takes {joined(sequences)}, so give the {joined(others)} image as --image "
             f"{others[0]}=FILE, or state the network's sequences in its profile if it takes others."
         )
-    _tell(by_order)
+    if by_order:
+        logger.warning(
+            "No name says which image is %s; the rest is taken in the order given.",
+            " or ".join(by_order),
+        )
     for sequence in sequences:
         if named[sequence] != sequence:
             logger.warning("The image %s is taken as %s.", named[sequence], sequence)
@@ -82,7 +86,7 @@ def check_given(*files: Path | None) -> None:
     check_there(*(None if file is None else expanded(file) for file in files))
 
 
-def assign(names: Sequence[str], sequences: Sequence[str]) -> dict[str, str]:
+def assign(names: Sequence[str], sequences: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """Assign images to a network's inputs, by name and else by order.
 
     Parameters
@@ -94,28 +98,14 @@ def assign(names: Sequence[str], sequences: Sequence[str]) -> dict[str, str]:
 
     Returns
     -------
-    Sequence by the image's name, in the order of `names`.
+    Sequence by the image's name, in the order of `names`; and the sequences that no name says:
+    they were assigned in the order given.
 
     Raises
     ------
     CaseError
         If an input is left without an image.
     """
-    assigned, by_order = _assigned(names, sequences)
-    _tell(by_order)
-    return assigned
-
-
-def _tell(by_order: Sequence[str]) -> None:
-    if by_order:
-        logger.warning(
-            "No name says which image is %s; the rest is taken in the order given.",
-            " or ".join(by_order),
-        )
-
-
-def _assigned(names: Sequence[str], sequences: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Return what :func:`assign` does, and the sequences that no name says."""
     guess = guess_sequences(sequences, {name: name for name in names})
     missing = [sequence for sequence in sequences if sequence not in guess]
     left = [name for name in names if name not in guess.values()]
